@@ -1,0 +1,59 @@
+"""One small exception class per kind of failure.
+
+Each is a `GlassdaskError` *and* the builtin that a reader of the code would expect, so that ``except ValueError`` keeps
+working. Every message is one line that says what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class GlassdaskError(Exception):
+    """Base of all errors that glassdask raises on purpose."""
+
+
+class SchemaError(GlassdaskError, ValueError):
+    """A dataset does not have the names, dimensions or types of `glassdask.schema`."""
+
+
+class PositionError(GlassdaskError, ValueError):
+    """A position is NaN or infinite."""
+
+
+class BoxError(GlassdaskError, ValueError):
+    """A box is singular, has the wrong shape, or is too small for the cutoff."""
+
+
+class SpeciesError(GlassdaskError, ValueError):
+    """A species is unknown, or the species of the particles change between frames."""
+
+
+class ParameterError(GlassdaskError, ValueError):
+    """A parameter is outside the range in which it means something."""
+
+
+class FormatError(GlassdaskError, ValueError):
+    """A file is empty, truncated, of an unknown format, or lacks columns."""
+
+
+class StoreError(GlassdaskError, OSError):
+    """A store cannot be created, written or read."""
+
+
+class StoreVersionError(StoreError):
+    """A store was written by a newer schema than this version knows."""
+
+
+class IncompleteStoreError(StoreError):
+    """A store, or a part of one, was interrupted while it was written."""
+
+
+class CorruptStoreError(StoreError):
+    """Chunks of a store are missing, truncated or altered."""
+
+
+class ConvergenceError(GlassdaskError, RuntimeError):
+    """An iteration ended before it met its tolerance."""
+
+
+class SimulationError(GlassdaskError, RuntimeError):
+    """LAMMPS reported an error."""

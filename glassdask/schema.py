@@ -1,0 +1,294 @@
+"""The names: every dimension and variable with its type, unit and meaning.
+
+A *trajectory* is an `xarray.Dataset` with the variables of `VARIABLES`. All quantities are in reduced units of the
+model (length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)) unless the dataset's attributes say otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
+
+SCHEMA_VERSION = 1
+
+DIMENSIONS = {
+    "frame": "configurations in the order of time, or independent configurations",
+    "particle": "particles, in the same order in every frame",
+    "space": "Cartesian components x, y (, z)",
+    "axis": "cell vectors a, b (, c)",
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable of a trajectory is: dimensions, kind of NumPy dtype, unit and meaning."""
+
+    dims: tuple[str, ...]
+    kind: str
+    unit: str
+    meaning: str
+    required: bool = False
+
+
+VARIABLES = {
+    "position": Variable(("frame", "particle", "space"), "f", "length", "positions wrapped into the box", True),
+    "species": Variable(("particle",), "U", "", "name of the species of each particle", True),
+    "box": Variable(("frame", "axis", "space"), "f", "length", "cell matrix, rows are the cell vectors", True),
+    "image": Variable(("frame", "particle", "axis"), "i", "", "periodic image: unwrapped = position + image @ box"),
+    "velocity": Variable(("frame", "particle", "space"), "f", "length/time", "velocities"),
+    "energy": Variable(("frame", "particle"), "f", "energy", "potential energy of each particle"),
+    "time": Variable(("frame",), "f", "time", "time of each frame"),
+    "step": Variable(("frame",), "i", "", "integration step of each frame"),
+    "id": Variable(("particle",), "i", "", "identifier of each particle in its source"),
+}
+
+
+def species_names(dataset: xr.Dataset) -> tuple[str, ...]:
+    """The species of a trajectory, sorted by name.
+
+    Examples
+    --------
+    >>> import numpy as np, glassdask as gd
+    >>> t = gd.from_arrays(np.zeros((1, 2, 3)) + [[[0.5], [1.5]]], species=["B", "A"], box=[4.0, 4.0, 4.0])
+    >>> species_names(t)
+    ('A', 'B')
+    """
+    return tuple(str(name) for name in np.unique(np.asarray(dataset["species"].values)))
+
+
+def species_codes(dataset: xr.Dataset) -> np.ndarray:
+    """Species of each particle as an index into `species_names`, int8, shape (particle,)."""
+    _, codes = np.unique(np.asarray(dataset["species"].values), return_inverse=True)
+    return codes.reshape(-1).astype(np.int8)
+
+
+def validate(dataset: xr.Dataset) -> xr.Dataset:
+    """Check names, dimensions, types and shapes of a trajectory, and the values of what is already in memory.
+
+    Returns the dataset itself. Lazy positions are checked when they are computed (`check_frame`).
+
+    Raises
+    ------
+    SchemaError, SpeciesError, BoxError, PositionError, StoreVersionError
+        With one line that says what was found and what was expected.
+    """
+    version = int(dataset.attrs.get("schema_version", SCHEMA_VERSION))
+    if version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"schema version {version} is newer than {SCHEMA_VERSION}, which this glassdask reads: upgrade glassdask"
+        )
+    for name, variable in VARIABLES.items():
+        if name not in dataset:
+            if variable.required:
+                raise SchemaError(f"no variable '{name}' {variable.dims}: found {sorted(map(str, dataset.variables))}")
+            continue
+        found = dataset[name]
+        if found.dims != variable.dims:
+            raise SchemaError(f"'{name}' has dimensions {found.dims}, expected {variable.dims}: transpose or rename")
+        if found.dtype.kind != variable.kind and not (variable.kind == "i" and found.dtype.kind == "u"):
+            raise SchemaError(f"'{name}' has dtype {found.dtype}, expected kind '{variable.kind}': convert it")
+    n_space = dataset.sizes["space"]
+    if n_space not in (2, 3) or dataset.sizes["axis"] != n_space:
+        raise SchemaError(f"space has size {n_space} and axis {dataset.sizes['axis']}: both must be 2 or both 3")
+    if dataset.sizes["particle"] == 0 or dataset.sizes["frame"] == 0:
+        raise SchemaError(
+            f"{dataset.sizes['frame']} frames of {dataset.sizes['particle']} particles: there is nothing to work on"
+        )
+    if "" in species_names(dataset):
+        raise SpeciesError("a species has an empty name: give every particle a name such as 'A'")
+    check_box(np.asarray(dataset["box"].values))
+    if isinstance(dataset["position"].variable._data, np.ndarray):
+        check_positions(dataset["position"].values)
+    return dataset
+
+
+def check_box(box: np.ndarray, first_frame: int = 0) -> None:
+    """Raise `BoxError` unless every (axis, space) matrix of `box` (frame, axis, space) is finite and right-handed."""
+    bad = ~np.isfinite(box).all(axis=(1, 2))
+    if not bad.any():
+        volume = np.linalg.det(box)
+        bad = volume <= 1e-12 * np.abs(box).max(axis=(1, 2)) ** box.shape[-1]
+    if bad.any():
+        frame = int(np.argmax(bad))
+        raise BoxError(
+            f"frame {first_frame + frame}: box {box[frame].tolist()} is not a right-handed cell of positive volume: "
+            "give the edge lengths or the cell vectors as rows"
+        )
+
+
+def check_positions(position: np.ndarray, first_frame: int = 0) -> None:
+    """Raise `PositionError` that names the first frame and particle whose position is NaN or infinite."""
+    finite = np.isfinite(position)
+    if finite.all():
+        return
+    frame, particle = np.argwhere(~finite.all(axis=-1))[0]
+    raise PositionError(
+        f"frame {first_frame + frame}, particle {particle}: position {position[frame, particle].tolist()} is not "
+        "finite: remove or repair this frame"
+    )
+
+
+def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
+    """Cell matrices (frame, axis, space) from edge lengths (d,), (frame, d) or cells (d, d), (frame, d, d).
+
+    A (frame, d) array with frame == d is read as one cell matrix only where it has off-diagonal zeros in its upper
+    triangle or is not positive; give (frame, d, d) to be explicit.
+
+    Examples
+    --------
+    >>> cell_matrix([2.0, 3.0], 1, 2).tolist()
+    [[[2.0, 0.0], [0.0, 3.0]]]
+    """
+    array = np.asarray(box, dtype=np.float64)
+    eye = np.eye(n_space)
+    if array.shape == (n_space,):
+        array = (array * eye)[None]
+    elif array.shape == (n_space, n_space) and (n_frames != n_space or not (array > 0).all()):
+        array = array[None]
+    elif array.shape == (n_frames, n_space):
+        array = array[:, None, :] * eye
+    elif array.shape not in ((n_frames, n_space, n_space), (1, n_space, n_space)):
+        raise BoxError(
+            f"box has shape {array.shape}, expected ({n_space},), ({n_frames}, {n_space}), ({n_space}, {n_space}) or "
+            f"({n_frames}, {n_space}, {n_space})"
+        )
+    return np.ascontiguousarray(np.broadcast_to(array, (n_frames, n_space, n_space)))
+
+
+def wrap(position: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (frame, particle, space) folded into the box, and the image (frame, particle, axis) they came from.
+
+    position_in = position_out + image @ box. A particle on the upper face is put on the lower one.
+
+    Examples
+    --------
+    >>> p, image = wrap(np.array([[[2.5, -0.5]]]), np.array([[[2.0, 0.0], [0.0, 2.0]]]))
+    >>> p.tolist(), image.tolist()
+    ([[[0.5, 1.5]]], [[[1, -1]]])
+    """
+    inverse = np.linalg.inv(box)
+    image = np.floor(np.einsum("fps,fsa->fpa", position, inverse))
+    outside = image.any(axis=-1)
+    wrapped = np.array(position, dtype=np.float64)
+    if outside.any():
+        frames = np.nonzero(outside)[0]
+        wrapped[outside] -= np.einsum("na,nas->ns", image[outside], box[frames])
+        # rounding may leave a tiny negative fraction at the upper face: that point is the lower face itself
+        fraction = np.einsum("ns,nsa->na", wrapped[outside], inverse[frames])
+        edge = fraction >= 1.0
+        if edge.any():
+            image[outside] += edge
+            wrapped[outside] -= np.einsum("na,nas->ns", edge.astype(float), box[frames])
+    return wrapped, image.astype(np.int32)
+
+
+def from_arrays(
+    position: Any,
+    *,
+    species: Any,
+    box: Any,
+    time: Any = None,
+    velocity: Any = None,
+    energy: Any = None,
+    image: Any = None,
+    step: Any = None,
+    id: Any = None,
+    attrs: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """A trajectory from arrays in memory.
+
+    Parameters
+    ----------
+    position : array (frame, particle, space) or (particle, space)
+        Particles outside the box are wrapped; ``trajectory["position"].attrs["wrapped"]`` counts them.
+    species : array (particle,) or (frame, particle)
+        Names, or anything whose ``str`` is the name. Must not change between frames.
+    box : array
+        Edge lengths (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors.
+    time, velocity, energy, image, step, id : arrays, optional
+        See `VARIABLES`. `image` is kept consistent with the wrapping.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same dataset that `open_trajectory` gives.
+
+    Raises
+    ------
+    SchemaError, BoxError, PositionError, SpeciesError
+
+    Examples
+    --------
+    >>> t = from_arrays(np.array([[[0.5, 0.5], [2.5, 0.5]]]), species=["A", "B"], box=[2.0, 2.0])
+    >>> t["position"].values[0, 1].tolist(), t["position"].attrs["wrapped"]
+    ([0.5, 0.5], 1)
+    """
+    array = np.asarray(position, dtype=np.float64)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or array.shape[-1] not in (2, 3):
+        raise SchemaError(f"position has shape {array.shape}, expected (frame, particle, 2 or 3)")
+    n_frames, n_particles, n_space = array.shape
+    check_positions(array)
+    cells = cell_matrix(box, n_frames, n_space)
+    check_box(cells)
+    array, shift = wrap(array, cells)
+    variables: dict[str, Any] = {
+        "position": array,
+        "species": _constant_species(species, n_particles),
+        "box": cells,
+    }
+    optional = {"time": time, "velocity": velocity, "energy": energy, "step": step, "id": id}
+    for name, value in optional.items():
+        if value is not None:
+            values = np.asarray(value)
+            if VARIABLES[name].kind == "f" and values.dtype.kind != "f":
+                values = values.astype(np.float64)
+            missing_frame = len(VARIABLES[name].dims) - values.ndim == 1 and VARIABLES[name].dims[0] == "frame"
+            variables[name] = values[None] if missing_frame else values
+    if image is not None:
+        variables["image"] = np.asarray(image).reshape(shift.shape).astype(np.int32) + shift
+    dataset = assemble(variables, attrs=attrs)
+    dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
+    return validate(dataset)
+
+
+def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> xr.Dataset:
+    """A dataset of the given arrays (NumPy or dask) with the dimensions, units and coordinates of the schema."""
+    data = {}
+    for name, values in variables.items():
+        described = VARIABLES[name]
+        if np.ndim(values) != len(described.dims):
+            raise SchemaError(f"'{name}' has shape {np.shape(values)}, expected dimensions {described.dims}")
+        data[name] = (described.dims, values, {"units": described.unit, "long_name": described.meaning})
+    try:
+        dataset = xr.Dataset(data, attrs={"schema_version": SCHEMA_VERSION, **(attrs or {})})
+    except ValueError as error:
+        raise SchemaError(f"variables disagree in size: {error}") from None
+    n_space = dataset.sizes["space"]
+    coordinates: dict[str, Any] = {"space": list("xyz"[:n_space]), "axis": list("abc"[:n_space])}
+    if "time" in dataset:
+        coordinates["time"] = dataset["time"]
+    return dataset.assign_coords(coordinates)
+
+
+def _constant_species(species: Any, n_particles: int) -> np.ndarray:
+    names = np.asarray(species)
+    if names.ndim == 2:
+        changed = (names != names[0]).any(axis=1)
+        if changed.any():
+            frame = int(np.argmax(changed))
+            particle = int(np.argmax(names[frame] != names[0]))
+            raise SpeciesError(
+                f"frame {frame}, particle {particle}: species is {names[frame, particle]}, in frame 0 it was "
+                f"{names[0, particle]}: split the frames into trajectories of constant species"
+            )
+        names = names[0]
+    if names.shape != (n_particles,):
+        raise SpeciesError(f"species has shape {names.shape}, expected ({n_particles},), one name for each particle")
+    return names.astype(str)
