@@ -1,0 +1,152 @@
+"""Cell lists: who is within a cutoff of whom, in any periodic cell.
+
+The particles are sorted by cell together with the periodic images that a cutoff can reach ("ghosts"), so that the
+search itself knows nothing about periodicity: it reads nine contiguous runs of three cells and compares distances.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassdask.kernels import kernel
+
+
+@kernel
+def count_particles(position, inverse, n_cells, cell, counts):
+    """Padded cell of each particle, and the population of each padded cell with its ghosts.
+
+    `n_cells` (3,) cells that tile the box; one more layer on each side holds the ghosts. `cell` (N,) and `counts`
+    (padded cells,) are outputs, `counts` zeroed by the caller. Returns the number of particles and ghosts together.
+    """
+    total = 0
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
+    for i in range(position.shape[0]):
+        x = position[i, 0]
+        y = position[i, 1]
+        z = position[i, 2]
+        ix = int((x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]) * n_cells[0])
+        iy = int((x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]) * n_cells[1])
+        iz = int((x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]) * n_cells[2])
+        # rounding may put a wrapped particle a hair outside
+        ix = min(max(ix, 0), n_cells[0] - 1)
+        iy = min(max(iy, 0), n_cells[1] - 1)
+        iz = min(max(iz, 0), n_cells[2] - 1)
+        cell[i] = ((ix + 1) * pad_y + iy + 1) * pad_z + iz + 1
+        for sx in range(-1, 2):
+            cx = ix + sx * n_cells[0]
+            if cx < -1 or cx > n_cells[0]:
+                continue
+            for sy in range(-1, 2):
+                cy = iy + sy * n_cells[1]
+                if cy < -1 or cy > n_cells[1]:
+                    continue
+                for sz in range(-1, 2):
+                    cz = iz + sz * n_cells[2]
+                    if cz < -1 or cz > n_cells[2]:
+                        continue
+                    counts[((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1] += 1
+                    total += 1
+    return total
+
+
+@kernel
+def sort_particles(position, species, box, n_cells, cell, starts, xyz, index, kind):
+    """Put particles and ghosts in the order of their padded cells.
+
+    `starts` (padded cells + 1,) holds the first slot of each cell. `xyz` (3, total), `index` (total,) and `kind`
+    (total,) are outputs.
+    """
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
+    for i in range(position.shape[0]):
+        iz = cell[i] % pad_z - 1
+        iy = (cell[i] // pad_z) % pad_y - 1
+        ix = cell[i] // (pad_z * pad_y) - 1
+        for sx in range(-1, 2):
+            cx = ix + sx * n_cells[0]
+            if cx < -1 or cx > n_cells[0]:
+                continue
+            for sy in range(-1, 2):
+                cy = iy + sy * n_cells[1]
+                if cy < -1 or cy > n_cells[1]:
+                    continue
+                for sz in range(-1, 2):
+                    cz = iz + sz * n_cells[2]
+                    if cz < -1 or cz > n_cells[2]:
+                        continue
+                    target = ((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1
+                    slot = starts[target]
+                    starts[target] = slot + 1
+                    xyz[0, slot] = position[i, 0] + sx * box[0, 0] + sy * box[1, 0] + sz * box[2, 0]
+                    xyz[1, slot] = position[i, 1] + sx * box[0, 1] + sy * box[1, 1] + sz * box[2, 1]
+                    xyz[2, slot] = position[i, 2] + sx * box[0, 2] + sy * box[1, 2] + sz * box[2, 2]
+                    index[slot] = i
+                    kind[slot] = species[i]
+    # each start has walked to the next cell's: walk back
+    for target in range(starts.shape[0] - 1, 0, -1):
+        starts[target] = starts[target - 1]
+    starts[0] = 0
+
+
+@kernel
+def find_neighbors(
+    centers, position, species, cell, n_cells, starts, xyz, index, kind, cutoff2, scratch, offsets, neighbor, vector
+):
+    """Neighbours of `centers` closer than the cutoff of their pair of species.
+
+    `cutoff2` (S, S) squared cutoffs; `scratch` (longest run,). Outputs: `offsets` (C + 1,), `neighbor`
+    (capacity,) indices, `vector` (4, capacity) x, y, z of r_j - r_i and the distance. Returns the number of centres
+    that were done: fewer than C when the buffers are full.
+    """
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
+    capacity = neighbor.shape[0]
+    offsets[0] = 0
+    n = 0
+    for c in range(centers.shape[0]):
+        i = centers[c]
+        xi = position[i, 0]
+        yi = position[i, 1]
+        zi = position[i, 2]
+        s = species[i]
+        for dx in range(3):
+            for dy in range(3):
+                row = cell[i] + ((dx - 1) * pad_y + dy - 1) * pad_z - 1
+                begin = starts[row]
+                end = starts[row + 3]
+                length = end - begin
+                if n + length > capacity:
+                    return c
+                x = xyz[0, begin:end]
+                y = xyz[1, begin:end]
+                z = xyz[2, begin:end]
+                for k in range(length):
+                    rx = x[k] - xi
+                    ry = y[k] - yi
+                    rz = z[k] - zi
+                    scratch[k] = rx * rx + ry * ry + rz * rz
+                for k in range(length):
+                    # written always, kept only when inside: cheaper than a branch that is taken at random
+                    neighbor[n] = begin + k
+                    n += scratch[k] < cutoff2[s, kind[begin + k]]
+        first = offsets[c]
+        kept = first
+        for m in range(first, n):
+            slot = neighbor[m]
+            j = index[slot]
+            rx = xyz[0, slot] - xi
+            ry = xyz[1, slot] - yi
+            rz = xyz[2, slot] - zi
+            d2 = rx * rx + ry * ry + rz * rz
+            if j == i:
+                continue
+            neighbor[kept] = j
+            vector[0, kept] = rx
+            vector[1, kept] = ry
+            vector[2, kept] = rz
+            vector[3, kept] = np.sqrt(d2)
+            kept += 1
+        n = kept
+        offsets[c + 1] = n
+    return centers.shape[0]

@@ -1,0 +1,184 @@
+"""One configuration, ready for neighbour searches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassdask.errors import BoxError
+from glassdask.kernels import cells
+
+# Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
+BATCH_PAIRS = 1 << 15
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Neighbours of some centres, as one list cut at `offsets`.
+
+    Attributes
+    ----------
+    centers : (C,) indices of the central particles
+    offsets : (C + 1,) the neighbours of centre c are the entries ``offsets[c]:offsets[c + 1]``
+    index : (P,) index of each neighbour
+    vector : (4, P) components x, y, z of r_j - r_i and the distance r_ij
+    """
+
+    centers: np.ndarray
+    offsets: np.ndarray
+    index: np.ndarray
+    vector: np.ndarray
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Distances r_ij, shape (P,)."""
+        return self.vector[3]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of neighbours of each centre, shape (C,)."""
+        return np.diff(self.offsets)
+
+    def select(self, keep: np.ndarray) -> Neighbors:
+        """The same centres with only the neighbours for which `keep` (P,) is true."""
+        total = np.concatenate([[0], np.cumsum(keep)])
+        return Neighbors(self.centers, total[self.offsets], self.index[keep], self.vector[:, keep])
+
+
+class Configuration:
+    """Positions, species and box of one frame, with the cell lists built on demand.
+
+    Parameters
+    ----------
+    position : (N, d) wrapped positions, d = 2 or 3
+    species : (N,) species codes 0..S-1
+    box : (d, d) cell matrix, rows are the cell vectors
+    names : species names in the order of the codes
+    label : how errors call this configuration, e.g. ``"frame 3"``
+
+    Examples
+    --------
+    >>> square = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5], [2.5, 0.5], [2.5, 1.5],
+    ...                    [0.5, 2.5], [1.5, 2.5], [2.5, 2.5]])
+    >>> configuration = Configuration(square, np.zeros(9, np.int8), np.eye(2) * 3.0, ("A",))
+    >>> configuration.neighbors(np.arange(9), np.array([[1.1]])).counts.tolist()
+    [4, 4, 4, 4, 4, 4, 4, 4, 4]
+    """
+
+    def __init__(self, position, species, box, names, label="configuration"):
+        self.dimension = position.shape[1]
+        self.names = tuple(names)
+        self.label = label
+        self.species = np.ascontiguousarray(species, dtype=np.int8)
+        if self.dimension == 3:
+            self.position = np.ascontiguousarray(position, dtype=np.float64)
+            self.box = np.ascontiguousarray(box, dtype=np.float64)
+        else:
+            self.position = np.zeros((len(position), 3))
+            self.position[:, :2] = position
+            self.box = np.zeros((3, 3))
+            self.box[:2, :2] = box
+            # high enough that no image above or below is ever within reach of a cutoff that fits in the plane
+            self.box[2, 2] = 2.0 * np.abs(box).sum()
+        self.inverse = np.linalg.inv(self.box)
+        self._grids: dict[float, _Grid] = {}
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Distances between opposite faces of the box, shape (dimension,)."""
+        return 1.0 / np.linalg.norm(self.inverse, axis=0)[: self.dimension]
+
+    @property
+    def density(self) -> float:
+        """Particles per unit volume (area in two dimensions)."""
+        return len(self.position) / abs(np.linalg.det(self.box[: self.dimension, : self.dimension]))
+
+    def check_radius(self, radius: float) -> None:
+        """Raise `BoxError` when a sphere of this radius would see a particle twice."""
+        narrowest = float(self.widths.min())
+        if radius > 0.5 * narrowest * (1 + 1e-12):
+            raise BoxError(
+                f"{self.label}: the cutoff {radius:.4g} is more than half of the narrowest box width "
+                f"{narrowest:.4g}: use a cutoff up to {0.5 * narrowest:.4g} or a larger system"
+            )
+
+    def grid(self, radius: float) -> _Grid:
+        """Cell lists for searches up to `radius`; kept for the next search."""
+        if radius not in self._grids:
+            self.check_radius(radius)
+            self._grids[radius] = _Grid(self, radius)
+        return self._grids[radius]
+
+    def batches(self, centers: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, Neighbors]]:
+        """Neighbours of `centers` within `cutoffs` (S, S), a cache-sized batch at a time.
+
+        The centres come in the order of their cells. Yields (rows, neighbors) with
+        ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch: copy what is to be kept.
+        """
+        radius = float(np.max(cutoffs))
+        grid = self.grid(radius)
+        rows = np.argsort(grid.cell[centers], kind="stable")
+        cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
+        capacity = max(BATCH_PAIRS, 28 * grid.longest_run)
+        neighbor = np.empty(capacity, np.int32)
+        vector = np.empty((4, capacity))
+        sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
+        offsets = np.empty(len(rows) + 1, np.int64)
+        done = 0
+        while done < len(rows):
+            n = cells.find_neighbors(
+                sorted_centers[done:], self.position, self.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
+                grid.index, grid.kind, cutoff2, grid.scratch, offsets, neighbor, vector,
+            )  # fmt: skip
+            total = offsets[n]
+            batch = Neighbors(sorted_centers[done : done + n], offsets[: n + 1], neighbor[:total], vector[:, :total])
+            yield rows[done : done + n], batch
+            done += n
+
+    def neighbors(self, centers: np.ndarray, cutoffs: np.ndarray) -> Neighbors:
+        """All neighbours of `centers` within `cutoffs` (S, S) at once, in the order of `centers`.
+
+        Its size grows with the number of pairs; kernels that can work in `batches` should.
+        """
+        pieces = []
+        for rows, batch in self.batches(centers, cutoffs):
+            pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy()))
+        counts = np.zeros(len(centers), np.int64)
+        for rows, number, _, _ in pieces:
+            counts[rows] = number
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        index = np.empty(offsets[-1], np.int32)
+        vector = np.empty((4, offsets[-1]))
+        for rows, number, piece_index, piece_vector in pieces:
+            begin = np.concatenate([[0], np.cumsum(number)])[:-1]
+            target = np.arange(len(piece_index)) + np.repeat(offsets[rows] - begin, number)
+            index[target] = piece_index
+            vector[:, target] = piece_vector
+        return Neighbors(np.asarray(centers), offsets, index, vector)
+
+
+class _Grid:
+    """Particles and their periodic images sorted by cells at least one cutoff wide."""
+
+    def __init__(self, configuration: Configuration, radius: float):
+        position, box = configuration.position, configuration.box
+        n = len(position)
+        widths = 1.0 / np.linalg.norm(configuration.inverse, axis=0)
+        # at least one cell; not more cells than particles, a dilute system gains nothing from empty ones
+        per_axis = np.maximum(1, np.floor(widths / max(radius, 1e-300)))
+        limit = max(1.0, float(n)) ** (1.0 / configuration.dimension)
+        self.n_cells = np.minimum(per_axis, np.ceil(4 * limit)).astype(np.int64)
+        self.cell = np.empty(n, np.int64)
+        counts = np.zeros(int(np.prod(self.n_cells + 2)), np.int64)
+        total = cells.count_particles(position, configuration.inverse, self.n_cells, self.cell, counts)
+        self.starts = np.concatenate([[0], np.cumsum(counts)])
+        self.xyz = np.empty((3, total))
+        self.index = np.empty(total, np.int32)
+        self.kind = np.empty(total, np.int8)
+        cells.sort_particles(
+            position, configuration.species, box, self.n_cells, self.cell, self.starts, self.xyz, self.index, self.kind
+        )
+        self.longest_run = int((self.starts[3:] - self.starts[:-3]).max())
+        self.scratch = np.empty(self.longest_run)
