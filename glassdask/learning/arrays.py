@@ -1,0 +1,138 @@
+"""What the estimators accept: matrices (sample, feature) as NumPy, dask or xarray arrays, and how chunks are walked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import ParameterError
+
+FAN_IN = 8  # partial results that one task merges: few levels, and never more than 8 matrices in memory
+
+
+def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
+    """The 2-D array behind `X` (NumPy or dask, one chunk of columns) and the names of its features, if it has any.
+
+    A DataArray gives its last dimension's coordinates as names, such as ``"l=6"``.
+    """
+    names = None
+    if isinstance(X, xr.DataArray):
+        names = feature_names(X)
+        X = X.data
+    if not isinstance(X, da.Array):
+        X = np.asarray(X)
+    if X.ndim != 2:
+        raise ParameterError(f"{what} has shape {X.shape}, expected (sample, feature): flatten it with feature_matrix")
+    if X.shape[1] == 0:
+        raise ParameterError(f"{what} has no features: its shape is {X.shape}")
+    if X.dtype.kind not in "fiub":
+        raise ParameterError(f"{what} has dtype {X.dtype}, expected real numbers: convert it to float")
+    if isinstance(X, da.Array) and X.numblocks[1] > 1:
+        X = X.rechunk({1: -1})
+    return X, names
+
+
+def as_targets(y: Any, X: Any) -> Any:
+    """Targets (sample,) or (sample, target) as a matrix that is chunked like the matrix `X`."""
+    if isinstance(y, xr.DataArray):
+        y = y.data
+    if not isinstance(y, da.Array):
+        y = np.asarray(y)
+    if y.ndim == 1:
+        y = y[:, None]
+    y, _ = as_matrix(y, what="y")
+    return like_rows(y, X, what="y")
+
+
+def like_rows(values: Any, X: Any, *, what: str) -> Any:
+    """`values` (NumPy or dask, samples first) with the rows of `X`, chunk by chunk if `X` is a dask array."""
+    n_rows, n_expected = values.shape[0], X.shape[0]
+    known = not (np.isnan(n_rows) or np.isnan(n_expected))
+    if known and n_rows != n_expected:
+        raise ParameterError(f"{what} has {n_rows} rows and X {n_expected}: give one for each sample")
+    if not isinstance(X, da.Array):
+        return values.compute() if isinstance(values, da.Array) else values
+    if known:
+        chunks = (X.chunks[0], *((size,) for size in values.shape[1:]))
+        return values.rechunk(chunks) if isinstance(values, da.Array) else da.from_array(values, chunks=chunks)
+    if not isinstance(values, da.Array) or values.numblocks[0] != X.numblocks[0]:
+        raise ParameterError(
+            f"X has chunks of unknown size that {what} cannot be matched to: call compute_chunk_sizes()"
+        )
+    return values
+
+
+def feature_names(X: xr.DataArray) -> list[str] | None:
+    """Names of the features of a DataArray, from the coordinates of its last dimension; None without coordinates."""
+    dim = X.dims[-1]
+    columns = {}
+    for name, coordinate in X.coords.items():
+        if coordinate.dims == (dim,) and not (coordinate.dtype == object and isinstance(coordinate.values[0], tuple)):
+            columns[str(name)] = coordinate.values
+    if not columns:
+        return None
+    return [", ".join(f"{name}={values[i]}" for name, values in columns.items()) for i in range(X.shape[-1])]
+
+
+def check_features(n_features: int, names: Sequence[str] | None, X: Any, given: Sequence[str] | None) -> None:
+    """Raise `ParameterError` unless `X`, whose features are called `given`, is what a model was fitted on."""
+    if X.shape[1] != n_features:
+        raise ParameterError(f"X has {X.shape[1]} features, but the model was fitted on {n_features}")
+    if names is None or given is None:
+        return
+    for i, (expected, found) in enumerate(zip(names, given)):
+        if expected != found:
+            raise ParameterError(
+                f"feature {i} is '{found}', but the model was fitted on '{expected}': reorder or refit"
+            )
+
+
+def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any:
+    """``leaf(*chunk)`` of every chunk of rows, merged in a tree: ``merge(list of results)``.
+
+    NumPy arrays are one chunk and need no dask. With dask arrays every task holds one chunk, or `FAN_IN` results.
+    """
+    if not isinstance(arrays[0], da.Array):
+        return merge([leaf(*arrays, chunk=0)])
+    parts = chunk_results(leaf, arrays)
+    merged = dask.delayed(merge, pure=True)
+    while True:
+        parts = [merged(parts[i : i + FAN_IN]) for i in range(0, len(parts), FAN_IN)]
+        if len(parts) == 1:
+            return parts[0].compute()
+
+
+def chunk_results(leaf: Callable, arrays: Sequence[Any]) -> list[Any]:
+    """``leaf(*chunk, chunk=number)`` of every chunk of rows of dask arrays, as one delayed object each."""
+
+    # blockwise instead of delayed calls, so that dask fuses the leaf with whatever makes the chunk
+    def boxed(number: np.ndarray, *chunk: np.ndarray) -> np.ndarray:
+        result = np.empty(1, dtype=object)
+        result[0] = leaf(*chunk, chunk=int(number[0]))
+        return result
+
+    n_chunks = arrays[0].numblocks[0]
+    pairs: list[Any] = [da.arange(n_chunks, chunks=1), "i"]
+    for array in arrays:
+        pairs += [array, ("i", "jk"[array is not arrays[0]]) if array.ndim == 2 else "i"]
+    leaves = da.blockwise(
+        boxed, "i", *pairs, dtype=object, meta=np.empty(0, dtype=object), align_arrays=False, concatenate=True
+    )
+    first = dask.delayed(_first, pure=True)
+    return [first(block) for block in leaves.to_delayed().ravel()]
+
+
+def _first(box: np.ndarray) -> Any:
+    return box[0]
+
+
+def map_rows(function: Callable, X: Any, n_out: int) -> Any:
+    """``function(block)`` for every chunk of rows, lazily for dask arrays; the result has `n_out` columns."""
+    if not isinstance(X, da.Array):
+        return function(X)
+    return da.map_blocks(function, X, dtype=np.float64, chunks=(X.chunks[0], (n_out,)), meta=np.empty((0, 0)))

@@ -1,0 +1,137 @@
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+from glassdask.errors import ParameterError
+from glassdask.learning import compute_moments, grouped_moments, merge_moments
+from glassdask.learning.columns import column_moments
+
+
+def data(n=3001, m=5, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, m)) @ rng.normal(size=(m, m)) + rng.normal(size=m)
+
+
+def no_compute(*args, **kwargs):
+    raise AssertionError("a NumPy array needs no scheduler")
+
+
+def test_against_numpy_and_without_a_scheduler():
+    x, y = data(), data(m=2, seed=1)
+    with dask.config.set(scheduler=no_compute):
+        m = compute_moments(x, y)
+    z = np.hstack([x, y])
+    np.testing.assert_allclose(m.mean, z.mean(axis=0), atol=1e-13)
+    np.testing.assert_allclose(m.scatter / (len(z) - 1), np.cov(z.T), rtol=1e-12)
+    assert (m.xx.shape, m.xy.shape, m.yy.shape, m.n_targets) == ((5, 5), (5, 2), (2, 2), 2)
+
+
+@pytest.mark.parametrize("rows", [3001, 1000, 100, 7])
+def test_chunked_equals_unchunked(rows):
+    x, y = data(), data(m=2, seed=1)
+    whole = compute_moments(x, y)
+    chunked = compute_moments(da.from_array(x, chunks=(rows, 2)), da.from_array(y, chunks=(1234, 1)))
+    scale = np.sqrt(np.outer(np.diag(whole.scatter), np.diag(whole.scatter)))
+    assert np.abs(chunked.scatter - whole.scatter).max() < 1e-12 * scale.max()
+    np.testing.assert_allclose(chunked.mean, whole.mean, rtol=1e-12)
+    assert chunked.n == whole.n
+
+
+def test_no_cancellation_when_the_mean_is_huge():
+    # X'X - n m m' would lose every digit here: the squares are 1e16 and the variance 1. What remains is that the means
+    # of the chunks are rounded to 1e-8 of a standard deviation.
+    x = data(2000)
+    shifted = x + 1e8
+    exact = compute_moments(shifted - 1e8)
+    found = compute_moments(da.from_array(shifted, chunks=(300, -1)))
+    np.testing.assert_allclose(found.scatter, exact.scatter, rtol=1e-8)
+
+
+def test_rows_with_nan_are_counted_and_left_out():
+    x, y = data(), data(m=2, seed=1)
+    x[::10, 2] = np.nan
+    y[::15, 1] = np.nan
+    good = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+    for m in (compute_moments(x, y), compute_moments(da.from_array(x, chunks=(500, 5)), y)):
+        assert (m.n, m.n_undefined) == (good.sum(), (~good).sum())
+        np.testing.assert_allclose(m.xy, (x[good] - x[good].mean(axis=0)).T @ y[good], rtol=1e-9)
+    nothing = compute_moments(da.full((40, 2), np.nan, chunks=(9, 2)))
+    assert (nothing.n, nothing.n_undefined) == (0, 40)
+    with pytest.raises(ParameterError, match="0 rows without NaN"):
+        nothing.require_rows(1)
+
+
+def test_chunks_of_unknown_size():
+    x = da.from_array(data(), chunks=(800, 5))
+    kept = x[x[:, 0] > 0]
+    assert np.isnan(kept.shape[0])
+    m = compute_moments(kept, kept[:, :1] * 2)
+    np.testing.assert_allclose(m.xx, compute_moments(kept.compute()).xx, rtol=1e-12)
+    np.testing.assert_allclose(m.xy[:, 0], 2 * m.xx[:, 0], rtol=1e-12)
+    with pytest.raises(ParameterError, match="unknown size"):
+        compute_moments(kept, np.zeros(10))
+
+
+def test_groups_add_up_and_stay_apart():
+    x, y = data(), data(m=1, seed=1)[:, 0]
+    labels = np.arange(len(x)) % 3
+    parts = grouped_moments(da.from_array(x, chunks=(700, 5)), y, labels)
+    assert list(parts) == [0, 1, 2]
+    for label, part in parts.items():
+        np.testing.assert_allclose(part.xx, compute_moments(x[labels == label]).xx, rtol=1e-11)
+    np.testing.assert_allclose(merge_moments(parts.values()).scatter, compute_moments(x, y).scatter, rtol=1e-11)
+    assert list(grouped_moments(x, groups=labels.astype(str))) == ["0", "1", "2"]
+
+
+def test_infinite_number_is_named():
+    x = data(50)
+    x[13, 3] = np.inf
+    with pytest.raises(ParameterError, match="feature 3 is infinite in chunk 2"):
+        compute_moments(da.from_array(x, chunks=(5, 5)))
+    x[13, 3] = 1.0
+    with pytest.raises(ParameterError, match="target 0 is infinite"):
+        compute_moments(x, np.where(np.arange(50) == 3, -np.inf, 1.0))
+
+
+def test_select_is_a_smaller_problem():
+    x, y = data(), data(m=3, seed=1)
+    m = compute_moments(x, y)
+    few = m.select([4, 1], targets=[2])
+    direct = compute_moments(x[:, [4, 1]], y[:, 2])
+    np.testing.assert_allclose(few.scatter, direct.scatter, rtol=1e-11)
+    with pytest.raises(ParameterError, match="not positions"):
+        m.select([5])
+
+
+def test_names_come_from_the_coordinate():
+    array = xr.DataArray(data(20, 3), dims=("sample", "l"), coords={"l": [2, 4, 6]})
+    assert compute_moments(array).names == ["l=2", "l=4", "l=6"]
+    assert compute_moments(array.chunk(sample=7)).names == ["l=2", "l=4", "l=6"]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros(3), None, "expected \\(sample, feature\\)"),
+        (np.zeros((3, 0)), None, "no features"),
+        (np.zeros((3, 2), dtype=complex), None, "dtype"),
+        (np.zeros((3, 2)), np.zeros(4), "y has 4 rows and X 3"),
+    ],
+)
+def test_wrong_arguments(x, y, message):
+    with pytest.raises(ParameterError, match=message):
+        compute_moments(x, y)
+
+
+def test_column_moments_against_numpy():
+    x = np.exp(data()) + 100
+    x[5, 1] = np.nan
+    good = np.delete(x, 5, axis=0)
+    centred = good - good.mean(axis=0)
+    for array in (x, da.from_array(x, chunks=(210, 2))):
+        c = column_moments(array)
+        assert (c.n, c.n_undefined) == (len(good), 1)
+        for power, found in ((2, c.m2), (3, c.m3), (4, c.m4)):
+            np.testing.assert_allclose(found, (centred**power).sum(axis=0), rtol=1e-9)
