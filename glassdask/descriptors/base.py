@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.errors import ParameterError, SpeciesError
+from glassdask.errors import ParameterError
+from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 
-Cutoffs = Mapping[Any, float] | float
+__all__ = ["Cutoffs", "Descriptor", "Plan", "degree_range", "pair_matrix"]
 
 
 @dataclass(frozen=True)
@@ -73,40 +74,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def pair_matrix(values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs") -> np.ndarray:
-    """Symmetric (S, S) matrix from one number or a mapping of pairs ("A", "B") or "A-B" to numbers.
-
-    Raises
-    ------
-    ParameterError
-        When a pair is missing or a value is not positive and finite.
-    SpeciesError
-        When a pair names a species that is not there.
+def allowed_pairs(neighbor_species: str | tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """(S, S) truth of "a neighbour of this species counts for a centre of that one".
 
     Examples
     --------
-    >>> pair_matrix({("A", "A"): 1.4, "A-B": 1.3, ("B", "B"): 1.2}, ("A", "B")).tolist()
-    [[1.4, 1.3], [1.3, 1.2]]
+    >>> allowed_pairs("other", ("O", "Si")).tolist()
+    [[False, True], [True, False]]
     """
-    matrix = np.full((len(names), len(names)), np.nan)
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            pair = tuple(key.split("-")) if isinstance(key, str) else tuple(key)
-            unknown = [s for s in pair if s not in names]
-            if unknown or len(pair) != 2:
-                raise SpeciesError(f"{what} for {key!r}: known species are {', '.join(names)}; write ('A', 'B') or 'A-B'")
-            a, b = names.index(pair[0]), names.index(pair[1])
-            if np.isfinite(matrix[a, b]) and matrix[a, b] != value:
-                raise ParameterError(f"{what} for {pair[0]}-{pair[1]}: found both {matrix[a, b]} and {value}: give one")
-            matrix[a, b] = matrix[b, a] = value
-        missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
-        if missing:
-            raise ParameterError(f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}")
-    else:
-        matrix[:] = values
-    if not (np.isfinite(matrix) & (matrix > 0)).all():
-        raise ParameterError(f"{what} is {_plain(values)}: expected positive finite lengths")
-    return matrix
+    n = len(names)
+    if neighbor_species == "all":
+        return np.ones((n, n), bool)
+    if neighbor_species == "other":
+        return ~np.eye(n, dtype=bool)
+    wanted = (neighbor_species,) if isinstance(neighbor_species, str) else tuple(neighbor_species)
+    unknown = [s for s in wanted if s not in names]
+    if unknown or not wanted:
+        raise SpeciesError(
+            f"neighbor_species {neighbor_species!r}: expected 'all', 'other' or some of the species {', '.join(names)}"
+        )
+    return np.tile([s in wanted for s in names], (n, 1))
 
 
 def degree_range(l_min: int, l_max: int) -> np.ndarray:

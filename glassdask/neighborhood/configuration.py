@@ -142,21 +142,25 @@ class Configuration:
 
         Its size grows with the number of pairs; kernels that can work in `batches` should.
         """
-        pieces = []
-        for rows, batch in self.batches(centers, cutoffs):
-            pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy()))
-        counts = np.zeros(len(centers), np.int64)
-        for rows, number, _, _ in pieces:
-            counts[rows] = number
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        index = np.empty(offsets[-1], np.int32)
-        vector = np.empty((4, offsets[-1]))
-        for rows, number, piece_index, piece_vector in pieces:
-            begin = np.concatenate([[0], np.cumsum(number)])[:-1]
-            target = np.arange(len(piece_index)) + np.repeat(offsets[rows] - begin, number)
-            index[target] = piece_index
-            vector[:, target] = piece_vector
-        return Neighbors(np.asarray(centers), offsets, index, vector)
+        return gather(self.batches(centers, cutoffs), centers)
+
+
+def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray) -> Neighbors:
+    """All of the `batches` as one list in the order of `centers`."""
+    pieces = []
+    counts = np.zeros(len(centers), np.int64)
+    for rows, batch in batches:
+        pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy()))
+        counts[rows] = batch.counts
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    index = np.empty(offsets[-1], np.int32)
+    vector = np.empty((4, offsets[-1]))
+    for rows, number, piece_index, piece_vector in pieces:
+        begin = np.concatenate([[0], np.cumsum(number)])[:-1]
+        target = np.arange(len(piece_index)) + np.repeat(offsets[rows] - begin, number)
+        index[target] = piece_index
+        vector[:, target] = piece_vector
+    return Neighbors(np.asarray(centers), offsets, index, vector)
 
 
 class _Grid:

@@ -1,0 +1,52 @@
+"""Cutoffs of pairs of species: one number, or a mapping of pairs to numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import ParameterError, SpeciesError
+
+Cutoffs = Mapping[Any, float] | float
+
+
+def pair_matrix(values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs") -> np.ndarray:
+    """Symmetric (S, S) matrix from one number or a mapping of pairs ("A", "B") or "A-B" to numbers.
+
+    Raises
+    ------
+    ParameterError
+        When a pair is missing or a value is not positive and finite.
+    SpeciesError
+        When a pair names a species that is not there.
+
+    Examples
+    --------
+    >>> pair_matrix({("A", "A"): 1.4, "A-B": 1.3, ("B", "B"): 1.2}, ("A", "B")).tolist()
+    [[1.4, 1.3], [1.3, 1.2]]
+    """
+    matrix = np.full((len(names), len(names)), np.nan)
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            pair = tuple(key.split("-")) if isinstance(key, str) else tuple(key)
+            unknown = [s for s in pair if s not in names]
+            if unknown or len(pair) != 2:
+                raise SpeciesError(
+                    f"{what} for {key!r}: known species are {', '.join(names)}; write ('A', 'B') or 'A-B'"
+                )
+            a, b = names.index(pair[0]), names.index(pair[1])
+            if np.isfinite(matrix[a, b]) and matrix[a, b] != value:
+                raise ParameterError(f"{what} for {pair[0]}-{pair[1]}: found both {matrix[a, b]} and {value}: give one")
+            matrix[a, b] = matrix[b, a] = value
+        missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
+        if missing:
+            raise ParameterError(
+                f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}"
+            )
+    else:
+        matrix[:] = values
+    if not (np.isfinite(matrix) & (matrix > 0)).all():
+        raise ParameterError(f"{what} is {values!r}: expected positive finite lengths")
+    return matrix

@@ -1,0 +1,209 @@
+"""Who is a neighbour: within a fixed cutoff, one of the k nearest, or as the solid angles say (SANN)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassdask.errors import BoxError, ParameterError
+from glassdask.kernels import nearest
+from glassdask.neighborhood.configuration import Configuration, Neighbors, gather
+from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
+
+Batches = Iterator[tuple[np.ndarray, Neighbors]]
+
+# A search that was too short is repeated this much further, about three times the volume.
+ENLARGEMENT = 1.4
+
+
+class Neighborhood:
+    """A rule for who is a neighbour of whom: `batches` for kernels, `find` for all at once."""
+
+    def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
+        """Neighbours of `centers`, a cache-sized batch at a time.
+
+        Yields (rows, neighbors) with ``neighbors.centers == centers[rows]``; each row comes once, in any order. The
+        arrays may be reused by the next batch: copy what is to be kept.
+        """
+        raise NotImplementedError
+
+    def find(self, configuration: Configuration, centers: np.ndarray) -> Neighbors:
+        """Neighbours of all `centers` at once, in the order of `centers`."""
+        return gather(self.batches(configuration, centers), centers)
+
+
+@dataclass(frozen=True)
+class Cutoff(Neighborhood):
+    """Neighbours closer than the cutoff of their pair of species, r_ij < r_ab.
+
+    Parameters
+    ----------
+    cutoffs : number, or mapping of pairs ("A", "B") to numbers
+        In the unit of the positions. Every pair of the species that are there is needed, in either order.
+
+    Raises
+    ------
+    ParameterError, SpeciesError
+        When cutoffs are missing, not positive, or of an unknown species.
+    BoxError
+        When a cutoff is more than half of the narrowest box width.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> configuration = Configuration(np.array([[0.5, 1, 1], [3.5, 1, 1], [2, 1, 1]]), [0, 1, 1], np.eye(3) * 4, "AB")
+    >>> Cutoff({("A", "A"): 1.8, ("A", "B"): 1.2, ("B", "B"): 1.8}).find(configuration, np.arange(3)).counts.tolist()
+    [1, 2, 1]
+    """
+
+    cutoffs: Cutoffs
+
+    def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
+        """See `Neighborhood.batches`."""
+        return configuration.batches(centers, pair_matrix(self.cutoffs, configuration.names))
+
+
+class _Adaptive(Neighborhood):
+    """Neighbours chosen among the candidates of a search that is enlarged for the centres that need it."""
+
+    def _expected(self, dimension: int) -> float:
+        """Candidates that decide in nearly all cases."""
+        raise NotImplementedError
+
+    def _limit(self) -> int:
+        """How many of the nearest candidates the choice looks at."""
+        return 1 << 40  # all of them
+
+    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
+        """Number of neighbours of each centre, of its candidates in their `order`; -1 where undecided."""
+        raise NotImplementedError
+
+    def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
+        """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
+        dimension = configuration.dimension
+        unit_ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+        radius = (self._expected(dimension) / (unit_ball * configuration.density)) ** (1 / dimension)
+        widest = 0.5 * float(configuration.widths.min())
+        species = len(configuration.names)
+        waiting = np.arange(len(centers))
+        while len(waiting):
+            radius = min(radius, widest)
+            undecided = []
+            for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
+                order = np.empty(len(found.index), np.int64)
+                nearest.sort_by_distance(found.offsets, found.index, found.distance, self._limit(), order)
+                counts = self._count(found, order, radius, dimension)
+                undecided.append(waiting[rows[counts < 0]])
+                decided = np.nonzero(counts >= 0)[0]
+                if len(decided):
+                    yield waiting[rows[decided]], _keep_nearest(found, order, decided, counts[decided])
+            waiting = np.sort(np.concatenate(undecided))
+            if len(waiting) and radius == widest:
+                raise BoxError(
+                    f"{configuration.label}: half of the narrowest box width, {widest:.4g}, does not hold the "
+                    f"neighbours that {self} asks for around {len(waiting)} of {len(centers)} particles, the first "
+                    f"{int(centers[waiting[0]])}: use a larger system"
+                )
+            radius *= ENLARGEMENT
+
+
+def _keep_nearest(found: Neighbors, order: np.ndarray, decided: np.ndarray, counts: np.ndarray) -> Neighbors:
+    """The first `counts` neighbours in `order` of the `decided` centres."""
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    slots = order[np.arange(offsets[-1]) + np.repeat(found.offsets[decided] - offsets[:-1], counts)]
+    return Neighbors(found.centers[decided], offsets, found.index[slots], found.vector[:, slots])
+
+
+@dataclass(frozen=True)
+class KNearest(_Adaptive):
+    """The k nearest particles of any species.
+
+    Of particles at the same distance the one with the lower index is nearer.
+
+    Parameters
+    ----------
+    k : number of neighbours, at least 1
+
+    Raises
+    ------
+    ParameterError
+        When k is not a positive integer, or not less than the number of particles.
+    BoxError
+        When half of the narrowest box width does not hold k neighbours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> configuration = Configuration(np.array([[0.5, 1], [1.5, 1], [3, 1]]), [0, 0, 0], np.eye(2) * 4, ("A",))
+    >>> KNearest(1).find(configuration, np.arange(3)).index.tolist()
+    [1, 0, 0]
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
+            raise ParameterError(f"k is {self.k!r}: expected a number of neighbours, an integer of at least 1")
+
+    def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
+        """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
+        others = len(configuration.position) - 1
+        if self.k > others:
+            raise ParameterError(
+                f"{configuration.label}: k is {self.k}, but a particle has only {others} others: lower k"
+            )
+        return super().batches(configuration, centers)
+
+    def _expected(self, dimension: int) -> float:
+        # the k-th neighbour in a place where the density is half of its mean
+        return 1.5 * self.k + 6
+
+    def _limit(self) -> int:
+        return int(self.k)
+
+    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
+        return np.where(found.counts >= self.k, self.k, -1)
+
+
+@dataclass(frozen=True)
+class SANN(_Adaptive):
+    """Solid-angle based nearest neighbours, without a parameter.
+
+    The m nearest particles, with the smallest m >= 3 for which their solid angles fill the sphere before the next
+    particle, R(m) = sum_{j <= m} r_j / (m - 2) <= r_{m+1} [1]_. In two dimensions the angles fill the circle:
+    sum_{j <= m} arccos(r_j / R(m)) = pi.
+
+    Not symmetric: j may be a neighbour of i and i not of j.
+
+    Raises
+    ------
+    BoxError
+        When half of the narrowest box width holds too few particles to decide.
+
+    References
+    ----------
+    .. [1] J. A. van Meel, L. Filion, C. Valeriani and D. Frenkel, J. Chem. Phys. 136, 234107 (2012), Eqs. 5-6.
+
+    Examples
+    --------
+    Twelve neighbours in the face-centred cubic crystal:
+
+    >>> import numpy as np
+    >>> corner = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), -1).reshape(-1, 1, 3)
+    >>> fcc = (corner + np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])).reshape(-1, 3)
+    >>> configuration = Configuration(fcc, np.zeros(256), np.eye(3) * 4, ("A",))
+    >>> np.unique(SANN().find(configuration, np.arange(256)).counts).tolist()
+    [12]
+    """
+
+    def _expected(self, dimension: int) -> float:
+        return 30.0 if dimension == 3 else 14.0
+
+    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
+        counts = np.empty(len(found.centers), np.int64)
+        decide = nearest.count_solid_angle if dimension == 3 else nearest.count_plane_angle
+        decide(found.offsets, found.distance[order], radius, counts)
+        return counts
