@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 
 __all__ = ["Cutoffs", "Descriptor", "Plan", "degree_range", "pair_matrix"]
