@@ -15,18 +15,25 @@ _HOME = {
     "merge_moments": "moments",
     "PCA": "pca",
     "principal_cosines": "pca",
+    "dip_test": "modality",
+    "folding_test": "modality",
+    "skewness_kurtosis": "modality",
 }
 
 __all__ = [
     "PCA",
     "Moments",
     "compute_moments",
+    "dip_test",
+    "folding_test",
     "grouped_moments",
     "merge_moments",
     "principal_cosines",
+    "skewness_kurtosis",
 ]
 
 if TYPE_CHECKING:
+    from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
     from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
     from glassdask.learning.pca import PCA, principal_cosines
 
