@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.errors import ParameterError, SpeciesError
-from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
+from glassdask.errors import ParameterError
+from glassdask.neighborhood.cutoffs import Cutoffs, allowed_pairs, pair_matrix
 
-__all__ = ["Cutoffs", "Descriptor", "Plan", "degree_range", "pair_matrix"]
+__all__ = ["Cutoffs", "Descriptor", "Plan", "allowed_pairs", "degree_range", "pair_matrix"]
 
 
 @dataclass(frozen=True)
@@ -72,28 +72,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_plain(v) for v in value]
     return value
-
-
-def allowed_pairs(neighbor_species: str | tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """(S, S) truth of "a neighbour of this species counts for a centre of that one".
-
-    Examples
-    --------
-    >>> allowed_pairs("other", ("O", "Si")).tolist()
-    [[False, True], [True, False]]
-    """
-    n = len(names)
-    if neighbor_species == "all":
-        return np.ones((n, n), bool)
-    if neighbor_species == "other":
-        return ~np.eye(n, dtype=bool)
-    wanted = (neighbor_species,) if isinstance(neighbor_species, str) else tuple(neighbor_species)
-    unknown = [s for s in wanted if s not in names]
-    if unknown or not wanted:
-        raise SpeciesError(
-            f"neighbor_species {neighbor_species!r}: expected 'all', 'other' or some of the species {', '.join(names)}"
-        )
-    return np.tile([s in wanted for s in names], (n, 1))
 
 
 def degree_range(l_min: int, l_max: int) -> np.ndarray:

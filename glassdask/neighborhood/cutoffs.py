@@ -12,8 +12,34 @@ from glassdask.errors import ParameterError, SpeciesError
 Cutoffs = Mapping[Any, float] | float
 
 
-def pair_matrix(values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs") -> np.ndarray:
+def allowed_pairs(neighbor_species: str | tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """(S, S) truth of "a neighbour of this species counts for a centre of that one".
+
+    Examples
+    --------
+    >>> allowed_pairs("other", ("O", "Si")).tolist()
+    [[False, True], [True, False]]
+    """
+    n = len(names)
+    if neighbor_species == "all":
+        return np.ones((n, n), bool)
+    if neighbor_species == "other":
+        return ~np.eye(n, dtype=bool)
+    wanted = (neighbor_species,) if isinstance(neighbor_species, str) else tuple(neighbor_species)
+    unknown = [s for s in wanted if s not in names]
+    if unknown or not wanted:
+        raise SpeciesError(
+            f"neighbor_species {neighbor_species!r}: expected 'all', 'other' or some of the species {', '.join(names)}"
+        )
+    return np.tile([s in wanted for s in names], (n, 1))
+
+
+def pair_matrix(
+    values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs", needed: np.ndarray | None = None
+) -> np.ndarray:
     """Symmetric (S, S) matrix from one number or a mapping of pairs ("A", "B") or "A-B" to numbers.
+
+    Where `needed` (S, S) is given, pairs that are not needed become zero and need not be named.
 
     Raises
     ------
@@ -40,6 +66,8 @@ def pair_matrix(values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs") 
             if np.isfinite(matrix[a, b]) and matrix[a, b] != value:
                 raise ParameterError(f"{what} for {pair[0]}-{pair[1]}: found both {matrix[a, b]} and {value}: give one")
             matrix[a, b] = matrix[b, a] = value
+        if needed is not None:
+            matrix[np.isnan(matrix) & ~needed] = 0.0
         missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
         if missing:
             raise ParameterError(
@@ -47,6 +75,8 @@ def pair_matrix(values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs") 
             )
     else:
         matrix[:] = values
-    if not (np.isfinite(matrix) & (matrix > 0)).all():
+    wanted = np.ones_like(matrix, dtype=bool) if needed is None else needed
+    matrix[~wanted] = 0.0
+    if not (np.isfinite(matrix[wanted]) & (matrix[wanted] > 0)).all():
         raise ParameterError(f"{what} is {values!r}: expected positive finite lengths")
     return matrix

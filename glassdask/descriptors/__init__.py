@@ -1,0 +1,1 @@
+"""Descriptors: what the surroundings of a particle look like."""

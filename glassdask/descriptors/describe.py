@@ -1,0 +1,230 @@
+"""Descriptors of whole trajectories: lazy, many at a time, a task for each (frames, block of central particles)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.errors import ParameterError, SpeciesError
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import check_positions, species_codes, species_names, validate
+
+# One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
+BLOCK_BYTES = 64 << 20
+BLOCK_ROWS = 1 << 17
+
+
+def describe(
+    trajectory: xr.Dataset,
+    descriptors: Iterable[Descriptor] | Mapping[str, Descriptor],
+    *,
+    centers: str | Iterable[str] | None = None,
+    block: int | None = None,
+) -> xr.Dataset:
+    """Descriptors of every particle of every frame, in one pass over the same neighbours.
+
+    Nothing is computed before the result is stored, plotted or fitted. Neighbours are searched once, for the largest
+    cutoff, a cache-sized batch of centres at a time.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, in memory or lazy
+    descriptors : a list, or a mapping from the variable's name where the same class is wanted twice
+    centers : species of the central particles; None is all
+    block : central particles to a task; by default as many as make a task of about a second and at most 64 MB
+
+    Returns
+    -------
+    xarray.Dataset
+        One lazy variable (frame, particle, features...) for each descriptor, with the coordinates ``species``
+        (particle) and ``center`` (particle), true for the central particles. Rows of other particles are NaN. Two
+        descriptors whose feature dimensions have the same name but not the same values get ``dim_name`` for the later.
+
+    Raises
+    ------
+    SpeciesError, ParameterError, BoxError
+        Before any work, where it can be known; otherwise when the block with the offending frame is computed.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 27, box=[3.0, 3.0, 3.0])
+    >>> features = gd.describe(crystal, [gd.BondOrder(cutoffs=1.2), gd.LechnerDellago(cutoffs=1.2)])
+    >>> features["bo"].dims, features["ld"].shape
+    (('frame', 'particle', 'l'), (1, 27, 8))
+    """
+    validate(trajectory)
+    named = _named(descriptors)
+    names = species_names(trajectory)
+    dimension = trajectory.sizes["space"]
+    plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
+    is_center = _is_center(trajectory, names, centers)
+    _check_boxes(trajectory, plans)
+    sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
+    packed = _packed(trajectory, tuple(named.values()), names, is_center, sum(sizes), block)
+
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {
+        "species": trajectory["species"].variable,
+        "center": ("particle", is_center, {"long_name": "central particle of the descriptors"}),
+    }
+    if "time" in trajectory:
+        coords["time"] = trajectory["time"].variable
+    first = 0
+    for (name, plan), size in zip(plans.items(), sizes):
+        data = packed[:, :, first : first + size]
+        first += size
+        data = data.reshape(*data.shape[:2], *plan.shape) if plan.shape else data[:, :, 0]
+        renamed = _free_dimensions(name, plan, coords)
+        for coordinate, (dim, values) in plan.coords.items():
+            coords[renamed.get(coordinate, coordinate)] = (renamed[dim], values)
+        attrs = {**plan.attrs, "parameters": json.dumps(named[name].parameters(), sort_keys=True)}
+        variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
+    return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
+
+
+def describe_block(
+    frames: np.ndarray,
+    particles: np.ndarray,
+    position: np.ndarray,
+    box: np.ndarray,
+    codes: np.ndarray,
+    is_center: np.ndarray,
+    *,
+    descriptors: tuple[Descriptor, ...],
+    names: tuple[str, ...],
+    n_features: int,
+) -> np.ndarray:
+    """All descriptors of some central particles in some frames, side by side: (frames, particles, n_features).
+
+    `position` (frames, N, d) holds whole frames, because every particle may be a neighbour.
+    """
+    plans = [descriptor.plan(names, position.shape[-1]) for descriptor in descriptors]
+    out = np.full((len(frames), len(particles), n_features), np.nan)
+    rows = np.nonzero(is_center[particles])[0]
+    if len(rows) == 0:
+        return out
+    centers = particles[rows]
+    for k, frame in enumerate(frames):
+        check_positions(position[k : k + 1], first_frame=int(frame))
+        configuration = Configuration(position[k], codes, box[k], names, label=f"frame {frame}")
+        _describe_frame(configuration, centers, plans, out[k], rows)
+    return out
+
+
+def _describe_frame(configuration, centers, plans: list[Plan], out: np.ndarray, rows: np.ndarray) -> None:
+    first = 0
+    shared: list[tuple[Plan, slice]] = []
+    for plan in plans:
+        columns = slice(first, first + int(np.prod(plan.shape)))
+        first = columns.stop
+        if plan.cutoffs is None:
+            part = np.full((len(centers), *plan.shape), np.nan)
+            plan.compute(configuration, centers, part)
+            out[rows, columns] = part.reshape(len(centers), -1)
+        else:
+            shared.append((plan, columns))
+    if not shared:
+        return
+    cutoffs = np.max([plan.cutoffs for plan, _ in shared], axis=0)
+    for which, neighbors in configuration.batches(centers, cutoffs):
+        for plan, columns in shared:
+            part = np.empty((len(which), *plan.shape))
+            plan.compute(configuration, neighbors, part)
+            out[rows[which], columns] = part.reshape(len(which), -1)
+
+
+def _packed(trajectory, descriptors, names, is_center, n_features, block) -> da.Array:
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    frames_per_task, particles_per_task = _block_shape(n_frames, n_particles, n_features, block)
+    position = trajectory["position"].data
+    whole = (frames_per_task, n_particles, position.shape[-1])
+    if isinstance(position, da.Array):
+        position = position.rechunk(whole)
+    else:
+        position = da.from_array(np.asarray(position), chunks=whole)
+    box = da.from_array(np.asarray(trajectory["box"].values), chunks=(frames_per_task, -1, -1))
+    return da.blockwise(
+        describe_block, "fpk",
+        da.arange(n_frames, chunks=frames_per_task), "f",
+        da.arange(n_particles, chunks=particles_per_task), "p",
+        position, "fas",
+        box, "fbs",
+        da.from_array(species_codes(trajectory), chunks=-1), "a",
+        da.from_array(is_center, chunks=-1), "a",
+        new_axes={"k": n_features}, concatenate=True, dtype=np.float64, meta=np.empty((0, 0, 0)),
+        descriptors=descriptors, names=names, n_features=n_features, name=None,
+    )  # fmt: skip
+
+
+def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | None) -> tuple[int, int]:
+    """Frames and central particles of a task.
+
+    A function of the data alone, so that a store looks the same wherever it was made. Small jobs are still cut into
+    pieces for a few cores, big ones into tasks of about a second.
+    """
+    if block is not None:
+        if block < 1:
+            raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
+        rows = block
+    else:
+        rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
+        rows = max(1, min(rows, max(n_frames * n_particles // 16, 2048)))
+    if rows >= n_particles:
+        return max(1, min(n_frames, rows // n_particles)), n_particles
+    return 1, -(-n_particles // -(-n_particles // rows))
+
+
+def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:
+    if isinstance(descriptors, Descriptor):
+        descriptors = [descriptors]
+    if isinstance(descriptors, Mapping):
+        named = dict(descriptors)
+    else:
+        listed = list(descriptors)
+        named = {descriptor.name: descriptor for descriptor in listed}
+        if len(named) < len(listed):
+            raise ParameterError(
+                f"{len(listed)} descriptors but only the names {', '.join(named)}: give a mapping from names of your "
+                "choice, such as {'sharp': BondOrder(...), 'wide': BondOrder(...)}"
+            )
+    if not named:
+        raise ParameterError("no descriptors: give at least one, such as SmoothedBondOrder(cutoffs=...)")
+    return named
+
+
+def _is_center(trajectory: xr.Dataset, names: tuple[str, ...], centers: str | Iterable[str] | None) -> np.ndarray:
+    species = np.asarray(trajectory["species"].values)
+    if centers is None:
+        return np.ones(len(species), bool)
+    wanted = [centers] if isinstance(centers, str) else list(centers)
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")
+    return np.isin(species, wanted)
+
+
+def _check_boxes(trajectory: xr.Dataset, plans: Mapping[str, Plan]) -> None:
+    """Refuse a cutoff that is too large for any of the boxes before the first task runs."""
+    radius = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
+    box = np.asarray(trajectory["box"].values)
+    narrowest = int(np.argmax(np.linalg.norm(np.linalg.inv(box), axis=1).max(axis=1)))
+    nobody = np.empty((0, box.shape[-1]))
+    Configuration(nobody, np.empty(0, np.int8), box[narrowest], (), label=f"frame {narrowest}").check_radius(radius)
+
+
+def _free_dimensions(name: str, plan: Plan, coords: Mapping[str, Any]) -> dict[str, str]:
+    """New name of each feature dimension: its own, unless another descriptor uses that one with other values."""
+    renamed = {}
+    for dim in plan.dims:
+        own = plan.coords[dim][1] if dim in plan.coords else None
+        taken = dim in coords and (own is None or not np.array_equal(coords[dim][1], own))
+        renamed[dim] = f"{dim}_{name}" if taken else dim
+    return renamed

@@ -1,0 +1,112 @@
+"""Between labelled features (frame, particle, features...) and the matrix of paper A, Eq. (20)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import SchemaError
+
+
+def feature_matrix(features: xr.DataArray) -> Any:
+    """The matrix X of paper A, Eq. (20): one row for each central particle of each frame, one column a feature.
+
+    Parameters
+    ----------
+    features : DataArray (frame, particle, features...)
+        A variable of `describe`, lazy or in memory. Only the particles for which its coordinate ``center`` is true
+        give rows; without that coordinate all do.
+
+    Returns
+    -------
+    array (rows, columns), dask where `features` is lazy, else NumPy
+        Row ``frame * n_centers + k`` belongs to the k-th centre. Rows of centres without a defined descriptor are NaN.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 13 + ["B"] * 14, box=[3.0, 3.0, 3.0])
+    >>> features = gd.describe(crystal, [gd.BondOrder(cutoffs=1.2)], centers="B")
+    >>> gd.feature_matrix(features["bo"]).shape
+    (14, 8)
+    """
+    data, columns = _flat_features(features)
+    keep = _centers(features)
+    if not isinstance(data, da.Array):
+        return np.asarray(data)[:, keep].reshape(-1, columns)
+    if not keep.all():
+        data = _keep_particles(data, keep)
+    return data.reshape(-1, columns)
+
+
+def project(features: xr.DataArray, model: Any) -> xr.DataArray:
+    """Apply a fitted model to every particle: `model.transform` on each block, laid back to (frame, particle, component).
+
+    Parameters
+    ----------
+    features : DataArray (frame, particle, features...), lazy or in memory
+    model : anything with ``transform(matrix)`` that keeps the rows, such as `PCA`
+
+    Returns
+    -------
+    DataArray (frame, particle, component), lazy where `features` is; components are counted from 1 as in the papers.
+    NaN where the features are.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> rng = np.random.default_rng(1)
+    >>> liquid = gd.from_arrays(rng.random((2, 60, 3)) * 4, species=["A"] * 60, box=[4.0, 4.0, 4.0])
+    >>> q = gd.describe(liquid, [gd.SmoothedBondOrder(cutoffs=1.5)])["sbo"]
+    >>> gd.project(q, gd.learning.PCA(n_components=2).fit(gd.feature_matrix(q))).shape
+    (2, 60, 2)
+    """
+    data, columns = _flat_features(features)
+    width = model.transform(np.zeros((1, columns))).shape[1]
+
+    def transform(block: np.ndarray) -> np.ndarray:
+        out = np.full((*block.shape[:2], width), np.nan)
+        defined = ~np.isnan(block).any(axis=-1)
+        if defined.any():
+            out[defined] = model.transform(np.ascontiguousarray(block[defined]))
+        return out
+
+    if isinstance(data, da.Array):
+        result: Any = da.map_blocks(transform, data, chunks=(*data.chunks[:2], (width,)), dtype=np.float64)
+    else:
+        result = transform(np.asarray(data))
+    kept = {n: c for n, c in features.coords.items() if set(c.dims) <= {"frame", "particle"}}
+    coords = {**kept, "component": np.arange(1, width + 1)}
+    return xr.DataArray(result, dims=("frame", "particle", "component"), coords=coords, name=features.name)
+
+
+def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
+    if features.dims[:2] != ("frame", "particle"):
+        raise SchemaError(f"features have dimensions {features.dims}, expected (frame, particle, features...)")
+    data = features.data
+    columns = int(np.prod(data.shape[2:], dtype=int))
+    if isinstance(data, da.Array):
+        data = data.rechunk({axis: -1 for axis in range(2, data.ndim)})
+    return data.reshape(*data.shape[:2], columns), columns
+
+
+def _centers(features: xr.DataArray) -> np.ndarray:
+    if "center" in features.coords:
+        return np.asarray(features.coords["center"].values, dtype=bool)
+    return np.ones(features.sizes["particle"], bool)
+
+
+def _keep_particles(data: da.Array, keep: np.ndarray) -> da.Array:
+    """Centres only, block by block: no row moves from one block to another."""
+    starts = np.cumsum((0, *data.chunks[1]))
+    pieces = []
+    for j, (begin, end) in enumerate(zip(starts[:-1], starts[1:])):
+        inside = keep[begin:end]
+        if inside.any():
+            pieces.append(data.blocks[:, j][:, np.nonzero(inside)[0]])
+    return da.concatenate(pieces, axis=1)
+
