@@ -169,11 +169,10 @@ class _Grid:
     def __init__(self, configuration: Configuration, radius: float):
         position, box = configuration.position, configuration.box
         n = len(position)
-        widths = 1.0 / np.linalg.norm(configuration.inverse, axis=0)
-        # at least one cell; not more cells than particles, a dilute system gains nothing from empty ones
-        per_axis = np.maximum(1, np.floor(widths / max(radius, 1e-300)))
-        limit = max(1.0, float(n)) ** (1.0 / configuration.dimension)
-        self.n_cells = np.minimum(per_axis, np.ceil(4 * limit)).astype(np.int64)
+        # not many more cells than particles: a dilute system gains nothing from empty ones
+        width = max(radius, (0.125 / configuration.density) ** (1.0 / configuration.dimension))
+        self.n_cells = np.full(3, 2)  # in two dimensions: one layer that does not meet its own images
+        self.n_cells[: configuration.dimension] = np.maximum(1.0, np.floor(configuration.widths / width))
         self.cell = np.empty(n, np.int64)
         counts = np.zeros(int(np.prod(self.n_cells + 2)), np.int64)
         total = cells.count_particles(position, configuration.inverse, self.n_cells, self.cell, counts)
