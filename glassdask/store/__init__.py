@@ -1,0 +1,36 @@
+"""Zarr stores: create, open, append, verify, resume, provenance.
+
+A store is a Zarr 3 group for each state point. Its arrays are the variables of `glassdask.schema`;
+`descriptors/NAME` and `reductions/NAME` are groups below it. Every chunk is a file that ends with a crc32c of its
+zstd-compressed content and is put in place at once; a chunk that should exist and does not is an error, never a fill
+value.
+"""
+
+from glassdask.store.arrays import chunk_exists, content_hash, create_array, finish, resize_frames, write_region
+from glassdask.store.checks import info, verify
+from glassdask.store.groups import create_group, remove_group, set_attributes
+from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
+from glassdask.store.reading import open_descriptors, open_trajectory
+from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset
+
+__all__ = [
+    "chunk_exists",
+    "chunks_of",
+    "content_hash",
+    "create_array",
+    "create_group",
+    "create_trajectory",
+    "finish",
+    "frame_blocks",
+    "info",
+    "open_descriptors",
+    "open_trajectory",
+    "remove_group",
+    "resize_frames",
+    "save_trajectory",
+    "set_attributes",
+    "trajectory_layout",
+    "verify",
+    "write_dataset",
+    "write_region",
+]

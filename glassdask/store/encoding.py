@@ -1,0 +1,64 @@
+"""How labelled variables are stored: names of particles as int8 codes, other text in the group's attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import CorruptStoreError, SpeciesError, StoreError
+
+MOST_SPECIES = 127
+
+
+def is_text(dtype: np.dtype) -> bool:
+    """Whether an array of this type holds text."""
+    return dtype.kind in "UO" or dtype.kind == "T"
+
+
+def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Codes (int8) and CF attributes ``flag_values`` and ``flag_meanings`` of one name for each particle.
+
+    >>> codes, attrs = encode_names(np.array(["B", "A", "B"]), "species")
+    >>> codes.tolist(), attrs["flag_meanings"]
+    ([1, 0, 1], 'A B')
+    """
+    found, codes = np.unique(np.asarray(names).astype(str), return_inverse=True)
+    bad = [str(name) for name in found if len(str(name).split()) != 1 or str(name).split()[0] != str(name)]
+    if bad:
+        raise SpeciesError(f"{where}: the name {bad[0]!r} is empty or has a space: rename it, for example with '_'")
+    if len(found) > MOST_SPECIES:
+        raise SpeciesError(f"{where}: {len(found)} different names, at most {MOST_SPECIES} can be stored: merge some")
+    attrs = {"flag_values": list(range(len(found))), "flag_meanings": " ".join(map(str, found))}
+    return codes.reshape(-1).astype(np.int8), attrs
+
+
+def decode_names(codes: np.ndarray, attrs: dict[str, Any], where: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """The names of `encode_names`, and the attributes without the flags.
+
+    >>> decode_names(np.array([1, 0], np.int8), {"flag_values": [0, 1], "flag_meanings": "A B"}, "species")
+    (array(['B', 'A'], dtype='<U1'), {})
+    """
+    names = np.array(str(attrs["flag_meanings"]).split())
+    values = np.asarray(attrs.get("flag_values", range(len(names))))
+    index = np.searchsorted(values, codes)
+    if not len(names) == len(values) or (index >= len(names)).any() or (values[index] != codes).any():
+        raise CorruptStoreError(f"{where}: codes without a name (names are {names.tolist()}): write the store again")
+    return names[index], {key: value for key, value in attrs.items() if not key.startswith("flag_")}
+
+
+def encode_text(values: np.ndarray, dims: tuple[str, ...], attrs: dict[str, Any], where: str) -> dict[str, Any]:
+    """Text that does not belong to particles (labels of features), as it is kept in the group's attributes."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and not all(isinstance(item, str) for item in array.ravel()):
+        raise StoreError(f"{where}: dtype object holds other things than text: convert it to numbers or text")
+    return {"dims": list(dims), "values": array.astype(str).tolist(), "attrs": attrs}
+
+
+def decode_text(stored: dict[str, Any]) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+    """Dimensions, values and attributes of `encode_text`.
+
+    >>> decode_text({"dims": ["pair"], "values": ["A-A", "A-B"], "attrs": {}})
+    (('pair',), array(['A-A', 'A-B'], dtype='<U3'), {})
+    """
+    return tuple(stored["dims"]), np.array(stored["values"], dtype=str), dict(stored.get("attrs", {}))

@@ -1,0 +1,228 @@
+"""Groups of a store and their metadata files.
+
+A group is *managed* when its attributes have a `status`: "writing" from its creation (or the beginning of an append)
+until `finish` has seen every chunk of every array, then "complete". The status changes with one metadata file.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import CorruptStoreError, StoreError, StoreVersionError
+from glassdask.schema import SCHEMA_VERSION
+from glassdask.store import layout
+
+WRITING, COMPLETE = "writing", "complete"
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the file system refuses into a one-line `StoreError` with its remedy."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: "free space or choose another disk, then run the same command again (what is stored stays)",
+            errno.EDQUOT: "free space in your quota, then run the same command again (what is stored stays)",
+            errno.EACCES: "choose a place where you may write",
+            errno.EPERM: "choose a place where you may write",
+            errno.EROFS: "choose a place where you may write",
+            errno.ENOTDIR: "a parent is a file: choose another path",
+            errno.EEXIST: "a file is in the way: choose another path or remove it",
+            errno.EISDIR: "a directory is in the way: choose another path or remove it",
+        }
+        remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {remedy}") from None
+
+
+def write_json(path: Path, content: dict[str, Any], *, exclusive: bool = False) -> bool:
+    """Put a JSON file in place at once; with `exclusive` only where there is none. Tells whether it was written."""
+    text = json.dumps(content, indent=2)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if not exclusive:
+                os.replace(temporary, path)
+                return True
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            return True
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The metadata file of a group or array."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{path.parent} is not a store or a part of one: no zarr.json, check the path") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CorruptStoreError(
+            f"{path}: metadata cannot be read ({error}): restore this file or write again"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    if not isinstance(content, dict) or content.get("zarr_format") != 3:
+        raise CorruptStoreError(f"{path}: not Zarr 3 metadata: write the store again with glassdask")
+    return content
+
+
+def plain(value: Any) -> Any:
+    """The value with NumPy's types replaced by what JSON has."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise StoreError(f"attribute {value!r} of type {type(value).__name__} cannot be stored: use numbers, text or lists")
+
+
+def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Attributes of a group (or array), after a check that this glassdask knows its schema."""
+    attrs = read_json(layout.checked_path(path) / "zarr.json").get("attributes", {})
+    version = attrs.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"{path}: schema version {version} is newer than {SCHEMA_VERSION}, which this glassdask reads: upgrade "
+            "glassdask"
+        )
+    return attrs
+
+
+def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:
+    """Replace the given attributes of a group or array in one step; a value of None removes the attribute."""
+    file = layout.checked_path(path) / "zarr.json"
+    content = read_json(file)
+    merged = {**content.get("attributes", {}), **plain(attrs)}
+    content["attributes"] = {key: value for key, value in merged.items() if value is not None}
+    write_json(file, content)
+
+
+def is_group(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a Zarr 3 group at `path`."""
+    file = Path(path) / "zarr.json"
+    return file.is_file() and read_json(file).get("node_type") == "group"
+
+
+def provenance() -> dict[str, Any]:
+    """Attributes that say by what and when a group was made."""
+    names = ("numpy", "zarr", "numba", "dask")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "glassdask_version": code_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: importlib.metadata.version(name) for name in names},
+    }
+
+
+def code_version() -> str:
+    """Version of the installed glassdask."""
+    try:
+        return importlib.metadata.version("glassdask")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return "0+unknown"
+
+
+def create_group(path: str | os.PathLike[str], *, attrs: dict[str, Any] | None = None) -> bool:
+    """Create a managed group with status "writing" and its provenance; tells whether it was created just now.
+
+    Where a managed group exists already, nothing is changed (also when two processes create it at once). The groups
+    above it, from the part of the path that ends in ``.zarr``, are made plain groups, so that the tree is one Zarr
+    hierarchy.
+
+    Raises
+    ------
+    StoreError
+        Where the path cannot be written or something else is in the way.
+    """
+    group = layout.checked_path(path)
+    create_parents(group)
+    managed = {"status": WRITING, "sources": [], "parameters": {}, **provenance(), **(attrs or {})}
+    if _create_node(group, managed):
+        return True
+    if "status" in attributes(group):
+        return False
+    set_attributes(group, **managed)  # a plain group, made because something below it was stored first
+    return True
+
+
+def create_parents(path: Path, below: Path | None = None) -> None:
+    """Make plain groups of the directories from `below`, or from the part that ends in .zarr, down to above `path`."""
+    parts = path.parts
+    first = next((i for i, part in enumerate(parts) if part.endswith(".zarr")), len(parts))
+    if below is not None:
+        first = min(first, len(below.parts) - 1)
+    for n in range(first + 1, len(parts)):
+        _create_node(Path(*parts[:n]), {})
+
+
+def _create_node(path: Path, attrs: dict[str, Any]) -> bool:
+    file = path / "zarr.json"
+    with writing(path):
+        if not file.exists():
+            if path.is_dir() and not _only_nodes(path):
+                raise StoreError(f"{path}: is a directory with other files, not a store: choose another path")
+            content = {"attributes": plain(attrs), "zarr_format": 3, "node_type": "group"}
+            if write_json(file, content, exclusive=True):
+                return True
+    if read_json(file).get("node_type") != "group":
+        raise StoreError(f"{path}: an array is in the way of a group: choose another path")
+    return False
+
+
+def remove_group(path: str | os.PathLike[str]) -> None:
+    """Remove a managed group and what was derived from it; refuses where other state points lie below it."""
+    group = layout.checked_path(path).resolve()
+    others = [child.name for child in children(group, "group") if child.name not in ("descriptors", "reductions")]
+    if others or "status" not in attributes(group):
+        raise StoreError(f"{path}: is not removed, it has other groups in it ({others}): remove it by hand")
+    with writing(group):
+        aside = group.with_name(f".removed-{uuid.uuid4().hex}")  # at once, so that no half of it is ever continued
+        os.rename(group, aside)
+        shutil.rmtree(aside)
+
+
+def _only_nodes(path: Path) -> bool:
+    """Whether a directory is empty but for other Zarr nodes, hidden files and unfinished files of another writer."""
+    return all(
+        (item / "zarr.json").exists() or item.suffix == ".partial" or item.name.startswith(".")
+        for item in path.iterdir()
+    )
+
+
+def children(group_path: str | os.PathLike[str], kind: str) -> list[Path]:
+    """Directories of the arrays (`kind` "array") or groups ("group") of a group, by name."""
+    group = layout.checked_path(group_path)
+    found = []
+    for item in sorted(group.iterdir()):
+        node = not item.name.startswith(".") and (item / "zarr.json").is_file()
+        if node and read_json(item / "zarr.json").get("node_type") == kind:
+            found.append(item)
+    return found

@@ -1,0 +1,202 @@
+"""Open what is stored as `xarray.Dataset`s, lazily, never with a fill value in place of a lost chunk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
+from glassdask.schema import VARIABLES, validate
+from glassdask.store import layout
+from glassdask.store.arrays import ArrayInfo, arrays, content_hash, read_region
+from glassdask.store.encoding import decode_names, decode_text
+from glassdask.store.groups import COMPLETE, attributes, children, is_group
+
+# of a trajectory: small enough to be read at once, needed to plan the work
+IN_MEMORY = ("box", "species", "time", "step", "id")
+# attributes that belong to the machinery of the store, not to the dataset
+HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
+
+
+class _StoredArray:
+    """What `dask.array.from_array` needs; carries the path, not the data, to the task that reads."""
+
+    def __init__(self, info: ArrayInfo, token: str) -> None:
+        self.info, self.token = info, token
+        self.shape, self.dtype, self.ndim = info.shape, info.dtype, len(info.shape)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        parts = key if isinstance(key, tuple) else (key,)
+        parts = (*parts, *[slice(None)] * (self.ndim - len(parts)))
+        region, rest = [], []
+        for part, size in zip(parts, self.shape):
+            plain = isinstance(part, slice) and part.step in (None, 1)
+            start, stop, _ = part.indices(size) if plain else (0, size, 1)
+            region.append(slice(start, stop))
+            rest.append(slice(None) if plain else part)
+        return read_region(self.info, tuple(region))[tuple(rest)]
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return str(self.info.path), self.token
+
+
+def _lazy(info: ArrayInfo, token: str) -> da.Array:
+    source = _StoredArray(info, token)
+    # fancy=False: an index list is applied after the whole chunk was read, as the source would do anyway
+    meta = np.empty((0,) * source.ndim, info.dtype)
+    return da.from_array(source, chunks=info.unit, asarray=True, fancy=False, inline_array=True, meta=meta)
+
+
+def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:
+    """The dataset of one complete group; arrays named in `eager` (None: small ones and coordinates) are read."""
+    attrs = attributes(path)
+    if not is_group(path):
+        raise StoreError(f"{path}: an array, expected a group: give the path of the group above it")
+    if "status" not in attrs:
+        raise StoreError(f"{path}: a group without data of its own: give the path of one of {_inside(path)}")
+    if attrs["status"] != COMPLETE:
+        raise IncompleteStoreError(f"{path}: not written completely: run the same command again to continue")
+    token = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
+    coordinates = str(attrs.get("coordinates", "")).split()
+    variables: dict[str, Any] = {}
+    for info in arrays(path):
+        named = "flag_meanings" in info.attrs
+        in_memory = info.name in (*coordinates, *info.dims) or named or (eager is not None and info.name in eager)
+        whole = tuple(slice(0, size) for size in info.shape)
+        values = read_region(info, whole) if in_memory else _lazy(info, token)
+        array_attrs = info.attrs
+        if named:
+            values, array_attrs = decode_names(np.asarray(values), array_attrs, str(info.path))
+        variables[info.name] = (info.dims, values, array_attrs)
+    variables |= {name: decode_text(stored) for name, stored in attrs.get("text", {}).items()}
+    shown = {key: value for key, value in attrs.items() if key not in HIDDEN}
+    try:
+        dataset = xr.Dataset(variables, attrs={**shown, "store": str(path)})
+    except ValueError as error:
+        raise CorruptStoreError(f"{path}: arrays disagree in size ({error}): write the group again") from None
+    return dataset.set_coords([name for name in coordinates if name in dataset.variables])
+
+
+def _inside(path: Path) -> list[str]:
+    return [child.name for child in children(path, "group")]
+
+
+def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open the trajectory of a store; positions, velocities and the like are read when they are computed.
+
+    Parameters
+    ----------
+    path : path
+        A store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
+
+    Returns
+    -------
+    xarray.Dataset
+        The dataset of `from_arrays`: dimensions frame, particle, space. position, velocity, image and energy are dask
+        arrays whose chunks are what one file holds; box, species, time, step and id are in memory. Its attributes are
+        those of the dataset that was stored plus the provenance: ``glassdask_version``, ``created``, ``versions``,
+        ``sources``, ``parameters``, and ``store``, the path.
+
+    Raises
+    ------
+    StoreError
+        Not a store.
+    IncompleteStoreError
+        An ingestion or append was interrupted: run the same command again.
+    StoreVersionError
+        The store was written by a newer schema.
+    CorruptStoreError
+        Metadata or a chunk are damaged; for lazy variables this is raised when they are computed.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, glassdask as gd
+    >>> from glassdask.store import save_trajectory
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> t = gd.from_arrays(np.array([[[0.5, 0.5], [1.5, 0.5]]]), species=["A", "B"], box=[2.0, 2.0])
+    >>> save_trajectory(t, folder.name + "/run.zarr")
+    >>> opened = open_trajectory(folder.name + "/run.zarr")
+    >>> dict(opened.sizes), opened["position"].values[0, 1].tolist()
+    ({'frame': 1, 'particle': 2, 'space': 2, 'axis': 2}, [1.5, 0.5])
+    >>> folder.cleanup()
+    """
+    group = layout.checked_path(path)
+    if not (group / "zarr.json").exists() and not group.exists():
+        raise StoreError(f"{path}: does not exist: check the path, or ingest a trajectory first")
+    dataset = _open_group(group, IN_MEMORY)
+    order = [name for name in VARIABLES if name in dataset.data_vars]
+    dataset = dataset[[*order, *[name for name in dataset.data_vars if name not in order]]]
+    try:
+        return validate(dataset)
+    except SchemaError as error:
+        raise StoreError(f"{path}: not a trajectory ({error}): give the path of a trajectory") from None
+
+
+def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = None) -> xr.Dataset:
+    """Open the descriptors of a store, lazily, as one dataset.
+
+    Parameters
+    ----------
+    path : path
+        The store (or state point) that holds the trajectory they were computed from.
+    names : list of str, optional
+        Which ones; by default all that are complete.
+
+    Returns
+    -------
+    xarray.Dataset
+        An array (frame, particle, features...) for each descriptor with the coordinates of its features, and the
+        coordinates of particles that were stored with it (species, center). Where two descriptors have a feature
+        dimension or another coordinate of the same name and different values, the later one's is renamed to
+        NAME_DESCRIPTOR. The attributes of a descriptor's array include its ``parameters``.
+
+    Raises
+    ------
+    StoreError
+        No such descriptor, or one that was computed for an earlier state of the trajectory.
+    IncompleteStoreError
+        A descriptor asked for was interrupted: run the same command again.
+    """
+    group = layout.checked_path(path)
+    folder = group / "descriptors"
+    present = _inside(folder) if is_group(folder) else []
+    if names is None:
+        wanted = [name for name in present if attributes(folder / name).get("status") == COMPLETE]
+    else:
+        wanted = list(names)
+    missing = [name for name in wanted if name not in present]
+    if missing or not wanted:
+        raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first")
+    merged: xr.Dataset | None = None
+    current = content_hash(group)
+    for name in wanted:
+        dataset = _open_group(folder / layout.checked_name(name), None)
+        if dataset.attrs.get("input") != current:
+            raise StoreError(
+                f"{folder / name}: was computed before the trajectory was changed: describe again with overwrite"
+            )
+        for variable in dataset.data_vars.values():
+            variable.attrs.setdefault("parameters", dataset.attrs.get("parameters"))
+        dataset.attrs = {}
+        merged = dataset if merged is None else xr.merge([merged, _renamed(dataset, merged, name)], join="exact")
+    assert merged is not None
+    return merged.assign_attrs({"store": str(group)})
+
+
+def _renamed(dataset: xr.Dataset, merged: xr.Dataset, name: str) -> xr.Dataset:
+    """`dataset` with the names of dimensions and coordinates that clash with those of `merged` made unique."""
+    renames: dict[Any, str] = {}
+    for dim in dataset.dims:
+        shared = dim in merged.dims and str(dim) not in ("frame", "particle")
+        if shared and (dataset.sizes[dim] != merged.sizes[dim] or not dataset[dim].equals(merged[dim])):
+            renames[dim] = f"{dim}_{name}"
+    for coordinate in dataset.coords:
+        if coordinate in merged.variables and not dataset[coordinate].equals(merged[coordinate]):
+            renames[coordinate] = f"{coordinate}_{name}"
+    return dataset.rename(renames)

@@ -1,0 +1,262 @@
+"""Store datasets block by block: each task computes a block, writes it and returns a receipt; what is there is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import StoreError
+from glassdask.schema import VARIABLES, validate
+from glassdask.store import layout
+from glassdask.store.arrays import (
+    array_info,
+    arrays,
+    chunk_exists,
+    content_hash,
+    create_array,
+    finish,
+    missing_chunks,
+    write_region,
+)
+from glassdask.store.blocks import Progress, is_lazy, write_blocks
+from glassdask.store.encoding import encode_names, encode_text, is_text
+from glassdask.store.groups import (
+    COMPLETE,
+    WRITING,
+    attributes,
+    code_version,
+    create_group,
+    create_parents,
+    is_group,
+    plain,
+    remove_group,
+    set_attributes,
+)
+from glassdask.store.reading import HIDDEN
+
+# attributes that are made anew when a dataset that was opened is stored again
+RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store")
+
+
+def create_trajectory(
+    path: str | os.PathLike[str],
+    *,
+    n_frames: int,
+    species: Any,
+    n_space: int,
+    dtypes: dict[str, Any],
+    attrs: dict[str, Any] | None = None,
+) -> int:
+    """Prepare a store for a trajectory that is written block by block; returns the frames in one block.
+
+    Parameters
+    ----------
+    path : path
+        The group. Where it exists (an interrupted ingestion) only what is missing is created.
+    n_frames, n_space : int
+        Sizes of the trajectory.
+    species : array (particle,)
+        Name of the species of each particle. It is stored at once.
+    dtypes : dict
+        Types of the other variables, of `glassdask.schema.VARIABLES`: at least position and box.
+    attrs : dict, optional
+        Attributes of the group: sources, parameters, key, ...
+    """
+    names = np.asarray(species)
+    codes, flags = encode_names(names, f"{path}: species")
+    sizes = {"frame": n_frames, "particle": len(names), "space": n_space, "axis": n_space}
+    chunk, shard = layout.trajectory_layout(n_frames, len(names), n_space, np.dtype(dtypes["position"]).itemsize)
+    text = {
+        "space": encode_text(np.array(list("xyz"[:n_space])), ("space",), {}, "space"),
+        "axis": encode_text(np.array(list("abc"[:n_space])), ("axis",), {}, "axis"),
+    }
+    create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
+    for name, dtype in {**dtypes, "species": np.dtype(np.int8)}.items():
+        described = VARIABLES[name]
+        shape = tuple(sizes[dim] for dim in described.dims)
+        array_attrs = {"units": described.unit, "long_name": described.meaning, **(flags if name == "species" else {})}
+        create_array(
+            path,
+            name,
+            shape,
+            layout.chunks_of(described.dims, shape, chunk),
+            dtype,
+            described.dims,
+            array_attrs,
+            shards=layout.chunks_of(described.dims, shape, shard) if shard else None,
+        )
+    write_region(path, "species", (slice(None),), codes)
+    return (shard or chunk)[0]
+
+
+def save_trajectory(
+    dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None
+) -> None:
+    """Store a trajectory, in memory or lazy; the same call continues where an earlier one was interrupted.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        A trajectory (see `glassdask.schema`). Lazy variables are computed block by block by the current dask scheduler;
+        every block of positions is checked.
+    path : path
+        A new store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
+    overwrite : bool
+        Replace a trajectory that is there, with all that was derived from it.
+    progress : callable, optional
+        Called with the number of blocks that are stored and of all blocks.
+
+    Raises
+    ------
+    SchemaError, SpeciesError, BoxError, PositionError
+        The dataset is not a valid trajectory.
+    StoreError
+        The path cannot be written, or holds another trajectory.
+    """
+    validate(dataset)
+    group = layout.checked_path(path)
+    attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED)}
+    sizes = (dataset.sizes["frame"], dataset.sizes["particle"])
+    grid, shard = layout.trajectory_layout(*sizes, dataset.sizes["space"], dataset["position"].dtype.itemsize)
+    token = dask.base.tokenize(dataset.drop_attrs(deep=False))
+    key = hashlib.sha256(json.dumps([token, grid, shard]).encode()).hexdigest()
+    _write(dataset, group, {**attrs, "key": key}, grid, shard, overwrite, progress)
+
+
+def write_dataset(
+    dataset: xr.Dataset,
+    path: str | os.PathLike[str],
+    group: str,
+    *,
+    parameters: dict[str, Any],
+    overwrite: bool = False,
+    on_block: Progress | None = None,
+) -> None:
+    """Store a derived dataset in a group below a store; the same call continues where an earlier one was interrupted.
+
+    One task computes and writes one block of all variables and returns a receipt, so results are never gathered. The
+    blocks are the dask chunks of the dataset.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Lazy variables with common chunks along frame and particle and whole along the others; what is in memory is
+        written by the caller's process.
+    path : path
+        The store that holds the trajectory from which it was derived.
+    group : str
+        Name below the store, such as ``descriptors/sbo``.
+    parameters : dict
+        What the dataset was computed with. Together with the content of the trajectory and the version of glassdask
+        it decides whether what is stored there is the same: then only what is missing is computed.
+    overwrite : bool
+        Replace a group with other parameters, or compute a complete one again. An interrupted group with the same
+        parameters is continued all the same.
+    on_block : callable, optional
+        Called with the number of blocks that are stored and of all blocks.
+
+    Raises
+    ------
+    StoreError
+        Another dataset is stored there, or the file system refuses. What was stored stays.
+    """
+    root = layout.checked_path(path)
+    target = root / layout.checked_name(group)
+    create_parents(target, below=root)
+    origin = content_hash(root)
+    code = json.dumps([plain(parameters), origin, code_version()], sort_keys=True)
+    key = hashlib.sha256(code.encode()).hexdigest()
+    attrs = {name: value for name, value in dataset.attrs.items() if name not in (*HIDDEN, *RENEWED, "sources")}
+    attrs |= {"parameters": parameters, "input": origin, "key": key}
+    grid = (_largest_chunk(dataset, "frame"), _largest_chunk(dataset, "particle"))
+    _write(dataset, target, attrs, grid, None, overwrite, on_block)
+
+
+def _largest_chunk(dataset: xr.Dataset, dim: str) -> int:
+    variables = [variable for variable in dataset.variables.values() if dim in variable.dims and is_lazy(variable)]
+    sizes = [max(variable.chunksizes[dim], default=0) for variable in variables]
+    return max(sizes, default=dataset.sizes.get(dim, 1)) or 1
+
+
+def _write(
+    dataset: xr.Dataset,
+    group: Path,
+    attrs: dict[str, Any],
+    grid: tuple[int, int],
+    shard: tuple[int, int] | None,
+    overwrite: bool,
+    progress: Progress | None,
+) -> None:
+    """Make the group hold the dataset: begin or go on, store what is missing, finish."""
+    variables, text = _encoded(dataset, group)
+    coordinates = " ".join(str(name) for name in dataset.coords if name not in dataset.dims and name not in text)
+    attrs = plain({**attrs, "text": text, "coordinates": coordinates})
+    if not _begin(dataset, group, attrs, overwrite):
+        return
+    create_group(group, attrs=attrs)
+    for name, variable in variables.items():
+        dims = tuple(map(str, variable.dims))
+        create_array(
+            group,
+            name,
+            variable.shape,
+            layout.chunks_of(dims, variable.shape, grid),
+            variable.dtype,
+            dims,
+            variable.attrs,
+            shards=layout.chunks_of(dims, variable.shape, shard) if shard else None,
+        )
+    lazy = {name: variable for name, variable in variables.items() if is_lazy(variable)}
+    for name in variables.keys() - lazy.keys():
+        info = array_info(group, name)
+        for region in info.regions():
+            if not chunk_exists(group, name, region):
+                write_region(group, name, region, np.asarray(variables[name].data[region]))
+    if lazy:
+        write_blocks(lazy, group, shard or grid, progress)
+    finish(group)
+
+
+def _encoded(dataset: xr.Dataset, group: Path) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
+    """The variables as numbers, and the text that goes into the attributes of the group."""
+    variables, text = {}, {}
+    for name, variable in dataset.variables.items():
+        dims, where = tuple(map(str, variable.dims)), f"{group}: {name}"
+        if not is_text(variable.dtype):
+            variables[str(name)] = variable
+        elif dims == ("particle",):
+            codes, flags = encode_names(variable.values, where)
+            variables[str(name)] = xr.Variable(dims, codes, {**variable.attrs, **flags})
+        else:
+            text[str(name)] = encode_text(variable.values, dims, plain(variable.attrs), where)
+    return variables, text
+
+
+def _begin(dataset: xr.Dataset, group: Path, attrs: dict[str, Any], overwrite: bool) -> bool:
+    """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
+    if not is_group(group) or "status" not in (found := attributes(group)):
+        return True
+    same, complete = found.get("key") == attrs["key"], found["status"] == COMPLETE
+    if same and not (complete and overwrite):
+        if complete and not any(missing_chunks(info) for info in arrays(group)):
+            return False
+        set_attributes(group, status=WRITING)
+        return True
+    if not overwrite:
+        state = "" if complete else "an interrupted "
+        raise StoreError(
+            f"{group}: holds {state}data of other input, parameters or version of glassdask: overwrite it or choose "
+            "another name"
+        )
+    source = dataset.attrs.get("store")
+    if source is not None and Path(source).resolve() == group.resolve():
+        raise StoreError(f"{group}: cannot be overwritten with what is read from it: choose another path")
+    remove_group(group)
+    return True
