@@ -1,0 +1,5 @@
+"""Readers of trajectory files, and their ingestion into a store."""
+
+from glassdask.io.sources import FORMATS, SourceIndex, find_format, frames, scan
+
+__all__ = ["FORMATS", "SourceIndex", "find_format", "frames", "scan"]

@@ -1,0 +1,70 @@
+"""What a reader gives: one configuration of a file, as the file has it, and what one pass over the file tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassdask.errors import FormatError
+
+MAX_SPECIES = 1000
+
+
+@dataclass
+class Frame:
+    """One configuration, particles in the order of the file, the box's origin subtracted from the positions.
+
+    `codes` are indices into `species`, the names in order of appearance. `box` is a cell matrix (axis, space), or None
+    where the file has none. `image` is None where the positions are wrapped and the file does not say from where, and
+    zeros where the positions are unwrapped. `wrapped` counts the particles that `glassdask.io.frames` had to wrap.
+    """
+
+    position: np.ndarray
+    species: tuple[str, ...]
+    codes: np.ndarray
+    box: np.ndarray | None = None
+    periodic: tuple[bool, ...] = (True, True, True)
+    image: np.ndarray | None = None
+    velocity: np.ndarray | None = None
+    energy: np.ndarray | None = None
+    time: float | None = None
+    step: int | None = None
+    id: np.ndarray | None = None
+    wrapped: int = 0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a file tells: `offsets` are the bytes of (decompressed) text before each frame."""
+
+    n_frames: int
+    sha256: str
+    offsets: np.ndarray | None
+    random_access: bool
+
+
+def encode(labels: np.ndarray, species: list[str | int]) -> np.ndarray:
+    """Codes (int16) of `labels` in the list of known `species`, which grows by what is new."""
+    codes = np.full(labels.shape, -1, dtype=np.int16)
+    # a comparison per species: faster than a sort, for there are a few of them and 10^7 labels
+    for code, name in enumerate(species):
+        codes[labels == name] = code
+    new = codes < 0
+    while new.any():
+        if len(species) == MAX_SPECIES:
+            raise FormatError(f"more than {MAX_SPECIES} species: name their column with columns={{'species': ...}}")
+        name = labels[np.argmax(new)]
+        codes[labels == name] = len(species)
+        species.append(name.item())
+        new = codes < 0
+    return codes
+
+
+def named_column(columns: dict[str, str], variable: str, defaults: tuple[str, ...], found: list[str]) -> str | None:
+    """The column of `found` that holds `variable`: the one that the user named, else the first of `defaults`."""
+    if variable in columns:
+        if columns[variable] not in found:
+            raise FormatError(f"no column '{columns[variable]}' for {variable}: found {' '.join(found)}")
+        return columns[variable]
+    return next((name for name in defaults if name in found), None)

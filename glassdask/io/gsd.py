@@ -1,0 +1,76 @@
+"""GSD files of HOOMD-blue: tilted boxes, images, types and per-particle logged quantities.
+
+HOOMD centres its box on the origin and stores single precision: positions are shifted by half the cell, which makes
+them lie in [0, cell), and are exact to 6e-8 relative to the box. Velocities and images are read where there are any.
+``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import FormatError
+from glassdask.io.frame import Frame, Survey
+
+
+def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+    """Count the frames of a GSD file."""
+    with open(path, "rb") as raw:
+        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    with _opened(path) as trajectory:
+        return Survey(len(trajectory), digest, None, True)
+
+
+def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+    """Frames of a GSD file."""
+    energy = (columns or {}).get("energy")
+    with _opened(path) as trajectory:
+        # a chunk that no frame has is filled with zeros by gsd
+        stored = set(trajectory.file.find_matching_chunk_names("particles/"))
+        for number in range(start, stop):
+            yield _frame(trajectory[number], stored, energy, f"{path}, frame {number}")
+
+
+def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Frame:
+    particles = found.particles
+    if particles.position is None or particles.N == 0:
+        raise FormatError(f"{where}: no particles: write the frame again")
+    if energy is not None and energy not in found.log:
+        raise FormatError(f"{where}: nothing logged as '{energy}': found {sorted(found.log)}")
+    lx, ly, lz, xy, xz, yz = (float(value) for value in found.configuration.box)
+    n_space = 2 if found.configuration.dimensions == 2 else 3
+    # rows are HOOMD's lattice vectors (HOOMD-blue manual, periodic boundary conditions)
+    box = np.array([[lx, 0.0, 0.0], [xy * ly, ly, 0.0], [xz * lz, yz * lz, lz]])[:n_space, :n_space]
+
+    def vectors(name: str) -> np.ndarray | None:
+        return np.asarray(getattr(particles, name))[:, :n_space] if f"particles/{name}" in stored else None
+
+    velocity = vectors("velocity")
+    return Frame(
+        particles.position[:, :n_space].astype(np.float64) + box.sum(axis=0) / 2,
+        tuple(particles.types),
+        np.asarray(particles.typeid, dtype=np.int16),
+        box,
+        image=vectors("image"),
+        velocity=None if velocity is None else velocity.astype(np.float64),
+        energy=None if energy is None else np.asarray(found.log[energy], dtype=np.float64).reshape(-1),
+        step=int(found.configuration.step),
+    )
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    try:
+        import gsd.hoomd
+    except ImportError:
+        raise FormatError(f"{path}: GSD needs the package gsd: pip install 'glassdask[io]'") from None
+    try:
+        with gsd.hoomd.open(path, "r") as trajectory:
+            yield trajectory
+    except (RuntimeError, OSError, KeyError) as error:
+        raise FormatError(f"{path}: not a readable GSD file ({error}): write or copy it again") from None

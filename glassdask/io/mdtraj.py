@@ -1,0 +1,99 @@
+"""Everything else that mdtraj reads: DCD, XTC, TRR, NetCDF, HDF5, PDB, GRO and more, with a topology for the species.
+
+mdtraj thinks in nanometres and single precision. What that does to numbers in reduced units:
+
+- Formats in ångström (DCD, NetCDF, PDB, ...) are divided by ten by mdtraj; this reader multiplies again, so that the
+  numbers are those of the file to a relative 1.2e-7. XTC, TRR, HDF5 and GRO are in nanometres and stay as they are.
+- XTC keeps three decimals unless it was written with a higher precision, GRO three and PDB three: a distance between
+  particles of size 1 is then wrong by up to 1e-3. Do not compute dynamics at short times from them.
+- Cells pass through lengths and angles in single precision: 1e-7 relative.
+- mdtraj drops velocities. Times are kept from XTC, TRR, NetCDF and HDF5 only; elsewhere mdtraj counts frames.
+- mdtraj reads a PDB file as a whole; the other formats are read in pieces.
+
+``topology=`` is a file with the same particles (PDB, GRO, HDF5, PSF, ...), needed by all formats except PDB, GRO and
+HDF5. Species are the names of its atoms, or their elements with ``columns={"species": "element"}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import FormatError
+from glassdask.io.frame import Frame, Survey, encode
+
+NANOMETRES = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".gro")
+TIMED = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".nc", ".ncdf", ".netcdf")
+OWN_TOPOLOGY = (".pdb", ".pdb.gz", ".gro", ".h5", ".hdf5", ".lh5", ".pdbx", ".cif", ".mmcif")
+AT_ONCE = (".pdb", ".pdb.gz")
+FRAMES_IN_CHUNK = 10
+
+
+def survey(path: str, columns: dict[str, str] | None = None, topology: str | None = None) -> Survey:
+    """Count the frames of a file."""
+    with open(path, "rb") as raw:
+        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    return Survey(sum(len(piece) for piece in _pieces(path, 0, topology)), digest, None, True)
+
+
+def read(
+    path: str,
+    start: int,
+    stop: int,
+    offset: int = 0,
+    columns: dict[str, str] | None = None,
+    topology: str | None = None,
+) -> Iterator[Frame]:
+    """Frames of a file; see the module for what single precision and mdtraj's units do."""
+    suffix = _suffix(path)
+    scale = 1.0 if suffix in NANOMETRES else 10.0
+    by_element = (columns or {}).get("species") == "element"
+    names: list[str | int] = []
+    codes = None
+    number = start
+    for piece in _pieces(path, start, topology):
+        if codes is None:
+            atoms = piece.topology.atoms
+            codes = encode(
+                np.array([(atom.element.symbol if by_element else atom.name) or "" for atom in atoms]), names
+            )
+        for k in range(len(piece)):
+            if number == stop:
+                return
+            cell = piece.unitcell_vectors
+            yield Frame(
+                piece.xyz[k].astype(np.float64) * scale,
+                tuple(str(name) for name in names),
+                codes,
+                None if cell is None else cell[k].astype(np.float64) * scale,
+                time=float(piece.time[k]) if suffix in TIMED else None,
+            )
+            number += 1
+
+
+def _pieces(path: str, start: int, topology: str | None) -> Iterator[Any]:
+    try:
+        import mdtraj
+    except ImportError:
+        raise FormatError(f"{path}: this format needs the package mdtraj: pip install 'glassdask[io]'") from None
+    suffix = _suffix(path)
+    if topology is None and suffix not in OWN_TOPOLOGY:
+        raise FormatError(f"{path}: mdtraj needs the names of the particles: give topology=FILE (PDB, GRO, HDF5, ...)")
+    extra: dict[str, Any] = {} if suffix in (".pdb", ".pdb.gz", ".h5", ".hdf5", ".lh5") else {"top": topology or path}
+    try:
+        if suffix in AT_ONCE:  # iterload would not skip
+            yield mdtraj.load(path)[start:]
+        else:
+            yield from mdtraj.iterload(path, chunk=FRAMES_IN_CHUNK, skip=start, **extra)
+    except Exception as error:  # each of mdtraj's formats raises its own
+        message = " ".join(str(error).split())
+        raise FormatError(f"{path}: mdtraj cannot read it ({message[:200]}): check file, format and topology") from None
+
+
+def _suffix(path: str) -> str:
+    suffixes = Path(path).suffixes
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

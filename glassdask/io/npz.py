@@ -1,0 +1,131 @@
+"""NumPy archives (.npz): position, species, box and optional time, step, velocity, energy, image, id.
+
+Shapes are those of `glassdask.from_arrays`. The arrays of a value per particle are read frame by frame from inside the
+archive. ``columns={"position": "positions"}`` names arrays that are called otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from glassdask import schema
+from glassdask.errors import FormatError, GlassdaskError
+from glassdask.io.frame import Frame, Survey, encode
+
+SKIP = 1 << 20
+
+
+class Frames:
+    """One array of an archive, a frame at a time; an array without the frame dimension is one frame."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, rank: int):
+        self._stream = archive.open(f"{name}.npy")
+        version = np.lib.format.read_magic(self._stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, self.dtype = header(self._stream)
+        if self.dtype.hasobject or (fortran and len(shape) > 1):
+            raise FormatError(
+                f"array '{name}' has {'Fortran order' if fortran else 'Python objects'}: save it in C order"
+            )
+        if len(shape) not in (rank - 1, rank):
+            raise FormatError(f"array '{name}' has shape {shape}, expected {rank} dimensions (the first is frame)")
+        self.shape = shape if len(shape) == rank else (1, *shape)
+        self._bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
+
+    def skip(self, n_frames: int) -> None:
+        """Pass over frames."""
+        left = n_frames * self._bytes
+        while left > 0:
+            left -= len(self._read(min(left, SKIP)))
+
+    def next(self) -> np.ndarray:
+        """The next frame."""
+        return np.frombuffer(self._read(self._bytes), dtype=self.dtype).reshape(self.shape[1:])
+
+    def _read(self, count: int) -> bytes:
+        data = self._stream.read(count)
+        if len(data) < count:
+            raise FormatError("truncated: copy the file again")
+        return data
+
+
+def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+    """Count the frames of an archive."""
+    with open(path, "rb") as raw:
+        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    with _opened(path) as archive:
+        n_frames = Frames(archive, _names(archive, columns)["position"], 3).shape[0]
+    return Survey(n_frames, digest, None, False)
+
+
+def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+    """Frames of an archive."""
+    with _opened(path) as archive:
+        names = _names(archive, columns)
+        ranks = {"position": 3, "velocity": 3, "image": 3, "energy": 2}
+        streams = {role: Frames(archive, names[role], rank) for role, rank in ranks.items() if role in names}
+        n_frames, n_particles, n_space = streams["position"].shape
+        for role, stream in streams.items():
+            if stream.shape[:2] != (n_frames, n_particles):
+                raise FormatError(
+                    f"'{names[role]}' has shape {stream.shape}, expected ({n_frames}, {n_particles}, ...)"
+                )
+        with np.load(path, allow_pickle=False) as arrays:
+            small = {role: arrays[name] for role, name in names.items() if role in ("box", "time", "step", "id")}
+            species = arrays[names["species"]]
+        for role in ("time", "step"):
+            if role in small and small[role].size != n_frames:
+                raise FormatError(f"'{names[role]}' has shape {small[role].shape}, expected ({n_frames},)")
+        if species.ndim == 1:
+            species = species[None]
+        if species.shape not in ((1, n_particles), (n_frames, n_particles)):
+            raise FormatError(f"'{names['species']}' has shape {species.shape}, expected ({n_particles},)")
+        box = schema.cell_matrix(small["box"], n_frames, n_space) if "box" in small else None
+        for stream in streams.values():
+            stream.skip(start)
+        table: list[str | int] = []
+        codes = encode(species[0], table)
+        for number in range(start, stop):
+            if number and len(species) > 1:
+                codes = encode(species[number], table)
+            values: dict[str, Any] = {role: stream.next() for role, stream in streams.items()}
+            yield Frame(
+                species=tuple(str(name) for name in table),
+                codes=codes,
+                box=None if box is None else box[number],
+                time=float(small["time"].flat[number]) if "time" in small else None,
+                step=int(small["step"].flat[number]) if "step" in small else None,
+                id=small.get("id"),
+                **values,
+            )
+
+
+def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str, str]:
+    found = [name.removesuffix(".npy") for name in archive.namelist()]
+    names = {role: (columns or {}).get(role, role) for role in schema.VARIABLES}
+    missing = [
+        name for role, name in names.items() if name not in found and role in {"position", "species", *(columns or {})}
+    ]
+    if missing:
+        raise FormatError(
+            f"no array {', '.join(missing)}: found {', '.join(sorted(found))}; name them: columns={{'position': ...}}"
+        )
+    return {role: name for role, name in names.items() if name in found}
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(zipfile.ZipFile(path))
+        except GlassdaskError as error:
+            raise type(error)(f"{path}: {error}") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+            raise FormatError(f"{path}: not a readable NumPy archive ({error}): save or copy it again") from None

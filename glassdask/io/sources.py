@@ -1,0 +1,333 @@
+"""One way to read all formats: find the reader, survey a file, and give its frames checked, sorted and wrapped."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassdask import schema
+from glassdask.errors import FormatError, GlassdaskError, ParameterError, SpeciesError
+from glassdask.io.frame import Frame, Survey
+
+
+@dataclass(frozen=True)
+class Format:
+    """Where a format is read, by which suffixes it is found, and which options its reader takes."""
+
+    module: str
+    suffixes: tuple[str, ...]
+    options: tuple[str, ...] = ("columns",)
+
+
+FORMATS = {
+    "lammps": Format("glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump")),
+    "xyz": Format("glassdask.io.xyz", (".xyz", ".extxyz")),
+    "gsd": Format("glassdask.io.gsd", (".gsd",)),
+    "npz": Format("glassdask.io.npz", (".npz",)),
+    "mdtraj": Format(
+        "glassdask.io.mdtraj",
+        (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
+        ("columns", "topology"),
+    ),
+}
+OPTIONAL = ("image", "velocity", "energy", "time", "step")
+
+
+@dataclass(frozen=True)
+class SourceIndex:
+    """What `scan` finds in a file: how to read it, and what all its frames have in common.
+
+    `codes` are indices into `species`, the sorted names that the particles get in the trajectory; `renamed` gives them
+    for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
+    with frame `first`.
+    """
+
+    path: str
+    format: str
+    sha256: str
+    n_frames: int
+    n_particles: int
+    n_space: int
+    variables: tuple[str, ...]
+    species: tuple[str, ...]
+    codes: np.ndarray
+    id: np.ndarray | None
+    random_access: bool
+    offsets: np.ndarray | None = None
+    first: int = 0
+    renamed: dict[str, str] = field(default_factory=dict)
+    dimension: int | None = None
+    dt: float | None = None
+    box: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """Name of the reader of a file: the one asked for, or found by the suffix (before .gz or .zst).
+
+    >>> find_format("run/melt.lammpstrj.gz"), find_format("dump.melt", format="lammps")
+    ('lammps', 'lammps')
+    """
+    if format is not None:
+        if format not in FORMATS:
+            raise FormatError(f"{path}: unknown format '{format}': choose one of {', '.join(FORMATS)}")
+        return format
+    name = Path(path).name.lower()
+    stem = name.removesuffix(".gz").removesuffix(".zst")
+    for known, described in FORMATS.items():
+        if stem.endswith(described.suffixes):
+            return known
+    known_suffixes = " ".join(suffix for described in FORMATS.values() for suffix in described.suffixes)
+    raise FormatError(
+        f"{path}: unknown suffix; known are {known_suffixes} (text also with .gz or .zst): rename the file or name the "
+        f"format= ({', '.join(FORMATS)})"
+    )
+
+
+def scan(
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    *,
+    species_names: dict[Any, str] | None = None,
+    dimension: int | None = None,
+    dt: float | None = None,
+    box: Any = None,
+    **options: Any,
+) -> SourceIndex:
+    """Survey a file in one streaming pass: number of frames and particles, variables, species, SHA-256.
+
+    Parameters
+    ----------
+    path : path
+        A file of one of `FORMATS`.
+    format : str, optional
+        Name of the format; otherwise it is found by the suffix.
+    species_names : dict, optional
+        New names of the species, such as ``{1: "A", 2: "B"}``. All species of the file must be in it.
+    dimension : 2 or 3, optional
+        2 drops the z components. By default a file is two-dimensional if it has no z, or if all particles of every
+        frame have the same z and the cell is not tilted along z.
+    dt : float, optional
+        Time of one step, for files that know the step and not the time.
+    box : array, optional
+        Edge lengths or cell vectors (rows), for files that have no box.
+    **options
+        For the reader, see its module: ``columns`` for all, ``topology`` for mdtraj.
+
+    Returns
+    -------
+    SourceIndex
+
+    Raises
+    ------
+    FormatError, BoxError, PositionError, SpeciesError, ParameterError
+        In one line that names file, frame and remedy. Only the first frame is parsed here, the others by `frames`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "two.xyz"
+    >>> text = "2\\ncell:4.0,4.0,4.0 step:0\\nA 1.0 1.0 1.0\\nB 5.0 2.0 3.0\\n"
+    >>> _ = path.write_text(text)
+    >>> index = scan(path)
+    >>> index.n_frames, index.n_particles, index.species, index.variables
+    (1, 2, ('A', 'B'), ('step',))
+    >>> [frame.position.tolist() for frame in frames(index)]
+    [[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]]]
+    """
+    path = os.fspath(path)
+    name = find_format(path, format)
+    unknown = sorted(set(options) - set(FORMATS[name].options))
+    if unknown:
+        raise ParameterError(
+            f"{path}: format {name} has no option {', '.join(unknown)}: it has {', '.join(FORMATS[name].options)}"
+        )
+    if dimension not in (None, 2, 3):
+        raise ParameterError(f"dimension is {dimension}, expected 2 or 3")
+    options = {key: value for key, value in options.items() if value is not None}
+    try:
+        size = os.stat(path).st_size
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    if size == 0:
+        raise FormatError(f"{path}: the file is empty: write it again or leave it out")
+    module = importlib.import_module(FORMATS[name].module)
+    survey: Survey = module.survey(path, **options)
+    if survey.n_frames == 0:
+        raise FormatError(f"{path}: the file has no frames: write it again or leave it out")
+    first: Frame = next(module.read(path, 0, 1, 0, **options))
+    if len(first.position) == 0:
+        raise FormatError(f"{path}, frame 0: no particles: write it again or leave it out")
+    order = _order(first, f"{path}, frame 0")
+    if order is not None:
+        first = _sorted(first, order)
+    used = [name for code, name in enumerate(first.species) if (first.codes == code).any()]
+    renamed = _renamed(path, used, species_names or {})
+    index = SourceIndex(
+        path=path,
+        format=name,
+        sha256=survey.sha256,
+        n_frames=survey.n_frames,
+        n_particles=len(first.position),
+        n_space=dimension or _n_space(first),
+        variables=(),
+        species=tuple(sorted({renamed.get(name, name) for name in used})),
+        codes=first.codes,
+        id=first.id,
+        random_access=survey.random_access,
+        offsets=survey.offsets,
+        renamed=renamed,
+        dimension=dimension,
+        dt=dt,
+        box=None if box is None else np.asarray(box, dtype=np.float64),
+        options=options,
+    )
+    index = replace(index, codes=_codes(first, index))
+    first = prepare(first, index, 0)
+    return replace(index, variables=tuple(key for key in OPTIONAL if getattr(first, key) is not None))
+
+
+def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+    """Frames of a scanned file, one after the other, with memory for one of them.
+
+    Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
+    positions are finite and wrapped, `image` says from where if the file knows images.
+
+    Raises
+    ------
+    FormatError, BoxError, PositionError, SpeciesError
+    """
+    stop = index.n_frames if stop is None else stop
+    module = importlib.import_module(FORMATS[index.format].module)
+    offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
+    for number, frame in enumerate(module.read(index.path, start, stop, offset, **index.options), start):
+        yield prepare(frame, index, number)
+
+
+def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
+    """A frame as the trajectory has it, checked against what frame 0 of the file has."""
+    where = f"{index.path}, frame {number}"
+    if len(frame.position) != index.n_particles:
+        raise FormatError(f"{where}: {len(frame.position)} particles, {index.n_particles} in frame 0: split the file")
+    frame = _flat(frame, index, where)
+    order = _order(frame, where)
+    if order is not None:
+        frame = _sorted(frame, order)
+    codes = _codes(frame, index)
+    if not np.array_equal(codes, index.codes):
+        particle = int(np.argmax(codes != index.codes))
+        found = frame.species[frame.codes[particle]]
+        raise SpeciesError(
+            f"{where}, particle {particle}: species is {index.renamed.get(found, found)}, in frame 0 it was "
+            f"{index.species[index.codes[particle]]}: split the frames into trajectories of constant species"
+        )
+    if index.id is not None and (frame.id is None or not np.array_equal(frame.id, index.id)):
+        raise FormatError(
+            f"{where}: the ids are not those of frame 0: particles must neither come nor go, split the file"
+        )
+    if frame.time is None and index.dt is not None and frame.step is not None:
+        frame.time = frame.step * index.dt
+    missing = [name for name in index.variables if getattr(frame, name) is None]
+    if missing:
+        raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
+    box = np.asarray(frame.box, dtype=np.float64)[None]
+    position = np.asarray(frame.position, dtype=np.float64)[None]
+    try:
+        schema.check_box(box, number)
+        schema.check_positions(position, number)
+    except GlassdaskError as error:
+        raise type(error)(f"{index.path}, {error}") from None
+    position, shift = schema.wrap(position, box)
+    frame.box, frame.position = box[0], position[0]
+    frame.wrapped = int(shift.any(axis=-1).sum())
+    if frame.image is not None:
+        frame.image = np.asarray(frame.image).astype(np.int32) + shift[0]
+    frame.species, frame.codes = index.species, codes
+    return frame
+
+
+def _n_space(frame: Frame) -> int:
+    """2 where the frame has no z, or all particles lie in one plane of a cell that is not tilted along z."""
+    if frame.position.shape[1] == 2:
+        return 2
+    z = frame.position[:, 2]
+    tilted = frame.box is not None and len(frame.box) == 3 and (frame.box[2, :2].any() or frame.box[:2, 2].any())
+    return 2 if len(z) > 1 and (z == z[0]).all() and not tilted else 3
+
+
+def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
+    """The frame in the dimension of the trajectory, with a box."""
+    n_space = index.n_space
+    if frame.position.shape[1] < n_space:
+        raise FormatError(f"{where}: positions have no z, expected three dimensions: give dimension=2")
+    box = frame.box
+    if box is None:
+        if index.box is None:
+            raise FormatError(f"{where}: no box in the file: give box=[edge lengths]")
+        box = np.asarray(index.box, dtype=np.float64)
+        box = np.diag(box) if box.ndim == 1 else box
+    if box.ndim != 2 or len(box) < n_space:
+        raise FormatError(
+            f"{where}: the box has shape {box.shape}, expected {n_space} cell vectors: give dimension=2 or 3"
+        )
+    if not all(frame.periodic[:n_space]):
+        raise FormatError(
+            f"{where}: boundaries along {', '.join('xyz'[k] for k in range(n_space) if not frame.periodic[k])} are not "
+            "periodic: glassdask needs a periodic box, run it with boundary p"
+        )
+    if n_space == 2 and frame.position.shape[1] == 3:
+        z = frame.position[:, 2]
+        if index.dimension is None and not (z == z[0]).all():
+            raise FormatError(f"{where}: z differs, all z of frame 0 are equal: give dimension=3 (or 2 to drop z)")
+        if len(box) == 3 and (box[2, :2].any() or box[:2, 2].any()):
+            raise FormatError(f"{where}: the cell is tilted along z, it cannot be read in two dimensions")
+    vectors = {
+        name: value[:, :n_space]
+        for name in ("position", "image", "velocity")
+        if (value := getattr(frame, name)) is not None
+    }
+    return replace(frame, box=box[:n_space, :n_space], **vectors)
+
+
+def _order(frame: Frame, where: str) -> np.ndarray | None:
+    """The order that sorts the particles by id, or None where they are sorted or have no id."""
+    if frame.id is None or (np.diff(frame.id) > 0).all():
+        return None
+    order = np.argsort(frame.id, kind="stable")
+    same = np.diff(frame.id[order]) == 0
+    if same.any():
+        raise FormatError(f"{where}: id {frame.id[order][:-1][same][0]} is there twice: the file is damaged")
+    return order
+
+
+def _sorted(frame: Frame, order: np.ndarray) -> Frame:
+    per_particle = ("position", "codes", "image", "velocity", "energy", "id")
+    return replace(
+        frame, **{name: value[order] for name in per_particle if (value := getattr(frame, name)) is not None}
+    )
+
+
+def _codes(frame: Frame, index: SourceIndex) -> np.ndarray:
+    """Codes of the particles of a frame as indices into `index.species`, -1 for a species that frame 0 has not."""
+    names = [index.renamed.get(name, "") if index.renamed else name for name in frame.species]
+    lookup = [index.species.index(name) if name in index.species else -1 for name in names]
+    return np.array(lookup, dtype=np.int16)[frame.codes]
+
+
+def _renamed(path: str, found: list[str], species_names: dict[Any, str]) -> dict[str, str]:
+    given = {str(key): str(value) for key, value in species_names.items()}
+    unknown = [name for name in found if given and name not in given]
+    if unknown:
+        raise SpeciesError(
+            f"{path}: species_names has no name for {', '.join(sorted(unknown))}: the file has "
+            f"{', '.join(sorted(found))}, named are {', '.join(given)}"
+        )
+    return given
