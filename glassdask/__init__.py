@@ -17,7 +17,11 @@ _HOME = {
     "describe": "glassdask.descriptors.describe",
     "feature_matrix": "glassdask.descriptors.features",
     "from_arrays": "glassdask.schema",
+    "open_descriptors": "glassdask.store",
+    "open_trajectory": "glassdask.store",
     "project": "glassdask.descriptors.features",
+    "reduce": "glassdask.descriptors.reduce",
+    "save_trajectory": "glassdask.store",
     "validate": "glassdask.schema",
 }
 _MODULES = ("learning",)
@@ -31,7 +35,11 @@ __all__ = [
     "feature_matrix",
     "from_arrays",
     "learning",
+    "open_descriptors",
+    "open_trajectory",
     "project",
+    "reduce",
+    "save_trajectory",
     "validate",
 ]
 
@@ -40,7 +48,9 @@ if TYPE_CHECKING:
     from glassdask.descriptors.bond_order import BondOrder, LechnerDellago, SmoothedBondOrder
     from glassdask.descriptors.describe import describe
     from glassdask.descriptors.features import feature_matrix, project
+    from glassdask.descriptors.reduce import reduce
     from glassdask.schema import from_arrays, validate
+    from glassdask.store import open_descriptors, open_trajectory, save_trajectory
 
 
 def __getattr__(name: str) -> Any:

@@ -42,8 +42,8 @@ def describe(
     Returns
     -------
     xarray.Dataset
-        One lazy variable (frame, particle, features...) for each descriptor, with the coordinates ``species``
-        (particle) and ``center`` (particle), true for the central particles. Rows of other particles are NaN. Two
+        One lazy variable (frame, particle, features...) for each descriptor, with the coordinate ``species``
+        (particle) and the attributes ``centers`` and ``parameters``. Rows of other particles are NaN. Two
         descriptors whose feature dimensions have the same name but not the same values get ``dim_name`` for the later.
 
     Raises
@@ -65,16 +65,14 @@ def describe(
     names = species_names(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
-    is_center = _is_center(trajectory, names, centers)
+    wanted = _center_species(names, centers)
+    is_center = np.isin(np.asarray(trajectory["species"].values), wanted)
     _check_boxes(trajectory, plans)
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
     packed = _packed(trajectory, tuple(named.values()), names, is_center, sum(sizes), block)
 
     variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {
-        "species": trajectory["species"].variable,
-        "center": ("particle", is_center, {"long_name": "central particle of the descriptors"}),
-    }
+    coords: dict[str, Any] = {"species": trajectory["species"].variable}
     if "time" in trajectory:
         coords["time"] = trajectory["time"].variable
     first = 0
@@ -85,7 +83,8 @@ def describe(
         renamed = _free_dimensions(name, plan, coords)
         for coordinate, (dim, values) in plan.coords.items():
             coords[renamed.get(coordinate, coordinate)] = (renamed[dim], values)
-        attrs = {**plan.attrs, "parameters": json.dumps(named[name].parameters(), sort_keys=True)}
+        parameters = json.dumps(named[name].parameters(), sort_keys=True)
+        attrs = {**plan.attrs, "centers": " ".join(wanted), "parameters": parameters}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
 
@@ -200,15 +199,14 @@ def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict
     return named
 
 
-def _is_center(trajectory: xr.Dataset, names: tuple[str, ...], centers: str | Iterable[str] | None) -> np.ndarray:
-    species = np.asarray(trajectory["species"].values)
+def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:
     if centers is None:
-        return np.ones(len(species), bool)
+        return list(names)
     wanted = [centers] if isinstance(centers, str) else list(centers)
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")
-    return np.isin(species, wanted)
+    return wanted
 
 
 def _check_boxes(trajectory: xr.Dataset, plans: Mapping[str, Plan]) -> None:

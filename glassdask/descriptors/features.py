@@ -17,8 +17,8 @@ def feature_matrix(features: xr.DataArray) -> Any:
     Parameters
     ----------
     features : DataArray (frame, particle, features...)
-        A variable of `describe`, lazy or in memory. Only the particles for which its coordinate ``center`` is true
-        give rows; without that coordinate all do.
+        A variable of `describe`, lazy or in memory. Only particles of the species in its attribute ``centers`` give
+        rows; without that attribute all particles do.
 
     Returns
     -------
@@ -81,7 +81,10 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
         result = transform(np.asarray(data))
     kept = {n: c for n, c in features.coords.items() if set(c.dims) <= {"frame", "particle"}}
     coords = {**kept, "component": np.arange(1, width + 1)}
-    return xr.DataArray(result, dims=("frame", "particle", "component"), coords=coords, name=features.name)
+    attrs = {"long_name": "projection on component", "units": ""}
+    if "centers" in features.attrs:
+        attrs["centers"] = features.attrs["centers"]
+    return xr.DataArray(result, dims=("frame", "particle", "component"), coords=coords, name="projection", attrs=attrs)
 
 
 def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
@@ -95,8 +98,8 @@ def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
 
 
 def _centers(features: xr.DataArray) -> np.ndarray:
-    if "center" in features.coords:
-        return np.asarray(features.coords["center"].values, dtype=bool)
+    if "centers" in features.attrs and "species" in features.coords:
+        return np.isin(np.asarray(features.coords["species"].values), features.attrs["centers"].split())
     return np.ones(features.sizes["particle"], bool)
 
 

@@ -1,0 +1,164 @@
+"""Atomic cluster expansion of the surroundings of each particle (paper B, Eqs. 1-9 and 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from glassdask.descriptors import ace_basis
+from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.errors import ParameterError
+from glassdask.kernels import ace as kernels
+from glassdask.neighborhood.configuration import Configuration, Neighbors
+
+MAX_L = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ACE(Descriptor):
+    r"""Atomic cluster expansion: 2-, 3- and 4-body invariants of the neighbours' density (paper B, Eqs. 1-9 and 13).
+
+    A_znlm(i) = sum_j delta_(z z_j) R_n(r_ij) Y_l^m(r_ij) over the neighbours j of i closer than r_cut (Eqs. 2, 4), with
+
+    - 2-body  B_zn = sum_j delta_(z z_j) R_n(r_ij)  (Eq. 7),
+    - 3-body  B = sum_m (-1)^m A_(z1 n1 l m) A_(z2 n2 l -m)  (Eq. 8),
+    - 4-body  B = sum_(m1 m2 m3) (l1 l2 l3; m1 m2 m3) A_(z1 n1 l1 m1) A_(z2 n2 l2 m2) A_(z3 n3 l3 m3)  (Eq. 9, Wigner 3j),
+
+    R_n = (x - 1) P_(n-1)(x), n = 1, 2, ... (Eq. 3), where x(r) rises from 0 to 1 at r_cut and resolves distances best
+    at r_0. The Legendre polynomials are orthonormal on the range of x: the integral over 0 <= x <= 1 of P_n P_n' dx is
+    1 or 0. Y_l^m are orthonormal on the sphere. Other scales of P or Y change factors but not what the features span.
+
+    *Purified* features (Eq. 13) leave out clusters in which a neighbour occurs twice: they are the sums above over
+    distinct j1, j2 (and j3). As R_n1 R_n2 is a sum of R_n with n <= n1 + n2, they follow from the same densities, at a
+    cost linear in the number of neighbours. The species of i itself does not enter: choose `centers` in `describe`.
+
+    Which features: with the total degree sum_t (n_t + w_l l_t) <= degree, one for each multiset of (z, n, l) whose l can
+    be coupled: equal l in two; an even sum and the triangle rule in three, an odd sum being odd under reflection. None
+    vanishes or depends linearly on the others. In two dimensions only triples with the largest l equal to the sum of
+    the others are independent. 2-body features run over n = 1..n_max whatever the degree, as with n_max = 20 and
+    degree 18 in the paper.
+
+    Parameters
+    ----------
+    r_cut : cutoff
+    degree : largest total degree d of 3- and 4-body features; 10 for mixtures and 18 for a polymer in the paper
+    n_max : largest radial order n; by default the whole part of `degree`
+    body_order : 2, 3 or 4: leave out features of more bodies
+    w_l : weight of l in the total degree, w_L
+    purified : without self-interaction
+    r_0 : distance of best resolution, about that of nearest neighbours
+
+    Output ``ace`` (frame, particle, ace_feature), no unit, sorted by body order, species, degree, n and l. The labels
+    ``ace_feature`` look like ``"A1"``, ``"A1 B2 l=1"`` and ``"A1 A1 B2 l=1,1,0"`` (species and n of each factor, then l);
+    the coordinates ``ace_body_order``, ``ace_degree``, ``ace_species1``, ``ace_n1``, ``ace_l1`` to ``ace_species3``,
+    ``ace_n3``, ``ace_l3`` are there to select by, with "" and -1 where a feature has fewer factors. 0 for a centre
+    without neighbours; NaN where a neighbour lies on top of the centre and has no direction.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 27, box=[3.0, 3.0, 3.0])
+    >>> b = gd.describe(crystal, [ACE(r_cut=1.5, degree=5, r_0=1.0)])["ace"]
+    >>> b["ace_feature"].values.tolist()[:8]
+    ['A1', 'A2', 'A3', 'A4', 'A5', 'A1 A1 l=0', 'A1 A2 l=0', 'A1 A1 l=1']
+    >>> b.sel(ace_feature=["A1", "A1 A1 l=0", "A1 A1 l=1"]).values[0, 0].round(4).tolist()
+    """
+
+    name: ClassVar[str] = "ace"
+    r_cut: float
+    degree: float
+    n_max: int | None = None
+    body_order: int = 4
+    w_l: float = 1.5
+    purified: bool = True
+    r_0: float = 1.0
+
+    def __post_init__(self):
+        if not 0 < self.r_cut < np.inf:
+            raise ParameterError(f"r_cut = {self.r_cut}: expected a positive finite length, such as 4")
+        if not 0 < self.r_0 < self.r_cut:
+            raise ParameterError(f"r_0 = {self.r_0}: expected a distance between 0 and r_cut = {self.r_cut}, such as 1")
+        if not 1 <= self.degree < np.inf:
+            raise ParameterError(f"degree = {self.degree}: expected a total degree of at least 1, such as 10")
+        if self.body_order not in (2, 3, 4):
+            raise ParameterError(f"body_order = {self.body_order}: expected 2, 3 or 4")
+        if self.n_max is not None and not (1 <= self.n_max <= 100 and int(self.n_max) == self.n_max):
+            raise ParameterError(f"n_max = {self.n_max}: expected a whole number from 1 to 100, or None for the degree's")
+        if not 0 < self.w_l < np.inf:
+            raise ParameterError(f"w_l = {self.w_l}: expected a positive weight, such as 1.5")
+        if self.body_order > 2 and (self.degree - 2) / (2 * self.w_l) >= MAX_L + 1:
+            raise ParameterError(
+                f"degree = {self.degree:g} and w_l = {self.w_l:g} give l up to {(self.degree - 2) // (2 * self.w_l):.0f}: "
+                f"expected at most {MAX_L}, lower degree or raise w_l"
+            )
+
+    def radial_basis(self, r: Any) -> np.ndarray:
+        """R_n(r) of paper B, Eq. 3 and Fig. 1, for n = 1..n_max: shape (n_max, *r.shape), 0 from r_cut on.
+
+        Examples
+        --------
+        >>> r = np.array([0.0, 1.0, 2.0, 4.0])
+        >>> ACE(r_cut=4.0, degree=10, n_max=2).radial_basis(r).round(4).tolist()
+        """
+        transform = ace_basis.distance_transform(self.r_cut, self.r_0)
+        x = ace_basis.transformed_distance(np.asarray(r, dtype=np.float64), transform)
+        return (x - 1.0) * ace_basis.legendre(x, self._n_max)
+
+    @property
+    def _n_max(self) -> int:
+        return ace_basis.whole(self.degree) if self.n_max is None else int(self.n_max)
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        clusters, tables = _prepare(self, len(names), dimension)
+        r_cut = float(self.r_cut)
+
+        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            # the row behind the last neighbour takes those that are out of reach
+            width = int(neighbors.counts.max(initial=0)) + 1
+            kernels.expand(
+                neighbors.offsets, neighbors.index, neighbors.vector, configuration.species, r_cut, tables,
+                np.empty((len(names), 4, width)), np.empty(width), np.empty((int(tables.depth.max()), width)),
+                np.empty((len(tables.depth) ** 2, width)), np.empty((tables.rows, kernels.LANES)),
+                np.empty((len(clusters), kernels.LANES)), out,
+            )  # fmt: skip
+
+        return Plan(
+            dims=("ace_feature",),
+            shape=(len(clusters),),
+            coords={name: ("ace_feature", values) for name, values in self._coordinates(clusters, names).items()},
+            cutoffs=np.full((len(names), len(names)), r_cut),
+            compute=compute,
+            attrs={"long_name": f"{'purified ' if self.purified else ''}atomic cluster expansion", "units": ""},
+        )
+
+    def _coordinates(self, clusters: list[ace_basis.Cluster], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        coords: dict[str, np.ndarray] = {
+            "ace_feature": np.array([_label(cluster, names) for cluster in clusters]),
+            "ace_body_order": np.array([len(cluster) + 1 for cluster in clusters]),
+            "ace_degree": np.array([ace_basis.total_degree(cluster, self.w_l) for cluster in clusters]),
+        }
+        for slot in range(self.body_order - 1):
+            factors = [cluster[slot] if slot < len(cluster) else None for cluster in clusters]
+            coords[f"ace_species{slot + 1}"] = np.array([names[f[0]] if f else "" for f in factors])
+            coords[f"ace_n{slot + 1}"] = np.array([f[1] if f else -1 for f in factors])
+            coords[f"ace_l{slot + 1}"] = np.array([f[2] if f else -1 for f in factors])
+        return coords
+
+
+def _label(cluster: ace_basis.Cluster, names: tuple[str, ...]) -> str:
+    factors = " ".join(f"{names[s]}{n}" for s, n, _ in cluster)
+    if len(cluster) == 1:
+        return factors
+    degrees = [str(l) for _, _, l in cluster]
+    return f"{factors} l={degrees[0] if len(cluster) == 2 else ','.join(degrees)}"
+
+
+@lru_cache(maxsize=16)
+def _prepare(ace: ACE, n_species: int, dimension: int) -> tuple[list[ace_basis.Cluster], kernels.Tables]:
+    """Features and tables; kept, because every task of a graph asks for the same."""
+    clusters = ace_basis.features(n_species, ace.degree, ace._n_max, ace.w_l, ace.body_order, dimension)
+    return clusters, ace_basis.tables(clusters, n_species, ace.purified, ace.r_cut, ace.r_0)

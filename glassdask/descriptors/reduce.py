@@ -1,0 +1,67 @@
+"""Principal components of features, labelled: from (frame, particle, features...) to (frame, particle, component)."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from glassdask.descriptors.features import feature_matrix, project
+
+
+def reduce(
+    features: xr.DataArray, *, n_components: int | float | None = None, method: str = "exact", scale: bool = False
+) -> xr.Dataset:
+    """Principal component analysis of one descriptor, with the projections of every particle.
+
+    Paper A, Eqs. (22)-(24): directions are eigenvectors of the covariance matrix of the features, sorted by their
+    explained variance ratio; a projection is the scalar product of the centred features with a direction. The sign of
+    a direction is such that its largest element is positive.
+
+    Parameters
+    ----------
+    features : DataArray (frame, particle, features...), lazy or in memory
+    n_components, method, scale : see `glassdask.learning.PCA`
+
+    Returns
+    -------
+    xarray.Dataset
+        ``projection`` (frame, particle, component), lazy where `features` is and NaN where they are undefined;
+        ``direction`` (component, features...), ``explained_variance_ratio`` and ``explained_variance`` (component),
+        ``mean`` (features...). The fit itself is computed at once, in one pass over the chunks.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> rng = np.random.default_rng(1)
+    >>> liquid = gd.from_arrays(rng.random((2, 60, 3)) * 4, species=["A"] * 60, box=[4.0, 4.0, 4.0])
+    >>> features = gd.describe(liquid, [gd.SmoothedBondOrder(cutoffs=1.5)])
+    >>> reduced = gd.reduce(features["sbo"], n_components=2)
+    >>> reduced["direction"].dims, reduced["projection"].dims
+    (('component', 'l'), ('frame', 'particle', 'component'))
+    """
+    from glassdask.learning import PCA
+
+    pca = PCA(n_components=n_components, method=method, scale=scale).fit(feature_matrix(features))
+    projection = project(features, pca)
+    dims, shape = features.dims[2:], features.shape[2:]
+    n = len(pca.components_)
+    coords = {name: c for name, c in features.coords.items() if c.dims and set(c.dims) <= set(dims)}
+    dataset = xr.Dataset(
+        {
+            "projection": projection,
+            "direction": (("component", *dims), pca.components_.reshape(n, *shape), {"long_name": "direction", "units": ""}),
+            "explained_variance_ratio": ("component", pca.explained_variance_ratio_, {"long_name": "EVR", "units": ""}),
+            "explained_variance": ("component", pca.explained_variance_, {"long_name": "variance", "units": ""}),
+            "mean": (dims, np.asarray(pca.mean_).reshape(shape), {"long_name": "mean feature", "units": ""}),
+        },
+        coords=coords,
+    )
+    dataset.attrs["reduction"] = json.dumps(
+        {
+            "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),
+            "n_samples": int(pca.n_samples_), "n_undefined": int(pca.n_undefined_),
+        }
+    )  # fmt: skip
+    return dataset
