@@ -11,7 +11,7 @@ from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
 from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
 from glassdask.store.reading import open_descriptors, open_trajectory
-from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset
+from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset, write_datasets
 
 __all__ = [
     "chunk_exists",
@@ -32,5 +32,6 @@ __all__ = [
     "trajectory_layout",
     "verify",
     "write_dataset",
+    "write_datasets",
     "write_region",
 ]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from glassdask import __version__
 from glassdask.errors import CorruptStoreError, StoreError, StoreVersionError
 from glassdask.schema import SCHEMA_VERSION
 from glassdask.store import layout
@@ -136,18 +137,10 @@ def provenance() -> dict[str, Any]:
     names = ("numpy", "zarr", "numba", "dask")
     return {
         "schema_version": SCHEMA_VERSION,
-        "glassdask_version": code_version(),
+        "glassdask_version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: importlib.metadata.version(name) for name in names},
     }
-
-
-def code_version() -> str:
-    """Version of the installed glassdask."""
-    try:
-        return importlib.metadata.version("glassdask")
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout
-        return "0+unknown"
 
 
 def create_group(path: str | os.PathLike[str], *, attrs: dict[str, Any] | None = None) -> bool:

@@ -12,13 +12,13 @@ import dask
 import numpy as np
 import xarray as xr
 
+from glassdask import __version__
 from glassdask.errors import StoreError
 from glassdask.schema import VARIABLES, validate
 from glassdask.store import layout
 from glassdask.store.arrays import (
-    array_info,
+    ArrayInfo,
     arrays,
-    chunk_exists,
     content_hash,
     create_array,
     finish,
@@ -31,7 +31,6 @@ from glassdask.store.groups import (
     COMPLETE,
     WRITING,
     attributes,
-    code_version,
     create_group,
     create_parents,
     is_group,
@@ -127,7 +126,10 @@ def save_trajectory(
     grid, shard = layout.trajectory_layout(*sizes, dataset.sizes["space"], dataset["position"].dtype.itemsize)
     token = dask.base.tokenize(dataset.drop_attrs(deep=False))
     key = hashlib.sha256(json.dumps([token, grid, shard]).encode()).hexdigest()
-    _write(dataset, group, {**attrs, "key": key}, grid, shard, overwrite, progress)
+    lazy = _prepare(dataset, group, {**attrs, "key": key}, grid, shard, overwrite)
+    if lazy is not None:
+        write_blocks(lazy, shard or grid, progress)
+        finish(group)
 
 
 def write_dataset(
@@ -139,71 +141,107 @@ def write_dataset(
     overwrite: bool = False,
     on_block: Progress | None = None,
 ) -> None:
-    """Store a derived dataset in a group below a store; the same call continues where an earlier one was interrupted.
+    """Store a derived dataset in a group below a store: `write_datasets` of one."""
+    write_datasets({group: dataset}, path, parameters={group: parameters}, overwrite=overwrite, on_block=on_block)
 
-    One task computes and writes one block of all variables and returns a receipt, so results are never gathered. The
-    blocks are the dask chunks of the dataset.
+
+def write_datasets(
+    datasets: dict[str, xr.Dataset],
+    path: str | os.PathLike[str],
+    *,
+    parameters: dict[str, dict[str, Any]],
+    overwrite: bool = False,
+    on_block: Progress | None = None,
+) -> None:
+    """Store derived datasets in groups below a store; the same call continues where an earlier one was interrupted.
+
+    One task computes and writes one block of all variables of all datasets and returns a receipt: results are never
+    gathered, and what several variables are cut from is computed once. The blocks are the dask chunks.
 
     Parameters
     ----------
-    dataset : xarray.Dataset
-        Lazy variables with common chunks along frame and particle and whole along the others; what is in memory is
-        written by the caller's process.
+    datasets : dict
+        For each group below the store (such as ``descriptors/sbo``) its dataset: lazy variables with common chunks
+        along frame and particle and whole along the others; what is in memory is written by the caller's process.
     path : path
-        The store that holds the trajectory from which it was derived.
-    group : str
-        Name below the store, such as ``descriptors/sbo``.
+        The store that holds the trajectory from which they were derived.
     parameters : dict
-        What the dataset was computed with. Together with the content of the trajectory and the version of glassdask
-        it decides whether what is stored there is the same: then only what is missing is computed.
+        For each group, what its dataset was computed with. Together with the content of the trajectory and the
+        version of glassdask it decides whether what is stored there is the same: then only what is missing is
+        computed.
     overwrite : bool
-        Replace a group with other parameters, or compute a complete one again. An interrupted group with the same
+        Replace a group with other parameters, and compute a complete one again. An interrupted group with the same
         parameters is continued all the same.
     on_block : callable, optional
-        Called with the number of blocks that are stored and of all blocks.
+        Called with the number of blocks that are stored and of all blocks, now and then, from another thread.
 
     Raises
     ------
     StoreError
         Another dataset is stored there, or the file system refuses. What was stored stays.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, glassdask as gd
+    >>> from glassdask.store import open_descriptors, save_trajectory, write_datasets
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> t = gd.from_arrays(np.array([[[0.5, 0.5], [1.5, 0.5]]]), species=["A", "B"], box=[2.0, 2.0])
+    >>> save_trajectory(t, folder.name + "/run.zarr")
+    >>> half = (t[["position"]] / 2).rename(position="half").chunk(particle=1)
+    >>> name = "descriptors/half"
+    >>> write_datasets({name: half}, folder.name + "/run.zarr", parameters={name: {"by": 2}})
+    >>> open_descriptors(folder.name + "/run.zarr")["half"].values.tolist()
+    [[[0.25, 0.25], [0.75, 0.25]]]
+    >>> folder.cleanup()
     """
     root = layout.checked_path(path)
-    target = root / layout.checked_name(group)
-    create_parents(target, below=root)
-    origin = content_hash(root)
-    code = json.dumps([plain(parameters), origin, code_version()], sort_keys=True)
-    key = hashlib.sha256(code.encode()).hexdigest()
-    attrs = {name: value for name, value in dataset.attrs.items() if name not in (*HIDDEN, *RENEWED, "sources")}
-    attrs |= {"parameters": parameters, "input": origin, "key": key}
-    grid = (_largest_chunk(dataset, "frame"), _largest_chunk(dataset, "particle"))
-    _write(dataset, target, attrs, grid, None, overwrite, on_block)
+    grid = (_largest_chunk(datasets, "frame"), _largest_chunk(datasets, "particle"))
+    begun: dict[Path, list[tuple[ArrayInfo, xr.Variable]]] = {}
+    for name, dataset in datasets.items():
+        group = root / layout.checked_name(name)
+        create_parents(group, below=root)
+        origin = content_hash(root)
+        code = json.dumps([plain(parameters[name]), origin, __version__], sort_keys=True)
+        attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
+        attrs |= {
+            "parameters": parameters[name],
+            "input": origin,
+            "key": hashlib.sha256(code.encode()).hexdigest(),
+        }
+        lazy = _prepare(dataset, group, attrs, grid, None, overwrite)
+        if lazy is not None:
+            begun[group] = lazy
+    write_blocks([item for lazy in begun.values() for item in lazy], grid, on_block)
+    for group in begun:
+        finish(group)
 
 
-def _largest_chunk(dataset: xr.Dataset, dim: str) -> int:
-    variables = [variable for variable in dataset.variables.values() if dim in variable.dims and is_lazy(variable)]
-    sizes = [max(variable.chunksizes[dim], default=0) for variable in variables]
-    return max(sizes, default=dataset.sizes.get(dim, 1)) or 1
+def _largest_chunk(datasets: dict[str, xr.Dataset], dim: str) -> int:
+    """The chunk of lazy variables along a dimension; its size where there are none."""
+    having = [v for dataset in datasets.values() for v in dataset.variables.values() if dim in v.dims]
+    lazy = [size for variable in having if is_lazy(variable) for size in variable.chunksizes[dim]]
+    return max(lazy or [1, *(variable.sizes[dim] for variable in having)])
 
 
-def _write(
+def _prepare(
     dataset: xr.Dataset,
     group: Path,
     attrs: dict[str, Any],
     grid: tuple[int, int],
     shard: tuple[int, int] | None,
     overwrite: bool,
-    progress: Progress | None,
-) -> None:
-    """Make the group hold the dataset: begin or go on, store what is missing, finish."""
+) -> list[tuple[ArrayInfo, xr.Variable]] | None:
+    """Begin a group or go on with it: store what is in memory, give what is lazy; None where all is stored."""
     variables, text = _encoded(dataset, group)
     coordinates = " ".join(str(name) for name in dataset.coords if name not in dataset.dims and name not in text)
     attrs = plain({**attrs, "text": text, "coordinates": coordinates})
     if not _begin(dataset, group, attrs, overwrite):
-        return
+        return None
     create_group(group, attrs=attrs)
+    lazy = []
     for name, variable in variables.items():
         dims = tuple(map(str, variable.dims))
-        create_array(
+        info = create_array(
             group,
             name,
             variable.shape,
@@ -213,15 +251,13 @@ def _write(
             variable.attrs,
             shards=layout.chunks_of(dims, variable.shape, shard) if shard else None,
         )
-    lazy = {name: variable for name, variable in variables.items() if is_lazy(variable)}
-    for name in variables.keys() - lazy.keys():
-        info = array_info(group, name)
+        if is_lazy(variable):
+            lazy.append((info, variable))
+            continue
         for region in info.regions():
-            if not chunk_exists(group, name, region):
-                write_region(group, name, region, np.asarray(variables[name].data[region]))
-    if lazy:
-        write_blocks(lazy, group, shard or grid, progress)
-    finish(group)
+            if not info.file(region).is_file():
+                write_region(group, name, region, np.asarray(variable.data[region]))
+    return lazy
 
 
 def _encoded(dataset: xr.Dataset, group: Path) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
