@@ -39,9 +39,8 @@ def bond_order(offsets, vector, weight, l_min, table, work, z, real, imag, out):
     for c in range(offsets.shape[0] - 1):
         n, total = gather(offsets[c], offsets[c + 1], vector, weight, work, z)
         accumulate(n, z, table, work, real, imag)
-        inverse = 1.0 / total
+        inverse = 1.0 / total if total != 0.0 else np.nan
         for k in range(out.shape[1]):
-            # NaN when nothing has a weight: 0 * (1/0)
             out[c, k] = np.sqrt(invariant(l_min + k, real, imag)) * inverse
 
 
@@ -51,7 +50,7 @@ def coefficients(offsets, vector, weight, table, work, z, out):
     for c in range(offsets.shape[0] - 1):
         n, total = gather(offsets[c], offsets[c + 1], vector, weight, work, z)
         accumulate(n, z, table, work, out[c, 0], out[c, 1])
-        inverse = 1.0 / total
+        inverse = 1.0 / total if total != 0.0 else np.nan
         for part in range(2):
             for l in range(table.shape[1]):
                 for m in range(l + 1):

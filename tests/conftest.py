@@ -1,0 +1,57 @@
+"""Configurations that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+
+DATA = Path(__file__).parent / "data"
+SHIPPED = Path(__file__).parents[1] / "pipelines" / "data"
+SHIPPED_FILES = {"wahnstrom": "wahn_N4000_T0.58.npz", "kob_andersen": "ka_N2000_T0.45.npz"}
+
+
+def pair_cutoffs(matrix: np.ndarray) -> dict[tuple[str, str], float]:
+    return {("A", "A"): matrix[0, 0], ("A", "B"): matrix[0, 1], ("B", "B"): matrix[1, 1]}
+
+
+@pytest.fixture(params=["wahn_N1000", "kalj_N150"])
+def peer(request):
+    """Name, trajectory and cutoffs of a configuration for which other programs' values are kept."""
+    data = np.load(DATA / f"{request.param}.npz")
+    trajectory = gd.from_arrays(data["position"], species=data["species"], box=data["box"])
+    return request.param, trajectory, pair_cutoffs(data["pair_cutoffs"])
+
+
+@pytest.fixture(params=["wahnstrom", "kob_andersen"])
+def shipped(request):
+    """Name and trajectory of the configurations that the project ships."""
+    run = np.load(SHIPPED / SHIPPED_FILES[request.param])
+    species = np.where(run["species"] == 1, "A", "B")
+    return request.param, gd.from_arrays(run["position"], species=species, box=run["box"], time=run["time"])
+
+
+@pytest.fixture
+def liquid():
+    """A small random binary mixture in a triclinic box that changes from frame to frame, three frames."""
+    rng = np.random.default_rng(20261121)
+    box = np.array([[7.0, 0.0, 0.0], [1.5, 6.5, 0.0], [-1.0, 0.8, 6.0]]) * np.array([1.0, 1.03, 0.97])[:, None, None]
+    fraction = rng.random((3, 240, 3))
+    position = np.einsum("fpa,fas->fps", fraction, box)
+    return gd.from_arrays(position, species=np.where(np.arange(240) % 3 == 0, "B", "A"), box=box)
+
+
+@pytest.fixture(scope="session")
+def two_workers():
+    """A client of two worker processes on the loopback interface."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client

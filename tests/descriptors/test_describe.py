@@ -1,0 +1,125 @@
+"""Chunks, blocks, laziness, labels: the numbers never depend on how the work is cut."""
+
+from __future__ import annotations
+
+import json
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
+from tests.conftest import pair_cutoffs
+
+CUTOFFS = pair_cutoffs(np.array([[1.3, 1.1], [1.1, 0.9]]))
+DESCRIPTORS = [
+    gd.BondOrder(cutoffs=CUTOFFS),
+    gd.LechnerDellago(cutoffs=CUTOFFS),
+    gd.SmoothedBondOrder(cutoffs=CUTOFFS),
+]
+
+
+def lazy(trajectory: xr.Dataset, chunks: tuple[int, ...]) -> xr.Dataset:
+    position = da.from_array(trajectory["position"].values, chunks=chunks)
+    return trajectory.assign(position=(trajectory["position"].dims, position))
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 240, 480, 10_000])
+def test_blocks_give_the_same_numbers(liquid, block):
+    whole = gd.describe(liquid, DESCRIPTORS, block=10**6).compute(scheduler="synchronous")
+    if block == 1:  # a task for each particle: a few are enough
+        liquid = liquid.isel(frame=[0])
+        whole = whole.isel(frame=[0])
+    cut = gd.describe(liquid, DESCRIPTORS, block=block).compute(scheduler="threads")
+    xr.testing.assert_allclose(cut, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunks", [(1, 240, 3), (2, 100, 3), (3, 7, 2)])
+def test_chunks_of_the_input_do_not_matter(liquid, chunks):
+    whole = gd.describe(liquid, DESCRIPTORS, block=10**6).compute()
+    cut = gd.describe(lazy(liquid, chunks), DESCRIPTORS, block=100).compute()
+    xr.testing.assert_allclose(cut, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.cluster
+def test_two_processes_give_the_same_numbers(liquid, two_workers):
+    whole = gd.describe(liquid, DESCRIPTORS, block=10**6).compute(scheduler="synchronous")
+    spread = two_workers.compute(gd.describe(lazy(liquid, (1, 240, 3)), DESCRIPTORS, block=60)).result()
+    xr.testing.assert_allclose(spread, whole, rtol=0, atol=1e-12)
+
+
+def test_nothing_is_computed_before_it_is_asked_for(liquid):
+    def refuse(*args, **kwargs):
+        raise AssertionError("computed too early")
+
+    with dask.config.set(scheduler=refuse):
+        features = gd.describe(lazy(liquid, (1, 240, 3)), DESCRIPTORS, centers="B")
+        matrix = gd.feature_matrix(features["sbo"])
+    assert isinstance(matrix, da.Array)
+    assert matrix.shape == (240, 8)
+
+
+def test_labels_and_undefined_rows(liquid):
+    features = gd.describe(liquid, DESCRIPTORS, centers="B").compute()
+    is_b = liquid["species"].values == "B"
+    for name in ("bo", "ld", "sbo"):
+        assert features[name].dims == ("frame", "particle", "l")
+        assert np.isnan(features[name].values[:, ~is_b]).all()
+        assert np.isfinite(features[name].values[:, is_b]).mean() > 0.9
+        stored = json.loads(features[name].attrs["parameters"])
+        assert stored["cutoffs"] == {"A-A": 1.3, "A-B": 1.1, "B-B": 0.9}
+    assert features["l"].values.tolist() == list(range(1, 9))
+
+
+def test_two_of_a_kind_need_names(liquid):
+    two = [gd.BondOrder(cutoffs=1.0), gd.BondOrder(cutoffs=1.0, l_max=4)]
+    with pytest.raises(ParameterError, match="give a mapping"):
+        gd.describe(liquid, two)
+    features = gd.describe(liquid, {"full": two[0], "short": two[1]})
+    assert features["full"].dims[-1] == "l"
+    assert features["short"].dims[-1] == "l_short"
+    np.testing.assert_allclose(features["short"].values, features["full"].values[..., :4], atol=1e-13)
+
+
+@pytest.mark.parametrize("block", [60, 100, 480, None])
+def test_feature_matrix_order(liquid, block):
+    features = gd.describe(liquid, [gd.SmoothedBondOrder(cutoffs=CUTOFFS)], centers="B", block=block)["sbo"]
+    is_b = liquid["species"].values == "B"
+    expected = features.values[:, is_b].reshape(-1, 8)
+    np.testing.assert_array_equal(gd.feature_matrix(features).compute(), expected)
+    np.testing.assert_array_equal(gd.feature_matrix(features.compute()), expected)
+
+
+def test_projection_goes_back_to_its_particle(liquid):
+    features = gd.describe(liquid, [gd.SmoothedBondOrder(cutoffs=CUTOFFS)], centers="B", block=100)["sbo"]
+    reduced = gd.reduce(features, n_components=3)
+    assert isinstance(reduced["projection"].data, da.Array)
+    centred = features.values - reduced["mean"].values
+    expected = np.einsum("fpl,cl->fpc", centred, reduced["direction"].values)
+    np.testing.assert_allclose(reduced["projection"].values, expected, atol=1e-12)
+    assert json.loads(reduced.attrs["reduction"])["n_samples"] <= 240
+
+
+def test_errors_come_before_the_work(liquid):
+    with pytest.raises(BoxError, match="frame 2"):
+        gd.describe(liquid, [gd.BondOrder(cutoffs=2.95)])
+    with pytest.raises(ParameterError, match="at least one"):
+        gd.describe(liquid, [])
+    with pytest.raises(ParameterError, match="block = 0"):
+        gd.describe(liquid, DESCRIPTORS, block=0)
+    with pytest.raises(SchemaError, match="no variable 'box'"):
+        gd.describe(liquid.drop_vars("box"), DESCRIPTORS)
+    with pytest.raises(SchemaError, match="expected \\(frame, particle"):
+        gd.feature_matrix(liquid["box"])
+
+
+def test_lazy_nan_names_the_frame(liquid):
+    position = liquid["position"].values.copy()
+    position[1, 17, 2] = np.nan
+    broken = lazy(liquid.assign(position=(liquid["position"].dims, np.zeros_like(position))), (1, 240, 3))
+    broken["position"] = (liquid["position"].dims, da.from_array(position, chunks=(1, 240, 3)))
+    with pytest.raises(PositionError, match="frame 1, particle 17"):
+        gd.describe(broken, DESCRIPTORS).compute()
