@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -19,7 +20,17 @@ from zarr.errors import ContainsArrayError
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError
 from glassdask.store import layout
-from glassdask.store.groups import COMPLETE, WRITING, attributes, children, plain, read_json, set_attributes, writing
+from glassdask.store.groups import (
+    COMPLETE,
+    WRITING,
+    attributes,
+    children,
+    clear_removed,
+    plain,
+    read_json,
+    set_attributes,
+    writing,
+)
 from glassdask.store.layout import Region
 
 _ATTEMPTS = 5
@@ -69,9 +80,9 @@ def create_array(
     if "/" in layout.checked_name(name):
         raise StoreError(f"{group}: {name!r} cannot name an array: leave out the '/'")
     path = group / name
-    kind = np.dtype(dtype)
+    kind = np.dtype(dtype).newbyteorder("=")
     unit = tuple(shards or chunks)
-    if kind.kind not in "biuf":
+    if kind.kind not in "biuf" or kind.itemsize > 8:
         raise StoreError(f"{path}: dtype {kind} cannot be stored: convert it to numbers or bool")
     if layout.n_bytes(unit, kind) > layout.LARGEST_CHUNK:
         raise StoreError(f"{path}: a chunk {unit} of {kind} exceeds 2 GiB: use smaller blocks of frames or particles")
@@ -209,8 +220,9 @@ def finish(group_path: str | os.PathLike[str], **attrs: Any) -> None:
     digest = _content(group, infos, attrs.get("sources", attributes(group).get("sources", [])))
     set_attributes(group, **attrs, appending=None, content=digest, status=COMPLETE)
     with writing(group):
-        for leftover in [*group.glob(".tail-*"), *group.rglob("*.partial")]:
+        for leftover in itertools.chain(group.glob(".tail-*"), *[info.path.rglob("*.partial") for info in infos]):
             leftover.unlink(missing_ok=True)
+    clear_removed(group.parent)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -236,14 +248,15 @@ def _content(group: Path, infos: list[ArrayInfo], sources: list[dict[str, Any]])
     return digest.hexdigest()
 
 
-def resize_frames(group_path: str | os.PathLike[str], n_frames: int) -> None:
+def resize_frames(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> None:
     """Make room for more frames at the end of every array whose first dimension is frame.
 
     After it, write the regions from the old number of frames on (`layout.frame_blocks(old, new, chunk)`), then
     `finish`. Order of operations, each of which is done at once, so that an append that is interrupted anywhere never
     reads as complete and loses nothing:
 
-    1. status "writing", with the old and new number of frames;
+    1. status "writing", with the old and new number of frames and `attrs` (an attribute `key` that is not among them is
+       removed: it was that of the content before);
     2. for each array: the frames of a last chunk that is not full are put aside in a file of the group, the chunk is
        removed (so that it counts as missing until `write_region` has put old and new frames together), the array
        is resized;
@@ -257,11 +270,11 @@ def resize_frames(group_path: str | os.PathLike[str], n_frames: int) -> None:
         Where there are more frames already, or another append was begun and not finished.
     """
     group = layout.checked_path(group_path)
-    attrs = attributes(group)
+    found = attributes(group)
     infos = [info for info in arrays(group) if info.dims[:1] == ("frame",)]
-    begun = attrs.get("appending")
+    begun = found.get("appending")
     if begun is None:
-        if attrs.get("status") != COMPLETE:
+        if found.get("status") != COMPLETE:
             raise IncompleteStoreError(f"{group}: not written completely: first run the command that wrote it again")
         begun = {"from": infos[0].shape[0] if infos else 0, "to": n_frames}
     if begun["to"] != n_frames or n_frames < begun["from"]:
@@ -269,7 +282,7 @@ def resize_frames(group_path: str | os.PathLike[str], n_frames: int) -> None:
             f"{group}: {n_frames} frames asked for, it has {begun['from']} and an append to {begun['to']} was begun: "
             "run the command that began it again"
         )
-    set_attributes(group, status=WRITING, appending=begun)
+    set_attributes(group, **{"key": None, **attrs, "status": WRITING, "appending": begun})
     for info in infos:
         if info.shape[0] == n_frames:
             continue

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
 
 from glassdask.schema import check_positions
 from glassdask.store import layout
@@ -26,11 +29,11 @@ POLL_SECONDS = 0.5  # between two looks at which blocks are stored, for the prog
 
 @dataclass(frozen=True)
 class Piece:
-    """One block of one variable: the file it goes to, and the task that gives its values."""
+    """One block of one variable: where it goes, and the key of the task that gives its values."""
 
     target: ArrayInfo
     region: layout.Region
-    values: Delayed
+    key: tuple[str | int, ...]
 
     def stored(self) -> bool:
         """Whether it is on disk."""
@@ -48,29 +51,41 @@ def write_blocks(
     """Compute and store what is missing of lazy variables by the current dask scheduler, in bounded batches.
 
     `unit` is the number of frames and particles in one block, that is, in one file of each array. Variables of one
-    block that come from the same task share it: their graphs are not optimised apart from each other.
+    block that come from the same task share it, because they are in the same graph.
     """
-    blocks = _blocks(lazy, unit)
+    steps = dict(zip(("frame", "particle"), unit))
+    arrays: list[Any] = [
+        variable.data.rechunk({axis: steps.get(dim, -1) for axis, dim in enumerate(info.dims)})
+        for info, variable in lazy
+    ]
+    blocks = _blocks([(info, array.name) for (info, _), array in zip(lazy, arrays)], steps)
     pending = [missing for block in blocks if (missing := [piece for piece in block if not piece.stored()])]
     done = len(blocks) - len(pending)
     for first in range(0, len(pending), BATCH):
         batch = pending[first : first + BATCH]
-        tasks = [
-            dask.delayed(store_block)(
-                [(str(piece.target.path.parent), piece.target.name, piece.region) for piece in block],
-                [piece.values for piece in block],
-            )
-            for block in batch
-        ]
         with _watched(batch, done, len(blocks), progress):
-            dask.compute(*tasks)
+            _receipts(batch, arrays).compute()
         done += len(batch)
     if progress is not None:
         progress(done, len(blocks))
 
 
-def store_block(targets: Sequence[tuple[str, str, layout.Region]], values: Sequence[np.ndarray]) -> int:
-    """Write one block of several variables, each given by group, name and region; returns the bytes given.
+def _receipts(batch: list[list[Piece]], arrays: list[Any]) -> da.Array:
+    """The bytes of each block, lazily: what computes them also stores the block.
+
+    The graph is made by hand, because `dask.delayed` would walk through all tasks of all arrays once for each block.
+    """
+    name = f"store-{uuid.uuid4().hex}"
+    layer: dict[Any, Any] = {}
+    for n, block in enumerate(batch):
+        targets = [(str(piece.target.path.parent), piece.target.name, piece.region) for piece in block]
+        layer[(name, n)] = (partial(store_block, targets), [piece.key for piece in block])
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
+    return da.Array(graph, name, chunks=((1,) * len(batch),), dtype=np.int64)
+
+
+def store_block(targets: Sequence[tuple[str, str, layout.Region]], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Write one block of several variables, each given by group, name and region; returns the bytes given, shape (1,).
 
     Positions are checked before anything of the block is written.
     """
@@ -78,30 +93,26 @@ def store_block(targets: Sequence[tuple[str, str, layout.Region]], values: Seque
     for (_, name, region), array in zip(targets, arrays):
         if name == "position":
             check_positions(array, first_frame=region[0].start)
-    return sum(write_region(*target, array)[1] for target, array in zip(targets, arrays))
+    return np.array([sum(write_region(*target, array)[1] for target, array in zip(targets, arrays))])
 
 
-def _blocks(lazy: Sequence[tuple[ArrayInfo, xr.Variable]], unit: tuple[int, int]) -> list[list[Piece]]:
+def _blocks(lazy: list[tuple[ArrayInfo, str]], steps: dict[str, int]) -> list[list[Piece]]:
     """The pieces of every block; a variable without one of the dimensions belongs to the first block along it."""
-    steps = dict(zip(("frame", "particle"), unit))
     sizes: dict[str, int] = {}
-    parts = []
-    for info, variable in lazy:
+    for info, _ in lazy:
         sizes |= dict(zip(info.dims, info.shape))
-        chunks = {axis: steps.get(dim, -1) for axis, dim in enumerate(info.dims)}
-        parts.append((info, variable.data.rechunk(chunks).to_delayed(optimize_graph=False)))
     counts = [math.ceil(sizes.get(dim, 1) / step) for dim, step in steps.items()]
     blocks = []
     for index in itertools.product(*map(range, counts)):
         block = []
         at = dict(zip(steps, index))
-        for info, delayed in parts:
+        for info, name in lazy:
             if all(number == 0 or dim in info.dims for dim, number in at.items()):
                 place = tuple(at.get(dim, 0) for dim in info.dims)
                 region = tuple(
                     slice(i * step, min((i + 1) * step, size)) for i, step, size in zip(place, info.unit, info.shape)
                 )
-                block.append(Piece(info, region, delayed[place]))
+                block.append(Piece(info, region, (name, *place)))
         if block:
             blocks.append(block)
     return blocks

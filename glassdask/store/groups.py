@@ -26,6 +26,7 @@ from glassdask.schema import SCHEMA_VERSION
 from glassdask.store import layout
 
 WRITING, COMPLETE = "writing", "complete"
+REMOVED = ".glassdask-removed-"
 
 
 @contextmanager
@@ -68,6 +69,10 @@ def write_json(path: Path, content: dict[str, Any], *, exclusive: bool = False) 
                 os.link(temporary, path)
             except FileExistsError:
                 return False
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    return False
+                os.replace(temporary, path)
             return True
         finally:
             temporary.unlink(missing_ok=True)
@@ -197,9 +202,15 @@ def remove_group(path: str | os.PathLike[str]) -> None:
     if others or "status" not in attributes(group):
         raise StoreError(f"{path}: is not removed, it has other groups in it ({others}): remove it by hand")
     with writing(group):
-        aside = group.with_name(f".removed-{uuid.uuid4().hex}")  # at once, so that no half of it is ever continued
-        os.rename(group, aside)
-        shutil.rmtree(aside)
+        # first out of the way, at once, so that no half of it is ever continued
+        os.rename(group, group.with_name(f"{REMOVED}{uuid.uuid4().hex}"))
+    clear_removed(group.parent)
+
+
+def clear_removed(folder: Path) -> None:
+    """Delete groups that were put out of the way, also by a process that was killed before it had deleted them."""
+    for leftover in folder.glob(f"{REMOVED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _only_nodes(path: Path) -> bool:
