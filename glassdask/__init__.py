@@ -18,9 +18,12 @@ _HOME = {
     "feature_matrix": "glassdask.descriptors.features",
     "from_arrays": "glassdask.schema",
     "open_descriptors": "glassdask.store",
+    "open_reduction": "glassdask.store",
     "open_trajectory": "glassdask.store",
     "project": "glassdask.descriptors.features",
     "reduce": "glassdask.descriptors.reduce",
+    "save_descriptors": "glassdask.descriptors.saving",
+    "save_reduction": "glassdask.descriptors.saving",
     "save_trajectory": "glassdask.store",
     "validate": "glassdask.schema",
 }
@@ -36,9 +39,12 @@ __all__ = [
     "from_arrays",
     "learning",
     "open_descriptors",
+    "open_reduction",
     "open_trajectory",
     "project",
     "reduce",
+    "save_descriptors",
+    "save_reduction",
     "save_trajectory",
     "validate",
 ]
@@ -50,7 +56,8 @@ if TYPE_CHECKING:
     from glassdask.descriptors.features import feature_matrix, project
     from glassdask.descriptors.reduce import reduce
     from glassdask.schema import from_arrays, validate
-    from glassdask.store import open_descriptors, open_trajectory, save_trajectory
+    from glassdask.descriptors.saving import save_descriptors, save_reduction
+    from glassdask.store import open_descriptors, open_reduction, open_trajectory, save_trajectory
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ Cluster = tuple[Function, ...]
 FOUR_PI = 4.0 * np.pi
 # rounding of n + w_l l sums, so that 1.5 * 2 + 7 <= 10 holds for every w_l
 DEGREE_TOLERANCE = 1e-9
-MAX_FEATURES = 200_000
+MAX_FEATURES = 100_000
 
 
 def distance_transform(r_cut: float, r_0: float) -> np.ndarray:
@@ -281,7 +281,7 @@ def _harmonic_recurrence(l_max: int) -> np.ndarray:
     table[0, 0, 0] = sqrt(1 / FOUR_PI)
     for m in range(l_max + 1):
         if m > 0:
-            table[0, m, m] = sqrt((2 * m + 1) / (2 * m)) * (sqrt(2) if m == 1 else 1.0)
+            table[0, m, m] = sqrt((2 * m + 1) / (2 * m)) if m > 1 else sqrt(3 / FOUR_PI)
         for l in range(m + 1, l_max + 1):
             table[0, l, m] = sqrt((4 * l * l - 1) / (l * l - m * m))
             table[1, l, m] = sqrt((2 * l + 1) * ((l - 1) ** 2 - m * m) / ((2 * l - 3) * (l * l - m * m)))

@@ -62,6 +62,8 @@ def reduce(
         {
             "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),
             "n_samples": int(pca.n_samples_), "n_undefined": int(pca.n_undefined_),
+            "descriptor": json.loads(features.attrs.get("parameters", "null")),
+            "centers": features.attrs.get("centers", "").split(),
         }
     )  # fmt: skip
     return dataset

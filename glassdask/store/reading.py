@@ -176,17 +176,39 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     merged: xr.Dataset | None = None
     current = content_hash(group)
     for name in wanted:
-        dataset = _open_group(folder / layout.checked_name(name), None)
-        if dataset.attrs.get("input") != current:
-            raise StoreError(
-                f"{folder / name}: was computed before the trajectory was changed: describe again with overwrite"
-            )
+        dataset = _current(folder / layout.checked_name(name), current)
         for variable in dataset.data_vars.values():
             variable.attrs.setdefault("parameters", dataset.attrs.get("parameters"))
         dataset.attrs = {}
-        merged = dataset if merged is None else xr.merge([merged, _renamed(dataset, merged, name)], join="exact")
+        merged = dataset if merged is None else xr.merge([merged, _renamed(dataset, merged, name)], join="exact", compat="no_conflicts")
     assert merged is not None
     return merged.assign_attrs({"store": str(group)})
+
+
+def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
+    """Open the reduction ``reductions/NAME`` of a store, lazily: the dataset of `glassdask.reduce`.
+
+    Raises
+    ------
+    StoreError
+        No such reduction, or one that was computed for an earlier state of the trajectory.
+    IncompleteStoreError
+        It was interrupted: run the same command again.
+    """
+    group = layout.checked_path(path)
+    folder = group / "reductions"
+    present = _inside(folder) if is_group(folder) else []
+    if name not in present:
+        raise StoreError(f"{path}: no reduction '{name}' is stored, found {present}: reduce it first")
+    return _current(folder / layout.checked_name(name), content_hash(group))
+
+
+def _current(group: Path, content: str) -> xr.Dataset:
+    """A derived group, unless the trajectory has changed since."""
+    dataset = _open_group(group, None)
+    if dataset.attrs.get("input") != content:
+        raise StoreError(f"{group}: was computed before the trajectory was changed: compute it again with overwrite")
+    return dataset
 
 
 def _renamed(dataset: xr.Dataset, merged: xr.Dataset, name: str) -> xr.Dataset:
