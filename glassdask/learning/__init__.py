@@ -8,34 +8,71 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from glassdask.learning.ard import ARDRegression
+    from glassdask.learning.correlation import bootstrap_pearson, bootstrap_spearman, pearson, spearman
+    from glassdask.learning.linear import LinearRegression, PrincipalComponentRegression, Ridge, ridge_path
+    from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
+    from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
+    from glassdask.learning.pca import PCA, principal_cosines
+    from glassdask.learning.selection import ForwardSelection, forward_selection, selection_curve
+    from glassdask.learning.validation import CrossValidation, RidgeCV, cross_validate, learning_curve
+
 _HOME = {
+    "ARDRegression": "ard",
+    "bootstrap_pearson": "correlation",
+    "bootstrap_spearman": "correlation",
+    "pearson": "correlation",
+    "spearman": "correlation",
+    "LinearRegression": "linear",
+    "PrincipalComponentRegression": "linear",
+    "Ridge": "linear",
+    "ridge_path": "linear",
+    "dip_test": "modality",
+    "folding_test": "modality",
+    "skewness_kurtosis": "modality",
     "Moments": "moments",
     "compute_moments": "moments",
     "grouped_moments": "moments",
     "merge_moments": "moments",
     "PCA": "pca",
     "principal_cosines": "pca",
-    "dip_test": "modality",
-    "folding_test": "modality",
-    "skewness_kurtosis": "modality",
+    "ForwardSelection": "selection",
+    "forward_selection": "selection",
+    "selection_curve": "selection",
+    "CrossValidation": "validation",
+    "RidgeCV": "validation",
+    "cross_validate": "validation",
+    "learning_curve": "validation",
 }
 
 __all__ = [
     "PCA",
+    "ARDRegression",
+    "CrossValidation",
+    "ForwardSelection",
+    "LinearRegression",
     "Moments",
+    "PrincipalComponentRegression",
+    "Ridge",
+    "RidgeCV",
+    "bootstrap_pearson",
+    "bootstrap_spearman",
     "compute_moments",
+    "cross_validate",
     "dip_test",
     "folding_test",
+    "forward_selection",
     "grouped_moments",
+    "learning_curve",
     "merge_moments",
+    "pearson",
     "principal_cosines",
+    "ridge_path",
+    "selection_curve",
     "skewness_kurtosis",
+    "spearman",
 ]
-
-if TYPE_CHECKING:
-    from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
-    from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
-    from glassdask.learning.pca import PCA, principal_cosines
 
 
 def __getattr__(name: str) -> Any:

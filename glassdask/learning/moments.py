@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix, as_targets, like_rows, reduce_chunks
@@ -39,6 +40,10 @@ class Described:
     def constant_features(self) -> np.ndarray:
         """Positions of the features that do not vary beyond rounding."""
         return np.flatnonzero(self.x_scale <= 64 * np.finfo(np.float64).eps * np.abs(self.x_mean))
+
+    def varying_features(self) -> np.ndarray:
+        """Positions of the features that are not constant."""
+        return np.setdiff1d(np.arange(self.n_features), self.constant_features())
 
     def name_of(self, feature: int) -> str:
         """A feature's name for a message."""
@@ -71,6 +76,8 @@ class Moments(Described):
         How many of the columns are features.
     names : list of str or None
         Names of the features.
+    vector_target : bool
+        Whether the target was given as a vector (sample,), so that predictions are vectors too.
 
     Examples
     --------
@@ -85,6 +92,7 @@ class Moments(Described):
     scatter: np.ndarray
     n_features: int
     names: list[str] | None = None
+    vector_target: bool = False
 
     @property
     def x_mean(self) -> np.ndarray:
@@ -121,7 +129,7 @@ class Moments(Described):
         """Standard deviation of each feature over all rows (divided by n), (feature,)."""
         return np.sqrt(np.maximum(np.diag(self.xx), 0.0) / max(self.n, 1))
 
-    def select(self, features: Sequence[int], targets: Sequence[int] | None = None) -> Moments:
+    def select(self, features: ArrayLike, targets: ArrayLike | None = None) -> Moments:
         """The moments of some of the features (by position, in that order) and all or some of the targets."""
         kept = np.asarray(features, dtype=int).ravel()
         chosen = np.arange(self.n_targets) if targets is None else np.asarray(targets, dtype=int).ravel()
@@ -229,7 +237,8 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
         }
 
     merged = reduce_chunks(leaf, _merge_groups, arrays)
-    return {group: replace(part, names=names) for group, part in merged.items()}
+    vector = y is not None and np.ndim(y) == 1
+    return {group: replace(part, names=names, vector_target=vector) for group, part in merged.items()}
 
 
 def _merge_groups(parts: Sequence[dict[Hashable, Moments]]) -> dict[Hashable, Moments]:
