@@ -17,7 +17,8 @@ Region = tuple[slice, ...]
 MIB = 2**20
 TARGET_BYTES = 32 * MIB  # of positions in one chunk of whole frames
 WHOLE_FRAME_BYTES = 64 * MIB  # a larger frame is split along particle
-LEAST_CHUNKS = 16  # as many chunks as this where there are as many frames, so that small data is spread as well
+LEAST_CHUNKS = 16  # with fewer chunks than this they may shrink, so that little data is spread over workers as well,
+LEAST_BYTES = 4 * MIB  # but no further than this, because a store may grow to many times its first size
 MANY_CHUNKS = 10_000  # from here on, several chunks share a file (a shard)
 CHUNKS_IN_SHARD = 8
 LARGEST_CHUNK = 2**31 - 1  # zstd, as numcodecs calls it, takes no more
@@ -47,6 +48,8 @@ def trajectory_layout(
 ) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """Frames and particles in one chunk of a trajectory, and in one shard where files would be many (else None).
 
+    A chunk holds whole frames unless a frame exceeds 64 MiB.
+
     Every variable of the trajectory uses the same numbers, so that a block of frames is written in one go.
 
     Examples
@@ -59,7 +62,8 @@ def trajectory_layout(
     frame_bytes = n_particles * n_space * itemsize
     if frame_bytes > WHOLE_FRAME_BYTES:
         return (1, math.ceil(n_particles / math.ceil(frame_bytes / WHOLE_FRAME_BYTES))), None
-    frames = max(1, min(TARGET_BYTES // max(frame_bytes, 1), math.ceil(n_frames / LEAST_CHUNKS)))
+    spread = max(math.ceil(n_frames / LEAST_CHUNKS), LEAST_BYTES // frame_bytes)
+    frames = max(1, min(TARGET_BYTES // frame_bytes, spread))
     if math.ceil(n_frames / frames) <= MANY_CHUNKS:
         return (frames, n_particles), None
     return (frames, n_particles), (frames * CHUNKS_IN_SHARD, n_particles)

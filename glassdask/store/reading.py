@@ -74,7 +74,9 @@ def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:
         if named:
             values, array_attrs = decode_names(np.asarray(values), array_attrs, str(info.path))
         variables[info.name] = (info.dims, values, array_attrs)
-    variables |= {name: decode_text(stored) for name, stored in attrs.get("text", {}).items()}
+    text = attrs.get("text", {})
+    variables |= {name: decode_text(stored) for name, stored in text.items()}
+    coordinates += [name for name, stored in text.items() if stored.get("coordinate")]
     shown = {key: value for key, value in attrs.items() if key not in HIDDEN}
     try:
         dataset = xr.Dataset(variables, attrs={**shown, "store": str(path)})

@@ -272,6 +272,7 @@ def _encoded(dataset: xr.Dataset, group: Path) -> tuple[dict[str, xr.Variable], 
             variables[str(name)] = xr.Variable(dims, codes, {**variable.attrs, **flags})
         else:
             text[str(name)] = encode_text(variable.values, dims, plain(variable.attrs), where)
+            text[str(name)]["coordinate"] = name in dataset.coords
     return variables, text
 
 
