@@ -57,3 +57,7 @@ class ConvergenceError(GlassdaskError, RuntimeError):
 
 class SimulationError(GlassdaskError, RuntimeError):
     """LAMMPS reported an error."""
+
+
+class MissingPackageError(GlassdaskError, ImportError):
+    """An optional package that this needs is not installed."""

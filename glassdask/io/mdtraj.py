@@ -17,6 +17,7 @@ HDF5. Species are the names of its atoms, or their elements with ``columns={"spe
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,15 @@ TIMED = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".nc", ".ncdf", ".netcdf")
 OWN_TOPOLOGY = (".pdb", ".pdb.gz", ".gro", ".h5", ".hdf5", ".lh5", ".pdbx", ".cif", ".mmcif")
 AT_ONCE = (".pdb", ".pdb.gz")
 FRAMES_IN_CHUNK = 10
+_LOCK = threading.Lock()
 
 
 def survey(path: str, columns: dict[str, str] | None = None, topology: str | None = None) -> Survey:
     """Count the frames of a file."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    return Survey(sum(len(piece) for piece in _pieces(path, 0, topology)), digest, None, True)
+    n_frames = sum(len(piece) for piece in _pieces(path, 0, topology))
+    return Survey(n_frames, digest, None, _suffix(path) not in AT_ONCE)
 
 
 def read(
@@ -88,10 +91,24 @@ def _pieces(path: str, start: int, topology: str | None) -> Iterator[Any]:
         if suffix in AT_ONCE:  # iterload would not skip
             yield mdtraj.load(path)[start:]
         else:
-            yield from mdtraj.iterload(path, chunk=FRAMES_IN_CHUNK, skip=start, **extra)
+            yield from _locked(mdtraj.iterload(path, chunk=FRAMES_IN_CHUNK, skip=start, **extra))
     except Exception as error:  # each of mdtraj's formats raises its own
         message = " ".join(str(error).split())
         raise FormatError(f"{path}: mdtraj cannot read it ({message[:200]}): check file, format and topology") from None
+
+
+def _locked(pieces: Any) -> Iterator[Any]:
+    """The pieces, read by one thread at a time: the libraries below HDF5 and NetCDF bear no more."""
+    try:
+        while True:
+            with _LOCK:
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+    finally:
+        with _LOCK:
+            pieces.close()
 
 
 def _suffix(path: str) -> str:

@@ -1,0 +1,358 @@
+"""Files into a store: scanned, checked, written block by block in parallel, continued where it was interrupted."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+
+from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
+from glassdask.io import tasks
+from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
+from glassdask.io.tasks import Progress
+from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
+from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
+from glassdask.store.layout import checked_path, frame_blocks
+from glassdask.store.reading import open_trajectory
+from glassdask.store.writing import create_trajectory
+
+SCANS = 64  # files handed to the scheduler at a time
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """What `ingest` did: frames in the store, new ones, positions wrapped in these, files that were there already."""
+
+    store: str
+    n_frames: int
+    n_new: int
+    n_particles: int
+    wrapped: int
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        line = f"{self.store}: {self.n_new} new frames, {self.n_frames} in all, of {self.n_particles} particles"
+        if self.n_new:
+            line += f"; {self.wrapped} positions outside the box were wrapped"
+        if self.skipped:
+            line += f"; there already: {', '.join(self.skipped)}"
+        return line
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What all files of a store have in common."""
+
+    where: str
+    names: np.ndarray
+    n_space: int
+    variables: tuple[str, ...]
+    id: np.ndarray | None
+
+
+def ingest(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    store: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    append: bool = False,
+    overwrite: bool = False,
+    species_names: dict[Any, str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Ingestion:
+    """Read trajectory files into a store, one after the other along `frame`.
+
+    All files are scanned (frames, species, SHA-256), then written block by block, both by the current dask scheduler;
+    memory is bounded by a block of frames for each thread. The same command continues an interrupted ingestion, and
+    does nothing where the store has these files with these options already. An interrupted store does not open.
+
+    Parameters
+    ----------
+    sources : path, pattern, or list of them
+        Files in the order of time. What a pattern such as ``run/dump.*.gz`` matches is sorted by name, with numbers by
+        their value. A file with the content of another one is skipped, and reported.
+    store : path
+        The store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
+    format : str, optional
+        Name of the reader, for files whose suffix does not tell.
+    append : bool
+        Add the frames to those of the store. Files that it has already are skipped, and reported.
+    overwrite : bool
+        Replace what the store has, with all that was derived from it.
+    species_names : dict, optional
+        New names of the species, such as ``{1: "A", 2: "B"}``.
+    progress : callable, optional
+        Called with the number of blocks that are written and of all blocks.
+    **options
+        ``dimension``, ``dt``, ``box`` of `scan`, and options of the reader: ``columns``, ``topology``.
+
+    Returns
+    -------
+    Ingestion
+        The numbers of frames and of wrapped particles (also in the attribute ``wrapped`` of `position`).
+
+    Raises
+    ------
+    FormatError, BoxError, PositionError, SpeciesError
+        A file is not what it should be: the line names file, frame and remedy. A store that was begun is removed; to
+        a store that was appended to, nothing was done.
+    StoreError
+        The store has other frames (append or overwrite), or cannot be written; what was written is kept then.
+
+    Notes
+    -----
+    The variables of the first file (or of the store) are kept: a later file must have them too, and others that it has
+    are left out.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, glassdask as gd
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> np.savez(folder.name + "/a.npz", position=[[[0.5, 0.5], [2.5, 0.5]]], species=[1, 2], box=[2.0, 2.0])
+    >>> print(ingest(folder.name + "/a.npz", folder.name + "/run.zarr", species_names={1: "A", 2: "B"}).n_new)
+    1
+    >>> gd.open_trajectory(folder.name + "/run.zarr")["position"].values.tolist()
+    [[[0.5, 0.5], [0.5, 0.5]]]
+    >>> folder.cleanup()
+    """
+    group = checked_path(store)
+    paths = _resolved(sources)
+    settings = {"species_names": species_names, **options}
+    indexes, skipped = _scanned(paths, format, settings)
+    known = _known(group)
+    if append and known is not None:
+        present = {source.get("sha256") for source in known.get("sources", [])}
+        interrupted = known["status"] != COMPLETE and "appending" not in known  # a creation: to be continued as such
+        if not interrupted:
+            skipped += [index.path for index in indexes if index.sha256 in present]
+            indexes = [index for index in indexes if index.sha256 not in present]
+            return _append(group, known, indexes, skipped, settings, progress)
+    key = _key([_entry(index) for index in indexes], settings)
+    if known is not None and not _begun(group, known, key, overwrite):
+        n_frames, n_particles, _ = array_info(group, "position").shape
+        return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *[index.path for index in indexes]))
+    return _create(group, indexes, key, skipped, settings, progress)
+
+
+def _create(
+    group: Path,
+    indexes: list[SourceIndex],
+    key: str,
+    skipped: list[str],
+    settings: dict[str, Any],
+    progress: Progress | None,
+) -> Ingestion:
+    first = indexes[0]
+    names = np.array(first.species)[first.codes]
+    reference = _Reference(first.path, names, first.n_space, first.variables, first.id)
+    indexes = [_alike(index, reference) for index in indexes]
+    n_frames = sum(index.n_frames for index in indexes)
+    dtypes: dict[str, Any] = dict.fromkeys(("position", "box", *first.variables), np.float64)
+    dtypes |= {name: kind for name, kind in (("image", np.int32), ("step", np.int64)) if name in dtypes}
+    if first.id is not None:
+        dtypes["id"] = np.int64
+    size = create_trajectory(
+        group,
+        n_frames=n_frames,
+        species=names,
+        n_space=first.n_space,
+        dtypes=dtypes,
+        attrs={"sources": [_entry(index) for index in indexes], "parameters": _parameters(settings), "key": key},
+    )
+    if first.id is not None:
+        write_region(group, "id", (slice(None),), first.id)
+    blocks = frame_blocks(0, n_frames, size)
+    try:
+        count = _write(group, indexes, blocks, 0, progress)
+    except StoreError:
+        raise
+    except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
+        remove_group(group)
+        raise
+    set_attributes(group / "position", wrapped=count)
+    finish(group)
+    tasks.forget(group)
+    return Ingestion(str(group), n_frames, n_frames, len(names), count, tuple(skipped))
+
+
+def _append(
+    group: Path,
+    known: dict[str, Any],
+    indexes: list[SourceIndex],
+    skipped: list[str],
+    settings: dict[str, Any],
+    progress: Progress | None,
+) -> Ingestion:
+    shape = array_info(group, "position").shape
+    begun = known["status"] != COMPLETE
+    key = _key([_entry(index) for index in indexes], settings)
+    pending = known.get("pending", {})
+    if begun and pending.get("key") != key:
+        raise StoreError(
+            f"{group}: an append of {', '.join(pending.get('files', []))} was interrupted: run it again, or overwrite "
+            "the store"
+        )
+    if not indexes:
+        return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped))
+    old = known["appending"]["from"] if begun else shape[0]
+    n_new = sum(index.n_frames for index in indexes)
+    blocks = frame_blocks(old, old + n_new, array_info(group, "position").unit[0])
+    if begun:
+        variables = tuple(name for name in OPTIONAL if name in {info.name for info in arrays(group)})
+        indexes = [replace(index, variables=variables) for index in indexes]
+    else:
+        trajectory = open_trajectory(group)
+        variables = tuple(name for name in OPTIONAL if name in trajectory)
+        ids = trajectory["id"].values if "id" in trajectory else None
+        reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids)
+        indexes = [_alike(index, reference) for index in indexes]
+        plan = tasks.plan(indexes, blocks, old)
+        # read all before the store is touched: a bad frame found later would leave it neither old nor new
+        dask.compute(*[dask.delayed(tasks.check, pure=False)(str(group), task) for task in plan])
+        tasks.forget(group)
+        before = array_info(group, "position").attrs.get("wrapped", 0)
+        pending = {"key": key, "files": [index.path for index in indexes], "wrapped": before}
+        set_attributes(group, pending=pending)
+    resize_frames(group, old + n_new)
+    count = _write(group, indexes, blocks, old, progress)
+    set_attributes(group / "position", wrapped=pending["wrapped"] + count)
+    sources = [*known.get("sources", []), *[_entry(index) for index in indexes]]
+    finish(group, sources=sources, key=_key(sources, settings), pending=None)
+    tasks.forget(group)
+    return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped))
+
+
+def _write(
+    group: Path, indexes: list[SourceIndex], blocks: list[tasks.Block], first: int, progress: Progress | None
+) -> int:
+    """Write the blocks that are missing; returns how many particles were wrapped in all of them."""
+    variables = ("position", "box", *indexes[0].variables)
+    missing = [block for block in blocks if not tasks.stored(group, block, variables)]
+    tasks.run(group, tasks.plan(indexes, missing, first), len(blocks), progress)
+    return tasks.wrapped(group, blocks)
+
+
+def _resolved(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths of all files; what a pattern matches is sorted by name, with numbers by their value."""
+    paths: list[str] = []
+    for source in [sources] if isinstance(sources, (str, os.PathLike)) else sources:
+        path = os.fspath(source)
+        if any(character in path for character in "*?[") and not os.path.exists(path):
+            found = sorted(glob.glob(path, recursive=True), key=_natural)
+            if not found:
+                raise FormatError(f"{path}: no file matches: check the path")
+            paths += found
+        else:
+            paths.append(path)
+    if not paths:
+        raise FormatError("no file to ingest: name at least one")
+    return paths
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _scanned(paths: list[str], format: str | None, settings: dict[str, Any]) -> tuple[list[SourceIndex], list[str]]:
+    """Indexes of all files with different content, and the other files. Equal codes and ids are kept once."""
+    for path in paths:
+        find_format(path, format)  # before hours are spent on the others
+    indexes: list[SourceIndex] = []
+    repeated: list[str] = []
+    seen = set()
+    for begin in range(0, len(paths), SCANS):
+        batch = [dask.delayed(scan, pure=False)(path, format, **settings) for path in paths[begin : begin + SCANS]]
+        for index in dask.compute(*batch):
+            if index.sha256 in seen:
+                repeated.append(index.path)
+                continue
+            seen.add(index.sha256)
+            if indexes and np.array_equal(index.codes, indexes[0].codes):
+                index = replace(index, codes=indexes[0].codes)
+            if indexes and _equal(index.id, indexes[0].id):
+                index = replace(index, id=indexes[0].id)
+            indexes.append(index)
+    return indexes, repeated
+
+
+def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
+def _alike(index: SourceIndex, reference: _Reference) -> SourceIndex:
+    """The index with the variables of the reference, after a check that the file has what the reference has."""
+    n_particles = len(reference.names)
+    if (index.n_particles, index.n_space) != (n_particles, reference.n_space):
+        raise FormatError(
+            f"{index.path}: {index.n_particles} particles in {index.n_space} dimensions, {reference.where} has "
+            f"{n_particles} in {reference.n_space}: ingest it into another store"
+        )
+    names = np.array(index.species)[index.codes]
+    if not np.array_equal(names, reference.names):
+        particle = int(np.argmax(names != reference.names))
+        raise SpeciesError(
+            f"{index.path}, frame 0, particle {particle}: species is {names[particle]}, in {reference.where} it is "
+            f"{reference.names[particle]}: ingest it into another store, or name the species with species_names"
+        )
+    missing = [name for name in reference.variables if name not in index.variables]
+    if missing:
+        raise FormatError(f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them")
+    if reference.id is not None and not _equal(index.id, reference.id):
+        raise FormatError(f"{index.path}: the ids are not those of {reference.where}: ingest it into another store")
+    return replace(index, variables=reference.variables, id=None if reference.id is None else index.id)
+
+
+def _known(group: Path) -> dict[str, Any] | None:
+    """Attributes of the trajectory that is there."""
+    if not is_group(group):
+        return None
+    found = attributes(group)
+    if "status" not in found:
+        raise StoreError(f"{group}: holds other groups, no trajectory: name a state point inside, such as {group}/KA")
+    return found
+
+
+def _begun(group: Path, known: dict[str, Any], key: str, overwrite: bool) -> bool:
+    """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
+    complete = known["status"] == COMPLETE
+    if known.get("key") == key and "appending" not in known and not (complete and overwrite):
+        if complete and not any(missing_chunks(info) for info in arrays(group)):
+            return False
+        set_attributes(group, status=WRITING)
+        return True
+    if not overwrite:
+        state = "frames" if complete else "an interrupted ingestion"
+        raise StoreError(f"{group}: holds {state} of other files or options: append, overwrite, or choose another name")
+    remove_group(group)
+    return True
+
+
+def _entry(index: SourceIndex) -> dict[str, Any]:
+    return {
+        "file": index.path,
+        "sha256": index.sha256,
+        "format": index.format,
+        "n_frames": index.n_frames,
+        "ingested": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    return plain({name: value for name, value in settings.items() if value is not None})
+
+
+def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:
+    """What decides whether a store holds the frames of these files, read with these options."""
+    files = [[source.get("sha256"), source.get("format")] for source in sources]
+    return hashlib.sha256(json.dumps([files, _parameters(settings)], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""The tasks of an ingestion: each reads a stretch of frames and writes the blocks of the store that begin in it.
+
+A block (whole chunks of frames) has one writer. Blocks that begin in a file that can be entered anywhere are a task
+each. Blocks that begin in a compressed file are one task together, which decompresses the file once: it passes over the
+frames that belong to the block before, and reads on into the next files for the rest of its last block.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dask
+import numpy as np
+
+from glassdask.errors import GlassdaskError
+from glassdask.io.frame import Frame
+from glassdask.io.sources import SourceIndex, frames
+from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
+from glassdask.store.groups import writing
+
+Progress = Callable[[int, int], None]
+Block = tuple[int, int]
+
+BATCH = 256  # tasks handed to the scheduler at a time
+POLL_SECONDS = 0.5
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames start to stop of one file, the first of which is `number` in the store."""
+
+    index: SourceIndex
+    start: int
+    stop: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """Blocks of frames and the pieces of files, in order, that hold them."""
+
+    blocks: tuple[Block, ...]
+    pieces: tuple[Piece, ...]
+
+
+def plan(indexes: list[SourceIndex], blocks: list[Block], first: int) -> list[Task]:
+    """Tasks that write `blocks` of a store in which the files follow each other from frame `first` on."""
+    edges = first + np.concatenate([[0], np.cumsum([index.n_frames for index in indexes])])
+    owners = [int(np.searchsorted(edges, start, side="right")) - 1 for start, _ in blocks]
+
+    def task_of(k: int) -> tuple[int, int]:
+        return owners[k], k if indexes[owners[k]].random_access else -1
+
+    tasks = []
+    for _, group in itertools.groupby(range(len(blocks)), key=task_of):
+        mine = tuple(blocks[k] for k in group)
+        start, stop = mine[0][0], mine[-1][1]
+        pieces = []
+        for file in range(int(np.searchsorted(edges, start, side="right")) - 1, len(indexes)):
+            low, high = max(start, int(edges[file])), min(stop, int(edges[file + 1]))
+            if low < high:
+                begin = low - int(edges[file])
+                pieces.append(Piece(_light(indexes[file], begin), begin, high - int(edges[file]), low))
+        tasks.append(Task(mine, tuple(pieces)))
+    return tasks
+
+
+def run(group: Path, tasks: list[Task], n_blocks: int, progress: Progress | None) -> None:
+    """Carry the tasks out by the current dask scheduler; raises the first error in the order of the frames.
+
+    A task that finds an error leaves a mark that ends the others at their next block, and all have ended when the
+    error is raised.
+    """
+    with writing(group):
+        receipts(group).mkdir(exist_ok=True)
+        (receipts(group) / FAILED).unlink(missing_ok=True)
+    done = n_blocks - sum(len(task.blocks) for task in tasks)
+    for begin in range(0, len(tasks), BATCH):
+        batch = tasks[begin : begin + BATCH]
+        blocks = [block for task in batch for block in task.blocks]
+        with _watched(group, blocks, done, n_blocks, progress):
+            errors = dask.compute(*[dask.delayed(write, pure=False)(str(group), task) for task in batch])
+        done += len(blocks)
+        for error in errors:
+            if error is not None:
+                raise error
+    if progress is not None:
+        progress(done, n_blocks)
+
+
+def write(group: str, task: Task) -> GlassdaskError | None:
+    """Write the blocks of a task; returns the error that was found."""
+    path = Path(group)
+    try:
+        with_particles = _particles(path)
+        stream = _stream(task.pieces, with_particles)
+        for block in task.blocks:
+            if (receipts(path) / FAILED).exists():
+                return None
+            _write_block(path, block, stream)
+    except GlassdaskError as error:
+        with writing(path):
+            (receipts(path) / FAILED).touch()
+        return error
+    return None
+
+
+def check(group: str, task: Task) -> None:
+    """Read all frames of a task as `write` does, and write nothing."""
+    for _ in _stream(task.pieces, _particles(Path(group))):
+        pass
+
+
+def receipts(group: Path) -> Path:
+    """The folder of the receipts, one file for each block: how many particles were wrapped in it."""
+    return group / ".ingest"
+
+
+def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
+    """Whether a block was written by an earlier run of the same ingestion."""
+    region = (slice(*block),)
+    return (receipts(group) / str(block[0])).exists() and all(chunk_exists(group, name, region) for name in variables)
+
+
+def wrapped(group: Path, blocks: list[Block]) -> int:
+    """Particles that were wrapped in all blocks."""
+    return sum(int((receipts(group) / str(start)).read_text()) for start, _ in blocks)
+
+
+def forget(group: Path) -> None:
+    """Remove the receipts."""
+    shutil.rmtree(receipts(group), ignore_errors=True)
+
+
+def _light(index: SourceIndex, start: int) -> SourceIndex:
+    """An index without what is long: it travels with every task, and the store has codes and ids."""
+    return replace(
+        index,
+        codes=np.empty(0, dtype=np.int16),
+        id=None if index.id is None else np.empty(0, dtype=np.int64),
+        offsets=None if index.offsets is None else index.offsets[start : start + 1].copy(),
+        first=start,
+    )
+
+
+def _particles(group: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Codes of the species (by sorted names, as in `SourceIndex`) and ids of the particles of a store."""
+    found = array_info(group, "species")
+    whole = (slice(0, found.shape[0]),)
+    has_id = (group / "id" / "zarr.json").exists()
+    return read_region(found, whole), read_region(array_info(group, "id"), whole) if has_id else None
+
+
+def _stream(
+    pieces: tuple[Piece, ...], particles: tuple[np.ndarray, np.ndarray | None]
+) -> Iterator[tuple[int, Frame, tuple[str, ...]]]:
+    codes, ids = particles
+    for piece in pieces:
+        index = replace(piece.index, codes=codes, id=None if piece.index.id is None else ids)
+        for number, frame in enumerate(frames(index, piece.start, piece.stop), piece.number):
+            yield number, frame, index.variables
+
+
+def _write_block(group: Path, block: Block, stream: Iterator[tuple[int, Frame, tuple[str, ...]]]) -> None:
+    start, stop = block
+    arrays: dict[str, np.ndarray] = {}
+    n_wrapped = 0
+    for number, frame, variables in stream:
+        if number < start:  # of a block that an earlier run has written
+            continue
+        for name in ("box", *variables, "position"):
+            value = np.asarray(getattr(frame, name))
+            if name not in arrays:
+                dtype = np.dtype({"image": np.int32, "step": np.int64}.get(name, np.float64))
+                arrays[name] = np.empty((stop - start, *value.shape), dtype=dtype)
+            arrays[name][number - start] = value
+        n_wrapped += frame.wrapped
+        if number == stop - 1:
+            break
+    for name, values in arrays.items():
+        write_region(group, name, (slice(start, stop),), values)
+    with writing(group):
+        (receipts(group) / str(start)).write_text(str(n_wrapped))
+
+
+@contextmanager
+def _watched(group: Path, blocks: list[Block], done: int, total: int, progress: Progress | None) -> Iterator[None]:
+    """Report progress while a batch is computed, by looking which receipts are on disk (any scheduler will do)."""
+    if progress is None:
+        yield
+        return
+    report: Progress = progress
+    ended = threading.Event()
+    names = {str(start) for start, _ in blocks}
+
+    def watch() -> None:
+        while True:
+            report(done + len(names.intersection(os.listdir(receipts(group)))), total)
+            if ended.wait(POLL_SECONDS):
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
