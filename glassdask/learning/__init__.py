@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glassdask.learning.ard import ARDRegression
+    from glassdask.learning.classification import (
+        ClassifierScores,
+        LinearSVM,
+        LogisticRegression,
+        accuracy,
+        calibration,
+        cross_validate_classifier,
+        roc_auc,
+    )
     from glassdask.learning.correlation import bootstrap_pearson, bootstrap_spearman, pearson, spearman
+    from glassdask.learning.extremes import balanced_above, balanced_extremes
     from glassdask.learning.linear import LinearRegression, PrincipalComponentRegression, Ridge, ridge_path
     from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
     from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
@@ -20,10 +30,19 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ARDRegression": "ard",
+    "ClassifierScores": "classification",
+    "LinearSVM": "classification",
+    "LogisticRegression": "classification",
+    "accuracy": "classification",
+    "calibration": "classification",
+    "cross_validate_classifier": "classification",
+    "roc_auc": "classification",
     "bootstrap_pearson": "correlation",
     "bootstrap_spearman": "correlation",
     "pearson": "correlation",
     "spearman": "correlation",
+    "balanced_above": "extremes",
+    "balanced_extremes": "extremes",
     "LinearRegression": "linear",
     "PrincipalComponentRegression": "linear",
     "Ridge": "linear",
@@ -49,17 +68,25 @@ _HOME = {
 __all__ = [
     "PCA",
     "ARDRegression",
+    "ClassifierScores",
     "CrossValidation",
     "ForwardSelection",
     "LinearRegression",
+    "LinearSVM",
+    "LogisticRegression",
     "Moments",
     "PrincipalComponentRegression",
     "Ridge",
     "RidgeCV",
+    "accuracy",
+    "balanced_above",
+    "balanced_extremes",
     "bootstrap_pearson",
     "bootstrap_spearman",
+    "calibration",
     "compute_moments",
     "cross_validate",
+    "cross_validate_classifier",
     "dip_test",
     "folding_test",
     "forward_selection",
@@ -69,6 +96,7 @@ __all__ = [
     "pearson",
     "principal_cosines",
     "ridge_path",
+    "roc_auc",
     "selection_curve",
     "skewness_kurtosis",
     "spearman",
