@@ -8,7 +8,7 @@ mdtraj thinks in nanometres and single precision. What that does to numbers in r
   particles of size 1 is then wrong by up to 1e-3. Do not compute dynamics at short times from them.
 - Cells pass through lengths and angles in single precision: 1e-7 relative.
 - mdtraj drops velocities. Times are kept from XTC, TRR, NetCDF and HDF5 only; elsewhere mdtraj counts frames.
-- mdtraj reads a PDB file as a whole; the other formats are read in pieces.
+- A PDB file has one cell for all its frames, and mdtraj reads it as a whole; other formats are read in pieces.
 
 ``topology=`` is a file with the same particles (PDB, GRO, HDF5, PSF, ...), needed by all formats except PDB, GRO and
 HDF5. Species are the names of its atoms, or their elements with ``columns={"species": "element"}``.
