@@ -175,7 +175,7 @@ def _tessellate(configuration: Configuration, centers: np.ndarray, radii: np.nda
         if needed < 0.5 * configuration.widths.min():
             return result
     side = spacing * REGION ** (1.0 / dimension)
-    n_regions = np.maximum(1, configuration.widths // side).astype(np.int64)
+    n_regions = np.maximum(1, np.rint(configuration.widths / side)).astype(np.int64)
     block = np.clip((fraction[centers] * n_regions).astype(np.int64), 0, n_regions - 1)
     region = np.ravel_multi_index(tuple(block.T), n_regions)
     rows = [np.flatnonzero(region == number) for number in np.unique(region)]

@@ -1,0 +1,291 @@
+"""Voronoi cells: crystals, other programs, half-space intersections, invariances, tiny and huge boxes."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from scipy.spatial import ConvexHull, HalfspaceIntersection
+
+from glassdask.errors import MissingPackageError, ParameterError, SpeciesError
+from glassdask.kernels.polyhedra import measure
+from glassdask.neighborhood import voronoi
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.voronoi import Voronoi, tessellate
+from tests.conftest import DATA
+from tests.neighborhood.brute_neighbors import images
+
+BASIS = {
+    "sc": np.zeros((1, 3)),
+    "bcc": np.array([[0, 0, 0], [0.5, 0.5, 0.5]]),
+    "fcc": np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]),
+}
+SIGNATURE = {"sc": (0, 6, 0, 0), "bcc": (0, 6, 0, 8), "fcc": (0, 12, 0, 0)}
+# nearest and, for bcc, second neighbours; edge of the cubic cell 1
+DISTANCES = {"sc": {1.0: 6}, "bcc": {np.sqrt(0.75): 8, 1.0: 6}, "fcc": {np.sqrt(0.5): 12}}
+PRIMITIVE = {
+    "sc": np.eye(3),
+    "bcc": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
+    "fcc": np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5]]),
+}
+
+
+def one_species(position, box):
+    return Configuration(np.asarray(position, float), np.zeros(len(position), np.int8), np.asarray(box, float), ("A",))
+
+
+def mixture(n, box, seed, dimension=3):
+    rng = np.random.default_rng(seed)
+    box = np.asarray(box, float)
+    return Configuration(rng.random((n, dimension)) @ box, np.arange(n) % 2, box, ("A", "B"))
+
+
+def assert_same(one, other):
+    """Equal cells; the faces of each may come in any order."""
+    np.testing.assert_allclose(one.volume, other.volume, rtol=1e-11)
+    np.testing.assert_array_equal(one.neighbors.offsets, other.neighbors.offsets)
+    for cells in (one, other):
+        assert cells.neighbors.distance == pytest.approx(np.linalg.norm(cells.neighbors.vector[:3], axis=0))
+    rows = np.arange(len(one.volume))
+    order = [
+        np.lexsort((*c.neighbors.vector[:3].round(6), c.neighbors.index, np.repeat(rows, c.neighbors.counts)))
+        for c in (one, other)
+    ]
+    np.testing.assert_array_equal(one.neighbors.index[order[0]], other.neighbors.index[order[1]])
+    np.testing.assert_array_equal(one.edges[order[0]], other.edges[order[1]])
+    np.testing.assert_allclose(one.area[order[0]], other.area[order[1]], atol=1e-11)
+    np.testing.assert_allclose(one.neighbors.vector[:, order[0]], other.neighbors.vector[:, order[1]], atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["sc", "bcc", "fcc"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_perfect_crystals(kind, n):
+    cells = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    cubic = one_species((cells + BASIS[kind] + 0.2).reshape(-1, 3), np.eye(3) * n)
+    primitive = one_species(cells.reshape(-1, 3) @ PRIMITIVE[kind], PRIMITIVE[kind] * n)
+    for configuration in (cubic, primitive):
+        found = tessellate(configuration, np.arange(len(configuration.position)))
+        assert found.volume == pytest.approx(1 / len(BASIS[kind]), rel=1e-12)
+        assert (found.signature() == SIGNATURE[kind]).all()
+        distances, counts = np.unique(found.neighbors.distance.round(9), return_counts=True)
+        assert dict(zip(distances, counts / len(found.volume))) == {
+            round(float(r), 9): z for r, z in DISTANCES[kind].items()
+        }
+
+
+def test_radical_cells_of_caesium_chloride():
+    # the plane between unlike neighbours at distance d is (d^2 + R_A^2 - R_B^2) / 2 d from A: truncated octahedra again
+    cells = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    position = (cells + BASIS["bcc"]).reshape(-1, 3)
+    crystal = Configuration(position, np.tile([0, 1], 64), np.eye(3) * 4.0, ("A", "B"))
+    radii = np.array([0.5, 0.4])
+    found = tessellate(crystal, np.arange(128), radii)
+    d = np.sqrt(0.75)
+    for species, own, other in ((0, *radii), (1, *radii[::-1])):
+        h = (d * d + own**2 - other**2) / (2 * d)
+        # the octahedron |x| + |y| + |z| < a less its six corners beyond the planes half way to the second neighbours
+        a = h * np.sqrt(3)
+        assert found.volume[species::2] == pytest.approx(4 / 3 * a**3 - 4 * (a - 0.5) ** 3, rel=1e-12)
+        assert (found.signature()[species::2] == (0, 6, 0, 8)).all()
+    assert found.volume[:2].sum() == pytest.approx(1.0, rel=1e-12)
+    assert found.volume[0] > found.volume[1]
+
+
+@pytest.mark.parametrize("name", ["wahn_N1000", "kalj_N150"])
+@pytest.mark.parametrize("kind", ["plain", "radical"])
+def test_equals_other_programs(name, kind):
+    data, kept = np.load(DATA / f"{name}.npz"), np.load(DATA / f"{name}_local_order.npz")
+    species = (data["species"] == "B").astype(np.int8)
+    configuration = Configuration(data["position"], species, np.diag(data["box"]), ("A", "B"))
+    found = tessellate(configuration, np.arange(len(species)), kept["radii"] if kind == "radical" else None)
+    np.testing.assert_allclose(found.volume, kept[f"{kind}_volume"], rtol=1e-12)
+    np.testing.assert_array_equal(found.signature(tuple(range(3, 16))), kept[f"{kind}_signature"])
+    np.testing.assert_array_equal(found.neighbors.offsets, kept[f"{kind}_offsets"])
+    rows = np.repeat(np.arange(len(species)), found.neighbors.counts)
+    order = np.lexsort((found.neighbors.index, rows))
+    np.testing.assert_array_equal(found.neighbors.index[order], kept[f"{kind}_indices"])
+
+
+def test_two_dimensions_equal_freud():
+    data, kept = np.load(DATA / "ka2d_N1290.npz"), np.load(DATA / "ka2d_N1290_voronoi.npz")
+    configuration = one_species(data["position"], np.diag(data["box"]))
+    found = tessellate(configuration, np.arange(1290))
+    np.testing.assert_allclose(found.volume, kept["area"], atol=1e-5)
+    rows = np.repeat(np.arange(1290), found.neighbors.counts)
+    mine, theirs = np.lexsort((found.neighbors.index, rows)), np.lexsort(kept["pairs"].T[::-1])
+    np.testing.assert_array_equal(np.stack([rows, found.neighbors.index])[:, mine], kept["pairs"][theirs].T)
+    np.testing.assert_allclose(found.area[mine], kept["length"][theirs], atol=1e-5)
+    assert found.volume.sum() == pytest.approx(np.prod(data["box"]), rel=1e-12)
+
+
+BOXES = {
+    "cube": np.eye(3) * 4.0,
+    "tiny": np.diag([1.1, 1.3, 0.9]),
+    "rod": np.diag([1.0, 1.0, 9.0]),
+    "skewed": np.array([[4.0, 0, 0], [1.9, 3.5, 0], [-1.5, 1.2, 3.0]]),
+    "sheared": np.array([[2.0, 0, 0], [0.99, 2.0, 0], [0, 0, 9.0]]),
+    "plane": np.eye(2) * 5.0,
+    "skewed plane": np.array([[5.0, 0], [2.4, 4.0]]),
+    "tiny plane": np.array([[1.0, 0], [0.3, 1.1]]),
+}
+
+
+@pytest.mark.parametrize("shape", list(BOXES))
+@pytest.mark.parametrize("radii", [None, (0.5, 0.42)])
+@pytest.mark.parametrize("n", [1, 4, 60])
+def test_equals_intersections_of_half_spaces(shape, radii, n):
+    box = BOXES[shape]
+    dimension = len(box)
+    configuration = mixture(n, box, seed=n, dimension=dimension)
+    spacing = configuration.density ** (-1 / dimension)
+    own = np.zeros(2) if radii is None else np.array(radii) * spacing
+    found = tessellate(configuration, np.arange(n), own)
+    position, species = configuration.position[:, :dimension], configuration.species
+    assert found.volume.sum() == pytest.approx(abs(np.linalg.det(box)), rel=1e-10)
+    shift = images(box, max(4 * spacing, 1.5 * np.abs(box).max() * (n < 10)))
+    everyone = (position[None] + shift[:, None]).reshape(-1, dimension)
+    owner = np.tile(np.arange(n), len(shift))
+    compared = 0
+    for i in range(0, n, 7):
+        vector = everyone - position[i]
+        d2 = (vector**2).sum(axis=1)
+        # |r|^2 - R_i^2 <= |r - v|^2 - R_j^2  <=>  2 v.r - |v|^2 - R_i^2 + R_j^2 <= 0
+        offset = -d2 - own[species[i]] ** 2 + own[species[owner]] ** 2
+        near = d2 > 1e-12
+        vector, offset = vector[near], offset[near]
+        if offset.max() >= 0:
+            continue  # the particle is outside its radical cell, which SciPy cannot start from
+        cell = HalfspaceIntersection(np.column_stack([2 * vector, offset]), np.zeros(dimension))
+        hull = ConvexHull(cell.intersections)
+        mine = slice(*found.neighbors.offsets[i : i + 2])
+        assert found.volume[i] == pytest.approx(hull.volume, rel=1e-9)
+        assert found.area[mine].sum() == pytest.approx(hull.area, rel=1e-7)
+        touching = vector[np.unique(np.concatenate(cell.dual_facets))]
+        for there, area in zip(found.neighbors.vector[:dimension, mine].T, found.area[mine]):
+            assert area < 1e-6 or np.abs(touching - there).max(axis=1).min() < 1e-9
+        compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("shape", ["cube", "skewed", "tiny", "plane"])
+def test_neighbors_are_mutual(shape):
+    configuration = mixture(50, BOXES[shape], seed=5, dimension=len(BOXES[shape]))
+    found = tessellate(configuration, np.arange(50), np.array([0.3, 0.25]) * configuration.density ** (-1 / 3))
+    rows = np.repeat(np.arange(50), found.neighbors.counts)
+    there = np.column_stack([rows, found.neighbors.index, found.area * 0, found.neighbors.vector[:3].T])
+    back = np.column_stack([found.neighbors.index, rows, found.area * 0, -found.neighbors.vector[:3].T])
+    order = [np.lexsort(table.round(8).T[::-1]) for table in (there, back)]
+    np.testing.assert_allclose(there[order[0]], back[order[1]], atol=1e-8)
+    np.testing.assert_allclose(found.area[order[0]], found.area[order[1]], atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", ["cube", "skewed", "plane"])
+def test_a_block_of_centres_has_the_cells_of_the_whole(shape):
+    configuration = mixture(300, BOXES[shape], seed=1, dimension=len(BOXES[shape]))
+    again = mixture(300, BOXES[shape], seed=1, dimension=len(BOXES[shape]))
+    radii = np.array([0.2, 0.15])
+    centers = np.random.default_rng(0).permutation(300)[:40]
+    whole = tessellate(configuration, np.arange(300), radii)
+    assert_same(tessellate(again, centers, radii), whole.take(centers))
+    assert_same(tessellate(configuration, centers, radii), whole.take(centers))  # from what is kept
+    assert len(tessellate(configuration, np.empty(0, int), radii).volume) == 0
+
+
+def test_moving_and_renumbering_changes_nothing():
+    configuration = mixture(400, BOXES["skewed"], seed=2)
+    radii = np.array([0.2, 0.15])
+    whole = tessellate(configuration, np.arange(400), radii)
+    order = np.random.default_rng(3).permutation(400)
+    fraction = (configuration.position + np.array([0.3, -1.2, 2.2])) @ configuration.inverse
+    moved = Configuration(
+        ((fraction % 1.0) @ configuration.box)[order], configuration.species[order], configuration.box, ("A", "B")
+    )
+    found = tessellate(moved, np.arange(400), radii)
+    expected = whole.take(order)
+    np.testing.assert_allclose(found.volume, expected.volume, rtol=1e-10)
+    np.testing.assert_array_equal(found.signature(), expected.signature())
+    np.testing.assert_allclose(np.sort(found.area), np.sort(expected.area), atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", ["cube", "plane"])
+def test_a_divided_box_has_the_same_cells(shape, monkeypatch):
+    n = 3000
+    dimension = len(BOXES[shape])
+    configuration = mixture(n, BOXES[shape], seed=7, dimension=dimension)
+    radii = np.array([0.5, 0.4]) * configuration.density ** (-1 / dimension)
+    whole = tessellate(configuration, np.arange(n), radii)
+    monkeypatch.setattr(voronoi, "REGION", 400)
+    again = mixture(n, BOXES[shape], seed=7, dimension=dimension)
+    assert_same(tessellate(again, np.arange(n), radii), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shipped", ["wahnstrom"], indirect=True)
+def test_a_hundred_thousand_particles(shipped):
+    _, trajectory = shipped
+    species = (trajectory["species"].values == "B").astype(np.int8)
+    box, position = trajectory["box"].values[0], trajectory["position"].values[0]
+    radii = np.array([0.5, 0.44])
+    small = tessellate(Configuration(position, species, box, ("A", "B")), np.arange(len(species)), radii)
+    n = round((100_000 / len(species)) ** (1 / 3)) + 1
+    copies = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3) @ box
+    large = Configuration((position + copies).reshape(-1, 3), np.tile(species, n**3), box * n, ("A", "B"))
+    assert len(large.position) > voronoi.REGION
+    found = tessellate(large, np.arange(len(large.position)), radii)
+    np.testing.assert_allclose(found.volume.reshape(n**3, -1), np.tile(small.volume, (n**3, 1)), rtol=1e-9)
+    assert (found.signature().reshape(n**3, -1, 4) == small.signature()).all()
+
+
+def test_empty_cells():
+    # a small sphere inside a large one has no radical cell
+    position = np.array([[1.0, 1, 1], [1.1, 1, 1], [3.0, 1, 1], [1, 3, 3]])
+    configuration = Configuration(position, [0, 1, 0, 0], np.eye(3) * 4.0, ("A", "B"))
+    found = tessellate(configuration, np.arange(4), np.array([1.0, 0.1]))
+    assert found.volume[1] == 0
+    assert found.neighbors.counts[1] == 0
+    assert 1 not in found.neighbors.index
+    assert found.volume.sum() == pytest.approx(64)
+    assert (found.signature()[1] == 0).all()
+
+
+def test_neighborhood():
+    configuration = mixture(100, BOXES["cube"], seed=4)
+    diameters = {"A": 0.8, "B": 0.7}
+    found = Voronoi(diameters).find(configuration, np.arange(100))
+    expected = tessellate(configuration, np.arange(100), np.array([0.4, 0.35])).neighbors
+    np.testing.assert_array_equal(found.index, expected.index)
+    with pytest.raises(ParameterError, match="no diameter for B"):
+        Voronoi({"A": 1.0}).find(configuration, np.arange(1))
+    with pytest.raises(SpeciesError, match="'C'"):
+        Voronoi({"A": 1.0, "B": 1.0, "C": 1.0}).find(configuration, np.arange(1))
+    with pytest.raises(ParameterError, match="positive"):
+        Voronoi({"A": 1.0, "B": -1.0}).find(configuration, np.arange(1))
+
+
+def test_without_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "multivoro", None)
+    with pytest.raises(MissingPackageError, match=r"glassdask\[voronoi\]"):
+        tessellate(mixture(10, BOXES["cube"], seed=0), np.arange(10))
+
+
+def test_kernel_as_plain_python():
+    # a pyramid over a square and an empty cell
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]])
+    loops = np.array([4, 0, 3, 2, 1, 3, 0, 1, 4, 3, 1, 2, 4, 3, 2, 3, 4, 3, 3, 0, 4], np.int32)
+    results = []
+    for function in (measure, measure.py_func):
+        volume, radius = np.empty((2, 2))
+        area, edges = np.empty(5), np.empty(5, np.int64)
+        starts = [np.array(x) for x in ([0, 5, 5], [0, len(loops), len(loops)], [0, 5, 5])]
+        function(
+            np.array([[0.2, 0.3, 0.1], [0, 0, 0]]), vertices, starts[0], loops, *starts[1:], volume, radius, area, edges
+        )
+        results.append((volume, radius, area, edges))
+    for compiled, plain in zip(*results):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-14)
+    volume, radius, area, edges = results[0]
+    assert volume == pytest.approx([1 / 3, 0])
+    assert radius[1] == 0
+    assert area == pytest.approx([1, 0.5, np.sqrt(0.5), np.sqrt(0.5), 0.5])
+    assert edges.tolist() == [4, 3, 3, 3, 3]
