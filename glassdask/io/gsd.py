@@ -8,7 +8,7 @@ them lie in [0, cell), and are exact to 6e-8 relative to the box. Velocities and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,9 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
         return Survey(len(trajectory), digest, None, True)
 
 
-def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+def read(
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+) -> Generator[Frame, None, None]:
     """Frames of a GSD file."""
     energy = (columns or {}).get("energy")
     with _opened(path) as trajectory:

@@ -9,7 +9,7 @@ its boundaries is taken as periodic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +41,9 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     return text.survey(path, read_header)
 
 
-def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+def read(
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+) -> Generator[Frame, None, None]:
     """Frames of a dump; `columns` may name the columns of "species" and "energy"."""
     return text.read(path, start, stop, offset, read_header, lambda lines, head: _body(lines, head, columns or {}))
 

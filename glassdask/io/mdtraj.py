@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def read(
     offset: int = 0,
     columns: dict[str, str] | None = None,
     topology: str | None = None,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Frames of a file; see the module for what single precision and mdtraj's units do."""
     suffix = _suffix(path)
     scale = 1.0 if suffix in NANOMETRES else 10.0

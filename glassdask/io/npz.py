@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -65,7 +65,9 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     return Survey(n_frames, digest, None, False)
 
 
-def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+def read(
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+) -> Generator[Frame, None, None]:
     """Frames of an archive."""
     with _opened(path) as archive:
         names = _names(archive, columns)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,8 @@ def scan(
     survey: Survey = module.survey(path, **options)
     if survey.n_frames == 0:
         raise FormatError(f"{path}: the file has no frames: write it again or leave it out")
-    first: Frame = next(module.read(path, 0, 1, 0, **options))
+    with closing(module.read(path, 0, 1, 0, **options)) as stream:
+        first: Frame = next(stream)
     if len(first.position) == 0:
         raise FormatError(f"{path}, frame 0: no particles: write it again or leave it out")
     order = _order(first, f"{path}, frame 0")
@@ -195,7 +197,7 @@ def scan(
     return replace(index, variables=tuple(key for key in OPTIONAL if getattr(first, key) is not None))
 
 
-def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
     """Frames of a scanned file, one after the other, with memory for one of them.
 
     Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
@@ -208,8 +210,9 @@ def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Itera
     stop = index.n_frames if stop is None else stop
     module = importlib.import_module(FORMATS[index.format].module)
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
-    for number, frame in enumerate(module.read(index.path, start, stop, offset, **index.options), start):
-        yield prepare(frame, index, number)
+    with closing(module.read(index.path, start, stop, offset, **index.options)) as stream:
+        for number, frame in enumerate(stream, start):
+            yield prepare(frame, index, number)
 
 
 def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:

@@ -11,8 +11,8 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,12 +100,11 @@ def write(group: str, task: Task) -> GlassdaskError | None:
     """Write the blocks of a task; returns the error that was found."""
     path = Path(group)
     try:
-        with_particles = _particles(path)
-        stream = _stream(task.pieces, with_particles)
-        for block in task.blocks:
-            if (receipts(path) / FAILED).exists():
-                return None
-            _write_block(path, block, stream)
+        with closing(_stream(task.pieces, _particles(path))) as stream:
+            for block in task.blocks:
+                if (receipts(path) / FAILED).exists():
+                    return None
+                _write_block(path, block, stream)
     except GlassdaskError as error:
         with writing(path):
             (receipts(path) / FAILED).touch()
@@ -161,12 +160,13 @@ def _particles(group: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _stream(
     pieces: tuple[Piece, ...], particles: tuple[np.ndarray, np.ndarray | None]
-) -> Iterator[tuple[int, Frame, tuple[str, ...]]]:
+) -> Generator[tuple[int, Frame, tuple[str, ...]], None, None]:
     codes, ids = particles
     for piece in pieces:
         index = replace(piece.index, codes=codes, id=None if piece.index.id is None else ids)
-        for number, frame in enumerate(frames(index, piece.start, piece.stop), piece.number):
-            yield number, frame, index.variables
+        with closing(frames(index, piece.start, piece.stop)) as stream:
+            for number, frame in enumerate(stream, piece.number):
+                yield number, frame, index.variables
 
 
 def _write_block(group: Path, block: Block, stream: Iterator[tuple[int, Frame, tuple[str, ...]]]) -> None:

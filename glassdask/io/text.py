@@ -155,7 +155,7 @@ def read(
     offset: int,
     read_header: Callable[[Lines], Any],
     read_body: Callable[[Lines, Any], Frame],
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Frames start to stop of a text file; `offset` is where frame `start` begins."""
     with Lines(path, offset) as lines:
         for number in range(start, stop):

@@ -9,7 +9,7 @@ cell needs ``box=``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,9 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     return text.survey(path, read_header)
 
 
-def read(path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None) -> Iterator[Frame]:
+def read(
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+) -> Generator[Frame, None, None]:
     """Frames of an XYZ file; `columns` may name the property of a variable, such as {"energy": "site_energy"}."""
     return text.read(path, start, stop, offset, read_header, lambda lines, head: _body(lines, head, columns or {}))
 
