@@ -1,0 +1,1 @@
+"""Averages over pairs and triplets of particles: g(r), its first minima, S(k), bond angles."""

@@ -1,0 +1,121 @@
+"""Sums over frames and blocks of particles, as dask tasks whose results are added in a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed, delayed
+
+from glassdask.errors import BoxError
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import check_positions, species_codes, species_names, validate
+
+# Particles of one task at most: about a second of work. Small jobs are still cut into pieces for a few cores.
+TASK_ROWS = 1 << 18
+SMALLEST_TASK_ROWS = 1 << 13
+# Partial results that one task adds up.
+FAN_IN = 16
+
+# What one task computes of one frame: arrays whose sum over all frames and all blocks of `items` is wanted.
+Contribution = Callable[[Configuration, np.ndarray], tuple[np.ndarray, ...]]
+
+
+def sum_over_frames(
+    trajectory: xr.Dataset, contribution: Contribution, items: int | None = None, rows: int | None = None
+) -> tuple[np.ndarray, ...]:
+    """Sum of ``contribution(configuration, items)`` over all frames and all items, by the current dask scheduler.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, in memory or lazy; at most the frames of the running tasks are loaded
+    contribution : arrays for one frame and an array of item numbers, to be added
+    items : number of items of a frame that may be split over tasks; by default the particles
+    rows : items of one task; by default as many as make a task of about a second
+
+    Raises
+    ------
+    SchemaError, PositionError, BoxError
+        Of the first frame that a task finds bad.
+    """
+    validate(trajectory)
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    items = n_particles if items is None else items
+    rows = _task_rows(n_frames * items) if rows is None else rows
+    position = trajectory["position"]
+    per_task = max(1, min(n_frames, rows // items))
+    chunks = (per_task, n_particles, trajectory.sizes["space"])
+    if position.chunks is not None or not isinstance(position.variable._data, np.ndarray):
+        frames = position.chunk(dict(zip(position.dims, chunks))).data
+    else:
+        frames = da.from_array(position.values, chunks=chunks, name=False)
+    box = np.asarray(trajectory["box"].values)
+    names = species_names(trajectory)
+    # one node of the graph, however many tasks read it
+    codes = delayed(species_codes(trajectory), pure=False)
+    blocks = np.array_split(np.arange(items), -(-items // rows))
+    partial = []
+    first = 0
+    for part, size in zip(frames.to_delayed().reshape(-1), frames.chunks[0]):
+        for block in blocks:
+            span = (int(block[0]), int(block[-1]) + 1)
+            partial.append(_frames(part, box[first : first + size], codes, names, first, span, contribution))
+        first += size
+    return dask.compute(_tree(partial))[0]
+
+
+def check_radius(trajectory: xr.Dataset, radius: float) -> None:
+    """Raise `BoxError` for the first frame of which `radius` is more than half the narrowest width."""
+    half = half_widths(trajectory)
+    if radius > half.min() * (1 + 1e-12):
+        frame = int(np.argmax(radius > half * (1 + 1e-12)))
+        raise BoxError(
+            f"frame {frame}: the distance {radius:.4g} is more than half of the narrowest box width "
+            f"{2 * half[frame]:.4g}: use a distance up to {half.min():.4g} or a larger system"
+        )
+
+
+def half_widths(trajectory: xr.Dataset) -> np.ndarray:
+    """Half of the narrowest width of the box of each frame, the largest distance with only one image, (frame,)."""
+    inverse = np.linalg.inv(np.asarray(trajectory["box"].values))
+    return 0.5 / np.linalg.norm(inverse, axis=1).max(axis=1)
+
+
+def volumes(trajectory: xr.Dataset) -> np.ndarray:
+    """Volume (area in two dimensions) of the box of each frame, (frame,)."""
+    return np.abs(np.linalg.det(np.asarray(trajectory["box"].values)))
+
+
+def mean_spacing(trajectory: xr.Dataset) -> float:
+    """Edge of the cube (square) that a particle has on average."""
+    return float((volumes(trajectory).mean() / trajectory.sizes["particle"]) ** (1 / trajectory.sizes["space"]))
+
+
+def _task_rows(total: int) -> int:
+    return min(TASK_ROWS, max(SMALLEST_TASK_ROWS, total // 16))
+
+
+@delayed(pure=False)
+def _frames(position, box, codes, names, first, span, contribution):
+    check_positions(position, first_frame=first)
+    items = np.arange(*span)
+    total = None
+    for k in range(len(position)):
+        configuration = Configuration(position[k], codes, box[k], names, label=f"frame {first + k}")
+        part = contribution(configuration, items)
+        total = part if total is None else tuple(a + b for a, b in zip(total, part))
+    return total
+
+
+@delayed(pure=False)
+def _add(parts):
+    return tuple(sum(arrays[1:], start=arrays[0]) for arrays in zip(*parts))
+
+
+def _tree(parts: list[Delayed]) -> Delayed:
+    while len(parts) > 1:
+        parts = [_add(parts[i : i + FAN_IN]) for i in range(0, len(parts), FAN_IN)]
+    return parts[0]

@@ -1,0 +1,112 @@
+"""Radial distribution functions."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from glassdask.correlations.frames import check_radius, half_widths, mean_spacing, sum_over_frames, volumes
+from glassdask.errors import ParameterError
+from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import species_codes, species_names, validate
+
+# Default reach in mean spacings: three shells of a liquid, and the work stays small.
+REACH = 3.5
+
+
+def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bins: int = 250) -> xr.Dataset:
+    r"""Partial radial distribution functions, averaged over frames.
+
+    g_ab(r) = V / (N_a (N_b - delta_ab)) < sum_{i in a} sum_{j in b, j != i} delta(r - r_ij) > / (4 pi r^2),
+
+    with 2 pi r in two dimensions; the shell's volume is exact for each bin. Without correlations it is 1, for like
+    species too. V is each frame's own.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, in memory or lazy
+    r_max : largest distance, up to half of the narrowest box width of any frame; by default 3.5 mean spacings
+        (V/N)^(1/d), or half the box where that is less
+    n_bins : bins of equal width from 0 to r_max
+
+    Returns
+    -------
+    xarray.Dataset
+        ``g`` (species_a, species_b, r); ``g_total`` (r) of all particles alike; ``counts`` (species_a, species_b, r),
+        pairs found in all frames, species_a being the centre's, so like pairs count twice; ``coordination``
+        (species_a, species_b, r_edge), mean number of b closer than r_edge to an a. Coordinates ``r`` (middle of the
+        bins) and ``r_edge`` in the unit of the positions. Computed, not lazy. NaN for a species of one particle with
+        itself.
+
+    Raises
+    ------
+    BoxError
+        When r_max is more than half of the narrowest box width; names the first such frame.
+    ParameterError
+        When r_max or n_bins is not positive.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> gas = gd.from_arrays(np.random.default_rng(0).random((2, 4000, 3)) * 10, species=["A"] * 4000, box=[10] * 3)
+    >>> g = radial_distribution(gas, r_max=2.5, n_bins=5)["g_total"]
+    >>> g.values.round(1).tolist(), g.r.values.tolist()
+    ([1.0, 1.0, 1.0, 1.0, 1.0], [0.25, 0.75, 1.25, 1.75, 2.25])
+    """
+    validate(trajectory)
+    if r_max is None:
+        r_max = min(REACH * mean_spacing(trajectory), float(half_widths(trajectory).min()))
+    if not 0 < r_max < math.inf:
+        raise ParameterError(f"r_max is {r_max!r}: expected a positive distance")
+    if n_bins < 1:
+        raise ParameterError(f"n_bins is {n_bins!r}: expected at least 1")
+    check_radius(trajectory, r_max)
+    names = species_names(trajectory)
+    counts, weighted = sum_over_frames(trajectory, partial(_pairs, r_max=r_max, n_bins=n_bins))
+
+    edges = np.linspace(0.0, r_max, n_bins + 1)
+    d = trajectory.sizes["space"]
+    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(edges**d)
+    n_frames = trajectory.sizes["frame"]
+    number = np.bincount(species_codes(trajectory)).astype(float)
+    possible = np.outer(number, number) - np.diag(number)
+    n = number.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        g = weighted / n_frames / (possible[:, :, None] * shells)
+        g_total = weighted.sum(axis=(0, 1)) / n_frames / (n * (n - 1) * shells)
+    within = np.concatenate([np.zeros((len(names), len(names), 1)), np.cumsum(counts, axis=-1)], axis=-1)
+    pair = ("species_a", "species_b")
+    return xr.Dataset(
+        {
+            "g": ((*pair, "r"), g, {"long_name": "partial radial distribution function"}),
+            "g_total": (("r",), g_total, {"long_name": "radial distribution function of all particles"}),
+            "counts": ((*pair, "r"), counts, {"long_name": "pairs in all frames, the centre is of species_a"}),
+            "coordination": (
+                (*pair, "r_edge"),
+                within / (n_frames * number[:, None, None]),
+                {"long_name": "mean number of neighbours of species_b within r_edge"},
+            ),
+        },
+        coords={
+            "species_a": list(names),
+            "species_b": list(names),
+            "r": ("r", 0.5 * (edges[1:] + edges[:-1]), {"units": "length", "long_name": "distance"}),
+            "r_edge": ("r_edge", edges, {"units": "length", "long_name": "upper end of the distances"}),
+        },
+        attrs={"frames": n_frames, "dimension": d, "density": float((n / volumes(trajectory)).mean())},
+    )
+
+
+def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:
+    """Pairs in each bin, and the same times the volume of this frame."""
+    n_species = len(configuration.names)
+    counts = np.zeros((n_species, n_species, n_bins), np.int64)
+    for _, found in configuration.batches(centers, np.full((n_species, n_species), r_max)):
+        kernels.histogram_pairs(
+            found.centers, found.offsets, found.index, found.distance, configuration.species, n_bins / r_max, counts
+        )
+    return counts, counts * (len(configuration.position) / configuration.density)

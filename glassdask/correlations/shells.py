@@ -1,0 +1,288 @@
+"""The first shell of neighbours as g_ab(r) shows it: first peaks and first minima."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import gaussian_filter1d
+
+from glassdask.correlations.radial import radial_distribution
+from glassdask.errors import ParameterError, SpeciesError
+
+# All lengths in mean spacings. Width of the Gaussian that smooths g before its turning points, and its slope before
+# its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
+SMOOTHING = 0.03
+SLOPE_SMOOTHING = 0.05
+PEAK_FIT = 0.05
+MINIMUM_FIT = 0.16
+BINS = 700
+# A rise or fall counts when it exceeds this many standard errors and this share of the peak's height.
+SIGNIFICANCE = 4.0
+SHARE = 0.02
+# A shoulder is where the slope falls below this share of the rises before and after it, and it ends where the slope
+# has come back to that share of the following rise.
+FLAT = 0.35
+END = 0.25
+# A first peak this much further out than where g begins hides something weaker that begins there.
+LATE = 1.4
+
+
+@dataclass(frozen=True)
+class FirstShell:
+    """First peak and first minimum of one g_ab(r).
+
+    Attributes
+    ----------
+    species : the pair, sorted by name
+    peak, height : position of the first peak or shoulder, and g there
+    minimum, depth : position of the first minimum, or of the end of the shoulder, and g there
+    highest : position of the highest peak
+    shoulder : the first peak is only a shoulder of the next one: a minimum is not resolved
+    """
+
+    species: tuple[str, str]
+    peak: float
+    height: float
+    minimum: float
+    depth: float
+    highest: float
+    shoulder: bool
+
+    @property
+    def note(self) -> str:
+        """What a reader of the minimum should know, or nothing.
+
+        Examples
+        --------
+        >>> FirstShell(("B", "B"), 1.0, 0.6, 1.08, 0.5, 1.35, True).note
+        'the first peak is a shoulder; the highest peak is a later one, at 1.35'
+        """
+        notes = ["the first peak is a shoulder"] if self.shoulder else []
+        if self.highest > self.minimum:
+            notes.append(f"the highest peak is a later one, at {self.highest:.3g}")
+        return "; ".join(notes)
+
+
+def first_minima(trajectory: xr.Dataset, overrides: Mapping[Any, float] | None = None) -> dict[tuple[str, str], float]:
+    """Cutoffs from the first minima of the partial g_ab(r), averaged over the frames of the trajectory.
+
+    Use some of the frames of a long one: ``first_minima(trajectory.isel(frame=slice(0, None, 10)))``. To see what was
+    found, and to plot it, call `first_shells` on a `radial_distribution`.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, in memory or lazy
+    overrides : cutoffs to take instead for some pairs, ``{("A", "B"): 1.25}``
+
+    Returns
+    -------
+    dict
+        (species, species), sorted by name -> distance, for every pair.
+
+    Raises
+    ------
+    ParameterError
+        When a pair has no minimum above the noise: average over more frames, or give its cutoff.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> jitter = np.random.default_rng(0).normal(scale=0.05, size=(4, 512, 3))
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(1, 512, 3)
+    >>> crystal = gd.from_arrays(cubic + jitter, species=["A"] * 512, box=[8.0, 8.0, 8.0])
+    >>> {pair: round(r, 1) for pair, r in first_minima(crystal).items()}
+    {('A', 'A'): 1.2}
+    """
+    given = _sorted_pairs(overrides or {})
+    distribution = radial_distribution(trajectory, n_bins=BINS)
+    names = [str(name) for name in distribution["species_a"].values]
+    unknown = sorted({name for pair in given for name in pair} - set(names))
+    if unknown:
+        raise SpeciesError(f"overrides name {', '.join(unknown)}: known species are {', '.join(names)}")
+    pairs = list(itertools.combinations_with_replacement(names, 2))
+    return {pair: given[pair] if pair in given else first_shell(distribution, *pair).minimum for pair in pairs}
+
+
+def first_peaks(trajectory: xr.Dataset) -> dict[str, float]:
+    """Position of the first peak of each g_aa(r), an effective diameter of species a; see `first_minima`.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> jitter = np.random.default_rng(0).normal(scale=0.05, size=(4, 512, 3))
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(1, 512, 3)
+    >>> crystal = gd.from_arrays(cubic + jitter, species=["A"] * 512, box=[8.0, 8.0, 8.0])
+    >>> round(first_peaks(crystal)["A"], 2)
+    1.0
+    """
+    distribution = radial_distribution(trajectory, n_bins=BINS)
+    return {str(name): first_shell(distribution, name, name).peak for name in distribution["species_a"].values}
+
+
+def first_shells(distribution: xr.Dataset) -> tuple[FirstShell, ...]:
+    """`first_shell` of every pair of species of a `radial_distribution`, in the order of their names."""
+    names = [str(name) for name in distribution["species_a"].values]
+    return tuple(first_shell(distribution, *pair) for pair in itertools.combinations_with_replacement(names, 2))
+
+
+def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> FirstShell:
+    """First peak and first minimum of g_ab(r) of a `radial_distribution`.
+
+    The first peak is not the highest: it is the first rise of the smoothed g that is followed by a fall, both above
+    the noise of the pairs counted. Where the rise is interrupted by a stretch without slope, that shoulder is the first
+    peak. Positions are refined by a local fit to the g that was not smoothed; in a gap where g is 0 the minimum is its
+    middle.
+
+    Raises
+    ------
+    ParameterError
+        When nothing stands out of the noise, or when g begins so long before its first clear peak that a weaker one
+        must be lost in the noise.
+    """
+    curve = _Curve.of(distribution, species_a, species_b)
+    g, error = curve.smooth(SMOOTHING)
+    turning = _turning_points(g, SIGNIFICANCE * error, SHARE)
+    if len(turning) < 2:
+        raise curve.unclear("has no first peak and minimum above the noise")
+    peak, dip = turning[:2]
+    highest = float(curve.r[np.argmax(g)])
+    shoulder = _shoulder(curve, peak)
+    if shoulder is not None:
+        flat, end = shoulder
+        at, height, bottom, depth = (float(value) for value in (curve.r[flat], g[flat], curve.r[end], g[end]))
+        return FirstShell(curve.species, at, height, bottom, depth, highest, shoulder=True)
+    onset = float(curve.r[np.argmax(g > 0.05 * g[peak])])
+    top, height = curve.extremum(peak, PEAK_FIT, 2)
+    if top > LATE * onset:
+        raise curve.unclear(
+            f"begins at {onset:.3g} but its first clear peak is at {top:.3g}: a weaker one may be lost in the noise"
+        )
+    bottom, depth = curve.gap(g, dip, g[peak]) or curve.extremum(dip, MINIMUM_FIT, 3)
+    return FirstShell(curve.species, top, height, bottom, depth, highest, shoulder=False)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One g_ab(r) with the number of pairs behind it."""
+
+    species: tuple[str, str]
+    r: np.ndarray
+    g: np.ndarray
+    pairs: np.ndarray  # independent pairs in each bin
+    ideal: np.ndarray  # how many there would be if g were 1
+    spacing: float
+
+    @classmethod
+    def of(cls, distribution: xr.Dataset, a: str, b: str) -> _Curve:
+        names = [str(name) for name in distribution["species_a"].values]
+        unknown = sorted({a, b} - set(names))
+        if unknown:
+            raise SpeciesError(f"unknown species {', '.join(unknown)}: known species are {', '.join(names)}")
+        d = distribution.attrs["dimension"]
+        chosen = distribution.sel(species_a=a, species_b=b)
+        pairs = chosen["counts"].values / (2.0 if a == b else 1.0)
+        shells = np.diff(distribution["r_edge"].values ** d)
+        g = np.nan_to_num(chosen["g"].values)
+        scale = pairs.sum() / max((g * shells).sum(), np.finfo(float).tiny)
+        spacing = distribution.attrs["density"] ** (-1 / d)
+        low, high = sorted((str(a), str(b)))
+        return cls((low, high), distribution["r"].values, g, pairs, scale * shells, spacing)
+
+    @property
+    def step(self) -> float:
+        return float(self.r[1] - self.r[0])
+
+    def smooth(self, width: float) -> tuple[np.ndarray, np.ndarray]:
+        """g smoothed by a Gaussian, and its standard error from the number of pairs."""
+        sigma = width * self.spacing / self.step
+        ideal = gaussian_filter1d(self.ideal, sigma)
+        if not ideal.any():
+            return self.g, np.zeros_like(self.g)
+        pairs = gaussian_filter1d(self.pairs, sigma)
+        # one pair more, so that an empty stretch has an error too
+        least = 1.0 / (2.0 * math.sqrt(math.pi) * sigma)
+        return pairs / ideal, np.sqrt((pairs + least) * least) / ideal
+
+    def extremum(self, at: int, half_width: float, degree: int) -> tuple[float, float]:
+        """Position and value of the extremum of a polynomial fitted to g around bin `at`."""
+        near = np.abs(self.r - self.r[at]) <= half_width * self.spacing
+        x = self.r[near] - self.r[at]
+        fit = np.polynomial.Polynomial.fit(x, self.g[near], degree, w=np.sqrt(self.ideal[near]))
+        roots = fit.deriv().roots()
+        inside = roots[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) <= half_width * self.spacing)].real
+        if len(inside) == 0:
+            return float(self.r[at]), float(self.g[near].mean())
+        best = inside[np.argmin(np.abs(inside))]
+        return float(self.r[at] + best), float(fit(best))
+
+    def gap(self, g: np.ndarray, at: int, height: float) -> tuple[float, float] | None:
+        """Middle of a stretch without particles around bin `at`, as crystals have it."""
+        empty = g <= 1e-3 * height
+        if not empty[at]:
+            return None
+        first = at - int(np.argmin(empty[at::-1])) + 1
+        last = at + int(np.argmin(empty[at:])) - 1
+        return 0.5 * float(self.r[first] + self.r[last]), 0.0
+
+    def unclear(self, what: str) -> ParameterError:
+        a, b = self.species
+        return ParameterError(
+            f"g_{a}{b} (from {int(self.pairs.sum())} pairs) {what}: average over more frames, or give the cutoff of "
+            f"('{a}', '{b}')"
+        )
+
+
+def _shoulder(curve: _Curve, peak: int) -> tuple[int, int] | None:
+    """Bins of the flattest point and of the end of a shoulder on the rise to bin `peak`, if there is one."""
+    g, _ = curve.smooth(SLOPE_SMOOTHING)
+    sigma = SLOPE_SMOOTHING * curve.spacing / curve.step
+    slope = np.gradient(g)[: peak + 1]
+    # of the derivative of the Gaussian, as `smooth` has it of the Gaussian itself
+    least = 1.0 / (4.0 * math.sqrt(math.pi) * sigma**3)
+    error = np.sqrt((g * curve.ideal)[: peak + 1] * least + least / sigma) / np.maximum(curve.ideal[: peak + 1], 1e-300)
+    turning = _turning_points(slope, SIGNIFICANCE * error, SHARE)
+    if len(turning) < 2:
+        return None
+    steep, flat = turning[:2]
+    after = flat + int(np.argmax(slope[flat:]))
+    if slope[flat] > FLAT * min(slope[steep], slope[after]):
+        return None
+    end = flat + int(np.argmax(slope[flat:] > END * slope[after]))
+    return flat, end
+
+
+def _turning_points(values: np.ndarray, threshold: np.ndarray, share: float) -> list[int]:
+    """Maximum, minimum, maximum, ... of `values`, each followed by a return of more than the threshold.
+
+    The threshold is that of the noise at both points, and at least `share` of the largest value so far.
+    """
+    found: list[int] = []
+    best = 0
+    rising = True
+    largest = 0.0
+    for i in range(1, len(values)):
+        largest = max(largest, values[i])
+        step = values[i] - values[best]
+        if (step > 0) == rising and step != 0:
+            best = i
+        elif abs(step) > max(math.hypot(threshold[i], threshold[best]), share * largest):
+            found.append(best)
+            best, rising = i, not rising
+    return found
+
+
+def _sorted_pairs(values: Mapping[Any, float]) -> dict[tuple[str, str], float]:
+    """The mapping with its keys ("B", "A") or "A-B" as sorted pairs."""
+    result = {}
+    for key, value in values.items():
+        pair = tuple(sorted(key.split("-") if isinstance(key, str) else map(str, key)))
+        if len(pair) != 2 or not (np.isfinite(value) and value > 0):
+            raise ParameterError(f"override {key!r}: {value!r}: expected a pair of species and a positive distance")
+        result[pair] = float(value)
+    return result

@@ -1,0 +1,90 @@
+"""Histograms of pairs and of triplets, and density modes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassdask.kernels import kernel
+
+
+@kernel
+def histogram_pairs(centers, offsets, index, distance, species, bins_per_length, counts):
+    """Add each pair to the bin of its distance: `counts` (S, S, bins), species of the centre first."""
+    last = counts.shape[2] - 1
+    for c in range(centers.shape[0]):
+        row = counts[species[centers[c]]]
+        for slot in range(offsets[c], offsets[c + 1]):
+            # a distance that rounds up to the upper edge belongs to the last bin
+            row[species[index[slot]], min(int(distance[slot] * bins_per_length), last)] += 1
+
+
+@kernel
+def histogram_angles(centers, offsets, index, vector, species, bins_per_radian, counts):
+    """Add the angle j-i-k of each pair of neighbours of each centre: `counts` (S, S, S, bins).
+
+    Species of the centre first, then of j and k in the order of the neighbours. Neighbours on top of the centre have no
+    direction and are left out.
+    """
+    last = counts.shape[3] - 1
+    for c in range(centers.shape[0]):
+        block = counts[species[centers[c]]]
+        for j in range(offsets[c], offsets[c + 1]):
+            if vector[3, j] == 0.0:
+                continue
+            for k in range(offsets[c], j):
+                if vector[3, k] == 0.0:
+                    continue
+                dot = vector[0, j] * vector[0, k] + vector[1, j] * vector[1, k] + vector[2, j] * vector[2, k]
+                cosine = dot / (vector[3, j] * vector[3, k])
+                angle = np.arccos(min(max(cosine, -1.0), 1.0))
+                b = min(int(angle * bins_per_radian), last)
+                block[species[index[k]], species[index[j]], b] += 1
+
+
+@kernel
+def density_modes(fraction, starts, modes, real, imag, density):
+    """Add rho_a(k) = sum_{j in a} exp(-i k.r_j) of each wave vector k = 2 pi H^-1 n to `density` (S, 2, M).
+
+    `fraction` (3, N) fractional coordinates sorted by species, species s in ``starts[s]:starts[s + 1]``; `modes` (M, 3)
+    integers n; work space `real`, `imag` (3, largest |n| + 1, W), W particles at a time. Powers of exp(-2 pi i f) by
+    recurrence, so a mode costs three loads and two complex products for a particle.
+    """
+    width = real.shape[2]
+    orders = real.shape[1]
+    for s in range(starts.shape[0] - 1):
+        for first in range(starts[s], starts[s + 1], width):
+            number = min(width, starts[s + 1] - first)
+            for axis in range(3):
+                for p in range(number):
+                    phase = -2.0 * np.pi * fraction[axis, first + p]
+                    real[axis, 0, p] = 1.0
+                    imag[axis, 0, p] = 0.0
+                    if orders > 1:
+                        real[axis, 1, p] = np.cos(phase)
+                        imag[axis, 1, p] = np.sin(phase)
+                for n in range(2, orders):
+                    for p in range(number):
+                        a = real[axis, n - 1, p]
+                        b = imag[axis, n - 1, p]
+                        real[axis, n, p] = a * real[axis, 1, p] - b * imag[axis, 1, p]
+                        imag[axis, n, p] = a * imag[axis, 1, p] + b * real[axis, 1, p]
+            for m in range(modes.shape[0]):
+                # powers of a negative order are the conjugates
+                sx = 1.0 if modes[m, 0] >= 0 else -1.0
+                sy = 1.0 if modes[m, 1] >= 0 else -1.0
+                sz = 1.0 if modes[m, 2] >= 0 else -1.0
+                xr = real[0, abs(modes[m, 0])]
+                xi = imag[0, abs(modes[m, 0])]
+                yr = real[1, abs(modes[m, 1])]
+                yi = imag[1, abs(modes[m, 1])]
+                zr = real[2, abs(modes[m, 2])]
+                zi = imag[2, abs(modes[m, 2])]
+                total_re = 0.0
+                total_im = 0.0
+                for p in range(number):
+                    a = xr[p] * yr[p] - (sx * sy) * xi[p] * yi[p]
+                    b = sy * xr[p] * yi[p] + sx * xi[p] * yr[p]
+                    total_re += a * zr[p] - sz * b * zi[p]
+                    total_im += sz * a * zi[p] + b * zr[p]
+                density[s, 0, m] += total_re
+                density[s, 1, m] += total_im
