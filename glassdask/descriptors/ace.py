@@ -25,21 +25,22 @@ class ACE(Descriptor):
 
     - 2-body  B_zn = sum_j delta_(z z_j) R_n(r_ij)  (Eq. 7),
     - 3-body  B = sum_m (-1)^m A_(z1 n1 l m) A_(z2 n2 l -m)  (Eq. 8),
-    - 4-body  B = sum_(m1 m2 m3) (l1 l2 l3; m1 m2 m3) A_(z1 n1 l1 m1) A_(z2 n2 l2 m2) A_(z3 n3 l3 m3)  (Eq. 9, Wigner 3j),
+    - 4-body  B = sum_(m1 m2 m3) (l1 l2 l3; m1 m2 m3) A_(z1 n1 l1 m1) A_(z2 n2 l2 m2) A_(z3 n3 l3 m3)  (Eq. 9, with the
+      Wigner 3j symbol),
 
     R_n = (x - 1) P_(n-1)(x), n = 1, 2, ... (Eq. 3), where x(r) rises from 0 to 1 at r_cut and resolves distances best
     at r_0. The Legendre polynomials are orthonormal on the range of x: the integral over 0 <= x <= 1 of P_n P_n' dx is
-    1 or 0. Y_l^m are orthonormal on the sphere. Other scales of P or Y change factors but not what the features span.
+    1 or 0. Y_l^m are orthonormal on the sphere. Another interval or scale would change the features, not their span.
 
     *Purified* features (Eq. 13) leave out clusters in which a neighbour occurs twice: they are the sums above over
     distinct j1, j2 (and j3). As R_n1 R_n2 is a sum of R_n with n <= n1 + n2, they follow from the same densities, at a
     cost linear in the number of neighbours. The species of i itself does not enter: choose `centers` in `describe`.
 
-    Which features: with the total degree sum_t (n_t + w_l l_t) <= degree, one for each multiset of (z, n, l) whose l can
-    be coupled: equal l in two; an even sum and the triangle rule in three, an odd sum being odd under reflection. None
-    vanishes or depends linearly on the others. In two dimensions only triples with the largest l equal to the sum of
-    the others are independent. 2-body features run over n = 1..n_max whatever the degree, as with n_max = 20 and
-    degree 18 in the paper.
+    Which features: with the total degree sum_t (n_t + w_l l_t) <= degree, one for each multiset of (z, n, l) whose l
+    can be coupled: equal l in two; an even sum and the triangle rule in three, an odd sum being odd under reflection.
+    Such a coupling is unique and each is led by another monomial of the A, so none vanishes and none is a linear
+    combination of others. In two dimensions only triples with the largest l equal to the sum of the others are new.
+    2-body features run over n = 1..n_max whatever the degree, as with n_max = 20 and degree 18 in the paper.
 
     Parameters
     ----------
@@ -51,21 +52,24 @@ class ACE(Descriptor):
     purified : without self-interaction
     r_0 : distance of best resolution, about that of nearest neighbours
 
-    Output ``ace`` (frame, particle, ace_feature), no unit, sorted by body order, species, degree, n and l. The labels
-    ``ace_feature`` look like ``"A1"``, ``"A1 B2 l=1"`` and ``"A1 A1 B2 l=1,1,0"`` (species and n of each factor, then l);
-    the coordinates ``ace_body_order``, ``ace_degree``, ``ace_species1``, ``ace_n1``, ``ace_l1`` to ``ace_species3``,
-    ``ace_n3``, ``ace_l3`` are there to select by, with "" and -1 where a feature has fewer factors. 0 for a centre
-    without neighbours; NaN where a neighbour lies on top of the centre and has no direction.
+    Output ``ace`` (frame, particle, ace_feature), no unit, sorted by body order, species, degree, n and l. The
+    labels ``ace_feature`` look like ``"A1"``, ``"A1 B2 l=1"`` and ``"A1 A1 B2 l=1,1,0"``: species and n of each factor,
+    then l. The coordinates ``ace_body_order``, ``ace_degree`` and, for each factor t = 1, 2, 3, ``ace_species<t>``,
+    ``ace_n<t>``, ``ace_l<t>`` are there to select by, with "" and -1 where a feature has fewer factors. 0 for a centre
+    without neighbours; a neighbour on top of the centre has no direction and makes features with l > 0 NaN.
+
+    Raises `ParameterError` for parameters out of range, or when there are more than 100,000 features.
 
     Examples
     --------
     >>> import glassdask as gd
     >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
     >>> crystal = gd.from_arrays(cubic, species=["A"] * 27, box=[3.0, 3.0, 3.0])
-    >>> b = gd.describe(crystal, [ACE(r_cut=1.5, degree=5, r_0=1.0)])["ace"]
-    >>> b["ace_feature"].values.tolist()[:8]
-    ['A1', 'A2', 'A3', 'A4', 'A5', 'A1 A1 l=0', 'A1 A2 l=0', 'A1 A1 l=1']
-    >>> b.sel(ace_feature=["A1", "A1 A1 l=0", "A1 A1 l=1"]).values[0, 0].round(4).tolist()
+    >>> b = gd.describe(crystal, [ACE(r_cut=1.3, degree=5)])["ace"]
+    >>> b["ace_feature"].values[b["ace_body_order"] == 3].tolist()
+    ['A1 A1 l=0', 'A1 A2 l=0', 'A1 A3 l=0', 'A2 A2 l=0', 'A1 A1 l=1', 'A1 A4 l=0', 'A2 A3 l=0']
+    >>> b.sel(ace_feature=["A1", "A1 A1 l=0"]).values[0, 0].round(4).tolist()
+    [-1.5505, 0.1594]
     """
 
     name: ClassVar[str] = "ace"
@@ -87,12 +91,13 @@ class ACE(Descriptor):
         if self.body_order not in (2, 3, 4):
             raise ParameterError(f"body_order = {self.body_order}: expected 2, 3 or 4")
         if self.n_max is not None and not (1 <= self.n_max <= 100 and int(self.n_max) == self.n_max):
-            raise ParameterError(f"n_max = {self.n_max}: expected a whole number from 1 to 100, or None for the degree's")
+            raise ParameterError(f"n_max = {self.n_max}: expected a whole number from 1 to 100, or None")
         if not 0 < self.w_l < np.inf:
             raise ParameterError(f"w_l = {self.w_l}: expected a positive weight, such as 1.5")
-        if self.body_order > 2 and (self.degree - 2) / (2 * self.w_l) >= MAX_L + 1:
+        largest = (self.degree - 2) / (2 * self.w_l)
+        if self.body_order > 2 and largest >= MAX_L + 1:
             raise ParameterError(
-                f"degree = {self.degree:g} and w_l = {self.w_l:g} give l up to {(self.degree - 2) // (2 * self.w_l):.0f}: "
+                f"degree = {self.degree:g} and w_l = {self.w_l:g} give l up to {largest // 1:.0f}: "
                 f"expected at most {MAX_L}, lower degree or raise w_l"
             )
 
@@ -103,6 +108,7 @@ class ACE(Descriptor):
         --------
         >>> r = np.array([0.0, 1.0, 2.0, 4.0])
         >>> ACE(r_cut=4.0, degree=10, n_max=2).radial_basis(r).round(4).tolist()
+        [[-1.0, -0.6235, -0.0882, 0.0], [1.7321, 0.2668, -0.1258, 0.0]]
         """
         transform = ace_basis.distance_transform(self.r_cut, self.r_0)
         x = ace_basis.transformed_distance(np.asarray(r, dtype=np.float64), transform)
@@ -113,6 +119,7 @@ class ACE(Descriptor):
         return ace_basis.whole(self.degree) if self.n_max is None else int(self.n_max)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """The features of these species and the function that computes them."""
         clusters, tables = _prepare(self, len(names), dimension)
         r_cut = float(self.r_cut)
 

@@ -6,7 +6,7 @@ Everything here is done once for a set of parameters, in plain NumPy, and ends i
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from math import factorial, floor, sqrt
 
 import numpy as np
@@ -85,7 +85,7 @@ class RadialProducts:
         return self._cache[n]
 
 
-@lru_cache(maxsize=None)
+@cache
 def wigner_3j(l1: int, l2: int, l3: int, m1: int, m2: int, m3: int) -> float:
     """Wigner 3j symbol by Racah's sum in exact fractions."""
     if m1 + m2 + m3 or not abs(l1 - l2) <= l3 <= l1 + l2 or abs(m1) > l1 or abs(m2) > l2 or abs(m3) > l3:
@@ -113,7 +113,7 @@ def _complex_from_real(l: int) -> np.ndarray:
     return u
 
 
-@lru_cache(maxsize=None)
+@cache
 def real_coupling(l1: int, l2: int, l3: int) -> np.ndarray:
     """The 3j symbols of paper B, Eq. 9, as a tensor (2 l1 + 1, 2 l2 + 1, 2 l3 + 1) over real harmonics.
 
@@ -142,9 +142,7 @@ def total_degree(cluster: Cluster, w_l: float) -> float:
     return sum(n + w_l * l for _, n, l in cluster)
 
 
-def features(
-    n_species: int, degree: float, n_max: int, w_l: float, body_order: int, dimension: int
-) -> list[Cluster]:
+def features(n_species: int, degree: float, n_max: int, w_l: float, body_order: int, dimension: int) -> list[Cluster]:
     """The independent invariants, sorted by body order, species, degree, n and l.
 
     One for each multiset of one-particle functions whose l can be coupled: equal l of two, and for three an even sum
@@ -217,15 +215,13 @@ def expansion(cluster: Cluster, purified: bool, products: RadialProducts) -> dic
     return terms
 
 
-def tables(
-    clusters: list[Cluster], n_species: int, purified: bool, r_cut: float, r_0: float
-) -> kernels.Tables:
+def tables(clusters: list[Cluster], n_species: int, purified: bool, r_cut: float, r_0: float) -> kernels.Tables:
     """Lay out densities, products and their sums for the kernel."""
     products = RadialProducts(max(sum(n for _, n, _ in cluster) for cluster in clusters))
     expansions = [expansion(cluster, purified, products) for cluster in clusters]
     needed = {target for terms in expansions for target in terms}
-    pairs = sorted(c for c in needed if len(c) == 2)
-    triples = sorted(c for c in needed if len(c) == 3)
+    pairs: list[Cluster] = sorted(c for c in needed if len(c) == 2)
+    triples: list[Cluster] = sorted(c for c in needed if len(c) == 3)
 
     # rows of the densities: species, then l, then m, then n padded to whole groups
     l_max = max(l for c in needed for _, _, l in c)
@@ -241,7 +237,7 @@ def tables(
         s, n, l = function
         return int(s * base[-1] + base[l] + (l + m) * depth[l] + n - 1)
 
-    column_of = {c: row(c[0], 0) for c in needed if len(c) == 1}
+    column_of: dict[Cluster, int] = {c: row(c[0], 0) for c in needed if len(c) == 1}
     column_of |= {c: density_rows + i for i, c in enumerate(pairs + triples)}
     pair_table = [(row(a, -a[2]), row(b, -b[2]), depth[a[2]], 2 * a[2] + 1) for a, b in pairs]
     triple_table, coupling, triple_start = [], [], [0]

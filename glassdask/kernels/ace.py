@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from glassdask.kernels import kernel
+from glassdask.kernels.simd import LANES, full, load, store
 
-# centres whose invariants are formed together
-LANES = 8
 # radial functions that share one reading of a spherical harmonic; the radial rows of each l are padded to a multiple
 GROUP = 4
 
@@ -179,45 +178,36 @@ def products(density_rows, pairs, triple_start, triples, coupling, value):
     times the densities of the rows triples[t].
     """
     for q in range(pairs.shape[0]):
-        target = value[density_rows + q]
         a = pairs[q, 0]
         b = pairs[q, 1]
-        for w in range(LANES):
-            target[w] = value[a, w] * value[b, w]
+        total = load(value, a, 0) * load(value, b, 0)
         for _ in range(1, pairs[q, 3]):
             a += pairs[q, 2]
             b += pairs[q, 2]
-            for w in range(LANES):
-                target[w] += value[a, w] * value[b, w]
+            total = total + load(value, a, 0) * load(value, b, 0)
+        store(total, value, density_rows + q, 0)
     for q in range(triple_start.shape[0] - 1):
-        target = value[density_rows + pairs.shape[0] + q]
-        for w in range(LANES):
-            target[w] = 0.0
+        total = full(0.0)
         for t in range(triple_start[q], triple_start[q + 1]):
-            a = triples[t, 0]
-            b = triples[t, 1]
-            c = triples[t, 2]
-            g = coupling[t]
-            for w in range(LANES):
-                target[w] += g * value[a, w] * value[b, w] * value[c, w]
+            pair = load(value, triples[t, 0], 0) * load(value, triples[t, 1], 0)
+            total = total + coupling[t] * load(value, triples[t, 2], 0) * pair
+        store(total, value, density_rows + pairs.shape[0] + q, 0)
 
 
 @kernel
 def combine(start, column, factor, value, feature):
     """Features of `LANES` centres: `feature`[f] = sum of factor[k] value[column[k]], k in start[f]:start[f + 1]."""
     for f in range(start.shape[0] - 1):
-        target = feature[f]
-        for w in range(LANES):
-            target[w] = 0.0
+        total = full(0.0)
         for k in range(start[f], start[f + 1]):
-            g = factor[k]
-            c = column[k]
-            for w in range(LANES):
-                target[w] += g * value[c, w]
+            total = total + factor[k] * load(value, column[k], 0)
+        store(total, feature, f, 0)
 
 
 @kernel
-def expand(offsets, index, vector, species, r_cut, tables, bucket, work, radial_rows, harmonic_rows, value, feature, out):
+def expand(
+    offsets, index, vector, species, r_cut, tables, bucket, work, radial_rows, harmonic_rows, value, feature, out
+):
     """Atomic cluster expansion of each centre of a neighbour list, into `out` (C, features).
 
     `tables` (Tables); scratch: `bucket` (S, 4, m), `work` (m,), `radial_rows` (n, m) with n padded to `GROUP` and m
