@@ -158,7 +158,7 @@ def plain_xyz(run: Sample, columns: str | None = "id,pos", *, cell: bool = True,
 def write(path: Path, text: str) -> Path:
     """Write text, compressed if the name says so."""
     if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
+        path.write_bytes(gzip.compress(text.encode(), compresslevel=1))
     elif path.suffix == ".zst":
         import zstandard
 
