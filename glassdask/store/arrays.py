@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -25,15 +24,14 @@ from glassdask.store.groups import (
     WRITING,
     attributes,
     children,
-    clear_removed,
+    clear_leftovers,
     plain,
     read_json,
+    retried,
     set_attributes,
     writing,
 )
 from glassdask.store.layout import Region
-
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def write_region(
         values = np.concatenate([tail[(slice(None), *borders[1:])], values])
         borders = (slice(borders[0].start - len(tail), borders[0].stop), *borders[1:])
     with writing(info.path):
-        _put(info.path, borders, values.astype(info.dtype, copy=False))
+        retried(lambda: _put(info.path, borders, values.astype(info.dtype, copy=False)))
     return name, int(values.nbytes)
 
 
@@ -185,15 +183,8 @@ def missing_chunks(info: ArrayInfo) -> list[str]:
 
 
 def _put(path: Path, region: Region, values: np.ndarray) -> None:
-    for attempt in range(_ATTEMPTS):
-        array = zarr.open_array(path, mode="r+").with_config({"write_empty_chunks": True})
-        try:
-            array[region] = values
-            return
-        except FileNotFoundError:
-            # another process that has just finished the same group took our temporary file for a left-over
-            if attempt == _ATTEMPTS - 1:
-                raise
+    array = zarr.open_array(path, mode="r+").with_config({"write_empty_chunks": True})
+    array[region] = values
 
 
 def finish(group_path: str | os.PathLike[str], **attrs: Any) -> None:
@@ -219,10 +210,7 @@ def finish(group_path: str | os.PathLike[str], **attrs: Any) -> None:
         raise IncompleteStoreError(f"{group}: arrays have {sorted(frames)} frames: run the same command again")
     digest = _content(group, infos, attrs.get("sources", attributes(group).get("sources", [])))
     set_attributes(group, **attrs, appending=None, content=digest, status=COMPLETE)
-    with writing(group):
-        for leftover in itertools.chain(group.glob(".tail-*"), *[info.path.rglob("*.partial") for info in infos]):
-            leftover.unlink(missing_ok=True)
-    clear_removed(group.parent)
+    clear_leftovers(group, [info.path for info in infos])
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

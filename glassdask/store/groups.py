@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import itertools
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from glassdask.store import layout
 
 WRITING, COMPLETE = "writing", "complete"
 REMOVED = ".glassdask-removed-"
+ATTEMPTS = 5
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -56,26 +60,44 @@ def write_json(path: Path, content: dict[str, Any], *, exclusive: bool = False) 
     text = json.dumps(content, indent=2)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        return retried(lambda: _put_text(path, text, exclusive))
+
+
+def retried(action: Callable[[], T]) -> T:
+    """The result of a write that may find its temporary file gone.
+
+    Another process that has just finished the same group removes what it takes for the left-overs of killed writers.
+    """
+    for _ in range(ATTEMPTS - 1):
         try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if not exclusive:
-                os.replace(temporary, path)
-                return True
+            return action()
+        except FileNotFoundError:
+            continue
+    return action()
+
+
+def _put_text(path: Path, text: str, exclusive: bool) -> bool:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if exclusive:
             try:
                 os.link(temporary, path)
+                return True
             except FileExistsError:
                 return False
+            except FileNotFoundError:
+                raise
             except OSError:  # a file system without hard links
                 if path.exists():
                     return False
-                os.replace(temporary, path)
-            return True
-        finally:
-            temporary.unlink(missing_ok=True)
+        os.replace(temporary, path)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -211,6 +233,17 @@ def clear_removed(folder: Path) -> None:
     """Delete groups that were put out of the way, also by a process that was killed before it had deleted them."""
     for leftover in folder.glob(f"{REMOVED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def clear_leftovers(group: Path, arrays: list[Path]) -> None:
+    """Delete what killed writers of a group left: half-written files and what was put aside."""
+    with writing(group):
+        for folder in (group, group.parent):
+            for leftover in folder.glob("zarr*.partial"):
+                leftover.unlink(missing_ok=True)
+        for leftover in itertools.chain(group.glob(".tail-*"), *[array.rglob("*.partial") for array in arrays]):
+            leftover.unlink(missing_ok=True)
+    clear_removed(group.parent)
 
 
 def _only_nodes(path: Path) -> bool:

@@ -175,15 +175,14 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     missing = [name for name in wanted if name not in present]
     if missing or not wanted:
         raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first")
-    merged: xr.Dataset | None = None
+    merged = xr.Dataset()
     current = content_hash(group)
     for name in wanted:
         dataset = _current(folder / layout.checked_name(name), current)
         for variable in dataset.data_vars.values():
             variable.attrs.setdefault("parameters", dataset.attrs.get("parameters"))
         dataset.attrs = {}
-        merged = dataset if merged is None else xr.merge([merged, _renamed(dataset, merged, name)], join="exact", compat="no_conflicts")
-    assert merged is not None
+        merged = xr.merge([merged, _renamed(dataset, merged, name)], join="exact", compat="no_conflicts")
     return merged.assign_attrs({"store": str(group)})
 
 
