@@ -1,0 +1,66 @@
+"""The potential energy of each particle (paper A, Sec. III C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.errors import ParameterError
+from glassdask.kernels import pairs as kernels
+from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.simulation.models import MODELS, Model, PairModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalEnergy(Descriptor):
+    """Potential energy u of each particle: half of the energy of each of its pairs (and bonds).
+
+    Parameters
+    ----------
+    model : name of one of the papers' models, ``"wahnstrom"``, ``"kob_andersen"``, ... , or a model of your own
+
+    Output ``local_energy`` (frame, particle) in the model's unit of energy. Particles out of reach of all others have
+    0. NaN where two particles are at exactly the same place.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> pair = gd.from_arrays([[[1.0, 1.0, 1.0], [2.0, 1.0, 1.0]]], species=["A", "B"], box=[9.0, 9.0, 9.0])
+    >>> gd.describe(pair, [LocalEnergy(model="kob_andersen")])["local_energy"].values.round(6).tolist()
+    [[-0.568036, -0.568036]]
+    """
+
+    name: ClassVar[str] = "local_energy"
+    model: str | Model
+
+    def __post_init__(self):
+        if isinstance(self.model, str) and self.model not in MODELS:
+            raise ParameterError(f"model {self.model!r}: expected one of {', '.join(MODELS)}, or a model of your own")
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
+        model: Any = MODELS[self.model] if isinstance(self.model, str) else self.model
+        if model.dimension != dimension:
+            raise ParameterError(
+                f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
+            )
+        attrs = {"long_name": f"potential energy, {model.name}", "units": "energy"}
+        if isinstance(model, PairModel) and model.chains is None:
+            table = model.table(names)
+
+            def of_batch(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+                kernels.pair_energies(
+                    neighbors.centers, neighbors.offsets, neighbors.index, neighbors.distance,
+                    configuration.species, table, out,
+                )  # fmt: skip
+
+            cutoffs = table[:, :, kernels.CUTOFF]
+            return Plan(dims=(), shape=(), coords={}, cutoffs=cutoffs, compute=of_batch, attrs=attrs)
+
+        def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
+            out[:] = model.energies(configuration)[centers]
+
+        return Plan(dims=(), shape=(), coords={}, cutoffs=None, compute=of_block, attrs=attrs)

@@ -1,0 +1,97 @@
+"""Tong and Tanaka's packing capability Theta, in three and in two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, pair_matrix
+from glassdask.errors import ParameterError
+from glassdask.kernels import local_order as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.nearest import Neighborhood
+from glassdask.neighborhood.voronoi import Voronoi, of_species
+
+
+@dataclass(frozen=True, kw_only=True)
+class TongTanaka(Descriptor):
+    r"""How far the neighbours are from touching each other, Theta; 0 in a perfect packing.
+
+    Three dimensions: the mean of omega = sum_{ab} |r_ab - sigma_ab| / sum_{ab} sigma_ab over the tetrahedra of the
+    centre and three neighbours that are neighbours of each other, the sums over their six edges (Tong and Tanaka,
+    Phys. Rev. X 8, 011041 (2018); paper A, Sec. III C, which takes the radical Voronoi neighbours).
+
+    Two dimensions: Theta_o = 1/N_o sum_<ij> |theta^1_ij - theta^2_ij| in radians, the sum over the pairs of
+    neighbours that are next to each other around o; theta^1 is the angle i-o-j and theta^2 what it would be if the
+    three touched (paper C, Eqs. 6 and S5).
+
+    Parameters
+    ----------
+    diameters : of each species, such as the positions of the first peaks of g_aa(r); sigma_ab is then their mean, and
+        neighbours share a face of the radical Voronoi cells of these spheres
+    sigma : instead, or for sigma_ab alone: distances at contact for each pair of species, which need not be additive
+        (paper C takes the potential's sigma_ab). Without `diameters` neighbours share a face of the Voronoi cells
+    neighbors : another definition of neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`
+
+    Output ``theta`` (frame, particle), no unit. NaN for a centre that is in no tetrahedron, in two dimensions for one
+    with fewer than three neighbours.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> row = np.arange(6.0)
+    >>> hexagonal = np.array([[x + 0.5 * y, y * np.sqrt(0.75)] for y in row for x in row])
+    >>> crystal = gd.from_arrays(hexagonal, species=["A"] * 36, box=[[6.0, 0.0], [3.0, 6 * np.sqrt(0.75)]])
+    >>> bool(gd.describe(crystal, [TongTanaka(sigma=1.0)])["theta"].max() < 1e-12)
+    True
+    """
+
+    name: ClassVar[str] = "theta"
+    diameters: Mapping[str, float] | None = None
+    sigma: Cutoffs | None = None
+    neighbors: Neighborhood | None = None
+
+    def __post_init__(self):
+        if self.diameters is None and self.sigma is None:
+            raise ParameterError("TongTanaka needs diameters of the species or sigma of their pairs: give one of them")
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
+        if self.diameters is not None:
+            each = of_species(self.diameters, names)
+            sigma = 0.5 * (each[:, None] + each)
+        if self.sigma is not None:
+            sigma = pair_matrix(self.sigma, names, "sigma")
+        neighborhood = self.neighbors or Voronoi(self.diameters)
+
+        def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
+            (_tetrahedra if dimension == 3 else _rings)(configuration, neighborhood, centers, sigma, out)
+
+        attrs = {"long_name": "Tong and Tanaka's Theta", "units": ""}
+        return Plan(dims=(), shape=(), coords={}, cutoffs=None, compute=compute, attrs=attrs)
+
+
+def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) -> None:
+    around = neighborhood.find(configuration, centers)
+    # who is whose neighbour is asked of the neighbours too
+    members = np.unique(np.concatenate([centers, around.index]))
+    found = neighborhood.find(configuration, members)
+    row_of = np.full(len(configuration.position), -1, np.int64)
+    row_of[members] = np.arange(len(members))
+    longest = int(found.counts.max(initial=0))
+    kernels.compactness(
+        row_of[centers], members, row_of, found.offsets, found.index, found.vector, configuration.species, sigma,
+        np.empty(longest), np.empty((longest, longest), np.bool_), np.empty((longest, longest)), out,
+    )  # fmt: skip
+
+
+def _rings(configuration, neighborhood: Neighborhood, centers, sigma, out) -> None:
+    found = neighborhood.find(configuration, centers)
+    longest = int(found.counts.max(initial=0))
+    kernels.ring(
+        centers, found.offsets, found.index, found.vector, configuration.species, sigma,
+        np.empty(longest), np.empty(longest, np.int64), out,
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Order parameters of the first shell: bond angles, and how close neighbours are to touching."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassdask.kernels import kernel
+
+
+@kernel
+def bond_angles(offsets, vector, counts_pair, ideal, as_cosine, unit, out):
+    """Mean deviation of the angles between all pairs of bonds from the `ideal` angle in degrees.
+
+    `offsets` (C + 1,), `vector` (4, P); `counts_pair` (P,) which neighbours count; `unit` (3, longest) is scratch.
+    With `as_cosine` the deviation is |cos theta - cos ideal|, else |theta - ideal| in degrees. `out` (C,): NaN with
+    fewer than two bonds.
+    """
+    cosine = np.cos(np.radians(ideal))
+    for c in range(out.shape[0]):
+        n = 0
+        for k in range(offsets[c], offsets[c + 1]):
+            if counts_pair[k]:
+                for d in range(3):
+                    unit[d, n] = vector[d, k] / vector[3, k]
+                n += 1
+        total = 0.0
+        for p in range(n):
+            for q in range(p):
+                product = unit[0, p] * unit[0, q] + unit[1, p] * unit[1, q] + unit[2, p] * unit[2, q]
+                if as_cosine:
+                    total += abs(product - cosine)
+                else:
+                    total += abs(np.degrees(np.arccos(min(max(product, -1.0), 1.0))) - ideal)
+        out[c] = total / (0.5 * n * (n - 1)) if n > 1 else np.nan
+
+
+@kernel
+def compactness(rows, members, row_of, offsets, index, vector, species, sigma, shell, mutual, mismatch, out):
+    """Tong and Tanaka's Theta in three dimensions.
+
+    `rows` (C,) row of each centre in the neighbour list `offsets`, `index`, `vector` of the particles `members`, among
+    which are the neighbours of all centres; `row_of` (N,) row of each particle in that list. `sigma` (S, S). Scratch:
+    `shell` (longest,), `mutual` and `mismatch` (longest, longest). `out` (C,): NaN without any tetrahedron.
+    """
+    for c in range(rows.shape[0]):
+        first = offsets[rows[c]]
+        n = offsets[rows[c] + 1] - first
+        own = species[members[rows[c]]]
+        for p in range(n):
+            for q in range(n):
+                mutual[p, q] = False
+        for p in range(n):
+            j = index[first + p]
+            shell[p] = abs(vector[3, first + p] - sigma[own, species[j]])
+            for entry in range(offsets[row_of[j]], offsets[row_of[j] + 1]):
+                k = index[entry]
+                for q in range(p + 1, n):
+                    if index[first + q] != k:
+                        continue
+                    # in a small box the neighbour of a neighbour may be another image of the same particle
+                    x = vector[0, first + p] + vector[0, entry] - vector[0, first + q]
+                    y = vector[1, first + p] + vector[1, entry] - vector[1, first + q]
+                    z = vector[2, first + p] + vector[2, entry] - vector[2, first + q]
+                    r = vector[3, entry]
+                    if x * x + y * y + z * z < 1e-12 * r * r:
+                        mutual[p, q] = True
+                        mismatch[p, q] = abs(r - sigma[species[j], species[k]])
+        total = 0.0
+        tetrahedra = 0
+        for p in range(n):
+            sp = species[index[first + p]]
+            for q in range(p + 1, n):
+                if not mutual[p, q]:
+                    continue
+                sq = species[index[first + q]]
+                edges = shell[p] + shell[q] + mismatch[p, q]
+                ideal = sigma[own, sp] + sigma[own, sq] + sigma[sp, sq]
+                for t in range(q + 1, n):
+                    if mutual[p, t] and mutual[q, t]:
+                        st = species[index[first + t]]
+                        total += (edges + shell[t] + mismatch[p, t] + mismatch[q, t]) / (
+                            ideal + sigma[own, st] + sigma[sp, st] + sigma[sq, st]
+                        )
+                        tetrahedra += 1
+        out[c] = total / tetrahedra if tetrahedra > 0 else np.nan
+
+
+@kernel
+def ring(centers, offsets, index, vector, species, sigma, angle, order, out):
+    """Tong and Tanaka's Theta in two dimensions: mean |angle - ideal angle| between consecutive neighbours.
+
+    `sigma` (S, S); `angle` and `order` (longest,) are scratch. `out` (C,): NaN with fewer than three neighbours.
+    """
+    for c in range(centers.shape[0]):
+        first = offsets[c]
+        n = offsets[c + 1] - first
+        if n < 3:
+            out[c] = np.nan
+            continue
+        for p in range(n):
+            here = np.arctan2(vector[1, first + p], vector[0, first + p])
+            q = p
+            while q > 0 and angle[q - 1] > here:
+                angle[q] = angle[q - 1]
+                order[q] = order[q - 1]
+                q -= 1
+            angle[q] = here
+            order[q] = p
+        own = species[centers[c]]
+        total = 0.0
+        for p in range(n):
+            q = p + 1 if p + 1 < n else 0
+            gap = angle[q] - angle[p] if q > 0 else angle[0] + 2.0 * np.pi - angle[p]
+            a = species[index[first + order[p]]]
+            b = species[index[first + order[q]]]
+            u = sigma[own, a]
+            v = sigma[own, b]
+            w = sigma[a, b]
+            cosine = (u * u + v * v - w * w) / (2.0 * u * v)
+            total += abs(gap - np.arccos(min(max(cosine, -1.0), 1.0)))
+        out[c] = total / n
