@@ -25,34 +25,40 @@ def row_recurrence(l_max: int) -> np.ndarray:
 
 
 @kernel
-def gather(begin, end, vector, keep, reach, work):
-    """Unit vectors and distances of the kept neighbours closer than `reach`, into `work` (4, capacity).
+def gather(begin, end, vector, kind, wanted, reach, work, n):
+    """Append the neighbours of the `wanted` kind that are closer than `reach` to `work` (4, capacity).
 
-    `keep` (P,) says which neighbours count. The last block of `LANES` is filled up with zeros. Returns the number of
-    neighbours. One that lies on top of the centre gets the direction zero.
+    `kind` (P,) of each neighbour; `n` neighbours are there already. Returns how many there are then.
     """
-    n = 0
     for p in range(begin, end):
         # written always, kept only when inside: cheaper than a branch that is taken at random
         work[0, n] = vector[0, p]
         work[1, n] = vector[1, p]
         work[2, n] = vector[2, p]
         work[3, n] = vector[3, p]
-        n += keep[p] & (vector[3, p] < reach)
+        n += (kind[p] == wanted) & (vector[3, p] < reach)
+    return n
+
+
+@kernel
+def normalize(work, n, smallest):
+    """Divide the n vectors in `work` by their lengths and fill the last block of `LANES` up with zeros.
+
+    A neighbour on top of the centre gets the direction zero when `smallest` is a tiny length, NaN when it is zero.
+    """
     for j in range(n):
-        inverse = 1.0 / max(work[3, j], 1e-300)
+        inverse = 1.0 / max(work[3, j], smallest)
         work[0, j] *= inverse
         work[1, j] *= inverse
         work[2, j] *= inverse
     for j in range(n, n + LANES):
         for k in range(4):
             work[k, j] = 0.0
-    return n
 
 
 @kernel
 def harmonics(work, j, table, rows):
-    """Harmonics of the neighbours j .. j + LANES of `gather`, into `rows` ((l_max + 1)^2, LANES).
+    """Harmonics of the neighbours j .. j + LANES in `work`, into `rows` ((l_max + 1)^2, LANES).
 
     `table` of `row_recurrence`: C_lm = a z C_(l-1)m - b C_(l-2)m for m < l, C_ll = a (x + i y) C_(l-1)(l-1).
     """

@@ -1,0 +1,158 @@
+"""Radial bond order (paper A, Sec. II A 4) and the radial densities that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from glassdask.descriptors.base import Descriptor, Plan, degree_range
+from glassdask.errors import ParameterError
+from glassdask.kernels import radial_bond_order as kernels
+from glassdask.kernels.expansion import row_recurrence
+from glassdask.kernels.simd import LANES, padded
+from glassdask.neighborhood.configuration import Configuration, Neighbors
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadialBondOrder(Descriptor):
+    r"""Bond-order invariants of Gaussian shells around each particle.
+
+    q_lmn(i) = 1/Z_n(i) sum_j G_n(r_ij) Y_lm(r_ij),  G_n(r) = exp(-(d_n - r)^2 / 2 delta^2) for r < R_max,
+    Z_n(i) = sum_j G_n(r_ij),  Q_ln(i) = sqrt(4 pi / (2 l + 1) sum_m |q_lmn(i)|^2)  (paper A, Eqs. 16-19).
+
+    Parameters
+    ----------
+    grid : the radii d_n, increasing; paper A takes (0.9, 1.0, ..., 1.3) for the first shell, up to 2.2 for two
+    delta : width of the shells
+    l_max, l_min : degrees l_min..l_max, at most 32
+    r_max : R_max, by default d_nmax + 2.5 delta
+
+    Output ``rbo`` (frame, particle, l, r), no unit. NaN in the shells without any weight: everywhere when nobody is
+    within R_max, and where all neighbours are more than 37 delta from d_n. NaN for a particle with another on top of it.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> from glassdask.descriptors.radial_bond_order import RadialBondOrder
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(1, 216, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 216, box=[6.0, 6.0, 6.0])
+    >>> q = gd.describe(crystal, [RadialBondOrder(grid=(1.0, 1.4, 1.7), delta=0.02, l_max=6)])["rbo"]
+    >>> q[0, 0].sel(l=4).values.round(4).tolist()  # the shells of 6, 12 and 8 neighbours, each for itself
+    [0.7638, 0.1909, 0.5092]
+    """
+
+    name: ClassVar[str] = "rbo"
+    grid: tuple[float, ...]
+    delta: float = 0.2
+    l_max: int = 8
+    l_min: int = 1
+    r_max: float | None = None
+
+    def __post_init__(self):
+        degree_range(self.l_min, self.l_max)
+        _check_shells(self)
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        reach, grid, factor = _shells(self)
+        table = row_recurrence(self.l_max)
+        degrees = degree_range(self.l_min, self.l_max)
+
+        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            most = int(neighbors.counts.max(initial=0))
+            kernels.radial_bond_order(
+                neighbors.offsets, neighbors.vector, np.zeros(len(neighbors.index), np.int8), reach, grid, factor,
+                self.l_min, table, np.empty((4, most + LANES)), np.empty((len(table), LANES)),
+                np.empty((LANES, grid.shape[1])), np.empty((len(table), grid.shape[1])), out,
+            )  # fmt: skip
+
+        return Plan(
+            dims=("l", "r"),
+            shape=(len(degrees), len(self.grid)),
+            coords={"l": ("l", degrees), "r": ("r", np.array(self.grid, dtype=np.float64))},
+            cutoffs=np.full((len(names), len(names)), reach),
+            compute=compute,
+            attrs={"long_name": "Radial bond order Q_ln", "units": ""},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadialDensity(Descriptor):
+    r"""Number of neighbours of each species in Gaussian shells around each particle.
+
+    G_s(r; i) = sum_j exp(-(r_ij - r)^2 / 2 delta^2) over the neighbours j of species s with r_ij < R_max: the radial
+    descriptors that Boattini, Smallenburg and Filion, Phys. Rev. Lett. 127, 088007 (2021), add to bond order.
+
+    Parameters
+    ----------
+    grid : the radii r, increasing
+    delta : width of the shells
+    by_species : one density for each species of the neighbours, otherwise one for all together
+    r_max : R_max, by default the last radius + 2.5 delta, as for `RadialBondOrder`
+
+    Output ``radial_density`` (frame, particle, neighbor_species, r), without `by_species` (frame, particle, r), no unit.
+    Zero where there is nobody.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> from glassdask.descriptors.radial_bond_order import RadialDensity
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(1, 216, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 216, box=[6.0, 6.0, 6.0])
+    >>> g = gd.describe(crystal, [RadialDensity(grid=(1.0, 1.2, 2**0.5), delta=0.02)])["radial_density"]
+    >>> g[0, 0].sel(neighbor_species="A").values.round(4).tolist()
+    [6.0, 0.0, 12.0]
+    """
+
+    name: ClassVar[str] = "radial_density"
+    grid: tuple[float, ...]
+    delta: float = 0.2
+    by_species: bool = True
+    r_max: float | None = None
+
+    def __post_init__(self):
+        _check_shells(self)
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        reach, grid, factor = _shells(self)
+        kinds = len(names) if self.by_species else 1
+
+        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            kind = configuration.species[neighbors.index] if kinds > 1 else np.zeros(len(neighbors.index), np.int8)
+            total = np.empty((kinds, grid.shape[1]))
+            shape = (len(out), kinds, len(self.grid))
+            kernels.radial_density(
+                neighbors.offsets, neighbors.vector, kind, reach, grid, factor, total, out.reshape(shape)
+            )
+
+        coords = {"r": ("r", np.array(self.grid, dtype=np.float64))}
+        if self.by_species:
+            coords["neighbor_species"] = ("neighbor_species", np.array(names))
+        return Plan(
+            dims=("neighbor_species", "r") if self.by_species else ("r",),
+            shape=(kinds, len(self.grid)) if self.by_species else (len(self.grid),),
+            coords=coords,
+            cutoffs=np.full((len(names), len(names)), reach),
+            compute=compute,
+            attrs={"long_name": "Radial density", "units": ""},
+        )
+
+
+def _check_shells(descriptor: RadialBondOrder | RadialDensity) -> None:
+    grid, delta, r_max = np.asarray(descriptor.grid, dtype=np.float64), descriptor.delta, descriptor.r_max
+    if grid.ndim != 1 or len(grid) == 0 or not np.isfinite(grid).all() or grid[0] < 0 or not (np.diff(grid) > 0).all():
+        raise ParameterError(f"grid {grid.tolist()}: expected increasing radii of at least 0, such as (0.9, 1.0, 1.1)")
+    if not (np.isfinite(delta) and delta > 0):
+        raise ParameterError(f"delta = {delta}: expected a positive width, such as 0.2")
+    if r_max is not None and not (np.isfinite(r_max) and r_max > 0):
+        raise ParameterError(f"r_max = {r_max}: expected a positive radius, or None for the last radius + 2.5 delta")
+
+
+def _shells(descriptor: RadialBondOrder | RadialDensity) -> tuple[float, np.ndarray, float]:
+    """R_max, the grid padded to whole vectors (1, columns), and 1 / (sqrt(2) delta)."""
+    grid = np.asarray(descriptor.grid, dtype=np.float64)
+    reach = float(grid[-1] + 2.5 * descriptor.delta) if descriptor.r_max is None else float(descriptor.r_max)
+    wide = np.full((1, padded(len(grid))), grid[-1])
+    wide[0, : len(grid)] = grid
+    return reach, wide, float(1.0 / (np.sqrt(2.0) * descriptor.delta))
