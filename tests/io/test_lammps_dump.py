@@ -14,6 +14,7 @@ from sample_files import CUBIC, FLAT, TILTED, Sample, dump, sample, write
 
 import glassdask.io as gio
 from glassdask import errors
+from glassdask.io import text
 
 
 def read(path, start=0, stop=None, **options) -> dict[str, np.ndarray]:
@@ -303,15 +304,15 @@ def test_unknown_names(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".dump", ".dump.gz"])
-def test_memory_is_bounded_by_a_frame(tmp_path, suffix):
-    run = sample(n_frames=2, n_particles=4000)
-    text = dump(run, "id type x y z")
-    path = write(tmp_path / f"run{suffix}", text * 40)
-    size = 40 * len(text)
-    assert size > 20e6
+def test_memory_is_bounded_by_a_frame(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(text, "BLOCK", 1 << 16)  # the same ratio to the file as a mebibyte to 50 MB
+    content = dump(sample(n_frames=2, n_particles=500), "id type x y z") * 50
+    path = write(tmp_path / f"run{suffix}", content)
+    size = len(content)
+    assert size > 3e6
     tracemalloc.start()
     try:
-        assert sum(1 for _ in gio.frames(gio.scan(path))) == 80
+        assert sum(1 for _ in gio.frames(gio.scan(path))) == 100
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
