@@ -36,8 +36,8 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     >>> folder.cleanup()
     """
     group = layout.checked_path(path)
-    if not group.is_dir():
-        raise StoreError(f"{path}: is not a store: check the path")
+    if not group.is_dir() or (group / "c").exists():
+        raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
     infos = list(_walk(group, problems))
     work = [(info, region) for info in infos for region in info.regions()]
