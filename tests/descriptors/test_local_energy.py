@@ -1,0 +1,64 @@
+"""The local energy: LAMMPS' values, a twin with all images, bonded models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask.descriptors.coordination import Coordination
+from glassdask.descriptors.local_energy import LocalEnergy
+from glassdask.errors import BoxError, ParameterError, SpeciesError
+from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, POLYMER
+from tests.conftest import SHIPPED, SHIPPED_FILES
+from tests.neighborhood.brute_neighbors import pairs
+
+
+def test_equals_lammps(shipped):
+    name, trajectory = shipped
+    stored = np.load(SHIPPED / SHIPPED_FILES[name])["energy"]
+    # the wider list of another descriptor in the same pass must not matter
+    features = gd.describe(trajectory, [LocalEnergy(model=name), Coordination(cutoffs=3.0)])
+    # stored and written in single precision; positions too
+    np.testing.assert_allclose(features["local_energy"].values, stored, atol=2e-6)
+    assert features["local_energy"].dims == ("frame", "particle")
+
+
+@pytest.mark.parametrize("model", [KOB_ANDERSEN, KAM_2D])
+def test_equals_brute_force(model):
+    rng = np.random.default_rng(8)
+    n = 6
+    box = np.array([[7.0, 0, 0], [2.0, 6.5, 0], [-1.0, 0.5, 6.2]])[: model.dimension, : model.dimension]
+    site = np.stack(np.meshgrid(*[np.arange(n)] * model.dimension), -1).reshape(-1, model.dimension) / n
+    position = (site + rng.normal(0, 0.02, site.shape)) @ box
+    species = np.where(np.arange(len(site)) % 5 == 0, "B", "A")
+    trajectory = gd.from_arrays(position, species=species, box=box)
+    found = gd.describe(trajectory, [LocalEnergy(model=model)])["local_energy"].values[0]
+    expected = np.zeros(len(site))
+    for i, j, vector in pairs(trajectory["position"].values[0], box, 2.5):
+        expected[i] += 0.5 * model.pair(species[i], species[j]).energy(np.linalg.norm(vector))
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+def test_chains_count_their_bonds():
+    line = np.arange(20) * 0.97
+    chain = gd.from_arrays(np.stack([line, line * 0, line * 0], -1), species=["A"] * 20, box=[30.0, 30, 30])
+    found = gd.describe(chain, [LocalEnergy(model=POLYMER)], block=7)["local_energy"].values[0]
+    bond = POLYMER.chains.energy(0.97)
+    # bonds replace the potential between bonded monomers; the next ones are at 1.94
+    assert found[0] == pytest.approx(0.5 * (bond + POLYMER.pair("A", "A").energy(1.94)))
+    assert found[10] == pytest.approx(bond + POLYMER.pair("A", "A").energy(1.94))
+
+
+def test_limits_and_errors(liquid):
+    far = gd.from_arrays([[[1.0, 1, 1], [4.0, 1, 1]]], species=["A", "A"], box=[9.0, 9, 9])
+    assert gd.describe(far, [LocalEnergy(model="wahnstrom")])["local_energy"].values.tolist() == [[0, 0]]
+    with pytest.raises(ParameterError, match="kob_andersen"):
+        LocalEnergy(model="kob-andersen")
+    with pytest.raises(ParameterError, match="2-dimensional"):
+        gd.describe(far, [LocalEnergy(model="kam_2d")])
+    with pytest.raises(SpeciesError, match="silica"):
+        gd.describe(far, [LocalEnergy(model="silica")])
+    small = gd.from_arrays([[[1.0, 1, 1]]], species=["A"], box=[4.0, 4, 4])
+    with pytest.raises(BoxError, match="half"):
+        gd.describe(small, [LocalEnergy(model="wahnstrom")])
