@@ -340,7 +340,7 @@ def _begun(group: Path, known: dict[str, Any], key: str, overwrite: bool) -> boo
 
 def _entry(index: SourceIndex) -> dict[str, Any]:
     return {
-        "file": index.path,
+        "name": index.path,
         "sha256": index.sha256,
         "format": index.format,
         "n_frames": index.n_frames,

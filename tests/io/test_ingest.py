@@ -165,7 +165,7 @@ def test_provenance(tmp_path):
     attrs = gd.open_trajectory(tmp_path / "run.zarr").attrs
     source = attrs["sources"][0]
     digest = subprocess.run(["sha256sum", path], check=True, capture_output=True, text=True).stdout.split()[0]
-    assert (source["file"], source["sha256"], source["format"], source["n_frames"]) == (str(path), digest, "lammps", 5)
+    assert (source["name"], source["sha256"], source["format"], source["n_frames"]) == (str(path), digest, "lammps", 5)
     assert attrs["parameters"] == {"species_names": {"1": "A", "2": "B"}, "dt": 0.005}
     assert {"glassdask_version", "versions", "created"} <= set(attrs)
 
@@ -202,7 +202,7 @@ def test_append(tmp_path, suffix):
     assert "there already" in str(report)
     same_values(store, run.trajectory(*VARIABLES))
     sources = gd.open_trajectory(store).attrs["sources"]
-    assert [source["file"] for source in sources] == [str(path) for path in paths]
+    assert [source["name"] for source in sources] == [str(path) for path in paths]
     assert gio.ingest(paths[2:], store, append=True).n_new == 0
     # the store is now what one ingestion of all files would have made
     assert gio.ingest(paths, store).n_new == 0
