@@ -397,3 +397,15 @@ def test_two_processes_write_the_same_store(tmp_path, two_workers):
     with pytest.raises(errors.PositionError, match=r"inf.dump.gz, frame 50, particle 2"):
         gio.ingest(write(tmp_path / "inf.dump.gz", dump(run, FULL)), tmp_path / "bad.zarr")
     assert not (tmp_path / "bad.zarr").exists()
+
+
+def test_lost_chunks_are_written_again(tmp_path):
+    run = sample(n_frames=40)
+    paths = dumps(tmp_path, run, [11], ".dump.gz")
+    store = tmp_path / "run.zarr"
+    gio.ingest(paths, store)
+    lost = sorted((store / "position" / "c").glob("*/0/0"))[4]
+    lost.unlink()
+    assert verify(store)
+    gio.ingest(paths, store)
+    same_values(store, run.trajectory(*VARIABLES))

@@ -363,3 +363,11 @@ def test_what_lammps_writes(tmp_path):
     np.testing.assert_array_equal(unwrapped["image"], found["image"])
     np.testing.assert_allclose(unwrapped["position"], found["position"], atol=1e-12)
     assert found["image"].any()
+
+
+def test_line_ends_and_blanks_do_not_matter(tmp_path):
+    run = sample()
+    content = dump(run, "id type x y z vx vy vz ix iy iz c_pe")
+    same(read(write(tmp_path / "a.dump", content.replace("\n", " \n"))), run, "velocity image energy step")
+    (tmp_path / "b.dump").write_bytes(content.replace("\n", "\r\n").encode())
+    same(read(tmp_path / "b.dump"), run, "velocity image energy step")
