@@ -1,0 +1,131 @@
+"""Descriptors stored apart are opened as one dataset."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from store_cases import make_trajectory
+
+from glassdask import errors, store
+
+
+@pytest.fixture
+def run(tmp_path, small_chunks):
+    path = tmp_path / "run.zarr"
+    store.save_trajectory(make_trajectory(time=np.arange(7.0)), path)
+    return path
+
+
+def save(path, name, dim, labels, *, center=None, **parameters):
+    """A descriptor with one feature dimension; its values are drawn from its name."""
+    trajectory = store.open_trajectory(path)
+    rng = np.random.default_rng([ord(letter) for letter in name])
+    values = rng.random((7, 30, len(labels)))
+    dataset = xr.Dataset(
+        {name: (("frame", "particle", dim), values, {"long_name": name.upper()})},
+        coords={dim: labels, "species": trajectory["species"].variable, "time": trajectory["time"].variable},
+    ).chunk(frame=2, particle=20)
+    if center is not None:
+        dataset = dataset.assign_coords(center=("particle", trajectory["species"].values == center))
+    store.write_dataset(dataset.set_coords(["species"]), path, f"descriptors/{name}", parameters=parameters)
+    return values
+
+
+def test_none_one_and_several(run):
+    with pytest.raises(errors.StoreError, match=r"no descriptor .*found \[\]: describe it first"):
+        store.open_descriptors(run)
+    values = {name: save(run, name, "l", [1, 2, 3], center="B", gamma=i) for i, name in enumerate(["bo", "sbo"])}
+    opened = store.open_descriptors(run)
+    assert set(opened.data_vars) == {"bo", "sbo"}
+    assert set(opened.coords) == {"l", "species", "time", "center"}
+    assert opened["sbo"].data.chunks == ((2, 2, 2, 1), (20, 10), (3,))
+    assert opened["sbo"].attrs["parameters"] == {"gamma": 1}
+    assert opened["sbo"].attrs["long_name"] == "SBO"
+    assert opened["center"].dtype == bool
+    np.testing.assert_array_equal(opened["species"], store.open_trajectory(run)["species"])
+    for name, expected in values.items():
+        np.testing.assert_array_equal(opened[name], expected)
+        np.testing.assert_array_equal(store.open_descriptors(run, [name])[name], expected)
+    assert set(store.open_descriptors(run, ["sbo"]).data_vars) == {"sbo"}
+    with pytest.raises(errors.StoreError, match=r"no descriptor \['soap'\] is stored, found \['bo', 'sbo'\]"):
+        store.open_descriptors(run, ["sbo", "soap"])
+
+
+def test_names_that_clash_are_told_apart(run):
+    first = save(run, "bo", "l", [1, 2, 3], center="A")
+    second = save(run, "long", "l", [1, 2, 3, 4], center="B")
+    third = save(run, "sbo", "l", [1, 2, 3], center="A")
+    fourth = save(run, "shifted", "l", [2, 3, 4])
+    opened = store.open_descriptors(run)
+    dims = {name: opened[name].dims[-1] for name in opened.data_vars}
+    assert dims == {"bo": "l", "long": "l_long", "sbo": "l", "shifted": "l_shifted"}
+    for name, expected in {"bo": first, "long": second, "sbo": third, "shifted": fourth}.items():
+        np.testing.assert_array_equal(opened[name], expected)
+    assert opened["l_long"].values.tolist() == [1, 2, 3, 4]
+    assert opened["l_shifted"].values.tolist() == [2, 3, 4]
+    np.testing.assert_array_equal(opened["center_long"], ~opened["center"])
+
+
+def test_labels_that_are_text(run):
+    """Pairs of species as labels of features, also a second one along the same dimension."""
+    pairs = ["A-A", "A-B", "B-B"]
+    dataset = xr.Dataset(
+        {"soap": (("frame", "particle", "pair"), np.ones((7, 30, 3)))},
+        coords={"pair": pairs, "tex": ("pair", [f"$g_{{{pair}}}$" for pair in pairs])},
+    ).chunk(frame=2)
+    store.write_dataset(dataset, run, "descriptors/soap", parameters={})
+    xr.testing.assert_identical(store.open_descriptors(run).load().drop_attrs(), dataset.load().drop_attrs())
+
+
+def test_an_interrupted_one_is_left_out_unless_asked_for(run):
+    save(run, "bo", "l", [1, 2])
+    save(run, "sbo", "l", [1, 2])
+    store.set_attributes(run / "descriptors/sbo", status="writing")
+    assert set(store.open_descriptors(run).data_vars) == {"bo"}
+    with pytest.raises(errors.IncompleteStoreError, match="sbo: not written completely: run the same command again"):
+        store.open_descriptors(run, ["sbo"])
+
+
+def test_after_an_append_the_old_ones_are_refused(run):
+    save(run, "bo", "l", [1, 2])
+    trajectory = make_trajectory(time=np.arange(7.0))
+    store.resize_frames(run, 8)
+    for name in ("position", "box", "time"):
+        store.write_region(run, name, (slice(7, 8),), trajectory[name].values[:1])
+    store.finish(run)
+    with pytest.raises(errors.StoreError, match=r"was computed before the trajectory was changed: .* overwrite"):
+        store.open_descriptors(run)
+
+
+def test_descriptors_without_their_trajectory(tmp_path):
+    """A store may hold only what was derived, and get its trajectory later."""
+    trajectory = make_trajectory()
+    dataset = (trajectory[["position"]] * 2).rename(position="double").chunk(frame=2)
+    store.write_dataset(dataset, tmp_path / "results", "reductions/double", parameters={})
+    opened = store.open_reduction(tmp_path / "results", "double")
+    np.testing.assert_array_equal(opened["double"], trajectory["position"] * 2)
+    store.save_trajectory(trajectory, tmp_path / "results")
+    np.testing.assert_array_equal(store.open_trajectory(tmp_path / "results")["position"], trajectory["position"])
+    with pytest.raises(errors.StoreError, match="before the trajectory was changed"):
+        store.open_reduction(tmp_path / "results", "double")
+
+
+def test_small_results_in_memory_are_stored_in_one_chunk(run):
+    dataset = xr.Dataset(
+        {"ratio": ("component", [0.6, 0.2]), "vectors": (("component", "l"), np.eye(2, 5)), "n": ((), 3)},
+        coords={"component": [1, 2], "weight": ("frame", np.arange(7.0))},
+    )
+    store.write_dataset(dataset, run, "reductions/pca", parameters={"n_components": 2})
+    opened = store.open_reduction(run, "pca")
+    xr.testing.assert_equal(opened.load(), dataset)
+    assert all(entry["files"] == 1 for entry in store.info(run / "reductions/pca")["arrays"].values())
+
+
+def test_blocks_of_uneven_size_and_variables_without_particles(run):
+    """A selection of frames leaves uneven chunks; they are evened out."""
+    position = store.open_trajectory(run)["position"].isel(frame=slice(1, None)).reset_coords(drop=True)
+    dataset = xr.Dataset({"r": position, "mean": position.mean("particle"), "sum": position.sum("frame")})
+    assert dataset["r"].data.chunks[0] == (1, 2, 2, 1)
+    store.write_dataset(dataset, run, "reductions/some", parameters={})
+    opened = store.open_reduction(run, "some")
+    assert opened["r"].data.chunks[0] == (2, 2, 2)
+    xr.testing.assert_allclose(opened.load(), dataset.load(), rtol=1e-14)
