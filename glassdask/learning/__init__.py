@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glassdask.learning.ard import ARDRegression
+    from glassdask.learning.autoencoder import Autoencoder
     from glassdask.learning.classification import (
         ClassifierScores,
         LinearSVM,
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
     from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
     from glassdask.learning.pca import PCA, principal_cosines
+    from glassdask.learning.rotation import align_rotation
     from glassdask.learning.selection import ForwardSelection, forward_selection, selection_curve
     from glassdask.learning.validation import CrossValidation, RidgeCV, cross_validate, learning_curve
 
 _HOME = {
     "ARDRegression": "ard",
+    "Autoencoder": "autoencoder",
     "ClassifierScores": "classification",
     "LinearSVM": "classification",
     "LogisticRegression": "classification",
@@ -56,6 +59,7 @@ _HOME = {
     "merge_moments": "moments",
     "PCA": "pca",
     "principal_cosines": "pca",
+    "align_rotation": "rotation",
     "ForwardSelection": "selection",
     "forward_selection": "selection",
     "selection_curve": "selection",
@@ -68,6 +72,7 @@ _HOME = {
 __all__ = [
     "PCA",
     "ARDRegression",
+    "Autoencoder",
     "ClassifierScores",
     "CrossValidation",
     "ForwardSelection",
@@ -79,6 +84,7 @@ __all__ = [
     "Ridge",
     "RidgeCV",
     "accuracy",
+    "align_rotation",
     "balanced_above",
     "balanced_extremes",
     "bootstrap_pearson",
