@@ -19,8 +19,8 @@ from glassdask.errors import ParameterError, SpeciesError
 # its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
 SMOOTHING = 0.03
 SLOPE_SMOOTHING = 0.05
-PEAK_FIT = 0.05
-MINIMUM_FIT = 0.16
+PEAK_FIT = 0.07
+MINIMUM_FIT = 0.2
 BINS = 700
 # A rise or fall counts when it exceeds this many standard errors and this share of the peak's height.
 SIGNIFICANCE = 4.0
@@ -163,7 +163,8 @@ def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> Fir
         raise curve.unclear(
             f"begins at {onset:.3g} but its first clear peak is at {top:.3g}: a weaker one may be lost in the noise"
         )
-    bottom, depth = curve.gap(g, dip, g[peak]) or curve.extremum(dip, MINIMUM_FIT, 3)
+    bottom = curve.gap(g, dip, g[peak]) or curve.extremum(dip, MINIMUM_FIT, 3)[0]
+    depth = float(np.interp(bottom, curve.r, g))
     return FirstShell(curve.species, top, height, bottom, depth, highest, shoulder=False)
 
 
@@ -210,25 +211,32 @@ class _Curve:
         return pairs / ideal, np.sqrt((pairs + least) * least) / ideal
 
     def extremum(self, at: int, half_width: float, degree: int) -> tuple[float, float]:
-        """Position and value of the extremum of a polynomial fitted to g around bin `at`."""
-        near = np.abs(self.r - self.r[at]) <= half_width * self.spacing
-        x = self.r[near] - self.r[at]
-        fit = np.polynomial.Polynomial.fit(x, self.g[near], degree, w=np.sqrt(self.ideal[near]))
-        roots = fit.deriv().roots()
-        inside = roots[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) <= half_width * self.spacing)].real
-        if len(inside) == 0:
-            return float(self.r[at]), float(self.g[near].mean())
-        best = inside[np.argmin(np.abs(inside))]
-        return float(self.r[at] + best), float(fit(best))
+        """Position and value of the extremum of a polynomial fitted to g around bin `at`, then around itself."""
+        reach = half_width * self.spacing
+        position = float(self.r[at])
+        value = float(self.g[at])
+        # the window follows what it finds and fades at its ends, so that the bin it started from does not matter
+        for _ in range(5):
+            x = (self.r - position) / reach
+            near = np.abs(x) < 1.0
+            weight = np.sqrt(self.ideal[near]) * (1.0 - x[near] ** 2)
+            fit = np.polynomial.Polynomial.fit(x[near], self.g[near], degree, w=weight)
+            roots = fit.deriv().roots()
+            inside = roots[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) < 1.0)].real
+            if len(inside) == 0:
+                break
+            best = inside[np.argmin(np.abs(inside))]
+            position, value = position + float(best) * reach, float(fit(best))
+        return position, value
 
-    def gap(self, g: np.ndarray, at: int, height: float) -> tuple[float, float] | None:
+    def gap(self, g: np.ndarray, at: int, height: float) -> float | None:
         """Middle of a stretch without particles around bin `at`, as crystals have it."""
         empty = g <= 1e-3 * height
         if not empty[at]:
             return None
         first = at - int(np.argmin(empty[at::-1])) + 1
         last = at + int(np.argmin(empty[at:])) - 1
-        return 0.5 * float(self.r[first] + self.r[last]), 0.0
+        return 0.5 * float(self.r[first] + self.r[last])
 
     def unclear(self, what: str) -> ParameterError:
         a, b = self.species

@@ -1,0 +1,230 @@
+"""Static structure factors from the density modes that fit the periodic box."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache, partial
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import gaussian_filter1d
+
+from glassdask.correlations.frames import mean_spacing, sum_over_frames, volumes
+from glassdask.errors import ParameterError, SpeciesError
+from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import species_names, validate
+
+# Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
+PARTICLES_AT_ONCE = 64
+# Products of a particle and a mode in one task: about a second.
+TASK_PRODUCTS = 1 << 30
+# Smoothing of S(k) before its first peak is looked for, in bins.
+PEAK_SMOOTHING = 1.5
+# Where that peak is looked for: beyond this multiple of pi over the mean spacing.
+SMALL_ANGLES = 1.0
+
+
+def structure_factor(
+    trajectory: xr.Dataset, k_max: float | None = None, n_bins: int = 150, modes_per_bin: int = 200
+) -> xr.Dataset:
+    r"""Partial structure factors, averaged over frames and over the directions of k.
+
+    S_ab(k) = 1/N < Re rho_a(k) rho_b(-k) >,  rho_a(k) = sum_{j in a} exp(-i k.r_j),
+
+    so that the total S(k) is the sum of all S_ab (a, b and b, a), S_aa goes to N_a/N and S_ab to 0 for large k. The
+    wave vectors are those of the periodic box, k = 2 pi H^-1 n, for any shape of box; each frame has its own. Of bins
+    with more than `modes_per_bin` of them a fixed choice in random directions is used.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, in memory or lazy
+    k_max : largest wave number; by default 6 pi over the mean spacing (V/N)^(1/d), about the third peak
+    n_bins : bins of equal width from 0 to k_max
+    modes_per_bin : about how many wave vectors of a bin are used at most, k and -k counting as one
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S`` (species_a, species_b, k), ``S_total`` (k), ``modes`` (k) wave vectors used in all frames. ``k`` is the
+        middle of the bins, in the inverse unit of the positions. NaN in bins without a wave vector, as below
+        2 pi over the box length. Computed, not lazy.
+
+    Raises
+    ------
+    ParameterError
+        When k_max, n_bins or modes_per_bin is not positive.
+
+    Examples
+    --------
+    Without correlations S = 1:
+
+    >>> import glassdask as gd
+    >>> gas = gd.from_arrays(np.random.default_rng(0).random((20, 500, 3)) * 8, species=["A"] * 500, box=[8.0] * 3)
+    >>> s = structure_factor(gas, k_max=9.0, n_bins=3)
+    >>> s["S_total"].values.round(1).tolist(), s.k.values.tolist()
+    ([1.0, 1.0, 1.0], [1.5, 4.5, 7.5])
+    """
+    validate(trajectory)
+    if k_max is None:
+        k_max = 6.0 * math.pi / mean_spacing(trajectory)
+    if not 0 < k_max < math.inf:
+        raise ParameterError(f"k_max is {k_max!r}: expected a positive wave number")
+    if n_bins < 1 or modes_per_bin < 1:
+        raise ParameterError(f"n_bins is {n_bins!r} and modes_per_bin {modes_per_bin!r}: expected at least 1 of each")
+    names = species_names(trajectory)
+    products, modes = sum_over_frames(
+        trajectory,
+        partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
+        items=n_bins,
+        rows=max(1, TASK_PRODUCTS // (modes_per_bin * trajectory.sizes["particle"])),
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        partials = products / (modes * trajectory.sizes["particle"])
+    pair = ("species_a", "species_b")
+    return xr.Dataset(
+        {
+            "S": ((*pair, "k"), partials, {"long_name": "partial structure factor"}),
+            "S_total": (("k",), partials.sum(axis=(0, 1)), {"long_name": "structure factor"}),
+            "modes": (("k",), modes, {"long_name": "wave vectors in all frames"}),
+        },
+        coords={
+            "species_a": list(names),
+            "species_b": list(names),
+            "k": (
+                "k",
+                (np.arange(n_bins) + 0.5) * (k_max / n_bins),
+                {"units": "1/length", "long_name": "wave number"},
+            ),
+        },
+        attrs={
+            "frames": trajectory.sizes["frame"],
+            "dimension": trajectory.sizes["space"],
+            "density": float((trajectory.sizes["particle"] / volumes(trajectory)).mean()),
+        },
+    )
+
+
+def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> float:
+    """Wave number of the first peak of a `structure_factor`, of all particles or of S_aa of one species.
+
+    The highest maximum of the smoothed S beyond the small angles, k > pi over the mean spacing, where slow variations
+    of the composition can stand out; refined by a parabola through the bins around it.
+
+    Raises
+    ------
+    ParameterError
+        When S still rises at its last k: take a larger k_max.
+    SpeciesError
+        When the species is unknown.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> jitter = np.random.default_rng(0).normal(scale=0.05, size=(4, 512, 3))
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(1, 512, 3)
+    >>> crystal = gd.from_arrays(cubic + jitter, species=["A"] * 512, box=[8.0, 8.0, 8.0])
+    >>> round(first_peak_wavenumber(structure_factor(crystal, k_max=8.0, n_bins=40)) / (2 * np.pi), 1)
+    1.0
+    """
+    names = [str(name) for name in structure["species_a"].values]
+    if species is None:
+        values = structure["S_total"].values
+    elif species in names:
+        values = structure["S"].sel(species_a=species, species_b=species).values
+    else:
+        raise SpeciesError(f"unknown species {species}: known species are {', '.join(names)}")
+    modes = structure["modes"].values.astype(float)
+    total = gaussian_filter1d(np.nan_to_num(values) * modes, PEAK_SMOOTHING, mode="constant")
+    weight = gaussian_filter1d(modes, PEAK_SMOOTHING, mode="constant")
+    spacing = structure.attrs["density"] ** (-1 / structure.attrs["dimension"])
+    beyond = (weight > 0) & (structure["k"].values > SMALL_ANGLES * math.pi / spacing)
+    smooth, k = total[beyond] / weight[beyond], structure["k"].values[beyond]
+    at = int(np.argmax(smooth)) if len(smooth) else 0
+    if not 0 < at < len(smooth) - 1:
+        raise ParameterError(
+            f"S(k) has no peak inside {k.min(initial=0):.3g} < k < {k.max(initial=0):.3g}: raise k_max"
+        )
+    left, middle, right = smooth[at - 1 : at + 2]
+    return float(k[at] + 0.5 * (k[at] - k[at - 1]) * (left - right) / (left - 2.0 * middle + right))
+
+
+def _modes_of_frame(
+    configuration: Configuration, bins: np.ndarray, k_max: float, n_bins: int, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of Re rho_a rho_b* over the modes of each of the `bins`, and their number."""
+    d = configuration.dimension
+    n_species = len(configuration.names)
+    modes, bin_of = wave_vectors(
+        _as_tuple(configuration.box[:d, :d]), k_max, n_bins, limit, int(bins[0]), int(bins[-1])
+    )
+    order = np.argsort(configuration.species, kind="stable")
+    starts = np.searchsorted(configuration.species[order], np.arange(n_species + 1))
+    fraction = np.ascontiguousarray((configuration.position[order] @ configuration.inverse).T)
+    orders = int(np.abs(modes).max(initial=0)) + 1
+    density = np.zeros((n_species, 2, len(modes)))
+    work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
+    kernels.density_modes(fraction, starts, modes, work[0], work[1], density)
+    products = np.einsum("acm,bcm->abm", density, density)
+    sums = np.zeros((n_species, n_species, n_bins))
+    for a, b in np.ndindex(n_species, n_species):
+        sums[a, b] = np.bincount(bin_of, products[a, b], minlength=n_bins)
+    return sums, np.bincount(bin_of, minlength=n_bins)
+
+
+def _as_tuple(box: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, row)) for row in box)
+
+
+@lru_cache(maxsize=32)
+def wave_vectors(
+    box: tuple[tuple[float, ...], ...], k_max: float, n_bins: int, limit: int, first: int, last: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers n (M, 3) of wave vectors k = 2 pi H^-1 n with |k| in the bins first..last, and the bin of each (M,).
+
+    Of k and -k one is taken, and of a bin at most `limit`: all where there are fewer, else random ones. The choice
+    depends on the arguments only.
+    """
+    cell = np.array(box)
+    d = len(cell)
+    step = k_max / n_bins
+    reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
+    edges = np.arange(n_bins + 1) * step
+    unit_ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+    expected = 0.5 * unit_ball * np.diff(edges**d) / abs(np.linalg.det(reciprocal))
+    complete = int(np.searchsorted(expected, limit))
+    found = [_all_up_to(cell, reciprocal, edges[min(complete, last + 1)])]
+    for b in range(max(first, complete), last + 1):
+        rng = np.random.default_rng(b)
+        direction = rng.normal(size=(4 * limit, d))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        length = rng.uniform(edges[b] ** d, edges[b + 1] ** d, (4 * limit, 1)) ** (1 / d)
+        found.append(_one_of_each_pair(np.rint(direction * length @ cell.T / (2.0 * math.pi)).astype(np.int64)))
+    modes = np.concatenate(found)
+    bin_of = np.floor(np.linalg.norm(modes @ reciprocal, axis=1) / step).astype(np.int64)
+    source = np.repeat([-1, *range(max(first, complete), last + 1)], [len(part) for part in found])
+    # a random wave vector belongs to the bin it was drawn for, one of the complete list to any bin of that list
+    keep = (bin_of >= first) & (bin_of <= last) & np.where(source < 0, bin_of < complete, bin_of == source)
+    modes, bin_of = modes[keep], bin_of[keep]
+    # at most `limit` of each bin, in the order of the draw
+    order = np.argsort(bin_of, kind="stable")
+    rank = np.arange(len(order)) - np.searchsorted(bin_of[order], bin_of[order])
+    chosen = order[(rank < limit) | (bin_of[order] < complete)]
+    padded = np.zeros((len(chosen), 3), np.int64)
+    padded[:, :d] = modes[chosen]
+    return padded, bin_of[chosen]
+
+
+def _all_up_to(cell: np.ndarray, reciprocal: np.ndarray, k: float) -> np.ndarray:
+    largest = np.floor(k * np.linalg.norm(cell, axis=1) / (2.0 * math.pi) + 1e-9).astype(int)
+    n = np.stack(np.meshgrid(*[np.arange(-m, m + 1) for m in largest], indexing="ij"), axis=-1).reshape(-1, len(cell))
+    return _one_of_each_pair(n[np.linalg.norm(n @ reciprocal, axis=1) <= k])
+
+
+def _one_of_each_pair(n: np.ndarray) -> np.ndarray:
+    """Of n and -n the one whose first component that is not zero is positive, each once in the order given."""
+    leading = np.take_along_axis(n, np.argmax(n != 0, axis=1)[:, None], axis=1)
+    n = (n * np.sign(leading))[leading[:, 0] != 0]
+    span = 2 * int(np.abs(n).max(initial=0)) + 1
+    _, first = np.unique(n @ span ** np.arange(n.shape[1]), return_index=True)
+    return n[np.sort(first)]

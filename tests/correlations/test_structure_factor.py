@@ -1,0 +1,206 @@
+"""S(k): Bragg peaks, the ideal gas, g(r), a direct sum, every shape of box, and however the work is cut."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask.correlations import structure_factor as module
+from glassdask.correlations.radial import radial_distribution
+from glassdask.correlations.structure_factor import first_peak_wavenumber, structure_factor, wave_vectors
+from glassdask.errors import ParameterError, SpeciesError
+from glassdask.kernels import correlations as kernels
+from tests.correlations.test_radial import BCC, FCC, crystal
+
+SKEWED = np.array([[7.0, 0.0, 0.0], [3.0, 6.5, 0.0], [-2.0, 2.8, 6.0]])
+
+
+def as_tuple(box):
+    return tuple(map(tuple, np.asarray(box, float).tolist()))
+
+
+def all_wave_vectors(box, k_max):
+    """Every n with |k| < k_max, k = 2 pi n H^-T, by looking at far too many, without 0; both k and -k."""
+    reciprocal = 2 * np.pi * np.linalg.inv(box).T
+    m = 20 if len(box) == 3 else 50
+    n = np.stack(np.meshgrid(*[np.arange(-m, m + 1)] * len(box), indexing="ij"), -1).reshape(-1, len(box))
+    length = np.linalg.norm(n @ reciprocal, axis=1)
+    keep = (length > 0) & (length < k_max)
+    return n[keep], length[keep]
+
+
+def brute_force(trajectory, k_max, n_bins):
+    species = (trajectory["species"].values == "B").astype(int)
+    sums, number = np.zeros((2, 2, n_bins)), np.zeros(n_bins)
+    for position, box in zip(trajectory["position"].values, trajectory["box"].values):
+        n, length = all_wave_vectors(box, k_max)
+        phase = position @ (n @ (2 * np.pi * np.linalg.inv(box).T)).T
+        rho = np.array([np.exp(-1j * phase[species == s]).sum(axis=0) for s in (0, 1)])
+        product = (rho[:, None] * rho[None].conj()).real / len(position)
+        here = (length / (k_max / n_bins)).astype(int)
+        number += np.bincount(here, minlength=n_bins)
+        for a, b in np.ndindex(2, 2):
+            sums[a, b] += np.bincount(here, product[a, b], minlength=n_bins)
+    return sums / np.where(number > 0, number, np.nan), number / 2
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_equals_the_direct_sum(liquid, dimension):
+    if dimension == 2:
+        box = np.array([[9.0, 0.0], [4.0, 7.0]]) * np.array([1.0, 1.1])[:, None, None]
+        position = np.einsum("fpa,fas->fps", np.random.default_rng(1).random((2, 100, 2)), box)
+        liquid = gd.from_arrays(position, species=np.where(np.arange(100) % 3 == 0, "B", "A"), box=box)
+    found = structure_factor(liquid, k_max=6.0, n_bins=9, modes_per_bin=10**6)
+    expected, number = brute_force(liquid, 6.0, 9)
+    assert np.array_equal(found["modes"], number)
+    np.testing.assert_allclose(found["S"], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found["S_total"], expected.sum(axis=(0, 1)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("box", [np.eye(3) * 7, SKEWED, np.eye(2) * 9, np.diag([4.0, 30.0])])
+@pytest.mark.parametrize("limit", [10**6, 15])
+def test_wave_vectors_fit_the_box_and_their_bin(box, limit):
+    d = len(box)
+    n, bins = wave_vectors(as_tuple(box), 8.0, 16, limit, 0, 15)
+    length = np.linalg.norm(n[:, :d] @ (2 * np.pi * np.linalg.inv(box).T), axis=1)
+    assert np.array_equal(np.floor(length / 0.5), bins)
+    both = np.concatenate([n, -n])
+    assert len(np.unique(both, axis=0)) == len(both), "k and -k are one, each once"
+    assert np.all(n[:, d:] == 0)
+    _, lengths = all_wave_vectors(box, 8.0)
+    available = np.bincount(np.floor(lengths / 0.5).astype(int), minlength=16) / 2
+    used = np.bincount(bins, minlength=16)
+    if limit == 10**6:
+        assert np.array_equal(used, available)
+    else:
+        # bins with few wave vectors are complete, the others well filled
+        assert np.all((used == available) | ((used <= limit) & (used > 0.7 * np.minimum(limit, available))))
+        assert np.any(used < available)
+
+
+def test_the_choice_of_wave_vectors_does_not_depend_on_the_blocks():
+    whole, bins = wave_vectors(as_tuple(SKEWED), 9.0, 12, 30, 0, 11)
+    parts = [wave_vectors(as_tuple(SKEWED), 9.0, 12, 30, first, min(first + 4, 11)) for first in (0, 5, 10)]
+    assert np.array_equal(np.concatenate([n for n, _ in parts]), whole)
+    assert np.array_equal(np.concatenate([b for _, b in parts]), bins)
+
+
+@pytest.mark.parametrize("basis, first", [(np.zeros((1, 3)), 1.0), (BCC, np.sqrt(2)), (FCC, np.sqrt(3))])
+def test_bragg_peaks(basis, first):
+    trajectory = crystal(basis, 5)
+    n = trajectory.sizes["particle"]
+    reciprocal, _ = wave_vectors(as_tuple(np.eye(3) * 5), 2.1 * 2 * np.pi, 50, 10**6, 0, 49)
+    density = modes(trajectory, reciprocal)
+    intensity = (density**2).sum(axis=(0, 1)) / n
+    # every mode is N at a reciprocal lattice vector and 0 elsewhere
+    cell = reciprocal / 5
+    is_vector = (np.abs(cell - np.rint(cell)) < 1e-9).all(axis=1)
+    structure = np.exp(-2j * np.pi * (np.rint(cell) @ basis.T)).sum(axis=1)
+    expected = np.where(is_vector, n * np.abs(structure / len(basis)) ** 2, 0.0)
+    np.testing.assert_allclose(intensity, expected, atol=1e-8)
+    bright = intensity > 0.5 * n
+    lowest = np.linalg.norm(reciprocal[bright], axis=1).min() / 5
+    assert lowest == pytest.approx(first)
+
+
+def modes(trajectory, n):
+    fraction = np.ascontiguousarray((trajectory["position"].values[0] @ np.linalg.inv(trajectory["box"].values[0])).T)
+    density = np.zeros((1, 2, len(n)))
+    work = np.empty((2, 3, int(np.abs(n).max()) + 1, 8))
+    kernels.density_modes(fraction, np.array([0, fraction.shape[1]]), n, work[0], work[1], density)
+    return density
+
+
+def test_the_ideal_gas_is_one():
+    rng = np.random.default_rng(2)
+    gas = gd.from_arrays(rng.random((200, 90, 3)) @ SKEWED, species=["A"] * 60 + ["B"] * 30, box=SKEWED)
+    found = structure_factor(gas, k_max=10.0, n_bins=5, modes_per_bin=50)
+    error = 1 / np.sqrt(found["modes"].values)
+    assert np.all(np.abs(found["S_total"].values - 1) < 5 * error)
+    limits = np.array([[2 / 3, 0.0], [0.0, 1 / 3]])
+    assert np.all(np.abs(found["S"].values - limits[:, :, None]) < 5 * error)
+
+
+def test_agrees_with_the_transform_of_g(shipped):
+    """S(k) = 1 + 4 pi rho int (g - 1) r sin(k r)/k dr, with a window against the cut at half the box."""
+    _, trajectory = shipped
+    half = 0.5 * float(trajectory["box"].values[0, 0, 0])
+    g = radial_distribution(trajectory.isel(frame=[0, 1]), r_max=half, n_bins=600)
+    s = structure_factor(trajectory.isel(frame=[0, 1]), k_max=14.0, n_bins=70)
+    r, h = g["r"].values, g["g_total"].values - 1
+    k = s["k"].values[:, None]
+    window = np.sinc(r / half)
+    n = trajectory.sizes["particle"] / np.linalg.det(trajectory["box"].values[0])
+    transform = 1 + 4 * np.pi * n * (h * window * r * np.sin(k * r) / k).sum(axis=1) * (r[1] - r[0])
+    beyond = s["k"].values > 4
+    assert np.abs(transform - s["S_total"].values)[beyond].mean() < 0.1
+    assert abs(k[np.argmax(transform), 0] - first_peak_wavenumber(s)) < 0.3
+
+
+def test_first_peak_of_the_shipped_liquids(shipped):
+    name, trajectory = shipped
+    s = structure_factor(trajectory)
+    # Kob-Andersen: 7.2 is where its relaxation is measured throughout the literature
+    if name == "kob_andersen":
+        assert first_peak_wavenumber(s, "A") == pytest.approx(7.2, abs=0.1)
+    assert first_peak_wavenumber(s) == pytest.approx(7.34 if name == "kob_andersen" else 7.74, abs=0.1)
+    with pytest.raises(SpeciesError, match="unknown species C"):
+        first_peak_wavenumber(s, "C")
+
+
+def test_a_peak_beyond_the_last_k_is_an_error(shipped):
+    _, trajectory = shipped
+    with pytest.raises(ParameterError, match="raise k_max"):
+        first_peak_wavenumber(structure_factor(trajectory.isel(frame=[0]), k_max=6.0))
+    with pytest.raises(ParameterError, match="raise k_max"):
+        first_peak_wavenumber(structure_factor(trajectory.isel(frame=[0]), k_max=1.0))
+
+
+def test_translation_and_long_boxes_change_nothing(liquid):
+    whole = structure_factor(liquid, k_max=8.0, n_bins=20)
+    moved = liquid["position"].values + np.array([1.3, -0.4, 17.0])
+    again = gd.from_arrays(moved, species=liquid["species"].values, box=liquid["box"].values)
+    xr.testing.assert_allclose(structure_factor(again, k_max=8.0, n_bins=20), whole, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("products", [1, 200 * 240 * 7, 200 * 240 * 40])
+def test_blocks_and_chunks_give_the_same_numbers(liquid, monkeypatch, products):
+    whole = structure_factor(liquid, k_max=8.0, n_bins=20)
+    monkeypatch.setattr(module, "TASK_PRODUCTS", products)
+    chunked = da.from_array(liquid["position"].values, chunks=(2, 100, 3))
+    cut = liquid.assign(position=(liquid["position"].dims, chunked))
+    with dask.config.set(scheduler="threads"):
+        xr.testing.assert_allclose(structure_factor(cut, k_max=8.0, n_bins=20), whole, rtol=1e-9, atol=1e-12)
+
+
+def test_below_the_smallest_wave_vector_is_nan(liquid):
+    s = structure_factor(liquid, k_max=8.0, n_bins=40)
+    empty = s["modes"].values == 0
+    assert empty[:2].all()
+    assert np.array_equal(np.isnan(s["S_total"]), empty)
+
+
+def test_bad_parameters(liquid):
+    for options in ({"k_max": 0.0}, {"k_max": np.inf}, {"n_bins": 0}, {"modes_per_bin": 0}):
+        with pytest.raises(ParameterError, match="expected"):
+            structure_factor(liquid, **options)
+
+
+def test_kernel_as_plain_python():
+    rng = np.random.default_rng(3)
+    n = rng.integers(-4, 5, (11, 3))
+    fraction = rng.random((3, 13))
+    starts = np.array([0, 5, 5, 13])
+    compiled, plain = np.zeros((3, 2, 11)), np.zeros((3, 2, 11))
+    work = np.empty((2, 3, 5, 4))
+    kernels.density_modes(fraction, starts, n, work[0], work[1], compiled)
+    kernels.density_modes.py_func(fraction, starts, n, work[0], work[1], plain)
+    np.testing.assert_allclose(compiled, plain, atol=1e-13)
+    phase = np.exp(-2j * np.pi * n @ fraction)
+    for s in range(3):
+        expected = phase[:, starts[s] : starts[s + 1]].sum(axis=1)
+        np.testing.assert_allclose(plain[s, 0] + 1j * plain[s, 1], expected, atol=1e-12)
