@@ -320,11 +320,15 @@ def _read_tail(info: ArrayInfo, stop: int) -> np.ndarray:
 def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
     """A region of an array; `CorruptStoreError` that names the chunk where one is missing or altered."""
     keys = list(layout.chunk_keys(region, info.unit))
-    for key in keys:
-        if not (info.path / key).is_file():
-            raise CorruptStoreError(f"{info.path}/{key}: chunk is missing: write it again, or see glassdask verify")
     try:
+        for key in keys:
+            if not (info.path / key).is_file():
+                raise CorruptStoreError(f"{info.path}/{key}: chunk is missing: write it again, or see glassdask verify")
         return np.asarray(zarr.open_array(info.path, mode="r")[region if region else ()])
+    except (CorruptStoreError, MemoryError):
+        raise
+    except OSError as error:
+        raise StoreError(f"{info.path}: cannot be read ({error.strerror or error}): see to the file system") from None
     except Exception as error:  # the codecs raise ValueError, RuntimeError and others
         bad = keys[0] if len(keys) == 1 else "c: one of " + ", ".join(keys)
         raise CorruptStoreError(f"{info.path}/{bad}: chunk is damaged ({error}): see glassdask verify") from None

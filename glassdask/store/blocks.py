@@ -66,7 +66,7 @@ def write_blocks(
         with _watched(batch, done, len(blocks), progress):
             _receipts(batch, arrays).compute()
         done += len(batch)
-    if progress is not None:
+    if progress is not None and blocks:
         progress(done, len(blocks))
 
 

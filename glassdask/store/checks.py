@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import GlassdaskError, StoreError
+from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.store import layout
 from glassdask.store.arrays import ArrayInfo, array_info, arrays, read_region
 from glassdask.store.encoding import decode_names
@@ -86,9 +86,11 @@ def _check_chunk(info: ArrayInfo, region: layout.Region) -> str | None:
         return f"{file}: missing ({holds}): run the command that wrote it again"
     try:
         read_region(info, region)
-    except GlassdaskError as error:
+    except CorruptStoreError as error:
         reason = "damaged" if file.stat().st_size else "empty"
         return f"{file}: {reason} ({holds}; {str(error).partition('damaged (')[2].rpartition(')')[0]}): {remedy}"
+    except StoreError as error:
+        return f"{file}: {error}"
     return None
 
 

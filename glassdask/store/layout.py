@@ -25,8 +25,8 @@ LARGEST_CHUNK = 2**31 - 1  # zstd, as numcodecs calls it, takes no more
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """The path of a group; `StoreError` where it is empty or steps upwards inside a store."""
-    result = Path(path)
+    """The path of a group, absolute for the sake of workers; `StoreError` where it steps upwards inside a store."""
+    result = Path(path).absolute()
     inside = list(itertools.dropwhile(lambda part: not part.endswith(".zarr"), result.parts))
     if not str(path) or ".." in inside:
         raise StoreError(f"{str(path)!r} is not the path of a store: give a path such as runs.zarr or runs.zarr/KA")

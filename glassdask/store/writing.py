@@ -100,6 +100,9 @@ def save_trajectory(
 ) -> None:
     """Store a trajectory, in memory or lazy; the same call continues where an earlier one was interrupted.
 
+    The same is told by `dask.base.tokenize`: an interrupted call with lazy arrays that dask names anew each time (such
+    as unnamed `dask.delayed` calls) is not recognised, and asks for `overwrite`.
+
     Parameters
     ----------
     dataset : xarray.Dataset
@@ -166,9 +169,9 @@ def write_datasets(
     path : path
         The store that holds the trajectory from which they were derived.
     parameters : dict
-        For each group, what its dataset was computed with. Together with the content of the trajectory and the
-        version of glassdask it decides whether what is stored there is the same: then only what is missing is
-        computed.
+        For each group, what its dataset was computed with. Together with the content of the trajectory, the version of
+        glassdask, and the sizes and coordinates of the dataset it decides whether what is stored there is the same:
+        then only what is missing is computed.
     overwrite : bool
         Replace a group with other parameters, and compute a complete one again. An interrupted group with the same
         parameters is continued all the same.
@@ -201,7 +204,7 @@ def write_datasets(
         group = root / layout.checked_name(name)
         create_parents(group, below=root)
         origin = content_hash(root)
-        code = json.dumps([plain(parameters[name]), origin, __version__], sort_keys=True)
+        code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset)], sort_keys=True)
         attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
         attrs |= {
             "parameters": parameters[name],
@@ -214,6 +217,13 @@ def write_datasets(
     write_blocks([item for lazy in begun.values() for item in lazy], grid, on_block)
     for group in begun:
         finish(group)
+
+
+def _labels(dataset: xr.Dataset) -> list[Any]:
+    """What tells a selection of frames or particles from another: the sizes, and the coordinates in memory."""
+    labels = {str(name): c.variable for name, c in dataset.coords.items() if not is_lazy(c.variable)}
+    tokens = {name: dask.base.tokenize(variable.dims, variable.values) for name, variable in labels.items()}
+    return [{str(dim): size for dim, size in dataset.sizes.items()}, tokens]
 
 
 def _largest_chunk(datasets: dict[str, xr.Dataset], dim: str) -> int:

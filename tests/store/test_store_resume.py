@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import dask
 import dask.array as da
@@ -124,6 +125,19 @@ def test_other_parameters_or_input_are_refused(run, tmp_path):
         store.open_descriptors(tmp_path / "other.zarr")
     with pytest.raises(errors.StoreError, match="other input"):
         describe(tmp_path / "other.zarr", parameters={"power": 3})
+
+
+def test_other_frames_with_the_same_parameters_are_refused(tmp_path, small_chunks):
+    path = tmp_path / "run.zarr"
+    store.save_trajectory(make_trajectory(time=np.arange(7.0)), path)
+    double = store.open_trajectory(path)[["position"]].rename(position="double") * 2
+    save = partial(store.write_dataset, path=path, group="reductions/double", parameters={"by": 2})
+    save(double.isel(frame=slice(2, 4)))
+    for frames in (slice(4, 6), slice(2, 5), slice(None)):
+        with pytest.raises(errors.StoreError, match="overwrite it or choose another name"):
+            save(double.isel(frame=frames))
+    save(double.isel(frame=slice(2, 4)))
+    assert store.open_reduction(path, "double").sizes["frame"] == 2
 
 
 def test_another_trajectory_is_refused_and_overwrites_on_demand(run):
