@@ -1,4 +1,4 @@
-"""Radial functions of SOAP: a Gaussian at distance r, projected on a basis, as a function of r (paper A, Eqs. 12, 15)."""
+"""Radial functions of SOAP: a Gaussian at distance r projected on a basis, against r (paper A, Eqs. 12, 15)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ GTO_THRESHOLD = 1e-3
 def orthonormal(basis: str, r_cut: float, n_max: int, l_max: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Nodes r_q and values G[l, q, n] with sum_q G[l, q, n] u(r_q) = int g_nl(r) u(r) r dr.
 
-    Loewdin's g = S^(-1/2) phi with S the overlaps of phi. With the matrix A[q, n] = phi_n(r_q) r_q sqrt(w_q) this is the
-    orthogonal factor of A's polar decomposition, which the singular vectors give without ever forming S: that would
-    square the condition number.
+    Loewdin's g = S^(-1/2) phi with S the overlaps of phi. With the matrix A[q, n] = phi_n(r_q) r_q sqrt(w_q) this is
+    the orthogonal factor of A's polar decomposition, which the singular vectors give without ever forming S: that
+    would square the condition number.
     """
     # GTOs reach further than r_cut: their slowest one is below 1e-17 at 2.4 r_cut
     end = r_cut if basis == "polynomial" else 2.5 * r_cut
@@ -73,7 +73,7 @@ def projections(distance: np.ndarray, sigma: float, r: np.ndarray, functions: np
 def pieces(basis: str, r_cut: float, n_max: int, l_max: int, sigma: float, end: float) -> tuple[float, np.ndarray]:
     """Table of f_nl on [0, end] for the kernel: intervals per unit length and (intervals * PIECE, columns).
 
-    Column l n_max + n holds (2 pi / (2 l + 1))^(1/4) sqrt((2 l + 1) / 4 pi) (2 pi)^(1/4) f_nl, so that products of
+    Column l n_max + n - 1 holds (8 pi^2 / (2 l + 1))^(1/4) sqrt((2 l + 1) / 4 pi) f_nl, so that products of
     coefficients in Schmidt's harmonics are Q_nn'l with the prefactor of paper A, Eq. 13.
     """
     r, functions = orthonormal(basis, r_cut, n_max, l_max, sigma)

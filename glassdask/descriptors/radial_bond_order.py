@@ -30,7 +30,10 @@ class RadialBondOrder(Descriptor):
     r_max : R_max, by default d_nmax + 2.5 delta
 
     Output ``rbo`` (frame, particle, l, r), no unit. NaN in the shells without any weight: everywhere when nobody is
-    within R_max, and where all neighbours are more than 37 delta from d_n. NaN for a particle with another on top of it.
+    within R_max, and where all neighbours are more than 37 delta from d_n. NaN with another particle on top.
+
+    The weight of a neighbour at R_max is exp(-2.5^2 / 2) = 0.04 in the last shell, which therefore jumps a little when
+    a neighbour crosses R_max; a larger `r_max` makes it smooth.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class RadialBondOrder(Descriptor):
         _check_shells(self)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         reach, grid, factor = _shells(self)
         table = row_recurrence(self.l_max)
         degrees = degree_range(self.l_min, self.l_max)
@@ -91,8 +95,8 @@ class RadialDensity(Descriptor):
     by_species : one density for each species of the neighbours, otherwise one for all together
     r_max : R_max, by default the last radius + 2.5 delta, as for `RadialBondOrder`
 
-    Output ``radial_density`` (frame, particle, neighbor_species, r), without `by_species` (frame, particle, r), no unit.
-    Zero where there is nobody.
+    Output ``radial_density`` (frame, particle, neighbor_species, r), no unit; without `by_species` (frame, particle,
+    r). Zero where there is nobody.
 
     Examples
     --------
@@ -115,6 +119,7 @@ class RadialDensity(Descriptor):
         _check_shells(self)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         reach, grid, factor = _shells(self)
         kinds = len(names) if self.by_species else 1
 
@@ -141,6 +146,7 @@ class RadialDensity(Descriptor):
 
 def _check_shells(descriptor: RadialBondOrder | RadialDensity) -> None:
     grid, delta, r_max = np.asarray(descriptor.grid, dtype=np.float64), descriptor.delta, descriptor.r_max
+    object.__setattr__(descriptor, "grid", tuple(np.atleast_1d(grid).tolist()))  # also from a list or an array
     if grid.ndim != 1 or len(grid) == 0 or not np.isfinite(grid).all() or grid[0] < 0 or not (np.diff(grid) > 0).all():
         raise ParameterError(f"grid {grid.tolist()}: expected increasing radii of at least 0, such as (0.9, 1.0, 1.1)")
     if not (np.isfinite(delta) and delta > 0):

@@ -92,6 +92,7 @@ class SOAP(Descriptor):
             raise ParameterError(f"padding = {self.padding}: expected a length of at least 0, or None")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         padding = self.sigma * np.sqrt(-2 * np.log(1e-3)) if self.padding is None else self.padding
         reach = float(self.r_cut + padding)
         inverse_width, pieces = radial_basis.pieces(

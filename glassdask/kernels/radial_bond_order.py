@@ -47,13 +47,16 @@ def radial_bond_order(offsets, vector, kind, reach, grid, factor, l_min, table, 
                 # the row of l = 0 is the sum of the weights, Z
                 accumulate(rows, 0, 1, radial, column, c, column)
                 accumulate(rows, first, c.shape[0], radial, column, c, column)
-        for k in range(out.shape[1]):
-            l = l_min + k
-            for d in range(out.shape[2]):
+        for d in range(out.shape[2]):
+            inverse = 1.0 / c[0, d]
+            for k in range(out.shape[1]):
+                l = l_min + k
                 total = 0.0
                 for row in range(l * l, (l + 1) * (l + 1)):
-                    total += c[row, d] * c[row, d]
-                out[i, k, d] = np.sqrt(total) / c[0, d]
+                    # divided before squared: the weights may be tiny
+                    q = c[row, d] * inverse
+                    total += q * q
+                out[i, k, d] = np.sqrt(total)
 
 
 @kernel

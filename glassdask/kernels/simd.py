@@ -163,19 +163,19 @@ def _exp(typingctx, vector):
 
 @overload(load)
 def _load_overload(array, row, column):
-    return lambda array, row, column: _load(array, row, column)
+    return lambda array, row, column: _load(array, row, column)  # type: ignore[call-arg]
 
 
 @overload(store)
 def _store_overload(vector, array, row, column):
-    return lambda vector, array, row, column: _store(vector, array, row, column)
+    return lambda vector, array, row, column: _store(vector, array, row, column)  # type: ignore[call-arg]
 
 
 @overload(full)
 def _full_overload(value):
-    return lambda value: _full(value)
+    return lambda value: _full(value)  # type: ignore[call-arg]
 
 
 @overload(exp)
 def _exp_overload(vector):
-    return lambda vector: _exp(vector)
+    return lambda vector: _exp(vector)  # type: ignore[call-arg]
