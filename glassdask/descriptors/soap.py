@@ -23,9 +23,9 @@ class SOAP(Descriptor):
     rho(r) = sum_j exp(-|r - r_ij|^2 / 2 sigma^2),  c_nlm = int g_n(r) Y_lm(r) rho(r) dr,
     Q_nn'l = (8 pi^2 / (2 l + 1))^(1/2) sum_m c*_nlm c_n'lm  for n' >= n  (paper A, Eqs. 10-14).
 
-    The sum runs over the neighbours closer than r_cut + padding: their tails reach into the sphere r < r_cut of the
-    expansion. A neighbour that crosses that distance changes the features by about exp(-padding^2 / 2 sigma^2) of
-    a small tail (1e-6 of the largest feature at the default).
+    The sum runs over the neighbours closer than r_cut + padding, whose tails reach into the sphere of the expansion. A
+    neighbour that crosses that distance makes the features jump, at the default padding by 1e-6 of the largest feature
+    with polynomials, which vanish at r_cut, and by 1e-3 with GTOs, which do not: those want a larger padding.
 
     Parameters
     ----------

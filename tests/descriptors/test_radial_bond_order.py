@@ -99,7 +99,7 @@ def test_invariances(liquid):
     images = np.einsum("fpa,fas->fps", rng.integers(-2, 3, position.shape).astype(float), box)
     twins = {
         "turned": (gd.from_arrays(position @ turn, species=species, box=box @ turn), slice(None)),
-        "moved": (gd.from_arrays(position + [0.3, -7.7, 2.2], species=species, box=box), slice(None)),
+        "moved": (gd.from_arrays(position + np.array([0.3, -7.7, 2.2]), species=species, box=box), slice(None)),
         "rewrapped": (gd.from_arrays(position + images, species=species, box=box), slice(None)),
         "permuted": (gd.from_arrays(position[:, order], species=species[order], box=box), order),
     }
