@@ -25,8 +25,8 @@ SKIP = 1 << 20
 class Frames:
     """One array of an archive, a frame at a time; an array without the frame dimension is one frame."""
 
-    def __init__(self, archive: zipfile.ZipFile, name: str, rank: int):
-        self._stream = archive.open(f"{name}.npy")
+    def __init__(self, stream: Any, name: str, rank: int):
+        self._stream = stream
         version = np.lib.format.read_magic(self._stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, self.dtype = header(self._stream)
@@ -60,8 +60,9 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     """Count the frames of an archive."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    with _opened(path) as archive:
-        n_frames = Frames(archive, _names(archive, columns)["position"], 3).shape[0]
+    with _opened(path) as (archive, stack):
+        name = _names(archive, columns)["position"]
+        n_frames = Frames(stack.enter_context(archive.open(f"{name}.npy")), name, 3).shape[0]
     return Survey(n_frames, digest, None, False)
 
 
@@ -69,10 +70,14 @@ def read(
     path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
 ) -> Generator[Frame, None, None]:
     """Frames of an archive."""
-    with _opened(path) as archive:
+    with _opened(path) as (archive, stack):
         names = _names(archive, columns)
         ranks = {"position": 3, "velocity": 3, "image": 3, "energy": 2}
-        streams = {role: Frames(archive, names[role], rank) for role, rank in ranks.items() if role in names}
+        streams = {
+            role: Frames(stack.enter_context(archive.open(f"{names[role]}.npy")), names[role], rank)
+            for role, rank in ranks.items()
+            if role in names
+        }
         n_frames, n_particles, n_space = streams["position"].shape
         for role, stream in streams.items():
             if stream.shape[:2] != (n_frames, n_particles):
@@ -123,10 +128,11 @@ def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(path: str) -> Iterator[tuple[zipfile.ZipFile, ExitStack]]:
+    """The archive, and a stack for the arrays that are opened in it: each keeps the file open until it is closed."""
     with ExitStack() as stack:
         try:
-            yield stack.enter_context(zipfile.ZipFile(path))
+            yield stack.enter_context(zipfile.ZipFile(path)), stack
         except GlassdaskError as error:
             raise type(error)(f"{path}: {error}") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
