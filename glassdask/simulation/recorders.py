@@ -1,0 +1,143 @@
+"""What becomes of the frames of a simulation: a trajectory in a store, or means over replicas.
+
+Recorders are part of a checkpoint, so that a run that goes on adds nothing twice.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import SimulationError
+from glassdask.simulation.acts import read_frame
+from glassdask.simulation.instance import Frame
+
+DTYPES = {"position": "f8", "box": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8", "time": "f8"}
+
+
+class TrajectoryRecorder:
+    """Writes frames into a store, a block as soon as it is full.
+
+    Parameters
+    ----------
+    path : str
+        The store.
+    n_frames : int or None
+        Frames to come; None where that is known only at the end (then all are kept in memory until then).
+    names : tuple of str
+        Names of the species.
+    attrs : dict
+        Attributes of the store.
+    """
+
+    def __init__(self, path: str, n_frames: int | None, names: tuple[str, ...], attrs: dict[str, Any]):
+        self.path, self.n_frames, self.names, self.attrs = path, n_frames, names, attrs
+        self.frames: list[dict[str, Any]] = []
+        self.first = 0  # of those frames
+
+    def add(self, frame: Frame, step: int, time: float) -> None:
+        """Take the next frame; write a block that has become full."""
+        self.frames.append({**vars(frame), "step": step, "time": time})
+        if self.n_frames is not None:
+            size = min(self._create(self.n_frames), self.n_frames - self.first)
+            if len(self.frames) == size:
+                self._write(size)
+
+    def _create(self, n_frames: int) -> int:
+        """Make the store where it is not yet; returns the frames in a block."""
+        from glassdask.store import create_trajectory
+
+        first = self.frames[0]
+        names = np.array(self.names)[first["species"]]
+        n_space = first["position"].shape[1]
+        return create_trajectory(
+            self.path, n_frames=n_frames, species=names, n_space=n_space, dtypes=DTYPES, attrs=self.attrs
+        )
+
+    def _write(self, count: int) -> None:
+        from glassdask.store import write_region
+
+        for name, dtype in DTYPES.items():
+            values = np.stack([frame[name] for frame in self.frames[:count]]).astype(dtype)
+            write_region(self.path, name, (slice(self.first, self.first + count),), values)
+        self.first += count
+        del self.frames[:count]
+
+    def finish(self, thermo: dict[str, np.ndarray]) -> None:
+        """Store what is left, and the thermodynamic numbers as the reduction "thermo"."""
+        from glassdask.store import finish
+
+        if self.n_frames is None:
+            n_frames = len(self.frames)
+            size = self._create(n_frames)
+            while self.frames:
+                self._write(min(size, len(self.frames)))
+        elif self.first != self.n_frames:
+            raise SimulationError(f"{self.path}: {self.first} of {self.n_frames} frames were made: report this")
+        finish(self.path)
+        store_thermo(self.path, thermo)
+
+
+def store_thermo(path: str, thermo: dict[str, np.ndarray]) -> None:
+    """Store thermodynamic numbers as ``reductions/thermo``."""
+    from glassdask.store import write_dataset
+
+    dataset = xr.Dataset({name: ("sample", values) for name, values in thermo.items()})
+    write_dataset(dataset, path, "reductions/thermo", parameters={}, overwrite=True)
+
+
+class MeansRecorder:
+    """Sums of |dr| and |dr|^2 over replicas that start from the first frame of the store `path`.
+
+    Writes ``sums.npz`` into `folder` in the end, and with `keep` the displacements (lag, particle, space) of each
+    replica as ``replica-NUMBER.npy``.
+    """
+
+    def __init__(self, folder: str, path: str, names: tuple[str, ...], replicas: range, lags: int, keep: bool):
+        self.folder, self.path, self.names = Path(folder), path, names
+        self.replicas, self.lags, self.keep = replicas, lags, keep
+        self.count = 0
+        self.start: Frame | None = None
+        self.sums = np.zeros((2, lags, 0))
+        self.kept = np.zeros((lags, 0, 0))
+
+    def add(self, frame: Frame, step: int, time: float) -> None:
+        """Take the next lag of the current replica."""
+        if self.start is None:
+            self.start = read_frame(self.path, 0, self.names)[1]
+            self.sums = np.zeros((2, self.lags, len(frame.position)))
+            self.kept = np.zeros((self.lags, *frame.position.shape))
+        displacement = unwrapped(frame) - unwrapped(self.start)
+        squared = np.sum(displacement**2, axis=1)
+        replica, lag = divmod(self.count, self.lags)
+        self.sums[0, lag] += np.sqrt(squared)
+        self.sums[1, lag] += squared
+        self.count += 1
+        if self.keep:
+            self.kept[lag] = displacement
+            if lag == self.lags - 1:
+                save(self.folder / f"replica-{self.replicas[replica]:05d}.npy", self.kept)
+
+    def finish(self, thermo: dict[str, np.ndarray]) -> None:
+        """Write the sums."""
+        temporary = self.folder / "sums.partial.npz"
+        arrays: dict[str, Any] = {"distance": self.sums[0], "squared": self.sums[1]}
+        arrays |= {f"thermo_{name}": values for name, values in thermo.items()}
+        np.savez(temporary, **arrays)
+        os.replace(temporary, self.folder / "sums.npz")
+
+
+def unwrapped(frame: Frame) -> np.ndarray:
+    """Positions that do not jump at the faces of the box, shape (N, d)."""
+    return frame.position if frame.image is None else frame.position + frame.image @ frame.box
+
+
+def save(file: Path, values: np.ndarray) -> None:
+    """Put a ``.npy`` file in place at once."""
+    temporary = file.with_suffix(".partial.npy")
+    np.save(temporary, values)
+    os.replace(temporary, file)

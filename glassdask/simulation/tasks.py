@@ -1,0 +1,280 @@
+"""Run protocols: each is a dask task that fills a store.
+
+A task is idempotent: the store remembers the hash of its description and seed; what is complete is not computed again,
+what was interrupted goes on from its last checkpoint with the same numbers as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed
+
+from glassdask.errors import StoreError
+from glassdask.simulation import engine
+from glassdask.simulation.acts import Act, Load, Relax
+from glassdask.simulation.models import Model
+from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
+from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, store_thermo
+from glassdask.simulation.worker import DONE, Job
+
+# particle-steps between two checkpoints, about a minute of work
+CHECKPOINT_WORK = 50_000_000
+LEAST_CHECKPOINT = 1000
+PROPENSITY = "isoconfigurational"
+BLOCK_BYTES = 2**25
+
+
+def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, after: Any = None) -> Delayed:
+    """The task that runs a simulation and stores its trajectory; its value is the path.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        What is to be done.
+    path : str
+        The store, or a state point inside a tree, such as ``sweep.zarr/kob_andersen/T=0.4500``. Temperature, energies a
+        particle, pressure, volume and shear stress are its reduction "thermo" (`glassdask.store.open_reduction`).
+    overwrite : bool
+        Replace another simulation that is stored there.
+    after : optional
+        Tasks that must be done before, such as the one that makes the `StoredStart`.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        To be computed by any scheduler. LAMMPS runs in a process of its own.
+
+    Raises
+    ------
+    SimulationError
+        LAMMPS reports an error, or was killed.
+    StoreError
+        Another simulation is stored there.
+    """
+    return dask.delayed(_simulate, pure=True)(simulation, str(path), overwrite, after)
+
+
+def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) -> str:
+    from glassdask.store import content_hash, open_trajectory
+
+    start = simulation.start
+    if isinstance(start, StoredStart):
+        stored = open_trajectory(start.path)
+        n_particles, frame, moving = stored.sizes["particle"], start.frame % stored.sizes["frame"], "velocity" in stored
+        sources = [{"path": str(start.path), "sha256": content_hash(start.path)}]
+        # what the start holds matters, not where it lies
+        known: Any = dataclasses.replace(simulation, start=StoredStart(path="", frame=frame))
+    else:
+        n_particles, frame, moving, sources, known = start.n_particles, 0, False, [], simulation
+    acts, n_frames = simulation.acts(frame, moving)
+    identity = [known, [source["sha256"] for source in sources]]
+    attrs = {"parameters": engine.describe(simulation), "sources": sources}
+    return _run(simulation.model, simulation.step, acts, n_frames, n_particles, path, identity, attrs, overwrite)
+
+
+def inherent_structures(model: Model, source: str, path: str, *, overwrite: bool = False, after: Any = None) -> Delayed:
+    """The task that minimises the energy of every frame of a store and stores the results; its value is the path.
+
+    The frames keep their time and step; ``energy`` is the energy of each particle in the inherent structure, and the
+    reduction "thermo" has the largest force that was left.
+
+    Parameters
+    ----------
+    model : Model
+        One of `glassdask.simulation.models`.
+    source : str
+        A store with frames of that model, thermal ones usually.
+    path, overwrite, after
+        As for `simulate`.
+    """
+    return dask.delayed(_inherent_structures, pure=True)(model, str(source), str(path), overwrite, after)
+
+
+def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
+    from glassdask.store import content_hash, open_trajectory
+
+    sizes = open_trajectory(source).sizes
+    acts: list[Act] = []
+    for frame in range(sizes["frame"]):
+        acts += [Load(path=source, frame=frame, keep_time=True), Relax(keep=True)]
+    content = content_hash(source)
+    attrs = {
+        "parameters": {"type": "inherent_structures", "model": engine.describe(model)},
+        "sources": [{"path": source, "sha256": content}],
+    }
+    identity = ["inherent_structures", model, content]
+    return _run(model, model.timestep, tuple(acts), sizes["frame"], sizes["particle"], path, identity, attrs, overwrite)
+
+
+def _run(
+    model: Model,
+    timestep: float,
+    acts: tuple[Act, ...],
+    n_frames: int | None,
+    n_particles: int,
+    path: str,
+    identity: list[Any],
+    attrs: dict[str, Any],
+    overwrite: bool,
+) -> str:
+    """Do the acts and store the frames at `path`, unless that has been done."""
+    from glassdask.store.groups import create_parents
+
+    checkpoint = _checkpoint(n_particles)
+    key = engine.key(*identity, checkpoint)
+    scratch = Path(path) / engine.SCRATCH
+    if not _is_done(path, key, overwrite) or (scratch.exists() and not (scratch / DONE).exists()):
+        create_parents(Path(path))
+        recorder = TrajectoryRecorder(path, n_frames, model.species, {**attrs, "key": key, "model": model.name})
+        engine.execute(Job(model, timestep, acts, recorder, checkpoint), scratch, key)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return path
+
+
+def _checkpoint(n_particles: int) -> int:
+    return max(LEAST_CHECKPOINT, CHECKPOINT_WORK // n_particles)
+
+
+def _is_done(path: str, key: str, overwrite: bool) -> bool:
+    """Whether the store is complete and holds what has this key; removes what is to be overwritten."""
+    from glassdask.store import remove_group
+    from glassdask.store.groups import COMPLETE, attributes, is_group
+
+    if not is_group(path) or "status" not in (found := attributes(path)):
+        return False
+    if found.get("key") == key:
+        return found["status"] == COMPLETE
+    if not overwrite:
+        raise StoreError(f"{path}: holds another simulation: overwrite it or choose another path")
+    remove_group(path)
+    return False
+
+
+def isoconfigurational(
+    ensemble: Isoconfigurational, path: str, *, overwrite: bool = False, after: Any = None
+) -> Delayed:
+    """The tasks that run an isoconfigurational ensemble, some replicas each; the value is the path.
+
+    The store holds the start as a trajectory of one frame, and as its reduction "isoconfigurational"
+
+    - ``displacement`` (lag, particle): the mean of |r(t) - r(0)| over the replicas, the dynamic propensity
+    - ``squared_displacement`` (lag, particle): the mean of |r(t) - r(0)|^2
+    - ``replica_displacement`` (replica, lag, particle, space), with ``keep=True``: r(t) - r(0) of every replica
+
+    and as "thermo" the thermodynamic numbers of every replica.
+
+    Parameters
+    ----------
+    ensemble : Isoconfigurational
+        What is to be done.
+    path, overwrite, after
+        As for `simulate`.
+    """
+    batches = range(0, ensemble.replicas, ensemble.batch)
+    begun = dask.delayed(_prepare, pure=True)(ensemble, str(path), overwrite, after)
+    done = [dask.delayed(_run_batch, pure=True)(ensemble, str(path), first, begun) for first in batches]
+    return dask.delayed(_combine, pure=True)(ensemble, str(path), done, begun)
+
+
+def _prepare(ensemble: Isoconfigurational, path: str, overwrite: bool, after: Any) -> str:
+    """Store the start, unless the ensemble is done; the key of the ensemble."""
+    from glassdask.store import content_hash, open_trajectory, save_trajectory
+
+    start = ensemble.start
+    stored = open_trajectory(start.path)
+    content = content_hash(start.path)
+    known = dataclasses.replace(ensemble, start=StoredStart(path="", frame=start.frame % stored.sizes["frame"]))
+    key = engine.key(known, content, _checkpoint(stored.sizes["particle"]))
+    found = _ensemble_key(path)
+    if found is not None and found != key and not overwrite:
+        raise StoreError(f"{path}: holds another isoconfigurational ensemble: overwrite it or choose another path")
+    if found != key:
+        with dask.config.set(scheduler="synchronous"):  # this is a task already
+            frame = stored.isel(frame=[start.frame]).load()
+            frame.attrs = {"model": ensemble.model.name, "sources": [{"path": str(start.path), "sha256": content}]}
+            save_trajectory(frame, path, overwrite=overwrite)
+    return key
+
+
+def _ensemble_key(path: str) -> str | None:
+    """The key of the ensemble that is completely stored at `path`, if there is one."""
+    from glassdask.store.groups import COMPLETE, attributes, is_group
+
+    group = Path(path) / "reductions" / PROPENSITY
+    attrs = attributes(group) if is_group(group) else {}
+    return attrs["parameters"].get("key") if attrs.get("status") == COMPLETE else None
+
+
+def _scratch(path: str, first: int) -> Path:
+    return Path(path) / f"{engine.SCRATCH}-{first:05d}"
+
+
+def _run_batch(ensemble: Isoconfigurational, path: str, first: int, key: str) -> int:
+    """Run the replicas of one batch; the number of its first one."""
+    from glassdask.store import open_trajectory
+
+    if _ensemble_key(path) != key:
+        replicas = range(first, min(first + ensemble.batch, ensemble.replicas))
+        folder, lags = _scratch(path, first), len(ensemble.lags)
+        recorder = MeansRecorder(str(folder), path, ensemble.model.species, replicas, lags, ensemble.keep)
+        checkpoint = _checkpoint(open_trajectory(path).sizes["particle"])
+        # the start as it is stored here, so that the tasks do not depend on its source any more
+        acts = dataclasses.replace(ensemble, start=StoredStart(path=path)).acts(replicas)
+        engine.execute(Job(ensemble.model, ensemble.step, acts, recorder, checkpoint), folder, key)
+    return first
+
+
+def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: str) -> str:
+    """Put the sums of all batches together, in the order of the replicas, and store the means."""
+    from glassdask.store import write_dataset
+
+    folders = [_scratch(path, first) for first in batches]
+    if _ensemble_key(path) != key:
+        sums = [np.load(folder / "sums.npz") for folder in folders]
+        time = np.array(ensemble.steps) * ensemble.step
+        means = {
+            name: (("lag", "particle"), sum(part[column] for part in sums) / ensemble.replicas)
+            for name, column in (("displacement", "distance"), ("squared_displacement", "squared"))
+        }
+        dataset = xr.Dataset(means, coords={"lag": ("lag", time, {"units": "time"})})
+        if ensemble.keep:
+            files = [file for folder in folders for file in sorted(folder.glob("replica-*.npy"))]
+            dims = ("replica", "lag", "particle", "space")
+            dataset["replica_displacement"] = (dims, _stacked(files))
+            dataset = dataset.assign_coords(space=list("xyz"[: ensemble.model.dimension]))
+        parameters = {**engine.describe(ensemble), "key": key}
+        columns = [name for name in sums[0].files if name.startswith("thermo_")]
+        thermo = {name.removeprefix("thermo_"): np.concatenate([part[name] for part in sums]) for name in columns}
+        # a replica is two stages: loading and dynamics
+        thermo["replica"] = np.concatenate([first + part["thermo_stage"] // 2 for first, part in zip(batches, sums)])
+        del thermo["stage"]
+        store_thermo(path, thermo)
+        with dask.config.set(scheduler="synchronous"):  # this is a task already
+            write_dataset(dataset, path, f"reductions/{PROPENSITY}", parameters=parameters, overwrite=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def _stacked(files: list[Path]) -> da.Array:
+    """Arrays of equal shape (lag, particle, space) as one lazy array with a replica axis, in blocks of particles."""
+
+    def read(low: int, high: int) -> np.ndarray:
+        return np.stack([np.load(file, mmap_mode="r")[:, low:high] for file in files])
+
+    lags, particles, space = np.load(files[0], mmap_mode="r").shape
+    size = max(1, BLOCK_BYTES // (8 * len(files) * lags * space))
+    blocks = []
+    for low in range(0, particles, size):
+        high = min(low + size, particles)
+        shape = (len(files), lags, high - low, space)
+        blocks.append(da.from_delayed(dask.delayed(read)(low, high), shape, np.float64))
+    return da.concatenate(blocks, axis=2)

@@ -1,0 +1,133 @@
+"""The process in which LAMMPS runs: ``python -m glassdask.simulation.worker FOLDER``.
+
+It does the job that lies in the folder, from the newest checkpoint on. It ends when its parent ends, whatever kills
+that. A folder has one worker at a time: a second one waits for the first, and then finds the work done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import shutil
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glassdask.errors import GlassdaskError, SimulationError
+from glassdask.simulation.acts import Act, Recorder, State
+from glassdask.simulation.instance import Instance
+from glassdask.simulation.models import Model
+
+JOB, ERROR, DONE, CHECKPOINT = "job.pickle", "error.txt", "done", "checkpoint-"
+
+
+@dataclass
+class Job:
+    """All that a worker needs to know."""
+
+    model: Model
+    timestep: float
+    acts: tuple[Act, ...]
+    recorder: Recorder
+    checkpoint: int  # integration steps between two checkpoints
+
+
+def work(folder: Path) -> None:
+    """Do the job in `folder`."""
+    job: Job = pickle.loads((folder / JOB).read_bytes())
+    state, restart = newest_checkpoint(folder)
+    if state is None:
+        state = State(recorder=job.recorder)
+    while state.act < len(job.acts):
+        act = job.acts[state.act]
+        try:
+            instance = Instance(job.model, job.timestep, folder)
+            if not act.fresh:
+                assert restart is not None
+                instance.restart(restart, state.step)
+            over = act.perform(instance, state, job.checkpoint)
+        except Exception as error:
+            where = f"stage {state.act} ({type(act).__name__}), after step {state.step}"
+            raise SimulationError(f"{where}: {message(error)}") from error
+        if over:
+            state.act, state.done, state.memory = state.act + 1, 0, None
+        restart = save_checkpoint(folder, state, instance)
+        instance.close()
+    table = np.array(state.thermo, dtype=np.float64).reshape(len(state.thermo), -1)
+    state.recorder.finish({name: table[:, k] for k, name in enumerate(state.columns)})
+    (folder / DONE).touch()
+
+
+def save_checkpoint(folder: Path, state: State, instance: Instance) -> Path:
+    """Put a checkpoint in place at once and remove the one before; returns its restart file."""
+    state.checkpoints += 1
+    partial, final = folder / "partial", folder / f"{CHECKPOINT}{state.checkpoints:08d}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    instance.save(partial / "restart")
+    (partial / "state.pickle").write_bytes(pickle.dumps(state))
+    os.rename(partial, final)
+    for old in folder.glob(f"{CHECKPOINT}*"):
+        if old != final:
+            shutil.rmtree(old, ignore_errors=True)
+    return final / "restart"
+
+
+def newest_checkpoint(folder: Path) -> tuple[State | None, Path | None]:
+    """The state and the restart file to go on from."""
+    found = sorted(folder.glob(f"{CHECKPOINT}*/state.pickle"))
+    if not found:
+        return None, None
+    return pickle.loads(found[-1].read_bytes()), found[-1].with_name("restart")
+
+
+def end_with_parent() -> None:
+    """End this process when its standard input is closed, that is when the parent has ended in whatever way."""
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(0, 1):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def message(error: BaseException) -> str:
+    """What went wrong, in one line: LAMMPS' own words where it was LAMMPS."""
+    text = " ".join(str(error).split())
+    if isinstance(error, GlassdaskError):
+        return text
+    if "ERROR" in text:
+        return "LAMMPS: " + text
+    return f"{type(error).__name__}: {text}"
+
+
+def main(arguments: list[str]) -> int:
+    """Work in the folder that is named; returns the exit code."""
+    end_with_parent()
+    folder = Path(arguments[0])
+    with open(folder / "lock", "w") as lock:
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / DONE).exists():
+            (folder / ERROR).unlink(missing_ok=True)
+            try:
+                work(folder)
+            except Exception as error:
+                traceback.print_exc()
+                (folder / ERROR).write_text(message(error))
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # without the teardown of MPI, which waits for nobody
