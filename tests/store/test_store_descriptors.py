@@ -129,3 +129,36 @@ def test_blocks_of_uneven_size_and_variables_without_particles(run):
     opened = store.open_reduction(run, "some")
     assert opened["r"].data.chunks[0] == (2, 2, 2)
     xr.testing.assert_allclose(opened.load(), dataset.load(), rtol=1e-14)
+
+
+def test_what_cannot_be_stored_says_so(run):
+    class Thing:
+        pass
+
+    frame = xr.Dataset({"x": ("frame", np.zeros(7))})
+    with pytest.raises(errors.StoreError, match="of type Thing cannot be stored: use numbers, text or lists"):
+        store.write_dataset(frame, run, "reductions/x", parameters={"thing": Thing()})
+    with pytest.raises(errors.StoreError, match="dtype object holds other things than text"):
+        things = frame.assign(thing=("what", np.array([Thing()], dtype=object)))
+        store.write_dataset(things, run, "reductions/x", parameters={})
+    with pytest.raises(errors.StoreError, match=r"no reduction 'x' is stored, found \[\]: reduce it first"):
+        store.open_reduction(run, "x")
+
+
+def test_numpy_parameters_become_plain_ones(run):
+    parameters = {
+        "n": np.int64(3),
+        "r": np.array([1.0, 2.5]),
+        "pair": ("A", "B"),
+        "none": None,
+        "nested": {"x": np.True_},
+    }
+    store.write_dataset(xr.Dataset({"x": ("frame", np.zeros(7))}), run, "reductions/x", parameters=parameters)
+    stored = {"n": 3, "r": [1.0, 2.5], "pair": ["A", "B"], "none": None, "nested": {"x": True}}
+    assert store.info(run)["reductions"]["x"]["parameters"] == stored
+
+
+def test_codes_without_a_name_are_found_when_opened(run):
+    store.set_attributes(run / "species", flag_meanings="A", flag_values=[0])
+    with pytest.raises(errors.CorruptStoreError, match=r"species: codes without a name \(names are \['A'\]\)"):
+        store.open_trajectory(run)
