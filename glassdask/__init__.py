@@ -11,52 +11,106 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "ACE": "glassdask.descriptors.ace",
     "BondOrder": "glassdask.descriptors.bond_order",
+    "Coordination": "glassdask.descriptors.coordination",
+    "Cutoff": "glassdask.neighborhood.nearest",
+    "FirstShell": "glassdask.correlations",
+    "KNearest": "glassdask.neighborhood.nearest",
     "LechnerDellago": "glassdask.descriptors.bond_order",
+    "LocalEnergy": "glassdask.descriptors.local_energy",
+    "LocallyFavoredStructure": "glassdask.descriptors.voronoi_cell",
+    "RadialBondOrder": "glassdask.descriptors.radial_bond_order",
+    "RadialDensity": "glassdask.descriptors.radial_bond_order",
+    "SANN": "glassdask.neighborhood.nearest",
+    "SOAP": "glassdask.descriptors.soap",
     "SmoothedBondOrder": "glassdask.descriptors.bond_order",
+    "Tetrahedrality": "glassdask.descriptors.tetrahedrality",
+    "TongTanaka": "glassdask.descriptors.tong_tanaka",
+    "VoronoiCell": "glassdask.descriptors.voronoi_cell",
     "describe": "glassdask.descriptors.describe",
     "feature_matrix": "glassdask.descriptors.features",
+    "first_minima": "glassdask.correlations",
+    "first_peaks": "glassdask.correlations",
+    "first_shell": "glassdask.correlations",
     "from_arrays": "glassdask.schema",
+    "ingest": "glassdask.io",
     "open_descriptors": "glassdask.store",
     "open_reduction": "glassdask.store",
     "open_trajectory": "glassdask.store",
     "project": "glassdask.descriptors.features",
+    "radial_distribution": "glassdask.correlations",
     "reduce": "glassdask.descriptors.reduce",
     "save_descriptors": "glassdask.descriptors.saving",
     "save_reduction": "glassdask.descriptors.saving",
     "save_trajectory": "glassdask.store",
     "validate": "glassdask.schema",
 }
-_MODULES = ("learning",)
+_MODULES = ("cluster", "correlations", "fields", "learning", "plotting", "store")
 
 __all__ = [
+    "ACE",
     "BondOrder",
+    "Coordination",
+    "Cutoff",
+    "FirstShell",
+    "KNearest",
     "LechnerDellago",
+    "LocalEnergy",
+    "LocallyFavoredStructure",
+    "RadialBondOrder",
+    "RadialDensity",
+    "SANN",
+    "SOAP",
     "SmoothedBondOrder",
+    "Tetrahedrality",
+    "TongTanaka",
+    "VoronoiCell",
     "__version__",
+    "cluster",
+    "correlations",
     "describe",
     "feature_matrix",
+    "fields",
+    "first_minima",
+    "first_peaks",
+    "first_shell",
     "from_arrays",
+    "ingest",
     "learning",
     "open_descriptors",
     "open_reduction",
     "open_trajectory",
+    "plotting",
     "project",
+    "radial_distribution",
     "reduce",
     "save_descriptors",
     "save_reduction",
     "save_trajectory",
+    "store",
     "validate",
 ]
 
 if TYPE_CHECKING:
-    from glassdask import learning
+    from glassdask import cluster, correlations, fields, learning, plotting, store
+    from glassdask.correlations import FirstShell, first_minima, first_peaks, first_shell, radial_distribution
+    from glassdask.descriptors.ace import ACE
     from glassdask.descriptors.bond_order import BondOrder, LechnerDellago, SmoothedBondOrder
+    from glassdask.descriptors.coordination import Coordination
     from glassdask.descriptors.describe import describe
     from glassdask.descriptors.features import feature_matrix, project
+    from glassdask.descriptors.local_energy import LocalEnergy
+    from glassdask.descriptors.radial_bond_order import RadialBondOrder, RadialDensity
     from glassdask.descriptors.reduce import reduce
-    from glassdask.schema import from_arrays, validate
     from glassdask.descriptors.saving import save_descriptors, save_reduction
+    from glassdask.descriptors.soap import SOAP
+    from glassdask.descriptors.tetrahedrality import Tetrahedrality
+    from glassdask.descriptors.tong_tanaka import TongTanaka
+    from glassdask.descriptors.voronoi_cell import LocallyFavoredStructure, VoronoiCell
+    from glassdask.io import ingest
+    from glassdask.neighborhood.nearest import SANN, Cutoff, KNearest
+    from glassdask.schema import from_arrays, validate
     from glassdask.store import open_descriptors, open_reduction, open_trajectory, save_trajectory
 
 

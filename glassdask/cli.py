@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,17 +128,14 @@ def cutoffs(
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
     from glassdask.cluster import connect
-    from glassdask.correlations import first_shells
 
     with connect(cluster, workers=workers):
-        shells = first_shells(_open(store), overrides=_cutoffs(cutoff))
-    for line in shells.report():
-        print(line)
+        chosen, distribution = _measure_cutoffs(_open(store), _cutoffs(cutoff), Console())
     if output is not None:
         from glassdask import plotting
 
-        drawn, axes = plotting.figure(1, len(shells.minima))
-        plotting.save(drawn, output, plotting.pair_correlations(axes[0], shells.g, shells.minima))
+        drawn, axes = plotting.figure(1, len(chosen))
+        plotting.save(drawn, output, plotting.pair_correlations(axes[0], distribution["g"], chosen))
 
 
 @app.command()
@@ -159,7 +157,7 @@ def describe(
 ) -> None:
     """Compute descriptors of every particle, all in one pass. The same command continues where it was interrupted.
 
-    Cutoffs that are not given are the first minima of the partial g(r).
+    Cutoffs that are not given are the first minima of the partial g(r), diameters the first peaks of g_aa(r).
     """
     import glassdask as gd
     from glassdask.cluster import connect
@@ -171,15 +169,11 @@ def describe(
 
     @cache
     def measured() -> dict[tuple[str, str], float]:
-        from glassdask.correlations import first_shells
+        return _measure_cutoffs(trajectory, given, console)[0]
 
-        shells = first_shells(trajectory, overrides=given)
-        for line in shells.report():
-            console.print(line, highlight=False)
-        return shells.minima
-
+    defaults = {"cutoffs": measured, "diameters": cache(lambda: gd.first_peaks(trajectory))}
     with connect(cluster, workers=workers):
-        made = {name: registry.make(kind, values, {"cutoffs": measured}) for name, (kind, values) in wanted.items()}
+        made = {name: registry.make(kind, values, defaults) for name, (kind, values) in wanted.items()}
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None)
         with _bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
@@ -255,6 +249,31 @@ def _open(store: Path) -> Any:
     import glassdask as gd
 
     return gd.open_trajectory(store)
+
+
+def _measure_cutoffs(trajectory: Any, given: dict[tuple[str, str], float], out: Console) -> tuple[dict, Any]:
+    """Cutoff of each pair, first minimum unless it is given, with a table of what was found; and the g(r)."""
+    import glassdask as gd
+
+    distribution = gd.radial_distribution(trajectory)
+    names = [str(name) for name in distribution["species_a"].values]
+    pairs = list(combinations_with_replacement(names, 2))
+    unknown = sorted(set(given) - set(pairs))
+    if unknown:
+        raise ParameterError(f"--cutoff {'-'.join(unknown[0])}: the species of this store are {', '.join(names)}")
+    table = Table("pair", "first peak", "g", "first minimum", "g", "cutoff", "note", title="partial g(r)")
+    chosen = {}
+    for pair in pairs:
+        if pair in given:
+            chosen[pair] = given[pair]
+            table.add_row("-".join(pair), "", "", "", "", f"{chosen[pair]:.3f}", "given")
+            continue
+        shell = gd.first_shell(distribution, *pair)
+        chosen[pair] = shell.minimum
+        numbers = (shell.peak, shell.height, shell.minimum, shell.depth, chosen[pair])
+        table.add_row("-".join(pair), *(f"{number:.3f}" for number in numbers), shell.note)
+    out.print(table)
+    return chosen, distribution
 
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from collections.abc import Iterator
@@ -70,9 +71,14 @@ def _cluster(target: str, workers: int | None) -> Iterator[Any]:
 
     if target == "local":
         n = workers or len(os.sched_getaffinity(0))
-        # loopback only: a scheduler and a dashboard run whatever they are sent
+        # loopback only: a scheduler and a dashboard run whatever they are sent. Failures of tasks are raised here; what
+        # workers log about coming and going tells a person at a prompt nothing
         with LocalCluster(
-            n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+            n_workers=n,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
         ) as cluster:
             yield cluster
         return

@@ -175,7 +175,7 @@ def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | 
         rows = block
     else:
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
-        rows = max(1, min(rows, max(n_frames * n_particles // 16, 2048)))
+        rows = max(1, min(rows, max(n_frames * n_particles // 16, 4096)))
     if rows >= n_particles:
         return max(1, min(n_frames, rows // n_particles)), n_particles
     return 1, -(-n_particles // -(-n_particles // rows))

@@ -12,9 +12,19 @@ from glassdask.descriptors.base import Descriptor
 from glassdask.errors import ParameterError
 
 HOME = {
+    "ace": ("ace", "ACE"),
     "bo": ("bond_order", "BondOrder"),
+    "coordination": ("coordination", "Coordination"),
     "ld": ("bond_order", "LechnerDellago"),
+    "lfs": ("voronoi_cell", "LocallyFavoredStructure"),
+    "local_energy": ("local_energy", "LocalEnergy"),
+    "radial_density": ("radial_bond_order", "RadialDensity"),
+    "rbo": ("radial_bond_order", "RadialBondOrder"),
     "sbo": ("bond_order", "SmoothedBondOrder"),
+    "soap": ("soap", "SOAP"),
+    "tetrahedrality": ("tetrahedrality", "Tetrahedrality"),
+    "theta": ("tong_tanaka", "TongTanaka"),
+    "voronoi": ("voronoi_cell", "VoronoiCell"),
 }
 
 

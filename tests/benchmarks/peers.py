@@ -1,0 +1,58 @@
+"""Timing of two or more programs on the same work, in turn, one thread each.
+
+Times drift on shared machines, so what counts is the ratio of medians over alternating runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+# before any library starts its pool
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+import glassdask as gd
+
+DATA = Path(__file__).parents[2] / "pipelines" / "data"
+
+
+def wahnstrom(copies: int = 2, keep: int = 20_000):
+    """The shipped Wahnström configuration repeated to `copies`^3 boxes: trajectory of one frame, about 20,000 particles.
+
+    Two of three axes are repeated fully; the third as often as `keep` particles need.
+    """
+    run = np.load(DATA / "wahn_N4000_T0.58.npz")
+    position, box = run["position"][0], run["box"]
+    repeats = (copies, copies, max(1, round(keep / len(position) / copies**2)))
+    shifts = np.array(list(np.ndindex(*repeats)))
+    everything = (position[None] + (shifts * box)[:, None]).reshape(-1, 3)
+    species = np.tile(np.where(run["species"] == 1, "A", "B"), len(shifts))
+    return gd.from_arrays(everything, species=species, box=box * repeats)
+
+
+def alternate(works: Mapping[str, Callable[[], object]], n: int = 5) -> dict[str, float]:
+    """Median seconds of each piece of work over `n` runs in turn, after one run of each that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for name, work in works.items():
+        work()
+    for _ in range(n):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def report(title: str, medians: Mapping[str, float], n_particles: int) -> None:
+    """One line a program: microseconds a particle, and how many times the time of glassdask."""
+    ours = medians["glassdask"]
+    print(f"{title} ({n_particles} particles)")
+    for name, seconds in medians.items():
+        print(f"  {name:28s} {1e6 * seconds / n_particles:10.2f} us/particle   x {seconds / ours:7.2f}")
