@@ -138,8 +138,8 @@ def test_what_cannot_be_stored_says_so(run):
     frame = xr.Dataset({"x": ("frame", np.zeros(7))})
     with pytest.raises(errors.StoreError, match="of type Thing cannot be stored: use numbers, text or lists"):
         store.write_dataset(frame, run, "reductions/x", parameters={"thing": Thing()})
+    things = frame.assign(thing=("what", np.array([Thing()], dtype=object)))
     with pytest.raises(errors.StoreError, match="dtype object holds other things than text"):
-        things = frame.assign(thing=("what", np.array([Thing()], dtype=object)))
         store.write_dataset(things, run, "reductions/x", parameters={})
     with pytest.raises(errors.StoreError, match=r"no reduction 'x' is stored, found \[\]: reduce it first"):
         store.open_reduction(run, "x")
@@ -154,7 +154,7 @@ def test_numpy_parameters_become_plain_ones(run):
         "nested": {"x": np.True_},
     }
     store.write_dataset(xr.Dataset({"x": ("frame", np.zeros(7))}), run, "reductions/x", parameters=parameters)
-    stored = {"n": 3, "r": [1.0, 2.5], "pair": ["A", "B"], "none": None, "nested": {"x": True}}
+    stored = {"n": 3, "r": [1.0, 2.5], "pair": ["A", "B"], "no": None, "nested": {"x": True}}
     assert store.info(run)["reductions"]["x"]["parameters"] == stored
 
 
