@@ -1,0 +1,1 @@
+"""Fields of per-particle values: coarse-graining, spatial correlation, grids (paper C)."""

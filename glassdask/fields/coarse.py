@@ -1,0 +1,106 @@
+"""Coarse-graining of per-particle values and their normalisation (paper C, Sec. III F)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glassdask.correlations.frames import check_radius
+from glassdask.errors import ParameterError
+from glassdask.fields.frames import map_frames
+from glassdask.kernels import fields as kernels
+from glassdask.kernels.simd import padded
+
+
+def coarse_grain(
+    values: xr.DataArray, trajectory: xr.Dataset, lengths: float | Iterable[float], *, cutoff: float = 2.0
+) -> xr.DataArray:
+    """Weighted mean of a per-particle variable around every particle, for one or many lengths in one pass.
+
+    X_i(xi) = sum_j X_j P(r_ij) / sum_j P(r_ij),  P(r) = exp(-(r/xi)^2) for r < cutoff * xi  (paper C, Eq. 7), the sums
+    over all particles, i itself among them.
+
+    Parameters
+    ----------
+    values : DataArray (frame, particle, ...), in memory or lazy
+        Such as a variable of `describe`, a propensity, or ``trajectory["energy"]``.
+    trajectory : Dataset of the schema with the same frames and particles
+    lengths : xi, in the unit of the positions
+    cutoff : where P ends, in units of xi
+
+    Returns
+    -------
+    DataArray (frame, particle, ..., length), lazy
+        NaN in `values` is left out of both sums; the result is NaN only where nothing within the cutoff is defined. A
+        particle whose own value is undefined gets the mean of those around it.
+
+    Raises
+    ------
+    ParameterError, BoxError, SchemaError
+        When a length is not positive, cutoff * xi exceeds half of the box, or frames or particles differ.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> row = gd.from_arrays([[[0.0, 0], [1, 0], [5, 0]]], species=["A"] * 3, box=[10.0, 10.0])
+    >>> x = xr.DataArray([[0.0, 1.0, 4.0]], dims=("frame", "particle"))
+    >>> coarse_grain(x, row, [0.1, 1.0]).values[0].round(4).tolist()
+    [[0.0, 0.2689], [1.0, 0.7311], [4.0, 4.0]]
+    """
+    xi = np.atleast_1d(np.asarray(list(lengths) if isinstance(lengths, Iterable) else lengths, dtype=np.float64))
+    if xi.size == 0 or not (np.isfinite(xi) & (xi > 0)).all() or not 0 < cutoff < np.inf:
+        raise ParameterError(f"lengths {xi.tolist()}, cutoff {cutoff}: expected positive finite numbers")
+    check_radius(trajectory, float(xi.max()) * cutoff)
+    rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
+    values = values.transpose("frame", "particle", *rest)
+    dims = {"particle": trajectory.sizes["particle"], **rest, "length": len(xi)}
+    result = map_frames(partial(_coarse_grain, xi=xi, cutoff=cutoff), trajectory, values, dims)
+    kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
+    attrs = {**values.attrs, "coarse_grained": f"weights exp(-(r/length)^2) to r = {cutoff:g} length"}
+    return result.assign_coords({**kept, "length": xi}).assign_attrs(attrs).rename(values.name)
+
+
+def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:
+    """Values shifted and scaled to [0, 1]: (X - min X) / (max X - min X) (paper C, Sec. III F).
+
+    Parameters
+    ----------
+    values : DataArray, in memory or lazy
+    dim : dimension or dimensions over which minimum and maximum are taken: by default each frame is scaled on its own;
+        ``("frame", "particle")`` scales all frames alike, ``("grid_x", "grid_y")`` a grid
+
+    Returns
+    -------
+    DataArray like `values`
+        NaN stays NaN and counts for nothing. NaN everywhere where all values are equal.
+
+    Examples
+    --------
+    >>> normalize(xr.DataArray([[2.0, 4.0, 3.0]], dims=("frame", "particle"))).values.tolist()
+    [[0.0, 1.0, 0.5]]
+    """
+    low = values.min(dim)
+    span = values.max(dim) - low
+    return ((values - low) / span.where(span > 0)).assign_attrs(values.attrs)
+
+
+def _coarse_grain(configuration, values, *, xi, cutoff):
+    n = len(configuration.position)
+    flat = np.ascontiguousarray(values.reshape(n, -1))
+    known = np.isfinite(flat)
+    out = np.empty((n, len(xi), flat.shape[1]))
+    reach = np.full((len(configuration.names),) * 2, xi.max() * cutoff)
+    flat, weight = np.where(known, flat, 0.0), known.astype(np.float64)
+    for rows, found in configuration.batches(np.arange(n), reach):
+        longest = padded(int(found.counts.max(initial=0)))
+        part = np.empty((len(rows), *out.shape[1:]))
+        kernels.coarse_grain(
+            found.centers, found.offsets, found.index, found.distance, flat, weight, 1.0 / xi**2, (cutoff * xi) ** 2,
+            np.empty((2, longest)), np.empty((2 * flat.shape[1], longest)), part,
+        )  # fmt: skip
+        out[rows] = part
+    return np.moveaxis(out, 1, -1).reshape(*values.shape, len(xi))

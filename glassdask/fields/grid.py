@@ -1,0 +1,144 @@
+"""Particles to a grid and back (paper C, supplement I A)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from glassdask.correlations.frames import check_radius
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.fields.frames import map_frames
+from glassdask.kernels import fields as kernels
+from glassdask.neighborhood.voronoi import of_species
+from glassdask.schema import species_names
+
+AXES = ("grid_x", "grid_y", "grid_z")
+
+
+def to_grid(
+    trajectory: xr.Dataset, shape: int | tuple[int, ...], sizes: Mapping[str, float], *, cutoff: float = 2.5
+) -> xr.DataArray:
+    """Density of the particles on a grid of points, each particle a Gaussian: what a convolutional network sees.
+
+    rho_kl = sum_i exp(-|r_kl - r_i|^2 / w_i^2) over the particles closer than cutoff * sigma_i, with the widths
+    w_i = a sigma_i and a = (V / 0.64 N)^(1/d)  (paper C, Eqs. S1-S2, where V^(1/d) = L and d = 2).
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema, two or three dimensions, any periodic cell
+    shape : points along each cell vector, or one number for all
+    sizes : sigma of each species; paper C takes the potential's sigma_aa
+    cutoff : where the Gaussians end, in units of sigma_i
+
+    Returns
+    -------
+    DataArray (frame, grid_x, grid_y(, grid_z)), lazy
+        The coordinates are fractions of the cell vectors: point k of n is at (k + 1/2) / n. Paper C scales each frame
+        to [0, 1]: ``normalize(grid, ("grid_x", "grid_y"))``.
+
+    Raises
+    ------
+    ParameterError, SpeciesError, BoxError
+        When a size or the shape is wrong or missing, or cutoff * sigma exceeds half of the box.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> one = gd.from_arrays([[[2.0, 2.0]]], species=["A"], box=[4.0, 4.0])
+    >>> grid = to_grid(one, 4, {"A": 0.4}, cutoff=2.0)  # a = 5, and only the four nearest points are within 0.8
+    >>> grid.values[0].round(3).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.882, 0.882, 0.0], [0.0, 0.882, 0.882, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    dimension = trajectory.sizes["space"]
+    points = (shape,) * dimension if isinstance(shape, int) else tuple(shape)
+    if len(points) != dimension or min(points) < 1:
+        raise ParameterError(f"shape {shape}: expected one number of points for each of {dimension} dimensions")
+    each = _sizes(trajectory, sizes, cutoff)
+    dims = dict(zip(AXES, points))
+    result = map_frames(partial(_spread, points=points, each=each, cutoff=cutoff), trajectory, None, dims)
+    fractions = {axis: (np.arange(n) + 0.5) / n for axis, n in dims.items()}
+    return result.assign_coords(fractions).assign_attrs(long_name="density on a grid", units="").rename("grid")
+
+
+def from_grid(
+    grid: xr.DataArray, trajectory: xr.Dataset, sizes: Mapping[str, float], *, cutoff: float = 2.5
+) -> xr.DataArray:
+    """Share the values on a grid among the particles, by what each contributes to the density there.
+
+    Gamma_i = sum_kl L_kl exp(-|r_i - r_kl|^2 / w_i^2) / rho_kl over the grid points closer than cutoff * sigma_i
+    (paper C, Eqs. S3-S4), with the widths and the density of `to_grid`. The sum over all particles is the sum of L
+    over the grid points that any particle reaches.
+
+    Parameters
+    ----------
+    grid : DataArray (frame, grid_x, grid_y(, grid_z)), in memory or lazy
+        L, such as a Grad-CAM score, on the points of `to_grid`.
+    trajectory, sizes, cutoff : those of `to_grid`
+
+    Returns
+    -------
+    DataArray (frame, particle), lazy
+        NaN where a particle reaches a grid point that is NaN; 0 for one that reaches none.
+
+    Raises
+    ------
+    SchemaError, ParameterError, SpeciesError, BoxError
+        When the grid has other frames or dimensions than the trajectory, or as for `to_grid`.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> two = gd.from_arrays([[[1.0, 2.0], [3.0, 2.0]]], species=["A", "A"], box=[4.0, 4.0])
+    >>> ones = xr.ones_like(to_grid(two, 8, {"A": 0.8}))
+    >>> from_grid(ones, two, {"A": 0.8}).values.round(9).tolist()
+    [[32.0, 32.0]]
+    """
+    axes = AXES[: trajectory.sizes["space"]]
+    if set(grid.dims) != {"frame", *axes}:
+        raise SchemaError(f"the grid has dimensions {grid.dims}: expected (frame, {', '.join(axes)})")
+    each = _sizes(trajectory, sizes, cutoff)
+    grid = grid.transpose("frame", *axes)
+    dims = {"particle": trajectory.sizes["particle"]}
+    result = map_frames(partial(_gather, each=each, cutoff=cutoff), trajectory, grid, dims)
+    return result.assign_attrs(grid.attrs).rename(grid.name)
+
+
+def _sizes(trajectory: xr.Dataset, sizes: Mapping[str, float], cutoff: float) -> np.ndarray:
+    each = of_species(sizes, species_names(trajectory))
+    if not 0 < cutoff < np.inf:
+        raise ParameterError(f"cutoff {cutoff}: expected a positive number of sizes")
+    check_radius(trajectory, cutoff * float(each.max()))
+    return each
+
+
+def _geometry(configuration, each, cutoff):
+    """What both kernels take: fractions, box, its widths, 1 / width^2, cutoff and where the first grid point is."""
+    dimension = configuration.dimension
+    own = each[configuration.species]
+    a = (0.64 * configuration.density) ** (-1.0 / dimension)
+    widths = 1.0 / np.linalg.norm(configuration.inverse, axis=0)
+    # two dimensions: a single layer of points, in the plane of the particles
+    origin = np.where(np.arange(3) < dimension, 0.5, 0.0)
+    fraction = configuration.position @ configuration.inverse
+    return fraction, configuration.box, widths, 1.0 / (a * own) ** 2, cutoff * own, origin
+
+
+def _spread(configuration, _, *, points, each, cutoff):
+    grid = np.zeros((*points, 1)[:3])
+    kernels.spread(*_geometry(configuration, each, cutoff), grid)  # type: ignore[call-arg]
+    return grid.reshape(points)
+
+
+def _gather(configuration, values, *, each, cutoff):
+    geometry = _geometry(configuration, each, cutoff)
+    grid = values.reshape((*values.shape, 1)[:3])
+    density = np.zeros(grid.shape)
+    kernels.spread(*geometry, density)  # type: ignore[call-arg]
+    reached = density > 0
+    share = np.divide(grid, density, out=np.zeros(grid.shape), where=reached)
+    out = np.empty(len(configuration.position))
+    kernels.gather(*geometry, share, out)  # type: ignore[call-arg]
+    return out
