@@ -154,7 +154,7 @@ def test_numpy_parameters_become_plain_ones(run):
         "nested": {"x": np.True_},
     }
     store.write_dataset(xr.Dataset({"x": ("frame", np.zeros(7))}), run, "reductions/x", parameters=parameters)
-    stored = {"n": 3, "r": [1.0, 2.5], "pair": ["A", "B"], "no": None, "nested": {"x": True}}
+    stored = {"n": 3, "r": [1.0, 2.5], "pair": ["A", "B"], "none": None, "nested": {"x": True}}
     assert store.info(run)["reductions"]["x"]["parameters"] == stored
 
 
