@@ -1,6 +1,18 @@
 """Averages over pairs and triplets of particles: g(r), its first minima, S(k), bond angles."""
 
+from glassdask.correlations.angles import bond_angle_distribution
+from glassdask.correlations.modes import first_peak_wavenumber, structure_factor
 from glassdask.correlations.radial import radial_distribution
 from glassdask.correlations.shells import FirstShell, first_minima, first_peaks, first_shell, first_shells
 
-__all__ = ["FirstShell", "first_minima", "first_peaks", "first_shell", "first_shells", "radial_distribution"]
+__all__ = [
+    "FirstShell",
+    "bond_angle_distribution",
+    "first_minima",
+    "first_peak_wavenumber",
+    "first_peaks",
+    "first_shell",
+    "first_shells",
+    "radial_distribution",
+    "structure_factor",
+]

@@ -21,6 +21,8 @@ SMOOTHING = 0.03
 SLOPE_SMOOTHING = 0.05
 PEAK_FIT = 0.07
 MINIMUM_FIT = 0.2
+# The widest bins for which those fits have enough points.
+COARSEST = 0.03
 BINS = 700
 # A rise or fall counts when it exceeds this many standard errors and this share of the peak's height.
 SIGNIFICANCE = 4.0
@@ -142,8 +144,8 @@ def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> Fir
     Raises
     ------
     ParameterError
-        When nothing stands out of the noise, or when g begins so long before its first clear peak that a weaker one
-        must be lost in the noise.
+        When nothing stands out of the noise, when g begins so long before its first clear peak that a weaker one must
+        be lost in the noise, or when the bins are wider than 0.03 mean spacings.
     """
     curve = _Curve.of(distribution, species_a, species_b)
     g, error = curve.smooth(SMOOTHING)
@@ -186,12 +188,18 @@ class _Curve:
         if unknown:
             raise SpeciesError(f"unknown species {', '.join(unknown)}: known species are {', '.join(names)}")
         d = distribution.attrs["dimension"]
+        spacing = distribution.attrs["density"] ** (-1 / d)
+        widest = float(np.diff(distribution["r_edge"].values).max())
+        if widest > COARSEST * spacing:
+            raise ParameterError(
+                f"bins of g(r) are {widest:.3g} wide, expected at most {COARSEST * spacing:.3g} to see a first shell: "
+                "raise n_bins"
+            )
         chosen = distribution.sel(species_a=a, species_b=b)
         pairs = chosen["counts"].values / (2.0 if a == b else 1.0)
         shells = np.diff(distribution["r_edge"].values ** d)
         g = np.nan_to_num(chosen["g"].values)
         scale = pairs.sum() / max((g * shells).sum(), np.finfo(float).tiny)
-        spacing = distribution.attrs["density"] ** (-1 / d)
         low, high = sorted((str(a), str(b)))
         return cls((low, high), distribution["r"].values, g, pairs, scale * shells, spacing)
 

@@ -195,6 +195,18 @@ def test_unit_of_length_does_not_matter(shipped):
         assert first_minima(large)[pair] == pytest.approx(3.4 * r, rel=1e-3)
 
 
+def test_a_species_of_one_particle_has_no_first_shell_with_itself():
+    rng = np.random.default_rng(3)
+    trajectory = gd.from_arrays(rng.random((2, 300, 3)) * 7, species=["B"] + ["A"] * 299, box=[7.0] * 3)
+    with pytest.raises(ParameterError, match=r"g_BB \(from 0 pairs\) has no first peak"):
+        first_shell(radial_distribution(trajectory), "B", "B")
+
+
+def test_bins_too_wide_for_a_shell():
+    with pytest.raises(ParameterError, match=r"are 0\.1 wide, expected at most 0\.03 .* raise n_bins"):
+        first_shell(known(liquid_like, bins=30), "A", "A")
+
+
 def test_unknown_species():
     with pytest.raises(SpeciesError, match="unknown species Q: known species are A"):
         first_shell(known(liquid_like), "A", "Q")

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.correlations import structure_factor as module
+from glassdask.correlations import modes as module
+from glassdask.correlations.modes import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.correlations.radial import radial_distribution
-from glassdask.correlations.structure_factor import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.kernels import correlations as kernels
 from tests.correlations.test_radial import BCC, FCC, crystal
