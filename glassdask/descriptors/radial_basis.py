@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ive
 
 from glassdask.errors import ParameterError
-from glassdask.kernels.simd import padded
+from glassdask.kernels.simd import aligned, padded
 from glassdask.kernels.soap import PIECE
 
 # Largest error of the tabulated functions, relative to the largest value of all.
@@ -97,7 +97,8 @@ def pieces(basis: str, r_cut: float, n_max: int, l_max: int, sigma: float, end: 
             break
         intervals = int(1.2 * intervals)
     columns = padded(l_max * n_max + padded(n_max))
-    result = np.zeros((intervals * PIECE, columns))
+    result = aligned(intervals * PIECE, columns)
+    result[:] = 0.0
     result[:, : (l_max + 1) * n_max] = table.reshape(intervals * PIECE, -1)
     result.flags.writeable = False
     return intervals / end, result

@@ -11,7 +11,7 @@ from glassdask.descriptors.base import Descriptor, Plan, degree_range
 from glassdask.errors import ParameterError
 from glassdask.kernels import radial_bond_order as kernels
 from glassdask.kernels.expansion import row_recurrence
-from glassdask.kernels.simd import LANES, padded
+from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 
 
@@ -67,8 +67,8 @@ class RadialBondOrder(Descriptor):
             most = int(neighbors.counts.max(initial=0))
             kernels.radial_bond_order(
                 neighbors.offsets, neighbors.vector, np.zeros(len(neighbors.index), np.int8), reach, grid, factor,
-                self.l_min, table, np.empty((4, most + LANES)), np.empty((len(table), LANES)),
-                np.empty((LANES, grid.shape[1])), np.empty((len(table), grid.shape[1])), out,
+                self.l_min, table, np.empty((4, most + LANES)), aligned(len(table), LANES),
+                aligned(LANES, grid.shape[1]), aligned(len(table), grid.shape[1]), out,
             )  # fmt: skip
 
         return Plan(
@@ -125,7 +125,7 @@ class RadialDensity(Descriptor):
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             kind = configuration.species[neighbors.index] if kinds > 1 else np.zeros(len(neighbors.index), np.int8)
-            total = np.empty((kinds, grid.shape[1]))
+            total = aligned(kinds, grid.shape[1])
             shape = (len(out), kinds, len(self.grid))
             kernels.radial_density(
                 neighbors.offsets, neighbors.vector, kind, reach, grid, factor, total, out.reshape(shape)
@@ -159,6 +159,7 @@ def _shells(descriptor: RadialBondOrder | RadialDensity) -> tuple[float, np.ndar
     """R_max, the grid padded to whole vectors (1, columns), and 1 / (sqrt(2) delta)."""
     grid = np.asarray(descriptor.grid, dtype=np.float64)
     reach = float(grid[-1] + 2.5 * descriptor.delta) if descriptor.r_max is None else float(descriptor.r_max)
-    wide = np.full((1, padded(len(grid))), grid[-1])
+    wide = aligned(1, padded(len(grid)))
+    wide[:] = grid[-1]
     wide[0, : len(grid)] = grid
     return reach, wide, float(1.0 / (np.sqrt(2.0) * descriptor.delta))

@@ -12,7 +12,7 @@ from glassdask.descriptors.base import Descriptor, Plan, degree_range
 from glassdask.errors import ParameterError
 from glassdask.kernels import soap as kernels
 from glassdask.kernels.expansion import row_recurrence
-from glassdask.kernels.simd import LANES, padded
+from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 
 
@@ -110,8 +110,8 @@ class SOAP(Descriptor):
                 neighbors.offsets, neighbors.vector, channel[neighbors.index], channel[neighbors.centers],
                 self.center, reach, self.n_max, self.spectrum == "full", self.normalize,
                 table, inverse_width, pieces,
-                np.empty((4, most + 1 + LANES)), np.empty((len(table), LANES)), np.empty((LANES, pieces.shape[1])),
-                np.empty((channels, len(table), wide)), np.empty((wide, wide)), out,
+                np.empty((4, most + 1 + LANES)), aligned(len(table), LANES), aligned(LANES, pieces.shape[1]),
+                aligned(channels, len(table), wide), aligned(wide, wide), out,
             )  # fmt: skip
 
         return Plan(

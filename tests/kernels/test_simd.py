@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassdask.kernels import expansion, kernel
-from glassdask.kernels.simd import LANES, exp, full, load, padded, store
+from glassdask.kernels.simd import LANES, aligned, exp, full, load, padded, store
 
 
 @kernel
@@ -58,6 +58,15 @@ def test_arithmetic():
 @pytest.mark.parametrize(("n", "expected"), [(1, 8), (8, 8), (9, 16)])
 def test_padded(n, expected):
     assert padded(n) == expected
+
+
+def test_aligned():
+    for shape in ((3,), (5, 8), (2, 3, 16)):
+        array = aligned(*shape)
+        assert array.shape == shape
+        assert array.dtype == np.float64
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.c_contiguous
 
 
 def test_harmonics_of_high_degree():
