@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
     from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
     from glassdask.learning.pca import PCA, principal_cosines
+    from glassdask.learning.persistence import load_model, save_model
     from glassdask.learning.rotation import align_rotation
     from glassdask.learning.selection import ForwardSelection, forward_selection, selection_curve
     from glassdask.learning.validation import CrossValidation, RidgeCV, cross_validate, learning_curve
@@ -59,6 +60,8 @@ _HOME = {
     "merge_moments": "moments",
     "PCA": "pca",
     "principal_cosines": "pca",
+    "load_model": "persistence",
+    "save_model": "persistence",
     "align_rotation": "rotation",
     "ForwardSelection": "selection",
     "forward_selection": "selection",
@@ -98,11 +101,13 @@ __all__ = [
     "forward_selection",
     "grouped_moments",
     "learning_curve",
+    "load_model",
     "merge_moments",
     "pearson",
     "principal_cosines",
     "ridge_path",
     "roc_auc",
+    "save_model",
     "selection_curve",
     "skewness_kurtosis",
     "spearman",

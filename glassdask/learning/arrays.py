@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import dask
@@ -68,15 +69,30 @@ def like_rows(values: Any, X: Any, *, what: str) -> Any:
 
 
 def feature_names(X: xr.DataArray) -> list[str] | None:
-    """Names of the features of a DataArray, from the coordinates of its last dimension; None without coordinates."""
-    dim = X.dims[-1]
-    columns = {}
-    for name, coordinate in X.coords.items():
-        if coordinate.dims == (dim,) and not (coordinate.dtype == object and isinstance(coordinate.values[0], tuple)):
-            columns[str(name)] = coordinate.values
-    if not columns:
-        return None
-    return [", ".join(f"{name}={values[i]}" for name, values in columns.items()) for i in range(X.shape[-1])]
+    """Names of the columns of a DataArray (sample, feature) or (frame, particle, features...).
+
+    None unless every feature dimension has a coordinate.
+
+    Examples
+    --------
+    >>> feature_names(xr.DataArray(np.zeros((1, 5, 2, 2)), dims=("frame", "particle", "l", "r"),
+    ...                            coords={"l": [1, 2], "r": [0.9, 1.0]}))
+    ['l=1, r=0.9', 'l=1, r=1.0', 'l=2, r=0.9', 'l=2, r=1.0']
+    """
+    dims = X.dims[2:] if X.dims[:2] == ("frame", "particle") else X.dims[-1:]
+    if not dims:
+        return [str(X.name)]
+    labels = []
+    for dim in dims:
+        columns = {
+            str(name): c.values
+            for name, c in X.coords.items()
+            if c.dims == (dim,) and not (c.dtype == object and isinstance(c.values[0], tuple))
+        }
+        if not columns:
+            return None
+        labels.append([", ".join(f"{n}={v[i]}" for n, v in columns.items()) for i in range(X.sizes[dim])])
+    return [", ".join(parts) for parts in product(*labels)]
 
 
 def check_features(n_features: int, names: Sequence[str] | None, X: Any, given: Sequence[str] | None) -> None:
