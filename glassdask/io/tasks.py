@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -188,7 +189,9 @@ def _write_block(group: Path, block: Block, stream: Iterator[tuple[int, Frame, t
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values)
     with writing(group):
-        (receipts(group) / str(start)).write_text(str(n_wrapped))
+        unfinished = receipts(group) / f"{start}.{uuid.uuid4().hex}"
+        unfinished.write_text(str(n_wrapped))
+        os.replace(unfinished, receipts(group) / str(start))  # at once: a killed process leaves no empty receipt
 
 
 @contextmanager
