@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_files import CUBIC, FLAT, TILTED, sample
-from test_lammps_dump import read, same
 
 import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
+from tests.io.sample_files import CUBIC, FLAT, TILTED, sample
+from tests.io.test_lammps_dump import read, same
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "data").glob("*.npz"))
 SINGLE = 2e-7  # a few rounding errors of single precision

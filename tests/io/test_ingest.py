@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, sample, write
-from test_binary_formats import save, write_gsd
 
 import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import tasks
 from glassdask.store import layout, verify
+from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, sample, write
+from tests.io.test_binary_formats import save, write_gsd
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "data").glob("*.npz"))
 FULL = "id type x y z vx vy vz ix iy iz c_pe"

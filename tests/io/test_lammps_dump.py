@@ -10,11 +10,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sample_files import CUBIC, FLAT, TILTED, Sample, dump, sample, write
 
 import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import text
+from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, sample, write
 
 
 def read(path, start=0, stop=None, **options) -> dict[str, np.ndarray]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sample_files import CUBIC, FLAT, TILTED, extxyz, plain_xyz, sample, write
-from test_lammps_dump import read, same
 
 import glassdask.io as gio
 from glassdask import errors
+from tests.io.sample_files import CUBIC, FLAT, TILTED, extxyz, plain_xyz, sample, write
+from tests.io.test_lammps_dump import read, same
 
 
 @pytest.mark.parametrize("suffix", [".xyz", ".extxyz.gz", ".xyz.zst"])
