@@ -1,16 +1,19 @@
 """Who shares a face with whom: the Voronoi and the radical Voronoi (Laguerre) tessellation.
 
 The cells are cut by Voro++ (C. H. Rycroft, Chaos 19, 041111 (2009)) through the package `multivoro`, which is imported
-when the first cell is asked for. Voro++ cuts the cells of *all* the points it is given, so that a task costs least when
-its centres are the whole frame; two-dimensional systems go in as a slab one particle high.
+when the first cell is asked for. Voro++ cuts the cells of *all* the points it is given, while a task may want some of
+them only: the cells of the last frames are kept, so that the tasks of one frame in the same process share them.
+Two-dimensional systems go in as a slab one particle high.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import product
-from weakref import WeakKeyDictionary
+from threading import Lock
 
 import numpy as np
 
@@ -22,6 +25,9 @@ from glassdask.neighborhood.nearest import Batches, Neighborhood
 # Particles tessellated at once: beyond this the box is divided, which bounds the memory (about 2 kB a particle) and the
 # time for which Voro++ holds Python's global lock, at the price of cutting the cells near the divisions several times.
 REGION = 100_000
+
+# Frames, of up to REGION particles, whose cells are kept: about 1 kB a particle each.
+KEPT = 2
 
 # First guess for how far away a particle can still touch a cell, in units of density^(-1/d). Dense liquids need 2.3;
 # where it is not enough the region is tessellated again with a halo that is known to be.
@@ -114,11 +120,12 @@ def of_species(diameters: Mapping[str, float], names: tuple[str, ...]) -> np.nda
     return values
 
 
-_known: WeakKeyDictionary[Configuration, dict[bytes, Tessellation]] = WeakKeyDictionary()
+_kept: OrderedDict[bytes, Tessellation] = OrderedDict()
+_keeping = Lock()
 
 
 def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndarray | None = None) -> Tessellation:
-    """Voronoi cells of `centers` in a configuration; the last result for each `radii` is kept with the configuration.
+    """Voronoi cells of `centers` in a configuration.
 
     The cell of particle i is the set of points r with |r - r_i|^2 - R_i^2 <= |r - r_j|^2 - R_j^2 for every j and every
     periodic image of it. Equal radii give the usual Voronoi cell (C, Eq. 5). No face is too small to count.
@@ -149,43 +156,58 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     """
     centers = np.asarray(centers, dtype=np.int64)
     by_species = np.zeros(len(configuration.names)) if radii is None else np.asarray(radii, dtype=np.float64)
-    known = _known.setdefault(configuration, {})
-    found = known.get(by_species.tobytes())
-    if found is not None:
-        row = np.full(len(configuration.position), -1, np.int64)
-        row[found.neighbors.centers] = np.arange(len(found.volume))
-        if (row[centers] >= 0).all():
-            return found.take(row[centers])
-    if len(centers) == 0:
-        nobody = Neighbors(centers, np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((4, 0)))
-        return Tessellation(nobody, np.empty(0), np.empty(0), np.empty(0, np.int64))
-    result = _tessellate(configuration, centers, by_species)
-    known[by_species.tobytes()] = result
-    return result
+    if len(configuration.position) > REGION:
+        return _divided(configuration, centers, by_species)
+    parts = (configuration.position, configuration.species, configuration.box, by_species)
+    key = bytes([configuration.dimension]) + b"".join(blake2b(part.tobytes()).digest() for part in parts)
+    # one task at a time: Voro++ holds Python's global lock anyway, and the others find the frame already done
+    with _keeping:
+        if key not in _kept:
+            _kept[key] = _whole(configuration, by_species)
+        _kept.move_to_end(key)
+        whole = _kept[key]
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return whole.take(centers)
 
 
-def _tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndarray) -> Tessellation:
-    dimension = configuration.dimension
-    spacing = configuration.density ** (-1.0 / dimension)
-    box = configuration.box[:dimension, :dimension]
-    fraction = (configuration.position @ configuration.inverse)[:, :dimension]
-    if np.array_equal(box, np.diag(np.diagonal(box))) and len(fraction) <= REGION:
-        result, needed = _periodic(configuration, centers, radii, spacing)
+def _whole(configuration: Configuration, radii: np.ndarray) -> Tessellation:
+    everyone = np.arange(len(configuration.position))
+    box = configuration.box[: configuration.dimension, : configuration.dimension]
+    if np.array_equal(box, np.diag(np.diagonal(box))):
+        result, needed = _periodic(configuration, radii)
         # closer than half the box a neighbour is its nearest image; otherwise the images must be told apart
         if needed < 0.5 * configuration.widths.min():
             return result
-    side = spacing * REGION ** (1.0 / dimension)
+    return _region(configuration, everyone, radii, _fractions(configuration))
+
+
+def _divided(configuration: Configuration, centers: np.ndarray, radii: np.ndarray) -> Tessellation:
+    """Cells of a frame so large that it is cut into regions, of which only those with centres are tessellated."""
+    if len(centers) == 0:
+        nobody = Neighbors(centers, np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((4, 0)))
+        return Tessellation(nobody, np.empty(0), np.empty(0), np.empty(0, np.int64))
+    fraction = _fractions(configuration)
+    side = _spacing(configuration) * REGION ** (1.0 / configuration.dimension)
     n_regions = np.maximum(1, np.rint(configuration.widths / side)).astype(np.int64)
     block = np.clip((fraction[centers] * n_regions).astype(np.int64), 0, n_regions - 1)
     region = np.ravel_multi_index(tuple(block.T), n_regions)
     rows = [np.flatnonzero(region == number) for number in np.unique(region)]
-    whole = _join([_region(configuration, centers[part], radii, fraction, spacing) for part in rows])
-    return whole.take(np.argsort(np.concatenate(rows)))
+    found = _join([_region(configuration, centers[part], radii, fraction) for part in rows])
+    return found.take(np.argsort(np.concatenate(rows)))
 
 
-def _periodic(configuration, centers, radii, spacing):
-    """Cells in a periodic rectangular container: those of all particles are cut, those of `centers` are kept."""
-    position, dimension = configuration.position, configuration.dimension
+def _spacing(configuration: Configuration) -> float:
+    return configuration.density ** (-1.0 / configuration.dimension)
+
+
+def _fractions(configuration: Configuration) -> np.ndarray:
+    return (configuration.position @ configuration.inverse)[:, : configuration.dimension]
+
+
+def _periodic(configuration, radii):
+    """Cells of all particles in a periodic rectangular container, and how far away a neighbour of theirs may be."""
+    position, dimension, spacing = configuration.position, configuration.dimension, _spacing(configuration)
     lengths = np.diagonal(configuration.box).copy()
     limits = np.array([np.zeros(3), lengths])
     if dimension == 2:
@@ -193,15 +215,15 @@ def _periodic(configuration, centers, radii, spacing):
     # rounding may have left a wrapped particle a hair outside
     points = np.clip(position, limits[0], limits[1])
     cells = _voro(points, radii[configuration.species], limits, periodic=(True, True, dimension == 3))
-    cut = _Cut([cells[i] for i in centers.tolist()], points[centers], dimension, spacing)
-    vector = position[cut.index] - np.repeat(position[centers], cut.counts, axis=0)
+    cut = _Cut(cells, points, dimension, spacing)
+    vector = position[cut.index] - np.repeat(position, cut.counts, axis=0)
     vector[:, :dimension] -= lengths[:dimension] * np.rint(vector[:, :dimension] / lengths[:dimension])
-    return cut.tessellation(centers, cut.index, vector), cut.needed(radii, configuration.species[centers])
+    return cut.tessellation(np.arange(len(position)), cut.index, vector), cut.needed(radii, configuration.species)
 
 
-def _region(configuration, centers, radii, fraction, spacing):
+def _region(configuration, centers, radii, fraction):
     """Cells of centres that lie together, in an open container with every image that can touch them."""
-    dimension = configuration.dimension
+    dimension, spacing = configuration.dimension, _spacing(configuration)
     low, high = fraction[centers].min(axis=0), fraction[centers].max(axis=0)
     halo = HALO * spacing
     while True:

@@ -187,8 +187,8 @@ def test_a_block_of_centres_has_the_cells_of_the_whole(shape):
     radii = np.array([0.2, 0.15])
     centers = np.random.default_rng(0).permutation(300)[:40]
     whole = tessellate(configuration, np.arange(300), radii)
+    voronoi._kept.clear()
     assert_same(tessellate(again, centers, radii), whole.take(centers))
-    assert_same(tessellate(configuration, centers, radii), whole.take(centers))  # from what is kept
     assert len(tessellate(configuration, np.empty(0, int), radii).volume) == 0
 
 
@@ -263,7 +263,22 @@ def test_neighborhood():
         Voronoi({"A": 1.0, "B": -1.0}).find(configuration, np.arange(1))
 
 
+def test_only_few_frames_are_kept():
+    voronoi._kept.clear()
+    first = mixture(50, BOXES["cube"], seed=1)
+    found = tessellate(first, np.arange(50))
+    assert tessellate(mixture(50, BOXES["cube"], seed=1), np.arange(50)).volume.tolist() == found.volume.tolist()
+    assert len(voronoi._kept) == 1
+    # other radii, species or positions are other cells
+    larger = tessellate(first, np.arange(50), np.array([0.3, 0.2]))
+    assert np.abs(larger.volume - found.volume).max() > 0.01
+    swapped = Configuration(first.position, 1 - first.species, first.box, ("A", "B"))
+    assert np.abs(tessellate(swapped, np.arange(50), np.array([0.3, 0.2])).volume - larger.volume).max() > 0.01
+    assert len(voronoi._kept) == voronoi.KEPT
+
+
 def test_without_the_package(monkeypatch):
+    voronoi._kept.clear()
     monkeypatch.setitem(sys.modules, "multivoro", None)
     with pytest.raises(MissingPackageError, match=r"glassdask\[voronoi\]"):
         tessellate(mixture(10, BOXES["cube"], seed=0), np.arange(10))
