@@ -219,7 +219,6 @@ class Relax:
         """Minimise with conjugate gradients."""
         _relax(instance)
         state.note(instance.thermo())
-        instance.command(f"reset_timestep {state.step}")
         if self.keep:
             state.record(instance)
         return True
@@ -249,42 +248,44 @@ class Strain:
     steps: int
     increment: float
     skip: int
-    drop: float
+    dissipation: float
 
     fresh: ClassVar[bool] = False
 
     def perform(self, instance: Instance, state: State, checkpoint: int) -> bool:
-        """Strain, step by step; an event is a step over which the shear stress falls by more than `drop`."""
+        """Strain, step by step; an event is a step that dissipates more than `dissipation`."""
         if state.done == 0:
             instance.command("change_box all triclinic")
             row = _relax(instance)
             state.step, state.time = 0, 0.0
             state.note(row)
-            frame = instance.frame()
+            before = instance.frame()
             if self.skip == 0:
-                state.recorder.add(frame, 0, 0.0)
-            state.memory = (frame, row["shear_stress"], frame.box[1, 0])
+                state.recorder.add(before, 0, 0.0)
+            tilt = before.box[1, 0]
         else:
             instance.flatten()
-        before, stress, tilt = state.memory
+            before, row, tilt = state.memory
         # a minimisation takes some 200 evaluations of the forces
         end = min(self.steps, state.done + max(1, checkpoint // 200))
         for step in range(state.done + 1, end + 1):
             now = float(tilt + step * self.increment * before.box[1, 1])
             instance.command(f"change_box all xy final {now!r} remap units box")
             instance.minimize(FORCE_TOLERANCE, MOST_EVALUATIONS)
-            row = instance.thermo()
-            frame = instance.frame()
-            if step > self.skip and row["shear_stress"] < stress - self.drop:
+            last, row = row, instance.thermo()
+            after = instance.frame()
+            work = 0.5 * (row["shear_stress"] + last["shear_stress"]) * row["volume"] * self.increment
+            gain = (row["potential_energy"] - last["potential_energy"]) * len(after.position)
+            if step > self.skip and work - gain > self.dissipation:
                 state.recorder.add(before, step - 1, state.time)
-                state.recorder.add(frame, step, step * self.increment)
+                state.recorder.add(after, step, step * self.increment)
             state.step = state.done = step
             state.time = step * self.increment
             if step in (self.skip, self.steps):
-                state.recorder.add(frame, step, state.time)
+                state.recorder.add(after, step, state.time)
             state.note(row)
-            before, stress = frame, row["shear_stress"]
-        state.memory = (before, stress, tilt)
+            before = after
+        state.memory = (before, row, tilt)
         return end == self.steps
 
 

@@ -126,20 +126,21 @@ class Shear:
     """Athermal quasistatic simple shear in x along y (Rottler and Ortner 2024: strain steps 5e-5, minimise).
 
     Kept are the configuration at strain `skip`, then pairs: before and after each event, then the last configuration.
-    An event is a strain step over which the shear stress falls by more than `drop`. The strain of a frame is
-    ``box[1, 0] / box[1, 1]``; ``time`` holds the strain as well.
+    An event is a strain step d gamma that dissipates more energy than `dissipation`: V d gamma (s + s') / 2 - (U' - U),
+    with the shear stress s, s' and the energy U, U' before and after. On a reversible branch that is of third order in
+    d gamma, whatever the sign of the stress's change. ``time`` holds the strain.
     """
 
     strain: float
     increment: float = 5e-5
     skip: float = 0.0
-    drop: float = 0.0
+    dissipation: float = 1e-4
 
     def __post_init__(self):
-        if not (self.increment > 0 and 0 <= self.skip < self.strain <= 0.5 and self.drop >= 0):
+        if not (self.increment > 0 and 0 <= self.skip < self.strain <= 0.5 and self.dissipation > 0):
             raise ParameterError(
-                f"strain {self.strain}, increment {self.increment}, skip {self.skip}, drop {self.drop}: expected "
-                "0 <= skip < strain <= 0.5 and a positive increment"
+                f"strain {self.strain}, increment {self.increment}, skip {self.skip}, dissipation "
+                f"{self.dissipation}: expected 0 <= skip < strain <= 0.5, the others positive"
             )
 
 
@@ -229,7 +230,7 @@ class Simulation:
                 count = int(stage.keep or last)
             else:
                 steps, skip = round(stage.strain / stage.increment), round(stage.skip / stage.increment)
-                acts.append(Strain(steps=steps, increment=stage.increment, skip=skip, drop=stage.drop))
+                acts.append(Strain(steps=steps, increment=stage.increment, skip=skip, dissipation=stage.dissipation))
                 count = None
             moving = isinstance(stage, Dynamics)
             n_frames = None if n_frames is None or count is None else n_frames + count

@@ -86,7 +86,9 @@ def store_thermo(path: str, thermo: dict[str, np.ndarray]) -> None:
     """Store thermodynamic numbers as ``reductions/thermo``."""
     from glassdask.store import write_dataset
 
-    dataset = xr.Dataset({name: ("sample", values) for name, values in thermo.items()})
+    whole = ("stage", "step", "replica")
+    columns = {name: values.astype(np.int64) if name in whole else values for name, values in thermo.items()}
+    dataset = xr.Dataset({name: ("sample", values) for name, values in columns.items()})
     write_dataset(dataset, path, "reductions/thermo", parameters={}, overwrite=True)
 
 

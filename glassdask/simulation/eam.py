@@ -1,0 +1,159 @@
+"""Embedded-atom models, from a potential file (DYNAMO setfl, LAMMPS ``eam/alloy``) that the user has."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import CubicHermiteSpline
+
+from glassdask.errors import FormatError
+from glassdask.neighborhood.configuration import Configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedAtom:
+    """Atoms of an alloy: u_i = F(sum_j rho(r_ij)) + 1/2 sum_j phi(r_ij), in eV, angstrom and ps.
+
+    Parameters
+    ----------
+    file : str
+        The potential file.
+    name, species, fractions, masses, density, timestep
+        As for `PairModel`; the species are the names of the elements in the file.
+
+    Raises
+    ------
+    FormatError
+        The file is not there, is no setfl file, or lacks an element.
+    """
+
+    file: str
+    name: str
+    species: tuple[str, ...]
+    fractions: tuple[float, ...]
+    masses: tuple[float, ...]
+    density: float
+    timestep: float = 0.002
+    dimension: int = 3
+    sha256: str = field(init=False)  # part of the description of a simulation
+
+    units = "metal"
+
+    def __post_init__(self):
+        path = Path(self.file)
+        if not path.is_file():
+            raise FormatError(
+                f"{self.file}: no such potential file: download it from where its authors or the NIST repository of "
+                "interatomic potentials offer it, and give its path"
+            )
+        object.__setattr__(self, "file", str(path.resolve()))
+        object.__setattr__(self, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        missing = [name for name in self.species if name not in self._functions.elements]
+        if missing:
+            found = ", ".join(self._functions.elements)
+            raise FormatError(f"{self.file}: no element {', '.join(missing)}, found {found}: give another file")
+
+    @property
+    def _functions(self) -> Functions:
+        return read_setfl(self.file, self.sha256)
+
+    @property
+    def reach(self) -> float:
+        """The cutoff."""
+        return self._functions.cutoff
+
+    def commands(self, folder: Path) -> list[str]:
+        """LAMMPS commands that define the interactions, once the box exists."""
+        masses = [f"mass {i} {float(mass)!r}" for i, mass in enumerate(self.masses, start=1)]
+        return [*masses, "pair_style eam/alloy", f"pair_coeff * * {self.file} {' '.join(self.species)}"]
+
+    def energies(self, configuration: Configuration) -> np.ndarray:
+        """Potential energy of each atom, shape (N,), with the same splines as LAMMPS."""
+        functions = self._functions
+        element = np.array([functions.elements.index(name) for name in configuration.names])[configuration.species]
+        n = len(element)
+        cutoffs = np.full((len(configuration.names),) * 2, functions.cutoff)
+        density, pairs = np.zeros(n), np.zeros(n)
+        for _, found in configuration.batches(np.arange(n), cutoffs):
+            center = np.repeat(found.centers, found.counts)
+            r = found.distance
+            for a in range(len(functions.elements)):
+                of_a = element[found.index] == a
+                np.add.at(density, center[of_a], functions.density[a](r[of_a]))
+                for b in range(len(functions.elements)):
+                    both = of_a & (element[center] == b)
+                    np.add.at(pairs, center[both], 0.5 * functions.pair[max(a, b), min(a, b)](r[both]) / r[both])
+        for a, embedding in enumerate(functions.embedding):
+            of_a, most = element == a, functions.most_density
+            inside = np.minimum(density[of_a], most)
+            beyond = (density[of_a] - inside) * embedding(most, 1)
+            pairs[of_a] += embedding(inside) + beyond
+        return pairs
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The functions in a setfl file, as splines; `pair` holds r phi(r)."""
+
+    elements: tuple[str, ...]
+    cutoff: float
+    most_density: float
+    embedding: list[CubicHermiteSpline]
+    density: list[CubicHermiteSpline]
+    pair: dict[tuple[int, int], CubicHermiteSpline]
+
+
+@lru_cache(maxsize=4)
+def read_setfl(path: str, sha256: str) -> Functions:
+    """Read a setfl file; `sha256` of its content makes sure that a file which was changed is read again."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        count, *elements = lines[3].split()
+        n_density, step_density, n_r, step_r, cutoff = lines[4].split()
+        nd, nr = int(n_density), int(n_r)
+        words = iter(" ".join(lines[5:]).split())
+
+        def take(number: int, step: float) -> CubicHermiteSpline:
+            return _spline(np.array([float(next(words)) for _ in range(number)]), step)
+
+        embedding, density, pair = [], [], {}
+        for _ in range(int(count)):
+            for _ in range(4):  # atomic number, mass, lattice constant, lattice
+                next(words)
+            embedding.append(take(nd, float(step_density)))
+            density.append(take(nr, float(step_r)))
+        for a in range(int(count)):
+            for b in range(a + 1):
+                pair[a, b] = take(nr, float(step_r))
+    except (IndexError, ValueError, StopIteration):
+        raise FormatError(f"{path}: not a complete setfl file (eam/alloy): give such a potential file") from None
+    most = (nd - 1) * float(step_density)
+    return Functions(tuple(elements), float(cutoff), most, embedding, density, pair)
+
+
+def _spline(values: np.ndarray, step: float) -> CubicHermiteSpline:
+    """Cubic pieces with slopes from five points, two near the ends: the interpolation that LAMMPS uses."""
+    slope = np.empty_like(values)
+    slope[2:-2] = ((values[:-4] - values[4:]) + 8.0 * (values[3:-1] - values[1:-3])) / 12.0
+    slope[[1, -2]] = 0.5 * (values[[2, -1]] - values[[0, -3]])
+    slope[[0, -1]] = values[[1, -1]] - values[[0, -2]]
+    return CubicHermiteSpline(step * np.arange(len(values)), values, slope / step)
+
+
+def copper_zirconium(file: str) -> EmbeddedAtom:
+    """Cu64Zr36 (A, App. A 5) with the potential of Y. Q. Cheng, H. W. Sheng and E. Ma, Phys. Rev. B 78, 014207 (2008).
+
+    `file` is the potential in setfl format. The density is that of a liquid to begin with; A works at zero pressure.
+    """
+    return EmbeddedAtom(
+        file=file,
+        name="copper_zirconium",
+        species=("Cu", "Zr"),
+        fractions=(0.64, 0.36),
+        masses=(63.546, 91.224),
+        density=0.058,
+    )
