@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "structure_factor": "glassdask.correlations",
+    "first_peak_wavenumber": "glassdask.correlations",
+    "bond_angle_distribution": "glassdask.correlations",
     "ACE": "glassdask.descriptors.ace",
     "BondOrder": "glassdask.descriptors.bond_order",
     "Coordination": "glassdask.descriptors.coordination",
@@ -50,6 +53,8 @@ _MODULES = ("cluster", "correlations", "fields", "learning", "plotting", "store"
 
 __all__ = [
     "ACE",
+    "SANN",
+    "SOAP",
     "BondOrder",
     "Coordination",
     "Cutoff",
@@ -60,19 +65,19 @@ __all__ = [
     "LocallyFavoredStructure",
     "RadialBondOrder",
     "RadialDensity",
-    "SANN",
-    "SOAP",
     "SmoothedBondOrder",
     "Tetrahedrality",
     "TongTanaka",
     "VoronoiCell",
     "__version__",
+    "bond_angle_distribution",
     "cluster",
     "correlations",
     "describe",
     "feature_matrix",
     "fields",
     "first_minima",
+    "first_peak_wavenumber",
     "first_peaks",
     "first_shell",
     "from_arrays",
@@ -89,12 +94,22 @@ __all__ = [
     "save_reduction",
     "save_trajectory",
     "store",
+    "structure_factor",
     "validate",
 ]
 
 if TYPE_CHECKING:
     from glassdask import cluster, correlations, fields, learning, plotting, store
-    from glassdask.correlations import FirstShell, first_minima, first_peaks, first_shell, radial_distribution
+    from glassdask.correlations import (
+        FirstShell,
+        bond_angle_distribution,
+        first_minima,
+        first_peak_wavenumber,
+        first_peaks,
+        first_shell,
+        radial_distribution,
+        structure_factor,
+    )
     from glassdask.descriptors.ace import ACE
     from glassdask.descriptors.bond_order import BondOrder, LechnerDellago, SmoothedBondOrder
     from glassdask.descriptors.coordination import Coordination

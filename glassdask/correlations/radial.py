@@ -18,7 +18,7 @@ from glassdask.schema import species_codes, species_names, validate
 REACH = 3.5
 
 
-def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bins: int = 250) -> xr.Dataset:
+def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bins: int = 700) -> xr.Dataset:
     r"""Partial radial distribution functions, averaged over frames.
 
     g_ab(r) = V / (N_a (N_b - delta_ab)) < sum_{i in a} sum_{j in b, j != i} delta(r - r_ij) > / (4 pi r^2),

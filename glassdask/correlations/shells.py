@@ -23,7 +23,6 @@ PEAK_FIT = 0.07
 MINIMUM_FIT = 0.2
 # The widest bins for which those fits have enough points.
 COARSEST = 0.03
-BINS = 700
 # A rise or fall counts when it exceeds this many standard errors and this share of the peak's height.
 SIGNIFICANCE = 4.0
 SHARE = 0.02
@@ -102,7 +101,7 @@ def first_minima(trajectory: xr.Dataset, overrides: Mapping[Any, float] | None =
     {('A', 'A'): 1.2}
     """
     given = _sorted_pairs(overrides or {})
-    distribution = radial_distribution(trajectory, n_bins=BINS)
+    distribution = radial_distribution(trajectory)
     names = [str(name) for name in distribution["species_a"].values]
     unknown = sorted({name for pair in given for name in pair} - set(names))
     if unknown:
@@ -123,7 +122,7 @@ def first_peaks(trajectory: xr.Dataset) -> dict[str, float]:
     >>> round(first_peaks(crystal)["A"], 2)
     1.0
     """
-    distribution = radial_distribution(trajectory, n_bins=BINS)
+    distribution = radial_distribution(trajectory)
     return {str(name): first_shell(distribution, name, name).peak for name in distribution["species_a"].values}
 
 

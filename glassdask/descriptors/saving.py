@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import xarray as xr
 
-from glassdask.store import write_dataset, write_datasets
+from glassdask.errors import StoreError
+from glassdask.store import open_trajectory, write_dataset, write_datasets
 
 Progress = Callable[[int, int], None]
 
@@ -44,6 +46,13 @@ def save_descriptors(
     (2, 60, 8)
     >>> folder.cleanup()
     """
+    source = features.attrs.get("store")
+    if source is None or Path(source).resolve() != Path(path).resolve():
+        raise StoreError(
+            f"{path}: the descriptors were computed from {source or 'a trajectory in memory'}: describe "
+            f"open_trajectory('{path}')"
+        )
+    _same_sizes(features, path)
     datasets, parameters = {}, {}
     for name, variable in features.data_vars.items():
         group = f"descriptors/{name}"
@@ -66,8 +75,20 @@ def save_reduction(
     progress: Progress | None = None,
 ) -> None:
     """Store the dataset of `reduce` as ``reductions/NAME`` below the store `path`; resumable like `save_descriptors`."""
+    _same_sizes(reduced, path)
     parameters = json.loads(reduced.attrs["reduction"])
     write_dataset(
         reduced, path, f"reductions/{name}", parameters=parameters, overwrite=overwrite, on_block=progress
     )
 
+
+
+def _same_sizes(derived: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Refuse what was derived from some of the frames or particles only."""
+    trajectory = open_trajectory(path)
+    for dim in ("frame", "particle"):
+        if derived.sizes[dim] != trajectory.sizes[dim]:
+            raise StoreError(
+                f"{path}: holds {trajectory.sizes[dim]} along {dim}, what is to be stored {derived.sizes[dim]}: derive it "
+                "from the whole trajectory, or save the selection as a store of its own"
+            )

@@ -4,7 +4,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from store_cases import chunk_files, make_trajectory
+from tests.store.store_cases import chunk_files, make_trajectory
 
 from glassdask import errors, store
 

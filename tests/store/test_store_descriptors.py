@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from store_cases import make_trajectory
+from tests.store.store_cases import make_trajectory
 
 from glassdask import errors, store
 

@@ -15,8 +15,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from store_cases import chunk_files, make_trajectory
-from store_kill import run_killed_at
+from tests.store.store_cases import chunk_files, make_trajectory
+from tests.store.store_kill import run_killed_at
 
 from glassdask import errors, store
 

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from store_cases import chunk_files, make_trajectory
+from tests.store.store_cases import chunk_files, make_trajectory
 
 from glassdask import errors, store
 from glassdask.errors import PositionError, SpeciesError

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from store_cases import make_trajectory
+from tests.store.store_cases import make_trajectory
 
 from glassdask import errors, store
 

@@ -1,0 +1,164 @@
+"""The command line, from files to figures, with its exit codes and errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask import cli
+from glassdask.descriptors import registry
+
+ARGS = ("--cluster", "threads")
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and what a failure says."""
+    monkeypatch.setattr("sys.argv", ["glassdask", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    captured = capsys.readouterr()
+    code = ended.value.code
+    if isinstance(code, str):
+        return 1, captured.out, code
+    return code or 0, captured.out, captured.err
+
+
+@pytest.fixture
+def archive(tmp_path):
+    rng = np.random.default_rng(7)
+    file = tmp_path / "liquid.npz"
+    np.savez(file, position=rng.random((3, 300, 3)) * 7, species=1 + (np.arange(300) % 3 == 0), box=[7.0] * 3)
+    return file
+
+
+def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
+    store = tmp_path / "liquid.zarr"
+    code, out, _ = run(
+        monkeypatch, capsys, "ingest", archive, "--store", store, "--species", "1=A", "--species", "2=B", *ARGS
+    )
+    assert code == 0
+    assert "3 new frames" in out
+    cutoff = ("--cutoff", "A-A=1.4", "--cutoff", "B-A=1.3", "--cutoff", "B-B=1.2")
+    describe = ("describe", store, "sbo:l_max=6", "bo", "--centers", "B", *cutoff, *ARGS)
+    code, out, _ = run(monkeypatch, capsys, *describe)
+    assert code == 0
+    assert "descriptors/sbo, descriptors/bo" in out
+    cutoffs = {("A", "A"): 1.4, ("A", "B"): 1.3, ("B", "B"): 1.2}
+    expected = gd.describe(
+        gd.open_trajectory(store), [gd.SmoothedBondOrder(l_max=6, cutoffs=cutoffs)], centers="B"
+    )["sbo"]
+    np.testing.assert_allclose(gd.open_descriptors(store, ["sbo"])["sbo"].values, expected.values, atol=1e-13)
+
+    code, out, _ = run(monkeypatch, capsys, "reduce", store, "sbo", *ARGS)
+    assert code == 0
+    assert out.startswith("PC1: ")
+    code, out, _ = run(monkeypatch, capsys, "plot", store, "sbo", "--output", tmp_path / "sbo.png")
+    assert code == 0
+    assert (tmp_path / "sbo.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "sbo.csv").read_text().startswith("x1,x2,density")
+
+    code, out, _ = run(monkeypatch, capsys, "info", store, "--json")
+    assert code == 0
+    assert json.loads(out)["descriptors"]["sbo"]["parameters"]["l_max"] == 6
+    code, out, _ = run(monkeypatch, capsys, "info", store)
+    assert code == 0
+    assert "liquid.npz" in out
+    assert run(monkeypatch, capsys, "verify", store)[0] == 0
+
+    # repeated: nothing to do; with other parameters: refused unless overwritten
+    assert run(monkeypatch, capsys, *describe)[0] == 0
+    other = ("describe", store, "sbo:l_max=4", "--centers", "B", *cutoff, *ARGS)
+    code, _, error = run(monkeypatch, capsys, *other)
+    assert code == 1
+    assert "overwrite" in error
+    assert run(monkeypatch, capsys, *other, "--overwrite")[0] == 0
+
+    # the damage is named, and the exit code tells
+    chunk = next(path for path in sorted((store / "descriptors" / "bo").rglob("*")) if "/c/" in str(path) and path.is_file())
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    code, out, _ = run(monkeypatch, capsys, "verify", store)
+    assert code == 1
+    assert "bo" in out
+
+
+def test_cutoffs(monkeypatch, capsys, tmp_path, shipped):
+    name, trajectory = shipped
+    store = tmp_path / "s.zarr"
+    gd.save_trajectory(trajectory, store)
+    code, out, _ = run(
+        monkeypatch, capsys, "cutoffs", store, "--cutoff", "A-B=1.3", "--output", tmp_path / "g.png", *ARGS
+    )
+    assert code == 0
+    assert "given" in out
+    expected = {"wahnstrom": ((1.404, 1.254)), "kob_andersen": ((1.425, 1.075))}[name]
+    found = gd.first_minima(trajectory)
+    assert found["A", "A"] == pytest.approx(expected[0], abs=0.03)
+    assert found["B", "B"] == pytest.approx(expected[1], abs=0.03)
+    assert (tmp_path / "g.csv").read_text().startswith("r,g_AA,g_AB,g_BB")
+
+
+def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
+    store = tmp_path / "liquid.zarr"
+    run(monkeypatch, capsys, "ingest", archive, "--store", store, *ARGS)
+    file = tmp_path / "descriptors.toml"
+    file.write_text('[sharp]\ndescriptor = "bo"\nl_max = 4\ncutoffs = 1.3\n\n[sbo]\ncutoffs = {"1-1" = 1.4, "1-2" = 1.3, "2-2" = 1.2}\n')
+    assert run(monkeypatch, capsys, "describe", store, "--parameters", file, *ARGS)[0] == 0
+    assert set(gd.open_descriptors(store).data_vars) == {"sharp", "sbo"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("describe", "STORE", "*", *ARGS), "descriptor '\\*' is not known"),
+        (("describe", "STORE", "sbo:l_max", *ARGS), "write name:parameter=value"),
+        (("describe", "STORE", "sbo:l_min=9, l_max=8, cutoffs=1.2", *ARGS), "l_min = 9"),
+        (("describe", "STORE", "sbo", "--cutoff", "1-3=1.2", *ARGS), "the species of this store are 1, 2"),
+        (("describe", "STORE", "bo:size=3", *ARGS), "has no parameter size"),
+        (("describe", "STORE", *ARGS), "no descriptors"),
+        (("describe", "STORE", "bo:cutoffs=1.2", "--centers", "Z", *ARGS), "expected some of the species 1, 2"),
+        (("describe", "STORE", "bo:cutoffs=3.6", *ARGS), "more than half of the narrowest box width"),
+        (("describe", "STORE", "bo", "--cutoff", "1-1", *ARGS), "expected KEY=VALUE"),
+        (("describe", "STORE", "bo", "--cutoff", "11=1", *ARGS), "expected two species and a number"),
+        (("reduce", "STORE", "soap", *ARGS), "no descriptor"),
+        (("plot", "STORE", "soap", "-o", "x.png"), "no reduction"),
+        (("info", "nowhere.zarr"), "no zarr.json"),
+        (("verify", "nowhere.zarr"), "nowhere.zarr"),
+        (("ingest", "nowhere.npz", "-o", "x.zarr", *ARGS), "nowhere.npz"),
+        (("cutoffs", "STORE", "--cluster", "nowhere.toml"), "expected local, threads, an address"),
+    ],
+)
+def test_errors_are_one_line(monkeypatch, capsys, tmp_path, archive, arguments, message):
+    store = tmp_path / "liquid.zarr"
+    gd.ingest(archive, store)
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run(monkeypatch, capsys, *(store if a == "STORE" else a for a in arguments))
+    assert code == 1
+    assert "\n" not in error
+    assert error.startswith("glassdask: ")
+    assert re.search(message, error)
+
+
+def test_help_and_version(monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "--version")
+    assert (code, out.strip()) == (0, f"glassdask {gd.__version__}")
+    for command in ("ingest", "info", "verify", "cutoffs", "describe", "reduce", "plot"):
+        code, out, _ = run(monkeypatch, capsys, command, "--help")
+        assert code == 0
+        assert "Usage" in out
+
+
+@pytest.mark.parametrize("name", sorted(registry.HOME))
+def test_every_descriptor_has_its_name(name):
+    cls = registry.descriptor_class(name)
+    assert cls.name == name
+    assert getattr(gd, cls.__name__) is cls
+    module = Path(__file__).parents[1] / "glassdask" / "descriptors" / f"{registry.HOME[name][0]}.py"
+    assert module.is_file()
