@@ -106,7 +106,7 @@ def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
 @app.command()
 def verify(store: Store, quiet: Quiet = False) -> None:
-    """Read every chunk of a store and name those that are missing, truncated or altered; exit code 1 if there are any."""
+    """Read every chunk of a store and name those that are missing, truncated or altered (exit code 1)."""
     from glassdask import store as stores
 
     with _bar("verify", quiet) as progress:
@@ -288,10 +288,14 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
         try:
             tables = tomllib.loads(parameters.read_text())
         except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ParameterError(f"{parameters}: {error}: expected a TOML file with a table for each descriptor") from None
+            raise ParameterError(
+                f"{parameters}: {error}: expected a TOML file with a table for each descriptor"
+            ) from None
         for name, values in tables.items():
             if not isinstance(values, dict):
-                raise ParameterError(f"{parameters}: '{name}' stands outside of a table: put it below [sbo] or another name")
+                raise ParameterError(
+                    f"{parameters}: '{name}' stands outside of a table: put it below [sbo] or another name"
+                )
             wanted[name] = (values.pop("descriptor", name), values)
     if not wanted:
         raise ParameterError("no descriptors: name at least one, such as sbo, or give --parameters FILE")

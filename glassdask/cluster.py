@@ -95,7 +95,8 @@ def read_profile(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         raise ParameterError(
-            f"cluster '{path}': expected local, threads, an address such as tcp://host:8786, or the path of a TOML profile"
+            f"cluster '{path}': expected local, threads, an address such as tcp://host:8786, or the path of a "
+            "TOML profile"
         )
     try:
         profile = tomllib.loads(file.read_text())

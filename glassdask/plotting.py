@@ -69,7 +69,7 @@ def density(ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None) 
     p, x_edges, y_edges = np.histogram2d(x, y, bins=n, density=True)
     shown = np.where(p > 0, p, np.nan)
     mesh = ax.pcolormesh(x_edges, y_edges, shown.T, cmap="magma_r", rasterized=True)
-    ax.get_figure().colorbar(mesh, ax=ax, label=r"$p(\tilde{X}_1, \tilde{X}_2)$", pad=0.02)
+    _figure_of(ax).colorbar(mesh, ax=ax, label=r"$p(\tilde{X}_1, \tilde{X}_2)$", pad=0.02)
     ax.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$\tilde{X}_2$")
     x_mid, y_mid = 0.5 * (x_edges[1:] + x_edges[:-1]), 0.5 * (y_edges[1:] + y_edges[:-1])
     return {"x1": np.repeat(x_mid, n), "x2": np.tile(y_mid, n), "density": p.ravel()}
@@ -118,7 +118,7 @@ def scatter(
     edges = np.concatenate([levels - 0.5, levels[-1:] + 0.5]) if len(levels) else np.array([0.0, 1.0])
     cmap = colormaps["turbo"].resampled(max(len(levels), 1))
     points = ax.scatter(x, y, c=color, s=3, cmap=cmap, norm=BoundaryNorm(edges, cmap.N), linewidths=0)
-    bar = ax.get_figure().colorbar(points, ax=ax, label=label, pad=0.02, ticks=levels)
+    bar = _figure_of(ax).colorbar(points, ax=ax, label=label, pad=0.02, ticks=levels)
     bar.ax.minorticks_off()
     ax.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$\tilde{X}_2$")
     return {"x1": x, "x2": y, "color": color}
@@ -168,6 +168,10 @@ def reduction(reduced: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     axes[1, 0].set(xlabel="feature", ylabel="direction")
     axes[1, 0].legend(frameon=False)
     return drawn, table
+
+
+def _figure_of(ax: Axes) -> Any:
+    return ax.get_figure()
 
 
 def _finite(*columns: np.ndarray) -> list[np.ndarray]:

@@ -124,7 +124,9 @@ def draw_overview(reduced: xr.Dataset, lfs: np.ndarray, folder: Path) -> None:
 
     first = x[..., 0][np.isfinite(x[..., 0])]
     edges = np.histogram_bin_edges(first, bins=60)
-    table["x1_bin"], table["p_x1"] = plotting.distribution(b, first, bins=edges, color="black", label=r"$p(\tilde{X}_1)$")
+    table["x1_bin"], table["p_x1"] = plotting.distribution(
+        b, first, bins=edges, color="black", label=r"$p(\tilde{X}_1)$"
+    )
     locally_favored = x[..., 0][lfs == 1]
     _, table["p_x1_lfs"] = plotting.distribution(
         b, locally_favored, bins=edges, color=plotting.RED, label=r"$p(\tilde{X}_1|$LFS$)$"

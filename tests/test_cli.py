@@ -50,9 +50,9 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     assert code == 0
     assert "descriptors/sbo, descriptors/bo" in out
     cutoffs = {("A", "A"): 1.4, ("A", "B"): 1.3, ("B", "B"): 1.2}
-    expected = gd.describe(
-        gd.open_trajectory(store), [gd.SmoothedBondOrder(l_max=6, cutoffs=cutoffs)], centers="B"
-    )["sbo"]
+    expected = gd.describe(gd.open_trajectory(store), [gd.SmoothedBondOrder(l_max=6, cutoffs=cutoffs)], centers="B")[
+        "sbo"
+    ]
     np.testing.assert_allclose(gd.open_descriptors(store, ["sbo"])["sbo"].values, expected.values, atol=1e-13)
 
     code, out, _ = run(monkeypatch, capsys, "reduce", store, "sbo", *ARGS)
@@ -80,7 +80,9 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     assert run(monkeypatch, capsys, *other, "--overwrite")[0] == 0
 
     # the damage is named, and the exit code tells
-    chunk = next(path for path in sorted((store / "descriptors" / "bo").rglob("*")) if "/c/" in str(path) and path.is_file())
+    chunk = next(
+        path for path in sorted((store / "descriptors" / "bo").rglob("*")) if "/c/" in str(path) and path.is_file()
+    )
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)
@@ -109,7 +111,10 @@ def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
     store = tmp_path / "liquid.zarr"
     run(monkeypatch, capsys, "ingest", archive, "--store", store, *ARGS)
     file = tmp_path / "descriptors.toml"
-    file.write_text('[sharp]\ndescriptor = "bo"\nl_max = 4\ncutoffs = 1.3\n\n[sbo]\ncutoffs = {"1-1" = 1.4, "1-2" = 1.3, "2-2" = 1.2}\n')
+    file.write_text(
+        '[sharp]\ndescriptor = "bo"\nl_max = 4\ncutoffs = 1.3\n\n'
+        '[sbo]\ncutoffs = {"1-1" = 1.4, "1-2" = 1.3, "2-2" = 1.2}\n'
+    )
     assert run(monkeypatch, capsys, "describe", store, "--parameters", file, *ARGS)[0] == 0
     assert set(gd.open_descriptors(store).data_vars) == {"sharp", "sbo"}
 

@@ -26,7 +26,9 @@ def test_particles_outside_are_wrapped_and_counted():
 
 
 def test_upper_face_and_rounding():
-    t = gd.from_arrays(np.array([[[2.0, 1.0], [-1e-18, 0.0], [1.9999999999999998, 0.0]]]), species=["A"] * 3, box=[2, 2])
+    t = gd.from_arrays(
+        np.array([[[2.0, 1.0], [-1e-18, 0.0], [1.9999999999999998, 0.0]]]), species=["A"] * 3, box=[2, 2]
+    )
     fraction = t["position"].values[0] / 2
     assert ((fraction >= 0) & (fraction < 1)).all()
 
@@ -48,7 +50,9 @@ def test_every_form_of_box(box, shape):
 
 
 def test_dataset_is_labelled():
-    t = gd.from_arrays(np.zeros((2, 3, 3)), species=[1, 2, 2], box=[1, 1, 1], time=[0.0, 5.0], velocity=np.zeros((2, 3, 3)))
+    t = gd.from_arrays(
+        np.zeros((2, 3, 3)), species=[1, 2, 2], box=[1, 1, 1], time=[0.0, 5.0], velocity=np.zeros((2, 3, 3))
+    )
     assert schema.species_names(t) == ("1", "2")
     assert schema.species_codes(t).tolist() == [0, 1, 1]
     assert t["velocity"].attrs["units"] == "length/time"
@@ -63,7 +67,11 @@ ZEROS = np.zeros((2, 3, 3))
     ("error", "message", "change"),
     [
         (SchemaError, "expected \\(frame, particle, 2 or 3\\)", {"position": np.zeros((3, 4))}),
-        (PositionError, "frame 1, particle 2", {"position": np.where(np.arange(18).reshape(2, 3, 3) == 16, np.inf, 0.0)}),
+        (
+            PositionError,
+            "frame 1, particle 2",
+            {"position": np.where(np.arange(18).reshape(2, 3, 3) == 16, np.inf, 0.0)},
+        ),
         (BoxError, "box has shape", {"box": [1.0, 1.0]}),
         (BoxError, "positive volume", {"box": [1.0, 1.0, 0.0]}),
         (BoxError, "positive volume", {"box": [1.0, 1.0, np.nan]}),

@@ -58,6 +58,7 @@ class BondOrder(Descriptor):
             raise ParameterError("BondOrder takes either cutoffs or neighbors: give exactly one of them")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         allowed = allowed_pairs(self.neighbor_species, names)
         table = recurrence(self.l_max)
 
@@ -97,7 +98,8 @@ class SmoothedBondOrder(Descriptor):
     enlargement : R / r_c
     neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
 
-    Output ``sbo`` (frame, particle, l), no unit. NaN for a centre with nothing within R or with a neighbour on top of it.
+    Output ``sbo`` (frame, particle, l), no unit. NaN for a centre with nothing within R or with a neighbour on top of
+    it.
 
     Examples
     --------
@@ -125,6 +127,7 @@ class SmoothedBondOrder(Descriptor):
             raise ParameterError(f"enlargement = {self.enlargement}: expected R / r_c of at least 1, such as 1.3")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         cutoffs = pair_matrix(self.cutoffs, names, needed=allowed_pairs(self.neighbor_species, names))
         weigh = smooth(cutoffs, self.gamma, self.enlargement)
         table = recurrence(self.l_max)
@@ -167,6 +170,7 @@ class LechnerDellago(Descriptor):
         degree_range(self.l_min, self.l_max)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
         cutoffs = pair_matrix(self.cutoffs, names)
         table = recurrence(self.l_max)
 

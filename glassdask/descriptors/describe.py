@@ -132,7 +132,7 @@ def _describe_frame(configuration, centers, plans: list[Plan], out: np.ndarray, 
             shared.append((plan, columns))
     if not shared:
         return
-    cutoffs = np.max([plan.cutoffs for plan, _ in shared], axis=0)
+    cutoffs = np.max([plan.cutoffs for plan, _ in shared if plan.cutoffs is not None], axis=0)
     for which, neighbors in configuration.batches(centers, cutoffs):
         for plan, columns in shared:
             part = np.empty((len(which), *plan.shape))

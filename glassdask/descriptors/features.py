@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import dask.array as da
@@ -44,7 +45,7 @@ def feature_matrix(features: xr.DataArray) -> Any:
 
 
 def project(features: xr.DataArray, model: Any) -> xr.DataArray:
-    """Apply a fitted model to every particle: `model.transform` on each block, laid back to (frame, particle, component).
+    """Apply a fitted model to every particle and lay the result back to (frame, particle, component).
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
     data = features.data
     columns = int(np.prod(data.shape[2:], dtype=int))
     if isinstance(data, da.Array):
-        data = data.rechunk({axis: -1 for axis in range(2, data.ndim)})
+        data = data.rechunk(dict.fromkeys(range(2, data.ndim), -1))
     return data.reshape(*data.shape[:2], columns), columns
 
 
@@ -107,9 +108,8 @@ def _keep_particles(data: da.Array, keep: np.ndarray) -> da.Array:
     """Centres only, block by block: no row moves from one block to another."""
     starts = np.cumsum((0, *data.chunks[1]))
     pieces = []
-    for j, (begin, end) in enumerate(zip(starts[:-1], starts[1:])):
+    for j, (begin, end) in enumerate(pairwise(starts)):
         inside = keep[begin:end]
         if inside.any():
             pieces.append(data.blocks[:, j][:, np.nonzero(inside)[0]])
     return da.concatenate(pieces, axis=1)
-

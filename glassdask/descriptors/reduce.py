@@ -51,7 +51,11 @@ def reduce(
     dataset = xr.Dataset(
         {
             "projection": projection,
-            "direction": (("component", *dims), pca.components_.reshape(n, *shape), {"long_name": "direction", "units": ""}),
+            "direction": (
+                ("component", *dims),
+                pca.components_.reshape(n, *shape),
+                {"long_name": "direction", "units": ""},
+            ),
             "explained_variance_ratio": ("component", pca.explained_variance_ratio_, {"long_name": "EVR", "units": ""}),
             "explained_variance": ("component", pca.explained_variance_, {"long_name": "variance", "units": ""}),
             "mean": (dims, np.asarray(pca.mean_).reshape(shape), {"long_name": "mean feature", "units": ""}),

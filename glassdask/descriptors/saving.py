@@ -74,13 +74,10 @@ def save_reduction(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Store the dataset of `reduce` as ``reductions/NAME`` below the store `path`; resumable like `save_descriptors`."""
+    """Store the dataset of `reduce` as ``reductions/NAME`` below a store; it resumes like `save_descriptors`."""
     _same_sizes(reduced, path)
     parameters = json.loads(reduced.attrs["reduction"])
-    write_dataset(
-        reduced, path, f"reductions/{name}", parameters=parameters, overwrite=overwrite, on_block=progress
-    )
-
+    write_dataset(reduced, path, f"reductions/{name}", parameters=parameters, overwrite=overwrite, on_block=progress)
 
 
 def _same_sizes(derived: xr.Dataset, path: str | os.PathLike[str]) -> None:
@@ -89,6 +86,6 @@ def _same_sizes(derived: xr.Dataset, path: str | os.PathLike[str]) -> None:
     for dim in ("frame", "particle"):
         if derived.sizes[dim] != trajectory.sizes[dim]:
             raise StoreError(
-                f"{path}: holds {trajectory.sizes[dim]} along {dim}, what is to be stored {derived.sizes[dim]}: derive it "
-                "from the whole trajectory, or save the selection as a store of its own"
+                f"{path}: holds {trajectory.sizes[dim]} along {dim}, what is to be stored {derived.sizes[dim]}: derive "
+                "it from the whole trajectory, or save the selection as a store of its own"
             )

@@ -65,7 +65,7 @@ class Freud:
 
 def partycls_works(trajectory):
     """Functions that run partycls' three descriptors, with its own search for neighbours."""
-    np.product = np.prod  # partycls 2.0.2 was written for NumPy 1
+    np.prod = np.prod  # partycls 2.0.2 was written for NumPy 1
     import partycls
     from partycls import descriptors as d
 

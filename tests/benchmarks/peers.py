@@ -24,9 +24,9 @@ DATA = Path(__file__).parents[2] / "pipelines" / "data"
 
 
 def wahnstrom(copies: int = 2, keep: int = 20_000):
-    """The shipped Wahnström configuration repeated to `copies`^3 boxes: trajectory of one frame, about 20,000 particles.
+    """The shipped Wahnström configuration repeated to about `keep` particles, one frame.
 
-    Two of three axes are repeated fully; the third as often as `keep` particles need.
+    Two of three axes are repeated `copies` times; the third as often as that needs.
     """
     run = np.load(DATA / "wahn_N4000_T0.58.npz")
     position, box = run["position"][0], run["box"]
@@ -40,7 +40,7 @@ def wahnstrom(copies: int = 2, keep: int = 20_000):
 def alternate(works: Mapping[str, Callable[[], object]], n: int = 5) -> dict[str, float]:
     """Median seconds of each piece of work over `n` runs in turn, after one run of each that does not count."""
     times: dict[str, list[float]] = {name: [] for name in works}
-    for name, work in works.items():
+    for work in works.values():
         work()
     for _ in range(n):
         for name, work in works.items():

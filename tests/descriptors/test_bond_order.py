@@ -146,7 +146,9 @@ def test_lechner_dellago_is_the_average_of_coefficients(liquid):
     for i in range(len(q)):
         members = np.append(around.index[around.offsets[i] : around.offsets[i + 1]], i)
         expected[i] = np.sqrt(4 * np.pi / (2 * l + 1) * np.sum(np.abs(q[members].mean(axis=0)) ** 2))
-    np.testing.assert_allclose(values(one, gd.LechnerDellago(l_max=6, l_min=6, cutoffs=1.3))[0, :, 0], expected, atol=1e-12)
+    np.testing.assert_allclose(
+        values(one, gd.LechnerDellago(l_max=6, l_min=6, cutoffs=1.3))[0, :, 0], expected, atol=1e-12
+    )
 
 
 def test_invariances(liquid):
@@ -160,7 +162,7 @@ def test_invariances(liquid):
         reference = values(liquid, descriptor)
         turned = gd.from_arrays(position @ turn, species=species, box=box @ turn)
         np.testing.assert_allclose(values(turned, descriptor), reference, atol=1e-10)
-        moved = gd.from_arrays(position + [0.3, -7.7, 2.2], species=species, box=box)
+        moved = gd.from_arrays(position + np.array([0.3, -7.7, 2.2]), species=species, box=box)
         np.testing.assert_allclose(values(moved, descriptor), reference, atol=1e-10)
         permuted = gd.from_arrays(position[:, order], species=species[order], box=box)
         np.testing.assert_allclose(values(permuted, descriptor), reference[:, order], atol=1e-12)
@@ -257,7 +259,16 @@ def test_kernels_as_plain_python(monkeypatch):
         out = np.empty((3, 7))
         with np.errstate(invalid="ignore", divide="ignore"):
             kernel(
-                offsets, vector, weight, 1, table, np.empty((6, 13)), np.empty(13), np.zeros((8, 8)), np.zeros((8, 8)), out
+                offsets,
+                vector,
+                weight,
+                1,
+                table,
+                np.empty((6, 13)),
+                np.empty(13),
+                np.zeros((8, 8)),
+                np.zeros((8, 8)),
+                out,
             )
         return out
 
