@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.store_cases import chunk_files, make_trajectory
-from tests.store.store_kill import run_killed_at
 
 from glassdask import errors, store
 from glassdask.store import arrays, groups, layout
+from tests.store.store_cases import chunk_files, make_trajectory
+from tests.store.store_kill import run_killed_at
 
 
 @pytest.fixture

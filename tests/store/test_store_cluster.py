@@ -4,9 +4,9 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from tests.store.store_cases import chunk_files, make_trajectory
 
 from glassdask import errors, store
+from tests.store.store_cases import chunk_files, make_trajectory
 
 pytestmark = pytest.mark.cluster
 

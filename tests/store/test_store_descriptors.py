@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import xarray as xr
-from tests.store.store_cases import make_trajectory
 
 from glassdask import errors, store
+from tests.store.store_cases import make_trajectory
 
 
 @pytest.fixture

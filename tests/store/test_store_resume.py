@@ -15,10 +15,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from tests.store.store_cases import chunk_files, make_trajectory
-from tests.store.store_kill import run_killed_at
 
 from glassdask import errors, store
+from tests.store.store_cases import chunk_files, make_trajectory
+from tests.store.store_kill import run_killed_at
 
 # python 3.12 warns of every fork of a process with threads; the children here only write files and die
 forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -8,11 +8,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from tests.store.store_cases import chunk_files, make_trajectory
 
 from glassdask import errors, store
 from glassdask.errors import PositionError, SpeciesError
 from glassdask.schema import assemble
+from tests.store.store_cases import chunk_files, make_trajectory
 
 ADDED = {"glassdask_version", "created", "versions", "sources", "parameters", "store"}
 

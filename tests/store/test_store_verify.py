@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 import pytest
-from tests.store.store_cases import make_trajectory
 
 from glassdask import errors, store
+from tests.store.store_cases import make_trajectory
 
 
 @pytest.fixture
