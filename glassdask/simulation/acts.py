@@ -95,11 +95,10 @@ class Scatter:
         # spheres of this diameter fill 38 % of space (64 % of a plane): far from jammed, so that no overlap is left
         diameter = 0.9 * self.density ** (-1.0 / d)
         rng = seeded(self.seed, 0)
-        chains = getattr(model, "chains", None)
-        if chains is None:
+        if model.chains is None:
             position = rng.random((self.n_particles, d)) * length
         else:
-            position = _random_walks(self.n_particles, chains.length, length, rng)
+            position = _random_walks(self.n_particles, model.chains.length, length, rng)
         species = np.repeat(np.arange(len(model.species)), species_counts(model.fractions, self.n_particles))
         commands = model.commands(instance.folder)
         bonds = [line for line in commands if line.startswith(("mass", "bond", "special"))]

