@@ -20,7 +20,14 @@ if TYPE_CHECKING:
         cross_validate_classifier,
         roc_auc,
     )
-    from glassdask.learning.correlation import bootstrap_pearson, bootstrap_spearman, pearson, spearman
+    from glassdask.learning.correlation import (
+        bootstrap_correlations,
+        bootstrap_pearson,
+        bootstrap_spearman,
+        correlations,
+        pearson,
+        spearman,
+    )
     from glassdask.learning.extremes import balanced_above, balanced_extremes
     from glassdask.learning.linear import LinearRegression, PrincipalComponentRegression, Ridge, ridge_path
     from glassdask.learning.modality import dip_test, folding_test, skewness_kurtosis
@@ -41,8 +48,10 @@ _HOME = {
     "calibration": "classification",
     "cross_validate_classifier": "classification",
     "roc_auc": "classification",
+    "bootstrap_correlations": "correlation",
     "bootstrap_pearson": "correlation",
     "bootstrap_spearman": "correlation",
+    "correlations": "correlation",
     "pearson": "correlation",
     "spearman": "correlation",
     "balanced_above": "extremes",
@@ -90,10 +99,12 @@ __all__ = [
     "align_rotation",
     "balanced_above",
     "balanced_extremes",
+    "bootstrap_correlations",
     "bootstrap_pearson",
     "bootstrap_spearman",
     "calibration",
     "compute_moments",
+    "correlations",
     "cross_validate",
     "cross_validate_classifier",
     "dip_test",

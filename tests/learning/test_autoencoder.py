@@ -113,6 +113,7 @@ def test_lazy_transform_and_nan(fitted):
     assert np.flatnonzero(np.isnan(reduced.compute()).any(axis=1)).tolist() == [3]
     np.testing.assert_allclose(reduced.compute(), model.transform(x), rtol=1e-12)
     assert model.inverse_transform(reduced).shape == x.shape
+    assert Autoencoder(epochs=1, n_repeats=1, device="auto").fit_transform(planted(50)).shape == (50, 2)
 
 
 def test_units_do_not_matter_but_the_paper_network_is_there():

@@ -2,6 +2,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
 
 from glassdask.errors import ParameterError
 from glassdask.learning import bootstrap_pearson, bootstrap_spearman, pearson, spearman
@@ -24,7 +25,7 @@ def test_against_scipy(ours, theirs):
         for i in range(3):
             for j in range(2):
                 assert r[i, j] == pytest.approx(theirs(x[good, i], y[good, j])[0], abs=1e-12)
-    assert ours(x, y[:, 0]).shape == (3,)
+    assert ours(xr.DataArray(x), y[:, 0]).shape == (3,)
     assert ours(x[:, 0], y).shape == (2,)
     assert np.ndim(ours(x[:, 0], y[:, 0])) == 0
 

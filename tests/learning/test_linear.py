@@ -138,6 +138,14 @@ def test_ard_keeps_what_matters_only():
     assert model.intercept_[1] == 2.0
 
 
+def test_ard_without_any_relevant_feature_predicts_the_mean():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(3000, 2)), rng.normal(size=3000) + 7
+    model = ARDRegression(threshold=10.0).fit(x, y)
+    np.testing.assert_array_equal(model.coef_, 0.0)
+    assert model.intercept_ == pytest.approx(y.mean(), rel=1e-12)
+
+
 def test_ard_with_equal_features_without_noise():
     x = np.random.default_rng(0).normal(size=(200, 2))
     x = np.column_stack([x, x[:, 0]])
@@ -184,6 +192,13 @@ def test_more_features_than_rows_and_dependent_features():
     np.testing.assert_allclose(
         twice.predict(np.column_stack([x, x])), LinearRegression().fit(x, y).predict(x), atol=1e-8
     )
+
+
+def test_correlation_of_predictions_without_the_data():
+    x, y, _ = planted(400, noise=5.0)
+    model = LinearRegression().fit(x[:300], y[:300])
+    expected = [np.corrcoef(model.predict(x[300:])[:, t], y[300:, t])[0, 1] for t in range(3)]
+    np.testing.assert_allclose(model.correlation(compute_moments(x[300:], y[300:])), expected, rtol=1e-10)
 
 
 def test_subsets_without_the_data():

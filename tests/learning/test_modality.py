@@ -2,6 +2,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
 
 from glassdask.errors import ParameterError
 from glassdask.learning import dip_test, folding_test, skewness_kurtosis
@@ -12,7 +13,7 @@ def test_skewness_and_kurtosis_against_scipy():
     x = np.stack([rng.normal(size=9000), rng.exponential(size=9000), rng.uniform(5, 6, size=9000)], axis=1)
     x[17, 1] = np.nan
     good = np.delete(x, 17, axis=0)
-    for array in (x, da.from_array(x, chunks=(700, 2))):
+    for array in (x, da.from_array(x, chunks=(700, 2)), xr.DataArray(x)):
         skewness, kurtosis = skewness_kurtosis(array)
         np.testing.assert_allclose(skewness, scipy.stats.skew(good), atol=1e-10)
         np.testing.assert_allclose(kurtosis, scipy.stats.kurtosis(good), atol=1e-10)

@@ -6,6 +6,7 @@ import xarray as xr
 
 from glassdask.errors import ParameterError
 from glassdask.learning import compute_moments, grouped_moments, merge_moments
+from glassdask.learning.arrays import feature_names
 from glassdask.learning.columns import column_moments
 
 
@@ -109,6 +110,27 @@ def test_names_come_from_the_coordinate():
     array = xr.DataArray(data(20, 3), dims=("sample", "l"), coords={"l": [2, 4, 6]})
     assert compute_moments(array).names == ["l=2", "l=4", "l=6"]
     assert compute_moments(array.chunk(sample=7)).names == ["l=2", "l=4", "l=6"]
+    assert compute_moments(array.drop_vars("l")).names is None
+    pairs = array.assign_coords(n=("l", [0, 1, 1])).stack(feature=["l"])
+    assert feature_names(pairs) == ["n=0, l=2", "n=1, l=4", "n=1, l=6"]
+    scalar = xr.DataArray(np.zeros((2, 5)), dims=("frame", "particle"), name="theta")
+    assert feature_names(scalar) == ["theta"]
+
+
+def test_targets_and_groups_may_be_data_arrays_or_dask():
+    x, y = data(60), data(60, 1, seed=1)[:, 0]
+    labels = np.arange(60) // 20
+    expected = grouped_moments(x, y, labels)
+    found = grouped_moments(
+        xr.DataArray(x, dims=("sample", "l")),
+        xr.DataArray(da.from_array(y, chunks=13), dims="sample"),
+        xr.DataArray(da.from_array(labels, chunks=7), dims="sample"),
+    )
+    for group in expected:
+        np.testing.assert_array_equal(found[group].scatter, expected[group].scatter)
+        assert found[group].vector_target
+    with pytest.raises(ParameterError, match="no moments to merge"):
+        merge_moments([])
 
 
 @pytest.mark.parametrize(

@@ -53,17 +53,20 @@ def test_folds_without_data_equal_folds_with_data(n_folds):
 
 @pytest.mark.parametrize(
     "model",
-    [LinearRegression(), Ridge(), RidgeCV(), PrincipalComponentRegression(60), ARDRegression(), ForwardSelection(3)],
+    [LinearRegression(), Ridge(), RidgeCV(), PrincipalComponentRegression(40), ARDRegression(), ForwardSelection(3)],
     ids=lambda m: type(m).__name__,
 )
 def test_shuffled_targets_are_at_chance(model):
-    x, y = planted(m=100)
-    shuffled = np.random.default_rng(1).permutation(y)
-    parts = grouped_moments(x, shuffled, GROUPS)
-    # all rows together would give R of about sqrt(100 / 2000) = 0.22; unseen groups must not
-    assert pearson(LinearRegression().fit(x, shuffled).predict(x)[:, 0], shuffled[:, 0]) > 0.15
-    r = cross_validate(model, parts).r
-    assert np.nanmax(np.abs(np.nanmean(r, axis=0))) < 0.08 or np.isnan(r).all()
+    x, y = planted(m=60)
+    rng = np.random.default_rng(1)
+    # many shuffles: the folds of one of them are not independent of each other
+    shuffled = np.stack([rng.permutation(y[:, 0]) for _ in range(12)], axis=1)
+    r = cross_validate(model, grouped_moments(x, shuffled, GROUPS)).r
+    assert abs(np.nanmean(r)) < 0.04
+    # all rows together give R of about sqrt(60 / 2000) = 0.17 to least squares, by chance
+    m = compute_moments(x, shuffled)
+    assert LinearRegression().fit_moments(m).correlation(m).mean() == pytest.approx(0.17, abs=0.03)
+    # and what was planted is found
     assert np.nanmin(cross_validate(model, grouped_moments(x, y, GROUPS)).pooled_r) > 0.3
 
 
