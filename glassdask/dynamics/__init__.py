@@ -1,0 +1,32 @@
+"""How particles move: averages over time origins, relaxation times, propensity, rearrangements."""
+
+from glassdask.dynamics.displacements import displacements, unwrapped
+from glassdask.dynamics.propensity import at_delta, cage_relative, propensity, replica_displacements
+from glassdask.dynamics.rearrangements import d2min, replica_d2min
+from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
+from glassdask.dynamics.self_correlations import (
+    mean_square_displacement,
+    non_gaussian_parameter,
+    overlap,
+    self_correlations,
+    self_intermediate_scattering,
+)
+
+__all__ = [
+    "at_delta",
+    "cage_relative",
+    "crossover_temperature",
+    "d2min",
+    "displacements",
+    "mean_square_displacement",
+    "mode_coupling_temperature",
+    "non_gaussian_parameter",
+    "overlap",
+    "propensity",
+    "relaxation_time",
+    "replica_d2min",
+    "replica_displacements",
+    "self_correlations",
+    "self_intermediate_scattering",
+    "unwrapped",
+]

@@ -1,0 +1,98 @@
+"""Which pairs of frames are a given time apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import ParameterError, SchemaError
+
+# Lags that are chosen where none are asked for, evenly spaced in their logarithm.
+N_LAGS = 50
+# Differences of times that are looked at to choose lags where the frames are not evenly spaced.
+N_DIFFERENCES = 1 << 22
+# Times are the same when they differ by less than this much of the shortest interval.
+TOLERANCE = 1e-3
+
+
+def frame_pairs(
+    trajectory: xr.Dataset, lags: Sequence[float] | None, origins: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Lags (L,) and for each of them the pairs of frames (n, 2) that are this time apart, at most `origins`.
+
+    Without `lags`, about 50 that occur, evenly spaced in their logarithm; of about equal ones that with most pairs.
+    Where more than `origins` pairs exist, those whose first frames are evenly spread over the trajectory.
+
+    Raises
+    ------
+    SchemaError
+        When the trajectory has no times, or they do not increase.
+    ParameterError
+        When a lag does not occur, or the numbers are not positive.
+    """
+    if origins < 1:
+        raise ParameterError(f"origins is {origins!r}: expected at least 1")
+    if "time" not in trajectory:
+        raise SchemaError(
+            "no variable 'time' (frame): lags are differences of times; give from_arrays(..., time=...) the times, or "
+            "trajectory.assign_coords(time=('frame', times))"
+        )
+    time = np.asarray(trajectory["time"].values, dtype=np.float64)
+    steps = np.diff(time)
+    if len(time) < 2 or not (steps > 0).all() or not np.isfinite(time).all():
+        raise SchemaError(
+            f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected at least two that increase from "
+            "frame to frame; sort them with trajectory.sortby('time')"
+        )
+    tolerance = max(TOLERANCE * float(steps.min()), 1e-12 * float(np.abs(time).max()))
+    if lags is None:
+        wanted = _choose(time, tolerance)
+    else:
+        wanted = np.asarray(lags, dtype=np.float64).reshape(-1)
+        if wanted.size == 0 or not (np.isfinite(wanted) & (wanted > 0)).all():
+            raise ParameterError(f"lags {wanted.tolist()}: expected positive times")
+    pairs = [_pairs(time, lag, tolerance) for lag in wanted]
+    missing = [lag for lag, found in zip(wanted, pairs) if len(found) == 0]
+    if missing:
+        raise ParameterError(
+            f"no two frames are {missing[0]:g} apart: the times go from {time[0]:g} to {time[-1]:g}, the shortest "
+            f"interval is {steps.min():g}"
+        )
+    return wanted, [_spread(found, origins) for found in pairs]
+
+
+def _choose(time: np.ndarray, tolerance: float) -> np.ndarray:
+    """Lags that occur, about evenly spaced in their logarithm."""
+    starts = np.unique(np.linspace(0, len(time) - 1, max(1, min(len(time), N_DIFFERENCES // len(time)))).astype(int))
+    differences = np.concatenate([time[i + 1 :] - time[i] for i in starts])
+    differences.sort()
+    group = np.concatenate([[0], np.nonzero(np.diff(differences) > 2 * tolerance)[0] + 1])
+    number = np.diff([*group, len(differences)])
+    candidates = differences[group + number // 2]
+    bins = np.zeros(len(candidates), int)
+    if len(candidates) > N_LAGS:
+        position = np.log(candidates / candidates[0]) / np.log(candidates[-1] / candidates[0])
+        bins = np.rint(position * (N_LAGS - 1)).astype(int)
+    else:
+        bins = np.arange(len(candidates))
+    # the most frequent of each bin, the shortest of equally frequent ones
+    order = np.lexsort((candidates, -number, bins))
+    _, first = np.unique(bins[order], return_index=True)
+    return candidates[order[first]]
+
+
+def _pairs(time: np.ndarray, lag: float, tolerance: float) -> np.ndarray:
+    later = np.searchsorted(time, time + lag - tolerance)
+    first = np.arange(len(time))
+    inside = later < len(time)
+    first, later = first[inside], later[inside]
+    hit = (time[later] - time[first] < lag + tolerance) & (later > first)
+    return np.stack([first[hit], later[hit]], axis=1)
+
+
+def _spread(pairs: np.ndarray, origins: int) -> np.ndarray:
+    if len(pairs) <= origins:
+        return pairs
+    return pairs[np.rint(np.linspace(0, len(pairs) - 1, origins)).astype(int)]

@@ -1,0 +1,278 @@
+"""The isoconfigurational ensemble: what in the motion of a particle is decided by the structure around it.
+
+Replicas start from the same positions with other velocities. Their displacements have the dimensions (replica, lag,
+particle, space); a simulated ensemble stores them as ``replica_displacement``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import ParameterError, PositionError, SchemaError
+from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Cutoff, Neighborhood
+from glassdask.schema import cell_matrix, check_box, check_positions, species_codes, species_names, validate
+
+# Bytes of displacements that one task holds.
+TASK_BYTES = 64 << 20
+
+
+def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any = None) -> xr.DataArray:
+    """Displacements of the replicas of an isoconfigurational ensemble, from positions.
+
+    Parameters
+    ----------
+    initial : array (particle, space)
+        Positions that all replicas start from.
+    final : array (replica, particle, space), or (replica, lag, particle, space) with `lag`
+        Positions after some time, unwrapped (public data sets have them so; with images add image @ box to both), in
+        NumPy or dask.
+    lag : times, where `final` has that dimension
+    box : edge lengths or cell matrix
+        Only where the final positions are wrapped: each particle is then taken to have gone the short way, which is
+        right only where none moved by more than half of the box.
+
+    Returns
+    -------
+    DataArray (replica, particle, space) or (replica, lag, particle, space), lazy where `final` is
+
+    Raises
+    ------
+    SchemaError
+        When the shapes do not fit.
+    PositionError
+        When a position in memory is not finite.
+
+    Examples
+    --------
+    >>> replica_displacements([[0.5, 1.0]], [[[2.5, 1.0]], [[3.5, 1.0]]], box=[4.0, 4.0]).values[:, 0, 0].tolist()
+    [2.0, -1.0]
+    """
+    start = np.asarray(initial, dtype=np.float64)
+    lazy = hasattr(final, "dask")
+    end = final if lazy else np.asarray(final, dtype=np.float64)
+    dims = ("replica", "particle", "space") if lag is None else ("replica", "lag", "particle", "space")
+    if start.ndim != 2 or start.shape[1] not in (2, 3) or end.ndim != len(dims) or end.shape[-2:] != start.shape:
+        raise SchemaError(
+            f"initial positions {start.shape}, final ones {end.shape}: expected (particle, 2 or 3) and {dims} of the "
+            "same particles"
+        )
+    check_positions(start[None])
+    if not lazy and not np.isfinite(end).all():
+        at = np.argwhere(~np.isfinite(end))[0]
+        raise PositionError(f"replica {at[0]}, particle {at[-2]}: final position not finite: leave out that replica")
+    moved = end - start
+    if box is not None:
+        cell = cell_matrix(box, 1, start.shape[1])
+        check_box(cell)
+        fraction = moved @ np.linalg.inv(cell[0])
+        moved = (fraction - np.rint(fraction)) @ cell[0]
+    result = xr.DataArray(moved, dims=dims, coords={"space": list("xyz"[: start.shape[1]])})
+    if lag is not None:
+        lags = np.asarray(lag, dtype=np.float64)
+        if lags.shape != (end.shape[1],):
+            raise SchemaError(f"lag has shape {lags.shape}, expected ({end.shape[1]},), one time for each of final's")
+        result = result.assign_coords(lag=("lag", lags, {"units": "time", "long_name": "lag"}))
+    return result.rename("replica_displacement").assign_attrs(units="length", long_name="displacement of each replica")
+
+
+def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
+    """Propensity for motion of every particle: the isoconfigurational average of how far it moves.
+
+    mu_i(t) = < |r_i(t) - r_i(0)|^p >, p = 2 in paper A (Sec. IV) and p = 1 in the public data sets. Of cage-relative
+    displacements (`cage_relative`) with p = 1 it is the propensity Delta_i of paper C (Sec. III E).
+
+    Parameters
+    ----------
+    displacement : DataArray (replica, particle, space) or (replica, lag, particle, space), in memory or lazy
+        From `replica_displacements`, or ``replica_displacement`` of a simulated ensemble. No drift of the whole system
+        is removed.
+    power : 1 or 2
+
+    Returns
+    -------
+    xarray.Dataset, lazy where the displacements are
+        ``propensity`` (lag, particle) and ``propensity_error`` (lag, particle), the standard error from the scatter of
+        the replicas, NaN with one replica. The coordinate ``delta`` (lag) is the mean of |dr| over particles and
+        replicas, by which paper C measures time.
+
+    Raises
+    ------
+    SchemaError
+        When dimensions are missing.
+    ParameterError
+        When the power is neither 1 nor 2.
+
+    Examples
+    --------
+    >>> moved = replica_displacements(np.zeros((1, 2)), np.array([[[3.0, 4.0]], [[0.0, 1.0]]]))
+    >>> p = propensity(moved)
+    >>> p["propensity"].values.tolist(), p["propensity_error"].values.round(6).tolist(), p["delta"].item()
+    ([13.0], [12.0], 3.0)
+    """
+    check_displacement(displacement, ("replica", "particle", "space"))
+    if power not in (1, 2):
+        raise ParameterError(f"power is {power!r}: expected 1, the mean of |dr|, or 2, the mean of |dr|^2")
+    square: xr.DataArray = (displacement**2).sum("space")
+    distance = square**0.5
+    values = distance if power == 1 else square
+    replicas = displacement.sizes["replica"]
+    scatter = values.std("replica", ddof=1) if replicas > 1 else values.isel(replica=0, drop=True) * np.nan
+    what = "|dr|" if power == 1 else "|dr|^2"
+    unit = "length" if power == 1 else "length^2"
+    name = f"propensity, mean of {what} over {replicas} replicas"
+    mean = values.mean("replica").assign_attrs(units=unit, long_name=name)
+    error = (scatter / np.sqrt(replicas)).assign_attrs(units=unit, long_name="standard error of the propensity")
+    delta = distance.mean(["replica", "particle"]).assign_attrs(units="length", long_name="mean of |dr|")
+    return xr.Dataset({"propensity": mean, "propensity_error": error}).assign_coords(delta=delta)
+
+
+def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dataset:
+    """Propensities at given mean displacements in place of times (paper C, Sec. IV B: delta = 0.3, 1, 3).
+
+    Linear interpolation in delta between the two lags where the mean displacement first passes the value.
+
+    Parameters
+    ----------
+    propensities : result of `propensity` with a dimension ``lag``
+    delta : one or more mean displacements
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of `propensities` with ``delta`` in place of ``lag``, and the coordinate ``time`` (delta), the
+        interpolated lag. NaN where no lag is that early or late. An interpolated error is an upper estimate.
+
+    Raises
+    ------
+    SchemaError, ParameterError
+        When there is no ``delta`` (lag), or a value is not positive.
+
+    Examples
+    --------
+    >>> moved = replica_displacements(np.zeros((1, 2)), np.array([[[[1.0, 0]], [[2.0, 0]]]]), lag=[10.0, 30.0])
+    >>> found = at_delta(propensity(moved, power=1), [0.5, 1.25])
+    >>> found["propensity"].values.tolist(), found["time"].values.tolist()
+    ([[nan], [1.25]], [nan, 15.0])
+    """
+    if "delta" not in propensities.coords or propensities["delta"].dims != ("lag",):
+        raise SchemaError("no coordinate 'delta' (lag): give the result of propensity() of displacements with lags")
+    wanted = np.atleast_1d(np.asarray(list(delta) if isinstance(delta, Iterable) else delta, dtype=np.float64))
+    if not (np.isfinite(wanted) & (wanted > 0)).all():
+        raise ParameterError(f"delta is {wanted.tolist()}: expected positive lengths")
+    reached = np.asarray(propensities["delta"].values)
+    lag = np.asarray(propensities["lag"].values, dtype=np.float64)
+    after = np.array([np.argmax(reached >= value) for value in wanted])
+    known = np.array([(reached >= value).any() for value in wanted]) & (reached[0] <= wanted)
+    before = np.maximum(after - 1, 0)
+    gap = np.where(after > before, reached[after] - reached[before], 1.0)
+    share = np.where(known, np.where(after > before, (wanted - reached[before]) / gap, 1.0), np.nan)
+    weight = xr.DataArray(share, dims="delta")
+    plain = propensities.drop_vars(["lag", "delta"])
+    early = plain.isel(lag=xr.DataArray(before, dims="delta"))
+    late = plain.isel(lag=xr.DataArray(after, dims="delta"))
+    with xr.set_options(keep_attrs=True):
+        result = early * (1.0 - weight) + late * weight
+    time = lag[before] * (1.0 - share) + lag[after] * share
+    return result.assign_coords(delta=("delta", wanted), time=("delta", time))
+
+
+def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neighborhood | Cutoffs) -> xr.DataArray:
+    r"""Displacements relative to the cage: minus the mean displacement of a particle and its neighbours.
+
+    d_i - (1/N_i) sum_j d_j, the sum over the neighbours of i at the beginning and i itself, N_i particles (paper C,
+    Sec. III E). It takes out the long-wavelength motion of two-dimensional systems, and any drift.
+
+    Parameters
+    ----------
+    displacement : DataArray (..., particle, space), in memory or lazy
+        Of replicas, or from `displacements`.
+    start : Dataset of the schema with one frame, the configuration from which the displacements are counted
+    neighbors : cutoffs, one or for each pair of species, such as the `first_minima`; or a rule such as `Voronoi()`
+
+    Returns
+    -------
+    DataArray like `displacement`
+        Zero for a particle without neighbours.
+
+    Raises
+    ------
+    SchemaError
+        When `start` has more than one frame or other particles.
+    ParameterError, SpeciesError, BoxError
+        When cutoffs are missing, wrong or too large.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> row = gd.from_arrays([[[0.0, 0], [1, 0], [5, 0]]], species=["A"] * 3, box=[10.0, 10.0])
+    >>> moved = xr.DataArray([[0.4, 0.0], [0.0, 0.2], [1.0, 1.0]], dims=("particle", "space"))
+    >>> cage_relative(moved, row, 1.2).values.tolist()
+    [[0.2, -0.1], [-0.2, 0.1], [0.0, 0.0]]
+    """
+    check_displacement(displacement, ("particle", "space"))
+    check_start(start, displacement)
+    rule = neighbors if isinstance(neighbors, Neighborhood) else Cutoff(neighbors)
+    result = xr.apply_ufunc(
+        partial(_cage_relative, rule=rule, codes=species_codes(start), names=species_names(start)),
+        whole_particles(displacement),
+        start["position"].isel(frame=0, drop=True).load(),
+        start["box"].isel(frame=0, drop=True),
+        input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
+        output_core_dims=[["particle", "space"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+    )
+    attrs = {"units": "length", "long_name": "displacement relative to the cage"}
+    return result.transpose(*displacement.dims).rename("cage_relative").assign_attrs(attrs)
+
+
+def check_start(start: xr.Dataset, displacement: xr.DataArray) -> None:
+    """Raise `SchemaError` unless `start` is one configuration of the particles that moved."""
+    validate(start)
+    if start.sizes["frame"] != 1:
+        raise SchemaError(
+            f"start has {start.sizes['frame']} frames: give the one that the displacements are counted from, such as "
+            "trajectory.isel(frame=[0])"
+        )
+    for dim in ("particle", "space"):
+        if start.sizes[dim] != displacement.sizes[dim]:
+            raise SchemaError(f"{dim}: start has {start.sizes[dim]}, the displacements have {displacement.sizes[dim]}")
+
+
+def whole_particles(displacement: xr.DataArray) -> xr.DataArray:
+    """The same, where lazy in chunks of all particles, for neighbours to be found, and of few replicas and lags."""
+    if displacement.chunks is None:
+        return displacement
+    others = [str(dim) for dim in displacement.dims if dim not in ("particle", "space")]
+    at_once = max(1, TASK_BYTES // (8 * displacement.sizes["particle"] * displacement.sizes["space"]))
+    chunks = {"particle": -1, "space": -1}
+    for dim in reversed(others):
+        chunks[dim] = min(at_once, displacement.sizes[dim])
+        at_once = max(1, at_once // chunks[dim])
+    return displacement.chunk(chunks)
+
+
+def check_displacement(displacement: xr.DataArray, dims: tuple[str, ...]) -> None:
+    """Raise `SchemaError` unless `displacement` has the dimensions `dims`."""
+    if not isinstance(displacement, xr.DataArray) or not set(dims) <= set(displacement.dims):
+        raise SchemaError(
+            f"displacements have dimensions {getattr(displacement, 'dims', type(displacement).__name__)}, expected "
+            f"{', '.join(dims)} among them: make them with replica_displacements() or displacements()"
+        )
+
+
+def _cage_relative(displacement, position, box, *, rule, codes, names):
+    n, d = position.shape
+    found = rule.find(Configuration(position, codes, box, names, label="start"), np.arange(n))
+    moved = np.ascontiguousarray(displacement, dtype=np.float64).reshape(-1, n, d)
+    out = np.empty_like(moved)
+    kernels.cage_relative(moved, found.offsets, found.index, out)
+    return out.reshape(displacement.shape)

@@ -1,0 +1,244 @@
+"""Local rearrangements: what the best affine map of the surroundings leaves of the motion of the neighbours."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from glassdask.correlations.frames import check_radius
+from glassdask.dynamics.propensity import check_displacement, check_start, whole_particles
+from glassdask.errors import SchemaError
+from glassdask.kernels import rearrangements as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
+from glassdask.schema import check_positions, species_codes, species_names, validate
+
+# Particles of one task: at 1 to 5 us each a fraction of a second. Small jobs are still cut for a few cores.
+TASK_ROWS = 1 << 17
+SMALLEST_TASK_ROWS = 1 << 12
+
+
+def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.Dataset:
+    r"""Non-affine part of the motion around every particle between two configurations (Falk and Langer).
+
+    D2min_i = min_F sum_j |r'_ij - F r_ij|^2,
+
+    r_ij = r_j - r_i in the reference and r'_ij in the deformed configuration, the sum over all j that are closer to i
+    than the cutoff in the reference [1]_. It is zero under any deformation that is affine around i, and does not change
+    under rotations, shifts and whole box vectors. It is the sum, as Falk and Langer define it, whom paper B follows;
+    divided by ``neighbors`` it is the mean square per neighbour.
+
+    Each r'_ij is the image nearest to where the deformation of the box takes r_ij. That is right where no two
+    neighbours come apart by half of the box more than the box deforms; also across a flip of the cell, as LAMMPS does
+    them, as long as cutoff and non-affine motion together stay below half of the box.
+
+    Parameters
+    ----------
+    reference, deformed : Datasets of the schema with the same particles, in memory or lazy
+        Frame k of the one with frame k of the other; a single frame of either with all of the other. Successive frames
+        of a sheared run: ``d2min(run.isel(frame=slice(None, -1)), run.isel(frame=slice(1, None)), 2.5)``; motion since
+        the first frame: ``d2min(run.isel(frame=[0]), run, 2.5)``.
+    cutoffs : radius of the surroundings, or one for each pair of species
+
+    Returns
+    -------
+    xarray.Dataset, lazy
+        ``d2min`` (frame, particle); ``strain`` (frame, particle, space, direction), the Green-Lagrange strain
+        (F^T F - 1) / 2 of the best map; ``neighbors`` (frame, particle), their number, as a float. The first two are
+        NaN where the neighbours do not span the space (fewer than d, or in a plane). Coordinates ``species``
+        (particle), and ``time`` (frame) of the deformed frames.
+
+    Raises
+    ------
+    SchemaError, SpeciesError
+        When frames, particles or species differ.
+    ParameterError, BoxError
+        When the cutoffs are wrong, or larger than half of a reference box.
+
+    References
+    ----------
+    .. [1] M. L. Falk and J. S. Langer, Phys. Rev. E 57, 7192 (1998), Eqs. 2.11-2.14.
+
+    Examples
+    --------
+    A shear of crystal and box is affine; one particle that moves by 0.1 is seen by itself, six times 0.1^2:
+
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(64, 3)
+    >>> shear = np.eye(3)
+    >>> shear[1, 0] = 0.2
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 64, box=np.eye(3) * 4)
+    >>> sheared = gd.from_arrays(cubic @ shear, species=["A"] * 64, box=4 * shear)
+    >>> bool((d2min(crystal, sheared, 1.2)["d2min"] < 1e-24).all())
+    True
+    >>> cubic[0, 0] += 0.1
+    >>> moved = gd.from_arrays(cubic, species=["A"] * 64, box=np.eye(3) * 4)
+    >>> d2min(crystal, moved, 1.2)["d2min"][0, 0].values.round(6).tolist()
+    0.06
+    """
+    validate(reference)
+    validate(deformed)
+    _check_pair(reference, deformed)
+    names = species_names(reference)
+    matrix = pair_matrix(cutoffs, names)
+    check_radius(reference, float(matrix.max()))
+    n_frames = max(reference.sizes["frame"], deformed.sizes["frame"])
+    n, d = reference.sizes["particle"], reference.sizes["space"]
+    rows = min(TASK_ROWS, max(SMALLEST_TASK_ROWS, n_frames * n // 16))
+    frames, particles = (max(1, rows // n), n) if rows >= n else (1, -(-n // -(-n // rows)))
+    packed = da.blockwise(
+        _block, "fpk",
+        da.arange(n_frames, chunks=frames), "f",
+        da.arange(n, chunks=particles), "p",
+        *_of_frames(reference, n_frames, frames),
+        *_of_frames(deformed, n_frames, frames),
+        da.from_array(species_codes(reference), chunks=-1), "n",
+        new_axes={"k": d * d + 2}, concatenate=True, dtype=np.float64, meta=np.empty((0, 0, 0)),
+        matrix=matrix, names=names, name=None,
+    )  # fmt: skip
+    strain = packed[:, :, 2:].reshape(n_frames, n, d, d)
+    dims = ("frame", "particle")
+    axes = list("xyz"[:d])
+    coords = {"species": reference["species"].variable, "space": axes, "direction": axes}
+    if "time" in deformed and deformed.sizes["frame"] == n_frames:
+        coords["time"] = deformed["time"].variable
+    return xr.Dataset(
+        {
+            "d2min": (dims, packed[:, :, 0], {"units": "length^2", "long_name": "non-affine square displacement"}),
+            "strain": ((*dims, "space", "direction"), strain, {"long_name": "local Green-Lagrange strain"}),
+            "neighbors": (dims, packed[:, :, 1], {"long_name": "neighbours in the reference"}),
+        },
+        coords=coords,
+    )
+
+
+def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoffs) -> xr.DataArray:
+    """D2min of every particle for many displacements from the same configuration, in a box that keeps its shape.
+
+    The same sum as `d2min`. Its isoconfigurational average (paper B) is ``replica_d2min(...).mean("replica")``.
+
+    Parameters
+    ----------
+    displacement : DataArray (..., particle, space), in memory or lazy, such as (replica, lag, particle, space)
+        Unwrapped: exact however far particles move.
+    start : Dataset of the schema with one frame
+    cutoffs : radius of the surroundings, or one for each pair of species
+
+    Returns
+    -------
+    DataArray (..., particle), lazy where the displacements are
+        NaN where the neighbours do not span the space.
+
+    Raises
+    ------
+    SchemaError
+        When `start` has more than one frame or other particles.
+    ParameterError, SpeciesError, BoxError
+        When the cutoffs are wrong, or larger than half of the box.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(64, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 64, box=[4.0, 4.0, 4.0])
+    >>> moved = xr.DataArray(np.zeros((2, 64, 3)), dims=("replica", "particle", "space"))
+    >>> moved[1, 0, 0] = 0.1
+    >>> replica_d2min(moved, crystal, 1.2)[:, 0].values.round(6).tolist()
+    [0.0, 0.06]
+    """
+    check_displacement(displacement, ("particle", "space"))
+    check_start(start, displacement)
+    names = species_names(start)
+    matrix = pair_matrix(cutoffs, names)
+    check_radius(start, float(matrix.max()))
+    result = xr.apply_ufunc(
+        partial(_replicas, matrix=matrix, codes=species_codes(start), names=names),
+        whole_particles(displacement),
+        start["position"].isel(frame=0, drop=True).load(),
+        start["box"].isel(frame=0, drop=True),
+        input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
+        output_core_dims=[["particle"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+    )
+    return result.rename("d2min").assign_attrs(units="length^2", long_name="non-affine square displacement")
+
+
+def _check_pair(reference: xr.Dataset, deformed: xr.Dataset) -> None:
+    for dim in ("particle", "space"):
+        if reference.sizes[dim] != deformed.sizes[dim]:
+            raise SchemaError(f"{dim}: the reference has {reference.sizes[dim]}, deformed has {deformed.sizes[dim]}")
+    if not np.array_equal(reference["species"].values, deformed["species"].values):
+        raise SchemaError("the species differ: the particles must be the same, in the same order")
+    frames = {reference.sizes["frame"], deformed.sizes["frame"]}
+    if len(frames) > 1 and 1 not in frames:
+        raise SchemaError(
+            f"the reference has {reference.sizes['frame']} frames, deformed has {deformed.sizes['frame']}: give as "
+            "many, or one"
+        )
+
+
+def _of_frames(trajectory: xr.Dataset, n_frames: int, frames: int) -> tuple:
+    """Whole frames of positions and boxes as arguments of `blockwise`; a single frame goes to every task."""
+    position, box = trajectory["position"].data, np.asarray(trajectory["box"].values)
+    alone = len(box) == 1
+    chunks = (1 if alone else frames, -1, -1)
+    position = position.rechunk(chunks) if isinstance(position, da.Array) else da.from_array(position, chunks=chunks)
+    if alone and n_frames > 1:
+        return position, "gnx", da.from_array(box, chunks=chunks), "gax"
+    return position, "fnx", da.from_array(box, chunks=chunks), "fax"
+
+
+def _block(frames, particles, old, old_box, new, new_box, codes, *, matrix, names):
+    """D2min, number of neighbours and strain of some particles in some frames, (frame, particle, 2 + d * d)."""
+    d = old.shape[-1]
+    out = np.empty((len(frames), len(particles), 2 + d * d))
+    for k, frame in enumerate(frames):
+        # a single frame goes with all of the other
+        a, b = min(k, len(old) - 1), min(k, len(new) - 1)
+        check_positions(old[a : a + 1], first_frame=int(frame) if len(old) > 1 else 0)
+        check_positions(new[b : b + 1], first_frame=int(frame) if len(new) > 1 else 0)
+        configuration = Configuration(old[a], codes, old_box[a], names, label=f"frame {frame}")
+        inverse = np.linalg.inv(old_box[a])
+        moved = _embed(new[b] @ np.linalg.inv(new_box[b]) - old[a] @ inverse)
+        affine, box = np.eye(3), np.eye(3)
+        affine[:d, :d], box[:d, :d] = inverse @ new_box[b], new_box[b]
+        for rows, found in configuration.batches(particles, matrix):
+            scratch = np.empty((3, int(found.counts.max(initial=0))))
+            residual, gradient = np.empty(len(rows)), np.empty((len(rows), 3, 3))
+            kernels.nonaffine(
+                found.centers, found.offsets, found.index, found.vector, moved, 1.0, affine, box, d, scratch, residual,
+                gradient,
+            )  # fmt: skip
+            gradient = gradient[:, :d, :d]
+            strain = 0.5 * (gradient @ gradient.transpose(0, 2, 1) - np.eye(d))
+            out[k, rows, 0], out[k, rows, 1], out[k, rows, 2:] = residual, found.counts, strain.reshape(-1, d * d)
+    return out
+
+
+def _replicas(displacement, position, box, *, matrix, codes, names):
+    n, d = position.shape
+    moved = _embed(np.asarray(displacement, dtype=np.float64).reshape(-1, n, d))
+    configuration = Configuration(position, codes, box, names, label="start")
+    out = np.empty((len(moved), n))
+    for rows, found in configuration.batches(np.arange(n), matrix):
+        scratch = np.empty((3, int(found.counts.max(initial=0))))
+        residual, gradient = np.empty(len(rows)), np.empty((len(rows), 3, 3))
+        for m in range(len(moved)):
+            # displacements themselves: the box does not change, so its affine map is the identity
+            kernels.nonaffine(
+                found.centers, found.offsets, found.index, found.vector, moved[m], 0.0, np.eye(3), np.eye(3), d,
+                scratch, residual, gradient,
+            )  # fmt: skip
+            out[m, rows] = residual
+    return out.reshape(displacement.shape[:-1])
+
+
+def _embed(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., d) as contiguous (..., 3)."""
+    if vectors.shape[-1] == 3:
+        return np.ascontiguousarray(vectors)
+    return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)

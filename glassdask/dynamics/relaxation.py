@@ -1,0 +1,238 @@
+"""Times and temperatures from curves: tau_alpha, the mode-coupling temperature, and where two straight lines meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import minimize_scalar
+
+from glassdask.errors import ConvergenceError, ParameterError, SchemaError
+
+
+def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float = math.exp(-1.0)) -> xr.Dataset:
+    """Time at which a correlation has decayed to `level`: with F_s(k*, t) and 1/e the structural relaxation time.
+
+    The first crossing, interpolated linearly in the logarithm of the time. Its error is that of the correlation there
+    over its slope.
+
+    Parameters
+    ----------
+    correlations : result of `self_correlations`, `self_intermediate_scattering` or `overlap`
+    quantity : "fs" or "overlap"
+    level : between 0 and 1
+
+    Returns
+    -------
+    xarray.Dataset
+        ``tau`` (species), ``tau_error`` (species), ``tau_total``, ``tau_total_error``, in the unit of the lags. NaN
+        where the correlation starts below the level or never falls to it; the error also where that of the correlation
+        is.
+
+    Raises
+    ------
+    SchemaError
+        When the quantity is not there.
+    ParameterError
+        When the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> lag = np.array([1.0, 10.0, 100.0])
+    >>> fs = xr.Dataset({"fs": (("species", "lag"), [[0.9, 0.5, 0.2]])}, coords={"species": ["A"], "lag": lag})
+    >>> relaxation_time(fs)["tau"].values.round(1).tolist(), round(10 ** (1 + (0.5 - 1 / math.e) / 0.3), 1)
+    ([27.6], 27.6)
+    """
+    if quantity not in correlations:
+        raise SchemaError(f"no variable '{quantity}': found {', '.join(sorted(map(str, correlations)))}")
+    if not 0 < level < 1:
+        raise ParameterError(f"level is {level!r}: expected a number between 0 and 1")
+    lag = correlations["lag"].values
+    variables = {}
+    for name, result in ((quantity, "tau"), (f"{quantity}_total", "tau_total")):
+        if name not in correlations:
+            continue
+        curve = correlations[name]
+        error = correlations.get(f"{name}_error", xr.full_like(curve, np.nan))
+        rows = [str(dim) for dim in curve.dims if dim != "lag"]
+        tau, tau_error = xr.apply_ufunc(
+            _crossing,
+            curve,
+            error,
+            input_core_dims=[["lag"], ["lag"]],
+            output_core_dims=[[], []],
+            kwargs={"lag": lag, "level": level},
+            vectorize=True,
+        )
+        attrs = {"units": "time", "long_name": f"time at which {name} is {level:.4g}"}
+        variables[result] = (rows, tau.data, attrs)
+        attrs = {"units": "time", "long_name": f"standard error of {result}"}
+        variables[f"{result}_error"] = (rows, tau_error.data, attrs)
+    return xr.Dataset(variables, coords={name: c for name, c in correlations.coords.items() if "lag" not in c.dims})
+
+
+def _crossing(curve: np.ndarray, error: np.ndarray, lag: np.ndarray, level: float) -> tuple[float, float]:
+    below = np.nonzero(curve < level)[0]
+    if len(below) == 0 or below[0] == 0:
+        return math.nan, math.nan
+    i = int(below[0])
+    slope = (curve[i] - curve[i - 1]) / math.log(lag[i] / lag[i - 1])
+    share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
+    tau = lag[i - 1] * (lag[i] / lag[i - 1]) ** share
+    at_crossing = (1.0 - share) * error[i - 1] + share * error[i]
+    return tau, tau * at_crossing / abs(slope)
+
+
+def mode_coupling_temperature(
+    temperature: Sequence[float], tau: Sequence[float], tau_error: Sequence[float] | None = None
+) -> xr.Dataset:
+    r"""Fit of tau(T) = tau_0 (T - T_c)^(-gamma), the power law of mode-coupling theory.
+
+    Least squares of log tau, weighted by the relative errors of tau where they are given. The law holds at best in a
+    window: at low temperatures tau grows more slowly. Give only the points that are to be fitted.
+
+    Parameters
+    ----------
+    temperature, tau : at least three points of different temperatures
+    tau_error : standard errors of tau
+
+    Returns
+    -------
+    xarray.Dataset
+        ``T_c``, ``gamma``, ``tau_0`` and ``T_c_error``, ``gamma_error``, ``tau_0_error`` from the curvature of the sum
+        of squares and the scatter about the fit; NaN with three points.
+
+    Raises
+    ------
+    ParameterError
+        When there are fewer points, or a number is not positive and finite.
+    ConvergenceError
+        When no temperature between 0 and the lowest one fits best.
+
+    Examples
+    --------
+    >>> T = np.array([0.47, 0.5, 0.55, 0.6, 0.8])
+    >>> fit = mode_coupling_temperature(T, 3.0 * (T - 0.435) ** -2.4)
+    >>> float(fit.T_c.round(6)), float(fit.gamma.round(5)), float(fit.tau_0.round(4))
+    (0.435, 2.4, 3.0)
+    """
+    T, y = np.asarray(temperature, dtype=np.float64), np.asarray(tau, dtype=np.float64)
+    sigma = np.ones_like(y) if tau_error is None else np.asarray(tau_error, dtype=np.float64) / y
+    if T.ndim != 1 or T.shape != y.shape or T.shape != sigma.shape or len(np.unique(T)) < 3:
+        raise ParameterError(f"{len(np.unique(T))} temperatures and {y.size} times: expected at least three of each")
+    if not all((np.isfinite(values) & (values > 0)).all() for values in (T, y, sigma)):
+        raise ParameterError("temperatures, times and errors must be positive and finite: leave out undefined points")
+    log_tau, weight = np.log(y), 1.0 / sigma
+
+    def straight(T_c: float) -> tuple[np.ndarray, np.ndarray]:
+        design = np.stack([np.ones_like(T), -np.log(T - T_c)], axis=1)
+        solution = np.linalg.lstsq(design * weight[:, None], log_tau * weight, rcond=None)[0]
+        return solution, (log_tau - design @ solution) * weight
+
+    def misfit(log_gap: float) -> float:
+        return float(np.sum(straight(T.min() - math.exp(log_gap))[1] ** 2))
+
+    # the distance of T_c from the lowest temperature, on a logarithmic scale
+    low, high = math.log(1e-6 * T.min()), math.log(T.min())
+    grid = np.linspace(low, high, 200)
+    best = int(np.argmin([misfit(x) for x in grid]))
+    if best in (0, len(grid) - 1):
+        raise ConvergenceError(
+            f"no T_c between 0 and the lowest temperature {T.min():g} fits best: the times do not follow a power law "
+            "there; choose other temperatures"
+        )
+    found = minimize_scalar(misfit, bounds=(grid[best - 1], grid[best + 1]), method="bounded", options={"xatol": 1e-12})
+    T_c = T.min() - math.exp(found.x)
+    (log_tau_0, gamma), residual = straight(T_c)
+    jacobian = np.stack([np.ones_like(T), -np.log(T - T_c), gamma / (T - T_c)], axis=1) * weight[:, None]
+    errors = _errors(jacobian, residual)
+    tau_0 = math.exp(log_tau_0)
+    values = {"T_c": (T_c, errors[2]), "gamma": (gamma, errors[1]), "tau_0": (tau_0, tau_0 * errors[0])}
+    variables = {name: value for name, (value, _) in values.items()}
+    return xr.Dataset({**variables, **{f"{name}_error": error for name, (_, error) in values.items()}})
+
+
+def crossover_temperature(
+    temperature: Sequence[float],
+    energy: Sequence[float],
+    lower: tuple[float, float],
+    upper: tuple[float, float],
+) -> xr.Dataset:
+    """Temperature at which straight lines fitted to two ranges of a curve E(T) meet.
+
+    With the energy E_0 of inherent structures along a cooling run (paper C, supplement II): the glass transition T* is
+    where the nearly constant part at low temperatures meets the part that rises linearly; the onset of slow dynamics
+    is where that part meets the plateau at high temperatures [1]_.
+
+    Parameters
+    ----------
+    temperature, energy : the curve, in any order
+    lower, upper : first and last temperature of the two ranges, each with at least two points
+
+    Returns
+    -------
+    xarray.Dataset
+        ``temperature`` and ``energy`` of the crossing; ``temperature_error`` from the scatter about both lines, NaN
+        when a range has two points; ``slope`` (range) and ``intercept`` (range) of the lines.
+
+    Raises
+    ------
+    ParameterError
+        When a range holds fewer than two temperatures, the ranges overlap, or the lines are parallel.
+
+    References
+    ----------
+    .. [1] S. Sastry, P. G. Debenedetti and F. H. Stillinger, Nature 393, 554 (1998).
+
+    Examples
+    --------
+    >>> T = np.linspace(0.05, 0.8, 16)
+    >>> E = np.where(T < 0.37, -3.9, -3.9 + 0.5 * (T - 0.37))
+    >>> float(crossover_temperature(T, E, lower=(0.0, 0.3), upper=(0.4, 0.8))["temperature"].round(6))
+    0.37
+    """
+    T, E = np.asarray(temperature, dtype=np.float64), np.asarray(energy, dtype=np.float64)
+    if T.ndim != 1 or T.shape != E.shape or not (np.isfinite(T) & np.isfinite(E)).all():
+        raise ParameterError(f"temperatures {T.shape} and energies {E.shape}: expected finite values, one each")
+    if not lower[0] < lower[1] <= upper[0] < upper[1]:
+        raise ParameterError(f"ranges {lower} and {upper}: expected one below the other")
+    lines, variances = [], []
+    for low, high in (lower, upper):
+        inside = (low <= T) & (high >= T)
+        if len(np.unique(T[inside])) < 2:
+            raise ParameterError(f"{inside.sum()} points between {low:g} and {high:g}: expected two temperatures")
+        design = np.stack([np.ones(inside.sum()), T[inside]], axis=1)
+        line = np.linalg.lstsq(design, E[inside], rcond=None)[0]
+        lines.append(line)
+        variances.append(_covariance(design, E[inside] - design @ line))
+    difference = lines[1] - lines[0]
+    spread = np.ptp(E) or 1.0
+    if abs(difference[1]) * np.ptp(T) < 1e-9 * spread:
+        raise ParameterError(f"the lines of {lower} and {upper} are parallel: choose other ranges")
+    crossing = -difference[0] / difference[1]
+    slopes = -np.array([1.0, crossing]) / difference[1]
+    error = math.sqrt(slopes @ (variances[0] + variances[1]) @ slopes)
+    kinds = ["lower", "upper"]
+    return xr.Dataset(
+        {
+            "temperature": crossing,
+            "temperature_error": error,
+            "energy": lines[0] @ np.array([1.0, crossing]),
+            "slope": ("range", [line[1] for line in lines]),
+            "intercept": ("range", [line[0] for line in lines]),
+        },
+        coords={"range": kinds},
+    )
+
+
+def _covariance(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Covariance of least-squares parameters; NaN when nothing is left to tell the scatter."""
+    free = len(residual) - jacobian.shape[1]
+    variance = float(residual @ residual) / free if free > 0 else math.nan
+    return np.linalg.inv(jacobian.T @ jacobian) * variance
+
+
+def _errors(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.diag(_covariance(jacobian, residual)))

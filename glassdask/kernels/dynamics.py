@@ -1,0 +1,112 @@
+"""How far particles have moved: sums over particles for pairs of frames, and motion relative to the neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassdask.kernels import kernel
+
+# Columns of the sums of `self_sums`.
+SQUARE, FOURTH, SCATTERING, OVERLAP = range(4)
+N_SUMS = 4
+
+# Chebyshev series of J0(x), to 1e-13: below x = 8 in x^2, above it amplitudes of cosine and sine in (8/x)^2.
+_NEAR = np.array([
+    0.15772797147489012, -0.0087234423528522245, 0.2651786132033368, -0.37009499387264988,
+    0.15806710233209736, -0.034893769411408947, 0.0048191800694677867, -0.00046062616620644623,
+    3.2460328821333949e-05, -1.7619469080789612e-06, 7.6081636283469802e-08, -2.6792538758578663e-09,
+    7.8487398679093365e-11, -1.9440236457649953e-12, 4.1664202951905179e-14,
+])  # fmt: skip
+_COSINE = np.array([
+    0.99946034934751871, -0.0005365220468132037, 3.0751847873933259e-06, -5.1705945347535473e-08,
+    1.630646395689439e-09, -7.8640940555873255e-11, 5.1687321089843866e-12, -4.3063330679160574e-13,
+])  # fmt: skip
+_SINE = np.array([
+    -0.015555854605336979, 6.8385199426084645e-05, -7.4144984104004832e-07, 1.7972457330012183e-08,
+    -7.2719163000251057e-10, 4.2201255297512905e-11, -3.2067610719610505e-12, 3.0064215006397886e-13,
+])  # fmt: skip
+
+
+@kernel
+def chebyshev(series, t):
+    """Sum of ``series[n] T_n(t)``, by Clenshaw's recurrence."""
+    b1 = 0.0
+    b2 = 0.0
+    for n in range(series.shape[0] - 1, 0, -1):
+        b = 2.0 * t * b1 - b2 + series[n]
+        b2 = b1
+        b1 = b
+    return t * b1 - b2 + series[0]
+
+
+@kernel
+def bessel_j0(x):
+    """Bessel function J0(x) of x >= 0: the average of cos(k.r) over the directions in the plane, x = kr."""
+    if x < 8.0:
+        return chebyshev(_NEAR, x * x / 32.0 - 1.0)
+    u = 8.0 / x
+    t = 2.0 * u * u - 1.0
+    phase = x - 0.25 * np.pi
+    return np.sqrt(2.0 / (np.pi * x)) * (
+        chebyshev(_COSINE, t) * np.cos(phase) - u * chebyshev(_SINE, t) * np.sin(phase)
+    )
+
+
+@kernel
+def self_sums(position, starts, pairs, k, a2, square, out):
+    """Sums over the particles of each species of functions of their displacement between two frames.
+
+    `position` (F, d, n) unwrapped, sorted by species, species s in ``starts[s]:starts[s + 1]``; `pairs` (P, 2) frames;
+    `square` (n,) scratch. `out` (P, S, 4): |r|^2, |r|^4, the average of cos(k.r) over all directions (sin(kr)/(kr) in
+    three dimensions, J0(kr) in two), and the number with |r|^2 < a2. With k = 0 the third is the number of particles.
+    """
+    dimension = position.shape[1]
+    for p in range(pairs.shape[0]):
+        old = position[pairs[p, 0]]
+        new = position[pairs[p, 1]]
+        for s in range(starts.shape[0] - 1):
+            begin = starts[s]
+            end = starts[s + 1]
+            for i in range(begin, end):
+                dx = new[0, i] - old[0, i]
+                dy = new[1, i] - old[1, i]
+                square[i] = dx * dx + dy * dy
+            if dimension == 3:
+                for i in range(begin, end):
+                    dz = new[2, i] - old[2, i]
+                    square[i] += dz * dz
+            second = 0.0
+            fourth = 0.0
+            inside = 0
+            for i in range(begin, end):
+                second += square[i]
+                fourth += square[i] * square[i]
+                inside += square[i] < a2
+            scattering = 0.0
+            if dimension == 3:
+                for i in range(begin, end):
+                    x = k * np.sqrt(square[i])
+                    scattering += np.sin(x) / x if x > 1e-9 else 1.0
+            else:
+                for i in range(begin, end):
+                    scattering += bessel_j0(k * np.sqrt(square[i]))
+            out[p, s, 0] = second
+            out[p, s, 1] = fourth
+            out[p, s, 2] = scattering
+            out[p, s, 3] = inside
+
+
+@kernel
+def cage_relative(displacement, offsets, index, out):
+    """Displacement of each particle minus the mean over itself and its neighbours.
+
+    `displacement` (M, N, d), `offsets` (N + 1,) and `index` (P,) the neighbours of every particle, `out` (M, N, d).
+    """
+    for m in range(displacement.shape[0]):
+        for i in range(displacement.shape[1]):
+            share = 1.0 / (offsets[i + 1] - offsets[i] + 1)
+            for axis in range(displacement.shape[2]):
+                total = displacement[m, i, axis]
+                for slot in range(offsets[i], offsets[i + 1]):
+                    total += displacement[m, index[slot], axis]
+                out[m, i, axis] = displacement[m, i, axis] - share * total
