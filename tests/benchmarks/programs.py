@@ -83,7 +83,7 @@ class Partycls:
     """partycls' descriptors with its own search for neighbours."""
 
     def __init__(self, trajectory):
-        np.product = np.prod  # partycls 2.0.2 was written for NumPy 1
+        np.__dict__["product"] = np.prod  # partycls 2.0.2 was written for NumPy 1
         import partycls
         from partycls import descriptors
 
