@@ -28,8 +28,8 @@ class Recorder(Protocol):
         """Take the next frame."""
         ...
 
-    def finish(self, thermo: dict[str, np.ndarray]) -> None:
-        """Store what is left."""
+    def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
+        """Store what is left; `lammps` is the version of LAMMPS."""
         ...
 
 
@@ -50,6 +50,7 @@ class State:
     columns: tuple[str, ...] = ()
     thermo: list[tuple[float, ...]] = field(default_factory=list)
     checkpoints: int = 0
+    lammps: int = 0
 
     def note(self, row: dict[str, float]) -> None:
         """Remember a row of thermodynamic numbers."""

@@ -92,11 +92,11 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         return
     if (folder / ERROR).exists():
         raise SimulationError(f"{folder.parent}: {(folder / ERROR).read_text()}")
-    cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    raise SimulationError(
-        f"{folder.parent}: the process of LAMMPS ended with {cause} (see {folder}/stderr.txt): run the same command "
-        "again to go on from the last checkpoint"
-    )
+    signals = {number.value: number.name for number in signal.Signals}
+    cause = f"signal {signals.get(-code, -code)}" if code < 0 else f"exit code {code}"
+    crashed = -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS)
+    advice = "use a smaller timestep" if crashed else "run the same command again to go on from the last checkpoint"
+    raise SimulationError(f"{folder.parent}: LAMMPS' process ended with {cause} (see {folder}/stderr.txt): {advice}")
 
 
 def replace(file: Path, content: bytes) -> None:

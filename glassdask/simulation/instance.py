@@ -120,6 +120,8 @@ class Instance:
             "compute total all reduce sum c_energy",
             "thermo_style custom step temp pe ke press vol pxy fmax c_total",
             "thermo_modify norm no",
+            # the total momentum is zero; a restart file does not tell this compute that there are two dimensions
+            f"compute_modify thermo_temp extra/dof {self.model.dimension}",
             "thermo 0",
         )
 

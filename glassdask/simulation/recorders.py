@@ -67,8 +67,8 @@ class TrajectoryRecorder:
         self.first += count
         del self.frames[:count]
 
-    def finish(self, thermo: dict[str, np.ndarray]) -> None:
-        """Store what is left, and the thermodynamic numbers as the reduction "thermo"."""
+    def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
+        """Store what is left, the version of LAMMPS, and the thermodynamic numbers as the reduction "thermo"."""
         from glassdask.store import finish
 
         if self.n_frames is None:
@@ -78,7 +78,7 @@ class TrajectoryRecorder:
                 self._write(min(size, len(self.frames)))
         elif self.first != self.n_frames:
             raise SimulationError(f"{self.path}: {self.first} of {self.n_frames} frames were made: report this")
-        finish(self.path)
+        finish(self.path, lammps=lammps)
         store_thermo(self.path, thermo)
 
 
@@ -124,10 +124,10 @@ class MeansRecorder:
             if lag == self.lags - 1:
                 save(self.folder / f"replica-{self.replicas[replica]:05d}.npy", self.kept)
 
-    def finish(self, thermo: dict[str, np.ndarray]) -> None:
+    def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
         """Write the sums."""
         temporary = self.folder / "sums.partial.npz"
-        arrays: dict[str, Any] = {"distance": self.sums[0], "squared": self.sums[1]}
+        arrays: dict[str, Any] = {"lammps": lammps, "distance": self.sums[0], "squared": self.sums[1]}
         arrays |= {f"thermo_{name}": values for name, values in thermo.items()}
         np.savez(temporary, **arrays)
         os.replace(temporary, self.folder / "sums.npz")

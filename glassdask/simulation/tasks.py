@@ -250,7 +250,7 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
             dims = ("replica", "lag", "particle", "space")
             dataset["replica_displacement"] = (dims, _stacked(files))
             dataset = dataset.assign_coords(space=list("xyz"[: ensemble.model.dimension]))
-        parameters = {**engine.describe(ensemble), "key": key}
+        parameters = {**engine.describe(ensemble), "key": key, "lammps": int(sums[0]["lammps"])}
         columns = [name for name in sums[0].files if name.startswith("thermo_")]
         thermo = {name.removeprefix("thermo_"): np.concatenate([part[name] for part in sums]) for name in columns}
         # a replica is two stages: loading and dynamics

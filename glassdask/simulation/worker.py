@@ -52,6 +52,7 @@ def work(folder: Path) -> None:
                 assert restart is not None
                 instance.restart(restart, state.step)
             over = act.perform(instance, state, job.checkpoint)
+            state.lammps = instance.lmp.version()
         except Exception as error:
             where = f"stage {state.act} ({type(act).__name__}), after step {state.step}"
             raise SimulationError(f"{where}: {message(error)}") from error
@@ -60,7 +61,7 @@ def work(folder: Path) -> None:
         restart = save_checkpoint(folder, state, instance)
         instance.close()
     table = np.array(state.thermo, dtype=np.float64).reshape(len(state.thermo), -1)
-    state.recorder.finish({name: table[:, k] for k, name in enumerate(state.columns)})
+    state.recorder.finish({name: table[:, k] for k, name in enumerate(state.columns)}, state.lammps)
     (folder / DONE).touch()
 
 

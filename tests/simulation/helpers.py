@@ -18,7 +18,7 @@ class NoRecorder:
     def add(self, frame, step, time):
         pass
 
-    def finish(self, thermo):
+    def finish(self, thermo, lammps):
         pass
 
 

@@ -1,0 +1,159 @@
+"""Protocols as descriptions: what they ask for, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glassdask.errors import ParameterError
+from glassdask.simulation.acts import Integrate, Load, Relax, Scatter, Strain, seeded
+from glassdask.simulation.engine import describe, key
+from glassdask.simulation.instance import decode_images, maxwell_boltzmann
+from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN
+from glassdask.simulation.protocols import (
+    Dynamics,
+    Isoconfigurational,
+    Minimum,
+    RandomStart,
+    Shear,
+    Simulation,
+    StoredStart,
+    logarithmic_times,
+    quench,
+)
+
+
+def simulation(*stages, **settings):
+    return Simulation(model=KOB_ANDERSEN, start=RandomStart(n_particles=100), stages=stages, **settings)
+
+
+def test_acts_of_a_glass():
+    acts, n_frames = simulation(
+        Dynamics(time=1.0, temperature=2.0),
+        quench(2.0, 0.5, rate=0.1),
+        Dynamics(time=2.0, temperature=0.5, ensemble="nve", every=1.0),
+        Minimum(keep=True),
+        seed=5,
+    ).acts(0, False)
+    assert [type(act) for act in acts] == [Scatter, Integrate, Integrate, Integrate, Relax]
+    assert acts[0].density == KOB_ANDERSEN.density
+    assert [act.steps for act in acts[1:4]] == [200, 3000, 400]
+    assert acts[2].temperature == (2.0, 0.5)
+    assert acts[3].frames == (0, 200, 400)
+    assert [act.seed for act in acts[1:4]] == [(5, 1), None, None]  # velocities are drawn once, at the beginning
+    assert n_frames == 4
+
+
+def test_the_last_configuration_is_always_kept():
+    acts, n_frames = simulation(Dynamics(time=1.0, temperature=1.0), Dynamics(time=1.0, temperature=1.0)).acts(0, False)
+    assert acts[1].frames == ()
+    assert acts[2].frames == (200,)
+    assert n_frames == 1
+    acts, n_frames = simulation(Minimum()).acts(0, False)
+    assert acts[1].keep
+    assert n_frames == 1
+
+
+def test_velocities_are_drawn_after_a_minimum():
+    acts, _ = simulation(Dynamics(time=1.0, temperature=1.0), Minimum(), Dynamics(time=1.0, temperature=0.1)).acts(
+        0, True
+    )
+    assert acts[1].seed is None
+    assert acts[3].seed == (0, 3)
+
+
+def test_shear_has_frames_that_nobody_knows_yet():
+    acts, n_frames = simulation(Minimum(), Shear(strain=0.1, skip=0.05)).acts(0, False)
+    assert isinstance(acts[2], Strain)
+    assert (acts[2].steps, acts[2].skip) == (2000, 1000)
+    assert n_frames is None
+
+
+def test_isoconfigurational_replicas_are_the_same_in_any_batch():
+    ensemble = Isoconfigurational(
+        model=KAM_2D, start=StoredStart(path="x"), temperature=0.5, lags=(0.1, 1.0), replicas=4, seed=9
+    )
+    together, apart = ensemble.acts(range(4)), ensemble.acts(range(2, 4))
+    assert together[4:] == apart
+    assert [act.seed for act in together if isinstance(act, Load)] == [(9, 0), (9, 1), (9, 2), (9, 3)]
+
+
+def test_logarithmic_times():
+    times = logarithmic_times(0.005, 50.0, 21, 0.005)
+    assert times[0] == 0.005
+    assert times[-1] == 50.0
+    assert (np.diff(times) > 0).all()
+    with pytest.raises(ParameterError, match="timestep"):
+        logarithmic_times(0.001, 50.0, 21, 0.005)
+
+
+def test_velocities():
+    """Maxwell-Boltzmann: mean kinetic energy d/2 T, no total momentum, another draw for another key."""
+    masses = np.repeat([1.0, 0.5], 20000)
+    v = maxwell_boltzmann(masses, 0.7, 3, seeded(1, 2))
+    kinetic = 0.5 * masses * (v**2).sum(axis=1)
+    for half in (slice(0, 20000), slice(20000, None)):
+        # the standard error of the mean of a gamma variable
+        assert kinetic[half].mean() == pytest.approx(1.05, abs=5 * 0.7 * np.sqrt(1.5 / 20000))
+    assert np.abs(masses @ v).max() < 1e-9
+    assert (v == maxwell_boltzmann(masses, 0.7, 3, seeded(1, 2))).all()
+    assert not (v == maxwell_boltzmann(masses, 0.7, 3, seeded(1, 3))).any()
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.int32, 10), (np.int64, 21)])
+def test_images(dtype, bits):
+    images = np.array([[0, 0, 0], [1, -2, 3], [-5, 400, -400]])
+    shifted = (images + (1 << (bits - 1))).astype(np.int64)
+    packed = shifted[:, 0] | shifted[:, 1] << bits | shifted[:, 2] << 2 * bits
+    assert (decode_images(packed.astype(dtype)) == images).all()
+
+
+def test_keys():
+    """Equal descriptions have equal keys, anything else another."""
+    one = simulation(Dynamics(time=1.0, temperature=1.0), seed=1)
+    assert key(one) == key(simulation(Dynamics(time=1.0, temperature=1.0), seed=1))
+    others = [
+        simulation(Dynamics(time=1.0, temperature=1.0), seed=2),
+        simulation(Dynamics(time=1.0, temperature=1.1), seed=1),
+        simulation(Dynamics(time=1.0, temperature=1.0), Minimum(), seed=1),
+    ]
+    assert len({key(one), *map(key, others)}) == 4
+    assert describe(one)["stages"][0]["ensemble"] == "nvt"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Dynamics(time=1.0, temperature=1.0, ensemble="nph"), "unknown"),
+        (lambda: Dynamics(time=1.0, temperature=1.0, ensemble="npt"), "npt needs one"),
+        (lambda: Dynamics(time=1.0, temperature=1.0, pressure=1.0), "npt needs one"),
+        (lambda: Dynamics(time=0.0, temperature=1.0), "positive"),
+        (lambda: Dynamics(time=1.0, temperature=(1.0, 0.0)), "positive"),
+        (lambda: Dynamics(time=1.0, temperature=1.0, between=3), "without every"),
+        (lambda: Dynamics(time=1.0, temperature=1.0, every=0.001).frames(0.01), "shorter than the timestep"),
+        (lambda: quench(1.0, 0.5, 0.0), "rate"),
+        (lambda: Shear(strain=0.6), "0 <= skip < strain <= 0.5"),
+        (lambda: Shear(strain=0.1, skip=0.1), "0 <= skip < strain <= 0.5"),
+        (lambda: RandomStart(n_particles=0), "positive"),
+        (lambda: simulation(), "no stages"),
+        (
+            lambda: Isoconfigurational(model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0, 0.5)),
+            "increase",
+        ),
+        (
+            lambda: Isoconfigurational(
+                model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0,), ensemble="npt"
+            ),
+            "nve, nvt",
+        ),
+        (
+            lambda: Isoconfigurational(
+                model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0,), replicas=0
+            ),
+            "positive",
+        ),
+    ],
+)
+def test_errors(make, words):
+    with pytest.raises(ParameterError, match=words):
+        make()
