@@ -6,4 +6,6 @@ sh deploy/local/environment.sh all,dev,peers
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+# one thread for each process: dask brings the parallelism, and small matrices only get slower with more
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 exec .venv/bin/python -m pytest --cov --cov-report=term:skip-covered "$@"
