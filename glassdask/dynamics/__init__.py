@@ -1,16 +1,16 @@
 """How particles move: averages over time origins, relaxation times, propensity, rearrangements."""
 
-from glassdask.dynamics.displacements import displacements, unwrapped
-from glassdask.dynamics.propensity import at_delta, cage_relative, propensity, replica_displacements
-from glassdask.dynamics.rearrangements import d2min, replica_d2min
-from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
-from glassdask.dynamics.self_correlations import (
+from glassdask.dynamics.averages import (
     mean_square_displacement,
     non_gaussian_parameter,
     overlap,
     self_correlations,
     self_intermediate_scattering,
 )
+from glassdask.dynamics.paths import displacements, unwrapped
+from glassdask.dynamics.rearrangements import d2min, replica_d2min
+from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
+from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
 
 __all__ = [
     "at_delta",

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.correlations.frames import check_radius
-from glassdask.dynamics.propensity import check_displacement, check_start, whole_particles
+from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.configuration import Configuration
@@ -158,7 +158,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
         partial(_replicas, matrix=matrix, codes=species_codes(start), names=names),
         whole_particles(displacement),
         start["position"].isel(frame=0, drop=True).load(),
-        start["box"].isel(frame=0, drop=True),
+        start["box"].isel(frame=0, drop=True).load(),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
         output_core_dims=[["particle"]],
         dask="parallelized",

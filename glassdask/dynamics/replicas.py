@@ -224,7 +224,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
         partial(_cage_relative, rule=rule, codes=species_codes(start), names=species_names(start)),
         whole_particles(displacement),
         start["position"].isel(frame=0, drop=True).load(),
-        start["box"].isel(frame=0, drop=True),
+        start["box"].isel(frame=0, drop=True).load(),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
         output_core_dims=[["particle", "space"]],
         dask="parallelized",

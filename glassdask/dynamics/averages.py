@@ -11,8 +11,8 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.dynamics.displacements import unwrapped
 from glassdask.dynamics.lags import frame_pairs
+from glassdask.dynamics.paths import unwrapped
 from glassdask.errors import ParameterError, PositionError
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
@@ -239,11 +239,12 @@ def _sums(trajectory: xr.Dataset, pairs: np.ndarray, k: float, a: float) -> np.n
         trajectory = trajectory.isel(frame=frames)
     n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
     path_bytes = 8 * d * n_frames
-    rows = min(TASK_BYTES // path_bytes, TASK_PARTICLE_PAIRS // len(pairs), n_particles // 8)
-    rows = min(max(rows, SMALLEST_TASK_PARTICLES), n_particles)
+    rows = max(SMALLEST_TASK_PARTICLES, min(TASK_PARTICLE_PAIRS // len(pairs), n_particles // 8))
+    rows = max(1, min(rows, TASK_BYTES // path_bytes, n_particles))
     part = rows * max(1, PART_BYTES // (path_bytes * rows))
-    position = trajectory["position"].chunk({"frame": -1, "particle": rows, "space": -1})
-    path = unwrapped(trajectory.assign(position=position)).data.rechunk((-1, rows, -1))
+    chunks = {"frame": -1, "particle": rows}
+    cut = {name: trajectory[name].chunk(chunks) for name in ("position", "image") if name in trajectory}
+    path = unwrapped(trajectory.assign(cut)).data.rechunk((-1, rows, -1))
     codes = da.from_array(species_codes(trajectory), chunks=rows)
     n_species = len(species_names(trajectory))
     sums = da.blockwise(

@@ -46,7 +46,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     [3.5, 4.5, 5.5]
     """
     validate(trajectory)
-    position, box = trajectory["position"], trajectory["box"]
+    position, box = trajectory["position"], trajectory["box"].compute()
     if "image" in trajectory:
         moved = xr.dot(trajectory["image"], box, dim="axis").transpose(*position.dims)
         result = position + moved

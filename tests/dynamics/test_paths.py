@@ -1,0 +1,85 @@
+"""Unwrapping: known paths are found again, with images and without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask.dynamics import displacements, unwrapped
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.schema import wrap
+
+BOX = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-1.0, 0.8, 4.0]])
+
+
+def path_and_box(dimension, n_frames=120, n=50, step=0.3):
+    """Random walks over many boxes, in a triclinic box that changes from frame to frame."""
+    rng = np.random.default_rng(1)
+    box = BOX[:dimension, :dimension] * (1 + 0.002 * np.arange(n_frames))[:, None, None]
+    walk = rng.random((n, dimension)) + np.cumsum(rng.normal(scale=step, size=(n_frames, n, dimension)), axis=0)
+    return walk, box
+
+
+def trajectory(walk, box, *, images):
+    position, image = wrap(walk, box)
+    time = np.arange(len(walk)) * 0.1
+    extra = {"image": image} if images else {}
+    return gd.from_arrays(position, species=["A"] * walk.shape[1], box=box, time=time, **extra)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_images_give_the_path(dimension):
+    walk, box = path_and_box(dimension)
+    assert np.abs(walk).max() > 8  # beyond one box
+    t = trajectory(walk, box, images=True)
+    np.testing.assert_allclose(unwrapped(t), walk, atol=1e-12)
+    np.testing.assert_allclose(displacements(t, reference=-1), walk - walk[-1], atol=1e-12)
+    lazy = displacements(t.chunk(frame=7, particle=11), reference=3)
+    assert lazy.chunks is not None
+    np.testing.assert_allclose(lazy, walk - walk[3], atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_short_way_gives_the_path(dimension):
+    walk, box = path_and_box(dimension)
+    t = trajectory(walk, box, images=False)
+    # the first frame is inside the box, so whole boxes are not known
+    whole = np.einsum("pa,fas->fps", wrap(walk, box)[1][0], box)
+    np.testing.assert_allclose(unwrapped(t), walk - whole, atol=1e-12)
+    lazy = unwrapped(t.chunk(frame=7, particle=11))
+    assert lazy.chunks is not None
+    np.testing.assert_array_equal(lazy, unwrapped(t))
+
+
+def test_other_images_of_the_same_path():
+    walk, box = path_and_box(3)
+    box[:] = box[0]
+    shift = np.random.default_rng(2).integers(-3, 4, size=(1, walk.shape[1], 3))
+    moved = trajectory(walk + np.einsum("fpa,as->fps", shift, box[0]), box, images=True)
+    np.testing.assert_allclose(displacements(moved), walk - walk[0], atol=1e-11)
+    np.testing.assert_allclose(displacements(moved.drop_vars("image")), walk - walk[0], atol=1e-11)
+
+
+def test_one_frame_stays_where_it_is():
+    walk, box = path_and_box(3, n_frames=1)
+    t = trajectory(walk, box, images=False)
+    np.testing.assert_array_equal(unwrapped(t), t["position"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_ambiguous_steps_are_refused(lazy):
+    position = np.full((3, 4, 3), 1.0)
+    position[2, 2, 1] = 2.9
+    t = gd.from_arrays(position, species=["A"] * 4, box=[4.0, 4.0, 4.0])
+    with pytest.raises(SchemaError, match=r"particle 2 moves by 0\.47 of the box between frames 1 and 2"):
+        unwrapped(t.chunk(frame=1, particle=2) if lazy else t).compute()
+    position[2, 2, 1] = 2.7
+    calm = gd.from_arrays(position, species=["A"] * 4, box=[4.0, 4.0, 4.0])
+    np.testing.assert_allclose(unwrapped(calm), position)
+
+
+def test_unknown_reference():
+    t = gd.from_arrays(np.ones((2, 1, 3)), species=["A"], box=[4.0] * 3)
+    with pytest.raises(ParameterError, match="frames 0 to 1"):
+        displacements(t, reference=2)
