@@ -1,8 +1,8 @@
 """Steps a second of a simulation with glassdask against the same simulation by LAMMPS alone.
 
-Run with ``python -m tests.benchmarks.bench_simulation [STEPS [REPEATS]]``. Both start from the shipped Wahnström run, NVT,
-one thread. What counts is the processor time of STEPS more steps (a run of 2 STEPS minus one of STEPS): neither the
-start of Python or LAMMPS nor other programs on the machine are in it.
+Run with ``python -m tests.benchmarks.bench_simulation [STEPS [REPEATS]]``. Both start from the shipped Wahnström run,
+NVT, one thread. What counts is the processor time of STEPS more steps (a run of 2 STEPS minus one of STEPS): neither
+the start of Python or LAMMPS nor other programs on the machine are in it.
 """
 
 from __future__ import annotations
