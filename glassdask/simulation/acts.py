@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from glassdask.errors import ConvergenceError, SimulationError
+from glassdask.schema import wrap
 from glassdask.simulation.instance import Frame, Instance
 from glassdask.simulation.models import species_counts
 
@@ -104,7 +105,9 @@ class Scatter:
         commands = model.commands(instance.folder)
         bonds = [line for line in commands if line.startswith(("mass", "bond", "special"))]
         soft = [f"pair_style soft {diameter!r}", "pair_coeff * * 100.0"]
-        instance.load(Frame(position, species, length * np.eye(d)), [*bonds, *soft])
+        box = length * np.eye(d)
+        wrapped, image = wrap(position[None], box[None])
+        instance.load(Frame(wrapped[0], species, box, image[0]), [*bonds, *soft])
         instance.flatten()
         instance.command("min_modify dmax 0.05")
         instance.minimize(1e-4, 10_000)
@@ -118,7 +121,7 @@ class Scatter:
 
 
 def _random_walks(n_particles: int, chain: int, length: float, rng: np.random.Generator) -> np.ndarray:
-    """Walks of `chain` monomers with steps of 0.97 that do not turn back sharply, positions wrapped."""
+    """Walks of `chain` monomers with steps of 0.97 that do not turn back sharply, not wrapped."""
     steps = rng.standard_normal((n_particles // chain, chain, 3))
     steps /= np.linalg.norm(steps, axis=-1, keepdims=True)
     for k in range(1, chain):
@@ -126,7 +129,7 @@ def _random_walks(n_particles: int, chain: int, length: float, rng: np.random.Ge
         steps[:, k] = 0.9 * steps[:, k] + steps[:, k - 1]
         steps[:, k] /= np.linalg.norm(steps[:, k], axis=-1, keepdims=True)
     steps[:, 0] = rng.random((n_particles // chain, 3)) * length / 0.97
-    return (0.97 * np.cumsum(steps, axis=1).reshape(-1, 3)) % length
+    return 0.97 * np.cumsum(steps, axis=1).reshape(-1, 3)
 
 
 @dataclass(frozen=True, kw_only=True)

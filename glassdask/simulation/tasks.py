@@ -68,7 +68,9 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
     start = simulation.start
     if isinstance(start, StoredStart):
         stored = open_trajectory(start.path)
-        n_particles, frame, moving = stored.sizes["particle"], start.frame % stored.sizes["frame"], "velocity" in stored
+        n_particles, frame = stored.sizes["particle"], start.frame % stored.sizes["frame"]
+        with dask.config.set(scheduler="synchronous"):  # this is a task already
+            moving = "velocity" in stored and bool(stored["velocity"][frame].values.any())
         sources = [{"path": str(start.path), "sha256": content_hash(start.path)}]
         # what the start holds matters, not where it lies
         known: Any = dataclasses.replace(simulation, start=StoredStart(path="", frame=frame))
