@@ -236,7 +236,8 @@ def _sums(trajectory: xr.Dataset, pairs: np.ndarray, k: float, a: float) -> np.n
     if "image" in trajectory:
         frames, flat = np.unique(pairs, return_inverse=True)
         pairs = flat.reshape(pairs.shape)
-        trajectory = trajectory.isel(frame=frames)
+        if len(frames) < trajectory.sizes["frame"]:
+            trajectory = trajectory.isel(frame=frames)
     n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
     path_bytes = 8 * d * n_frames
     rows = max(SMALLEST_TASK_PARTICLES, min(TASK_PARTICLE_PAIRS // len(pairs), n_particles // 8))
@@ -272,13 +273,13 @@ def _block(
     n_species: int,
 ) -> np.ndarray:
     """Sums over some particles, (1, pair, species, 4), of their `path` (frame, particle, space)."""
-    finite = np.isfinite(path).all(axis=-1)
+    finite = np.isfinite(path)
     if not finite.all():
         particle = particles[np.argwhere(~finite)[0, 1]]
         raise PositionError(f"particle {particle}: a position is not finite: remove or repair that frame")
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(n_species + 1))
-    position = np.ascontiguousarray(path[:, order].transpose(0, 2, 1))
+    position = path.transpose(0, 2, 1)[:, :, order]
     out = np.empty((len(pairs), n_species, kernels.N_SUMS))
     kernels.self_sums(position, starts, pairs, k, a * a, np.empty(len(codes)), out)
     return out[None]

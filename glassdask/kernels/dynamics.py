@@ -28,6 +28,19 @@ _SINE = np.array([
 
 
 @kernel
+def sine(x):
+    """sin(x) to 1e-15 for |x| < 1e4 without a branch: loops over it use the vector units, as calls of np.sin do not."""
+    n = np.floor(x * (1.0 / np.pi) + 0.5)
+    y = (x - n * 3.141592653589793) - n * 1.2246467991473532e-16
+    z = y * y
+    # Taylor's series to y^19, |y| <= pi/2
+    series = 1.0 - z / 210.0 * (1.0 - z / 272.0 * (1.0 - z / 342.0))
+    series = 1.0 - z / 72.0 * (1.0 - z / 110.0 * (1.0 - z / 156.0 * series))
+    series = 1.0 - z / 6.0 * (1.0 - z / 20.0 * (1.0 - z / 42.0 * series))
+    return (1.0 - 2.0 * (n - 2.0 * np.floor(0.5 * n))) * y * series
+
+
+@kernel
 def chebyshev(series, t):
     """Sum of ``series[n] T_n(t)``, by Clenshaw's recurrence."""
     b1 = 0.0
@@ -85,8 +98,8 @@ def self_sums(position, starts, pairs, k, a2, square, out):
             scattering = 0.0
             if dimension == 3:
                 for i in range(begin, end):
-                    x = k * np.sqrt(square[i])
-                    scattering += np.sin(x) / x if x > 1e-9 else 1.0
+                    x = max(k * np.sqrt(square[i]), 1e-9)
+                    scattering += sine(x) / x
             else:
                 for i in range(begin, end):
                     scattering += bessel_j0(k * np.sqrt(square[i]))
@@ -94,6 +107,44 @@ def self_sums(position, starts, pairs, k, a2, square, out):
             out[p, s, 1] = fourth
             out[p, s, 2] = scattering
             out[p, s, 3] = inside
+
+
+@kernel
+def follow(position, box, inverse, out):
+    """Unwrap paths by the shortest steps between frames.
+
+    `position` (n, F, d), `box` and `inverse` (F, d, d), `out` (n, F, d). Returns the largest change of a fractional
+    coordinate, its particle, and the frame it leads to.
+    """
+    dimension = position.shape[2]
+    last = np.empty(dimension)
+    image = np.empty(dimension)
+    largest = 0.0
+    at = 0
+    frame = 0
+    for p in range(position.shape[0]):
+        image[:] = 0.0
+        for f in range(position.shape[1]):
+            for a in range(dimension):
+                fraction = 0.0
+                for s in range(dimension):
+                    fraction += position[p, f, s] * inverse[f, s, a]
+                if f > 0:
+                    step = fraction - last[a]
+                    whole = np.floor(step + 0.5)
+                    image[a] -= whole
+                    step = abs(step - whole)
+                    if step > largest:
+                        largest = step
+                        at = p
+                        frame = f
+                last[a] = fraction
+            for s in range(dimension):
+                total = position[p, f, s]
+                for a in range(dimension):
+                    total += image[a] * box[f, a, s]
+                out[p, f, s] = total
+    return largest, at, frame
 
 
 @kernel

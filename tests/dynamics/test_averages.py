@@ -45,6 +45,12 @@ def test_bessel_function(function):
     np.testing.assert_allclose([function(value) for value in x], j0(x), atol=2e-13)
 
 
+@pytest.mark.parametrize("function", [kernels.sine, kernels.sine.py_func])
+def test_sine(function):
+    x = np.concatenate([np.linspace(-40, 40, 2001), [1e-9, 1e3, 1e4], np.arange(50) * np.pi / 2])
+    np.testing.assert_allclose([function(value) for value in x], np.sin(x), atol=1e-14)
+
+
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_kernel_sums(dimension):
     rng = np.random.default_rng(0)
@@ -280,3 +286,15 @@ def test_bad_arguments():
     broken["position"] = broken["position"].where(broken["position"] != broken["position"][3, 2, 1])
     with pytest.raises(PositionError, match="particle 2"):
         self_correlations(broken)
+
+
+def test_stored_trajectories(tmp_path):
+    rng = np.random.default_rng(10)
+    path = np.cumsum(rng.normal(scale=0.3, size=(15, 40, 3)), axis=0)
+    t = as_trajectory(path, np.arange(15) * 0.5, np.where(np.arange(40) % 4, "A", "B"))
+    gd.save_trajectory(t, tmp_path / "run.zarr")
+    stored = gd.open_trajectory(tmp_path / "run.zarr")
+    assert stored["position"].chunks is not None
+    whole, again = self_correlations(t, k=3.0, origins=5), self_correlations(stored, k=3.0, origins=5)
+    for name in whole:
+        np.testing.assert_allclose(again[name], whole[name], rtol=1e-10, atol=1e-13)

@@ -8,6 +8,7 @@ import pytest
 import glassdask as gd
 from glassdask.dynamics import displacements, unwrapped
 from glassdask.errors import ParameterError, SchemaError
+from glassdask.kernels import dynamics as kernels
 from glassdask.schema import wrap
 
 BOX = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-1.0, 0.8, 4.0]])
@@ -59,6 +60,18 @@ def test_other_images_of_the_same_path():
     moved = trajectory(walk + np.einsum("fpa,as->fps", shift, box[0]), box, images=True)
     np.testing.assert_allclose(displacements(moved), walk - walk[0], atol=1e-11)
     np.testing.assert_allclose(displacements(moved.drop_vars("image")), walk - walk[0], atol=1e-11)
+
+
+def test_kernel_as_plain_python():
+    walk, box = path_and_box(3, n_frames=30, n=5)
+    position = np.ascontiguousarray(wrap(walk, box)[0].transpose(1, 0, 2))
+    compiled, plain = np.empty_like(position), np.empty_like(position)
+    found = kernels.follow(position, box, np.linalg.inv(box), compiled)
+    assert found == pytest.approx(kernels.follow.py_func(position, box, np.linalg.inv(box), plain))
+    np.testing.assert_allclose(compiled, plain, atol=1e-12)
+    steps = np.abs(np.diff(np.einsum("fps,fsa->pfa", walk, np.linalg.inv(box)), axis=1))
+    assert found[0] == pytest.approx(steps.max())
+    assert steps[found[1], found[2] - 1].max() == steps.max()
 
 
 def test_one_frame_stays_where_it_is():

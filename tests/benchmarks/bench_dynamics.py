@@ -1,0 +1,93 @@
+"""Dynamics against plain NumPy (with freud's neighbours): D2min, propensity, averages over time origins.
+
+Run with ``python -m tests.benchmarks.bench_dynamics``. One thread, in turn; the results are compared first.
+"""
+
+from __future__ import annotations
+
+from tests.benchmarks.peers import alternate, wahnstrom  # isort: skip (sets the number of threads)
+
+import dask
+import freud
+import numpy as np
+
+import glassdask as gd
+from glassdask import dynamics
+
+
+def numpy_d2min(old, new, length, radius):
+    box = freud.box.Box.cube(length)
+    query = freud.locality.AABBQuery(box, old - length / 2)
+    pairs = query.query(old - length / 2, {"r_max": radius, "exclude_ii": True}).toNeighborList()
+    i, j = pairs[:, 0].astype(int), pairs[:, 1].astype(int)
+    before, after = old[j] - old[i], new[j] - new[i]
+    before -= length * np.rint(before / length)
+    after -= length * np.rint(after / length)
+    begin = np.searchsorted(i, np.arange(len(old)))
+    y = np.add.reduceat(before[:, :, None] * before[:, None, :], begin)
+    x = np.add.reduceat(before[:, :, None] * after[:, None, :], begin)
+    left = after - np.einsum("ns,nst->nt", before, np.linalg.solve(y, x)[i])
+    return np.add.reduceat((left**2).sum(axis=1), begin)
+
+
+def numpy_propensity(displacement):
+    distance = np.linalg.norm(displacement, axis=-1)
+    return np.array([distance.mean(axis=0), distance.std(axis=0, ddof=1) / np.sqrt(len(distance))])
+
+
+def numpy_averages(path, lags, origins, k):
+    result = []
+    for lag in lags:
+        first = np.rint(np.linspace(0, len(path) - 1 - lag, origins)).astype(int)
+        r2 = ((path[first + lag] - path[first]) ** 2).sum(axis=-1)
+        result.append((r2.mean(), (r2**2).mean(), np.sinc(k * np.sqrt(r2) / np.pi).mean()))
+    return np.array(result)
+
+
+def report(title, number, ours, others):
+    expected = next(iter(others.values()))()
+    np.testing.assert_allclose(ours(), expected, rtol=1e-8)
+    medians = alternate({"glassdask": ours, **others})
+    line = " | ".join(f"{name} {t / number * 1e6:.3g} us" for name, t in medians.items())
+    ratio = medians[next(iter(others))] / medians["glassdask"]
+    print(f"{title:45s} {line} (x {ratio:.1f})", flush=True)
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    start = wahnstrom(copies=1, keep=4000)
+    length = float(start["box"].values[0, 0, 0])
+    old = start["position"].values[0]
+    n = len(old)
+    new = old + rng.normal(scale=0.1, size=old.shape)
+    moved = gd.from_arrays(new, species=start["species"].values, box=[length] * 3)
+    for radius in (1.9, 2.5):
+        report(
+            f"D2min, radius {radius}, a particle", n,
+            lambda radius=radius: dynamics.d2min(start, moved, radius)["d2min"].values[0],
+            {"freud + NumPy": lambda radius=radius: numpy_d2min(old, new, length, radius)},
+        )  # fmt: skip
+    replicas = rng.normal(scale=0.3, size=(30, n, 3))
+    given = dynamics.replica_displacements(old, old + replicas)
+    report(
+        "propensity and error, 30 replicas, a particle", n,
+        lambda: dynamics.propensity(given, power=1)[["propensity", "propensity_error"]].to_array().values,
+        {"NumPy": lambda: numpy_propensity(given.values)},
+    )  # fmt: skip
+    path = np.cumsum(rng.normal(scale=0.05, size=(1000, 1000, 3)), axis=0)
+    image = np.floor(path / length).astype(int)
+    run = gd.from_arrays(
+        path - image * length, species=["A"] * 1000, box=[length] * 3, image=image, time=np.arange(1000.0)
+    )
+    lags = np.unique(np.geomspace(1, 500, 40).astype(int))
+    names = ["msd_total", "fs_total"]
+    report(
+        "MSD, alpha_2, F_s: a particle, lag and origin", 1000 * 100 * len(lags),
+        lambda: dynamics.self_correlations(run, k=7.0, lags=lags)[names].to_array().values,
+        {"NumPy": lambda: numpy_averages(path, lags, 100, 7.0)[:, [0, 2]].T},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with dask.config.set(scheduler="synchronous"):
+        main()
