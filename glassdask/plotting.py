@@ -103,6 +103,35 @@ def spectrum(ax: Axes, ratio: Sequence[float] | np.ndarray) -> None:
         ax.set_xticks(index)
 
 
+def heat_table(
+    ax: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, limit: float = 1.0, digits: int = 2
+) -> None:
+    """Numbers in coloured cells, red above zero and blue below (paper A, Fig. 5, bottom: correlation coefficients).
+
+    `values` has the shape (rows, columns); the colours saturate at `limit`. What is NaN stays white and empty.
+    """
+    from matplotlib import colormaps
+
+    values = np.asarray(values, dtype=np.float64)
+    shown = colormaps["RdBu_r"].with_extremes(bad="white")
+    ax.imshow(np.ma.masked_invalid(values), cmap=shown, vmin=-limit, vmax=limit, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            color = "white" if abs(value) > 0.65 * limit else BLACK
+            ax.text(j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=7, color=color)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+
+
+def curve(ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray | None = None, **line: Any) -> None:
+    """A line, with its standard errors as a band of the same colour (paper A, Figs. 10-12: R against time)."""
+    (drawn,) = ax.plot(x, y, **line)
+    if error is not None:
+        y, error = np.asarray(y), np.asarray(error)
+        ax.fill_between(x, y - error, y + error, color=drawn.get_color(), alpha=0.2, linewidth=0)
+
+
 def scatter(
     ax: Axes, x: np.ndarray, y: np.ndarray, color: np.ndarray, *, label: str, n: int = 3000, seed: int = 0
 ) -> dict[str, np.ndarray]:

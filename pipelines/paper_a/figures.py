@@ -1,0 +1,264 @@
+"""The figures of the paper: what is computed elsewhere in, PNG and CSV out.
+
+Panels are mappings from a title to the data of the panel; a single panel has no title and plain names in its CSV.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glassdask import plotting
+from paper_a.report import plain
+from paper_a.structure import Correlations
+
+SYMBOLS = {"l": r"$\ell$", "Theta": r"$\Theta$", "z": "$z$", "u": "$u$"}
+COLORS = (plotting.RED, "#1f5fa8", "#3a9d5d", "#e08a00", "#7a4fa3", "#8c6d46", "0.45", "0.7")
+
+
+def pair_correlations(g: xr.DataArray, cutoffs: Mapping[tuple[str, str], float], path: Path) -> None:
+    """Partial g_ab(r) with the chosen cutoffs."""
+    drawn, axes = plotting.figure(1, len(cutoffs))
+    plotting.save(drawn, path, plotting.pair_correlations(axes[0], g, cutoffs))
+
+
+def overview(reduced: xr.Dataset, lfs: np.ndarray, path: Path) -> None:
+    """Fig. 1: density in the plane of the first two components, LFS, first direction, and all marginals."""
+    x = reduced["projection"].values
+    drawn, ((a, b), (c, d)) = plotting.figure(2, 2)
+    table = plotting.density(a, x[..., 0], x[..., 1])
+
+    first = x[..., 0][np.isfinite(x[..., 0])]
+    edges = np.histogram_bin_edges(first, bins=60)
+    table["x1_bin"], table["p_x1"] = plotting.distribution(
+        b, first, bins=edges, color="black", label=r"$p(\tilde{X}_1)$"
+    )
+    locally_favored = x[..., 0][lfs == 1]
+    _, table["p_x1_lfs"] = plotting.distribution(
+        b, locally_favored, bins=edges, color=plotting.RED, label=r"$p(\tilde{X}_1|$LFS$)$"
+    )
+    b.set(xlabel=r"$\tilde{X}_1$", ylabel="probability density", ylim=(0, None))
+    b.legend(frameon=False)
+
+    plotting.direction(c, reduced["direction"].sel(component=1))
+    table["l"], table["direction_1"] = reduced["l"].values, reduced["direction"].sel(component=1).values
+
+    for j in range(x.shape[-1], 0, -1):
+        style = {"color": plotting.RED, "zorder": 3} if j == 1 else {"color": "black", "alpha": 0.3 + 0.09 * (j - 2)}
+        table[f"x{j}_bin"], table[f"p_x{j}_marginal"] = plotting.distribution(
+            d, x[..., j - 1] - np.nanmean(x[..., j - 1]), linewidth=1, **style
+        )
+    spread = float(np.sqrt(reduced["explained_variance"].values[-1]))
+    grid = np.linspace(-6 * spread, 6 * spread, 200)
+    gauss = np.exp(-0.5 * (grid / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
+    d.plot(grid, gauss, color=plotting.LIGHT_BLUE, linewidth=2.5, zorder=1)
+    d.set(xlabel=r"$\tilde{X}_j$", ylabel=r"$p(\tilde{X}_j)$", ylim=(0, None))
+    for panel, letter in zip((a, b, c, d), "abcd"):
+        panel.set_title(f"({letter})", loc="left")
+    plotting.save(drawn, path, table)
+
+
+def densities(panels: Mapping[str, np.ndarray], path: Path) -> None:
+    """Figs. 2, 3, 7 and 15: p(X1, X2) of each system, and p(X1) below it; x is (..., 2 or more)."""
+    drawn, axes = plotting.figure(2, len(panels))
+    table: dict[str, Any] = {}
+    for (title, x), (above, below) in zip(panels.items(), axes.T):
+        found = plotting.density(above, x[..., 0], x[..., 1])
+        found["x1_bin"], found["p_x1"] = plotting.distribution(below, x[..., 0], color="black")
+        below.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$p(\tilde{X}_1)$", ylim=(0, None))
+        _letter(above, title, len(table))
+        table |= _prefixed(found, title)
+    plotting.save(drawn, path, table)
+
+
+def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+    """Fig. 4: components of the sharp descriptor coloured by coordination number."""
+    drawn, axes = plotting.figure(1, len(panels))
+    table: dict[str, Any] = {}
+    for (title, (x, z)), ax in zip(panels.items(), axes[0]):
+        found = plotting.scatter(ax, x[..., 0], x[..., 1], z, label="$z$")
+        _letter(ax, title, len(table))
+        table |= _prefixed({"x1": found["x1"], "x2": found["x2"], "z": found["color"]}, title)
+    plotting.save(drawn, path, table)
+
+
+def spectra(panels: Mapping[str, tuple[np.ndarray, np.ndarray | None]], path: Path) -> None:
+    """Figs. 5 (top) and 8: explained variance ratio of every component, with errors where there are any."""
+    drawn, axes = plotting.figure(1, len(panels))
+    table: dict[str, Any] = {}
+    for (title, (ratio, error)), ax in zip(panels.items(), axes[0]):
+        _bars(ax, np.arange(1, len(ratio) + 1), ratio, error, "PC index", "EVR")
+        _letter(ax, title, len(table))
+        found = {"component": np.arange(1, len(ratio) + 1), "evr": ratio}
+        table |= _prefixed(found if error is None else {**found, "evr_error": error}, title)
+    plotting.save(drawn, path, table)
+
+
+def measures(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray, Correlations]], path: Path, *, individual: bool = False
+) -> None:
+    """Figs. 5, 6 and 16: EVR of each component above its R with l, Theta, z and u; or spread and R of each Q_l."""
+    drawn, axes = plotting.figure(2, len(panels), size=(3.6, 2.3))
+    table: dict[str, Any] = {}
+    for (title, (top, error, found)), (above, below) in zip(panels.items(), axes.T):
+        index = np.arange(1, len(top) + 1)
+        names = [f"$Q_{k}$" if individual else str(k) for k in index]
+        _bars(above, index, top, error, "$l$" if individual else "PC index", "std($Q_l$)" if individual else "EVR")
+        plotting.heat_table(below, found.r.T, [SYMBOLS[name] for name in found.names], names)
+        below.set(xlabel="" if individual else "PC index")
+        _letter(above, title, len(table))
+        columns = {"index": index, "std" if individual else "evr": top, "error": error}
+        for j, name in enumerate(found.names):
+            columns |= {f"r_{name}": found.r[:, j], f"r_{name}_error": found.error[:, j]}
+        table |= _prefixed(columns, title)
+    plotting.save(drawn, path, table)
+
+
+def stability(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, radii: np.ndarray, path: Path) -> None:
+    """Fig. 9: |R| of X1 with that of the reference parameters; arrays are (sigma, r_cut)."""
+    drawn, axes = plotting.figure(1, len(panels))
+    table: dict[str, Any] = {"sigma": np.repeat(sigmas, len(radii)), "r_cut": np.tile(radii, len(sigmas))}
+    for number, ((title, r), ax) in enumerate(zip(panels.items(), axes[0])):
+        plotting.heat_table(ax, r, [f"{s:g}" for s in sigmas], [f"{radius:g}" for radius in radii])
+        ax.set(xlabel=r"$r_\mathrm{cut}$", ylabel=r"$\sigma$")
+        _letter(ax, title, number)
+        table |= _prefixed({"r": r.ravel()}, title)
+    plotting.save(drawn, path, table)
+
+
+def against_time(
+    panels: Mapping[str, tuple[np.ndarray, Mapping[str, tuple[np.ndarray, np.ndarray | None]], float]],
+    path: Path,
+    *,
+    label: str = "$|R|$",
+) -> None:
+    """Figs. 10-12: R with the propensity; a panel is (lags, {curve: (R, error)}, relaxation time)."""
+    columns = -(-len(panels) // 2)
+    drawn, axes = plotting.figure(-(-len(panels) // columns), columns, size=(4.4, 3.0))
+    table: dict[str, Any] = {}
+    for (title, (lag, curves, relaxation)), ax in zip(panels.items(), axes.ravel()):
+        found: dict[str, Any] = {"lag": lag}
+        for (name, (r, error)), color in zip(curves.items(), COLORS):
+            held_out = name.endswith("held out")
+            base = name.removesuffix(", held out")
+            color = COLORS[list(curves).index(base)] if held_out else color
+            plotting.curve(
+                ax, lag, r, error, color=color, linewidth=1.3, label=None if held_out else name,
+                linestyle=":" if held_out else "-",
+            )  # fmt: skip
+            key = plain(name).replace(" ", "_").replace(",", "")
+            found |= {key: r} if error is None else {key: r, f"{key}_error": error}
+        if lag[0] < relaxation < 3 * lag[-1]:
+            ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="--")
+        ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, 1))
+        ax.legend(frameon=False, fontsize=7, ncols=2)
+        _letter(ax, title, len(table))
+        table |= _prefixed(found, title)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_axis_off()
+    plotting.save(drawn, path, table)
+
+
+def rotation(reduced: np.ndarray, rotated: np.ndarray, angle: float, path: Path) -> None:
+    """Fig. 13: features of the autoencoder before and after the rotation towards those of PCA."""
+    drawn, axes = plotting.figure(1, 2)
+    table: dict[str, Any] = {}
+    names = (
+        ("before", reduced, r"$\tilde{{X}}^\mathrm{{AE}}_{}$"),
+        ("after", rotated, r"$\tilde{{X}}^\mathrm{{AE}}_{{T,{}}}$"),
+    )
+    for (name, x, label), ax, letter in zip(names, axes[0], "ab"):
+        table |= {f"{name}_{k}": v for k, v in plotting.density(ax, x[:, 0], x[:, 1]).items()}
+        ax.set(xlabel=label.format(1), ylabel=label.format(2))
+        ax.set_title(f"({letter})" if name == "before" else f"({letter})  rotated by {angle:g}°", loc="left")
+    plotting.save(drawn, path, table)
+
+
+def agreement(pca: np.ndarray, rotated: np.ndarray, r: np.ndarray, path: Path, shown: int = 1000) -> None:
+    """Fig. 14: features of PCA against those of the autoencoder, at most 1000 points."""
+    kept = np.random.default_rng(0).permutation(len(pca))[:shown]
+    drawn, axes = plotting.figure(1, 2)
+    table: dict[str, Any] = {}
+    for j, ax in enumerate(axes[0]):
+        x, y = rotated[kept, j], pca[kept, j]
+        ax.plot(x, y, ".", color="black", markersize=2)
+        ax.set(xlabel=rf"$\tilde{{X}}_{{T,{j + 1}}}^\mathrm{{AE}}$", ylabel=rf"$\tilde{{X}}_{j + 1}^\mathrm{{PCA}}$")
+        ax.text(0.05, 0.95, f"$|R|$ = {abs(r[j, j]):.4f}", transform=ax.transAxes, va="top")
+        _letter(ax, "", j)
+        table |= {f"autoencoder_{j + 1}": x, f"pca_{j + 1}": y}
+    plotting.save(drawn, path, table)
+
+
+def temperature(panels: Mapping[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Sec. VI.B: EVR, variances, skewness and excess kurtosis of the first components against temperature.
+
+    A panel has ``T`` (n,) and ``evr``, ``variance``, ``skewness``, ``kurtosis`` with their errors, (n, component).
+    """
+    drawn, axes = plotting.figure(4, len(panels), size=(3.4, 2.1))
+    table: dict[str, Any] = {}
+    labels = {"evr": "EVR", "variance": r"variance $\lambda_j$", "skewness": "skewness", "kurtosis": "excess kurtosis"}
+    for (title, data), column in zip(panels.items(), axes.T):
+        found: dict[str, Any] = {"T": data["T"]}
+        for (name, label), ax in zip(labels.items(), column):
+            for j in range(3):
+                y, error = data[name][:, j], data[f"{name}_error"][:, j]
+                ax.errorbar(data["T"], y, error, fmt="o-", color=COLORS[j], markersize=3, linewidth=1,
+                            capsize=2, label=f"PC$_{j + 1}$")  # fmt: skip
+                found |= {f"{name}_{j + 1}": y, f"{name}_{j + 1}_error": error}
+            ax.set(ylabel=label)
+            if name in ("skewness", "kurtosis"):
+                ax.axhline(0.0, color=plotting.GREY, linewidth=0.7)
+        column[0].legend(frameon=False, fontsize=7)
+        column[-1].set(xlabel="$T$")
+        _letter(column[0], title, len(table))
+        table |= _prefixed(found, title)
+    plotting.save(drawn, path, table)
+
+
+def transfer(panels: Mapping[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Sec. VI.B: directions learned at one temperature (row) on another (column).
+
+    A panel has ``T`` (n,), ``cosine`` (n, n), |cos| of the first directions, and ``captured`` (n, n), the variance that
+    the plane of the row's first two directions captures at the column's temperature over what its own plane does.
+    """
+    drawn, axes = plotting.figure(2, len(panels))
+    table: dict[str, Any] = {}
+    for (title, data), (above, below) in zip(panels.items(), axes.T):
+        names = [f"{t:g}" for t in data["T"]]
+        for ax, name in ((above, "cosine"), (below, "captured")):
+            plotting.heat_table(ax, data[name], names, names, digits=3)
+            ax.set(xlabel="$T$", ylabel="$T$ of the directions")
+        _letter(above, f"{title}: |cos| of PC$_1$" if title else "", len(table))
+        below.set_title("captured variance of PC$_{1,2}$", loc="left", fontsize=9)
+        n = len(names)
+        found = {"T_directions": np.repeat(data["T"], n), "T": np.tile(data["T"], n)}
+        table |= _prefixed({**found, "cosine": data["cosine"].ravel(), "captured": data["captured"].ravel()}, title)
+    plotting.save(drawn, path, table)
+
+
+def _bars(ax: Any, x: np.ndarray, y: np.ndarray, error: np.ndarray | None, xlabel: str, ylabel: str) -> None:
+    ax.errorbar(x, y, error, fmt="o-", color="black", markersize=3, linewidth=1, capsize=2)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    if len(x) <= 16:
+        ax.set_xticks(x)
+        ax.set_xlim(0.5, len(x) + 0.5)
+
+
+def _letter(ax: Any, title: str, begun: int) -> None:
+    """Title of a panel; letters are given by the figure's order."""
+    siblings = [other for other in ax.get_figure().axes if other.get_title(loc="left")]
+    letter = string.ascii_lowercase[len(siblings)]
+    if title or begun:
+        ax.set_title(f"({letter})  {title}" if title else f"({letter})", loc="left", fontsize=9)
+
+
+def _prefixed(columns: dict[str, Any], title: str) -> dict[str, Any]:
+    if not title:
+        return columns
+    prefix = plain(title).replace(", ", "_").replace(" = ", "").replace(" ", "_")
+    return {f"{prefix}: {name}": values for name, values in columns.items()}

@@ -1,0 +1,176 @@
+"""Where configurations come from: those that are shipped, stores of the user's own, or simulations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dask
+
+import glassdask as gd
+from paper_a.published import MIXTURES, Mixture
+from paper_a.structure import State
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done: the `small` profile takes minutes, the `paper` one needs a cluster.
+
+    `heated` are higher temperatures (in units of the paper's) with equilibration and spacing of five frames in units of
+    time; `starts`, `replicas` and `longest`, the last lag, are of the isoconfigurational runs.
+    """
+
+    simulate: bool  # the samples themselves, with the paper's numbers of particles and configurations
+    heated: dict[str, tuple[tuple[float, float, float], ...]]  # temperature, equilibration, spacing
+    starts: dict[str, int]
+    replicas: int
+    longest: dict[str, float]
+    lags: int
+    keep: bool
+    repeats: int = 10
+    sigmas: tuple[float, ...] = (0.15, 0.175, 0.2, 0.225, 0.25)
+    radii: tuple[float, ...] = (1.5, 1.55, 1.6, 1.65, 1.7)
+
+
+SMALL = Sizes(
+    simulate=False,
+    heated={
+        "wahnstrom": ((0.8, 60.0, 15.0), (1.2, 20.0, 8.0)),
+        "kob_andersen": ((0.65, 100.0, 30.0), (1.0, 20.0, 10.0)),
+    },
+    starts={"wahnstrom": 3, "kob_andersen": 4},
+    replicas=6,
+    longest={"wahnstrom": 20.0, "kob_andersen": 40.0},
+    lags=10,
+    keep=True,
+)
+PAPER = Sizes(
+    simulate=True,
+    heated={
+        "wahnstrom": ((0.64, 1500.0, 80.0), (0.8, 500.0, 30.0), (1.0, 200.0, 20.0), (1.5, 100.0, 20.0)),
+        "kob_andersen": ((0.5, 3000.0, 300.0), (0.6, 1000.0, 100.0), (0.8, 300.0, 30.0), (1.5, 100.0, 20.0)),
+        "nickel_yttrium": ((0.65, 1500.0, 100.0), (0.8, 500.0, 50.0), (1.2, 100.0, 20.0)),
+        "silica": ((0.42, 3000.0, 300.0), (0.6, 500.0, 50.0)),
+        "copper_zirconium": ((1000.0, 50.0, 5.0), (1500.0, 20.0, 2.0)),
+    },
+    starts={"wahnstrom": 10, "kob_andersen": 10},
+    replicas=30,
+    longest={"wahnstrom": 800.0, "kob_andersen": 4500.0},
+    lags=25,
+    keep=False,
+)
+PROFILES = {"small": SMALL, "paper": PAPER}
+
+
+def shipped(mixture: Mixture, folder: Path) -> State:
+    """The configurations that come with the project, in a store."""
+    assert mixture.configurations is not None
+    store = folder / mixture.name / "store.zarr"
+    gd.ingest(mixture.configurations, store, species_names={1: "A", 2: "B"})
+    return State(mixture, mixture.temperature, store)
+
+
+def given(text: str) -> State:
+    """A store of the user's own, ``MIXTURE@TEMPERATURE=PATH``; without a temperature it is the paper's."""
+    head, _, path = text.partition("=")
+    name, _, temperature = head.partition("@")
+    if name not in MIXTURES or not path:
+        raise ValueError(f"{text!r}: expected MIXTURE=PATH or MIXTURE@TEMPERATURE=PATH with {', '.join(MIXTURES)}")
+    mixture = MIXTURES[name]
+    return State(mixture, float(temperature) if temperature else mixture.temperature, Path(path))
+
+
+def sample(mixture: Mixture, folder: Path, potential: str | None) -> State:
+    """The paper's sample (App. A), simulated: melted, cooled, equilibrated for 20 relaxation times, and sampled."""
+    from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, quench
+    from glassdask.simulation.tasks import simulate
+
+    n_particles, n_configurations = mixture.sample
+    low, tau = mixture.temperature, mixture.relaxation
+    # Cu64Zr36 at zero pressure, the others at constant density
+    bath = {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
+    protocol = Simulation(
+        model=model_of(mixture, potential),
+        start=RandomStart(n_particles=n_particles),
+        stages=(
+            Dynamics(time=tau, temperature=4 * low, **bath),
+            quench(4 * low, low, rate=3 * low / (10 * tau), **bath),
+            Dynamics(time=20 * tau, temperature=low, **bath),
+            Dynamics(time=(n_configurations - 1) * tau, temperature=low, every=tau, **bath),
+        ),
+        seed=1,
+    )
+    store = folder / mixture.name / "store.zarr"
+    dask.compute(simulate(protocol, str(store)))
+    return State(mixture, low, store)
+
+
+def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | None) -> list[State]:
+    """The same systems at higher temperatures, begun from their last configurations."""
+    from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
+    from glassdask.simulation.tasks import simulate
+
+    found, tasks = [], []
+    for state in states:
+        mixture = state.mixture
+        bath = {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
+        for temperature, equilibration, spacing in sizes.heated.get(mixture.name, ()):
+            protocol = Simulation(
+                model=model_of(mixture, potential),
+                start=StoredStart(path=str(state.store)),
+                stages=(
+                    Dynamics(time=equilibration, temperature=temperature, velocities=True, **bath),
+                    Dynamics(time=4 * spacing, temperature=temperature, every=spacing, **bath),
+                ),
+                seed=2,
+            )
+            store = folder / mixture.name / f"T={temperature:.4f}.zarr"
+            tasks.append(simulate(protocol, str(store)))
+            found.append(State(mixture, temperature, store))
+    dask.compute(*tasks)
+    return found
+
+
+def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> dict[str, list[Path]]:
+    """Sec. IV: runs with fresh velocities from configurations of the samples; the stores by mixture."""
+    from glassdask.simulation.protocols import Isoconfigurational, StoredStart, logarithmic_times
+    from glassdask.simulation.tasks import isoconfigurational as task
+
+    found: dict[str, list[Path]] = {}
+    tasks = []
+    for state in states:
+        mixture = state.mixture
+        model = model_of(mixture, None) if mixture.name in sizes.starts else None
+        frames = state.trajectory.sizes["frame"]
+        n = min(sizes.starts.get(mixture.name, 0), frames)
+        for k in range(n):
+            frame = k * frames // n
+            protocol = Isoconfigurational(
+                model=model,
+                start=StoredStart(path=str(state.store), frame=frame),
+                temperature=state.temperature,
+                lags=logarithmic_times(0.1, sizes.longest[mixture.name], sizes.lags, model.timestep),
+                replicas=sizes.replicas,
+                seed=frame,
+                keep=sizes.keep,
+                batch=1 if sizes.simulate else sizes.replicas,
+            )
+            store = folder / mixture.name / f"isoconfigurational-{frame:03d}.zarr"
+            tasks.append(task(protocol, str(store)))
+            found.setdefault(mixture.name, []).append(store)
+    dask.compute(*tasks)
+    return found
+
+
+def model_of(mixture: Mixture, potential: str | None):
+    """The model that is simulated."""
+    from glassdask.simulation.eam import copper_zirconium
+    from glassdask.simulation.models import MODELS
+
+    if mixture.name == "copper_zirconium":
+        if potential is None:
+            raise ValueError(
+                "copper_zirconium needs --potential, the file of Cheng, Sheng and Ma's embedded-atom model"
+            )
+        return copper_zirconium(potential)
+    return MODELS[mixture.name]
