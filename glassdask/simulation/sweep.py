@@ -182,8 +182,8 @@ def _state_point(
     return StatePoint(store, temperature, simulation, settings["inherent"], replicas)
 
 
-def sweep(file: str | Path, *, overwrite: bool = False) -> list[Delayed]:
-    """All tasks of a sweep, to be computed by any scheduler: ``dask.compute(*sweep("sweep.toml"))``.
+def sweep_tasks(file: str | Path, *, overwrite: bool = False) -> list[Delayed]:
+    """All tasks of a sweep, to be computed by any scheduler: ``dask.compute(*sweep_tasks("sweep.toml"))``.
 
     The same call goes on where an earlier one was killed.
     """

@@ -195,14 +195,14 @@ def test_papers_numbers():
 
 
 def test_energies_of_shipped_configurations(shipped):
-    """The runs that the project ships were made with the same models, by LAMMPS; energies are in single precision."""
+    """The runs that the project ships were made with the same models, by LAMMPS, which gave these energies."""
     name, trajectory = shipped
     model = models.MODELS[name]
     codes = np.array([model.species.index(s) for s in trajectory["species"].values], np.int8)
     frame = trajectory.isel(frame=0)
     energies = model.energies(Configuration(frame["position"].values, codes, frame["box"].values, model.species))
-    mean = {"wahnstrom": -6.1, "kob_andersen": -6.9}[name]
-    assert energies.mean() == pytest.approx(mean, abs=0.15)
+    mean = {"wahnstrom": -6.0831103, "kob_andersen": -7.0065327}[name]
+    assert energies.mean() == pytest.approx(mean, abs=1e-6)
 
 
 def test_embedded_atom_energies(tmp_path):

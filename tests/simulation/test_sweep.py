@@ -10,7 +10,7 @@ import dask
 import pytest
 
 from glassdask.errors import FormatError, ParameterError
-from glassdask.simulation.sweep import read_sweep, sweep
+from glassdask.simulation.sweep import read_sweep, sweep_tasks
 from glassdask.store import content_hash, open_reduction, open_trajectory
 
 FILE = """
@@ -60,7 +60,7 @@ def test_state_points(file):
     assert first.simulation.seed != second.simulation.seed
     assert first.ensemble.replicas == 2
     assert second.ensemble is None
-    assert len(sweep(file)) == 4
+    assert len(sweep_tasks(file)) == 4
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_no_runs(tmp_path):
 def test_killed_worker(file):
     """All dask workers are killed in the middle of simulations: the stores are those of an undisturbed sweep."""
     distributed = pytest.importorskip("distributed")
-    dask.compute(*sweep(file), scheduler="threads", num_workers=2)
+    dask.compute(*sweep_tasks(file), scheduler="threads", num_workers=2)
     store = file.parent / "runs.zarr"
     opened = open_trajectory(store / PATHS[0])
     assert opened.sizes["frame"] == 3
@@ -104,7 +104,7 @@ def test_killed_worker(file):
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         pids = client.run(os.getpid)
-        futures = client.compute(sweep(disturbed))
+        futures = client.compute(sweep_tasks(disturbed))
         folder = other / PATHS[0] / ".simulation"
         for _ in range(6000):
             if list(folder.glob("checkpoint-*")):
