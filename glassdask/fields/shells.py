@@ -1,0 +1,81 @@
+"""Averages over successive shells of neighbours (Boattini, Smallenburg and Filion 2021)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from glassdask.correlations.frames import check_radius
+from glassdask.errors import ParameterError
+from glassdask.fields.frames import map_frames
+
+
+def average_shells(
+    values: xr.DataArray, trajectory: xr.Dataset, *, cutoff: float = 2.1, generations: int = 2
+) -> xr.DataArray:
+    r"""Repeated averages of per-particle values over the neighbours.
+
+    .. math::
+        X_i^{(n)} = \frac{1}{C_i} \sum_{j: r_{ij} < r_c} e^{-r_{ij} / r_c} X_j^{(n-1)}, \quad
+        C_i = \sum_{j: r_{ij} < r_c} e^{-r_{ij} / r_c}
+
+    with i itself among the j and X^(0) the values (E. Boattini, F. Smallenburg and L. Filion, Phys. Rev. Lett. 127,
+    088007 (2021), with r_c = 2.1 for Kob-Andersen): generation n has seen particles up to n r_c away.
+
+    Parameters
+    ----------
+    values : DataArray (frame, particle, ...), in memory or lazy
+        Such as a variable of `describe`, of all species.
+    trajectory : Dataset of the schema with the same frames and particles
+    cutoff : r_c, in the unit of the positions
+    generations : how many times to average
+
+    Returns
+    -------
+    DataArray (frame, particle, ..., generation), lazy
+        Generation 0 holds the values. Undefined values are left out of both sums; NaN only where nothing is defined
+        within the cutoff.
+
+    Raises
+    ------
+    ParameterError, BoxError, SchemaError
+        When the cutoff is not positive or exceeds half of the box, or frames or particles differ.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> row = gd.from_arrays([[[0.0, 0], [1, 0], [5, 0]]], species=["A"] * 3, box=[10.0, 10.0])
+    >>> x = xr.DataArray([[0.0, 1.0, 4.0]], dims=("frame", "particle"))
+    >>> average_shells(x, row, cutoff=2.0, generations=2).values[0].round(4).tolist()
+    [[0.0, 0.3775, 0.47], [1.0, 0.6225, 0.53], [4.0, 4.0, 4.0]]
+    """
+    if not 0 < cutoff < np.inf or generations < 1:
+        raise ParameterError(f"cutoff {cutoff}, {generations} generations: expected a positive radius and at least 1")
+    check_radius(trajectory, cutoff)
+    rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
+    values = values.transpose("frame", "particle", *rest)
+    dims = {"particle": trajectory.sizes["particle"], **rest, "generation": generations + 1}
+    result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims)
+    kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
+    attrs = {**values.attrs, "averaged": f"weights exp(-r/r_c) to r_c = {cutoff:g}"}
+    coords = {**kept, "generation": np.arange(generations + 1)}
+    return result.assign_coords(coords).assign_attrs(attrs).rename(values.name)
+
+
+def _average(configuration, values, *, cutoff, generations):
+    from scipy.sparse import csr_array, eye_array
+
+    n = len(configuration.position)
+    found = configuration.neighbors(np.arange(n), np.full((len(configuration.names),) * 2, cutoff))
+    weights = csr_array((np.exp(-found.distance / cutoff), found.index, found.offsets), shape=(n, n)) + eye_array(n)
+    last = values.reshape(n, -1)
+    out = [last]
+    for _ in range(generations):
+        known = np.isfinite(last)
+        weight = weights @ known.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            last = weights @ np.where(known, last, 0.0) / np.where(weight > 0, weight, np.nan)
+        out.append(last)
+    return np.stack(out, axis=-1).reshape(*values.shape, generations + 1)

@@ -1,0 +1,127 @@
+"""Where particles stay on average while none can leave its cage (Alkemade, Smallenburg and Filion 2023)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import ParameterError
+from glassdask.fields.frames import map_frames
+from glassdask.kernels import cages as kernels
+from glassdask.kernels import pairs
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import wrap
+from glassdask.simulation.models import PairModel
+
+# Trial moves are uniform in a cube from -STEP to STEP: 4 of 10 are accepted in Kob-Andersen at T = 0.44.
+STEP = 0.06
+SWEEPS_AT_ONCE = 50  # as many random numbers as fit into the cache of a core for some thousand particles
+
+
+def cage_positions(
+    trajectory: xr.Dataset,
+    model: PairModel,
+    temperature: float,
+    *,
+    radius: float = 0.3,
+    sweeps: int = 5000,
+    burn_in: int = 400,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Mean positions of all particles under dynamics in which nobody leaves its cage.
+
+    Metropolis Monte Carlo at the given temperature in which every particle stays within `radius` of where it is in
+    `trajectory`; the mean is over all sweeps after the first `burn_in`. This is the "cage state" of R. M. Alkemade,
+    F. Smallenburg and L. Filion, J. Chem. Phys. 158, 134512 (2023), from which they predict propensity better than from
+    initial or inherent structures. Nothing of the later motion enters.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema
+        Best the inherent structures: their particles are in the middle of their cages.
+    model : PairModel
+        Without bonds, and with a cutoff scheme other than "smooth" and "cubic".
+    temperature : float
+        In the unit of energy.
+    radius : float
+        How far a particle may go; a rearrangement must be farther.
+    sweeps, burn_in : int
+        Trial moves of every particle.
+    seed : int
+        Frame k has the same random numbers whatever else is computed.
+
+    Returns
+    -------
+    Dataset, lazy
+        ``position`` (frame, particle, space), wrapped, and ``cage_size`` (frame, particle), the mean of
+        \|r - <r>\|^2. A frame of 4096 particles takes 15 s with 5000 sweeps; <r> is then known to 0.014 sigma.
+
+    Raises
+    ------
+    ParameterError, BoxError
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> from glassdask.simulation.models import KOB_ANDERSEN
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(7.0)] * 3), axis=-1).reshape(1, 343, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 343, box=[7.0, 7.0, 7.0])
+    >>> cages = cage_positions(crystal, KOB_ANDERSEN, 0.1, sweeps=100, burn_in=20)
+    >>> cages["position"].shape, cages["cage_size"].dims
+    ((1, 343, 3), ('frame', 'particle'))
+    """
+    if not (temperature > 0 and radius > 0 and sweeps > 0 and burn_in >= 0):
+        raise ParameterError(
+            f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"
+        )
+    dimension = trajectory.sizes["space"]
+    if model.chains is not None or any(pair.scheme in ("smooth", "cubic") for pair in model.pairs):
+        raise ParameterError(f"model {model.name}: expected no bonds and a cutoff scheme other than smooth and cubic")
+    if model.dimension != dimension:
+        raise ParameterError(f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional")
+    frames = xr.DataArray(np.arange(trajectory.sizes["frame"]), dims="frame")
+    work = partial(
+        _cage, model=model, temperature=temperature, radius=radius, sweeps=sweeps, burn_in=burn_in, seed=seed
+    )
+    column = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
+    packed = map_frames(work, trajectory.chunk(frame=1), frames, column)
+    position = packed.isel(column=slice(0, dimension)).rename(column="space").assign_attrs(units="length")
+    size = packed.isel(column=dimension).assign_attrs(units="length^2", long_name="mean square distance from the mean")
+    return xr.Dataset({"position": position, "cage_size": size}).assign_coords(species=trajectory["species"].variable)
+
+
+def _cage(
+    configuration: Configuration, frame: np.ndarray, *, model, temperature, radius, sweeps, burn_in, seed
+) -> np.ndarray:
+    n, d = len(configuration.position), configuration.dimension
+    table = model.table(configuration.names)
+    offsets, index, vector = _static_neighbors(configuration, table[:, :, pairs.CUTOFF] + 2.0 * radius)
+    rng = np.random.default_rng([seed, int(frame)])
+    shift, total, square = np.zeros((3, n)), np.zeros((3, n)), np.zeros(n)
+    for count in (burn_in, sweeps):
+        total[:], square[:] = 0.0, 0.0
+        for first in range(0, count, SWEEPS_AT_ONCE):
+            random = rng.random((min(SWEEPS_AT_ONCE, count - first), n, 4))
+            random[:, :, :3] = STEP * (2.0 * random[:, :, :3] - 1.0)
+            random[:, :, d:3] = 0.0
+            kernels.sweep_cages(
+                offsets, index, vector, configuration.species, table, 1.0 / temperature, radius, random, shift, total,
+                square,
+            )  # fmt: skip
+    mean = (total / sweeps).T[:, :d]
+    position, _ = wrap((configuration.position[:, :d] + mean)[None], configuration.box[None, :d, :d])
+    return np.column_stack([position[0], square / sweeps - (mean**2).sum(axis=1)])
+
+
+def _static_neighbors(configuration: Configuration, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbours that can ever meet, sorted by species: offsets (N, S + 1), index (P,), vector (3, P)."""
+    n, n_species = len(configuration.position), len(configuration.names)
+    found = configuration.neighbors(np.arange(n), cutoffs)
+    owner = np.repeat(np.arange(n), found.counts)
+    order = np.argsort(owner * n_species + configuration.species[found.index], kind="stable")
+    counts = np.bincount(owner * n_species + configuration.species[found.index], minlength=n * n_species)
+    ends = found.offsets[:-1, None] + np.cumsum(counts.reshape(n, n_species), axis=1)
+    offsets = np.column_stack([found.offsets[:-1], ends])
+    return offsets, found.index[order], np.ascontiguousarray(found.vector[:3, order])

@@ -1,0 +1,231 @@
+"""Linear models of the dynamic propensity from local structure, on public data.
+
+Methods. Public configurations (BOTAN, GlassBench or DeepMind files) are read into a store. Two more structures are made
+of each: the inherent structure (minimum of the energy) and the cage state (Alkemade, Smallenburg and Filion 2023: mean
+positions while no particle can leave its cage; nothing of the later motion enters). Around every particle of the chosen
+species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
+2021). They enter as deviations from the mean of their configuration. What distinguishes configurations as a whole are
+the mean energies of their initial and inherent structures: a handful of configurations cannot fix more than that.
+
+A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
+cross-validation within the training configurations.
+
+Results in ``--output``: the stores; for each structure the scores, the learning curve and predicted against actual
+propensity (PNG, CSV), and the model fitted to all configurations (no pickle), which predicts further files.
+
+    python pipelines/propensity.py --train data/*.npz
+    python pipelines/propensity.py --predict new/*.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import glassdask as gd
+from glassdask import plotting
+from glassdask.descriptors.registry import make, parse
+from glassdask.errors import ParameterError
+from glassdask.fields.shells import average_shells
+from glassdask.io.public import ingest_public
+from glassdask.learning import RidgeCV, cross_validate, grouped_moments, learning_curve, load_model, pearson, save_model
+from glassdask.simulation.cages import cage_positions
+from glassdask.simulation.models import MODELS
+from glassdask.simulation.tasks import inherent_structures
+
+STRUCTURES = ("initial", "inherent", "cage")
+ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
+MOST_FOLDS = 10
+RADII = ", ".join(f"{0.8 + 0.1 * k:.1f}" for k in range(14))
+DESCRIPTORS = (f"radial_density:grid=[{RADII}],delta=0.1", "local_energy:model='kob_andersen'")
+# Pooled Pearson R, type A of Kob-Andersen at T = 0.44 and t = 4120, trained on 400 configurations
+PUBLISHED = {
+    "EIGNN": 0.818,
+    "SE(3) network": 0.815,
+    "averaged descriptors of cage positions (Alkemade et al. 2023)": 0.779,
+    "GlassMLP": 0.768,
+    "BOTAN": 0.755,
+    "potential energy": 0.507,
+    "density": 0.246,
+}
+
+
+def main() -> None:
+    """Train, predict, or both."""
+    parser = argparse.ArgumentParser(description="Propensity from local structure by ridge regression, on public data.")
+    parser.add_argument("--train", nargs="+", default=[], metavar="FILE", help="configurations with propensity")
+    parser.add_argument("--predict", nargs="+", default=[], metavar="FILE", help="configurations to predict")
+    parser.add_argument("--output", type=Path, default=Path("results/propensity"), help="folder of all results")
+    parser.add_argument("--structure", nargs="+", choices=STRUCTURES, default=STRUCTURES, help="default: all three")
+    parser.add_argument("--descriptor", nargs="+", default=DESCRIPTORS, metavar="NAME:PARAMETERS",
+                        help="such as rbo:grid=[1.0,1.5],l_max=6; default: radial densities and energy")  # fmt: skip
+    parser.add_argument("--centers", default="A", help="species whose propensity is predicted")
+    parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
+    parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
+    parser.add_argument("--model", default="kob_andersen", choices=sorted(MODELS), help="of the interactions")
+    parser.add_argument("--temperature", type=float, default=0.44)
+    parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
+    parser.add_argument("--sweeps", type=int, default=5000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
+    parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    chosen = parser.parse_args()
+    if not chosen.train and not chosen.predict:
+        parser.error("nothing to do: give --train FILE ..., --predict FILE ..., or both")
+    kept = ("descriptor", "centers", "generations", "shell", "model", "temperature", "density", "sweeps", "lag")
+    settings = {name: getattr(chosen, name) for name in kept}
+    with gd.cluster.connect(chosen.cluster):
+        if chosen.train:
+            train(chosen.train, chosen.structure, settings, chosen.output)
+        if chosen.predict:
+            predict(chosen.predict, chosen.structure, chosen.output)
+
+
+def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path) -> None:
+    """Cross-validate and fit a model on each structure; scores go to the screen and to files."""
+    stores = prepare(files, structures, settings, folder / "train")
+    y = targets(stores["initial"], settings)
+    if y is None or y.sizes["frame"] < 3:
+        raise ParameterError(
+            "training needs the propensity of three or more configurations: give more files of --train"
+        )
+    n_frames, n_centers = y.shape
+    groups = np.repeat(np.arange(n_frames), n_centers)
+    scores: dict[str, list[Any]] = {"structure": [], "pooled_r": [], "mean_r": [], "error": [], "features": []}
+    per_configuration: dict[str, Any] = {"file": [Path(file).name for file in files]}
+    curves: dict[str, Any] = {"configurations": np.arange(2, n_frames)}
+    for structure in structures:
+        x = features(stores, structure, settings)
+        parts = grouped_moments(x, y.values.ravel(), groups)
+        model = RidgeCV(ALPHAS, n_folds=min(MOST_FOLDS, n_frames - 1))
+        result = cross_validate(model, parts, min(MOST_FOLDS, n_frames))
+        curves[structure], curves[f"{structure}_spread"] = (
+            values[:, 0] for values in learning_curve(RidgeCV(ALPHAS, n_folds=2), parts, range(2, n_frames))
+        )
+        per_configuration[structure] = result.r[:, 0]
+        row = (structure, result.pooled_r[0], result.r[:, 0].mean(), result.error[0], x.sizes["feature"])
+        for column, value in zip(scores.values(), row):
+            column.append(value)
+        print(f"{structure:9s} pooled R {row[1]:.3f}, in a configuration {row[2]:.3f} +- {row[3]:.3f}", flush=True)
+        draw_unseen(x, y, groups, result.groups, parts, model, folder / f"predicted_{structure}")
+        save_model(model.fit_groups(parts), folder / f"model_{structure}.npz")
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    plotting.write_table(folder / "scores.csv", scores)
+    plotting.write_table(folder / "scores_by_configuration.csv", per_configuration)
+    plotting.write_table(folder / "published.csv", {"model": list(PUBLISHED), "pooled_r": list(PUBLISHED.values())})
+    print("published, trained on 400:", *(f"{name} {r:.3f}" for name, r in PUBLISHED.items()), sep="\n  ")
+    draw_curves(curves, structures, folder / "learning_curve")
+
+
+def predict(files: list[str], structures: list[str], folder: Path) -> None:
+    """Propensity of further configurations, by the models that `train` left in the folder."""
+    if not (folder / "settings.json").exists():
+        raise ParameterError(f"{folder}: holds no trained model: run --train first, with the same --output")
+    settings = json.loads((folder / "settings.json").read_text())
+    stores = prepare(files, structures, settings, folder / "predict")
+    y = targets(stores["initial"], settings)
+    species = gd.open_trajectory(stores["initial"])["species"].values
+    particles = np.flatnonzero(species == settings["centers"])
+    names = [Path(file).name for file in files]
+    table: dict[str, Any] = {"file": np.repeat(names, len(particles)), "particle": np.tile(particles, len(files))}
+    if y is not None:
+        table["measured"] = y.values.ravel()
+    for structure in structures:
+        x = features(stores, structure, settings)
+        table[structure] = np.asarray(load_model(folder / f"model_{structure}.npz").predict(x))
+        if y is not None:
+            by_file = table[structure].reshape(len(files), -1)
+            single = [float(pearson(p, m)) for p, m in zip(by_file, y.values)]
+            print(f"{structure:9s} pooled R {float(pearson(table[structure], table['measured'])):.3f}, "
+                  f"in a configuration {np.mean(single):.3f} ({', '.join(f'{r:.3f}' for r in single)})")  # fmt: skip
+    plotting.write_table(folder / "predictions.csv", table)
+    np.savez_compressed(folder / "predictions.npz", **table)
+    print(f"predictions of {table['particle'].size} particles: {folder / 'predictions.csv'}")
+
+
+def prepare(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path) -> dict[str, Path]:
+    """The stores of initial, inherent and cage structures, with the descriptors of the wanted ones."""
+    stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
+    model = MODELS[settings["model"]]
+    ingest_public(files, stores["initial"], density=settings["density"], overwrite=True)
+    inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=True).compute()
+    if "cage" in structures:
+        inherent = gd.open_trajectory(stores["inherent"])
+        cages = cage_positions(inherent, model, settings["temperature"], sweeps=settings["sweeps"])
+        gd.save_trajectory(
+            inherent[["species", "box"]].assign(position=cages["position"]), stores["cage"], overwrite=True
+        )
+    chosen = {name: make(name, parameters) for name, parameters in map(parse, settings["descriptor"])}
+    for structure in {*structures, "initial", "inherent"}:
+        # the energy of every configuration as a whole is needed as well
+        wanted = chosen if structure in structures else {}
+        energy = make("local_energy", {"model": settings["model"]})
+        described = gd.describe(gd.open_trajectory(stores[structure]), {**wanted, "total_energy": energy})
+        gd.save_descriptors(described, stores[structure], overwrite=True)
+    return stores
+
+
+def features(stores: dict[str, Path], structure: str, settings: dict[str, Any]) -> xr.DataArray:
+    """The matrix (sample, feature) of all centres of all configurations of one structure."""
+    trajectory = gd.open_trajectory(stores[structure])
+    is_center = trajectory["species"].values == settings["centers"]
+    described = gd.open_descriptors(stores[structure], [parse(text)[0] for text in settings["descriptor"]])
+    columns, names = [], []
+    for name, values in described.data_vars.items():
+        averaged = average_shells(values, trajectory, cutoff=settings["shell"], generations=settings["generations"])
+        data = averaged.values[:, is_center].reshape(trajectory.sizes["frame"], is_center.sum(), -1)
+        columns.append(data - data.mean(axis=1, keepdims=True))
+        names += [f"{name} {number}" for number in range(data.shape[-1])]
+    for other in ("initial", "inherent"):
+        energy = gd.open_descriptors(stores[other], ["total_energy"])["total_energy"].values.mean(axis=1)
+        columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
+        names.append(f"mean energy, {other}")
+    matrix = np.concatenate(columns, axis=-1)
+    return xr.DataArray(matrix.reshape(-1, len(names)), dims=("sample", "feature"), coords={"feature": names})
+
+
+def targets(store: Path, settings: dict[str, Any]) -> xr.DataArray | None:
+    """Propensity (frame, centre) at the chosen lag; None where the files have none."""
+    if not (store / "reductions" / "public").exists():
+        return None
+    known = gd.open_reduction(store, "public")
+    if "propensity" not in known:
+        return None
+    is_center = gd.open_trajectory(store)["species"].values == settings["centers"]
+    return known["propensity"].isel(lag=settings["lag"], particle=is_center).load()
+
+
+def draw_unseen(x, y, groups, labels, parts, model, path: Path) -> None:
+    """Propensity of every centre, as predicted by a model that has not seen its configuration, against the actual."""
+    from sklearn.base import clone
+
+    predicted = np.empty(y.size)
+    for label in labels:
+        fitted = clone(model).fit_groups({group: part for group, part in parts.items() if group != label})
+        predicted[groups == label] = fitted.predict(x[groups == label])
+    drawn, axes = plotting.figure()
+    table = plotting.density(axes[0, 0], y.values.ravel(), predicted)
+    low, high = np.quantile(y.values, [0.0, 1.0])
+    axes[0, 0].plot([low, high], [low, high], color=plotting.GREY, linewidth=0.7)
+    axes[0, 0].set(xlabel="propensity", ylabel="predicted")
+    plotting.save(drawn, path, {"propensity": table["x1"], "predicted": table["x2"], "density": table["density"]})
+
+
+def draw_curves(curves: dict[str, Any], structures: list[str], path: Path) -> None:
+    """Pooled R on configurations that were not learned from, against the number of those that were."""
+    drawn, axes = plotting.figure()
+    colors = {"initial": plotting.GREY, "inherent": plotting.BLACK, "cage": plotting.RED}
+    for name in structures:
+        axes[0, 0].errorbar(curves["configurations"], curves[name], curves[f"{name}_spread"], color=colors[name],
+                            marker="o", markersize=3, linewidth=1, label=name)  # fmt: skip
+    axes[0, 0].set(xlabel="training configurations", ylabel="pooled $R$, unseen configurations")
+    axes[0, 0].legend(frameon=False)
+    plotting.save(drawn, path, curves)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Mean positions in cages: detailed balance, limits of a crystal, an independent Metropolis loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask.errors import ParameterError
+from glassdask.kernels import cages as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.simulation.cages import _static_neighbors, cage_positions
+from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, KOB_ANDERSEN_SMOOTH, POLYMER
+
+
+@pytest.fixture(scope="module")
+def crystal():
+    """Face-centred cubic A at density 1.2, 500 particles."""
+    edge = (4 / 1.2) ** (1 / 3)
+    cell = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    places = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    # nobody on a face of the box, so that mean positions do not wrap
+    position = ((places + cell).reshape(1, -1, 3) + 0.25) * edge
+    return gd.from_arrays(position, species=["A"] * 500, box=[5 * edge] * 3)
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    """A disturbed cubic lattice of both species: small, dense, without symmetry."""
+    rng = np.random.default_rng(4)
+    places = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(1, 216, 3)
+    position = places + 0.5 + 0.05 * rng.normal(size=places.shape)
+    return gd.from_arrays(position, species=np.where(rng.random(216) < 0.2, "B", "A"), box=[6.0, 6.0, 6.0])
+
+
+def kernel_input(trajectory, radius, sweeps, step=0.06):
+    names = ("A", "B")
+    codes = (trajectory["species"].values == "B").astype(np.int8)
+    configuration = Configuration(trajectory["position"].values[0], codes, trajectory["box"].values[0], names)
+    table = KOB_ANDERSEN.table(names)
+    random = np.random.default_rng(1).random((sweeps, len(codes), 4))
+    random[..., :3] = step * (2 * random[..., :3] - 1)
+    return configuration, table, _static_neighbors(configuration, table[:, :, 0] + 2 * radius), random
+
+
+def test_the_kernel_is_metropolis_with_the_whole_energy(mixture):
+    """The same random numbers, the whole energy computed anew for each trial."""
+    configuration, table, (offsets, index, vector), random = kernel_input(mixture, 0.1, 1)
+    n, beta, radius = 216, 1 / 0.8, 0.1
+    shift, total, square = np.zeros((3, n)), np.zeros((3, n)), np.zeros(n)
+    arguments = (offsets, index, vector, configuration.species, table, beta, radius, random)
+    accepted = kernels.sweep_cages(*arguments, shift, total, square)
+
+    def energy(moved):
+        position = (configuration.position + moved) % 6.0
+        return KOB_ANDERSEN.energies(
+            Configuration(position, configuration.species, configuration.box, ("A", "B"))
+        ).sum()
+
+    moved, count = np.zeros((n, 3)), 0
+    last = energy(moved)
+    for i in range(n):
+        trial = moved.copy()
+        trial[i] += random[0, i, :3]
+        if np.linalg.norm(trial[i]) < radius and random[0, i, 3] < np.exp(min(0.0, -beta * (energy(trial) - last))):
+            moved, count = trial, count + 1
+            last = energy(moved)
+    assert 20 < accepted == count < 200
+    np.testing.assert_allclose(shift.T, moved, atol=1e-14)
+    np.testing.assert_allclose(total, shift, atol=1e-14)
+    np.testing.assert_allclose(square, (moved**2).sum(axis=1), atol=1e-14)
+
+
+def test_compiled_and_plain_agree(mixture, monkeypatch):
+    configuration, table, neighbors, random = kernel_input(mixture, 0.2, 1)
+    arguments = (*neighbors, configuration.species, table, 2.0, 0.2, random)
+    results = []
+    for sweep in (kernels.sweep_cages, kernels.sweep_cages.py_func):
+        if sweep is not kernels.sweep_cages:
+            monkeypatch.setattr(kernels, "trial_energy", kernels.trial_energy.py_func)
+        shift, total, square = np.zeros((3, 216)), np.zeros((3, 216)), np.zeros(216)
+        results.append((sweep(*arguments, shift, total, square), shift, total, square))
+    assert results[0][0] == results[1][0]
+    for one, other in zip(results[0][1:], results[1][1:]):
+        np.testing.assert_allclose(one, other, atol=1e-13)
+
+
+def test_crystal(crystal):
+    """The mean positions are the lattice, and twice the temperature gives twice the mean square amplitude."""
+    small, large = (cage_positions(crystal, KOB_ANDERSEN, t, sweeps=800, burn_in=200).compute() for t in (0.1, 0.2))
+    assert np.abs(small["position"].values - crystal["position"].values).max() < 0.05
+    ratio = float(large["cage_size"].mean() / small["cage_size"].mean())
+    assert 1.7 < ratio < 2.3
+
+
+def test_free_particles_fill_their_cages():
+    """Out of reach of each other they are spread evenly over spheres: <r^2> = 3/5 R^2."""
+    sparse = gd.from_arrays([[[5.0, 5, 5], [15.0, 15, 15]]], species=["A", "B"], box=[20.0] * 3)
+    cages = cage_positions(sparse, KOB_ANDERSEN, 1.0, radius=0.1, sweeps=40_000).compute()
+    np.testing.assert_allclose(cages["cage_size"], 0.6 * 0.1**2, rtol=0.03)
+    np.testing.assert_allclose(cages["position"], sparse["position"], atol=0.004)
+
+
+def test_nobody_leaves_its_cage(mixture):
+    cages = cage_positions(mixture, KOB_ANDERSEN, 50.0, radius=0.05, sweeps=20, burn_in=5)
+    moved = cages["position"].values - mixture["position"].values
+    moved -= 6.0 * np.round(moved / 6.0)
+    assert 0 < np.linalg.norm(moved, axis=-1).max() < 0.05
+
+
+def test_two_dimensions_and_reproducibility():
+    places = np.stack(np.meshgrid(*[np.arange(8.0)] * 2), axis=-1).reshape(64, 2) + 0.5
+    flat = gd.from_arrays(np.stack([places, places]), species=["A"] * 40 + ["B"] * 24, box=[8.0, 8.0])
+    first = cage_positions(flat, KAM_2D, 0.3, sweeps=60, burn_in=10)
+    assert first["position"].shape == (2, 64, 2)
+    second = cage_positions(flat.isel(frame=[0]), KAM_2D, 0.3, sweeps=60, burn_in=10)
+    np.testing.assert_array_equal(first["position"][0], second["position"][0])
+    assert np.abs(first["position"][0] - first["position"][1]).max() > 0  # frames have their own random numbers
+
+
+def test_wrong_parameters(crystal):
+    for wrong in ({"temperature": 0.0}, {"radius": -1.0}, {"sweeps": 0}):
+        with pytest.raises(ParameterError, match="must be positive"):
+            cage_positions(crystal, KOB_ANDERSEN, **{"temperature": 1.0, **wrong})
+    for model in (KOB_ANDERSEN_SMOOTH, POLYMER):
+        with pytest.raises(ParameterError, match="cutoff scheme other than"):
+            cage_positions(crystal, model, 1.0)
+    with pytest.raises(ParameterError, match="2-dimensional"):
+        cage_positions(crystal, replace(KAM_2D, name="flat"), 1.0)
