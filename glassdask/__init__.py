@@ -56,7 +56,7 @@ _HOME = {
     "to_grid": "glassdask.fields.grid",
     "validate": "glassdask.schema",
 }
-_MODULES = ("cluster", "correlations", "fields", "learning", "plotting", "store")
+_MODULES = ("cluster", "correlations", "dynamics", "fields", "learning", "plotting", "simulation", "store")
 
 __all__ = [
     "ACE",
@@ -84,6 +84,7 @@ __all__ = [
     "correlation_length",
     "correlations",
     "describe",
+    "dynamics",
     "feature_matrix",
     "fields",
     "first_minima",
@@ -105,6 +106,7 @@ __all__ = [
     "save_descriptors",
     "save_reduction",
     "save_trajectory",
+    "simulation",
     "spatial_correlation",
     "store",
     "structure_factor",
@@ -113,7 +115,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from glassdask import cluster, correlations, fields, learning, plotting, store
+    from glassdask import cluster, correlations, dynamics, fields, learning, plotting, simulation, store
     from glassdask.correlations import (
         FirstShell,
         bond_angle_distribution,

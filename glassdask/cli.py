@@ -80,6 +80,30 @@ def ingest(
 
 
 @app.command()
+def simulate(
+    sweep: Annotated[Path, typer.Argument(help="TOML file of models, temperatures, densities, seeds and protocol")],
+    overwrite: Overwrite = False,
+    cluster: Cluster = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate every state point of a sweep with LAMMPS, into stores. The same command continues where it was killed.
+
+    A state point that fails does not stop the others; its error is printed and the exit code is 1.
+    """
+    from glassdask.cluster import connect
+    from glassdask.simulation import read_sweep, run_sweep
+
+    points = read_sweep(sweep)
+    with connect(cluster, workers=workers) as client, _bar("simulate", quiet) as progress:
+        failed = run_sweep(points, client, overwrite=overwrite, progress=progress)
+    for point in points:
+        print(f"{point.path}: {'failed: ' + str(failed[point.path]) if point.path in failed else 'complete'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON")] = False) -> None:
     """Show what a store holds, how it is cut, and where it came from."""
     from glassdask import store as stores

@@ -45,13 +45,18 @@ def liquid():
 
 
 @pytest.fixture(scope="session")
-def two_workers():
-    """A client of two worker processes on the loopback interface."""
+def _two_processes():
     distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def two_workers(_two_processes):
+    """A client of two worker processes on the loopback interface; the scheduler of this test only."""
+    from distributed import Client
+
+    with Client(_two_processes) as client:
         yield client

@@ -28,6 +28,7 @@ _HOME = {
     "RandomStart": "protocols",
     "Shear": "protocols",
     "Simulation": "protocols",
+    "StatePoint": "sweep",
     "StoredStart": "protocols",
     "copper_zirconium": "eam",
     "inherent_structures": "tasks",
@@ -35,6 +36,7 @@ _HOME = {
     "logarithmic_times": "protocols",
     "quench": "protocols",
     "read_sweep": "sweep",
+    "run_sweep": "sweep",
     "simulate": "tasks",
     "sweep_tasks": "sweep",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "RandomStart",
     "Shear",
     "Simulation",
+    "StatePoint",
     "StoredStart",
     "copper_zirconium",
     "inherent_structures",
@@ -66,6 +69,7 @@ __all__ = [
     "logarithmic_times",
     "quench",
     "read_sweep",
+    "run_sweep",
     "simulate",
     "sweep_tasks",
 ]
@@ -97,7 +101,7 @@ if TYPE_CHECKING:
         logarithmic_times,
         quench,
     )
-    from glassdask.simulation.sweep import read_sweep, sweep_tasks
+    from glassdask.simulation.sweep import StatePoint, read_sweep, run_sweep, sweep_tasks
     from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
 
 

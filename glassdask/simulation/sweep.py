@@ -28,13 +28,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import tomllib
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 from dask.delayed import Delayed
 
-from glassdask.errors import ParameterError
+from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.simulation.eam import copper_zirconium
 from glassdask.simulation.models import MODELS, Model
 from glassdask.simulation.protocols import Dynamics, Isoconfigurational, RandomStart, Simulation, StoredStart, quench
@@ -188,3 +191,48 @@ def sweep_tasks(file: str | Path, *, overwrite: bool = False) -> list[Delayed]:
     The same call goes on where an earlier one was killed.
     """
     return [task for point in read_sweep(file) for task in point.tasks(overwrite=overwrite)]
+
+
+def run_sweep(
+    points: Sequence[StatePoint],
+    client: Any = None,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Exception]:
+    """Run all tasks of some state points; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    points : of `read_sweep`
+    client : a `distributed.Client`; without one the state points run one after the other in this process
+    overwrite : replace what is stored with other parameters
+    progress : called with the numbers of finished and of all state points
+
+    Returns
+    -------
+    dict
+        The first error of each state point that failed, by its path; empty when all is stored.
+    """
+    failed: dict[str, Exception] = {}
+    if client is None:
+        for done, point in enumerate(points, start=1):
+            try:
+                dask.compute(*point.tasks(overwrite=overwrite), scheduler="synchronous")
+            except (GlassdaskError, OSError) as error:
+                failed[point.path] = error
+            if progress is not None:
+                progress(done, len(points))
+        return failed
+    from distributed import as_completed
+
+    futures = {future: p.path for p in points for future in client.compute(p.tasks(overwrite=overwrite))}
+    waiting = Counter(futures.values())
+    for future in as_completed(list(futures)):
+        path = futures[future]
+        if future.status == "error":
+            failed.setdefault(path, future.exception())
+        waiting[path] -= 1
+        if progress is not None:
+            progress(sum(not left for left in waiting.values()), len(points))
+    return failed
