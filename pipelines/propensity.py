@@ -30,7 +30,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask import plotting
 from glassdask.descriptors.registry import make, parse
-from glassdask.errors import ParameterError
+from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shells import average_shells
 from glassdask.io.public import ingest_public
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, learning_curve, load_model, pearson, save_model
@@ -41,8 +41,8 @@ from glassdask.simulation.tasks import inherent_structures
 STRUCTURES = ("initial", "inherent", "cage")
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MOST_FOLDS = 10
-RADII = ", ".join(f"{0.8 + 0.1 * k:.1f}" for k in range(14))
-DESCRIPTORS = (f"radial_density:grid=[{RADII}],delta=0.1", "local_energy:model='kob_andersen'")
+RADII = ", ".join(f"{0.8 + 0.15 * k:.2f}" for k in range(10))
+DESCRIPTORS = (f"radial_density:grid=[{RADII}],delta=0.15", "local_energy:model='kob_andersen'")
 # Pooled Pearson R, type A of Kob-Andersen at T = 0.44 and t = 4120, trained on 400 configurations
 PUBLISHED = {
     "EIGNN": 0.818,
@@ -72,22 +72,26 @@ def main() -> None:
     parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
     parser.add_argument("--sweeps", type=int, default=5000, help="Monte Carlo sweeps for the cage state")
     parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
+    parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
     parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
     if not chosen.train and not chosen.predict:
         parser.error("nothing to do: give --train FILE ..., --predict FILE ..., or both")
     kept = ("descriptor", "centers", "generations", "shell", "model", "temperature", "density", "sweeps", "lag")
     settings = {name: getattr(chosen, name) for name in kept}
-    with gd.cluster.connect(chosen.cluster):
-        if chosen.train:
-            train(chosen.train, chosen.structure, settings, chosen.output)
-        if chosen.predict:
-            predict(chosen.predict, chosen.structure, chosen.output)
+    try:
+        with gd.cluster.connect(chosen.cluster):
+            if chosen.train:
+                train(chosen.train, chosen.structure, settings, chosen.output, chosen.overwrite)
+            if chosen.predict:
+                predict(chosen.predict, chosen.structure, chosen.output, chosen.overwrite)
+    except GlassdaskError as error:
+        parser.exit(1, f"{error}\n")
 
 
-def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path) -> None:
+def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> None:
     """Cross-validate and fit a model on each structure; scores go to the screen and to files."""
-    stores = prepare(files, structures, settings, folder / "train")
+    stores = prepare(files, structures, settings, folder / "train", overwrite)
     y = targets(stores["initial"], settings)
     if y is None or y.sizes["frame"] < 3:
         raise ParameterError(
@@ -96,7 +100,7 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
     n_frames, n_centers = y.shape
     groups = np.repeat(np.arange(n_frames), n_centers)
     scores: dict[str, list[Any]] = {"structure": [], "pooled_r": [], "mean_r": [], "error": [], "features": []}
-    per_configuration: dict[str, Any] = {"file": [Path(file).name for file in files]}
+    per_configuration: dict[str, Any] = {"configuration": [Path(file).name for file in files]}
     curves: dict[str, Any] = {"configurations": np.arange(2, n_frames)}
     for structure in structures:
         x = features(stores, structure, settings)
@@ -121,17 +125,20 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
     draw_curves(curves, structures, folder / "learning_curve")
 
 
-def predict(files: list[str], structures: list[str], folder: Path) -> None:
+def predict(files: list[str], structures: list[str], folder: Path, overwrite: bool) -> None:
     """Propensity of further configurations, by the models that `train` left in the folder."""
     if not (folder / "settings.json").exists():
         raise ParameterError(f"{folder}: holds no trained model: run --train first, with the same --output")
     settings = json.loads((folder / "settings.json").read_text())
-    stores = prepare(files, structures, settings, folder / "predict")
+    stores = prepare(files, structures, settings, folder / "predict", overwrite)
     y = targets(stores["initial"], settings)
     species = gd.open_trajectory(stores["initial"])["species"].values
     particles = np.flatnonzero(species == settings["centers"])
     names = [Path(file).name for file in files]
-    table: dict[str, Any] = {"file": np.repeat(names, len(particles)), "particle": np.tile(particles, len(files))}
+    table: dict[str, Any] = {
+        "configuration": np.repeat(names, len(particles)),
+        "particle": np.tile(particles, len(files)),
+    }
     if y is not None:
         table["measured"] = y.values.ravel()
     for structure in structures:
@@ -147,17 +154,22 @@ def predict(files: list[str], structures: list[str], folder: Path) -> None:
     print(f"predictions of {table['particle'].size} particles: {folder / 'predictions.csv'}")
 
 
-def prepare(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """The stores of initial, inherent and cage structures, with the descriptors of the wanted ones."""
+def prepare(
+    files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool
+) -> dict[str, Path]:
+    """The stores of initial, inherent and cage structures, with the descriptors of the wanted ones.
+
+    What is there already is not computed again.
+    """
     stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
     model = MODELS[settings["model"]]
-    ingest_public(files, stores["initial"], density=settings["density"], overwrite=True)
-    inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=True).compute()
+    ingest_public(files, stores["initial"], density=settings["density"], overwrite=overwrite)
+    inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=overwrite).compute()
     if "cage" in structures:
         inherent = gd.open_trajectory(stores["inherent"])
         cages = cage_positions(inherent, model, settings["temperature"], sweeps=settings["sweeps"])
         gd.save_trajectory(
-            inherent[["species", "box"]].assign(position=cages["position"]), stores["cage"], overwrite=True
+            inherent[["species", "box"]].assign(position=cages["position"]), stores["cage"], overwrite=overwrite
         )
     chosen = {name: make(name, parameters) for name, parameters in map(parse, settings["descriptor"])}
     for structure in {*structures, "initial", "inherent"}:
@@ -165,7 +177,7 @@ def prepare(files: list[str], structures: list[str], settings: dict[str, Any], f
         wanted = chosen if structure in structures else {}
         energy = make("local_energy", {"model": settings["model"]})
         described = gd.describe(gd.open_trajectory(stores[structure]), {**wanted, "total_energy": energy})
-        gd.save_descriptors(described, stores[structure], overwrite=True)
+        gd.save_descriptors(described, stores[structure], overwrite=overwrite)
     return stores
 
 

@@ -89,7 +89,7 @@ def cage_positions(
     packed = map_frames(work, trajectory.chunk(frame=1), frames, column)
     position = packed.isel(column=slice(0, dimension)).rename(column="space").assign_attrs(units="length")
     size = packed.isel(column=dimension).assign_attrs(units="length^2", long_name="mean square distance from the mean")
-    return xr.Dataset({"position": position, "cage_size": size}).assign_coords(species=trajectory["species"].variable)
+    return xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]})
 
 
 def _cage(

