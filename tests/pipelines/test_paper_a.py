@@ -1,0 +1,251 @@
+"""The parts of paper A's pipeline: what is printed in it, what it computes on planted data, what it writes."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from paper_a import dynamics, figures, reduction, sections, sources, structure
+from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM
+from paper_a.report import Comparison, Report
+
+import glassdask as gd
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """Two configurations of Kob and Andersen's mixture in a store."""
+    run = np.load(KOB_ANDERSEN.configurations)
+    liquid = gd.from_arrays(
+        run["position"][:2], species=np.where(run["species"] == 1, "A", "B"), box=run["box"], time=run["time"][:2]
+    )
+    store = tmp_path_factory.mktemp("paper") / "ka.zarr"
+    gd.save_trajectory(liquid, store)
+    made = structure.State(KOB_ANDERSEN, 0.45, store)
+    # of two configurations they are noisy: these are those of the paper's kind
+    made.__dict__["cutoffs"] = {("A", "A"): 1.425, ("A", "B"): 1.25, ("B", "B"): 1.075}
+    made.__dict__["diameters"] = {"A": 1.08, "B": 0.9}
+    return made
+
+
+@pytest.fixture(scope="module")
+def shells(state):
+    made = [structure.Shell(state, role) for role in ("small", "big")]
+    for shell in made:
+        shell.compute()
+    return made
+
+
+def test_published_directions_are_orthonormal():
+    """Eigenvectors: a misprint or a slip in copying 2 x 72 numbers would show."""
+    assert list(MIXTURES) == ["kob_andersen", "nickel_yttrium", "wahnstrom", "copper_zirconium", "silica"]
+    for mixture in MIXTURES.values():
+        for table in filter(None, (mixture.small, mixture.big)):
+            v = np.array(table.directions)
+            assert v.shape == (2, 8)
+            np.testing.assert_allclose(v @ v.T, np.eye(2), atol=0.03)
+            assert table.ratio[0] > table.ratio[1]
+    for mixture in (WAHNSTROM, KOB_ANDERSEN):
+        for role, table in (("small", mixture.small), ("big", mixture.big)):
+            assert mixture.autoencoder[role].evr_pca == pytest.approx(sum(table.ratio), abs=0.011)
+
+
+def test_shells_are_as_described(shells):
+    small, big = shells
+    assert small.rows("sbo").shape == (800, 8)
+    assert big.rows("sbo").shape == (3200, 8)
+    assert list(small.measures) == ["l", "Theta", "z", "u"]
+    assert list(big.measures) == ["Theta", "z", "u"]
+    assert set(np.unique(small.measures["l"])) == {0.0, 1.0}
+    assert (np.bincount(small.groups) == 400).all()
+    np.testing.assert_allclose(small.components().mean(axis=0), 0.0, atol=1e-12)
+    found = structure.spectrum(small.rows("sbo"), small.groups)
+    reduced = small.reduction()
+    np.testing.assert_allclose(found.ratio, reduced["explained_variance_ratio"], rtol=1e-10)
+    np.testing.assert_allclose(found.directions, reduced["direction"], atol=1e-8)
+    assert (found.ratio_error > 0).all()
+    # bond order rises with how compact a neighbourhood is, whichever direction is the first
+    r = structure.correlations(small.components(), small)
+    assert r.r.shape == (8, 4)
+    assert np.abs(r.r[:2, 1]).max() > 0.4
+
+
+def test_measures_of_silica():
+    """Theta is a deviation of angles, l is z = 4, neighbours are of the other species."""
+    chosen = structure.descriptors(
+        _fixed(MIXTURES["silica"], {("O", "O"): 1.0, ("O", "Si"): 0.8, ("Si", "Si"): 1.2}), "small"
+    )
+    assert "lfs" not in chosen
+    assert chosen["sbo"].gamma == 18
+    assert chosen["sbo"].neighbor_species == chosen["coordination"].neighbor_species == "other"
+    assert (chosen["theta"].angle, chosen["theta"].deviation) == (109.5, "angle")
+
+
+def _fixed(mixture, cutoffs):
+    made = structure.State(mixture, mixture.temperature, None)
+    made.__dict__["cutoffs"] = cutoffs
+    return made
+
+
+def test_planted_propensity(state, shells):
+    """A linear law in SBO is found exactly by SBO, in part by two PCs, and not at all when the targets are shuffled."""
+    starts = [state.trajectory.isel(frame=[k]).load() for k in range(2)]
+    rng = np.random.default_rng(3)
+    features = gd.open_descriptors(state.store)["sbo"].values
+    weight = rng.normal(size=8)
+    law = np.nan_to_num(features @ weight) + 3.0
+    propensity = [np.stack([law[k], rng.permutation(law[k])]) for k in range(2)]
+    noise = [np.full((2, law.shape[1]), 0.05) for _ in range(2)]
+    ensemble = dynamics.Ensembles(state, starts, np.array([0.1, 1.0]), propensity, noise)
+    found = dynamics.structure(ensemble, "small", shells[0].reduction())
+    targets, groups = ensemble.targets("small"), ensemble.groups("small")
+    assert targets.shape == (800, 2)
+    np.testing.assert_allclose(found.sbo, shells[0].rows("sbo"), atol=1e-12)
+    np.testing.assert_allclose(found.components, shells[0].components(), atol=1e-10)
+    assert [found.soap[0].shape[1], found.soap[1].shape[1]] == [189, 324]
+    assert [found.rbo[0].shape[1], found.rbo[1].shape[1]] == [40, 112]
+    assert found.physical.shape[1] == 4
+
+    fit = dynamics.regress(found.sbo, targets, groups)
+    assert fit.r[0] == pytest.approx(1.0, abs=1e-9)
+    assert fit.held_out[0] == pytest.approx(1.0, abs=1e-9)
+    assert abs(fit.held_out[1]) < 0.15
+    two = dynamics.regress(found.sbo, targets, groups, gd.learning.PrincipalComponentRegression(2))
+    r, error = dynamics.component_correlations(found.components, targets, groups)
+    # the components are uncorrelated: their R add up in squares
+    assert two.r[0] == pytest.approx(np.hypot(r[0, 0], r[1, 0]), abs=0.01)
+    assert (r[:, 0] ** 2).sum() == pytest.approx(1.0, abs=0.01)
+    assert error.shape == (8, 2)
+    centers = np.asarray(starts[0]["species"].values) == "B"
+    expected = 1 - 0.05**2 / np.concatenate([law[k][centers] for k in range(2)]).var()
+    assert ensemble.reliability("small")[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_ensembles_are_read_from_stores(state, tmp_path):
+    from glassdask.store import write_dataset
+
+    stores = []
+    rng = np.random.default_rng(0)
+    moved = rng.normal(size=(5, 2, 2000, 3))
+    for k in range(2):
+        store = tmp_path / f"{k}.zarr"
+        gd.save_trajectory(state.trajectory.isel(frame=[k]).load(), store)
+        dataset = xr.Dataset(
+            {
+                "squared_displacement": (("lag", "particle"), (moved**2).sum(-1).mean(0)),
+                "replica_displacement": (("replica", "lag", "particle", "space"), moved),
+            },
+            coords={"lag": ("lag", [0.1, 1.0 + k])},
+        )
+        write_dataset(dataset, store, "reductions/isoconfigurational", parameters={"test": k})
+        stores.append(store)
+    one = dynamics.Ensembles.open(state, stores[:1])
+    np.testing.assert_array_equal(one.lag, [0.1, 1.0])
+    # the same distribution for all particles: all of the variance is noise
+    assert abs(one.reliability("big")[0]) < 0.15
+    with pytest.raises(ValueError, match="different lags"):
+        dynamics.Ensembles.open(state, stores)
+
+
+def test_autoencoder_beside_pca(shells, monkeypatch):
+    monkeypatch.setattr(reduction, "LEAST_STEPS", 300)
+    found = reduction.encode(shells[1].rows("sbo"), epochs=10, repeats=2)
+    assert found.r.shape == (2, 2, 2)
+    assert found.epochs == math.ceil(300 / round(0.7 * 3200 / 200))
+    assert found.evr.max() < found.evr_pca + 0.003
+    np.testing.assert_allclose(np.abs(found.best_r), found.r[np.argmin(found.loss)], atol=1e-12)
+    r = np.corrcoef(found.rotated[:, 0], found.pca[:, 0])[0, 1]
+    assert abs(r) == pytest.approx(abs(found.best_r[0, 0]), abs=1e-9)
+
+
+def test_transfer_of_directions(shells):
+    """To the same temperature nothing is lost; any other plane captures less."""
+    found = reduction.transfer([shells[0], shells[1], shells[0]])
+    np.testing.assert_allclose(found["cosine"][[0, 1, 0], [0, 1, 2]], 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.diag(found["captured"]), 1.0, atol=1e-12)
+    assert (found["captured"] <= 1 + 1e-12).all()
+    assert found["captured"][0, 1] < 0.999
+
+
+def test_report(tmp_path):
+    report = Report(tmp_path, "Title <1>")
+    report.compare(
+        Comparison("Table II", "SiO$_2$", "EVR", 0.61, 0.62, 0.01, 0.005, "never shown"),
+        Comparison("Table II", "Ni$_{33}$Y$_{67}$", "|R|", 0.5, 0.3, 0.02, why="the sample is small"),
+        Comparison("Sec. 1", "x", "words", "one mode", 0.25),
+    )
+    report.notes.append("a < b")
+    path = report.figure("fig", "A caption.")
+    figures.spectra({"": (np.array([0.6, 0.4]), None)}, path)
+    text = report.write().read_text()
+    assert "1 of 2 published numbers agree" in text
+    assert "| Table II | SiO2 | EVR | 0.61 | 0.620 ± 0.010 | agrees |" in text
+    assert "| Table II | Ni33Y67 | \\|R\\| | 0.5 | 0.300 ± 0.020 | off by -0.200 (10.0 errors): the sample" in text
+    assert "![fig](fig.png)" in text
+    page = (tmp_path / "report.html").read_text()
+
+    class Reader(html.parser.HTMLParser):
+        found: dict[str, int] = {}  # noqa: RUF012
+
+        def handle_starttag(self, tag, attrs):
+            self.found[tag] = self.found.get(tag, 0) + 1
+
+    reader = Reader()
+    reader.feed(page)
+    assert reader.found["img"] == 1
+    assert reader.found["tr"] == 4
+    assert "Title &lt;1&gt;" in page
+    assert "a &lt; b" in page
+    with open(tmp_path / "comparison.csv") as file:
+        assert [row["ours"] for row in csv.DictReader(file)] == ["0.62", "0.3", "0.25"]
+
+
+def test_stores_of_the_user():
+    found = sources.given("silica@0.42=some/where=1.zarr")
+    assert (found.mixture.name, found.temperature, str(found.store)) == ("silica", 0.42, "some/where=1.zarr")
+    assert sources.given("wahnstrom=x").temperature == 0.58
+    for wrong in ("argon=x", "wahnstrom", "wahnstrom@cold=x"):
+        with pytest.raises(ValueError, match=r"expected MIXTURE|could not convert"):
+            sources.given(wrong)
+
+
+@pytest.mark.slow
+def test_sections(shells, state, tmp_path, monkeypatch):
+    """Every figure and table of a small sample, with a propensity that is planted."""
+    monkeypatch.setattr(reduction, "LEAST_STEPS", 20)
+    ensemble_stores = []
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        from glassdask.store import write_dataset
+
+        store = tmp_path / f"{k}.zarr"
+        gd.save_trajectory(state.trajectory.isel(frame=[k]).load(), store)
+        values = rng.gamma(2.0, size=(3, 2000))
+        dataset = xr.Dataset({"squared_displacement": (("lag", "particle"), values)}, {"lag": [0.1, 1.0, 10.0]})
+        write_dataset(dataset, store, "reductions/isoconfigurational", parameters={"test": k})
+        ensemble_stores.append(store)
+    report = Report(tmp_path / "report", "Paper A")
+    sizes = sources.Sizes(False, {}, {}, 1, {}, 1, False, repeats=2, sigmas=(0.2, 0.25), radii=(1.6,))
+    sections.first_shells(shells, report)
+    sections.fine_structure(shells, report, sizes)
+    sections.structure_and_dynamics([state], {"kob_andersen": ensemble_stores}, report)
+    sections.autoencoder(shells, report, sizes)
+    sections.modes(shells, report)
+    sections.temperatures({"Kob-Andersen": [shells[0], shells[1]]}, report)
+    text = report.write().read_text()
+    for name, _ in report.figures:
+        assert (report.folder / f"{name}.png").stat().st_size > 10_000
+        assert len((report.folder / f"{name}.csv").read_text().splitlines()) > 1
+        assert f"]({name}.csv)" in text
+    drawn = {name.split("_")[0] for name, _ in report.figures}
+    assert drawn == {*(f"fig{k:02d}" for k in range(1, 17)), "temperature", "transfer"}
+    for table in ("table1", "table2", "table3", "modality", "comparison"):
+        assert (report.folder / f"{table}.csv").stat().st_size > 300
+    # of noise a fit with many features finds much, and predicts nothing
+    rows = {row[0]: row for _, header, rows in report.tables if "number" in header for row in rows[:]}
+    assert float(rows["SOAP, 2"][2].split()[0]) > 0.25
+    assert abs(float(rows["SOAP, 2"][3].split()[0])) < 0.15
