@@ -18,6 +18,8 @@ from glassdask.schema import check_positions, species_codes, species_names, vali
 # One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
 BLOCK_BYTES = 64 << 20
 BLOCK_ROWS = 1 << 17
+# Frames up to this size are not cut: cell lists, tessellations and the coefficients of neighbours are made once.
+WHOLE_FRAME = 1 << 15
 
 
 def describe(
@@ -176,6 +178,8 @@ def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | 
     else:
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
         rows = max(1, min(rows, max(n_frames * n_particles // 16, 4096)))
+        if n_particles <= WHOLE_FRAME and 8 * n_features * n_particles <= 4 * BLOCK_BYTES:
+            rows = max(rows, n_particles)
     if rows >= n_particles:
         return max(1, min(n_frames, rows // n_particles)), n_particles
     return 1, -(-n_particles // -(-n_particles // rows))
