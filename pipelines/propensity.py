@@ -33,7 +33,8 @@ from glassdask.descriptors.registry import make, parse
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shells import average_shells
 from glassdask.io.public import ingest_public
-from glassdask.learning import RidgeCV, cross_validate, grouped_moments, learning_curve, load_model, pearson, save_model
+from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
+from glassdask.learning.validation import pooled_r
 from glassdask.simulation.cages import cage_positions
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.tasks import inherent_structures
@@ -41,6 +42,7 @@ from glassdask.simulation.tasks import inherent_structures
 STRUCTURES = ("initial", "inherent", "cage")
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MOST_FOLDS = 10
+REPEATS = 4  # choices of training configurations for a point of the learning curve
 RADII = ", ".join(f"{0.8 + 0.15 * k:.2f}" for k in range(10))
 DESCRIPTORS = (f"radial_density:grid=[{RADII}],delta=0.15", "local_energy:model='kob_andersen'")
 # Pooled Pearson R, type A of Kob-Andersen at T = 0.44 and t = 4120, trained on 400 configurations
@@ -107,9 +109,7 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
         parts = grouped_moments(x, y.values.ravel(), groups)
         model = RidgeCV(ALPHAS, n_folds=min(MOST_FOLDS, n_frames - 1))
         result = cross_validate(model, parts, min(MOST_FOLDS, n_frames))
-        curves[structure], curves[f"{structure}_spread"] = (
-            values[:, 0] for values in learning_curve(RidgeCV(ALPHAS, n_folds=2), parts, range(2, n_frames))
-        )
+        curves |= {f"{structure}_{name}": values for name, values in learn(parts, curves["configurations"]).items()}
         per_configuration[structure] = result.r[:, 0]
         row = (structure, result.pooled_r[0], result.r[:, 0].mean(), result.error[0], x.sizes["feature"])
         for column, value in zip(scores.values(), row):
@@ -123,6 +123,30 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
     plotting.write_table(folder / "published.csv", {"model": list(PUBLISHED), "pooled_r": list(PUBLISHED.values())})
     print("published, trained on 400:", *(f"{name} {r:.3f}" for name, r in PUBLISHED.items()), sep="\n  ")
     draw_curves(curves, structures, folder / "learning_curve")
+
+
+def learn(parts: dict[Any, Any], sizes: np.ndarray) -> dict[str, list[float]]:
+    """R on each configuration in turn, learned from some of the others that are chosen at random.
+
+    Pooled over all configurations for every size, so that the points of the curve can be compared, and the mean of R
+    within a configuration; means and standard deviations over the choices.
+    """
+    rng = np.random.default_rng(0)
+    found: dict[str, list[float]] = {"pooled": [], "pooled_spread": [], "within": [], "within_spread": []}
+    for size in sizes:
+        r = []
+        for _ in range(REPEATS):
+            unseen = []
+            for held_out, part in parts.items():
+                others = rng.permutation([group for group in parts if group != held_out])[:size]
+                model = RidgeCV(ALPHAS, n_folds=min(MOST_FOLDS, int(size)))
+                fitted = model.fit_groups({group: parts[group] for group in others.tolist()})
+                unseen.append(fitted.predicted_moments(part))
+            r.append((pooled_r(unseen)[0], np.mean([pooled_r([part])[0] for part in unseen])))
+        for name, values in zip(("pooled", "within"), np.transpose(r)):
+            found[name].append(float(values.mean()))
+            found[f"{name}_spread"].append(float(values.std()))
+    return found
 
 
 def predict(files: list[str], structures: list[str], folder: Path, overwrite: bool) -> None:
@@ -224,17 +248,20 @@ def draw_unseen(x, y, groups, labels, parts, model, path: Path) -> None:
     low, high = np.quantile(y.values, [0.0, 1.0])
     axes[0, 0].plot([low, high], [low, high], color=plotting.GREY, linewidth=0.7)
     axes[0, 0].set(xlabel="propensity", ylabel="predicted")
+    drawn.axes[-1].set_ylabel("probability density")
     plotting.save(drawn, path, {"propensity": table["x1"], "predicted": table["x2"], "density": table["density"]})
 
 
 def draw_curves(curves: dict[str, Any], structures: list[str], path: Path) -> None:
-    """Pooled R on configurations that were not learned from, against the number of those that were."""
-    drawn, axes = plotting.figure()
+    """R on configurations that were not learned from, against the number of those that were."""
+    drawn, axes = plotting.figure(1, 2)
     colors = {"initial": plotting.GREY, "inherent": plotting.BLACK, "cage": plotting.RED}
-    for name in structures:
-        axes[0, 0].errorbar(curves["configurations"], curves[name], curves[f"{name}_spread"], color=colors[name],
-                            marker="o", markersize=3, linewidth=1, label=name)  # fmt: skip
-    axes[0, 0].set(xlabel="training configurations", ylabel="pooled $R$, unseen configurations")
+    for ax, kind, label in zip(axes[0], ("pooled", "within"), ("pooled $R$", "$R$ within a configuration")):
+        for name in structures:
+            r, spread = curves[f"{name}_{kind}"], curves[f"{name}_{kind}_spread"]
+            ax.errorbar(curves["configurations"], r, spread, color=colors[name], marker="o", markersize=3, linewidth=1,
+                        label=name)  # fmt: skip
+        ax.set(xlabel="training configurations", ylabel=label)
     axes[0, 0].legend(frameon=False)
     plotting.save(drawn, path, curves)
 
