@@ -48,9 +48,9 @@ class Ensembles:
         species = self.state.mixture.centers[role]
         blocks: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
         for start in self.starts:
-            features = gd.describe(start, chosen, centers=species).compute()
-            for name in chosen:
-                blocks[name].append(np.asarray(gd.feature_matrix(features[name])))
+            for name, descriptor in chosen.items():
+                features = gd.describe(start, {name: descriptor}, centers=species)[name]
+                blocks[name].append(np.asarray(gd.feature_matrix(features.compute())))
         return {name: np.concatenate(parts) for name, parts in blocks.items()}
 
     def targets(self, role: str) -> np.ndarray:

@@ -71,7 +71,7 @@ def densities(panels: Mapping[str, np.ndarray], path: Path) -> None:
         found = plotting.density(above, x[..., 0], x[..., 1])
         found["x1_bin"], found["p_x1"] = plotting.distribution(below, x[..., 0], color="black")
         below.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$p(\tilde{X}_1)$", ylim=(0, None))
-        _letter(above, title, len(table))
+        _letter(above, title)
         table |= _prefixed(found, title)
     plotting.save(drawn, path, table)
 
@@ -82,7 +82,7 @@ def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> No
     table: dict[str, Any] = {}
     for (title, (x, z)), ax in zip(panels.items(), axes[0]):
         found = plotting.scatter(ax, x[..., 0], x[..., 1], z, label="$z$")
-        _letter(ax, title, len(table))
+        _letter(ax, title)
         table |= _prefixed({"x1": found["x1"], "x2": found["x2"], "z": found["color"]}, title)
     plotting.save(drawn, path, table)
 
@@ -93,7 +93,7 @@ def spectra(panels: Mapping[str, tuple[np.ndarray, np.ndarray | None]], path: Pa
     table: dict[str, Any] = {}
     for (title, (ratio, error)), ax in zip(panels.items(), axes[0]):
         _bars(ax, np.arange(1, len(ratio) + 1), ratio, error, "PC index", "EVR")
-        _letter(ax, title, len(table))
+        _letter(ax, title)
         found = {"component": np.arange(1, len(ratio) + 1), "evr": ratio}
         table |= _prefixed(found if error is None else {**found, "evr_error": error}, title)
     plotting.save(drawn, path, table)
@@ -111,7 +111,7 @@ def measures(
         _bars(above, index, top, error, "$l$" if individual else "PC index", "std($Q_l$)" if individual else "EVR")
         plotting.heat_table(below, found.r.T, [SYMBOLS[name] for name in found.names], names)
         below.set(xlabel="" if individual else "PC index")
-        _letter(above, title, len(table))
+        _letter(above, title)
         columns = {"index": index, "std" if individual else "evr": top, "error": error}
         for j, name in enumerate(found.names):
             columns |= {f"r_{name}": found.r[:, j], f"r_{name}_error": found.error[:, j]}
@@ -123,10 +123,10 @@ def stability(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, radii: np.nd
     """Fig. 9: |R| of X1 with that of the reference parameters; arrays are (sigma, r_cut)."""
     drawn, axes = plotting.figure(1, len(panels))
     table: dict[str, Any] = {"sigma": np.repeat(sigmas, len(radii)), "r_cut": np.tile(radii, len(sigmas))}
-    for number, ((title, r), ax) in enumerate(zip(panels.items(), axes[0])):
+    for (title, r), ax in zip(panels.items(), axes[0]):
         plotting.heat_table(ax, r, [f"{s:g}" for s in sigmas], [f"{radius:g}" for radius in radii])
         ax.set(xlabel=r"$r_\mathrm{cut}$", ylabel=r"$\sigma$")
-        _letter(ax, title, number)
+        _letter(ax, title)
         table |= _prefixed({"r": r.ravel()}, title)
     plotting.save(drawn, path, table)
 
@@ -157,7 +157,7 @@ def against_time(
             ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="--")
         ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, 1))
         ax.legend(frameon=False, fontsize=7, ncols=2)
-        _letter(ax, title, len(table))
+        _letter(ax, title)
         table |= _prefixed(found, title)
     for ax in axes.ravel()[len(panels) :]:
         ax.set_axis_off()
@@ -189,7 +189,7 @@ def agreement(pca: np.ndarray, rotated: np.ndarray, r: np.ndarray, path: Path, s
         ax.plot(x, y, ".", color="black", markersize=2)
         ax.set(xlabel=rf"$\tilde{{X}}_{{T,{j + 1}}}^\mathrm{{AE}}$", ylabel=rf"$\tilde{{X}}_{j + 1}^\mathrm{{PCA}}$")
         ax.text(0.05, 0.95, f"$|R|$ = {abs(r[j, j]):.4f}", transform=ax.transAxes, va="top")
-        _letter(ax, "", j)
+        ax.set_title(f"({'ab'[j]})", loc="left", fontsize=9)
         table |= {f"autoencoder_{j + 1}": x, f"pca_{j + 1}": y}
     plotting.save(drawn, path, table)
 
@@ -215,7 +215,7 @@ def temperature(panels: Mapping[str, dict[str, np.ndarray]], path: Path) -> None
                 ax.axhline(0.0, color=plotting.GREY, linewidth=0.7)
         column[0].legend(frameon=False, fontsize=7)
         column[-1].set(xlabel="$T$")
-        _letter(column[0], title, len(table))
+        _letter(column[0], title)
         table |= _prefixed(found, title)
     plotting.save(drawn, path, table)
 
@@ -233,7 +233,7 @@ def transfer(panels: Mapping[str, dict[str, np.ndarray]], path: Path) -> None:
         for ax, name in ((above, "cosine"), (below, "captured")):
             plotting.heat_table(ax, data[name], names, names, digits=3)
             ax.set(xlabel="$T$", ylabel="$T$ of the directions")
-        _letter(above, f"{title}: |cos| of PC$_1$" if title else "", len(table))
+        _letter(above, f"{title}: |cos| of PC$_1$" if title else "")
         below.set_title("captured variance of PC$_{1,2}$", loc="left", fontsize=9)
         n = len(names)
         found = {"T_directions": np.repeat(data["T"], n), "T": np.tile(data["T"], n)}
@@ -249,12 +249,11 @@ def _bars(ax: Any, x: np.ndarray, y: np.ndarray, error: np.ndarray | None, xlabe
         ax.set_xlim(0.5, len(x) + 0.5)
 
 
-def _letter(ax: Any, title: str, begun: int) -> None:
-    """Title of a panel; letters are given by the figure's order."""
-    siblings = [other for other in ax.get_figure().axes if other.get_title(loc="left")]
-    letter = string.ascii_lowercase[len(siblings)]
-    if title or begun:
-        ax.set_title(f"({letter})  {title}" if title else f"({letter})", loc="left", fontsize=9)
+def _letter(ax: Any, title: str) -> None:
+    """Title of a panel with the next letter; a single panel without a title gets neither."""
+    if title:
+        begun = [other for other in ax.get_figure().axes if other.get_title(loc="left")]
+        ax.set_title(f"({string.ascii_lowercase[len(begun)]})  {title}", loc="left", fontsize=9)
 
 
 def _prefixed(columns: dict[str, Any], title: str) -> dict[str, Any]:
