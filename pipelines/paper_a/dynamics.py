@@ -132,4 +132,5 @@ def regress(features: np.ndarray, targets: np.ndarray, groups: np.ndarray, model
     predicted = {group: model.predicted_moments(part) for group, part in parts.items()}
     r, error = gd.learning.bootstrap_correlations(predicted)
     unseen = gd.learning.cross_validate(model, parts)
-    return Regression(np.diag(r), np.diag(error), unseen.pooled_r, unseen.error, features.shape[1])
+    n = getattr(model, "n_components", features.shape[1])
+    return Regression(np.diag(r), np.diag(error), unseen.pooled_r, unseen.error, n)

@@ -163,6 +163,15 @@ def spectrum(matrix: np.ndarray, groups: np.ndarray, scale: bool = False, kept: 
     return Spectrum(value[:, 0], error[:, 0], value[:, 1], error[:, 1], value[:, 2:], error[:, 2:])
 
 
+def with_longer_cutoffs(shell: Shell, factor: float = 1.02) -> np.ndarray:
+    """EVR of the components of SBO when all cutoffs are longer: how much hangs on where a shell is said to end."""
+    longer = {pair: factor * cutoff for pair, cutoff in shell.state.cutoffs.items()}
+    mixture = shell.state.mixture
+    sbo = gd.SmoothedBondOrder(l_max=8, gamma=mixture.gamma, cutoffs=longer, neighbor_species=mixture.neighbor_species)
+    features = gd.describe(shell.state.trajectory, [sbo], centers=shell.species)["sbo"]
+    return gd.learning.PCA().fit(gd.feature_matrix(features.compute())).explained_variance_ratio_
+
+
 @dataclass(frozen=True)
 class Correlations:
     """R (component or feature, measure) with errors, and the names of the measures."""
