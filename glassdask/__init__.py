@@ -29,6 +29,7 @@ _HOME = {
     "TongTanaka": "glassdask.descriptors.tong_tanaka",
     "Voronoi": "glassdask.neighborhood.voronoi",
     "VoronoiCell": "glassdask.descriptors.voronoi_cell",
+    "average_shells": "glassdask.fields.shells",
     "bond_angle_distribution": "glassdask.correlations",
     "coarse_grain": "glassdask.fields.coarse",
     "correlation_length": "glassdask.fields.correlation",
@@ -41,12 +42,14 @@ _HOME = {
     "from_arrays": "glassdask.schema",
     "from_grid": "glassdask.fields.grid",
     "ingest": "glassdask.io",
+    "ingest_public": "glassdask.io.public",
     "normalize": "glassdask.fields.coarse",
     "open_descriptors": "glassdask.store",
     "open_reduction": "glassdask.store",
     "open_trajectory": "glassdask.store",
     "project": "glassdask.descriptors.features",
     "radial_distribution": "glassdask.correlations",
+    "read_public": "glassdask.io.public",
     "reduce": "glassdask.descriptors.reduce",
     "save_descriptors": "glassdask.descriptors.saving",
     "save_reduction": "glassdask.descriptors.saving",
@@ -78,6 +81,7 @@ __all__ = [
     "Voronoi",
     "VoronoiCell",
     "__version__",
+    "average_shells",
     "bond_angle_distribution",
     "cluster",
     "coarse_grain",
@@ -94,6 +98,7 @@ __all__ = [
     "from_arrays",
     "from_grid",
     "ingest",
+    "ingest_public",
     "learning",
     "normalize",
     "open_descriptors",
@@ -102,6 +107,7 @@ __all__ = [
     "plotting",
     "project",
     "radial_distribution",
+    "read_public",
     "reduce",
     "save_descriptors",
     "save_reduction",
@@ -142,7 +148,9 @@ if TYPE_CHECKING:
     from glassdask.fields.coarse import coarse_grain, normalize
     from glassdask.fields.correlation import correlation_length, spatial_correlation
     from glassdask.fields.grid import from_grid, to_grid
+    from glassdask.fields.shells import average_shells
     from glassdask.io import ingest
+    from glassdask.io.public import ingest_public, read_public
     from glassdask.neighborhood.nearest import SANN, Cutoff, KNearest
     from glassdask.neighborhood.voronoi import Voronoi
     from glassdask.schema import from_arrays, validate

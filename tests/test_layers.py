@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "simulation": SPACE | {"store"},
     "correlations": SPACE,
     "descriptors": SPACE | {"store", "simulation", "learning"},
-    "dynamics": SPACE | {"store", "correlations"},
+    "dynamics": SPACE | {"store", "correlations", "fields", "simulation"},
     "fields": SPACE | {"correlations"},
     "learning": BASE,
     "plotting": set(),

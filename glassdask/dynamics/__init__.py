@@ -7,6 +7,7 @@ from glassdask.dynamics.averages import (
     self_correlations,
     self_intermediate_scattering,
 )
+from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
@@ -14,6 +15,7 @@ from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, rep
 
 __all__ = [
     "at_delta",
+    "cage_positions",
     "cage_relative",
     "crossover_temperature",
     "d2min",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import glassdask as gd
+from glassdask.dynamics.cages import _static_neighbors, cage_positions
 from glassdask.errors import ParameterError
 from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.simulation.cages import _static_neighbors, cage_positions
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, KOB_ANDERSEN_SMOOTH, POLYMER
 
 
