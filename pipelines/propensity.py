@@ -30,12 +30,12 @@ import xarray as xr
 import glassdask as gd
 from glassdask import plotting
 from glassdask.descriptors.registry import make, parse
+from glassdask.dynamics.cages import cage_positions
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shells import average_shells
 from glassdask.io.public import ingest_public
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
-from glassdask.simulation.cages import cage_positions
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.tasks import inherent_structures
 
