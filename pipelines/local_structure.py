@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             if abs(state.temperature - target) < abs(best.temperature - target):
                 nearest[state.mixture.name] = state
         main_states = list(nearest.values())
+        states = [s if s in main_states else replace(s, reference=nearest[s.mixture.name]) for s in states]
         if not chosen.no_simulation and not chosen.store:
             states = states + sources.heated(main_states, chosen.output, sizes, chosen.potential)
             done("higher temperatures")
@@ -216,7 +218,7 @@ def sample_of(state) -> str:
     cutoffs = ", ".join(f"{a}-{b} {r:.3f}" for (a, b), r in state.cutoffs.items())
     return (
         f"{plain(state.title)}, {sizes['frame']} configurations of {sizes['particle']} particles (the paper: "
-        f"{frames} of {n} at T = {state.mixture.temperature:g}), first minima {cutoffs}"
+        f"{frames} of {n} at T = {state.mixture.temperature:g}), cutoffs {cutoffs}"
     )
 
 

@@ -141,6 +141,8 @@ def against_time(
     columns = -(-len(panels) // 2)
     drawn, axes = plotting.figure(-(-len(panels) // columns), columns, size=(4.4, 3.0))
     table: dict[str, Any] = {}
+    # room for the legend above the highest curve
+    top = min(1.0, 1.35 * max(np.nanmax(r) for _, curves, _ in panels.values() for r, _ in curves.values()))
     for (title, (lag, curves, relaxation)), ax in zip(panels.items(), axes.ravel()):
         found: dict[str, Any] = {"lag": lag}
         for (name, (r, error)), color in zip(curves.items(), COLORS):
@@ -155,7 +157,7 @@ def against_time(
             found |= {key: r} if error is None else {key: r, f"{key}_error": error}
         if lag[0] < relaxation < 3 * lag[-1]:
             ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="--")
-        ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, 1))
+        ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, top))
         ax.legend(frameon=False, fontsize=7, ncols=2)
         _letter(ax, title)
         table |= _prefixed(found, title)
@@ -234,7 +236,7 @@ def transfer(panels: Mapping[str, dict[str, np.ndarray]], path: Path) -> None:
             plotting.heat_table(ax, data[name], names, names, digits=3)
             ax.set(xlabel="$T$", ylabel="$T$ of the directions")
         _letter(above, f"{title}: |cos| of PC$_1$" if title else "")
-        below.set_title("captured variance of PC$_{1,2}$", loc="left", fontsize=9)
+        _letter(below, "captured variance of PC$_{1,2}$")
         n = len(names)
         found = {"T_directions": np.repeat(data["T"], n), "T": np.tile(data["T"], n)}
         table |= _prefixed({**found, "cosine": data["cosine"].ravel(), "captured": data["captured"].ravel()}, title)

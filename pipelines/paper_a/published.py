@@ -38,7 +38,7 @@ class Mixture:
     `centers` are its small and big species, `signature` the Voronoi cell of its locally favored structure (None: that
     is z = 4), `sample` the particles and configurations that the paper has, `relaxation` the structural relaxation time
     (where the paper gives none, an order of magnitude to simulate by), `highest_r` the largest |R| of PC1 with the
-    propensity.
+    propensity, `text_ratio` the EVR that the text gives beside Table II.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Mixture:
     big: Directions | None = None
     autoencoder: dict[str, Reproduction] | None = None
     highest_r: float | None = None
+    text_ratio: tuple[float, float] | None = None
     epochs: int = 250
     gamma: float = 8
     neighbor_species: str = "all"
@@ -95,6 +96,7 @@ WAHNSTROM = Mixture(
         ),
     },
     highest_r=0.5,
+    text_ratio=(0.62, 0.18),
     bimodal=True,
     configurations=DATA / "wahn_N4000_T0.58.npz",
 )
@@ -129,6 +131,7 @@ KOB_ANDERSEN = Mixture(
         ),
     },
     highest_r=0.35,
+    text_ratio=(0.37, 0.31),
     epochs=500,
     configurations=DATA / "ka_N2000_T0.45.npz",
 )
@@ -140,6 +143,7 @@ NICKEL_YTTRIUM = Mixture(
     signature=(0, 2, 8),
     sample=(4000, 40),
     relaxation=500.0,
+    text_ratio=(0.39, 0.29),
     small=Directions(
         (0.38, 0.29),
         (

@@ -126,7 +126,7 @@ def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | Non
             )
             store = folder / mixture.name / f"T={temperature:.4f}.zarr"
             tasks.append(simulate(protocol, str(store)))
-            found.append(State(mixture, temperature, store))
+            found.append(State(mixture, temperature, store, reference=state))
     dask.compute(*tasks)
     return found
 

@@ -18,11 +18,16 @@ MEASURES = ("l", "Theta", "z", "u")
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A mixture at one temperature: the store of its configurations."""
+    """A mixture at one temperature: the store of its configurations.
+
+    Other temperatures of a series take the cutoffs and diameters of their `reference`, so that only the structure
+    changes: the first minimum of g_BB(r) in Kob-Andersen is lost in a shoulder when it is hot.
+    """
 
     mixture: Mixture
     temperature: float
     store: Path
+    reference: State | None = None
 
     @property
     def title(self) -> str:
@@ -37,12 +42,12 @@ class State:
     @cached_property
     def cutoffs(self) -> dict[tuple[str, str], float]:
         """First minima of the partial g_ab(r)."""
-        return gd.first_minima(self.trajectory)
+        return gd.first_minima(self.trajectory) if self.reference is None else self.reference.cutoffs
 
     @cached_property
     def diameters(self) -> dict[str, float]:
         """First peaks of the partial g_aa(r)."""
-        return gd.first_peaks(self.trajectory)
+        return gd.first_peaks(self.trajectory) if self.reference is None else self.reference.diameters
 
 
 def descriptors(state: State, role: str) -> dict[str, Any]:
