@@ -190,7 +190,8 @@ def agreement(pca: np.ndarray, rotated: np.ndarray, r: np.ndarray, path: Path, s
         x, y = rotated[kept, j], pca[kept, j]
         ax.plot(x, y, ".", color="black", markersize=2)
         ax.set(xlabel=rf"$\tilde{{X}}_{{T,{j + 1}}}^\mathrm{{AE}}$", ylabel=rf"$\tilde{{X}}_{j + 1}^\mathrm{{PCA}}$")
-        ax.text(0.05, 0.95, f"$|R|$ = {abs(r[j, j]):.4f}", transform=ax.transAxes, va="top")
+        corner = (0.05, "left") if r[j, j] > 0 else (0.95, "right")
+        ax.text(corner[0], 0.95, f"$|R|$ = {abs(r[j, j]):.4f}", transform=ax.transAxes, va="top", ha=corner[1])
         ax.set_title(f"({'ab'[j]})", loc="left", fontsize=9)
         table |= {f"autoencoder_{j + 1}": x, f"pca_{j + 1}": y}
     plotting.save(drawn, path, table)

@@ -68,11 +68,11 @@ def first_shells(shells: list[Shell], report: Report) -> None:
             + ". The paper's tables are printed as an image only, so there are no numbers to set beside these."
         )
         cross = np.abs(gd.learning.pearson(*[np.stack(list(shell.measures.values()), axis=1)] * 2))
-        pairs = cross[np.triu_indices(len(names), 1)]
-        for which, value in (("smallest", pairs.min()), ("largest", pairs.max())):
-            report.compare(
-                Comparison("Sec. III.C", title, f"{which} |R| among l, Theta, z, u", "0.2-0.6 in all", value, digits=2)
-            )
+        first, second = np.triu_indices(len(names), 1)
+        pairs = cross[first, second]
+        for which, k in (("smallest", np.argmin(pairs)), ("largest", np.argmax(pairs))):
+            quantity, why = f"{which} |R| among l, Theta, z, u", f"{names[first[k]]} with {names[second[k]]}"
+            report.compare(Comparison("Sec. III.C", title, quantity, "0.2-0.6", pairs[k], why=why, digits=2))
 
 
 def _maps(shells: dict[str, Shell], name: str, figure: str, caption: str, report: Report) -> None:

@@ -164,7 +164,8 @@ def spectrum(matrix: np.ndarray, groups: np.ndarray, scale: bool = False, kept: 
             [pca.explained_variance_ratio_[:, None], pca.explained_variance_[:, None], signs * pca.components_]
         )
 
-    value, error = gd.learning.bootstrap(statistic, parts, n_resamples=100)
+    # of many features the eigenproblems take the time: 30 resamples give an error to an eighth
+    value, error = gd.learning.bootstrap(statistic, parts, n_resamples=100 if matrix.shape[1] < 100 else 30)
     return Spectrum(value[:, 0], error[:, 0], value[:, 1], error[:, 1], value[:, 2:], error[:, 2:])
 
 
