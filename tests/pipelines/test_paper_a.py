@@ -213,6 +213,40 @@ def test_stores_of_the_user():
             sources.given(wrong)
 
 
+def test_what_is_simulated(state, tmp_path, monkeypatch):
+    """The paper's samples have as many configurations as in the paper; nothing is run here."""
+    from glassdask.simulation import protocols, tasks
+
+    asked = []
+    monkeypatch.setattr(sources.dask, "compute", lambda *_: None)
+    monkeypatch.setattr(tasks, "simulate", lambda protocol, path: asked.append((protocol, path)))
+    monkeypatch.setattr(tasks, "isoconfigurational", lambda protocol, path: asked.append((protocol, path)))
+    for mixture in MIXTURES.values():
+        if mixture.name == "copper_zirconium":
+            with pytest.raises(ValueError, match="--potential"):
+                sources.sample(mixture, tmp_path, None)
+            continue
+        found = sources.sample(mixture, tmp_path, None)
+        protocol, path = asked.pop()
+        assert path == str(found.store)
+        assert protocol.model.name == mixture.name
+        assert set(mixture.centers.values()) <= set(protocol.model.species)
+        acts, n_frames = protocol.acts(0, False)
+        assert (acts[0].n_particles, n_frames) == mixture.sample
+    for sizes in sources.PROFILES.values():
+        hot = sources.heated([state], tmp_path, sizes, None)
+        assert [found.temperature for found in hot] == [t for t, _, _ in sizes.heated["kob_andersen"]]
+        assert all(found.cutoffs is state.cutoffs for found in hot)
+        assert all(protocol.acts(0, True)[1] == 5 for protocol, _ in asked)
+        asked.clear()
+        stores = sources.isoconfigurational([state], tmp_path, sizes)
+        assert len(stores["kob_andersen"]) == len(asked) == 2  # of the two configurations there are
+        assert all(isinstance(protocol, protocols.Isoconfigurational) for protocol, _ in asked)
+        assert [protocol.start.frame for protocol, _ in asked] == [0, 1]
+        assert asked[0][0].lags[-1] == sizes.longest["kob_andersen"]
+        asked.clear()
+
+
 @pytest.mark.slow
 def test_sections(shells, state, tmp_path, monkeypatch):
     """Every figure and table of a small sample, with a propensity that is planted."""
