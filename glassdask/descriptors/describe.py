@@ -77,14 +77,17 @@ def describe(
     coords: dict[str, Any] = {"species": trajectory["species"].variable}
     if "time" in trajectory:
         coords["time"] = trajectory["time"].variable
+    sizes_of: dict[str, int] = {}
     first = 0
     for (name, plan), size in zip(plans.items(), sizes):
         data = packed[:, :, first : first + size]
         first += size
         data = data.reshape(*data.shape[:2], *plan.shape) if plan.shape else data[:, :, 0]
-        renamed = _free_dimensions(name, plan, coords)
+        renamed = _free_dimensions(name, plan, coords, sizes_of)
+        sizes_of.update({renamed[dim]: size for dim, size in zip(plan.dims, plan.shape)})
         for coordinate, (dim, values) in plan.coords.items():
-            coords[renamed.get(coordinate, coordinate)] = (renamed[dim], values)
+            moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
+            coords[moved] = (renamed[dim], values)
         parameters = json.dumps(named[name].parameters(), sort_keys=True)
         attrs = {**plan.attrs, "centers": " ".join(wanted), "parameters": parameters}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
@@ -222,11 +225,11 @@ def _check_boxes(trajectory: xr.Dataset, plans: Mapping[str, Plan]) -> None:
     Configuration(nobody, np.empty(0, np.int8), box[narrowest], (), label=f"frame {narrowest}").check_radius(radius)
 
 
-def _free_dimensions(name: str, plan: Plan, coords: Mapping[str, Any]) -> dict[str, str]:
-    """New name of each feature dimension: its own, unless another descriptor uses that one with other values."""
+def _free_dimensions(name: str, plan: Plan, coords: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, str]:
+    """New name of each feature dimension: its own, unless it is taken by one with other labels or size."""
     renamed = {}
-    for dim in plan.dims:
-        own = plan.coords[dim][1] if dim in plan.coords else None
-        taken = dim in coords and (own is None or not np.array_equal(coords[dim][1], own))
-        renamed[dim] = f"{dim}_{name}" if taken else dim
+    for dim, size in zip(plan.dims, plan.shape):
+        own = {c: values for c, (along, values) in plan.coords.items() if along == dim}
+        clash = any(c in coords and not np.array_equal(coords[c][1], values) for c, values in own.items())
+        renamed[dim] = f"{dim}_{name}" if clash or sizes.get(dim, size) != size else dim
     return renamed

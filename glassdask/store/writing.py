@@ -222,8 +222,15 @@ def write_datasets(
 def _labels(dataset: xr.Dataset) -> list[Any]:
     """What tells a selection of frames or particles from another: the sizes, and the coordinates in memory."""
     labels = {str(name): c.variable for name, c in dataset.coords.items() if not is_lazy(c.variable)}
-    tokens = {name: dask.base.tokenize(variable.dims, variable.values) for name, variable in labels.items()}
+    tokens = {name: [list(map(str, v.dims)), _token(np.asarray(v.values))] for name, v in labels.items()}
     return [{str(dim): size for dim, size in dataset.sizes.items()}, tokens]
+
+
+def _token(values: np.ndarray) -> list[Any]:
+    """What identifies an array, the same for equal dtypes that are spelled differently ("<f8" and "float64")."""
+    if values.dtype.hasobject:
+        return [dask.base.tokenize(values.tolist())]
+    return [values.dtype.str, list(values.shape), hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()]
 
 
 def _largest_chunk(datasets: dict[str, xr.Dataset], dim: str) -> int:

@@ -24,7 +24,7 @@ WORKS = {
     "BO l 1-8": (gd.BondOrder(cutoffs=PAIRS), "bo", 5e-5),
     "Lechner-Dellago l 1-8": (gd.LechnerDellago(cutoffs=PAIRS), "ld", 5e-5),
     "SBO l 1-8": (gd.SmoothedBondOrder(cutoffs=PAIRS), "sbo", 5e-5),
-    "RBO 8 x 14, R_max 2.7": (gd.RadialBondOrder(grid=tuple(GRID.round(6)), delta=DELTA), "rbo", 2e-4),
+    "RBO 8 x 14, R_max 2.7": (gd.RadialBondOrder(grid=tuple(GRID.round(6)), delta=DELTA), "rbo", 2e-3),
     "SOAP 6, 8, 1.6": (gd.SOAP(n_max=6, l_max=8, r_cut=1.6, sigma=0.2), None, None),
     "SOAP 6, 8, 1.6 by species": (gd.SOAP(n_max=6, l_max=8, r_cut=1.6, sigma=0.2, by_species=True), "soap", None),
     "SOAP GTO 6, 8, 1.6 by species": (

@@ -84,6 +84,16 @@ def test_two_of_a_kind_need_names(liquid):
     np.testing.assert_allclose(features["short"].values, features["full"].values[..., :4], atol=1e-13)
 
 
+def test_two_of_a_kind_without_labels_of_their_dimension(liquid):
+    small = gd.SOAP(r_cut=1.2, n_max=2, l_max=2, sigma=0.3)
+    large = gd.SOAP(r_cut=1.2, n_max=3, l_max=2, sigma=0.3)
+    features = gd.describe(liquid, {"small": small, "large": large, "again": small})
+    assert features["small"].dims[-1] == features["again"].dims[-1] == "soap_feature"
+    assert features["large"].dims[-1] == "soap_feature_large"
+    assert features["soap_n_large"].max() == 3
+    np.testing.assert_array_equal(features["small"].values, features["again"].values)
+
+
 @pytest.mark.parametrize("block", [60, 100, 480, None])
 def test_feature_matrix_order(liquid, block):
     features = gd.describe(liquid, [gd.SmoothedBondOrder(cutoffs=CUTOFFS)], centers="B", block=block)["sbo"]

@@ -162,3 +162,15 @@ def test_codes_without_a_name_are_found_when_opened(run):
     store.set_attributes(run / "species", flag_meanings="A", flag_values=[0])
     with pytest.raises(errors.CorruptStoreError, match=r"species: codes without a name \(names are \['A'\]\)"):
         store.open_trajectory(run)
+
+
+def test_the_key_does_not_see_how_a_dtype_is_spelled(run):
+    """Coordinates that went through a merge have dtype "float64", those that were read "<f8": the same numbers."""
+    values = save(run, "bo", "l", [1, 2, 3])
+    stored = store.open_descriptors(run, ["bo"])
+    spelled = stored.assign_coords(time=("frame", stored["time"].values.astype(np.dtype("<f8").newbyteorder("<"))))
+    renamed = stored.assign_coords(time=("frame", np.array(stored["time"].values.tolist())))
+    for dataset in (spelled, renamed):
+        reduced = (dataset[["bo"]] * 2).chunk(frame=2, particle=20)
+        store.write_dataset(reduced, run, "reductions/bo", parameters={"by": 2})
+    np.testing.assert_array_equal(store.open_reduction(run, "bo")["bo"].values, 2 * values)
