@@ -214,9 +214,9 @@ class MultiVoro:
         self.radii = np.where(trajectory["species"].values == "A", 0.535, 0.445)
 
     def voronoi(self):
-        limits = np.stack([np.zeros(3), self.size], axis=1)
+        limits = np.stack([np.zeros(3), self.size])
         return self.multivoro.compute_voronoi(
-            self.position, limits, radii=self.radii, periodic_boundaries=(True, True, True), n_threads=1
+            self.position, limits=limits, radii=self.radii, periodic_boundaries=(True, True, True), n_threads=1
         )
 
 
