@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glassdask.dynamics import d2min
 from glassdask.errors import SimulationError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation import models, tasks
@@ -260,6 +261,13 @@ def test_quasistatic_shear(tmp_path):
     for frame in (0, 1, 2):
         np.testing.assert_allclose(dataset["energy"][frame], energies(model, dataset, frame), rtol=1e-10, atol=1e-10)
         assert float(dataset["energy"][frame].sum()) == pytest.approx(energy[dataset["step"].values[frame]], rel=1e-12)
+    # an event is a local rearrangement, even in a system hardly larger: independent motions of all particles would
+    # give a participation ratio near one
+    participation = []
+    for frame in range(1, dataset.sizes["frame"] - 1, 2):
+        moved = d2min(dataset.isel(frame=[frame]), dataset.isel(frame=[frame + 1]), 2.0)["d2min"].values[0]
+        participation.append(moved.sum() ** 2 / (120 * (moved**2).sum()))
+    assert max(participation) < 0.6
 
 
 @pytest.mark.parametrize(
