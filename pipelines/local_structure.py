@@ -137,8 +137,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     if missing:
         parser.error(f"--profile {chosen.profile} needs more: pip install 'glassdask[{','.join(missing)}]'")
     from paper_a import sections, sources
-    from paper_a.report import Report
     from paper_a.structure import Shell
+    from report import Report
 
     sizes = sources.PROFILES[chosen.profile]
     try:
@@ -186,7 +186,11 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             shell.compute()
         done("descriptors and principal components")
 
-        report = Report(chosen.output / "paper_a", "Dimensionality reduction of local structure in glassy mixtures")
+        report = Report(
+            chosen.output / "paper_a",
+            "Dimensionality reduction of local structure in glassy mixtures",
+            "Errors are standard errors over configurations; in Table I the standard deviation over repeats.",
+        )
         report.paragraphs += [
             "Coslovich, Jack and Paret, J. Chem. Phys. 157, 204503 (2022), with the same methods on: "
             + "; ".join(sample_of(state) for state in states) + ".",
@@ -211,7 +215,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
 
 def sample_of(state) -> str:
     """What was analysed, in words."""
-    from paper_a.report import plain
+    from report import plain
 
     sizes = state.trajectory.sizes
     n, frames = state.mixture.sample

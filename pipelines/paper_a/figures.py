@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from report import plain
 
 from glassdask import plotting
-from paper_a.report import plain
 from paper_a.structure import Correlations
 
 SYMBOLS = {"l": r"$\ell$", "Theta": r"$\Theta$", "z": "$z$", "u": "$u$"}

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import Comparison, Report, plain
 
 import glassdask as gd
 from glassdask import plotting
 from paper_a import dynamics, figures, reduction
 from paper_a.published import Directions
-from paper_a.report import Comparison, Report, plain
 from paper_a.sources import Sizes
 from paper_a.structure import Shell, State, correlations, modality, spectrum, with_longer_cutoffs
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from paper_a import dynamics, figures, reduction, sections, sources, structure
 from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM
-from paper_a.report import Comparison, Report
+from report import Comparison, Report
 
 import glassdask as gd
 

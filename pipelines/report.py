@@ -62,10 +62,11 @@ HEADER = ["where", "system", "quantity", "published", "ours", "remark"]
 
 @dataclass
 class Report:
-    """What is found on the way, written at the end."""
+    """What is found on the way, written at the end; `errors` says in a sentence what the errors of our numbers are."""
 
     folder: Path
     title: str
+    errors: str = "Errors are standard errors over configurations."
     paragraphs: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     figures: list[tuple[str, str]] = field(default_factory=list)
@@ -102,8 +103,7 @@ class Report:
         judged = [c.agrees for c in self.comparisons if c.agrees is not None]
         summary = (
             f"{sum(judged)} of {len(judged)} published numbers agree within two standard errors (ours and the "
-            "published rounding or error together). Errors are standard errors over configurations; in Table I the "
-            "standard deviation over repeats."
+            f"published rounding or error together). {self.errors}"
         )
         tables = [("Published and ours", HEADER, rows), *self.tables]
         (self.folder / "report.md").write_text(self._markdown(summary, tables), encoding="utf-8")
