@@ -1,13 +1,8 @@
-"""The command ``glassdask``: a subcommand for each stage, from files to figures."""
+"""Subcommands that analyse a store: cutoffs, describe, reduce, plot."""
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -15,131 +10,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from glassdask import __version__
-from glassdask.errors import GlassdaskError, ParameterError
+from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, console, key_values, progress_bar
+from glassdask.errors import ParameterError
 
-app = typer.Typer(
-    help="Local structure and dynamics of glass-forming liquids: ingest, describe, reduce, plot.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-console = Console(stderr=True)
-
-Store = Annotated[Path, typer.Argument(help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450")]
-Cluster = Annotated[
-    str,
-    typer.Option("--cluster", help="local (a process for each core), threads, tcp://HOST:PORT, or a TOML profile"),
-]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of workers instead of the default")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other parameters")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
-
-
-@app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit")] = False) -> None:
-    if version:
-        print(f"glassdask {__version__}")
-        raise typer.Exit
-
-
-@app.command()
-def ingest(
-    sources: Annotated[list[Path], typer.Argument(help="Trajectory files in the order of time", show_default=False)],
-    store: Annotated[Path, typer.Option("--store", "-o", help="Store to write")],
-    format: Annotated[str | None, typer.Option(help="Reader, where the suffix does not tell")] = None,
-    species: Annotated[list[str] | None, typer.Option(help="New name of a species, such as 1=A; repeatable")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, KEY=VALUE; repeatable")] = None,
-    append: Annotated[bool, typer.Option("--append", help="Add frames to a store")] = False,
-    overwrite: Overwrite = False,
-    cluster: Cluster = "local",
-    workers: Workers = None,
-    quiet: Quiet = False,
-) -> None:
-    """Read trajectory files into a store. The same command continues where it was interrupted."""
-    from glassdask.cluster import connect
-    from glassdask.io import ingest as run
-
-    names: dict[Any, str] = dict(_pairs(species, "--species", "1=A"))
-    options = {key: _value(value) for key, value in _pairs(option, "--option", "dt=0.005")}
-    with connect(cluster, workers=workers), _bar("ingest", quiet) as progress:
-        result = run(
-            sources,
-            store,
-            format=format,
-            append=append,
-            overwrite=overwrite,
-            species_names=names or None,
-            progress=progress,
-            **options,
-        )
-    print(result)
-
-
-@app.command()
-def simulate(
-    sweep: Annotated[Path, typer.Argument(help="TOML file of models, temperatures, densities, seeds and protocol")],
-    overwrite: Overwrite = False,
-    cluster: Cluster = "local",
-    workers: Workers = None,
-    quiet: Quiet = False,
-) -> None:
-    """Simulate every state point of a sweep with LAMMPS, into stores. The same command continues where it was killed.
-
-    A state point that fails does not stop the others; its error is printed and the exit code is 1.
-    """
-    from glassdask.cluster import connect
-    from glassdask.simulation import read_sweep, run_sweep
-
-    points = read_sweep(sweep)
-    with connect(cluster, workers=workers) as client, _bar("simulate", quiet) as progress:
-        failed = run_sweep(points, client, overwrite=overwrite, progress=progress)
-    for point in points:
-        print(f"{point.path}: {'failed: ' + str(failed[point.path]) if point.path in failed else 'complete'}")
-    if failed:
-        raise typer.Exit(1)
-
-
-@app.command()
-def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON")] = False) -> None:
-    """Show what a store holds, how it is cut, and where it came from."""
-    from glassdask import store as stores
-
-    found = stores.info(store)
-    if as_json:
-        print(json.dumps(found, indent=2, default=str))
-        return
-    table = Table("array", "shape", "dtype", "chunks", "files", "MB", title=str(found["path"]), title_justify="left")
-    for name, array in found["arrays"].items():
-        size = f"{array['bytes_stored'] / 1e6:.2f} / {array['bytes'] / 1e6:.2f}"
-        files = f"{array['files']} of {array['files_expected']}"
-        table.add_row(name, str(tuple(array["shape"])), array["dtype"], str(tuple(array["chunks"])), files, size)
-    out = Console()
-    out.print(table)
-    out.print(f"status {found['status']}, created {found['created']} by glassdask {found['glassdask_version']}")
-    out.print("species " + ", ".join(f"{name}: {count}" for name, count in found["species"].items()))
-    for source in found["sources"]:
-        out.print(f"from {source['name']} ({source['n_frames']} frames, sha256 {source['sha256'][:16]}...)")
-    for kind in ("descriptors", "reductions"):
-        for name, group in found.get(kind, {}).items():
-            out.print(f"{kind}/{name}: {group['status']}, {json.dumps(group['parameters'], sort_keys=True)}")
-
-
-@app.command()
-def verify(store: Store, quiet: Quiet = False) -> None:
-    """Read every chunk of a store and name those that are missing, truncated or altered (exit code 1)."""
-    from glassdask import store as stores
-
-    with _bar("verify", quiet) as progress:
-        problems = stores.verify(store, progress=progress)
-    for problem in problems:
-        print(problem)
-    if problems:
-        raise typer.Exit(1)
-    print(f"{store}: every chunk is there and intact")
+app = typer.Typer()
 
 
 @app.command()
@@ -199,7 +75,7 @@ def describe(
     with connect(cluster, workers=workers):
         made = {name: registry.make(kind, values, defaults) for name, (kind, values) in wanted.items()}
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None)
-        with _bar("describe", quiet) as progress:
+        with progress_bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
     print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in made))
 
@@ -224,7 +100,7 @@ def reduce(
     with connect(cluster, workers=workers):
         features = gd.open_descriptors(store, [descriptor])[descriptor]
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)
-        with _bar("reduce", quiet) as progress:
+        with progress_bar("reduce", quiet) as progress:
             gd.save_reduction(reduced, store, name or descriptor, overwrite=overwrite, progress=progress)
     for k, ratio in enumerate(reduced["explained_variance_ratio"].values[:8], start=1):
         print(f"PC{k}: {100 * ratio:.1f} % of the variance")
@@ -243,30 +119,6 @@ def plot(
     drawn, table = plotting.reduction(gd.open_reduction(store, reduction))
     plotting.save(drawn, output, table)
     print(f"{output.with_suffix('.png')} and {output.with_suffix('.csv')}")
-
-
-def main() -> None:
-    """Run the command; failures of a known kind are one line and exit code 1."""
-    # dask's workers announce every arrival and departure; a person at a prompt wants the errors
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    try:
-        app()
-    except GlassdaskError as error:
-        sys.exit(f"glassdask: {error}")
-    except KeyboardInterrupt:
-        sys.exit("glassdask: interrupted; the same command goes on from here")
-
-
-@contextmanager
-def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar as the callback (done, total) that long work takes."""
-    if quiet:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _open(store: Path) -> Any:
@@ -326,19 +178,9 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
     return wanted
 
 
-def _pairs(texts: list[str] | None, what: str, example: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise ParameterError(f"{what} {text}: expected KEY=VALUE, such as {example}")
-        pairs.append((key, value))
-    return pairs
-
-
 def _cutoffs(texts: list[str] | None) -> dict[tuple[str, str], float]:
     result = {}
-    for key, value in _pairs(texts, "--cutoff", "A-B=1.25"):
+    for key, value in key_values(texts, "--cutoff", "A-B=1.25"):
         a, dash, b = key.partition("-")
         try:
             result[tuple(sorted((a, b)))] = float(value)
@@ -347,11 +189,3 @@ def _cutoffs(texts: list[str] | None) -> dict[tuple[str, str], float]:
         if not dash:
             raise ParameterError(f"--cutoff {key}={value}: expected two species and a number, such as A-B=1.25")
     return result  # type: ignore[return-value]
-
-
-def _value(text: str) -> Any:
-    """A TOML value, or the text itself: numbers, lists and quoted words mean what they say."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -1,0 +1,41 @@
+"""The command ``glassdask``: a subcommand for each stage, from files to figures."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from glassdask import __version__
+from glassdask.cli import analysis, stores
+from glassdask.errors import GlassdaskError
+
+app = typer.Typer(
+    help="Local structure and dynamics of glass-forming liquids: ingest, describe, reduce, plot.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for group in (stores, analysis):
+    app.add_typer(group.app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit")] = False) -> None:
+    if version:
+        print(f"glassdask {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; failures of a known kind are one line and exit code 1."""
+    # dask's workers announce every arrival and departure; a person at a prompt wants the errors
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    try:
+        app()
+    except GlassdaskError as error:
+        sys.exit(f"glassdask: {error}")
+    except KeyboardInterrupt:
+        sys.exit("glassdask: interrupted; the same command goes on from here")

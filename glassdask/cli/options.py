@@ -1,0 +1,57 @@
+"""Options and helpers that several subcommands share."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from glassdask.errors import ParameterError
+
+console = Console(stderr=True)
+
+Store = Annotated[Path, typer.Argument(help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450")]
+Cluster = Annotated[
+    str,
+    typer.Option("--cluster", help="local (a process for each core), threads, tcp://HOST:PORT, or a TOML profile"),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of workers instead of the default")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other parameters")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar as the callback (done, total) that long work takes."""
+    if quiet:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[str, str]]:
+    """KEY=VALUE arguments of an option, cut at the first equals sign."""
+    pairs = []
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise ParameterError(f"{what} {text}: expected KEY=VALUE, such as {example}")
+        pairs.append((key, value))
+    return pairs
+
+
+def value_of(text: str) -> Any:
+    """A TOML value, or the text itself: numbers, lists and quoted words mean what they say."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,111 @@
+"""Subcommands about stores themselves: ingest, simulate, info, verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, key_values, progress_bar, value_of
+
+app = typer.Typer()
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[Path], typer.Argument(help="Trajectory files in the order of time", show_default=False)],
+    store: Annotated[Path, typer.Option("--store", "-o", help="Store to write")],
+    format: Annotated[str | None, typer.Option(help="Reader, where the suffix does not tell")] = None,
+    species: Annotated[list[str] | None, typer.Option(help="New name of a species, such as 1=A; repeatable")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, KEY=VALUE; repeatable")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Add frames to a store")] = False,
+    overwrite: Overwrite = False,
+    cluster: Cluster = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read trajectory files into a store. The same command continues where it was interrupted."""
+    from glassdask.cluster import connect
+    from glassdask.io import ingest as run
+
+    names: dict[Any, str] = dict(key_values(species, "--species", "1=A"))
+    options = {key: value_of(value) for key, value in key_values(option, "--option", "dt=0.005")}
+    with connect(cluster, workers=workers), progress_bar("ingest", quiet) as progress:
+        result = run(
+            sources,
+            store,
+            format=format,
+            append=append,
+            overwrite=overwrite,
+            species_names=names or None,
+            progress=progress,
+            **options,
+        )
+    print(result)
+
+
+@app.command()
+def simulate(
+    sweep: Annotated[Path, typer.Argument(help="TOML file of models, temperatures, densities, seeds and protocol")],
+    overwrite: Overwrite = False,
+    cluster: Cluster = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate every state point of a sweep with LAMMPS, into stores. The same command continues where it was killed.
+
+    A state point that fails does not stop the others; its error is printed and the exit code is 1.
+    """
+    from glassdask.cluster import connect
+    from glassdask.simulation import read_sweep, run_sweep
+
+    points = read_sweep(sweep)
+    with connect(cluster, workers=workers) as client, progress_bar("simulate", quiet) as progress:
+        failed = run_sweep(points, client, overwrite=overwrite, progress=progress)
+    for point in points:
+        print(f"{point.path}: {'failed: ' + str(failed[point.path]) if point.path in failed else 'complete'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON")] = False) -> None:
+    """Show what a store holds, how it is cut, and where it came from."""
+    from glassdask import store as stores
+
+    found = stores.info(store)
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+        return
+    table = Table("array", "shape", "dtype", "chunks", "files", "MB", title=str(found["path"]), title_justify="left")
+    for name, array in found["arrays"].items():
+        size = f"{array['bytes_stored'] / 1e6:.2f} / {array['bytes'] / 1e6:.2f}"
+        files = f"{array['files']} of {array['files_expected']}"
+        table.add_row(name, str(tuple(array["shape"])), array["dtype"], str(tuple(array["chunks"])), files, size)
+    out = Console()
+    out.print(table)
+    out.print(f"status {found['status']}, created {found['created']} by glassdask {found['glassdask_version']}")
+    out.print("species " + ", ".join(f"{name}: {count}" for name, count in found["species"].items()))
+    for source in found["sources"]:
+        out.print(f"from {source['name']} ({source['n_frames']} frames, sha256 {source['sha256'][:16]}...)")
+    for kind in ("descriptors", "reductions"):
+        for name, group in found.get(kind, {}).items():
+            out.print(f"{kind}/{name}: {group['status']}, {json.dumps(group['parameters'], sort_keys=True)}")
+
+
+@app.command()
+def verify(store: Store, quiet: Quiet = False) -> None:
+    """Read every chunk of a store and name those that are missing, truncated or altered (exit code 1)."""
+    from glassdask import store as stores
+
+    with progress_bar("verify", quiet) as progress:
+        problems = stores.verify(store, progress=progress)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{store}: every chunk is there and intact")
