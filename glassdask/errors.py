@@ -59,5 +59,9 @@ class SimulationError(GlassdaskError, RuntimeError):
     """LAMMPS reported an error."""
 
 
+class ClusterError(GlassdaskError, RuntimeError):
+    """Workers or the scheduler were lost, never answered, or never came."""
+
+
 class MissingPackageError(GlassdaskError, ImportError):
     """An optional package that this needs is not installed."""

@@ -1,0 +1,33 @@
+"""What dask raises when it has lost workers or the scheduler, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from typing import Any
+
+from glassdask.errors import ClusterError
+
+
+@contextmanager
+def plain_failures(client: Any) -> Iterator[None]:
+    """Turn what dask raises when it has lost workers or the scheduler into a `ClusterError` of one line."""
+    from distributed import KilledWorker
+    from distributed.client import ClosedClientError, FuturesCancelledError
+    from distributed.comm import CommClosedError
+
+    again = "then run the same command again (what is stored stays)"
+    try:
+        yield
+    except KilledWorker as error:
+        limits = [worker.get("memory_limit") for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+        limit = f"{min(filter(None, limits)) / 2**20:.0f} MiB" if any(limits) else "not known"
+        raise ClusterError(
+            f"{error.allowed_failures + 1} workers died in the same task, as they do over their memory limit ({limit} "
+            f"a worker): give workers more memory or the work smaller blocks, {again}"
+        ) from None
+    except (CommClosedError, CancelledError, FuturesCancelledError, ClosedClientError):
+        # tasks are cancelled by nobody else: the client does it when its connection ends
+        address = client.scheduler.address if client.scheduler else "the scheduler"
+        raise ClusterError(f"the connection to the scheduler {address} was lost: start one, {again}") from None
