@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glassdask.learning.activation_maps import grad_cam
     from glassdask.learning.ard import ARDRegression
     from glassdask.learning.autoencoder import Autoencoder
     from glassdask.learning.classification import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         cross_validate_classifier,
         roc_auc,
     )
+    from glassdask.learning.convolution import ConvolutionalClassifier
     from glassdask.learning.correlation import (
         bootstrap_correlations,
         bootstrap_pearson,
@@ -49,6 +51,7 @@ _HOME = {
     "calibration": "classification",
     "cross_validate_classifier": "classification",
     "roc_auc": "classification",
+    "ConvolutionalClassifier": "convolution",
     "bootstrap": "resampling",
     "bootstrap_correlations": "correlation",
     "bootstrap_pearson": "correlation",
@@ -58,6 +61,7 @@ _HOME = {
     "spearman": "correlation",
     "balanced_above": "extremes",
     "balanced_extremes": "extremes",
+    "grad_cam": "activation_maps",
     "LinearRegression": "linear",
     "PrincipalComponentRegression": "linear",
     "Ridge": "linear",
@@ -88,6 +92,7 @@ __all__ = [
     "ARDRegression",
     "Autoencoder",
     "ClassifierScores",
+    "ConvolutionalClassifier",
     "CrossValidation",
     "ForwardSelection",
     "LinearRegression",
@@ -113,6 +118,7 @@ __all__ = [
     "dip_test",
     "folding_test",
     "forward_selection",
+    "grad_cam",
     "grouped_moments",
     "learning_curve",
     "load_model",

@@ -22,6 +22,7 @@ DESCRIPTION = "model.json"
 MODELS = (
     "ARDRegression",
     "Autoencoder",
+    "ConvolutionalClassifier",
     "ForwardSelection",
     "LinearRegression",
     "LinearSVM",

@@ -1,0 +1,79 @@
+"""Grad-CAM: what in an image speaks for a class (paper C, Sec. III B), by Captum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from glassdask.errors import MissingPackageError, ParameterError
+from glassdask.learning.convolution import feature_shape, map_images
+
+
+def grad_cam(model: Any, X: Any, target: Any) -> Any:
+    r"""Gradient-weighted class activation map of every image for one class.
+
+    .. math::
+        \alpha_m^C = \frac{1}{Z} \sum_{kl} \frac{\partial y^C}{\partial A^m_{kl}}, \quad
+        L^C = \mathrm{ReLU}\Big(\sum_m \alpha_m^C A^m\Big)
+
+    with the score :math:`y^C` before the softmax and the activations :math:`A^m` of the last convolution, after its
+    ReLU, of Z points each (paper C, Eqs. 3-4; R. Selvaraju et al., Int. J. Comput. Vis. 128, 336 (2020)). The network
+    is that of `ConvolutionalClassifier`, and Captum's ``LayerGradCam`` does it.
+
+    Parameters
+    ----------
+    model : fitted ConvolutionalClassifier
+    X : images (sample, channel, x, y[, z])
+        NumPy, dask or DataArray.
+    target : label
+        The class C, one of ``model.classes_``.
+
+    Returns
+    -------
+    array (sample, x, y[, z])
+        Not negative, on the points of the last feature maps: those of the images where all strides are 1; lazy for
+        dask. `glassdask.fields.from_grid` shares it among the particles.
+
+    Raises
+    ------
+    ParameterError
+        When the class is unknown, the model is not fitted, or images have another shape.
+    MissingPackageError
+        Without Captum.
+
+    Examples
+    --------
+    >>> from glassdask.learning import ConvolutionalClassifier
+    >>> images = np.random.default_rng(0).random((6, 1, 8, 8))
+    >>> model = ConvolutionalClassifier(filters=(2,), kernel_sizes=(3,), strides=(1,), dense=4, epochs=1,
+    ...                                 device="cpu").fit(images, ["glass", "liquid"] * 3)
+    >>> score = grad_cam(model, images, "glass")
+    >>> score.shape, bool((score >= 0).all())
+    ((6, 8, 8), True)
+    """
+    try:
+        import captum  # noqa: F401
+    except ImportError:
+        raise MissingPackageError("Grad-CAM needs captum: pip install 'glassdask[learning]'") from None
+    classes = getattr(model, "classes_", np.array([])).tolist()
+    if target not in classes:
+        raise ParameterError(f"class {target!r} is not among those trained on: {classes}")
+    shape = feature_shape(model.image_shape_, model.kernel_sizes, model.strides)
+    return map_images(_grad_cam, model, X, shape, classes.index(target))
+
+
+def _grad_cam(model: Any, images: np.ndarray, code: int) -> np.ndarray:
+    from captum.attr import LayerGradCam
+
+    from glassdask.learning.convolution_training import PIECE, as_tensor, deterministic, device_of, network_of
+
+    device = device_of(model.device)
+    network = network_of(model, device)
+    method = LayerGradCam(network, network.maps[-1])
+    out = np.empty((len(images), *feature_shape(model.image_shape_, model.kernel_sizes, model.strides)))
+    for k in range(0, len(images), PIECE):
+        with deterministic():
+            found = method.attribute(as_tensor(images[k : k + PIECE], device), target=code, relu_attributions=True)
+        out[k : k + PIECE] = found[:, 0].detach().cpu().numpy()
+    return out

@@ -1,0 +1,273 @@
+"""Convolutional classifier of whole configurations (paper C, Sec. III A); torch is imported when one is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from glassdask.errors import ConvergenceError, ParameterError
+
+DEFINITION = ("filters", "kernel_sizes", "strides", "dense", "dropout")
+
+
+class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
+    r"""Convolutions with circular padding, no pooling, and two dense layers: which class is an image of?
+
+    Each convolution is followed by a ReLU; the last feature maps go to a dense layer, dropout, and a dense layer with
+    one score :math:`y^C` a class, whose softmax is the probability (paper C, Sec. III A and supplement I B; there is
+    no activation between the dense layers). Adam minimises the cross entropy, with an L2 penalty on all weights. As in
+    the paper, the number of epochs is fixed and the network after the last one is kept; validation images are only
+    looked at. The number and sizes of filters are in a figure of the paper that was not to be had: the defaults are
+    ours, on images whose points are half a diameter apart.
+
+    Images are read in batches, chunk by chunk: a data set never needs to fit into memory.
+
+    Parameters
+    ----------
+    filters, kernel_sizes, strides : sequences of int, one for each convolution
+        Padding is (kernel - stride) / 2 points on all sides, around the periodic box, which must be whole: feature
+        maps then have 1/stride as many points, in the middle of those they stand for.
+    dense : int
+        Width of the first dense layer.
+    dropout : float
+        Fraction of its outputs that are dropped while training.
+    epochs, batch_size, learning_rate, l2 : int, int, float, float
+        Of Adam; the paper takes 250, 5 and 1e-6 with 8000 images, and does not give the strength of L2. `l2` is
+        torch's ``weight_decay``: the penalty is l2 / 2 times the sum of the squared weights.
+    augment : bool
+        Train on images that are moved along the axes by random numbers of points and mirrored, with axes of equal
+        length exchanged: symmetries of a cubic periodic box. Not in the paper.
+    buffer : int
+        Images that are held in memory and shuffled together; fewer only where a chunk is larger.
+    seed : int
+        Of the starting weights, the order of images, dropout and augmentation. Results also depend on the chunks,
+        `buffer` and the number of torch's threads.
+    device : str
+        "auto" (CUDA if there is one, else the CPU) or a torch device.
+
+    Attributes
+    ----------
+    classes_ : array (class,)
+        Labels in ascending order.
+    weights_ : list of arrays
+        Weights and biases, float32, layer by layer.
+    image_shape_ : tuple
+        (channel, x, y) or (channel, x, y, z).
+    training_loss_, training_accuracy_ : arrays (epoch,)
+        Means over the images of an epoch, as they were trained on (with dropout).
+    validation_loss_, validation_accuracy_ : arrays (epoch,)
+        Of the validation images after each epoch; NaN without any.
+    n_features_in_, n_samples_ : int
+        Numbers in an image, and images.
+
+    Examples
+    --------
+    Stripes that run along x or along y, at any place:
+
+    >>> rng = np.random.default_rng(0)
+    >>> wave = np.cos(0.5 * np.pi * (np.arange(8) + rng.integers(4, size=(40, 1))))[:, None, :, None] + np.zeros(8)
+    >>> label = np.array(["x", "y"] * 20)
+    >>> wave[label == "y"] = wave[label == "y"].swapaxes(2, 3)
+    >>> model = ConvolutionalClassifier(filters=(4,), kernel_sizes=(3,), strides=(1,), dense=8, epochs=15,
+    ...                                 learning_rate=0.01, device="cpu").fit(wave, label)
+    >>> model.score(wave, label), model.predict(wave[:2]).tolist()
+    (1.0, ['x', 'y'])
+    """
+
+    def __init__(
+        self,
+        filters: tuple[int, ...] = (8, 16, 16),
+        kernel_sizes: tuple[int, ...] = (5, 5, 5),
+        strides: tuple[int, ...] = (1, 1, 1),
+        dense: int = 64,
+        dropout: float = 0.5,
+        epochs: int = 250,
+        batch_size: int = 5,
+        learning_rate: float = 1e-6,
+        l2: float = 1e-4,
+        augment: bool = False,
+        buffer: int = 2048,
+        seed: int = 0,
+        device: str = "auto",
+    ):
+        self.filters = filters
+        self.kernel_sizes = kernel_sizes
+        self.strides = strides
+        self.dense = dense
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.augment = augment
+        self.buffer = buffer
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        validation: tuple[Any, Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        callback: Callable[[int, dict[str, float]], Any] | None = None,
+    ) -> Any:
+        """Train on images `X` (sample, channel, x, y[, z]) with labels `y` (sample,).
+
+        Parameters
+        ----------
+        X : NumPy, dask or DataArray
+            Read anew in every epoch unless all images fit into `buffer`.
+        y : array (sample,)
+            Labels of two or more classes, numbers or text.
+        validation : (X, y), optional
+            Images that are not learned from.
+        checkpoint : path, optional
+            A file that holds the state after every epoch. With the same images, labels and parameters, training goes
+            on from there, to the same result as if it had not been interrupted; with more `epochs`, too.
+        callback : callable, optional
+            Called after each epoch with its number and a dict of training_loss, training_accuracy, validation_loss
+            and validation_accuracy.
+
+        Raises
+        ------
+        ParameterError
+            When a parameter, a shape or a label is wrong, or an image is not finite.
+        StoreError, FormatError
+            When the checkpoint cannot be written, belongs to another training, or is damaged.
+        ConvergenceError
+            When the loss is not finite.
+        """
+        self._check()
+        X, shape = as_images(X)
+        labels = _labels(y, X.shape[0], "y")
+        self.classes_ = np.unique(labels)
+        if len(self.classes_) < 2:
+            raise ParameterError(f"the labels have the classes {self.classes_.tolist()}, expected two or more")
+        held_out = None
+        if validation is not None:
+            Xv, other = as_images(validation[0])
+            check_shape(shape, other)
+            held_out = (Xv, self._codes(_labels(validation[1], Xv.shape[0], "the validation's y")))
+        feature_shape(shape, self.kernel_sizes, self.strides)
+        self.image_shape_ = shape
+        self.n_features_in_, self.n_samples_, self.feature_names_ = int(np.prod(shape)), int(X.shape[0]), None
+        from glassdask.learning.convolution_training import train
+
+        history, self.weights_ = train(self, (X, self._codes(labels)), held_out, checkpoint, callback)
+        if not np.isfinite(history[:, 0]).all():
+            raise ConvergenceError(f"the loss is not finite: lower learning_rate, now {self.learning_rate}")
+        self.training_loss_, self.training_accuracy_, self.validation_loss_, self.validation_accuracy_ = history.T
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities (sample, class), the classes in the order of `classes_`; lazy for dask."""
+        from glassdask.learning.convolution_training import probabilities
+
+        return map_images(probabilities, self, X, (len(self.classes_),))
+
+    def predict(self, X: Any) -> Any:
+        """The most probable class of each image, (sample,); lazy for dask."""
+        probability = self.predict_proba(X)
+        if isinstance(probability, da.Array):
+            return probability.map_blocks(self._most_probable, drop_axis=1, dtype=self.classes_.dtype)
+        return self._most_probable(probability)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Fraction of images whose class is predicted."""
+        found = np.asarray(self.predict(X)) == _labels(y, X.shape[0], "y")
+        return float(np.average(found, weights=sample_weight))
+
+    def _most_probable(self, probability: np.ndarray) -> np.ndarray:
+        return self.classes_[probability.argmax(axis=1)]
+
+    def _codes(self, labels: np.ndarray) -> np.ndarray:
+        unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
+        if unknown:
+            raise ParameterError(f"class {unknown[0]!r} is not among those trained on: {self.classes_.tolist()}")
+        return np.searchsorted(self.classes_, labels)
+
+    def _check(self) -> None:
+        layers = [self.filters, self.kernel_sizes, self.strides]
+        if len({len(layer) for layer in layers}) != 1 or not len(self.filters):
+            raise ParameterError(f"filters, kernel_sizes and strides have lengths {list(map(len, layers))}: one each")
+        for name in ("filters", "kernel_sizes", "strides", "dense", "epochs", "batch_size", "buffer"):
+            values = np.atleast_1d(getattr(self, name))
+            if values.dtype.kind not in "iu" or (values < 1).any():
+                raise ParameterError(f"{name} is {getattr(self, name)!r}, expected positive integers")
+        if not self.learning_rate > 0 or not 0 <= self.dropout < 1 or not self.l2 >= 0:
+            raise ParameterError(
+                f"learning_rate {self.learning_rate} must be positive, dropout {self.dropout} from 0 to 1 and l2 "
+                f"{self.l2} not negative"
+            )
+
+
+def as_images(X: Any) -> tuple[Any, tuple[int, ...]]:
+    """The array behind images (sample, channel, x, y[, z]), NumPy or dask with whole images a chunk; their shape."""
+    if isinstance(X, xr.DataArray):
+        X = X.data
+    if not isinstance(X, da.Array):
+        X = np.asarray(X)
+    if X.ndim not in (4, 5) or X.dtype.kind not in "fiub" or 0 in X.shape:
+        raise ParameterError(f"images have shape {X.shape}, {X.dtype}: expected numbers (sample, channel, x, y[, z])")
+    if isinstance(X, da.Array) and max(X.numblocks[1:]) > 1:
+        X = X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
+    return X, tuple(int(size) for size in X.shape[1:])
+
+
+def check_shape(expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+    """Raise `ParameterError` unless images have the shape of those that were trained on."""
+    if tuple(expected) != tuple(found):
+        raise ParameterError(f"images have shape {found}, but the model is trained on {tuple(expected)}: grid them so")
+
+
+def feature_shape(shape: tuple[int, ...], kernel_sizes: Any, strides: Any) -> tuple[int, ...]:
+    """Points of the last feature maps along each axis.
+
+    >>> feature_shape((1, 48, 48), (5, 4, 3), (1, 2, 1))
+    (24, 24)
+    """
+    points = np.array(shape[1:])
+    for kernel, stride in zip(kernel_sizes, strides):
+        if (kernel - stride) % 2 or kernel < stride:
+            raise ParameterError(
+                f"kernel {kernel} with stride {stride}: (kernel - stride) / 2 must be whole and not negative, so that "
+                "the points of feature maps lie in the middle of those they stand for"
+            )
+        if (points % stride).any() or ((kernel - stride) // 2 > points).any():
+            raise ParameterError(f"kernel {kernel}, stride {stride}: do not fit maps of {points.tolist()} points")
+        points = points // stride
+    return tuple(points.tolist())
+
+
+def map_images(function: Callable, model: Any, X: Any, shape: tuple[int, ...], *arguments: Any) -> Any:
+    """``function(model, block, *arguments)`` of every chunk of images; results are (sample, *shape), lazy for dask."""
+    if not hasattr(model, "weights_"):
+        raise ParameterError(f"this {type(model).__name__} is not fitted: call fit first")
+    X, found = as_images(X)
+    check_shape(model.image_shape_, found)
+    if not isinstance(X, da.Array):
+        return function(model, X, *arguments)
+    axes = tuple(range(1, X.ndim))
+    return da.map_blocks(
+        lambda block: function(model, block, *arguments),
+        X,
+        drop_axis=axes,
+        new_axis=tuple(range(1, 1 + len(shape))),
+        chunks=(X.chunks[0], *((size,) for size in shape)),
+        dtype=np.float64,
+        meta=np.empty((0,) * (1 + len(shape))),
+    )
+
+
+def _labels(y: Any, n: int, what: str) -> np.ndarray:
+    labels = np.asarray(y).ravel()
+    if len(labels) != n:
+        raise ParameterError(f"{what} has {len(labels)} labels for {n} images: give one for each")
+    return labels
