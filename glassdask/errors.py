@@ -59,6 +59,10 @@ class SimulationError(GlassdaskError, RuntimeError):
     """LAMMPS reported an error."""
 
 
+class SimulationKilledError(SimulationError):
+    """LAMMPS' process was killed from outside; the simulation can go on from its last checkpoint."""
+
+
 class ClusterError(GlassdaskError, RuntimeError):
     """Workers or the scheduler were lost, never answered, or never came."""
 

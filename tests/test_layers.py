@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "fields": SPACE | {"correlations"},
     "learning": BASE,
     "plotting": set(),
+    "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "cluster": BASE,
 }
 # the front doors may know everything

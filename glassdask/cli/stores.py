@@ -1,4 +1,4 @@
-"""Subcommands about stores themselves: ingest, simulate, info, verify."""
+"""Subcommands about stores themselves: ingest, info, verify."""
 
 from __future__ import annotations
 
@@ -46,30 +46,6 @@ def ingest(
             **options,
         )
     print(result)
-
-
-@app.command()
-def simulate(
-    sweep: Annotated[Path, typer.Argument(help="TOML file of models, temperatures, densities, seeds and protocol")],
-    overwrite: Overwrite = False,
-    cluster: Cluster = "local",
-    workers: Workers = None,
-    quiet: Quiet = False,
-) -> None:
-    """Simulate every state point of a sweep with LAMMPS, into stores. The same command continues where it was killed.
-
-    A state point that fails does not stop the others; its error is printed and the exit code is 1.
-    """
-    from glassdask.cluster import connect
-    from glassdask.simulation import read_sweep, run_sweep
-
-    points = read_sweep(sweep)
-    with connect(cluster, workers=workers) as client, progress_bar("simulate", quiet) as progress:
-        failed = run_sweep(points, client, overwrite=overwrite, progress=progress)
-    for point in points:
-        print(f"{point.path}: {'failed: ' + str(failed[point.path]) if point.path in failed else 'complete'}")
-    if failed:
-        raise typer.Exit(1)
 
 
 @app.command()

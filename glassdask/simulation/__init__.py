@@ -28,17 +28,13 @@ _HOME = {
     "RandomStart": "protocols",
     "Shear": "protocols",
     "Simulation": "protocols",
-    "StatePoint": "sweep",
     "StoredStart": "protocols",
     "copper_zirconium": "eam",
     "inherent_structures": "tasks",
     "isoconfigurational": "tasks",
     "logarithmic_times": "protocols",
     "quench": "protocols",
-    "read_sweep": "sweep",
-    "run_sweep": "sweep",
     "simulate": "tasks",
-    "sweep_tasks": "sweep",
 }
 
 __all__ = [
@@ -61,17 +57,13 @@ __all__ = [
     "RandomStart",
     "Shear",
     "Simulation",
-    "StatePoint",
     "StoredStart",
     "copper_zirconium",
     "inherent_structures",
     "isoconfigurational",
     "logarithmic_times",
     "quench",
-    "read_sweep",
-    "run_sweep",
     "simulate",
-    "sweep_tasks",
 ]
 
 if TYPE_CHECKING:
@@ -101,7 +93,6 @@ if TYPE_CHECKING:
         logarithmic_times,
         quench,
     )
-    from glassdask.simulation.sweep import StatePoint, read_sweep, run_sweep, sweep_tasks
     from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
 
 

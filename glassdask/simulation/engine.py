@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from glassdask.errors import SimulationError, StoreError
+from glassdask.errors import SimulationError, SimulationKilledError, StoreError
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
 
 # Part of the key of every simulation: raised when a change of the code changes what a simulation gives.
@@ -65,7 +65,9 @@ def execute(job: Job, folder: Path, identity: str) -> None:
     Raises
     ------
     SimulationError
-        With LAMMPS' own words, or that the process was killed.
+        With LAMMPS' own words, or that its process crashed.
+    SimulationKilledError
+        The process was killed from outside.
     """
     mark = folder / "key"
     if folder.exists() and (not mark.exists() or mark.read_text() != identity):
@@ -94,9 +96,11 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         raise SimulationError(f"{folder.parent}: {(folder / ERROR).read_text()}")
     signals = {number.value: number.name for number in signal.Signals}
     cause = f"signal {signals.get(-code, -code)}" if code < 0 else f"exit code {code}"
-    crashed = -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS)
-    advice = "use a smaller timestep" if crashed else "run the same command again to go on from the last checkpoint"
-    raise SimulationError(f"{folder.parent}: LAMMPS' process ended with {cause} (see {folder}/stderr.txt): {advice}")
+    ended = f"{folder.parent}: LAMMPS' process ended with {cause} (see {folder}/stderr.txt)"
+    if -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS):
+        raise SimulationError(f"{ended}: use a smaller timestep")
+    again = "run the same command again to go on from the last checkpoint"
+    raise (SimulationKilledError if code < 0 else SimulationError)(f"{ended}: {again}")
 
 
 def replace(file: Path, content: bytes) -> None:

@@ -30,6 +30,8 @@ CHECKPOINT_WORK = 50_000_000
 LEAST_CHECKPOINT = 1000
 PROPENSITY = "isoconfigurational"
 BLOCK_BYTES = 2**25
+# Stores below that of a simulation that are simulated from it, and go when it is overwritten.
+DERIVED = ("inherent", "isoconfigurational")
 
 
 def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, after: Any = None) -> Delayed:
@@ -156,6 +158,9 @@ def _is_done(path: str, key: str, overwrite: bool) -> bool:
         return found["status"] == COMPLETE
     if not overwrite:
         raise StoreError(f"{path}: holds another simulation: overwrite it or choose another path")
+    for below in DERIVED:
+        if is_group(f"{path}/{below}"):
+            remove_group(f"{path}/{below}")
     remove_group(path)
     return False
 

@@ -1,0 +1,160 @@
+"""Subcommands ``glassdask sweep run|status|retry``."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from glassdask.cli.options import Overwrite, Quiet, Workers, progress_bar
+from glassdask.errors import ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.")
+
+MOST_ERRORS = 20  # lines; all of them are in the table of --json
+
+SweepStore = Annotated[Path, typer.Argument(help="Store of a sweep that was run before")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="local (a process for each core), threads (no workers: one state at a time, its chunks on all cores), "
+        "tcp://HOST:PORT, or a TOML profile; default local, with --share threads",
+        show_default=False,
+    ),
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this stage: simulate, describe, reduce, correlate; repeatable")
+]
+Share = Annotated[
+    str | None,
+    typer.Option("--share", help="Only this share of the states, such as 3/100 (counted from 1): for job arrays"),
+]
+
+
+@app.command()
+def run(
+    sweep: Annotated[Path, typer.Argument(help="TOML file of the sweep, or the store of one that was run before")],
+    only: Only = None,
+    share: Share = None,
+    overwrite: Overwrite = False,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do all stages of all states that are not done yet. The same command continues where it was killed.
+
+    A state that fails does not stop the others: its error is recorded, shown by status, and tried again by retry. The
+    exit code is 1 unless all that was asked for is complete.
+    """
+    _run(sweep, only, share, cluster, workers, quiet, overwrite=overwrite)
+
+
+@app.command()
+def retry(
+    store: SweepStore,
+    only: Only = None,
+    share: Share = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run what has failed once more, and what waits for it."""
+    _run(store, only, share, cluster, workers, quiet, retry=True)
+
+
+@app.command()
+def status(
+    store: SweepStore, as_json: Annotated[bool, typer.Option("--json", help="Print every state as JSON")] = False
+) -> None:
+    """Show how far a sweep is, also while it runs: complete states by model, temperature and stage, and all errors."""
+    from glassdask.sweep import status as found
+
+    table = found(store)
+    if as_json:
+        states = json.loads(table.reset_index().to_json(orient="records"))
+        print(json.dumps({"stages": table.attrs["stages"], "runs": table.attrs["runs"], "states": states}, indent=2))
+        return
+    out = Console()
+    out.print(_overview(table))
+    for runs in table.attrs["runs"]:
+        what = "all states" if runs["share"] == "all" else f"share {runs['share']}"
+        out.print(f"{what}: run by {runs['user']} on {runs['host']}, process {runs['pid']}, since {runs['started']}")
+    _summary(table, table.attrs["stages"], out)
+
+
+def _run(
+    sweep: Path,
+    only: list[str] | None,
+    share: str | None,
+    cluster: str | None,
+    workers: int | None,
+    quiet: bool,
+    **how: Any,
+) -> None:
+    from glassdask.cluster import connect
+    from glassdask.sweep import read_sweep, run_sweep
+
+    part = None if share is None else _parsed_share(share)
+    described = read_sweep(sweep)
+    if part is not None:
+        described.share(*part)  # a wrong share is told before workers are started
+    target = cluster or ("local" if share is None else "threads")
+    with connect(target, workers=workers) as client, progress_bar("sweep", quiet) as progress:
+        table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
+    labels = [state.label for state in (described.share(*part) if part else described).states]
+    stages = only or table.attrs["stages"]
+    complete = _summary(table.loc[labels], stages, Console())
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _parsed_share(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
+        raise ParameterError(f"--share {text}: expected two numbers such as 3/100, counted from 1")
+    return int(match[1]), int(match[2])
+
+
+def _overview(table: pd.DataFrame) -> Table:
+    """One row for each model, density and temperature: complete states of all, by stage."""
+    stages = table.attrs["stages"]
+    levels = ["model", *(["density"] if table["density"].notna().any() else []), "temperature"]
+    shown = Table(*levels, *stages, title=table.attrs["store"], title_justify="left")
+    for values, group in table.groupby(levels, dropna=False, sort=True):
+        cells = []
+        for stage in stages:
+            counts = group[stage].value_counts()
+            done = f"{counts.get('complete', 0)}/{len(group)}"
+            others = [f"{counts[name]} {name}" for name in ("partial", "failed", "waiting") if name in counts]
+            cells.append(", ".join([done, *others]))
+        shown.add_row(*(value if isinstance(value, str) else f"{value:g}" for value in values), *cells)
+    return shown
+
+
+def _summary(table: pd.DataFrame, stages: list[str], out: Console) -> bool:
+    """Print counts and errors; tells whether all is complete."""
+    names = ("complete", "partial", "failed", "waiting", "absent")
+    for stage in stages:
+        counts = table[stage].value_counts()
+        out.print(f"{stage}: " + ", ".join(f"{counts[name]} {name}" for name in names if name in counts))
+    errors = [
+        f"{label}: {stage}: {row[f'{stage}_error']}"
+        for stage in stages
+        for label, row in table[table[f"{stage}_error"] != ""].iterrows()
+    ]
+    for line in errors[:MOST_ERRORS]:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+    if len(errors) > MOST_ERRORS:
+        out.print(f"... and {len(errors) - MOST_ERRORS} more: glassdask sweep status {table.attrs['store']} --json")
+    if (table[list(stages)] == "failed").any(axis=None):
+        out.print(f"mend what is wrong, then: glassdask sweep retry {table.attrs['store']}", soft_wrap=True)
+    return bool((table[list(stages)] == "complete").all(axis=None))

@@ -1,0 +1,104 @@
+"""Sweeps: models x temperatures x seeds, simulated or found, described, reduced and correlated, each number once.
+
+One TOML file describes a sweep (`read_sweep`), one command runs it (`run_sweep`), and what it does is seen from its
+store while it runs (`status`)::
+
+    store = "sweep.zarr"            # beside the file, unless absolute; default: the file's name with .zarr
+    seeds = [1, 2]                  # optional, of the simulated states
+
+    [protocol]                      # for all simulated runs; a run may give any of these itself
+    particles = 2000
+    melt = 2.0                      # temperature of the melt ...
+    melt_time = 40.0                # ... and how long it is held
+    rate = 1e-3                     # of cooling, temperature per time
+    equilibrate = 1000.0            # time
+    produce = 2000.0                # time
+    every = 100.0                   # between frames
+    between = 0                     # frames at logarithmic lags in between
+    ensemble = "nvt"                # of the production
+    inherent = true                 # minimise every frame, too
+    replicas = 0                    # isoconfigurational runs from the last frame ...
+    lags = [0.1, 1.0, 10.0]         # ... and when displacements are measured
+
+    [[runs]]                        # states that are simulated
+    model = "kob_andersen"
+    temperatures = [0.6, 0.5, 0.45]
+    densities = [1.2]               # optional
+    centers = "A"                   # optional: [describe] for these states
+    cutoffs = {A-A = 1.4, A-B = 1.2, B-B = 1.1}
+
+    [[runs]]                        # states that exist already, in stores of glassdask
+    trajectories = "../data/{model}/T={temperature}/{seed}.zarr"
+
+    [describe]                      # optional, as the next two
+    structures = "instantaneous"    # or "inherent", those of PATH/inherent
+    [describe.descriptors.sbo]      # as for glassdask describe --parameters; cutoffs not given are found per state
+    l_max = 8
+
+    [reduce]
+    descriptors = ["sbo"]           # default: all of [describe]
+    n_components = 2                # default: all
+    scale = false
+
+    [correlate]                     # g(r), S(k), F_s(k*, t), tau_alpha; with an ensemble |R| with the propensity
+    k = 7.2                         # default: the first peak of each state's own S(k)
+
+**Units of work** are (state, stage). A unit is one dask task that runs on one worker, computes the chunks of its
+state there one after the other, writes into the state's store and returns a few bytes. At most a few units for each
+worker are handed to the scheduler at a time. Without a cluster (``--cluster threads``, and shares of a job array) one
+unit runs at a time and its chunks run on all cores of the machine: that is the way for few huge states.
+
+**On disk.** The results are where single commands would put them::
+
+    STATE/                              the trajectory (simulate)
+    STATE/inherent/                     inherent structures (simulate)
+    STATE/isoconfigurational/           isoconfigurational ensemble (simulate)
+    STATE/descriptors/NAME              describe; below STATE/inherent where structures = "inherent"
+    STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
+    STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
+    STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, tau_total, and their _error
+    STATE/reductions/propensity         correlate: r (species, column, lag), |Pearson R| with the propensity
+
+``glassdask.open_reduction(STATE, "relaxation")`` opens one. STATE is ``STORE/LABEL`` for simulated states. What the
+sweep keeps about itself is hidden in ``STORE/.sweep``:
+
+- ``sweep.json``: the TOML text and folder of the sweep, and for each state label, path (relative to STORE where it is
+  inside), model, temperature, density, seed, and for each of its stages key, groups and the stages before it
+- ``units/LABEL/STAGE.json``: the newest record of a unit: status (running, interrupted, complete, failed), key, host,
+  pid, started, ended, input (content hash of the trajectory) and error (class, message, traceback)
+- ``locks/``: who runs it (`glassdask.sweep.lock`)
+
+The key of a unit is a hash of its settings, of the version of glassdask and of the keys of the stages before it. A unit
+whose record is complete and has this key is not run again; one with another key is done only with ``overwrite``.
+
+`status` gives all of this as a table with one row for each state, and ``read_sweep(STORE)["kob_andersen/T=0.4500"]`` an
+`xarray.DataTree` of what is stored of a state, lazily.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "State": "description",
+    "Sweep": "description",
+    "read_sweep": "description",
+    "run_sweep": "running",
+    "status": "progress",
+}
+
+__all__ = ["State", "Sweep", "read_sweep", "run_sweep", "status"]
+
+if TYPE_CHECKING:
+    from glassdask.sweep.description import State, Sweep, read_sweep
+    from glassdask.sweep.progress import status
+    from glassdask.sweep.running import run_sweep
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

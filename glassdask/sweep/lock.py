@@ -1,0 +1,184 @@
+"""Who runs a sweep: one lock file for each run, so that no two runs work on the same states.
+
+``.sweep/locks/all.json`` belongs to a run of all states, ``3-of-100.json`` to one of a share. A lock holds the host,
+process and time of its run, and is written again every few seconds: its modification time is the heartbeat. It is
+taken by creating a file that must not exist, which also a network file system does at once. A lock whose process has
+ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run: it is moved out of the
+way, which only one of several newcomers can do.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from glassdask.errors import StoreError
+from glassdask.store.groups import writing
+from glassdask.sweep import records
+
+LOCKS = "locks"
+BEAT_SECONDS = 10.0
+STALE_SECONDS = 90.0
+
+
+@contextmanager
+def locked(store: str | os.PathLike[str], share: tuple[int, int] | None = None) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a run; gives a function that raises `StoreError` when the lock was lost.
+
+    Raises
+    ------
+    StoreError
+        Somebody runs the same states: says who, where and since when.
+    """
+    folder = Path(store) / records.FOLDER / LOCKS
+    file = folder / f"{_name(share)}.json"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "share": _name(share),
+        "token": uuid.uuid4().hex,
+        "host": socket.gethostname(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "born": _born(os.getpid()),
+        "user": _user(),
+        "started": records.now(),
+    }
+    _take(file, content)
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(file, content, ended), daemon=True)
+    try:
+        # after our own file is there, so that of two that begin at once at least one sees the other
+        for other in sorted(folder.glob("*.json")):
+            if other != file and _conflict(other.stem, file.stem):
+                _refuse_or_clear(other)
+        keeper.start()
+
+        def check() -> None:
+            if _holder(file).get("token") != content["token"]:
+                raise StoreError(f"{store}: another run has taken over this sweep (was this process stopped?): ended")
+
+        yield check
+    finally:
+        ended.set()
+        if keeper.is_alive():
+            keeper.join()
+        if _holder(file).get("token") == content["token"]:
+            file.unlink(missing_ok=True)
+
+
+def holders(store: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Share, host, pid, user and start of every run that is alive."""
+    folder = Path(store) / records.FOLDER / LOCKS
+    living = [_holder(file) for file in sorted(folder.glob("*.json")) if not _stale(file, writable=False)]
+    return [{name: holder[name] for name in ("share", "host", "pid", "user", "started")} for holder in living if holder]
+
+
+def _name(share: tuple[int, int] | None) -> str:
+    return "all" if share is None else f"{share[0]}-of-{share[1]}"
+
+
+def _conflict(one: str, other: str) -> bool:
+    """Whether two runs may have states in common: all but different shares of the same division do."""
+    return one == other or "all" in (one, other) or one.split("-")[-1] != other.split("-")[-1]
+
+
+def _take(file: Path, content: dict[str, Any]) -> None:
+    """Create the lock file, after a stale one was moved away."""
+    for _ in range(3):
+        with writing(file.parent), suppress(FileExistsError):
+            with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as stream:
+                json.dump(content, stream)
+            return
+        _refuse_or_clear(file)
+    raise StoreError(f"{file}: several runs of this sweep begin at the same time: run one of them again")
+
+
+def _refuse_or_clear(file: Path) -> None:
+    """`StoreError` that says who holds a living lock; a stale one is removed."""
+    holder = _holder(file)
+    if not _stale(file):
+        who = "{user} on {host} (process {pid}) since {started}".format(**holder) if holder else "somebody"
+        raise StoreError(
+            f"{file.parents[2]}: this sweep is run by {who}: wait for it, watch it with glassdask sweep status, or end "
+            f"that process (after kill -9 elsewhere its lock goes stale in {STALE_SECONDS:.0f} s)"
+        )
+    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.stale")
+    with suppress(FileNotFoundError):
+        os.rename(file, aside)
+        if _holder(aside).get("token") != holder.get("token"):  # somebody was faster, and this is the new lock
+            with suppress(OSError):
+                os.link(aside, file)
+        aside.unlink(missing_ok=True)
+
+
+def _holder(file: Path) -> dict[str, Any]:
+    return records.read(file) or {}
+
+
+def _stale(file: Path, writable: bool = True) -> bool:
+    """Whether the run that holds a lock has ended without removing it."""
+    holder = _holder(file)
+    if holder and holder["machine"] == _machine():
+        return _born(holder["pid"]) != holder["born"]
+    try:
+        beat = file.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return _now_there(file.parent, writable) - beat > STALE_SECONDS
+
+
+def _now_there(folder: Path, writable: bool) -> float:
+    """The time by the clock of the file system, which may be another machine's."""
+    if not writable:
+        return time.time()
+    probe = folder / f"clock.{uuid.uuid4().hex}.partial"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _keep(file: Path, content: dict[str, Any], ended: threading.Event) -> None:
+    """Touch the lock now and then, as long as it is ours."""
+    while not ended.wait(BEAT_SECONDS):
+        with suppress(OSError, StoreError):
+            if _holder(file).get("token") == content["token"]:
+                os.utime(file)
+
+
+def _machine() -> str:
+    """What tells whether a process number means a process that can be seen from here."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    return socket.gethostname()
+
+
+def _born(pid: int) -> str | None:
+    """When a process was started, in its system's own count; None if there is none, or it is dead and not yet gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

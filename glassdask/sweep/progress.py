@@ -1,0 +1,153 @@
+"""How far a sweep is: read from its records and from the metadata of its states, never from chunks."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassdask.errors import GlassdaskError
+from glassdask.store.arrays import arrays
+from glassdask.store.groups import COMPLETE as STORED
+from glassdask.sweep import records
+from glassdask.sweep.lock import holders
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ABSENT, PARTIAL, COMPLETE, FAILED, WAITING = "absent", "partial", "complete", "failed", "waiting"
+# errors of units that are absent, but whose place is taken
+STALE = "done with other parameters: run with --overwrite to replace it"
+CHANGED = "computed before the trajectory was changed: run with --overwrite to replace it"
+THREADS = 8  # readers of metadata; a network file system answers many at once
+
+
+def status(store: str | os.PathLike[str]) -> pd.DataFrame:
+    """How far a sweep is, while it runs or after it; reads only, and no chunks.
+
+    Parameters
+    ----------
+    store : path
+        The store of a sweep that was run at least once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each state, with its label as index. Columns: ``model``, ``temperature``, ``density``, ``seed``
+        (None or NaN where they are not told), ``path``; and for every stage of the sweep
+
+        - ``STAGE``: "complete"; "partial", begun and not ended (it runs, or was interrupted); "failed"; "waiting" for a
+          stage before it that failed; "absent", not begun, or done with other parameters or before the trajectory was
+          changed (then the error says so)
+        - ``STAGE_fraction``: from 0 to 1, the share of the files that are there, 0 to 1
+        - ``STAGE_error``: one line, or ""
+
+        A state without the stage, such as "simulate" of a trajectory that was there before, counts as complete.
+        ``attrs["stages"]`` are the stages in order, ``attrs["runs"]`` who runs the sweep at the moment: a list of dicts
+        with share, host, pid, user and started.
+
+    Raises
+    ------
+    StoreError
+        No sweep was run in this store.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, glassdask as gd
+    >>> from glassdask.sweep import run_sweep
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = np.random.default_rng(1).random((2, 30, 3)) * 4
+    >>> liquid = gd.from_arrays(path, species=["A"] * 30, box=[4.0] * 3, time=[0.0, 1.0])
+    >>> gd.save_trajectory(liquid, folder.name + "/T=0.5.zarr")
+    >>> text = '''
+    ... [[runs]]
+    ... model = "gas"
+    ... trajectories = "T={temperature}.zarr"
+    ... [correlate]
+    ... k = 7.0
+    ... '''
+    >>> _ = open(folder.name + "/gas.toml", "w").write(text)
+    >>> run_sweep(folder.name + "/gas.toml").loc["gas/T=0.5000", "correlate"]
+    'complete'
+    >>> status(folder.name + "/gas.zarr").loc["gas/T=0.5000", ["correlate_fraction", "correlate_error"]].tolist()
+    [1.0, '']
+    >>> folder.cleanup()
+    """
+    import pandas as pd
+
+    root = Path(store)
+    described = records.read_description(root)
+    units = all_units(root, described["states"])
+    columns = {name: [state[name] for state in described["states"]] for name in ("model", "temperature")}
+    columns |= {name: [state[name] for state in described["states"]] for name in ("density", "seed")}
+    columns["path"] = [str(root.absolute() / state["path"]) for state in described["states"]]
+    for stage in described["stages"]:
+        found = [state.get(stage, (COMPLETE, 1.0, "")) for state in units]
+        for column, values in zip(("", "_fraction", "_error"), zip(*found)):
+            columns[stage + column] = list(values)
+    table = pd.DataFrame(columns, index=pd.Index([state["label"] for state in described["states"]], name="label"))
+    table.attrs = {"stages": list(described["stages"]), "runs": holders(root), "store": str(root.absolute())}
+    return table
+
+
+def all_units(root: Path, states: list[dict[str, Any]]) -> list[dict[str, tuple[str, float, str]]]:
+    """Status, fraction and error of every stage of every state, from their entries in the description."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda state: _state_units(root, state), states))
+
+
+def _state_units(root: Path, state: dict[str, Any]) -> dict[str, tuple[str, float, str]]:
+    path = root / state["path"]
+    content = trajectory_content(path)
+    found: dict[str, tuple[str, float, str]] = {}
+    for stage, unit in state["units"].items():
+        record = records.read(records.unit_file(root, state["label"], stage))
+        found[stage] = _unit(path, unit, record, content)
+        blocked = any(found[before][0] in (FAILED, WAITING) for before in unit["after"])
+        if blocked and found[stage][0] in (ABSENT, PARTIAL):
+            found[stage] = (WAITING, *found[stage][1:])
+    return found
+
+
+def trajectory_content(path: Path) -> str | None:
+    """Content hash of the state's trajectory, None unless it is complete."""
+    try:
+        attrs = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+    except (OSError, ValueError):
+        return None
+    return attrs.get("content") if attrs.get("status") == STORED else None
+
+
+def _unit(
+    path: Path, unit: dict[str, Any], record: dict[str, Any] | None, content: str | None
+) -> tuple[str, float, str]:
+    if record is None:
+        return ABSENT, 0.0, ""
+    stored = [(path / group / "zarr.json").is_file() for group in unit["groups"]]
+    if record.get("key") != unit["key"]:
+        return ABSENT, 0.0, STALE if any(stored) else ""
+    said = record.get("error") or {}
+    error = f"{said['class']}: {said['message']}" if said else ""
+    if record["status"] == records.FAILED:
+        return FAILED, _fraction(path, unit["groups"]), error
+    if record["status"] != records.COMPLETE:
+        return PARTIAL, _fraction(path, unit["groups"]), error
+    if content is None or record.get("input") != content:
+        return ABSENT, 0.0, CHANGED if any(stored) else ""
+    if not all(stored):
+        return PARTIAL, _fraction(path, unit["groups"]), "a part was removed: run the sweep again"
+    return COMPLETE, 1.0, ""
+
+
+def _fraction(path: Path, groups: list[str]) -> float:
+    """Share of the files that are there, every group counting the same."""
+    shares = []
+    for group in groups:
+        try:
+            files = [info.file(region) for info in arrays(path / group) for region in info.regions()]
+        except (GlassdaskError, OSError):
+            files = []
+        shares.append(sum(file.is_file() for file in files) / len(files) if files else 0.0)
+    return sum(shares) / len(shares)

@@ -1,0 +1,111 @@
+"""What a sweep keeps about itself, in the hidden folder ``.sweep`` of its store: description and records of units.
+
+A unit of work is a stage of a state. Its record is one JSON file that is replaced at once, so that a reader never sees
+half of one and a killed writer leaves the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassdask.errors import StoreError
+from glassdask.store.groups import create_parents, write_json
+
+if TYPE_CHECKING:
+    from glassdask.sweep.description import Sweep
+
+FOLDER = ".sweep"
+DESCRIPTION = "sweep.json"
+UNITS = "units"
+VERSION = 1
+RUNNING, INTERRUPTED, COMPLETE, FAILED = "running", "interrupted", "complete", "failed"
+ENSEMBLE = "isoconfigurational/reductions/isoconfigurational"
+
+
+def description(sweep: Sweep) -> dict[str, Any]:
+    """What a store keeps of a sweep's description."""
+    root = Path(sweep.store)
+    states = [
+        {
+            "label": state.label,
+            "path": os.path.relpath(state.path, root) if Path(state.path).is_relative_to(root) else state.path,
+            "model": state.model,
+            "temperature": state.temperature,
+            "density": state.density,
+            "seed": state.seed,
+            "units": {
+                stage: {"key": state.keys[stage], "groups": state.groups[stage], "after": state.after[stage]}
+                for stage in state.stages
+            },
+        }
+        for state in sweep.states
+    ]
+    return {
+        "version": VERSION,
+        "folder": sweep.folder,
+        "file": sweep.file,
+        "stages": list(sweep.stages),
+        "states": states,
+        "toml": sweep.text,
+    }
+
+
+def write_description(store: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Put a description into a store, unless the same is there."""
+    root = Path(store)
+    if read(root / FOLDER / DESCRIPTION) != content:
+        create_parents(root / FOLDER, below=root)
+        write_json(root / FOLDER / DESCRIPTION, content)
+
+
+def read_description(store: str | os.PathLike[str]) -> dict[str, Any]:
+    """The description that is kept in a store.
+
+    Raises
+    ------
+    StoreError
+        There is none, or it was written by a newer glassdask.
+    """
+    content = read(Path(store) / FOLDER / DESCRIPTION)
+    if content is None:
+        raise StoreError(f"{store}: no sweep was run here: expected the store of a sweep, or run its TOML file first")
+    if content.get("version") != VERSION:
+        raise StoreError(f"{store}: the sweep's description has version {content.get('version')}: upgrade glassdask")
+    return content
+
+
+def unit_file(store: str | os.PathLike[str], label: str, stage: str) -> Path:
+    """Where the record of a unit is."""
+    return Path(store) / FOLDER / UNITS / label / f"{stage}.json"
+
+
+def read(file: Path) -> dict[str, Any] | None:
+    """The content of a JSON file, None where there is none (or where a disk has lost it)."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror}): see to the file system") from None
+    return content if isinstance(content, dict) else None
+
+
+def write(file: Path, status: str, key: str, **more: Any) -> None:
+    """Replace the record of a unit."""
+    write_json(file, {"status": status, "key": key, "host": socket.gethostname(), "pid": os.getpid(), **more})
+
+
+def failure(error: BaseException, trace: str) -> dict[str, str]:
+    """What a record keeps of an error."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return {"class": type(error).__name__, "message": text, "traceback": trace}
+
+
+def now() -> str:
+    """The time, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,293 @@
+"""Run a sweep: units of work, a bounded number at a time, whose failures stop nothing but what depends on them."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+
+from glassdask.errors import ParameterError, SimulationKilledError, StoreError
+from glassdask.store.arrays import arrays, missing_chunks
+from glassdask.sweep import progress as progress_of
+from glassdask.sweep import records
+from glassdask.sweep.description import STAGES, State, Sweep, read_sweep
+from glassdask.sweep.lock import locked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PER_WORKER = 2  # units that are outstanding for each thread of a worker: one that runs and one that is next
+LEAST_OUTSTANDING = 8  # so that a cluster that adapts to the work in sight begins to grow
+COUNT_SECONDS = 2.0  # between two counts of the workers
+ATTEMPTS = 3  # of a simulation that is killed from outside, as when a job is cancelled
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One stage of one state, as a worker gets it."""
+
+    store: str
+    state: State
+    stage: str
+    overwrite: bool
+
+
+def run_sweep(
+    sweep: Sweep | str | os.PathLike[str],
+    client: Any = None,
+    *,
+    stages: Sequence[str] | None = None,
+    share: tuple[int, int] | None = None,
+    overwrite: bool = False,
+    retry: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Do what is not done yet of a sweep; a unit that fails does not stop the others. The same call resumes.
+
+    Parameters
+    ----------
+    sweep : of `read_sweep`, or a TOML file or a store for it
+    client : a `distributed.Client`; without one, units run one at a time in this process and their chunks by the
+        current dask scheduler
+    stages : only these of "simulate", "describe", "reduce", "correlate"
+    share : (number from 1, of how many): only this share of the states, for job arrays
+    overwrite : replace what was stored with other parameters; what has the same is kept
+    retry : only units that failed; without it these are left alone
+    progress : called with the numbers of finished and of all units that this call works on
+
+    Returns
+    -------
+    pandas.DataFrame
+        The `status` of all states of the sweep afterwards.
+
+    Raises
+    ------
+    ParameterError
+        The description, a stage or the share is wrong; before any work.
+    StoreError
+        Somebody else runs these states, or the store cannot be written.
+    ClusterError
+        Inside `glassdask.cluster.connect`: the scheduler was lost.
+    """
+    described = sweep if isinstance(sweep, Sweep) else read_sweep(sweep)
+    wanted = described.stages if stages is None else tuple(stages)
+    unknown = [stage for stage in wanted if stage not in described.stages]
+    if unknown:
+        known = ", ".join(described.stages)
+        raise ParameterError(f"this sweep has no stage {unknown[0]}: choose from {known}")
+    chosen = described if share is None else described.share(*share)
+    with locked(described.store, share) as still_ours:
+        plan = _Plan(chosen, wanted, overwrite, retry)
+        records.write_description(described.store, records.description(described))
+        if progress is not None:
+            progress(0, plan.total)
+        for done in _run(plan, client):
+            still_ours()
+            if progress is not None:
+                progress(done, plan.total)
+    return progress_of.status(described.store)
+
+
+def perform(unit: Unit) -> dict[str, Any]:
+    """Do a unit on a worker, and record how it ended; what returns is small."""
+    from glassdask.sweep.stages import STAGES as functions
+
+    state, stage = unit.state, unit.stage
+    file = records.unit_file(unit.store, state.label, stage)
+    started, clock = records.now(), time.monotonic()
+    records.write(file, records.RUNNING, state.keys[stage], started=started)
+
+    def ended(status: str, **more: Any) -> dict[str, Any]:
+        seconds = round(time.monotonic() - clock, 3)
+        records.write(file, status, state.keys[stage], started=started, ended=records.now(), seconds=seconds, **more)
+        return {"status": status, "seconds": seconds}
+
+    try:
+        functions[stage](state, unit.overwrite)
+        content = progress_of.trajectory_content(Path(state.path))
+        return ended(records.COMPLETE, input=content)
+    except Exception as error:
+        if _closing():  # what fails while a worker shuts down says nothing about the state
+            raise
+        status = records.INTERRUPTED if isinstance(error, SimulationKilledError) else records.FAILED
+        return ended(status, error=records.failure(error, traceback.format_exc()))
+
+
+def on_worker(unit: Unit) -> dict[str, Any]:
+    """`perform` with its chunks one after the other, because the workers are busy with other units."""
+    with _synchronous():
+        return perform(unit)
+
+
+class _Plan:
+    """The units that are to be done, and which of them can begin."""
+
+    def __init__(self, sweep: Sweep, stages: Sequence[str], overwrite: bool, retry: bool):
+        self.store = sweep.store
+        self.overwrite = overwrite
+        self.ready: list[tuple[int, int, Unit]] = []
+        self.open: dict[str, dict[str, str]] = {}  # of each state: stages that are not complete, and their status
+        self.states = {state.label: (number, state) for number, state in enumerate(sweep.states)}
+        self.wanted: set[tuple[str, str]] = set()
+        found = progress_of.all_units(Path(sweep.store), records.description(sweep)["states"])
+        for state, units in zip(sweep.states, found):
+            self.open[state.label] = left = {}
+            for stage in state.stages:
+                status, _, error = units[stage]
+                if error in (progress_of.STALE, progress_of.CHANGED) and stage in stages and not overwrite:
+                    raise StoreError(f"{sweep.store}: {stage} of {state.label}: {error}, or choose another store")
+                if status == progress_of.COMPLETE and _whole(state, stage):
+                    continue
+                left[stage] = status
+                again = overwrite or (status == progress_of.FAILED) == retry
+                if stage in stages and (again or status == progress_of.WAITING):
+                    self.wanted.add((state.label, stage))
+        # a stage that waits for one that is not to be done is not done either
+        for label, left in self.open.items():
+            for stage in left:
+                state = self.states[label][1]
+                if any(before in left and (label, before) not in self.wanted for before in state.after[stage]):
+                    self.wanted.discard((label, stage))
+        self.total = len(self.wanted)
+        self.done = 0
+        for label in self.states:
+            self._release(label)
+
+    def _release(self, label: str) -> None:
+        """Make ready what depends on nothing that is open."""
+        number, state = self.states[label]
+        left = self.open[label]
+        for stage in state.stages:
+            ready = (label, stage) in self.wanted and not any(before in left for before in state.after[stage])
+            if ready:
+                self.wanted.discard((label, stage))
+                # later stages first: a state that was begun is ended before another one is begun
+                unit = Unit(self.store, state, stage, self.overwrite)
+                heapq.heappush(self.ready, (-STAGES.index(stage), number, unit))
+
+    def next(self) -> Unit:
+        """The unit that is to be begun next."""
+        return heapq.heappop(self.ready)[2]
+
+    def ended(self, unit: Unit, status: str) -> None:
+        """Note how a unit ended: what depends on it can begin, or is given up."""
+        label = unit.state.label
+        self.done += 1
+        if status == records.COMPLETE:
+            del self.open[label][unit.stage]
+            self._release(label)
+            return
+        dropped = {(label, stage) for stage in unit.state.stages if unit.stage in unit.state.after[stage]}
+        self.total -= len(self.wanted & dropped)
+        self.wanted -= dropped
+
+
+def _whole(state: State, stage: str) -> bool:
+    """Whether every file of a complete unit is there."""
+    return not any(missing_chunks(info) for group in state.groups[stage] for info in arrays(Path(state.path) / group))
+
+
+def _run(plan: _Plan, client: Any) -> Iterator[int]:
+    """Work through a plan; gives the number of finished units after each of them."""
+    if client is None:
+        while plan.ready:
+            unit = plan.next()
+            plan.ended(unit, perform(unit)["status"])
+            yield plan.done
+        return
+    from distributed import KilledWorker, as_completed
+
+    name = f"sweep-{uuid.uuid4().hex[:8]}"
+    attempts: dict[tuple[str, str], int] = {}
+    running: dict[Any, Unit] = {}
+    arrived = as_completed()
+    most = _Outstanding(client)
+
+    def submit(unit: Unit) -> None:
+        identity = (unit.state.label, unit.stage)
+        attempts[identity] = attempts.get(identity, 0) + 1
+        key = f"{name}-{unit.stage}-{unit.state.label}-{attempts[identity]}"
+        future = client.submit(on_worker, unit, key=key, pure=False)
+        running[future] = unit
+        arrived.add(future)
+
+    while plan.ready or running:
+        while plan.ready and len(running) < most():
+            submit(plan.next())
+        future = next(arrived)
+        unit = running.pop(future)
+        file = records.unit_file(unit.store, unit.state.label, unit.stage)
+        try:
+            status = future.result()["status"]
+        except KilledWorker as error:
+            status = records.FAILED
+            lost = records.failure(error, "")
+            records.write(file, status, unit.state.keys[unit.stage], ended=records.now(), error=lost)
+        except Exception as error:
+            if future.cancelled():  # the scheduler is gone
+                raise
+            status = records.FAILED
+            lost = records.failure(error, "".join(traceback.format_exception(error)))
+            records.write(file, status, unit.state.keys[unit.stage], ended=records.now(), error=lost)
+        if status == records.INTERRUPTED and attempts[unit.state.label, unit.stage] < ATTEMPTS:
+            submit(replace(unit))
+            continue
+        plan.ended(unit, status)
+        yield plan.done
+
+
+class _Outstanding:
+    """How many units may be at the scheduler: some for each thread of the workers that are there now."""
+
+    def __init__(self, client: Any):
+        self.client, self.most, self.counted = client, LEAST_OUTSTANDING, -COUNT_SECONDS
+
+    def __call__(self) -> int:
+        if time.monotonic() - self.counted > COUNT_SECONDS:
+            threads = sum(self.client.nthreads().values())
+            self.most, self.counted = max(LEAST_OUTSTANDING, PER_WORKER * threads), time.monotonic()
+        return self.most
+
+
+_inside = 0
+_setting: Any = None
+_guard = threading.Lock()
+
+
+@contextmanager
+def _synchronous() -> Iterator[None]:
+    """Dask's synchronous scheduler, as long as any thread of this process is inside: its settings are the process's."""
+    global _inside, _setting
+    with _guard:
+        if _inside == 0:
+            _setting = dask.config.set(scheduler="synchronous")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _inside -= 1
+            if _inside == 0:
+                _setting.__exit__(None, None, None)
+
+
+def _closing() -> bool:
+    """Whether this process, or the dask worker in it, is about to end."""
+    if not threading.main_thread().is_alive():
+        return True
+    try:
+        from distributed import get_worker
+
+        return get_worker().status.name != "running"
+    except (ImportError, ValueError):
+        return False
