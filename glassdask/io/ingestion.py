@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,10 +20,11 @@ import numpy as np
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
 from glassdask.io import tasks
 from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
-from glassdask.io.tasks import Progress
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
+from glassdask.store.batches import Progress, batched, compute_batches
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
+from glassdask.store.locks import locked
 from glassdask.store.reading import open_trajectory
 from glassdask.store.writing import create_trajectory
 
@@ -130,6 +132,19 @@ def ingest(
     paths = _resolved(sources)
     settings = {"species_names": species_names, **options}
     indexes, skipped = _scanned(paths, format, settings)
+    with locked(group):
+        return _ingested(group, indexes, skipped, settings, append, overwrite, progress)
+
+
+def _ingested(
+    group: Path,
+    indexes: list[SourceIndex],
+    skipped: list[str],
+    settings: dict[str, Any],
+    append: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Ingestion:
     known = _known(group)
     if append and known is not None:
         present = {source.get("sha256") for source in known.get("sources", [])}
@@ -217,9 +232,10 @@ def _append(
         ids = trajectory["id"].values if "id" in trajectory else None
         reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids)
         indexes = [_alike(index, reference) for index in indexes]
-        plan = tasks.plan(indexes, blocks, old)
+        plan = batched(tasks.plan(indexes, blocks, old))
         # read all before the store is touched: a bad frame found later would leave it neither old nor new
-        dask.compute(*[dask.delayed(tasks.check, pure=False)(str(group), task) for task in plan])
+        checks = ([dask.delayed(tasks.check, pure=False)(str(group), task) for task in batch] for batch in plan)
+        deque(compute_batches(checks), maxlen=0)
         tasks.forget(group)
         before = array_info(group, "position").attrs.get("wrapped", 0)
         pending = {"key": key, "files": [index.path for index in indexes], "wrapped": before}

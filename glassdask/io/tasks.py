@@ -10,10 +10,9 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import threading
 import uuid
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,13 +23,11 @@ from glassdask.errors import GlassdaskError
 from glassdask.io.frame import Frame
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
-from glassdask.store.groups import writing
+from glassdask.store.batches import Progress, batched, compute_batches, watched
+from glassdask.store.groups import attributes, writing
 
-Progress = Callable[[int, int], None]
 Block = tuple[int, int]
 
-BATCH = 256  # tasks handed to the scheduler at a time
-POLL_SECONDS = 0.5
 FAILED = "failed"
 
 
@@ -83,29 +80,27 @@ def run(group: Path, tasks: list[Task], n_blocks: int, progress: Progress | None
     with writing(group):
         receipts(group).mkdir(exist_ok=True)
         (receipts(group) / FAILED).unlink(missing_ok=True)
-    done = n_blocks - sum(len(task.blocks) for task in tasks)
-    for begin in range(0, len(tasks), BATCH):
-        batch = tasks[begin : begin + BATCH]
-        blocks = [block for task in batch for block in task.blocks]
-        with _watched(group, blocks, done, n_blocks, progress):
-            errors = dask.compute(*[dask.delayed(write, pure=False)(str(group), task) for task in batch])
-        done += len(blocks)
-        for error in errors:
-            if error is not None:
-                raise error
+    blocks = [block for task in tasks for block in task.blocks]
+    key = attributes(group).get("key")
+    calls = ([dask.delayed(write, pure=False)(str(group), task, key) for task in batch] for batch in batched(tasks))
+    with watched(blocks, lambda block: _receipt(group, block).exists(), n_blocks - len(blocks), progress):
+        for errors in compute_batches(calls):
+            for error in errors:
+                if error is not None:
+                    raise error
     if progress is not None:
-        progress(done, n_blocks)
+        progress(n_blocks, n_blocks)
 
 
-def write(group: str, task: Task) -> GlassdaskError | None:
-    """Write the blocks of a task; returns the error that was found."""
+def write(group: str, task: Task, key: str | None) -> GlassdaskError | None:
+    """Write the blocks of a task into a group that has this key; returns the error that was found."""
     path = Path(group)
     try:
         with closing(_stream(task.pieces, _particles(path))) as stream:
             for block in task.blocks:
                 if (receipts(path) / FAILED).exists():
                     return None
-                _write_block(path, block, stream)
+                _write_block(path, block, stream, key)
     except GlassdaskError as error:
         with writing(path):
             (receipts(path) / FAILED).touch()
@@ -124,15 +119,19 @@ def receipts(group: Path) -> Path:
     return group / ".ingest"
 
 
+def _receipt(group: Path, block: Block) -> Path:
+    return receipts(group) / str(block[0])
+
+
 def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
     """Whether a block was written by an earlier run of the same ingestion."""
     region = (slice(*block),)
-    return (receipts(group) / str(block[0])).exists() and all(chunk_exists(group, name, region) for name in variables)
+    return _receipt(group, block).exists() and all(chunk_exists(group, name, region) for name in variables)
 
 
 def wrapped(group: Path, blocks: list[Block]) -> int:
     """Particles that were wrapped in all blocks."""
-    return sum(int((receipts(group) / str(start)).read_text()) for start, _ in blocks)
+    return sum(int(_receipt(group, block).read_text()) for block in blocks)
 
 
 def forget(group: Path) -> None:
@@ -170,7 +169,9 @@ def _stream(
                 yield number, frame, index.variables
 
 
-def _write_block(group: Path, block: Block, stream: Iterator[tuple[int, Frame, tuple[str, ...]]]) -> None:
+def _write_block(
+    group: Path, block: Block, stream: Iterator[tuple[int, Frame, tuple[str, ...]]], key: str | None
+) -> None:
     start, stop = block
     arrays: dict[str, np.ndarray] = {}
     n_wrapped = 0
@@ -187,33 +188,8 @@ def _write_block(group: Path, block: Block, stream: Iterator[tuple[int, Frame, t
         if number == stop - 1:
             break
     for name, values in arrays.items():
-        write_region(group, name, (slice(start, stop),), values)
+        write_region(group, name, (slice(start, stop),), values, key=key)
     with writing(group):
         unfinished = receipts(group) / f"{start}.{uuid.uuid4().hex}"
         unfinished.write_text(str(n_wrapped))
-        os.replace(unfinished, receipts(group) / str(start))  # at once: a killed process leaves no empty receipt
-
-
-@contextmanager
-def _watched(group: Path, blocks: list[Block], done: int, total: int, progress: Progress | None) -> Iterator[None]:
-    """Report progress while a batch is computed, by looking which receipts are on disk (any scheduler will do)."""
-    if progress is None:
-        yield
-        return
-    report: Progress = progress
-    ended = threading.Event()
-    names = {str(start) for start, _ in blocks}
-
-    def watch() -> None:
-        while True:
-            report(done + len(names.intersection(os.listdir(receipts(group)))), total)
-            if ended.wait(POLL_SECONDS):
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
+        os.replace(unfinished, _receipt(group, block))  # at once: a killed process leaves no empty receipt

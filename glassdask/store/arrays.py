@@ -137,7 +137,13 @@ def arrays(group_path: str | os.PathLike[str]) -> list[ArrayInfo]:
 
 
 def write_region(
-    group_path: str | os.PathLike[str], name: str, region: tuple[slice, ...], data: np.ndarray
+    group_path: str | os.PathLike[str],
+    name: str,
+    region: tuple[slice, ...],
+    data: np.ndarray,
+    *,
+    key: str | None = None,
+    needed: int | None = None,
 ) -> tuple[str, int]:
     """Write whole chunks of an array; returns its name and the bytes given. To write the same again is harmless.
 
@@ -145,11 +151,17 @@ def write_region(
     frames are being appended it may also begin at the first new frame: the frames before it in the same chunk are
     kept. Each chunk is put in place at once, by renaming, so that a killed process leaves no half chunk.
 
+    Where a `key` is given it must be that of the group: a task that outlives its client writes nothing into a group
+    that another command has made in its place. `needed`, the bytes that are still to be written, is for the error of
+    a full disk.
+
     Raises
     ------
     StoreError
-        Where the region is not aligned, data have another shape or type, or the file system refuses.
+        Where the region is not aligned, data have another shape or type, the group has another key, or the file system
+        refuses.
     """
+    _check_key(group_path, key)
     info = array_info(group_path, name)
     begin = _append_begin(info)
     borders = layout.checked_region(region, info.shape, info.unit, str(info.path), begin)
@@ -164,22 +176,41 @@ def write_region(
         tail = _read_tail(info, borders[0].start)
         values = np.concatenate([tail[(slice(None), *borders[1:])], values])
         borders = (slice(borders[0].start - len(tail), borders[0].stop), *borders[1:])
-    with writing(info.path):
+    with writing(info.path, needed or values.nbytes):
         retried(lambda: _put(info.path, borders, values.astype(info.dtype, copy=False)))
+    try:
+        _check_key(group_path, key)
+    except StoreError:  # overwritten meanwhile: this may have gone into the new group
+        for chunk in layout.chunk_keys(borders, info.unit):
+            (info.path / chunk).unlink(missing_ok=True)
+        raise
     return name, int(values.nbytes)
+
+
+def _check_key(group_path: str | os.PathLike[str], key: str | None) -> None:
+    if key is not None and attributes(group_path).get("key") != key:
+        raise StoreError(f"{group_path}: was overwritten by another command while this one was writing it: see to that")
+
+
+def is_stored(file: Path) -> bool:
+    """Whether a chunk is there; an empty file, which a machine that lost power may leave, is not."""
+    try:
+        return file.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def chunk_exists(group_path: str | os.PathLike[str], name: str, region: tuple[slice, ...]) -> bool:
     """Whether every chunk of the region has been stored (the file is there; `verify` looks into it)."""
     info = array_info(group_path, name)
     borders = layout.checked_region(region, info.shape, info.unit, str(info.path), _append_begin(info))
-    return all((info.path / key).is_file() for key in layout.chunk_keys(borders, info.unit))
+    return all(is_stored(info.path / key) for key in layout.chunk_keys(borders, info.unit))
 
 
 def missing_chunks(info: ArrayInfo) -> list[str]:
     """Keys of the chunks that an array should have and has not."""
     keys = (next(layout.chunk_keys(region, info.unit)) for region in info.regions())
-    return [key for key in keys if not (info.path / key).is_file()]
+    return [key for key in keys if not is_stored(info.path / key)]
 
 
 def _put(path: Path, region: Region, values: np.ndarray) -> None:
@@ -231,6 +262,7 @@ def _content(group: Path, infos: list[ArrayInfo], sources: list[dict[str, Any]])
         digest.update(f"{info.name} {info.shape} {info.dtype} {info.unit}".encode())
         for region in info.regions():
             with open(info.file(region), "rb") as file:  # every chunk ends with its crc32c
+                os.fsync(file.fileno())  # what is called complete survives a loss of power
                 file.seek(-min(4, file.seek(0, os.SEEK_END)), os.SEEK_END)
                 digest.update(file.read())
     return digest.hexdigest()

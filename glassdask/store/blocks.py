@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -19,12 +18,9 @@ from dask.highlevelgraph import HighLevelGraph
 
 from glassdask.schema import check_positions
 from glassdask.store import layout
-from glassdask.store.arrays import ArrayInfo, write_region
-
-Progress = Callable[[int, int], None]
-
-BATCH = 512  # blocks handed to the scheduler at a time: a graph costs the client up to a millisecond a task
-POLL_SECONDS = 0.5  # between two looks at which blocks are stored, for the progress
+from glassdask.store.arrays import ArrayInfo, is_stored, write_region
+from glassdask.store.batches import Progress, batched, compute_batches, watched
+from glassdask.store.groups import attributes
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,11 @@ class Piece:
 
     def stored(self) -> bool:
         """Whether it is on disk."""
-        return self.target.file(self.region).is_file()
+        return is_stored(self.target.file(self.region))
+
+    def n_bytes(self) -> int:
+        """Bytes before compression."""
+        return layout.n_bytes(tuple(part.stop - part.start for part in self.region), self.target.dtype)
 
 
 def is_lazy(variable: xr.Variable) -> bool:
@@ -61,16 +61,17 @@ def write_blocks(
     blocks = _blocks([(info, array.name) for (info, _), array in zip(lazy, arrays)], steps)
     pending = [missing for block in blocks if (missing := [piece for piece in block if not piece.stored()])]
     done = len(blocks) - len(pending)
-    for first in range(0, len(pending), BATCH):
-        batch = pending[first : first + BATCH]
-        with _watched(batch, done, len(blocks), progress):
-            _receipts(batch, arrays).compute()
-        done += len(batch)
+    keys = {info.path.parent: attributes(info.path.parent).get("key") for info, _ in lazy}
+    needed = sum(piece.n_bytes() for block in pending for piece in block)
+    with watched(pending, lambda block: all(piece.stored() for piece in block), done, progress):
+        for _ in compute_batches([_receipts(batch, arrays, keys, needed)] for batch in batched(pending)):
+            pass
+    done += len(pending)
     if progress is not None and blocks:
         progress(done, len(blocks))
 
 
-def _receipts(batch: list[list[Piece]], arrays: list[Any]) -> da.Array:
+def _receipts(batch: list[list[Piece]], arrays: list[Any], keys: dict[Path, str | None], needed: int) -> da.Array:
     """The bytes of each block, lazily: what computes them also stores the block.
 
     The graph is made by hand, because `dask.delayed` would walk through all tasks of all arrays once for each block.
@@ -79,21 +80,30 @@ def _receipts(batch: list[list[Piece]], arrays: list[Any]) -> da.Array:
     layer: dict[Any, Any] = {}
     for n, block in enumerate(batch):
         targets = [(str(piece.target.path.parent), piece.target.name, piece.region) for piece in block]
-        layer[(name, n)] = (partial(store_block, targets), [piece.key for piece in block])
+        own = [keys[piece.target.path.parent] for piece in block]
+        layer[(name, n)] = (partial(store_block, targets, own, needed), [piece.key for piece in block])
     graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
     return da.Array(graph, name, chunks=((1,) * len(batch),), dtype=np.int64)
 
 
-def store_block(targets: Sequence[tuple[str, str, layout.Region]], values: Sequence[np.ndarray]) -> np.ndarray:
+def store_block(
+    targets: Sequence[tuple[str, str, layout.Region]],
+    keys: Sequence[str | None],
+    needed: int,
+    values: Sequence[np.ndarray],
+) -> np.ndarray:
     """Write one block of several variables, each given by group, name and region; returns the bytes given, shape (1,).
 
-    Positions are checked before anything of the block is written.
+    Positions are checked before anything of the block is written. For `keys` and `needed` see `write_region`.
     """
     arrays = [np.asarray(array) for array in values]
     for (_, name, region), array in zip(targets, arrays):
         if name == "position":
             check_positions(array, first_frame=region[0].start)
-    return np.array([sum(write_region(*target, array)[1] for target, array in zip(targets, arrays))])
+    written = 0
+    for target, key, array in zip(targets, keys, arrays):
+        written += write_region(*target, array, key=key, needed=needed)[1]
+    return np.array([written])
 
 
 def _blocks(lazy: list[tuple[ArrayInfo, str]], steps: dict[str, int]) -> list[list[Piece]]:
@@ -116,28 +126,3 @@ def _blocks(lazy: list[tuple[ArrayInfo, str]], steps: dict[str, int]) -> list[li
         if block:
             blocks.append(block)
     return blocks
-
-
-@contextmanager
-def _watched(batch: list[list[Piece]], done: int, total: int, progress: Progress | None) -> Iterator[None]:
-    """Report progress while a batch is computed, by looking which of its blocks are on disk (any scheduler will do)."""
-    if progress is None:
-        yield
-        return
-    report: Progress = progress
-    ended = threading.Event()
-    waiting = list(batch)
-
-    def watch() -> None:
-        while not ended.is_set():
-            waiting[:] = [block for block in waiting if not all(piece.stored() for piece in block)]
-            report(done + len(batch) - len(waiting), total)
-            ended.wait(POLL_SECONDS)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()

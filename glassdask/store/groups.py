@@ -34,8 +34,8 @@ T = TypeVar("T")
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the file system refuses into a one-line `StoreError` with its remedy."""
+def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
+    """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
     try:
         yield
     except StoreError:
@@ -52,7 +52,15 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
             errno.EISDIR: "a directory is in the way: choose another path or remove it",
         }
         remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {remedy}") from None
+        room = f"{_room(Path(path), needed)}: " if error.errno == errno.ENOSPC else ""
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {room}{remedy}") from None
+
+
+def _room(path: Path, needed: int | None) -> str:
+    """How much is free where `path` would be, and how much is needed."""
+    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    room = f"{shutil.disk_usage(folder).free / 1e6:.3g} MB are free in {folder}"
+    return room if needed is None else f"{room}, up to {needed / 1e6:.3g} MB are still to be written"
 
 
 def write_json(path: Path, content: dict[str, Any], *, exclusive: bool = False) -> bool:

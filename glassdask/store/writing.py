@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from glassdask.store.arrays import (
     content_hash,
     create_array,
     finish,
+    is_stored,
     missing_chunks,
     write_region,
 )
@@ -38,6 +40,7 @@ from glassdask.store.groups import (
     remove_group,
     set_attributes,
 )
+from glassdask.store.locks import locked
 from glassdask.store.reading import HIDDEN
 
 # attributes that are made anew when a dataset that was opened is stored again
@@ -129,10 +132,11 @@ def save_trajectory(
     grid, shard = layout.trajectory_layout(*sizes, dataset.sizes["space"], dataset["position"].dtype.itemsize)
     token = dask.base.tokenize(dataset.drop_attrs(deep=False))
     key = hashlib.sha256(json.dumps([token, grid, shard]).encode()).hexdigest()
-    lazy = _prepare(dataset, group, {**attrs, "key": key}, grid, shard, overwrite)
-    if lazy is not None:
-        write_blocks(lazy, shard or grid, progress)
-        finish(group)
+    with locked(group):
+        lazy = _prepare(dataset, group, {**attrs, "key": key}, grid, shard, overwrite)
+        if lazy is not None:
+            write_blocks(lazy, shard or grid, progress)
+            finish(group)
 
 
 def write_dataset(
@@ -200,23 +204,25 @@ def write_datasets(
     root = layout.checked_path(path)
     grid = (_largest_chunk(datasets, "frame"), _largest_chunk(datasets, "particle"))
     begun: dict[Path, list[tuple[ArrayInfo, xr.Variable]]] = {}
-    for name, dataset in datasets.items():
-        group = root / layout.checked_name(name)
-        create_parents(group, below=root)
-        origin = content_hash(root)
-        code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset)], sort_keys=True)
-        attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
-        attrs |= {
-            "parameters": parameters[name],
-            "input": origin,
-            "key": hashlib.sha256(code.encode()).hexdigest(),
-        }
-        lazy = _prepare(dataset, group, attrs, grid, None, overwrite)
-        if lazy is not None:
-            begun[group] = lazy
-    write_blocks([item for lazy in begun.values() for item in lazy], grid, on_block)
-    for group in begun:
-        finish(group)
+    with ExitStack() as locks:
+        for name, dataset in datasets.items():
+            group = root / layout.checked_name(name)
+            create_parents(group, below=root)
+            locks.enter_context(locked(group))
+            origin = content_hash(root)
+            code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset)], sort_keys=True)
+            attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
+            attrs |= {
+                "parameters": parameters[name],
+                "input": origin,
+                "key": hashlib.sha256(code.encode()).hexdigest(),
+            }
+            lazy = _prepare(dataset, group, attrs, grid, None, overwrite)
+            if lazy is not None:
+                begun[group] = lazy
+        write_blocks([item for lazy in begun.values() for item in lazy], grid, on_block)
+        for group in begun:
+            finish(group)
 
 
 def _labels(dataset: xr.Dataset) -> list[Any]:
@@ -272,7 +278,7 @@ def _prepare(
             lazy.append((info, variable))
             continue
         for region in info.regions():
-            if not info.file(region).is_file():
+            if not is_stored(info.file(region)):
                 write_region(group, name, region, np.asarray(variable.data[region]))
     return lazy
 

@@ -314,11 +314,11 @@ def test_disk_full_keeps_what_is_stored(tmp_path, monkeypatch):
     store = tmp_path / "run.zarr"
     real, calls = tasks.write_region, []
 
-    def full(group, name, region, data):
+    def full(group, name, region, data, **options):
         calls.append((name, region))
         if len(calls) == 40:
             raise errors.StoreError(f"{group}: no space left")
-        return real(group, name, region, data)
+        return real(group, name, region, data, **options)
 
     monkeypatch.setattr(tasks, "write_region", full)
     with dask.config.set(scheduler="synchronous"), pytest.raises(errors.StoreError, match="no space left"):
@@ -336,13 +336,13 @@ KILLED = """
     import os, signal, sys, time
     import dask
     from glassdask.io import ingest, tasks
-    from glassdask.store import layout
+    from glassdask.store import batches, layout
     layout.LEAST_BYTES = 0
-    tasks.POLL_SECONDS = 0.001
+    batches.POLL_SECONDS = 0.001
     real = tasks.write_region
-    def slow(*args):
+    def slow(*args, **options):
         time.sleep(0.02)
-        return real(*args)
+        return real(*args, **options)
     tasks.write_region = slow
     def progress(done, total):
         if done >= int(sys.argv[2]):
