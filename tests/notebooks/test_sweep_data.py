@@ -1,0 +1,168 @@
+"""What the dashboard reads: known relaxation times, densities chunk by chunk, slices."""
+
+from __future__ import annotations
+
+import shutil
+import tracemalloc
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask.errors import StoreError
+
+pytest.importorskip("datashader", reason="needs the extra 'notebooks'")
+from sweep_data import SweepStore, cells, density, extent, failures, inside, particles
+
+from tests.notebooks.sweeps import DIFFUSION, LENGTH, WAVE_NUMBER
+
+STATE = "slow/T=0.5000"
+
+
+@pytest.fixture(scope="module")
+def store(sweep_store):
+    return SweepStore(str(sweep_store))
+
+
+@pytest.fixture(scope="module")
+def table(store):
+    return store.status()
+
+
+def of(x: np.ndarray, chunks) -> xr.DataArray:
+    return xr.DataArray(da.from_array(x, chunks=chunks), dims=("frame", "particle", "component"))
+
+
+def test_relaxation_times_are_those_of_the_gases(store, table):
+    numbers = store.numbers(table).set_index(["model", "temperature"])
+    for state, diffusion in DIFFUSION.items():
+        assert numbers.loc[state, "tau"] == pytest.approx(1 / (WAVE_NUMBER**2 * diffusion), rel=0.05)
+        assert 0.2 < numbers.loc[state, "sbo EVR1"] < 0.5
+    assert np.isnan(numbers.loc[("slow", 0.7), "tau"])
+    assert np.isnan(numbers.loc[("slow", 0.7), "sbo EVR1"])
+
+
+def test_numbers_are_read_again_when_they_are_computed_again(sweep_store, tmp_path):
+    copy = shutil.copytree(sweep_store, tmp_path / "gases.zarr")
+    # trajectories lie outside of the store, so their results do
+    for file in sweep_store.parent.glob("*.zarr"):
+        if file != sweep_store:
+            shutil.copytree(file, tmp_path / file.name)
+    text = (copy / ".sweep" / "sweep.json").read_text()
+    (copy / ".sweep" / "sweep.json").write_text(text.replace(str(sweep_store.parent), str(tmp_path)))
+    store = SweepStore(str(copy))
+    table = store.status()
+    before = store.numbers(table).loc[STATE, "tau"]
+    path = table.loc[STATE, "path"]
+    assert path.startswith(str(tmp_path))
+    found = gd.open_reduction(path, "relaxation").load().drop_attrs(deep=False)
+    gd.store.write_dataset(
+        found.assign(tau_total=2 * found["tau_total"]), path, "reductions/relaxation", parameters={"other": 1},
+        overwrite=True,
+    )  # fmt: skip
+    assert store.numbers(store.status()).loc[STATE, "tau"] == pytest.approx(2 * before)
+
+
+def test_cells_and_failures(table):
+    slow = cells(table, "slow").set_index(["temperature", "stage"])
+    assert list(dict.fromkeys(slow.index.get_level_values("temperature"))) == ["0.5", "0.7", "1"]
+    assert slow.loc[("0.5", "reduce"), ["value", "text"]].tolist() == [1.0, "✓"]
+    assert slow.loc[("0.7", "describe"), ["value", "text"]].tolist() == [-1.0, "✗"]
+    assert "SpeciesError" in slow.loc[("0.7", "describe"), "error"]
+    assert np.isnan(slow.loc[("0.7", "reduce"), "value"])
+    (failed,) = failures(table).itertuples(index=False)
+    assert failed.state == "slow/T=0.7000"
+    assert failed.stage == "describe"
+
+
+def test_cells_of_several_seeds():
+    rows = {"model": "KA", "temperature": 0.5, "simulate": ["complete", "partial", "absent", "failed"],
+            "simulate_fraction": [1.0, 0.5, 0.0, 0.2], "simulate_error": ["", "", "", "E: x"]}  # fmt: skip
+    table = pd.DataFrame(rows, index=list("abcd"))
+    table.attrs["stages"] = ["simulate"]
+    assert cells(table, "KA")[["value", "text", "error"]].values.tolist() == [[-1.0, "1 ✗", "E: x"]]
+    healthy = table.iloc[:3]
+    healthy.attrs["stages"] = ["simulate"]
+    assert cells(healthy, "KA")[["value", "text"]].values.tolist() == [[0.5, "1/3"]]
+    running = table.iloc[[1]]
+    running.attrs["stages"] = ["simulate"]
+    assert cells(running, "KA")[["value", "text"]].values.tolist() == [[0.5, "50%"]]
+
+
+def test_without_a_sweep_the_error_says_so(tmp_path):
+    with pytest.raises(StoreError, match="no sweep"):
+        SweepStore(str(tmp_path)).status()
+
+
+def test_reading_changes_nothing(store, sweep_store):
+    def files():
+        return {f: (f.stat().st_mtime_ns, f.stat().st_size) for f in sweep_store.parent.rglob("*") if f.is_file()}
+
+    before = files()
+    table = store.status()
+    store.numbers(table)
+    projection = store.projection(STATE, "sbo")
+    density(projection, extent(projection), 16)
+    assert files() == before
+
+
+def test_density_is_that_of_a_histogram():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(7, 50, 3)) * [1.0, 0.5, 9.0]
+    x[:, ::3] = np.nan  # particles of a species that is not described
+    projection = of(x, (2, 20, 3))
+    low, high = extent(projection)
+    plane = x.reshape(-1, 3)[:, :2]
+    np.testing.assert_array_equal(low, np.nanmin(plane, axis=0))
+    np.testing.assert_array_equal(high, np.nanmax(plane, axis=0))
+    within = np.array([[-2.0, -1.0], [2.0, 1.0]])
+    x1, x2, p = density(projection, within, bins=20)
+    expected, *edges = np.histogram2d(*plane[~np.isnan(plane).any(axis=1)].T, bins=20, range=within.T, density=True)
+    np.testing.assert_allclose(p.T, expected, rtol=1e-12)
+    np.testing.assert_allclose(x1, 0.5 * (edges[0][1:] + edges[0][:-1]))
+    np.testing.assert_allclose(x2, 0.5 * (edges[1][1:] + edges[1][:-1]))
+
+
+def test_no_defined_particle_has_no_extent():
+    assert np.isnan(extent(of(np.full((2, 5, 2), np.nan), (1, 5, 2)))).all()
+
+
+def test_ten_million_particles_are_never_in_memory_together():
+    n_frames, n_particles = 100, 100_000
+
+    def block(block_info=None):
+        (number, *_) = block_info[None]["chunk-location"]
+        return np.random.default_rng(number).normal(size=(1, n_particles, 2))
+
+    points = da.map_blocks(block, chunks=((1,) * n_frames, n_particles, 2), dtype=float)
+    projection = xr.DataArray(points, dims=("frame", "particle", "component"))
+    density(projection[:1], np.array([[-1.0, -1.0], [1.0, 1.0]]))  # compiles datashader
+    tracemalloc.start()
+    with dask.config.set(scheduler="threads", num_workers=2):
+        within = extent(projection)
+        x1, x2, p = density(projection, within)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.35 * n_frames * n_particles * 2 * 8
+    assert (p * (x1[1] - x1[0]) * (x2[1] - x2[0])).sum() == pytest.approx(1.0)
+    assert p.max() == pytest.approx(1 / (2 * np.pi), rel=0.2)
+
+
+def test_slice_is_periodic_and_holds_what_is_near():
+    position = np.array([[[1.0, 1.0, 0.2], [2.0, 2.0, 5.9], [3.0, 3.0, 3.0]]])
+    trajectory = gd.from_arrays(position, species=["A", "B", "B"], box=[LENGTH] * 3)
+    projection = of(np.arange(9.0).reshape(1, 3, 3), (1, 3, 3))
+    near = particles(trajectory, projection, frame=0, height=0.0, thickness=1.0)
+    assert near["x"].tolist() == [1.0, 2.0]
+    assert near["X2"].tolist() == [1.0, 4.0]
+    assert inside(near, (2.5, 3.0, 3.5, 5.0)).tolist() == [False, True]
+    assert inside(near, None).tolist() == [False, False]
+
+
+def test_two_dimensions_are_seen_whole():
+    flat = gd.from_arrays(np.random.default_rng(1).random((1, 9, 2)), species=["A"] * 9, box=[4.0, 4.0])
+    assert len(particles(flat, of(np.zeros((1, 9, 2)), (1, 9, 2)), frame=0, height=0.0, thickness=1.0)) == 9
