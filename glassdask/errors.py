@@ -47,6 +47,10 @@ class IncompleteStoreError(StoreError):
     """A store, or a part of one, was interrupted while it was written."""
 
 
+class BusyStoreError(StoreError):
+    """Another process is writing the same part of a store."""
+
+
 class CorruptStoreError(StoreError):
     """Chunks of a store are missing, truncated or altered."""
 

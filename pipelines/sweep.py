@@ -1,13 +1,16 @@
-"""A sweep over models and temperatures: simulate, then the relaxation time, energies and correlations of every state.
+"""A sweep over models and temperatures, and what it says: relaxation times, energies, structure, explained variance.
 
-Methods. Each state point of a TOML file (see `glassdask.simulation.sweep`) is melted, cooled at a constant rate,
-equilibrated and simulated with LAMMPS, one process a state, and its frames are minimised to their inherent structures.
-All of it goes into one tree of stores; what is stored already is not done again, and a state that fails does not stop
-the others. From the stores come the radial distribution functions, the structure factor with its first peak k*, the
-self-intermediate scattering function F_s(k*, t), and the structural relaxation time tau_alpha where it has fallen to
-1/e, all species alike, each with its statistical error.
+Methods. `glassdask.sweep` does the work, state by state, and stores the results with the states: each is melted, cooled
+at a constant rate, equilibrated and simulated with LAMMPS (or taken from a store that exists), its frames are minimised
+to their inherent structures; descriptors of every particle, their principal components with the explained variance
+ratio (EVR); the radial distribution function, the structure factor with its first peak k*, the self-intermediate
+scattering function F_s(k*, t), and the structural relaxation time tau_alpha where it has fallen to 1/e, all species
+alike, with its statistical error. What is stored already is not done again, and a state that fails does not stop the
+others. The figure shows what is stored, also of a sweep that is not finished; over several seeds of a temperature it
+shows the mean and its standard error.
 
     python pipelines/sweep.py pipelines/data/sweep_small.toml --output results/sweep
+    python pipelines/sweep.py results/sweep/states.zarr --output results/sweep --no-run     # only draw
 """
 
 from __future__ import annotations
@@ -18,19 +21,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from rich.progress import Progress, track
 
 import glassdask as gd
 from glassdask import plotting
-from glassdask.dynamics import relaxation_time, self_correlations
-from glassdask.simulation import StatePoint, read_sweep, run_sweep
+from glassdask.sweep import read_sweep, run_sweep, status
+
+ROWS = 5
+SHOWN_COMPONENTS = 2
 
 
 @dataclass(frozen=True)
 class State:
-    """What was measured of one state point."""
+    """What is stored of one state; None and NaN for what is not."""
 
     model: str
     temperature: float
@@ -40,91 +47,146 @@ class State:
     energy: float
     inherent_energy: float
     inherent_error: float
-    distribution: xr.Dataset
-    correlations: xr.Dataset
+    evr: dict[str, np.ndarray]
+    distribution: xr.DataArray
+    scattering: xr.DataArray | None
 
 
 def main() -> None:
-    """Simulate and analyse every state point of a sweep."""
-    parser = argparse.ArgumentParser(description="Simulate a sweep and measure its structure and dynamics.")
-    parser.add_argument("sweep", type=Path, help="TOML file of the sweep")
+    """Run a sweep, or what is left of it, and draw what is stored."""
+    parser = argparse.ArgumentParser(description="Run a sweep and draw what it has measured.")
+    parser.add_argument("sweep", type=Path, help="TOML file of the sweep, or its store")
     parser.add_argument("--output", type=Path, default=Path("results/sweep"), help="folder of tables and figures")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    parser.add_argument("--no-run", action="store_true", help="only draw, such as while the sweep runs elsewhere")
     chosen = parser.parse_args()
-    points = read_sweep(chosen.sweep)
-    with gd.cluster.connect(chosen.cluster) as client:
-        with Progress(*Progress.get_default_columns()) as bar:
-            task = bar.add_task("simulate", total=len(points))
-            failed = run_sweep(points, client, progress=lambda done, total: bar.update(task, completed=done))
-        done = [point for point in points if point.path not in failed]
-        states = [analyse(point) for point in track(done, "analyse")]
+    sweep = read_sweep(chosen.sweep)
+    if chosen.no_run:
+        table = status(sweep.store)
+    else:
+        with gd.cluster.connect(chosen.cluster) as client, Progress(*Progress.get_default_columns()) as bar:
+            task = bar.add_task("sweep", total=None)
+            table = run_sweep(sweep, client, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    if "correlate" not in table.attrs["stages"]:
+        sys.exit(f"{chosen.sweep}: without [correlate] there is nothing to draw: add it")
+    done = table[table["correlate"] == "complete"]
+    states = [state_of(row) for _, row in track(list(done.iterrows()), "read")]
     chosen.output.mkdir(parents=True, exist_ok=True)
-    write_tables(states, chosen.output)
-    draw(states, chosen.output)
-    for path, error in failed.items():
-        print(f"failed: {path}: {error}", file=sys.stderr)
-    print(f"{len(states)} of {len(points)} states: {chosen.output}")
-    sys.exit(1 if failed else 0)
+    if states:
+        write_tables(states, chosen.output)
+        draw(states, chosen.output)
+    stages = table.attrs["stages"]
+    for label, row in table.iterrows():
+        for stage in stages:
+            if row[f"{stage}_error"]:
+                print(f"{row[stage]}: {label}: {stage}: {row[f'{stage}_error']}", file=sys.stderr)
+    finished = (table[stages] == "complete").all(axis=1)
+    print(f"{finished.sum()} of {len(table)} states: {chosen.output}")
+    sys.exit(0 if finished.all() or chosen.no_run else 1)
 
 
-def analyse(point: StatePoint) -> State:
-    """Structure, relaxation and energies of one state point."""
-    trajectory = gd.open_trajectory(point.path)
-    distribution = gd.radial_distribution(trajectory, n_bins=300)
-    k = gd.first_peak_wavenumber(gd.structure_factor(trajectory, k_max=12.0))
-    correlations = self_correlations(trajectory, k=k)
-    relaxation = relaxation_time(correlations)
-    inherent = np.full(1, np.nan)
-    if point.inherent:
-        inherent = gd.open_trajectory(f"{point.path}/inherent")["energy"].mean("particle").values
+def state_of(row: pd.Series) -> State:
+    """Read what is stored of a state; small arrays only."""
+    structure = gd.open_reduction(row["path"], "structure").load()
+    relaxation = gd.open_reduction(row["path"], "relaxation").load()
+    missing = xr.DataArray(np.full(1, np.nan), dims="frame")
+    inherent = structure.get("inherent_energy", missing).values
+    evr = {}
+    if row.get("reduce") == "complete":
+        for store in (Path(row["path"]), Path(row["path"]) / "inherent"):
+            for folder in sorted((store / "reductions").glob("*")):
+                if (folder / "explained_variance_ratio").exists():
+                    evr[folder.name] = gd.open_reduction(store, folder.name)["explained_variance_ratio"].values
     return State(
-        model=point.simulation.model.name,
-        temperature=point.temperature,
-        k=k,
+        model=row["model"],
+        temperature=row["temperature"],
+        k=float(relaxation["k"]),
         tau=float(relaxation["tau_total"]),
         tau_error=float(relaxation["tau_total_error"]),
-        energy=float(trajectory["energy"].mean()),
+        energy=float(structure.get("energy", missing).mean()),
         inherent_energy=float(inherent.mean()),
         inherent_error=float(inherent.std() / np.sqrt(len(inherent))),
-        distribution=distribution,
-        correlations=correlations,
+        evr=evr,
+        distribution=structure["g_total"],
+        scattering=relaxation.get("fs_total"),
     )
 
 
 def write_tables(states: list[State], folder: Path) -> None:
     """One row a state."""
     names = ("model", "temperature", "k", "tau", "tau_error", "energy", "inherent_energy", "inherent_error")
-    plotting.write_table(folder / "states.csv", {name: [getattr(s, name) for s in states] for name in names})
+    table = {name: [getattr(s, name) for s in states] for name in names}
+    for descriptor in sorted({name for s in states for name in s.evr}):
+        for n in range(SHOWN_COMPONENTS):
+            ratios = [s.evr.get(descriptor, np.array([])) for s in states]
+            table[f"evr_{descriptor}_{n + 1}"] = [float(r[n]) if len(r) > n else np.nan for r in ratios]
+    plotting.write_table(folder / "states.csv", table)
 
 
 def draw(states: list[State], folder: Path) -> None:
-    """tau_alpha(T), E_IS(T), and g(r) and F_s(k*, t) of every state, one column of panels a model."""
+    """tau_alpha(T), E_IS(T), EVR(T), and g(r) and F_s(k*, t) of every temperature, one column of panels a model."""
     models = sorted({state.model for state in states})
-    drawn, axes = plotting.figure(4, max(len(models), 1))
+    drawn, axes = plotting.figure(ROWS, max(len(models), 1))
     table: dict[str, np.ndarray] = {}
     for column, model in enumerate(models):
-        chosen = sorted((s for s in states if s.model == model), key=lambda s: s.temperature)
-        temperature = np.array([s.temperature for s in chosen])
-        colors = colormaps["coolwarm"](np.linspace(0, 1, len(chosen)))
-        relax, energy, pairs, scattering = axes[:, column]
-        relax.errorbar(1 / temperature, [s.tau for s in chosen], [s.tau_error for s in chosen], fmt="o-", color="black",
-                       markersize=4, linewidth=1)  # fmt: skip
+        chosen = [s for s in states if s.model == model]
+        temperatures = np.unique([s.temperature for s in chosen])
+        relax, energy, variance, pairs, scattering = axes[:, column]
+        groups = [[s for s in chosen if s.temperature == t] for t in temperatures]
+        _against(relax, 1 / temperatures, [_mean(g, "tau", "tau_error") for g in groups], "o-", plotting.BLACK)
         relax.set(yscale="log", xlabel="$1/T$", ylabel=r"$\tau_\alpha$", title=model)
-        energy.errorbar(temperature, [s.inherent_energy for s in chosen], [s.inherent_error for s in chosen], fmt="s-",
-                        color=plotting.RED, markersize=4, linewidth=1)  # fmt: skip
+        inherent = [_mean(g, "inherent_energy", "inherent_error") for g in groups]
+        _against(energy, temperatures, inherent, "s-", plotting.RED)
         energy.set(xlabel="$T$", ylabel=r"$E_\mathrm{IS}/N$")
-        for state, color in zip(chosen, colors):
-            label = f"T={state.temperature:g}"
-            g, fs = state.distribution["g_total"], state.correlations["fs_total"]
-            pairs.plot(g["r"], g, color=color, linewidth=1, label=label)
-            scattering.plot(fs["lag"], fs, "o-", color=color, markersize=2, linewidth=1, label=label)
-            table[f"{model} {label} r"], table[f"{model} {label} g"] = g["r"].values, g.values
-            table[f"{model} {label} t"], table[f"{model} {label} F_s"] = fs["lag"].values, fs.values
+        _explained(variance, temperatures, groups)
+        colors = colormaps["coolwarm"](np.linspace(0, 1, len(temperatures)))
+        for t, group, color in zip(temperatures, groups, colors):
+            _curves(pairs, scattering, group, color, f"T={t:g}", f"{model} T={t:g}", table)
         pairs.set(xlabel="$r$", ylabel="$g(r)$", ylim=(0, None))
         scattering.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
         scattering.set(xscale="log", xlabel="$t$", ylabel=r"$F_s(k^*, t)$", ylim=(None, 1.02))
         scattering.legend(frameon=False, fontsize="x-small")
     plotting.save(drawn, folder / "sweep", table)
+
+
+def _mean(group: list[State], name: str, error: str) -> tuple[float, float]:
+    """Mean over the seeds of a temperature and its standard error; of one seed, its own."""
+    values = np.array([getattr(s, name) for s in group])
+    if len(values) == 1:
+        return float(values[0]), getattr(group[0], error)
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _against(ax: Axes, x: np.ndarray, points: list[tuple[float, float]], style: str, color: str) -> None:
+    y, errors = np.array(points).T
+    ax.errorbar(x, y, errors, fmt=style, color=color, markersize=4, linewidth=1, capsize=2)
+    if np.isnan(y).all():
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=plotting.GREY)
+
+
+def _explained(ax: Axes, temperatures: np.ndarray, groups: list[list[State]]) -> None:
+    """EVR of the first principal components of every descriptor against temperature."""
+    names = sorted({name for group in groups for s in group for name in s.evr})
+    for style, name in zip(("-", "--", ":", "-."), names):
+        for n, color in zip(range(SHOWN_COMPONENTS), (plotting.RED, plotting.LIGHT_BLUE)):
+            found = [[s.evr[name][n] for s in group if len(s.evr.get(name, ())) > n] for group in groups]
+            y = [np.mean(values) if values else np.nan for values in found]
+            ax.plot(temperatures, y, f"o{style}", color=color, markersize=4, linewidth=1, label=f"{name} PC{n + 1}")
+    ax.set(xlabel="$T$", ylabel="EVR", ylim=(0, None))
+    if names:
+        ax.legend(frameon=False, fontsize="x-small")
+
+
+def _curves(
+    pairs: Axes, scattering: Axes, group: list[State], color: np.ndarray, label: str, name: str, table: dict
+) -> None:
+    """g(r) and F_s of one temperature, the first seed's."""
+    g, fs = group[0].distribution, group[0].scattering
+    pairs.plot(g["r"], g, color=color, linewidth=1, label=label)
+    table[f"{name} r"], table[f"{name} g"] = g["r"].values, g.values
+    if fs is not None:
+        scattering.plot(fs["lag"], fs, "o-", color=color, markersize=2, linewidth=1, label=label)
+        table[f"{name} t"], table[f"{name} F_s"] = fs["lag"].values, fs.values
 
 
 if __name__ == "__main__":

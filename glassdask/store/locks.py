@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from glassdask.errors import StoreError
+from glassdask.errors import BusyStoreError
 from glassdask.store import layout
 from glassdask.store.groups import create_parents
 
@@ -29,8 +29,10 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises
     ------
+    BusyStoreError
+        Another process is writing the group.
     StoreError
-        Another process is writing the group, or there cannot be a group in this place.
+        There cannot be a group in this place.
     """
     group = layout.checked_path(path)
     file = group.with_name(f"{LOCK}{group.name}")
@@ -58,7 +60,7 @@ def _acquire(group: Path, file: Path) -> int | None:
             owner = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
             if time.monotonic() > end:
-                raise StoreError(
+                raise BusyStoreError(
                     f"{group}: is being written by {owner}: wait until it has ended, then run the same command again"
                 ) from None
             time.sleep(0.1)

@@ -3,8 +3,8 @@
 ``.sweep/locks/all.json`` belongs to a run of all states, ``3-of-100.json`` to one of a share. A lock holds the host,
 process and time of its run, and is written again every few seconds: its modification time is the heartbeat. It is
 taken by creating a file that must not exist, which also a network file system does at once. A lock whose process has
-ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run: it is moved out of the
-way, which only one of several newcomers can do.
+ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run: it is moved out of
+the way, which only one of several newcomers can do.
 """
 
 from __future__ import annotations

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassdask.errors import StoreError
-from glassdask.store.groups import create_parents, write_json
+from glassdask.store.groups import create_parents, write_json, writing
 
 if TYPE_CHECKING:
     from glassdask.sweep.description import Sweep
@@ -97,7 +98,13 @@ def read(file: Path) -> dict[str, Any] | None:
 
 def write(file: Path, status: str, key: str, **more: Any) -> None:
     """Replace the record of a unit."""
-    write_json(file, {"status": status, "key": key, "host": socket.gethostname(), "pid": os.getpid(), **more})
+    content = {"status": status, "key": key, "host": socket.gethostname(), "pid": os.getpid(), **more}
+    temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+    with writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # no fsync: what a power failure takes of a record is found out, and costs one look at what is stored
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        os.replace(temporary, file)
 
 
 def failure(error: BaseException, trace: str) -> dict[str, str]:

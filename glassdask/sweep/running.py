@@ -10,13 +10,13 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
 
-from glassdask.errors import ParameterError, SimulationKilledError, StoreError
+from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.sweep import progress as progress_of
 from glassdask.sweep import records
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 PER_WORKER = 2  # units that are outstanding for each thread of a worker: one that runs and one that is next
 LEAST_OUTSTANDING = 8  # so that a cluster that adapts to the work in sight begins to grow
 COUNT_SECONDS = 2.0  # between two counts of the workers
-ATTEMPTS = 3  # of a simulation that is killed from outside, as when a job is cancelled
+ATTEMPTS = 3  # of a unit that somebody else interrupts
+# A simulation that is killed from outside, as when a job is cancelled; a worker of a killed run that still writes.
+INTERRUPTIONS = (SimulationKilledError, BusyStoreError)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def perform(unit: Unit) -> dict[str, Any]:
     except Exception as error:
         if _closing():  # what fails while a worker shuts down says nothing about the state
             raise
-        status = records.INTERRUPTED if isinstance(error, SimulationKilledError) else records.FAILED
+        status = records.INTERRUPTED if isinstance(error, INTERRUPTIONS) else records.FAILED
         return ended(status, error=records.failure(error, traceback.format_exc()))
 
 
@@ -205,7 +207,7 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
             plan.ended(unit, perform(unit)["status"])
             yield plan.done
         return
-    from distributed import KilledWorker, as_completed
+    from distributed import as_completed
 
     name = f"sweep-{uuid.uuid4().hex[:8]}"
     attempts: dict[tuple[str, str], int] = {}
@@ -221,29 +223,34 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
         running[future] = unit
         arrived.add(future)
 
-    while plan.ready or running:
-        while plan.ready and len(running) < most():
-            submit(plan.next())
-        future = next(arrived)
-        unit = running.pop(future)
+    try:
+        while plan.ready or running:
+            while plan.ready and len(running) < most():
+                submit(plan.next())
+            future = next(arrived)
+            unit = running.pop(future)
+            status = _outcome(future, unit)
+            if status == records.INTERRUPTED and attempts[unit.state.label, unit.stage] < ATTEMPTS:
+                submit(unit)
+                continue
+            plan.ended(unit, status)
+            yield plan.done
+    finally:
+        client.cancel(list(running))
+
+
+def _outcome(future: Any, unit: Unit) -> str:
+    """How a unit ended; that its workers were lost is recorded here, because they could not."""
+    try:
+        return future.result()["status"]
+    except Exception as error:
+        if future.cancelled():  # the scheduler is gone
+            raise
         file = records.unit_file(unit.store, unit.state.label, unit.stage)
-        try:
-            status = future.result()["status"]
-        except KilledWorker as error:
-            status = records.FAILED
-            lost = records.failure(error, "")
-            records.write(file, status, unit.state.keys[unit.stage], ended=records.now(), error=lost)
-        except Exception as error:
-            if future.cancelled():  # the scheduler is gone
-                raise
-            status = records.FAILED
-            lost = records.failure(error, "".join(traceback.format_exception(error)))
-            records.write(file, status, unit.state.keys[unit.stage], ended=records.now(), error=lost)
-        if status == records.INTERRUPTED and attempts[unit.state.label, unit.stage] < ATTEMPTS:
-            submit(replace(unit))
-            continue
-        plan.ended(unit, status)
-        yield plan.done
+        trace = "".join(traceback.format_exception(error))
+        lost = records.failure(error, trace)
+        records.write(file, records.FAILED, unit.state.keys[unit.stage], ended=records.now(), error=lost)
+        return records.FAILED
 
 
 class _Outstanding:
@@ -288,6 +295,6 @@ def _closing() -> bool:
     try:
         from distributed import get_worker
 
-        return get_worker().status.name != "running"
+        return get_worker().status.name.startswith(("clos", "stop"))
     except (ImportError, ValueError):
         return False
