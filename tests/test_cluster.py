@@ -1,18 +1,61 @@
-"""Where the work runs."""
+"""Where the work runs: profiles are checked before anything starts, and nothing listens where it should not."""
 
 from __future__ import annotations
 
+import os
+
+import dask
+import numpy as np
 import pytest
 
-from glassdask.cluster import connect, read_profile
-from glassdask.errors import ParameterError
+from glassdask.cluster import connect, find_profile, read_profile
+from glassdask.cluster.jobs import refusal
+from glassdask.errors import ClusterError, ParameterError
+from tests.certificates import write_certificates
+from tests.listening import listening, worker_processes
+
+GOOD = """
+kind = "slurm"
+workers = 3
+lifetime = "50m"
+lifetime_stagger = "5m"
+
+[options]
+queue = "debug"
+cores = 2
+processes = 2
+memory = "4GiB"
+walltime = "01:00:00"
+interface = "lo"
+local_directory = "/tmp"
+"""
+
+
+@pytest.fixture
+def write_profile(tmp_path):
+    def write(text, name="slurm.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def tls_settings(paths):
+    """What a user writes into dask's configuration to connect to an address that begins with tls."""
+    keys = {"ca-file": "ca", "client.cert": "certificate", "client.key": "key"}
+    return {f"distributed.comm.tls.{key}": paths[name] for key, name in keys.items()}
 
 
 @pytest.mark.cluster
 def test_local_cluster_listens_on_loopback_only():
+    before = listening(os.getpid())
     with connect("local", workers=1) as client:
-        addresses = [client.scheduler.address, *client.scheduler_info()["workers"]]
-        assert all(address.startswith("tcp://127.0.0.1:") for address in addresses)
+        found = (listening(os.getpid()) - before) | listening(*worker_processes(client))
+        assert {address for address, _ in found} == {"127.0.0.1"}
+        # scheduler, its dashboard, nanny, worker and its dashboard at least
+        assert len(found) >= 5
+        assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         assert client.submit(sum, [1, 2]).result() == 3
 
@@ -23,22 +66,134 @@ def test_address_of_a_running_scheduler(two_workers):
         assert client.submit(max, [1, 2]).result() == 2
 
 
-def test_profile(tmp_path):
-    profile = tmp_path / "slurm.toml"
-    profile.write_text('kind = "slurm"\nworkers = 3\n[options]\nqueue = "debug"\ncores = 1\n')
-    assert read_profile(profile) == {"kind": "slurm", "workers": 3, "options": {"queue": "debug", "cores": 1}}
+@pytest.mark.cluster
+@pytest.mark.parametrize("kind", ["temporary", "files"])
+def test_tls_carries_data_and_refuses_strangers(write_profile, tmp_path, kind):
+    tls = 'tls = "temporary"\n' if kind == "temporary" else ""
+    table = "[tls]\nca = 'tls/ca.pem'\ncertificate = 'tls/certificate.pem'\nkey = 'tls/key.pem'\n"
+    paths = write_certificates(tmp_path / "tls")
+    profile = write_profile(f"kind = 'local'\n{tls}{'' if tls else table}[options]\nmemory = '1GiB'\n", "local.toml")
+    with connect(str(profile)) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        assert all(worker.startswith("tls://127.0.0.1:") for worker in client.scheduler_info()["workers"])
+        data = np.arange(100_000.0)
+        assert client.submit(np.sum, client.scatter(data)).result() == data.sum()
+        with pytest.raises(ClusterError, match="no certificate to show"), connect(address):
+            pass
+        with pytest.raises(ClusterError, match=r"no scheduler answers at tcp://"), connect(f"tcp{address[3:]}"):
+            pass
+        # a certificate that another authority has signed does not help
+        with (
+            dask.config.set(tls_settings(write_certificates(tmp_path / "strange"))),
+            pytest.raises(ClusterError, match="TLS certificate does not match"),
+            connect(address),
+        ):
+            pass
+        if kind == "files":
+            with dask.config.set(tls_settings(paths)), connect(address) as other:
+                assert other.submit(max, [1, 2]).result() == 2
+
+
+def test_profile(write_profile):
+    profile = read_profile(write_profile(GOOD))
+    assert (profile.kind, profile.workers, profile.lifetime, profile.lifetime_stagger) == ("slurm", 3, 3000.0, 300.0)
+    assert profile.options["walltime"] == "01:00:00"
+    assert profile.adaptive is None
+    assert profile.tls is None
+
+
+def test_profile_in_yaml(write_profile):
+    text = """
+    kind: slurm
+    adaptive: {minimum: 1, maximum: 4}
+    options: {cores: 1, processes: 1, memory: 2GiB, walltime: "00:30:00", interface: lo, local_directory: /tmp}
+    """
+    profile = read_profile(write_profile(text, "slurm.yaml"))
+    assert profile.adaptive == (1, 4)
+    assert profile.options["memory"] == "2GiB"
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("old", "new", "message"),
     [
-        ("kind = slurm", "not a TOML profile"),
-        ('kind = "cray"', "expected one of slurm"),
-        ('kind = "slurm"\nwalltime = 3', "unknown keys walltime"),
+        ('kind = "slurm"', "kind = slurm", "not a TOML profile"),
+        ('kind = "slurm"', 'kind = "cray"', "expected one of slurm"),
+        ('kind = "slurm"', 'kind = "slurm"\nwalltime = 3', "unknown keys walltime"),
+        ("workers = 3", "workers = 0", "workers is 0"),
+        ("[options]", "[options]\nqueu = 1", "unknown options queu: expected .*queue"),
+        ("4GiB", "4GB", "memory is '4GB', expected powers of 1024 such as '4GiB'"),
+        ("4GiB", "4G", "memory is '4G', expected powers of 1024 such as '4GiB'"),
+        ('"50m"', '"55m"', "expected less than the walltime of 3600 s"),
+        ('"50m"', '"soon"', "lifetime is 'soon', expected a duration"),
+        ('interface = "lo"', "", "options.interface is missing"),
+        ('interface = "lo"', 'interface = "ib7"', "interface 'ib7' is not on this machine, found .*lo"),
+        ('local_directory = "/tmp"', "", "options.local_directory is missing .*scratch"),
+        ('memory = "4GiB"', "", "options.memory is missing"),
+        ("cores = 2", "cores = '2'", "options.cores is '2'"),
+        ('walltime = "01:00:00"', 'walltime = "1h"', "walltime is '1h'"),
+        ("workers = 3", "adaptive = {maximum = 0}", "adaptive.maximum is 0"),
+        ("workers = 3", "tls = true", "tls is True, expected 'temporary' or a table"),
+        ("workers = 3", "tls = {ca = 'a', certificate = 'b', key = 'c'}", "tls.ca: no file"),
+        ("[options]", "[options]\nscheduler_options = {dashboard_address = ':8787'}", "listens on all interfaces"),
+        ("[options]", "[options]\nscheduler_options = {dashboard_address = '0.0.0.0:1'}", "listens on all interfaces"),
+        ("[options]", "[options]\nscheduler_options = {host = '0.0.0.0'}", "unknown scheduler_options host"),
+        ("[options]", "[options]\nworker_extra_args = ['--host', '0.0.0.0']", "worker_extra_args has --host"),
+        ("[options]", "[options]\nworker_extra_args = ['--lifetime=5m']", "worker_extra_args has --lifetime"),
     ],
 )
-def test_bad_profiles(tmp_path, text, message):
-    profile = tmp_path / "profile.toml"
-    profile.write_text(text)
-    with pytest.raises(ParameterError, match=message):
-        read_profile(profile)
+def test_bad_profiles(write_profile, old, new, message):
+    assert old in GOOD
+    with pytest.raises(ParameterError, match=message) as caught:
+        read_profile(write_profile(GOOD.replace(old, new)))
+    assert "\n" not in str(caught.value)
+
+
+def test_key_that_others_may_read(write_profile, tmp_path):
+    paths = write_certificates(tmp_path / "tls")
+    os.chmod(paths["key"], 0o644)
+    with pytest.raises(ParameterError, match=r"others may read .*key\.pem: chmod 600"):
+        read_profile(
+            write_profile(f"tls = {{ca = 'tls/ca.pem', certificate = 'tls/ca.pem', key = 'tls/key.pem'}}{GOOD}")
+        )
+
+
+def test_slurm_is_a_profile_in_one_of_three_places(write_profile, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    monkeypatch.delenv("GLASSDASK_PROFILE", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ParameterError, match=r"no profile at slurm.toml, .*configuration/glassdask/slurm.toml: copy"):
+        read_profile("slurm")
+    user = tmp_path / "configuration" / "glassdask" / "slurm.toml"
+    user.parent.mkdir(parents=True)
+    user.write_text(GOOD)
+    assert find_profile("slurm") == user
+    (tmp_path / "here" / "slurm.toml").write_text(GOOD)
+    assert find_profile("slurm").resolve() == tmp_path / "here" / "slurm.toml"
+    monkeypatch.setenv("GLASSDASK_PROFILE", str(write_profile(GOOD, "mine.toml")))
+    assert find_profile("slurm").name == "mine.toml"
+    monkeypatch.setenv("GLASSDASK_PROFILE", str(tmp_path / "none.toml"))
+    with pytest.raises(ParameterError, match=r"no profile at .*none.toml"):
+        read_profile("slurm")
+
+
+@pytest.mark.parametrize("target", ["nowhere.toml", "locl"])
+def test_targets_that_are_nothing(target):
+    expected = rf"cluster '{target}': expected local, threads, slurm, an address"
+    with pytest.raises(ParameterError, match=expected), connect(target):
+        pass
+
+
+def test_what_a_batch_system_says_is_one_line():
+    error = RuntimeError(
+        "Command exited with non-zero exit code.\nExit code: 1\nCommand:\nsbatch x.sh\nstdout:\n\nstderr:\n"
+        "sbatch: error: invalid partition specified: nosuch\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\n\n"
+    )
+    assert refusal(error) == (
+        "the batch system refused the worker's job (invalid partition specified: nosuch; Invalid partition name "
+        "specified): correct the profile's options"
+    )
+    absent = FileNotFoundError(2, "No such file or directory", "sbatch")
+    assert "'sbatch' is not a command here" in refusal(absent)

@@ -53,6 +53,7 @@ def check(target: str, measure: Callable[[], float], *, timeout: float = 120.0) 
         seconds = time.monotonic() - start
         address, worker = next(iter(client.scheduler_info()["workers"].items()))
         found = client.run(_look, workers=[address])[address]
+        scheduler = client.scheduler.address
         kernel = client.submit(measure, workers=[address], pure=False).result()
     here, there = _versions(), found.pop("versions")
     versions = {name: (here[name], there[name]) for name in here}
@@ -61,7 +62,7 @@ def check(target: str, measure: Callable[[], float], *, timeout: float = 120.0) 
         "cores": worker["nthreads"],
         "memory_limit": worker["memory_limit"],
         "worker": address,
-        "scheduler": client.scheduler.address,
+        "scheduler": scheduler,
         "versions": versions,
         "differences": [name for name, pair in versions.items() if pair[0] != pair[1]],
         "kernel": kernel,
@@ -87,7 +88,7 @@ def _look(dask_worker: Any) -> dict[str, Any]:
     return {
         "host": platform.node(),
         "cores_allowed": len(os.sched_getaffinity(0)),
-        "dashboard": [f"{part.address}:{part.port}" for part in [dask_worker.http_server] if hasattr(part, "port")],
+        "dashboard": f"{dask_worker.http_server.address}:{dask_worker.http_server.port}",
         "scratch": {"folder": str(folder), "free": shutil.disk_usage(folder).free, **_speed(folder)},
         "versions": _versions(),
     }

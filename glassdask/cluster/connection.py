@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from glassdask.cluster.jobs import batch_cluster
 from glassdask.cluster.profile import Profile, read_profile
 from glassdask.cluster.tls import security
 from glassdask.errors import ClusterError
+
+# Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @contextmanager
@@ -88,10 +92,12 @@ def _reached(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
+        # a client whose start fails leaves threads behind, so that it is made only once the scheduler has answered
+        asyncio.run(_greeted(address))
         client = Client(address)
-    except TypeError as error:  # how distributed tells that it has no certificate
+    except TypeError:  # how distributed tells that it has no certificate
         raise ClusterError(
-            f"{address}: no certificate to show ({error}): set distributed.comm.tls in ~/.config/dask, see "
+            f"{address}: no certificate to show: name it in dask's configuration (distributed.comm.tls), see "
             "deploy/slurm/README.md"
         ) from None
     except (OSError, ValueError, ImportError) as error:
@@ -100,6 +106,13 @@ def _reached(address: str) -> Iterator[Any]:
         yield client
     finally:
         client.close(timeout=2)
+
+
+async def _greeted(address: str) -> None:
+    from distributed import Security
+    from distributed.comm import connect
+
+    await (await connect(address, **Security().get_connection_args("client"))).close()
 
 
 @contextmanager
@@ -120,6 +133,7 @@ def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any
         dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
+        preload=[DEAF],
         security=security(profile),
         **options,
     ) as cluster:

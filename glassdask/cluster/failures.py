@@ -21,11 +21,11 @@ def plain_failures(client: Any) -> Iterator[None]:
     try:
         yield
     except KilledWorker as error:
-        limits = [worker.get("memory_limit") for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-        limit = f"{min(filter(None, limits)) / 2**20:.0f} MiB" if any(limits) else "not known"
+        bytes_each = getattr(error.last_worker, "memory_limit", 0)
+        limit = f" of {bytes_each / 2**20:.0f} MiB" if bytes_each else ""
         raise ClusterError(
-            f"{error.allowed_failures + 1} workers died in the same task, as they do over their memory limit ({limit} "
-            f"a worker): give workers more memory or the work smaller blocks, {again}"
+            f"{error.allowed_failures + 1} workers died in the same task, as they do over their memory limit{limit}: "
+            f"give workers more memory or the work smaller blocks, {again}"
         ) from None
     except (CommClosedError, CancelledError, FuturesCancelledError, ClosedClientError):
         # tasks are cancelled by nobody else: the client does it when its connection ends

@@ -110,12 +110,10 @@ class Keeper:
 
         while len(self.cluster.worker_spec) < jobs:
             self.cluster.worker_spec.update(self.cluster.new_worker_spec())
-        try:
-            await self.cluster
-        except (RuntimeError, OSError) as error:
-            if not any(job.job_id for job in self.cluster.workers.values()):
-                raise ClusterError(f"{self.profile.path}: {refusal(error)}") from None
-            self._failed(refusal(error))
+        refused = await self._submit()
+        if refused and not any(job.job_id for job in self.cluster.workers.values()):
+            raise ClusterError(f"{self.profile.path}: {refused}")
+        self._failed(refused)
         self.callback = PeriodicCallback(self.look, 1000 * KEEP_SECONDS)
         self.callback.start()
 
@@ -129,12 +127,21 @@ class Keeper:
         for name, job in self._lost(now) + await self._never_came(now):
             await job.close()
             self.cluster.workers.pop(name, None)
-        if now < self.not_before:
-            return
+        if now >= self.not_before:
+            self._failed(await self._submit())
+
+    async def _submit(self) -> str:
+        """Submit what `worker_spec` has and `workers` has not; what the batch system said where it refused."""
+        from distributed.core import Status
+
         try:
-            await self.cluster  # submits what worker_spec has and workers has not
+            await self.cluster
         except (RuntimeError, OSError) as error:
-            self._failed(refusal(error))
+            for job in self.cluster.workers.values():
+                if job.job_id is None:
+                    job.status = Status.failed  # as the cluster expects when it closes
+            return refusal(error)
+        return ""
 
     def _lost(self, now: float) -> list[tuple[str, Any]]:
         """Jobs all of whose workers were there and have been gone for a while."""
@@ -143,8 +150,9 @@ class Keeper:
         for name, job in list(self.cluster.workers.items()):
             suffixes = self.cluster.worker_spec.get(name, {}).get("group", [""])
             if any(f"{name}{suffix}" in here for suffix in suffixes):
+                if job.job_id not in self.seen:
+                    self.failures, self.said = 0, ""
                 self.seen[job.job_id] = now
-                self.failures, self.said = 0, ""
             elif now - self.seen.get(job.job_id, now) > self.profile.lost_worker_timeout:
                 lost.append((name, job))
         return lost
@@ -163,10 +171,12 @@ class Keeper:
         return gone
 
     def _failed(self, why: str) -> None:
+        if not why:
+            return
         self.failures += 1
         self.not_before = time.monotonic() + min(LONGEST_PAUSE, KEEP_SECONDS * 2**self.failures)
         if why != self.said:
-            logger.error("%s: %s", self.profile.path, why)
+            logger.warning("%s: %s", self.profile.path, why)
         self.said = why
 
 
@@ -176,11 +186,9 @@ def refusal(error: Exception) -> str:
         return f"'{error.filename}' is not a command here: run this where jobs can be submitted"
     text = str(error)
     said = text.partition("stderr:\n")[2].strip() or text
-    lines = [re.sub(r"^\w+: (error: )?", "", line.strip()) for line in said.splitlines() if line.strip()]
-    reasons = "; ".join(line for line in lines if "Batch job submission failed" not in line) or "; ".join(lines)
-    last = lines[-1].removeprefix("Batch job submission failed: ") if lines else ""
-    detail = reasons if last in reasons else f"{reasons}; {last}"
-    return f"the batch system refused the worker's job ({detail}): correct the profile's options"
+    prefix = r"^\w+: (error: )?(Batch job submission failed: )?"
+    reasons = [re.sub(prefix, "", line.strip()) for line in said.splitlines() if line.strip()]
+    return f"the batch system refused the worker's job ({'; '.join(reasons)}): correct the profile's options"
 
 
 def why_no_worker(cluster: Any, profile: Profile, job: Any = None) -> str:

@@ -1,0 +1,233 @@
+"""On a real SLURM: workers come, are lost in every way that clusters know, and the bytes are the same.
+
+The work is slow on purpose and not hard (most of it sleeps), so that it lasts longer than the workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask.cluster import connect
+from glassdask.store import open_trajectory, save_trajectory, write_dataset
+from tests.certificates import write_certificates
+from tests.listening import listening, worker_processes
+
+pytestmark = [pytest.mark.slurm, pytest.mark.cluster, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 120.0  # seconds for what takes a few on a free machine
+
+
+@pytest.fixture
+def write_profile(slurm, tmp_path):
+    def write(lines="", **options):
+        path = tmp_path / "profile.toml"
+        wanted = {
+            "queue": "debug",
+            "cores": 1,
+            "processes": 1,
+            "memory": "1GiB",
+            "walltime": "00:10:00",
+            "interface": "lo",
+            "local_directory": str(tmp_path),
+            "log_directory": str(tmp_path / "logs"),
+            "death_timeout": 30,
+            **options,
+        }
+        table = "\n".join(f"{key} = {value!r}" for key, value in wanted.items())
+        path.write_text(f'kind = "slurm"\nworkers = 2\nlost_worker_timeout = "1s"\n{lines}\n[options]\n{table}\n')
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A trajectory of 30 small frames."""
+    path = tmp_path / "liquid.zarr"
+    save_trajectory(liquid(), path)
+    return path
+
+
+def liquid():
+    rng = np.random.default_rng(20261121)
+    return gd.from_arrays(6.0 * rng.random((30, 200, 3)), species=["A", "B"] * 100, box=[6.0, 6.0, 6.0])
+
+
+def content(path):
+    """The bytes of every chunk below a path."""
+    files = sorted(file for file in Path(path).rglob("*") if file.is_file() and "c" in file.relative_to(path).parts)
+    assert files
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def slow_work(store, seconds, log):
+    """A dataset whose every block takes a while, and is noted in a file by the process that computes it."""
+
+    def block(position):
+        with open(log, "a") as out:
+            out.write(f"{os.getpid()}\n")
+        time.sleep(seconds)
+        return np.sqrt(position)
+
+    position = open_trajectory(store)["position"].chunk(frame=1)
+    return xr.Dataset({"root": position.copy(data=position.data.map_blocks(block))})
+
+
+def undisturbed(path, log):
+    """The content that any interrupted run must have."""
+    save_trajectory(liquid(), path)
+    write_dataset(slow_work(path, 0.0, log), path, "descriptors/root", parameters={})
+    return content(path)
+
+
+def running_jobs():
+    return subprocess.run(["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True).stdout.split()
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE:g} s for {what}"
+        time.sleep(0.2)
+
+
+def glassdask(*arguments, cwd=None):
+    command = [sys.executable, "-m", "glassdask", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, cwd=cwd)
+
+
+LONG_RUN = """
+import sys
+from pathlib import Path
+from glassdask.cluster import connect
+from tests.deploy.test_slurm import slow_work, write_dataset
+
+if __name__ == "__main__":
+    profile, store, log = sys.argv[1:]
+    with connect(profile):
+        write_dataset(slow_work(store, 5.0, log), store, "descriptors/root", parameters={})
+"""
+
+
+@pytest.fixture(scope="module")
+def long_run(slurm, tmp_path_factory):
+    """Work of more than a minute on one worker, begun before the other tests; a minute is SLURM's least wall time."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "profile.toml").write_text(
+        'kind = "slurm"\nlost_worker_timeout = "1s"\n[options]\ncores = 1\nprocesses = 1\nmemory = "1GiB"\n'
+        f"walltime = '00:01:00'\ninterface = 'lo'\nlocal_directory = '{folder}'\nlog_directory = '{folder}'\n"
+    )
+    (folder / "run.py").write_text(LONG_RUN)
+    save_trajectory(liquid().isel(frame=slice(16)), folder / "liquid.zarr")
+    arguments = [folder / name for name in ("run.py", "profile.toml", "liquid.zarr", "log")]
+    with open(folder / "errors", "w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stderr=errors, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+    yield process, folder
+    process.kill()
+    process.wait()
+
+
+def test_check_of_a_profile_that_works(long_run, write_profile, tmp_path):
+    done = glassdask("cluster", "check", write_profile())
+    assert done.returncode == 0, done.stderr
+    for expected in ("memory     1.00 GiB", f"scratch    {tmp_path}", "worker     tcp://127.0.0.1:", "particles/s"):
+        assert expected in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queue": "nosuch"}, "the batch system refused the worker's job (invalid partition specified: nosuch"),
+        ({"memory": "900GiB"}, "the batch system refused the worker's job (Memory specification can not be satisfied"),
+        ({"cores": 64}, "pends in SLURM's queue (PartitionConfig): it asks for more than a node of the partition has"),
+        ({"python": "/nowhere/python"}, "ended before its worker came (JobState FAILED, ExitCode 127:0"),
+    ],
+)
+def test_check_says_why_no_worker_comes(write_profile, options, message):
+    done = glassdask("cluster", "check", write_profile(**options), "--timeout", 8)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_describe_with_the_profile_of_the_environment(write_profile, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSDASK_PROFILE", write_profile())
+    save_trajectory(liquid(), tmp_path / "local.zarr")
+    arguments = ["sbo:l_max=4,gamma=8", "--cutoff", "A-A=1.4", "--cutoff", "A-B=1.4", "--cutoff", "B-B=1.4", "--quiet"]
+    for path, cluster in ((store, "slurm"), (tmp_path / "local.zarr", "threads")):
+        done = glassdask("describe", path, *arguments, "--cluster", cluster)
+        assert done.returncode == 0, done.stderr
+    assert content(store) == content(tmp_path / "local.zarr")
+
+
+def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
+    log, cancelled = tmp_path / "log", []
+
+    def cancel(done, total):
+        if 4 <= done < total and not cancelled:
+            cancelled.extend(jobs()[:1])
+            subprocess.run(["scancel", *cancelled], check=True)
+
+    with connect(write_profile(), workers=2) as client:
+
+        def jobs():
+            return [job.job_id for job in client.cluster.workers.values()]
+
+        client.wait_for_workers(2, timeout=PATIENCE)
+        work = slow_work(store, 0.5, log)
+        write_dataset(work, store, "descriptors/root", parameters={}, on_block=cancel)
+        assert cancelled
+        wait_for(lambda: len(client.scheduler_info()["workers"]) == 2, "a second worker")
+        assert not set(cancelled) & set(jobs())
+    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", tmp_path / "other")
+    assert len(log.read_text().split()) <= 34  # 30 blocks, and what ran or was about to on the worker that was lost
+
+
+def test_work_goes_on_over_the_lifetime_of_workers(write_profile, store, tmp_path):
+    log = tmp_path / "log"
+    with connect(write_profile('lifetime = "6s"\nlifetime_stagger = "1s"'), workers=2):
+        write_dataset(slow_work(store, 0.8, log), store, "descriptors/root", parameters={})
+    pids = log.read_text().split()
+    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", tmp_path / "other")
+    assert len(set(pids)) >= 3
+    assert len(pids) <= 30 + 2 * len(set(pids))
+
+
+def test_nothing_listens_everywhere_and_strangers_are_refused(write_profile, tmp_path):
+    paths = write_certificates(tmp_path / "tls")
+    before = listening(os.getpid())
+    lines = f"tls = {{ca = '{paths['ca']}', certificate = '{paths['certificate']}', key = '{paths['key']}'}}"
+    with connect(write_profile(lines), workers=1) as client:
+        client.wait_for_workers(1, timeout=PATIENCE)
+        assert {address.split(":")[0] for address in client.scheduler_info()["workers"]} == {"tls"}
+        found = (listening(os.getpid()) - before) | listening(*worker_processes(client))
+        assert {address for address, _ in found} == {"127.0.0.1"}
+        assert len(found) >= 5  # scheduler, its dashboard, nanny, worker and its dashboard
+        assert client.submit(np.sum, client.scatter(np.arange(1000.0))).result() == 499500.0
+        with pytest.raises(gd.errors.ClusterError, match="no certificate"), connect(client.scheduler.address):
+            pass
+
+
+def test_work_goes_on_over_the_wall_time(long_run):
+    process, folder = long_run
+    assert process.wait(timeout=2 * PATIENCE) == 0, (folder / "errors").read_text()
+    fresh = folder / "undisturbed.zarr"
+    save_trajectory(liquid().isel(frame=slice(16)), fresh)
+    write_dataset(slow_work(fresh, 0.0, folder / "other"), fresh, "descriptors/root", parameters={})
+    assert content(folder / "liquid.zarr") == content(fresh)
+    assert len(set((folder / "log").read_text().split())) >= 2
+    # SLURM says so in the log of the job that it ended
+    assert any("DUE TO TIME LIMIT" in file.read_text() for file in folder.glob("*.err"))
