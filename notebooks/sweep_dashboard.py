@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import panel as pn
 import param
+import psutil
 import sweep_style as style
 from sweep_data import SweepStore, cells, density, extent, failures, inside, particles
 from sweep_workers import workers
@@ -185,7 +186,7 @@ class Dashboard(pn.viewable.Viewer):
     def relaxation(self) -> Any:
         """tau_alpha of all states against 1/T."""
         if self.numbers is None or "tau" not in self.numbers or not self.numbers["tau"].notna().any():
-            return _nothing("No relaxation time yet: F_s(k*, t) of no state has fallen to 1/e.")
+            return _nothing("No relaxation time yet: F_s(k*, t) of no state has fallen to 1/e.", style.CURVE)
         numbers = self.numbers.assign(x=1 / self.numbers["temperature"])
         return self._curve(
             numbers, {"tau": "solid"}, 1 / self.temperature,
@@ -197,7 +198,7 @@ class Dashboard(pn.viewable.Viewer):
         """Explained variance ratios of the first two components of all states against T."""
         names = {f"{self.descriptor} EVR1": "solid", f"{self.descriptor} EVR2": "dashed"}
         if self.numbers is None or not set(names) <= set(self.numbers):
-            return _nothing("No principal components yet.")
+            return _nothing("No principal components yet.", style.CURVE)
         numbers = self.numbers.assign(x=self.numbers["temperature"])
         return self._curve(
             numbers, names, self.temperature, xlabel="T", ylabel="EVR", ylim=(0, None), show_legend=False,
@@ -221,13 +222,13 @@ class Dashboard(pn.viewable.Viewer):
         """p(X1, X2) of all particles of a state."""
         state, descriptor, version = self.shown or (None, None, None)
         if version is None:
-            return _nothing(f"No principal components of {state} yet.")
+            return _nothing(f"No principal components of {state} yet.", style.PLOT)
         projection = self.store.projection(state, descriptor)
         if self.shown not in self._extents:
             self._extents[self.shown] = extent(projection)
         within = self._extents[self.shown]
         if not np.isfinite(within).all():
-            return _nothing(f"{state} has no particle with a defined {descriptor}.")
+            return _nothing(f"{state} has no particle with a defined {descriptor}.", style.PLOT)
         n = projection.sizes["frame"] * projection.sizes["particle"]
         x, y, p = density(projection, within, bins=int(np.clip(2 * n ** (1 / 3), 32, 256)))
         image = hv.Image((x, y, np.where(p > 0, p, np.nan)), ["X1", "X2"], "p").opts(
@@ -242,7 +243,7 @@ class Dashboard(pn.viewable.Viewer):
         """Particles of one configuration, those in the selected box in red."""
         state, descriptor, version = self.shown or (None, None, None)
         if version is None:
-            return _nothing("")
+            return _nothing("", style.PLOT)
         projection = self.store.projection(state, descriptor)
         trajectory = self.store.trajectory(state, descriptor)
         (x, y, *_) = trajectory["box"][0].values.diagonal()
@@ -270,8 +271,10 @@ def _outline(box: Any) -> Any:
     return hv.Rectangles([box] if box else []).opts(fill_alpha=0, line_color=RED, line_width=2)
 
 
-def _nothing(text: str) -> Any:
-    return pn.pane.HTML(f"<p class=nothing>{html.escape(text)}</p>", stylesheets=[style.CSS], width=300)
+def _nothing(text: str, like: dict[str, Any]) -> Any:
+    """Words where there is no plot yet, of the same size."""
+    said = f"<p class=nothing>{html.escape(text)}</p>"
+    return pn.pane.HTML(said, stylesheets=[style.CSS], width=like["width"], height=like["height"])
 
 
 def _offer(chooser: param.Parameterized, name: str, objects: list[Any]) -> None:
@@ -282,5 +285,23 @@ def _offer(chooser: param.Parameterized, name: str, objects: list[Any]) -> None:
         setattr(chooser, name, objects[0] if objects else None)
 
 
+def _listens_everywhere() -> bool:
+    """Whether a server in this process accepts connections from any network."""
+    listening = (c.laddr.ip for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN)
+    return any(ip in ("0.0.0.0", "::") for ip in listening)
+
+
+def _page(arguments: list[str]) -> Any:
+    """What `panel serve` shows."""
+    if not 1 <= len(arguments) <= 2:
+        return pn.pane.HTML(
+            style.problem(f"expected --args STORE [SCHEDULER], found {arguments}"), stylesheets=[style.CSS]
+        )
+    if _listens_everywhere():
+        text = "this server listens on all network interfaces: start it with --address 127.0.0.1, or name another one"
+        return pn.pane.HTML(style.problem(text), stylesheets=[style.CSS])
+    return Dashboard(*arguments)
+
+
 if __name__.startswith("bokeh_app"):
-    Dashboard(*sys.argv[1:3]).servable(title="glassdask sweep")
+    _page(sys.argv[1:]).servable(title="glassdask sweep")

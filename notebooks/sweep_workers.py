@@ -31,7 +31,8 @@ def workers(address: str) -> str:
         )
         rows.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("worker", "threads", "tasks", "CPU", "memory"))
-    return f"<p>dask: {len(rows)} workers</p><div class=scroll><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+    content = f"<div class=scroll><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+    return f"<p>dask at {html.escape(address)}, workers: {len(rows)}</p>{content}"
 
 
 @cache
