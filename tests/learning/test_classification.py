@@ -79,7 +79,7 @@ def test_equal_to_scikit_learn_on_scaled_features():
     x, activity, _ = planted()
     y = (activity > 0).astype(int)
     z = sklearn.preprocessing.StandardScaler().fit_transform(x)
-    logistic = sklearn.linear_model.LogisticRegression(C=0.1, max_iter=1000).fit(z, y)
+    logistic = sklearn.linear_model.LogisticRegression(C=0.1, max_iter=1000, tol=1e-9).fit(z, y)
     np.testing.assert_allclose(
         LogisticRegression(C=0.1).fit(x, y).predict_proba(x), logistic.predict_proba(z), rtol=1e-5
     )
