@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from glassdask import __version__
-from glassdask.cli import analysis, stores
+from glassdask.cli import analysis, cluster, stores
 from glassdask.errors import GlassdaskError
+
+INTERRUPTED = 130  # the exit code that typer makes of Ctrl-C, as shells do
 
 app = typer.Typer(
     help="Local structure and dynamics of glass-forming liquids: ingest, describe, reduce, plot.",
@@ -18,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (stores, analysis):
+for group in (stores, analysis, cluster):
     app.add_typer(group.app)
 
 
@@ -33,9 +35,14 @@ def main() -> None:
     """Run the command; failures of a known kind are one line and exit code 1."""
     # dask's workers announce every arrival and departure; a person at a prompt wants the errors
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    # what is lost with a connection is told in one line, by the error
+    for name in ("asyncio", "distributed.client"):
+        logging.getLogger(name).disabled = True
     try:
         app()
     except GlassdaskError as error:
         sys.exit(f"glassdask: {error}")
-    except KeyboardInterrupt:
-        sys.exit("glassdask: interrupted; the same command goes on from here")
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("glassdask: interrupted; the same command goes on from here", file=sys.stderr)
+        raise

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import os
 import shutil
 
 import numpy as np
@@ -254,3 +255,32 @@ def test_an_append_killed_anywhere_loses_nothing(tmp_path, small_chunks):
         assert chunk_files(path) == chunk_files(whole), f"killed at change {n}"
         assert store.verify(path) == []
     assert n > 10
+
+
+def test_nothing_is_written_into_a_group_that_another_command_made(group, monkeypatch):
+    """A task that outlives its command finds another key before it writes, or afterwards, and leaves nothing."""
+    store.set_attributes(group, key="new")
+    with pytest.raises(errors.StoreError, match="was overwritten by another command"):
+        store.write_region(group, "x", (slice(0, 2),), np.zeros((2, 5, 3)), key="old")
+    assert not list(group.rglob("c/**/*"))
+
+    put = arrays._put
+
+    def put_late(*args):
+        put(*args)
+        store.set_attributes(group, key="new")
+
+    store.set_attributes(group, key="old")
+    monkeypatch.setattr(arrays, "_put", put_late)
+    with pytest.raises(errors.StoreError, match="was overwritten by another command"):
+        store.write_region(group, "x", (slice(0, 2),), np.zeros((2, 5, 3)), key="old")
+    assert not [path for path in group.rglob("c/**/*") if path.is_file()]
+
+
+def test_an_empty_file_is_no_chunk(group):
+    """What a machine may leave that lost power: the name is there, its content is not."""
+    whole = (slice(0, 2),)
+    store.write_region(group, "x", whole, np.zeros((2, 5, 3)))
+    assert store.chunk_exists(group, "x", whole)
+    os.truncate(next(path for path in group.rglob("c/**/*") if path.is_file()), 0)
+    assert not store.chunk_exists(group, "x", whole)
