@@ -1,0 +1,235 @@
+"""From a sweep's file to its states; what is wrong in it is told before any work."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from glassdask.errors import FormatError, ParameterError, StoreError
+from glassdask.sweep import read_sweep, status
+from tests.sweep.liquids import FILE as GIVEN
+from tests.sweep.liquids import STAGES
+
+FILE = """
+store = "runs.zarr"
+seeds = [1]
+
+[protocol]
+particles = 100
+melt = 2.0
+melt_time = 2.0
+rate = 1.0
+equilibrate = 2.0
+produce = 2.0
+every = 1.0
+
+[[runs]]
+model = "kam_2d"
+temperatures = [1.0]
+densities = [1.2]
+inherent = true
+replicas = 2
+lags = [0.1, 1.0]
+centers = "B"
+
+[[runs]]
+model = "polymer"
+temperatures = [1.0]
+pressure = 1.0
+
+[describe]
+cutoffs = {A-A = 1.4, B-A = 1.3}
+[describe.descriptors.first]
+descriptor = "bo"
+l_max = 4
+[reduce]
+[correlate]
+"""
+PATHS = ["kam_2d/rho=1.2000/T=1.0000/seed=1", "polymer/T=1.0000/seed=1"]
+
+
+def fake_sweep(folder, temperatures=(0.5, 0.6), stages=STAGES):
+    """A sweep over places where trajectories seem to be: a description does not look into them."""
+    for temperature in temperatures:
+        for seed in (0, 1):
+            path = folder / f"data/gas/T={temperature}/{seed}.zarr"
+            path.mkdir(parents=True)
+            (path / "zarr.json").touch()
+    (folder / "sweep.toml").write_text(GIVEN + stages)
+    return folder / "sweep.toml"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_simulated_states(file):
+    sweep = read_sweep(file)
+    assert sweep.stages == ("simulate", "describe", "reduce", "correlate")
+    assert list(sweep) == PATHS  # the ensemble makes the first one the longer one
+    first, second = sweep.states
+    assert first.path == str(file.parent / "runs.zarr" / PATHS[0])
+    assert (first.model, first.temperature, first.density, first.seed) == ("kam_2d", 1.0, 1.2, 1)
+    assert first.recipe.simulation.start.density == 1.2
+    assert second.recipe.simulation.start.density is None
+    assert [stage.time for stage in first.recipe.simulation.stages] == [2.0, 1.0, 2.0, 2.0]
+    assert [stage.ensemble for stage in second.recipe.simulation.stages] == ["nvt", "npt", "npt", "nvt"]
+    assert first.recipe.simulation.seed != second.recipe.simulation.seed
+    assert first.recipe.ensemble.replicas == 2
+    assert second.recipe.ensemble is None
+    # what a run says of its own states, and what it does not
+    assert first.settings["describe"]["centers"] == ["B"]
+    assert second.settings["describe"]["centers"] is None
+    assert second.settings["describe"]["cutoffs"] == {"A-A": 1.4, "A-B": 1.3}
+    assert first.groups["correlate"][-1] == "reductions/propensity"
+    assert first.after["correlate"] == ["simulate", "describe", "reduce"]
+    assert second.after["correlate"] == ["simulate"]
+
+
+def test_cold_and_long_first(file):
+    file.write_text(FILE.replace("temperatures = [1.0]\npressure", "temperatures = [1.0, 1.4, 0.6]\npressure"))
+    assert [state.temperature for state in read_sweep(file).states[1:]] == [0.6, 1.0, 1.4]
+    # cooling further takes longer; at the same length the colder one comes first
+    file.write_text(FILE.replace("produce = 2.0", "produce = 2.0\nrate = 1e9").replace("rate = 1.0\n", ""))
+    assert list(read_sweep(file)) == PATHS
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (("rate = 1.0", ""), ParameterError, "a run lacks rate"),
+        (("rate = 1.0", "speed = 1.0"), ParameterError, r"unknown speed in \[protocol\]"),
+        (("[reduce]", "[reduces]"), ParameterError, "unknown reduces"),
+        (('"polymer"', '"glycerol"'), ParameterError, "no model 'glycerol'"),
+        (('"polymer"', '"copper_zirconium"'), FormatError, "no such potential file"),
+        (("[1.0]\npressure", "[1.0, 1.00001]\npressure"), ParameterError, "asked for twice"),
+        (("[[runs]]", "[[runs]"), ParameterError, "cannot be read as TOML"),
+        (("[describe]", '[describe]\nstructures = "inherent"'), ParameterError, "polymer: set inherent = true"),
+        (("[describe]", '[describe]\nstructures = "frozen"'), ParameterError, "instantaneous, inherent"),
+        (('descriptor = "bo"', 'descriptor = "bond"'), ParameterError, "'bond' is not known"),
+        (("l_max = 4", "l_max = 400"), ParameterError, "descriptors.first.*400"),
+        (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "no parameter l_most"),
+        (("A-A = 1.4", "AA = 1.4"), ParameterError, "cutoffs is"),
+        (("[reduce]", '[reduce]\ndescriptors = ["second"]'), ParameterError, "second.*first"),
+        (("[correlate]", "[correlate]\nk = -1"), ParameterError, "k is -1"),
+        (
+            ("describe.descriptors.first", "describe.descriptors.structure"),
+            ParameterError,
+            "cannot be called structure",
+        ),
+        (('centers = "B"', "centers = 2"), ParameterError, "centers is 2"),
+    ],
+)
+def test_errors(file, change, error, words):
+    assert change[0] in FILE
+    file.write_text(FILE.replace(*change))
+    with pytest.raises(error, match=words):
+        read_sweep(file)
+
+
+def test_no_runs(tmp_path):
+    (tmp_path / "empty.toml").write_text("seeds = [1]\n")
+    with pytest.raises(ParameterError, match=r"no \[\[runs\]\]"):
+        read_sweep(tmp_path / "empty.toml")
+    with pytest.raises(ParameterError, match="cannot be read"):
+        read_sweep(tmp_path / "none.toml")
+    with pytest.raises(StoreError, match="no sweep was run here"):
+        read_sweep(tmp_path)
+    with pytest.raises(StoreError, match="no sweep was run here"):
+        status(tmp_path)
+
+
+def test_keys_know_what_matters(file):
+    """The key of a stage changes with its settings and those before it, not with what comes after or where it lies."""
+    keys = {state.label: state.keys for state in read_sweep(file).states}
+
+    def changed(*change):
+        assert change[0] in FILE
+        file.write_text(FILE.replace(*change))
+        found = read_sweep(file)
+        return {(s.label, stage) for s in found.states for stage in s.stages if s.keys[stage] != keys[s.label][stage]}
+
+    first, second = PATHS
+    every = {"simulate", "describe", "reduce", "correlate"}
+    assert changed("runs.zarr", "others.zarr") == set()
+    assert changed("[[runs]]", "[[runs]] # the same") == set()
+    assert changed("rate = 1.0", "rate = 2.0") == {(label, stage) for label in PATHS for stage in every}
+    assert changed("replicas = 2", "replicas = 3") == {(first, stage) for stage in every}
+    # |R| with the propensity hangs on the descriptors; g(r) and F_s of the other state do not
+    after = every - {"simulate"}
+    assert changed("l_max = 4", "l_max = 3") == {(first, s) for s in after} | {(second, "describe"), (second, "reduce")}
+    assert changed('centers = "B"', "") == {(first, stage) for stage in after}
+    assert changed("[correlate]", "[correlate]\nk = 7.0") == {(first, "correlate"), (second, "correlate")}
+
+
+def test_trajectories(tmp_path):
+    file = fake_sweep(tmp_path)
+    sweep = read_sweep(file)
+    assert list(sweep) == [f"gas/T={t:.4f}/seed={seed}" for t in (0.5, 0.6) for seed in (0, 1)]
+    assert sweep.stages == ("describe", "reduce", "correlate")
+    assert sweep.states[3].path == str(tmp_path / "data/gas/T=0.6/1.zarr")
+    # told beside the pattern, with a list of patterns, and from another folder
+    text = file.read_text()
+    given = 'model = "ideal gas"\nseed = 4\ntrajectories = ["data/gas/T={temperature}/0.zarr"]'
+    file.write_text(text.replace('trajectories = "data/{model}/T={temperature}/{seed}.zarr"', given))
+    with pytest.raises(StoreError, match="ideal gas"):  # a label is part of a path
+        read_sweep(file)
+    file.write_text(file.read_text().replace("ideal gas", "ideal"))
+    assert list(read_sweep(file)) == ["ideal/T=0.5000/seed=4", "ideal/T=0.6000/seed=4"]
+    other = tmp_path / "sweeps" / "file.toml"
+    other.parent.mkdir()
+    other.write_text(text.replace("data/", "../data/"))
+    assert [state.path for state in read_sweep(other).states] == [state.path for state in sweep.states]
+    assert read_sweep(other).store == str(tmp_path / "sweeps" / "sweep.zarr")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("{model}", "{modell}"), "modell"),
+        (("{model}", "gas"), "does not tell the model"),
+        (("{seed}", "{model}"), "model"),
+        (("data/{model}", "data/{model}liquid"), "no store matches"),
+        (("{seed}.zarr", "*.zarr"), "asked for twice"),
+        (("T={temperature}", "{temperature}"), "not a number"),
+        (("[describe.descriptors.bo]", "[describes]"), "unknown"),
+        (("[[runs]]", "[[runs]]\ntemperatures = [1.0]"), "unknown temperatures"),
+    ],
+)
+def test_trajectory_errors(tmp_path, change, words):
+    file = fake_sweep(tmp_path, temperatures=(0.5,))
+    assert change[0] in file.read_text()
+    file.write_text(file.read_text().replace(*change))
+    with pytest.raises(ParameterError, match=words):
+        read_sweep(file)
+
+
+def test_nothing_to_do(tmp_path):
+    file = fake_sweep(tmp_path, stages="")
+    with pytest.raises(ParameterError, match="nothing to do"):
+        read_sweep(file)
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 4, 7])
+def test_shares_are_disjoint_and_complete(tmp_path, of):
+    sweep = read_sweep(fake_sweep(tmp_path, temperatures=(0.4, 0.5, 0.6)))
+    shares = [list(sweep.share(number, of)) for number in range(1, of + 1)]
+    assert sorted(chain(*shares)) == sorted(sweep)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    for wrong in (0, of + 1):
+        with pytest.raises(ParameterError, match="counted from 1"):
+            sweep.share(wrong, of)
+
+
+def test_shipped_sweep_is_readable():
+    sweep = read_sweep(Path(__file__).parents[2] / "pipelines" / "data" / "sweep_small.toml")
+    assert {(state.model, state.temperature) for state in sweep.states} == {
+        *(("kob_andersen", t) for t in (1.0, 0.8, 0.65, 0.55)),
+        *(("wahnstrom", t) for t in (1.2, 1.0, 0.85, 0.75)),
+    }
+    assert sweep.stages == ("simulate", "describe", "reduce", "correlate")

@@ -1,0 +1,132 @@
+"""Locks of runs: what a killed process leaves does not stand in the way, what a living one holds does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from glassdask.errors import StoreError
+from glassdask.sweep import lock
+from glassdask.sweep.lock import holders, locked
+
+HOLD = (
+    "import sys; from glassdask.sweep.lock import locked\nwith locked(sys.argv[1]): print('held', flush=True); input()"
+)
+
+
+def lock_file(root):
+    return root / ".sweep" / "locks" / "all.json"
+
+
+def change(file, **what):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **what}))
+
+
+def test_killed_holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        assert [run["pid"] for run in holders(tmp_path)] == [process.pid]
+        with pytest.raises(StoreError, match=rf"process {process.pid}\) since"), locked(tmp_path):
+            pass
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert lock_file(tmp_path).exists()
+    assert holders(tmp_path) == []
+    with locked(tmp_path):
+        assert [run["pid"] for run in holders(tmp_path)] == [os.getpid()]
+    assert not list(lock_file(tmp_path).parent.iterdir())
+
+
+def test_number_of_a_dead_process_is_used_again(tmp_path):
+    """A process with the holder's number that was born later is not the holder."""
+    with locked(tmp_path):
+        change(lock_file(tmp_path), born="1")
+        with locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("age", "stale"), [(0.0, False), (lock.STALE_SECONDS - 30, False), (lock.STALE_SECONDS + 30, True)]
+)
+def test_other_machine(tmp_path, age, stale):
+    """Of a process on another machine only the heartbeat tells."""
+    with locked(tmp_path):
+        content = lock_file(tmp_path).read_text()
+    lock_file(tmp_path).write_text(content)
+    change(lock_file(tmp_path), machine="elsewhere", host="node7", pid=1)
+    beat = lock_file(tmp_path).stat().st_mtime - age
+    os.utime(lock_file(tmp_path), (beat, beat))
+    assert len(holders(tmp_path)) == (not stale)
+    if stale:
+        with locked(tmp_path):
+            pass
+    else:
+        with pytest.raises(StoreError, match="on node7"), locked(tmp_path):
+            pass
+
+
+def test_heartbeat(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.01)
+    with locked(tmp_path):
+        os.utime(lock_file(tmp_path), (1.0, 1.0))
+        beaten = threading.Event()
+        for _ in range(1000):
+            if lock_file(tmp_path).stat().st_mtime > 1.0:
+                break
+            beaten.wait(0.01)
+        assert lock_file(tmp_path).stat().st_mtime > 1.0
+
+
+def test_lost_lock(tmp_path):
+    """A run that was stopped so long that another took over ends, and leaves the other's lock alone."""
+    with locked(tmp_path) as still_ours:
+        still_ours()
+        change(lock_file(tmp_path), token="another")
+        with pytest.raises(StoreError, match="taken over"):
+            still_ours()
+    assert lock_file(tmp_path).exists()
+
+
+def test_shares(tmp_path):
+    with locked(tmp_path, (1, 3)), locked(tmp_path, (2, 3)):
+        assert [run["share"] for run in holders(tmp_path)] == ["1-of-3", "2-of-3"]
+        for other in ((1, 3), (1, 2), None):
+            with pytest.raises(StoreError, match="is run by"), locked(tmp_path, other):
+                pass
+        assert len(holders(tmp_path)) == 2
+    with locked(tmp_path), pytest.raises(StoreError, match="is run by"), locked(tmp_path, (1, 3)):
+        pass
+
+
+def test_one_of_many_takes_a_stale_lock(tmp_path):
+    """Of many that find a dead lock at the same time exactly one gets it."""
+    with locked(tmp_path):
+        content = lock_file(tmp_path).read_text()
+    lock_file(tmp_path).write_text(content)
+    change(lock_file(tmp_path), born="1", token="dead")
+    ready, taken, refused, done = threading.Barrier(8), [], [], threading.Event()
+
+    def take():
+        ready.wait()
+        try:
+            with locked(tmp_path):
+                taken.append(1)
+                done.wait()
+        except StoreError:
+            refused.append(1)
+        if len(refused) == 7:
+            done.set()
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(taken), len(refused)) == (1, 7)

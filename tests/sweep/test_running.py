@@ -1,0 +1,323 @@
+"""Run sweeps over trajectories that exist: failures, retries, other parameters, bounds, what status says meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import dask
+import distributed
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask.errors import ParameterError, StoreError
+from glassdask.sweep import read_sweep, run_sweep, running, stages, status
+from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
+
+NAMES = ["describe", "reduce", "correlate"]
+FIRST, LAST = "gas/T=0.5000/seed=0", "gas/T=0.6000/seed=1"
+
+
+def record(folder, label, stage):
+    return json.loads((folder / "sweep.zarr/.sweep/units" / label / f"{stage}.json").read_text())
+
+
+def states_of(table, stage):
+    return table[stage].to_dict()
+
+
+@pytest.fixture
+def synchronous():
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_every_stage(tmp_path):
+    """What a sweep stores is what the single functions make of the same trajectory."""
+    file = save_sweep(tmp_path)
+    seen = []
+    table = run_sweep(file, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(n, 12) for n in range(13)]
+    assert (table[NAMES] == "complete").all(axis=None)
+    assert (table[[f"{name}_fraction" for name in NAMES]] == 1.0).all(axis=None)
+    assert table.attrs["stages"] == NAMES
+    assert table.loc[LAST, ["model", "temperature", "seed"]].tolist() == ["gas", 0.6, 1]
+    path = tmp_path / "data/gas/T=0.6/1.zarr"
+    assert table.loc[LAST, "path"] == str(path)
+    trajectory = gd.open_trajectory(path)
+    features = gd.describe(trajectory, [gd.BondOrder(l_max=2, cutoffs=1.3)])
+    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], features["bo"])
+    reduced = gd.reduce(features["bo"], n_components=1)
+    stored_reduction = gd.open_reduction(path, "bo")
+    np.testing.assert_allclose(stored_reduction["explained_variance_ratio"], reduced["explained_variance_ratio"])
+    np.testing.assert_allclose(stored_reduction["projection"], reduced["projection"])
+    structure = gd.open_reduction(path, "structure")
+    np.testing.assert_array_equal(structure["g"], gd.radial_distribution(trajectory, n_bins=300)["g"])
+    relaxation = gd.open_reduction(path, "relaxation")
+    curves = gd.dynamics.self_correlations(trajectory, k=7.0)
+    np.testing.assert_array_equal(relaxation["fs"], curves["fs"])
+    np.testing.assert_array_equal(relaxation["tau_total"], gd.dynamics.relaxation_time(curves)["tau_total"])
+    assert float(relaxation["k"]) == 7.0
+    tree = read_sweep(tmp_path / "sweep.zarr")[LAST]
+    assert sorted(tree["reductions"].children) == ["bo", "relaxation", "structure"]
+    assert tree["descriptors/bo"]["bo"].chunks is not None  # lazy
+    with pytest.raises(ParameterError, match="no state 'gas/T=7'"):
+        read_sweep(file)["gas/T=7"]
+    # again, by the store alone: nothing is written
+    before = stored(path)
+    times = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    assert (run_sweep(tmp_path / "sweep.zarr")[NAMES] == "complete").all(axis=None)
+    assert times == {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    # a chunk that is lost later is made again, the same
+    chunk = next((path / "descriptors/bo/bo/c").rglob("0"))
+    while chunk.is_dir():
+        chunk = next(chunk.iterdir())
+    chunk.unlink()
+    run_sweep(file)
+    assert stored(path) == before
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_inherent_and_measured(tmp_path):
+    """Inherent structures that lie below a trajectory, cutoffs of their own g(r), k* of the trajectory's S(k)."""
+    jitter = np.random.default_rng(0).normal(scale=0.05, size=(4, 512, 3))
+    cubic = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(1, 512, 3)
+    path = tmp_path / "T=0.1.zarr"
+    for scale, place in ((1.0, path), (0.5, path / "inherent")):
+        crystal = gd.from_arrays(
+            cubic + scale * jitter, species=["A"] * 512, box=[8.0] * 3, time=[0.0, 1.0, 2.0, 3.0],
+            energy=np.full((4, 512), scale),
+        )  # fmt: skip
+        gd.save_trajectory(crystal, place)
+    file = tmp_path / "crystal.toml"
+    file.write_text("""
+        [[runs]]
+        model = "crystal"
+        trajectories = "T={temperature}.zarr"
+        [describe]
+        structures = "inherent"
+        [describe.descriptors.coordination]
+        [reduce]
+        [correlate]
+    """)
+    table = run_sweep(file)
+    assert (table[NAMES] == "complete").all(axis=None), table.filter(like="_error").values.tolist()
+    found = read_sweep(file)["crystal/T=0.1000"]
+    assert (found["inherent/descriptors/coordination"]["coordination"] == 6).all()
+    measured = found["inherent/descriptors/coordination"].attrs["parameters"]["cutoffs"]
+    assert list(measured.values()) == list(gd.first_minima(gd.open_trajectory(path / "inherent")).values())
+    assert "bo" not in found["reductions"].children
+    structure = found["reductions/structure"]
+    assert structure["energy"].values.tolist() == [1.0] * 4
+    assert structure["inherent_energy"].values.tolist() == [0.5] * 4
+    assert float(found["reductions/relaxation"]["k"]) == pytest.approx(2 * np.pi, rel=0.02)
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_failure_and_retry(tmp_path):
+    """A state that fails stops nothing but what depends on it; retry mends it when its cause has gone."""
+    file = save_sweep(tmp_path)
+    path = tmp_path / "data/gas/T=0.5/0.zarr"
+    chunk = next(file for file in (path / "position/c").rglob("*") if file.is_file())
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:-4] + b"oops")
+    table = run_sweep(file)
+    assert table.loc[FIRST, NAMES].tolist() == ["failed", "waiting", "failed"]
+    assert (table.drop(FIRST)[NAMES] == "complete").all(axis=None)
+    assert "CorruptStoreError" in table.loc[FIRST, "describe_error"]
+    assert str(path) in table.loc[FIRST, "describe_error"]
+    kept = record(tmp_path, FIRST, "describe")
+    assert kept["error"]["class"] == "CorruptStoreError"
+    assert "Traceback" in kept["error"]["traceback"]
+    assert {"host", "started", "ended", "pid"} <= set(kept)
+    # a plain run leaves what has failed alone; retry works on nothing else
+    chunk.write_bytes(content)
+    seen = []
+    table = run_sweep(file, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 0)]
+    assert table.loc[FIRST, "describe"] == "failed"
+    table = run_sweep(tmp_path / "sweep.zarr", retry=True, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
+    assert (table[NAMES] == "complete").all(axis=None)
+    assert "error" not in record(tmp_path, FIRST, "describe")
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_only_some_stages(tmp_path):
+    file = save_sweep(tmp_path)
+    table = run_sweep(file, stages=["reduce"])  # nothing is described yet
+    assert (table[NAMES] == "absent").all(axis=None)
+    table = run_sweep(file, stages=["describe", "correlate"], share=(1, 2))
+    assert states_of(table, "describe") == {
+        label: "absent" if n % 2 else "complete" for n, label in enumerate(table.index)
+    }
+    assert states_of(table, "correlate") == states_of(table, "describe")
+    table = run_sweep(file, share=(2, 2))
+    assert states_of(table, "reduce") == {
+        label: "complete" if n % 2 else "absent" for n, label in enumerate(table.index)
+    }
+    with pytest.raises(ParameterError, match="no stage simulate"):
+        run_sweep(file, stages=["simulate"])
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_other_parameters(tmp_path):
+    """Other parameters are refused before any work; with overwrite they replace what depends on them, and no more."""
+    file = save_sweep(tmp_path)
+    run_sweep(file)
+    path = tmp_path / "data/gas/T=0.5/0.zarr"
+    before = stored(path)
+    text = file.read_text()
+    file.write_text(text.replace("l_max = 2", "l_max = 3"))
+    with pytest.raises(StoreError, match=r"describe of gas/T=0.5000/seed=0: done with other parameters.*--overwrite"):
+        run_sweep(file)
+    assert stored(path) == before
+    assert (status(tmp_path / "sweep.zarr")[NAMES] == "complete").all(axis=None)
+    seen = []
+    table = run_sweep(file, overwrite=True, progress=lambda done, total: seen.append(total))
+    assert seen[-1] == 8
+    assert (table[NAMES] == "complete").all(axis=None)
+    assert gd.open_descriptors(path)["bo"].sizes["l"] == 3
+    after = stored(path)
+    same = [name for name in before if name.startswith(("position", "reductions/structure", "reductions/relaxation"))]
+    assert len(same) > 20
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    # back again: bytes are those of the first time
+    file.write_text(text)
+    run_sweep(file, overwrite=True)
+    assert stored(path) == before
+    # another trajectory in the same place is noticed, too
+    save_liquid(tmp_path / "other.zarr", seed=0, frames=3)
+    for below in ("descriptors", "reductions"):
+        shutil.copytree(path / below, tmp_path / "other.zarr" / below)
+    shutil.rmtree(path)
+    (tmp_path / "other.zarr").rename(path)
+    with pytest.raises(StoreError, match=r"before the trajectory was changed.*--overwrite"):
+        run_sweep(file)
+    table = status(tmp_path / "sweep.zarr")
+    assert table.loc[FIRST, NAMES].tolist() == ["absent"] * 3
+    assert (table.drop(FIRST)[NAMES] == "complete").all(axis=None)
+    assert (run_sweep(file, overwrite=True)[NAMES] == "complete").all(axis=None)
+    assert gd.open_descriptors(path)["bo"].sizes["frame"] == 3
+
+
+def test_status_meanwhile(tmp_path, monkeypatch):
+    """What status says while a stage runs, after it was interrupted, and after it failed."""
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    phases = []
+    real = stages.STAGES["describe"]
+
+    def describe(state, overwrite):
+        phases.append(status(tmp_path / "sweep.zarr"))
+        if len(phases) == 1:
+            raise KeyboardInterrupt
+        if len(phases) == 2:
+            raise ValueError("two\nlines")
+        real(state, overwrite)
+        phases.append(status(tmp_path / "sweep.zarr"))
+
+    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(file)
+    assert phases[0].loc[FIRST, [*NAMES, "describe_fraction"]].tolist() == ["partial", "absent", "complete", 0.0]
+    assert [run["pid"] for run in phases[0].attrs["runs"]] == [os.getpid()]
+    interrupted = status(tmp_path / "sweep.zarr")
+    assert interrupted.attrs["runs"] == []
+    assert interrupted.loc[FIRST, NAMES].tolist() == ["partial", "absent", "complete"]
+    table = run_sweep(file)
+    assert table.loc[FIRST, NAMES].tolist() == ["failed", "waiting", "complete"]
+    assert table.loc[FIRST, "describe_error"] == "ValueError: two lines"
+    table = run_sweep(file, retry=True)
+    assert phases[-1].loc[FIRST, ["describe", "describe_fraction"]].tolist() == ["partial", 1.0]
+    assert (table[NAMES] == "complete").all(axis=None)
+
+
+def many(folder, number):
+    """Very many states that share one trajectory, complete already but for their records."""
+    save_liquid(folder / "one.zarr", seed=0)
+    (folder / "data/gas/T=1").mkdir(parents=True)
+    for n in range(number):
+        os.symlink(folder / "one.zarr", folder / f"data/gas/T=1/{n}.zarr")
+    file = folder / "sweep.toml"
+    file.write_text(FILE + STAGES)
+    run_sweep(file, share=(1, number))
+    return file
+
+
+@pytest.mark.cluster
+def test_few_outstanding(tmp_path, monkeypatch):
+    """Of 2000 states (6000 units) the scheduler knows a few for each worker, and the client no more."""
+    file = many(tmp_path, 2000)
+    for name in NAMES:
+        monkeypatch.setitem(stages.STAGES, name, lambda state, overwrite: None)
+    known, held = [], []
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+
+        def look(done, total):
+            known.append(len(cluster.scheduler.tasks))
+            held.append(len(client.futures))
+
+        table = run_sweep(file, client, stages=["describe"], progress=look)
+    assert len(known) == 2000
+    assert (table["describe"] == "complete").all()
+    assert 1 < max(known) <= 2 * running.LEAST_OUTSTANDING
+    assert max(held) <= 2 * running.LEAST_OUTSTANDING
+
+
+class Deadly(distributed.WorkerPlugin):
+    """A plugin of dask's workers: the first state kills them."""
+
+    def setup(self, worker):
+        real = stages.STAGES["describe"]
+
+        def describe(state, overwrite):
+            if state.label == FIRST:
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(state, overwrite)
+
+        stages.STAGES["describe"] = describe
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_lost_workers(tmp_path):
+    """A state that kills every worker is recorded as failed; the others are done."""
+    file = save_sweep(tmp_path)
+    settings = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(**settings) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.register_plugin(Deadly())
+        table = run_sweep(file, client)
+    assert table.loc[FIRST, NAMES].tolist() == ["failed", "waiting", "complete"]
+    assert "KilledWorker" in table.loc[FIRST, "describe_error"]
+    assert (table.drop(FIRST)[NAMES] == "complete").all(axis=None)
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_two_runs_at_once(tmp_path, monkeypatch):
+    """A second run says who is at work; runs of other shares may go on at the same time."""
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=2)
+    messages = []
+
+    def describe(state, overwrite):
+        for share in (None, (1, 2), (2, 2), (1, 3)):
+            try:
+                run_sweep(file, stages=["correlate"], share=share)
+            except StoreError as error:
+                messages.append((share, str(error)))
+
+    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    run_sweep(file, stages=["describe"], share=(1, 2))
+    assert [share for share, _ in messages] == [None, (1, 2), (1, 3)]
+    assert all(f"process {os.getpid()}" in text for _, text in messages)
+    messages.clear()
+    run_sweep(file, stages=["describe"])
+    assert [share for share, _ in messages][:4] == [None, (1, 2), (2, 2), (1, 3)]
