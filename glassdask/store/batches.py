@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import dask
+from dask.core import flatten
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -18,6 +19,7 @@ T = TypeVar("T")
 BATCH = 512  # tasks (blocks) handed to the scheduler at a time: a graph costs the client a millisecond or so a block
 OUTSTANDING = 2  # batches that a cluster has: while the last tasks of one are running, workers go on with the next
 LOOKED_AT = OUTSTANDING * BATCH
+SHORTEST_PAUSE, COLLECT_SECONDS = 0.005, 0.1  # between two looks at which results are there
 POLL_SECONDS = 0.5  # between two looks at what is stored, for the progress
 
 
@@ -43,19 +45,69 @@ def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
         for batch in batches:
             yield list(dask.compute(*batch))
         return
-    running: deque[list[Any]] = deque()
+    crew = _Crew(client)
     try:
         for batch in batches:
-            running.append(client.compute(list(batch)))
-            if len(running) == OUTSTANDING:
-                yield client.gather(running[0])
-                running.popleft()
-        while running:
-            yield client.gather(running[0])
-            running.popleft()
+            crew.hand_over(batch)
+            if len(crew.batches) == OUTSTANDING:
+                yield crew.first()
+        while crew.batches:
+            yield crew.first()
     finally:
-        if running:
-            client.cancel([future for futures in running for future in futures], force=True)
+        crew.cancel()
+
+
+class _Crew:
+    """Batches that a cluster works on.
+
+    Every result comes to the client as soon as it is there, and is no longer kept on a worker: a worker that ends by
+    its lifetime or its wall time takes with it what it holds, and all of that would be computed once more.
+    """
+
+    def __init__(self, client: Any):
+        self.client = client
+        self.pending: dict[Any, Any] = {}  # key -> future, of what is not computed yet
+        self.values: dict[Any, Any] = {}
+        self.batches: deque[list[Any]] = deque()
+
+    def hand_over(self, batch: Sequence[Any]) -> None:
+        """Have a batch computed."""
+        from distributed import futures_of
+
+        persisted = self.client.persist(list(batch))
+        self.pending |= {future.key: future for future in futures_of(persisted)}
+        # names, not collections, which would keep the results on the workers
+        self.batches.append([(part.__dask_keys__(), part.__dask_postcompute__()) for part in persisted])
+
+    def first(self) -> list[Any]:
+        """The results of the batch that was handed over first, once they are all there."""
+        batch = self.batches[0]
+        keys = {key for part, _ in batch for key in flatten(part)}
+        pause = SHORTEST_PAUSE
+        while self.pending.keys() & keys:
+            done = [key for key, future in self.pending.items() if future.done()]
+            # many at a time: a question to the workers for every result would cost as much as the result
+            self.values |= zip(done, self.client.gather([self.pending[key] for key in done]))
+            for key in done:
+                del self.pending[key]
+            pause = COLLECT_SECONDS if done else min(2 * pause, COLLECT_SECONDS)
+            if self.pending.keys() & keys:
+                time.sleep(pause)
+        self.batches.popleft()
+        results = [finalize(_nested(part, self.values), *extra) for part, (finalize, extra) in batch]
+        for key in keys:
+            self.values.pop(key, None)
+        return results
+
+    def cancel(self) -> None:
+        """Have nothing more computed."""
+        if self.pending:
+            self.client.cancel(list(self.pending.values()), force=True)
+
+
+def _nested(keys: Any, values: dict[Any, Any]) -> Any:
+    """Values in the places of their keys."""
+    return [_nested(key, values) for key in keys] if isinstance(keys, list) else values[keys]
 
 
 def _client() -> Any:

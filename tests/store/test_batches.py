@@ -1,0 +1,66 @@
+"""Long lists of tasks on a cluster: their results are not lost with the workers that made them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from glassdask.cluster import connect
+from glassdask.store.batches import compute_batches
+
+
+@pytest.mark.cluster
+def test_what_a_lost_worker_has_done_is_not_done_again(tmp_path):
+    log = tmp_path / "log"
+
+    @dask.delayed
+    def note(k):
+        time.sleep(0.2)
+        with open(log, "a") as out:
+            out.write(f"{k} {os.getpid()}\n")
+        return k
+
+    def kill_half_way():
+        while not log.exists() or len(log.read_text().splitlines()) < 20:
+            time.sleep(0.05)
+        os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
+
+    with connect("local", workers=1):
+        killer = threading.Thread(target=kill_half_way)
+        killer.start()
+        assert list(compute_batches([[note(k) for k in range(30)]])) == [list(range(30))]
+        killer.join()
+    lines = log.read_text().splitlines()
+    assert len({line.split()[1] for line in lines}) == 2
+    # what was about to be fetched when the worker died is done again, and not all of the first twenty
+    assert 30 <= len(lines) <= 40
+
+
+@pytest.mark.cluster
+def test_collections_of_several_chunks(two_workers):
+    numbers = da.arange(12, chunks=3)
+    batches = [[numbers.reshape(3, 4) + 1, numbers.sum()], [dask.delayed(pow)(2, 3)]]
+    (matrix, total), (power,) = compute_batches(batches)
+    np.testing.assert_array_equal(matrix, np.arange(12).reshape(3, 4) + 1)
+    assert (total, power) == (66, 8)
+
+
+@pytest.mark.cluster
+def test_an_error_ends_what_has_not_begun(two_workers):
+    def fail():
+        raise ValueError("a block that cannot be computed")
+
+    slow = [dask.delayed(time.sleep)(0.01 * k) for k in range(100)]
+    with pytest.raises(ValueError, match="a block that cannot be computed"):
+        list(compute_batches([[dask.delayed(fail)(), *slow]]))
+    end = time.monotonic() + 30
+    while two_workers.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
