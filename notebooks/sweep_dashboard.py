@@ -21,6 +21,8 @@ import panel as pn
 import param
 import psutil
 import sweep_style as style
+from bokeh.core.validation import silence
+from bokeh.core.validation.warnings import FIXED_SIZING_MODE
 from sweep_data import SweepStore, cells, density, extent, failures, inside, particles
 from sweep_workers import workers
 
@@ -29,6 +31,7 @@ from glassdask.plotting import LIGHT_BLUE, RED
 
 pn.extension()
 hv.extension("bokeh")
+silence(FIXED_SIZING_MODE, True)  # panes that take the size of what is in them, as they should
 
 THICKNESS = 2.0  # of the slice: about two shells of neighbours
 KINDS = {"not described": "#e8e8e8", "outside the box": LIGHT_BLUE, "in the box": RED}

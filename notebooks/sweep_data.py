@@ -33,8 +33,8 @@ class SweepStore:
         return table
 
     def descriptors(self, table: pd.DataFrame) -> list[str]:
-        """Names of all principal component analyses of the sweep."""
-        return sorted({name for label in table.index for name in self._groups.get(label, {})})
+        """Names of all principal component analyses of the sweep, in its order."""
+        return list(dict.fromkeys(name for label in table.index for name in self._groups.get(label, {})))
 
     def numbers(self, table: pd.DataFrame) -> pd.DataFrame:
         """tau_alpha and explained variance ratios of every state that has them, else NaN; one row a state."""
