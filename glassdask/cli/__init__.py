@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glassdask import __version__
-from glassdask.cli import analysis, cluster, stores
+from glassdask.cli import analysis, cluster, stores, sweep
 from glassdask.errors import GlassdaskError
 
 INTERRUPTED = 130  # the exit code that typer makes of Ctrl-C, as shells do
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for group in (stores, analysis, cluster):
     app.add_typer(group.app)
+app.add_typer(sweep.app, name="sweep")
 
 
 @app.callback(invoke_without_command=True)

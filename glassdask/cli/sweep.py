@@ -128,14 +128,16 @@ def _overview(table: pd.DataFrame) -> Table:
     """One row for each model, density and temperature: complete states of all, by stage."""
     stages = table.attrs["stages"]
     levels = ["model", *(["density"] if table["density"].notna().any() else []), "temperature"]
-    shown = Table(*levels, *stages, title=table.attrs["store"], title_justify="left")
+    shown = Table(title=table.attrs["store"], title_justify="left")
+    for column in (*levels, *stages):
+        shown.add_column(column, no_wrap=column not in stages)
     for values, group in table.groupby(levels, dropna=False, sort=True):
         cells = []
         for stage in stages:
             counts = group[stage].value_counts()
             done = f"{counts.get('complete', 0)}/{len(group)}"
             others = [f"{counts[name]} {name}" for name in ("partial", "failed", "waiting") if name in counts]
-            cells.append(", ".join([done, *others]))
+            cells.append("\n".join([done, *others]))
         shown.add_row(*(value if isinstance(value, str) else f"{value:g}" for value in values), *cells)
     return shown
 

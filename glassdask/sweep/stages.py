@@ -23,10 +23,13 @@ def simulate(state: State, overwrite: bool) -> None:
 
     recipe = state.recipe
     assert recipe is not None
-    task(recipe.simulation, state.path, overwrite=overwrite).compute()
+    # in this thread, so that an interrupt from the keyboard ends LAMMPS as well
+    task(recipe.simulation, state.path, overwrite=overwrite).compute(scheduler="synchronous")
     if recipe.inherent:
-        path = f"{state.path}/inherent"
-        inherent_structures(recipe.simulation.model, state.path, path, overwrite=overwrite).compute()
+        minimise = inherent_structures(
+            recipe.simulation.model, state.path, f"{state.path}/inherent", overwrite=overwrite
+        )
+        minimise.compute(scheduler="synchronous")
     if recipe.ensemble is not None:
         isoconfigurational(recipe.ensemble, f"{state.path}/isoconfigurational", overwrite=overwrite).compute()
 

@@ -101,15 +101,21 @@ def test_inherent_and_measured(tmp_path):
         [describe]
         structures = "inherent"
         [describe.descriptors.coordination]
+        [describe.descriptors.bo]
+        l_max = 3
         [reduce]
+        descriptors = ["bo"]
         [correlate]
     """)
     table = run_sweep(file)
     assert (table[NAMES] == "complete").all(axis=None), table.filter(like="_error").values.tolist()
     found = read_sweep(file)["crystal/T=0.1000"]
     assert (found["inherent/descriptors/coordination"]["coordination"] == 6).all()
-    measured = found["inherent/descriptors/coordination"].attrs["parameters"]["cutoffs"]
-    assert list(measured.values()) == list(gd.first_minima(gd.open_trajectory(path / "inherent")).values())
+    minima = gd.first_minima(gd.open_trajectory(path / "inherent"))
+    expected = gd.describe(gd.open_trajectory(path / "inherent"), [gd.Coordination(cutoffs=minima)])["coordination"]
+    assert (
+        found["inherent/descriptors/coordination"]["coordination"].attrs["parameters"] == expected.attrs["parameters"]
+    )
     assert "bo" not in found["reductions"].children
     structure = found["reductions/structure"]
     assert structure["energy"].values.tolist() == [1.0] * 4
