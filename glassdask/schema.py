@@ -63,8 +63,13 @@ def species_names(dataset: xr.Dataset) -> tuple[str, ...]:
 
 def species_codes(dataset: xr.Dataset) -> np.ndarray:
     """Species of each particle as an index into `species_names`, int8, shape (particle,)."""
-    _, codes = np.unique(np.asarray(dataset["species"].values), return_inverse=True)
-    return codes.reshape(-1).astype(np.int8)
+    return names_and_codes(dataset)[1]
+
+
+def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
+    """Both `species_names` and `species_codes`, with one look at the names of all particles."""
+    names, codes = np.unique(np.asarray(dataset["species"].values), return_inverse=True)
+    return tuple(map(str, names)), codes.reshape(-1).astype(np.int8)
 
 
 def validate(dataset: xr.Dataset) -> xr.Dataset:
@@ -99,7 +104,7 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
         raise SchemaError(
             f"{dataset.sizes['frame']} frames of {dataset.sizes['particle']} particles: there is nothing to work on"
         )
-    if "" in species_names(dataset):
+    if (np.asarray(dataset["species"].values) == "").any():
         raise SpeciesError("a species has an empty name: give every particle a name such as 'A'")
     check_box(np.asarray(dataset["box"].values))
     if isinstance(dataset["position"].variable._data, np.ndarray):

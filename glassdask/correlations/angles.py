@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius, sum_over_frames
+from glassdask.correlations.frames import sum_over_frames
 from glassdask.errors import ParameterError
 from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood

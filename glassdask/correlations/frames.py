@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from dask.delayed import Delayed, delayed
 
-from glassdask.errors import BoxError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
 
@@ -65,23 +64,6 @@ def sum_over_frames(
             partial.append(_frames(part, box[first : first + size], codes, names, first, span, contribution))
         first += size
     return dask.compute(_tree(partial))[0]
-
-
-def check_radius(trajectory: xr.Dataset, radius: float) -> None:
-    """Raise `BoxError` for the first frame of which `radius` is more than half the narrowest width."""
-    half = half_widths(trajectory)
-    if radius > half.min() * (1 + 1e-12):
-        frame = int(np.argmax(radius > half * (1 + 1e-12)))
-        raise BoxError(
-            f"frame {frame}: the distance {radius:.4g} is more than half of the narrowest box width "
-            f"{2 * half[frame]:.4g}: use a distance up to {half.min():.4g} or a larger system"
-        )
-
-
-def half_widths(trajectory: xr.Dataset) -> np.ndarray:
-    """Half of the narrowest width of the box of each frame, the largest distance with only one image, (frame,)."""
-    inverse = np.linalg.inv(np.asarray(trajectory["box"].values))
-    return 0.5 / np.linalg.norm(inverse, axis=1).max(axis=1)
 
 
 def volumes(trajectory: xr.Dataset) -> np.ndarray:

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius, half_widths, mean_spacing, sum_over_frames, volumes
+from glassdask.correlations.frames import mean_spacing, sum_over_frames, volumes
 from glassdask.errors import ParameterError
 from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.boxes import check_radius, half_widths
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_codes, species_names, validate
 

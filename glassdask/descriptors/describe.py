@@ -12,8 +12,9 @@ import xarray as xr
 
 from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.schema import check_positions, names_and_codes, validate
 
 # One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
 BLOCK_BYTES = 64 << 20
@@ -64,14 +65,15 @@ def describe(
     """
     validate(trajectory)
     named = _named(descriptors)
-    names = species_names(trajectory)
+    names, codes = names_and_codes(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
     wanted = _center_species(names, centers)
-    is_center = np.isin(np.asarray(trajectory["species"].values), wanted)
-    _check_boxes(trajectory, plans)
+    is_center = np.isin(names, wanted)[codes]
+    reach = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
+    check_radius(trajectory, reach)
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
-    packed = _packed(trajectory, tuple(named.values()), names, is_center, sum(sizes), block)
+    packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), block)
 
     variables: dict[str, Any] = {}
     coords: dict[str, Any] = {"species": trajectory["species"].variable}
@@ -145,7 +147,7 @@ def _describe_frame(configuration, centers, plans: list[Plan], out: np.ndarray, 
             out[rows[which], columns] = part.reshape(len(which), -1)
 
 
-def _packed(trajectory, descriptors, names, is_center, n_features, block) -> da.Array:
+def _packed(trajectory, descriptors, names, codes, is_center, n_features, block) -> da.Array:
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     frames_per_task, particles_per_task = _block_shape(n_frames, n_particles, n_features, block)
     position = trajectory["position"].data
@@ -161,7 +163,7 @@ def _packed(trajectory, descriptors, names, is_center, n_features, block) -> da.
         da.arange(n_particles, chunks=particles_per_task), "p",
         position, "fas",
         box, "fbs",
-        da.from_array(species_codes(trajectory), chunks=-1), "a",
+        da.from_array(codes, chunks=-1), "a",
         da.from_array(is_center, chunks=-1), "a",
         new_axes={"k": n_features}, concatenate=True, dtype=np.float64, meta=np.empty((0, 0, 0)),
         descriptors=descriptors, names=names, n_features=n_features, name=None,
@@ -214,15 +216,6 @@ def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None)
     if unknown or not wanted:
         raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")
     return wanted
-
-
-def _check_boxes(trajectory: xr.Dataset, plans: Mapping[str, Plan]) -> None:
-    """Refuse a cutoff that is too large for any of the boxes before the first task runs."""
-    radius = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
-    box = np.asarray(trajectory["box"].values)
-    narrowest = int(np.argmax(np.linalg.norm(np.linalg.inv(box), axis=1).max(axis=1)))
-    nobody = np.empty((0, box.shape[-1]))
-    Configuration(nobody, np.empty(0, np.int8), box[narrowest], (), label=f"frame {narrowest}").check_radius(radius)
 
 
 def _free_dimensions(name: str, plan: Plan, coords: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, str]:

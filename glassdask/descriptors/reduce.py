@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from glassdask.descriptors.features import feature_matrix, project
+
+# Chunks whose moments are one graph: it stays bounded however long the trajectory is.
+FIT_CHUNKS = 4096
 
 
 def reduce(
@@ -43,7 +49,11 @@ def reduce(
     """
     from glassdask.learning import PCA
 
-    pca = PCA(n_components=n_components, method=method, scale=scale).fit(feature_matrix(features))
+    pca = PCA(n_components=n_components, method=method, scale=scale)
+    if method == "exact":
+        pca.fit_moments(_moments(features))
+    else:
+        pca.fit(feature_matrix(features))
     projection = project(features, pca)
     dims, shape = features.dims[2:], features.shape[2:]
     n = len(pca.components_)
@@ -71,3 +81,16 @@ def reduce(
         }
     )  # fmt: skip
     return dataset
+
+
+def _moments(features: xr.DataArray) -> Any:
+    """Moments of all rows of `feature_matrix`, computed some thousand chunks at a time."""
+    from glassdask.learning.moments import compute_moments, merge_moments
+
+    chunks = features.chunks or ((features.sizes["frame"],),)
+    edges = np.cumsum([0, *chunks[0]])
+    others = math.prod(len(sizes) for sizes in chunks[1:])
+    step = max(1, FIT_CHUNKS // others)
+    bounds = [*edges[:-1:step], edges[-1]]
+    windows = (features.isel(frame=slice(first, last)) for first, last in itertools.pairwise(bounds))
+    return merge_moments(compute_moments(feature_matrix(window)) for window in windows)

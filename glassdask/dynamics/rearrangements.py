@@ -8,10 +8,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
 from glassdask.kernels import rearrangements as kernels
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 from glassdask.schema import check_positions, species_codes, species_names, validate

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius
 from glassdask.errors import ParameterError
 from glassdask.fields.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.kernels.simd import padded
+from glassdask.neighborhood.boxes import check_radius
 
 
 def coarse_grain(

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius, half_widths
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.fields.frames import map_frames
 from glassdask.kernels import fields as kernels
+from glassdask.neighborhood.boxes import check_radius, half_widths
 
 
 def spatial_correlation(

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.fields.frames import map_frames
 from glassdask.kernels import fields as kernels
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.voronoi import of_species
 from glassdask.schema import species_names
 

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import check_radius
 from glassdask.errors import ParameterError
 from glassdask.fields.frames import map_frames
+from glassdask.neighborhood.boxes import check_radius
 
 
 def average_shells(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glassdask.errors import BoxError
 from glassdask.kernels import cells
+from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
@@ -97,12 +97,9 @@ class Configuration:
 
     def check_radius(self, radius: float) -> None:
         """Raise `BoxError` when a sphere of this radius would see a particle twice."""
-        narrowest = float(self.widths.min())
-        if radius > 0.5 * narrowest * (1 + 1e-12):
-            raise BoxError(
-                f"{self.label}: the cutoff {radius:.4g} is more than half of the narrowest box width "
-                f"{narrowest:.4g}: use a cutoff up to {0.5 * narrowest:.4g} or a larger system"
-            )
+        half = 0.5 * float(self.widths.min())
+        if radius > half * (1 + ROUNDING):
+            refuse_radius(self.label, radius, half, half)
 
     def grid(self, radius: float) -> _Grid:
         """Cell lists for searches up to `radius`; kept for the next search."""

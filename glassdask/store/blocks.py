@@ -71,7 +71,7 @@ def write_blocks(
         progress(done, len(blocks))
 
 
-def _receipts(batch: list[list[Piece]], arrays: list[Any], keys: dict[Path, str | None], needed: int) -> da.Array:
+def _receipts(batch: Sequence[list[Piece]], arrays: list[Any], keys: dict[Path, str | None], needed: int) -> da.Array:
     """The bytes of each block, lazily: what computes them also stores the block.
 
     The graph is made by hand, because `dask.delayed` would walk through all tasks of all arrays once for each block.

@@ -195,7 +195,7 @@ def test_bad_parameters(liquid):
             radial_distribution(liquid, **options)
     # the third frame has the smallest box
     half = 0.5 / np.linalg.norm(np.linalg.inv(liquid["box"].values), axis=1).max(axis=1)
-    with pytest.raises(BoxError, match=r"frame 2: the distance .* use a distance up to"):
+    with pytest.raises(BoxError, match=r"frame 2: the cutoff .* use a cutoff up to"):
         radial_distribution(liquid, r_max=0.5 * (half[0] + half[2]))
 
 

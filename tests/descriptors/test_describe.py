@@ -12,6 +12,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
+from glassdask.learning import moments
 from tests.conftest import pair_cutoffs
 
 CUTOFFS = pair_cutoffs(np.array([[1.3, 1.1], [1.1, 0.9]]))
@@ -133,3 +134,23 @@ def test_lazy_nan_names_the_frame(liquid):
     broken["position"] = (liquid["position"].dims, da.from_array(position, chunks=(1, 240, 3)))
     with pytest.raises(PositionError, match="frame 1, particle 17"):
         gd.describe(broken, DESCRIPTORS).compute()
+
+
+def test_moments_of_a_reduction_are_found_some_chunks_at_a_time(liquid, monkeypatch):
+    """However the chunks are parted into graphs, the directions are those of all rows."""
+    features = gd.describe(liquid, [gd.BondOrder(cutoffs=1.6)], centers="A", block=100)["bo"]
+    whole = gd.reduce(features)
+    sizes = []
+    monkeypatch.setattr("glassdask.descriptors.reduce.FIT_CHUNKS", 3)
+    merge = moments.merge_moments
+
+    def merged(parts):
+        parts = list(parts)
+        sizes.append(len(parts))
+        return merge(parts)
+
+    monkeypatch.setattr(moments, "merge_moments", merged)
+    parted = gd.reduce(features)
+    assert sizes[-1] == 3  # one frame of three blocks at a time
+    assert parted.attrs == whole.attrs
+    xr.testing.assert_allclose(parted, whole, rtol=1e-10)

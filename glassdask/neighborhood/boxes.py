@@ -1,0 +1,41 @@
+"""How far a neighbour may be in a periodic box, so that none is seen twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import BoxError
+
+ROUNDING = 1e-12
+
+
+def half_widths(trajectory: xr.Dataset) -> np.ndarray:
+    """Half of the narrowest width of the box of each frame, the largest distance with only one image, (frame,)."""
+    return half_width(np.asarray(trajectory["box"].values))
+
+
+def half_width(box: np.ndarray) -> np.ndarray:
+    """The same of cell matrices (..., axis, space).
+
+    >>> float(half_width(np.diag([3.0, 2.0, 4.0])))
+    1.0
+    """
+    return 0.5 / np.linalg.norm(np.linalg.inv(box), axis=-2).max(axis=-1)
+
+
+def check_radius(trajectory: xr.Dataset, radius: float) -> None:
+    """Raise `BoxError` for the first frame of which `radius` is more than half the narrowest width."""
+    half = half_widths(trajectory)
+    bad = radius > half * (1 + ROUNDING)
+    if bad.any():
+        frame = int(np.argmax(bad))
+        refuse_radius(f"frame {frame}", radius, half[frame], float(half.min()))
+
+
+def refuse_radius(label: str, radius: float, half: float, largest: float) -> None:
+    """Raise the `BoxError`: the box has this half width, and `largest` would do for all boxes."""
+    raise BoxError(
+        f"{label}: the cutoff {radius:.4g} is more than half of the narrowest box width {2 * half:.4g}: use a cutoff "
+        f"up to {largest:.4g} or a larger system"
+    )
