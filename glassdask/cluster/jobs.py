@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 5.0  # between two looks at whether the wanted number of jobs is there
 ASK_SECONDS = 30.0  # between two questions to the batch system about jobs whose workers have not come
+# Workers that may be lost in the same task before it is given up. On a batch system it is not the task's fault that they
+# end, by lifetime, wall time or preemption; dask's 3 are too few for a simulation of a day.
+ALLOWED_FAILURES = 10
 LONGEST_PAUSE = 300.0  # between submissions when one job after the other fails
 
 # What SLURM's reasons mean; the others are spelled as SLURM does.
@@ -52,9 +55,12 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
     import dask_jobqueue
 
     jobs = math.ceil((workers or profile.workers) / profile.options["processes"])
-    timeout = {"distributed.deploy.lost-worker-timeout": profile.lost_worker_timeout}
+    settings = {
+        "distributed.deploy.lost-worker-timeout": profile.lost_worker_timeout,
+        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+    }
     arguments = _arguments(profile)
-    with dask.config.set(timeout), getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind])(**arguments) as cluster:
+    with dask.config.set(settings), getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind])(**arguments) as cluster:
         if profile.adaptive and workers is None:
             cluster.adapt(minimum=profile.adaptive[0], maximum=profile.adaptive[1])
             yield cluster

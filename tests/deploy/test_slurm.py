@@ -198,8 +198,8 @@ def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
 
 def test_work_goes_on_over_the_lifetime_of_workers(write_profile, store, tmp_path):
     log = tmp_path / "log"
-    with connect(write_profile('lifetime = "6s"\nlifetime_stagger = "1s"'), workers=2):
-        write_dataset(slow_work(store, 0.8, log), store, "descriptors/root", parameters={})
+    with connect(write_profile('lifetime = "12s"\nlifetime_stagger = "2s"'), workers=2):
+        write_dataset(slow_work(store, 1.2, log), store, "descriptors/root", parameters={})
     pids = log.read_text().split()
     assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", tmp_path / "other")
     assert len(set(pids)) >= 3
