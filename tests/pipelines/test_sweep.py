@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import glassdask as gd
-from glassdask.errors import StoreError
-from glassdask.simulation import read_sweep, run_sweep
+from glassdask.sweep import status
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -30,19 +29,27 @@ inherent = true
 [[runs]]
 model = "kob_andersen"
 temperatures = [1.5, 1.0]
+[describe]
+structures = "inherent"
+centers = "A"
+cutoffs = {A-A = 1.42, A-B = 1.23, B-B = 1.07}
+[describe.descriptors.sbo]
+[reduce]
+n_components = 3
+[correlate]
 """
 
 
 @pytest.mark.slow
-def test_simulate_and_analyse(tmp_path):
+def test_run_and_draw(tmp_path):
     pytest.importorskip("lammps")
     (tmp_path / "sweep.toml").write_text(SWEEP)
     command = [sys.executable, PIPELINES / "sweep.py", tmp_path / "sweep.toml", "--output", tmp_path / "out"]
 
-    def run():
-        return subprocess.run([*command, "--cluster", "threads"], capture_output=True, text=True, timeout=550)
+    def run(*more):
+        return subprocess.run([*command, *more], capture_output=True, text=True, timeout=550)
 
-    first = run()
+    first = run("--cluster", "threads")
     assert first.returncode == 0, first.stderr
     assert "2 of 2 states" in first.stdout
     with open(tmp_path / "out" / "states.csv") as file:
@@ -54,33 +61,31 @@ def test_simulate_and_analyse(tmp_path):
     for state in (cold, hot):  # above the onset the inherent structures all lie equally high
         assert state["inherent_energy"] == pytest.approx(-7.55, abs=0.06)
     assert cold["k"] == pytest.approx(7.3, abs=0.5)
+    assert 0 < cold["evr_sbo_2"] < cold["evr_sbo_1"] < 1
     assert (tmp_path / "out" / "sweep.png").stat().st_size > 20_000
-    assert gd.store.verify(tmp_path / "states.zarr" / "kob_andersen" / "T=1.0000") == []
+    state = tmp_path / "states.zarr" / "kob_andersen" / "T=1.0000"
+    assert gd.store.verify(state) == []
 
-    # repeated: nothing is simulated again, and the table is the same
+    # drawn again from the store alone: nothing is computed again, and the table is the same
     table = (tmp_path / "out" / "states.csv").read_text()
-    stored = {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("c/*") if f.is_file()}
-    assert run().returncode == 0
+    stored = {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("*") if f.is_file()}
+    assert run("--no-run").returncode == 0
     assert (tmp_path / "out" / "states.csv").read_text() == table
-    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("c/*") if f.is_file()} == stored
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("*") if f.is_file()} == stored
 
 
-def test_shipped_sweep_is_readable():
-    points = read_sweep(PIPELINES / "data" / "sweep_small.toml")
-    assert [point.temperature for point in points] == [1.0, 0.8, 0.65, 0.55, 1.2, 1.0, 0.85, 0.75]
-    assert {point.simulation.model.name for point in points} == {"kob_andersen", "wahnstrom"}
-
-
-def test_failures_are_collected(tmp_path):
+def test_failures_are_told(tmp_path):
     """Both states fail at once, because their places are taken: neither hides the other's error, nothing is lost."""
     (tmp_path / "sweep.toml").write_text(SWEEP)
-    points = read_sweep(tmp_path / "sweep.toml")
     other = gd.from_arrays([[[0.5, 0.5, 0.5]]], species=["A"], box=[1.0] * 3)
-    for point in points:
-        gd.save_trajectory(other, point.path)
-    seen = []
-    failed = run_sweep(points, progress=lambda done, total: seen.append((done, total)))
-    assert set(failed) == {point.path for point in points}
-    assert all(isinstance(error, StoreError) for error in failed.values())
-    assert seen == [(1, 2), (2, 2)]
-    assert gd.open_trajectory(points[0].path).sizes["particle"] == 1
+    paths = [tmp_path / "states.zarr" / "kob_andersen" / f"T={t}" for t in ("1.0000", "1.5000")]
+    for path in paths:
+        gd.save_trajectory(other, path)
+    command = [sys.executable, PIPELINES / "sweep.py", tmp_path / "sweep.toml", "--output", tmp_path / "out"]
+    run = subprocess.run([*command, "--cluster", "threads"], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 1
+    assert "0 of 2 states" in run.stdout
+    for label in ("T=1.0000", "T=1.5000"):
+        assert f"failed: kob_andersen/{label}: simulate: StoreError: " in run.stderr
+    assert (status(tmp_path / "states.zarr")["correlate"] == "waiting").all()
+    assert all(gd.open_trajectory(path).sizes["particle"] == 1 for path in paths)

@@ -61,8 +61,9 @@ def test_killed_ten_times(distinct, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [
         sys.executable,
-        "-c",
-        "from glassdask.cli.sweep import app; app()",
+        "-m",
+        "glassdask",
+        "sweep",
         "run",
         str(file),
         "--workers",
