@@ -86,7 +86,7 @@ class Dashboard(pn.viewable.Viewer):
         found: dict[str, Any] = {"workers": workers(self.scheduler) if self.scheduler else ""}
         try:
             table = self.store.status()
-            return {**found, "table": table, "numbers": self.store.numbers(table)}
+            return {**found, "table": table, "numbers": self.store.numbers(table, self.seconds)}
         except (GlassdaskError, OSError) as error:
             return {**found, "problem": str(error)}
 
@@ -167,9 +167,9 @@ class Dashboard(pn.viewable.Viewer):
         def draw(table: pd.DataFrame) -> Any:
             found = cells(table, model)
             heat = hv.HeatMap(found, ["temperature", "stage"], ["value", "text", "status", "error"]).opts(**style.GRID)
-            labels = hv.Labels(found, ["temperature", "stage"], "text").opts(text_font_size="8pt", text_color="black")
+            labels = hv.Labels(found, ["temperature", "stage"], "text").opts(text_font_size="7pt", text_color="black")
             n = found["temperature"].nunique()
-            width = 80 + int(n * np.clip((style.LEFT - 110) / n, 24, 46))
+            width = 80 + int(n * np.clip((style.LEFT - 130) / n, 22, 46))
             rows = found["stage"].nunique()
             return (heat * labels).opts(
                 width=width, height=46 + 20 * rows + (20 if n > 10 else 0), xrotation=60 if n > 10 else 0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import datashader as ds
@@ -18,11 +20,13 @@ COMPLETE, FAILED, WAITING, PARTIAL = "complete", "failed", "waiting", "partial"
 
 
 class SweepStore:
-    """Reads a sweep while it runs; keeps the few numbers of each state that it has read."""
+    """Reads a sweep while it runs; keeps the few numbers of each state that it has read, for all pages of a server."""
+
+    _read: ClassVar[dict[Path, tuple[int, dict[str, float]]]] = {}
 
     def __init__(self, path: str):
         self.path = path
-        self._read: dict[Path, tuple[int, dict[str, float]]] = {}
+        self._deadline = math.inf
         self._groups: dict[str, dict[str, tuple[str, str]]] = {}
 
     def status(self) -> pd.DataFrame:
@@ -36,8 +40,12 @@ class SweepStore:
         """Names of all principal component analyses of the sweep, in its order."""
         return list(dict.fromkeys(name for label in table.index for name in self._groups.get(label, {})))
 
-    def numbers(self, table: pd.DataFrame) -> pd.DataFrame:
-        """tau_alpha and explained variance ratios of every state that has them, else NaN; one row a state."""
+    def numbers(self, table: pd.DataFrame, seconds: float = math.inf) -> pd.DataFrame:
+        """tau_alpha and explained variance ratios of every state that has them, else NaN; one row a state.
+
+        Nothing more is read after some `seconds`; the next call goes on from there.
+        """
+        self._deadline = time.monotonic() + seconds
         rows: dict[str, dict[str, float]] = {}
         for label, row in table.iterrows():
             found: dict[str, float] = {}
@@ -69,6 +77,8 @@ class SweepStore:
         file = store / "reductions" / name / "zarr.json"
         written = file.stat().st_mtime_ns
         if self._read.get(file, (0, {}))[0] != written:
+            if time.monotonic() > self._deadline:
+                return {}
             self._read[file] = (written, read(gd.open_reduction(store, name)))
         return self._read[file][1]
 
@@ -106,8 +116,6 @@ def cells(table: pd.DataFrame, model: str) -> pd.DataFrame:
                 text = "✗" if len(states) == 1 else f"{failed} ✗"
             elif done == len(states):
                 text = "✓"
-            elif len(states) > 1:
-                text = f"{done}/{len(states)}"
             else:
                 text = f"{100 * value:.0f}%" if value > 0 else ""
             error = next((error for error in states[f"{stage}_error"] if error), "")
@@ -119,13 +127,11 @@ def cells(table: pd.DataFrame, model: str) -> pd.DataFrame:
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:
     """State, stage and error of everything that failed or needs somebody to look."""
-    rows = [
-        (label, stage, row[f"{stage}_error"])
-        for label, row in table.iterrows()
-        for stage in table.attrs["stages"]
-        if row[f"{stage}_error"] and row[stage] != COMPLETE
-    ]
-    return pd.DataFrame(rows, columns=["state", "stage", "error"])
+    parts = []
+    for stage in table.attrs["stages"]:
+        found = table[(table[f"{stage}_error"] != "") & (table[stage] != COMPLETE)]
+        parts.append(pd.DataFrame({"state": found.index, "stage": stage, "error": found[f"{stage}_error"].to_numpy()}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def extent(projection: xr.DataArray) -> np.ndarray:

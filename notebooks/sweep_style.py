@@ -36,7 +36,7 @@ h2 { margin: 4px 0 6px; font-size: 20px; font-weight: 600; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #e4e4e4; font-weight: normal; }
 th { color: #666; }
-.scroll { max-height: 150px; overflow-y: auto; }
+.scroll { max-height: 120px; overflow-y: auto; }
 """
 SHOWN = 100  # failures in the table
 

@@ -46,6 +46,13 @@ def test_relaxation_times_are_those_of_the_gases(store, table):
     assert np.isnan(numbers.loc[("slow", 0.7), "sbo EVR1"])
 
 
+def test_many_numbers_are_read_little_by_little(store, table, monkeypatch):
+    monkeypatch.setattr(SweepStore, "_read", {})
+    assert store.numbers(table, seconds=-1.0).drop(columns=["model", "temperature"]).isna().all(axis=None)
+    assert store.numbers(table)["tau"].notna().sum() == 4
+    assert store.numbers(table, seconds=-1.0)["tau"].notna().sum() == 4  # kept
+
+
 def test_numbers_are_read_again_when_they_are_computed_again(sweep_store, tmp_path):
     copy = shutil.copytree(sweep_store, tmp_path / "gases.zarr")
     # trajectories lie outside of the store, so their results do
@@ -87,7 +94,7 @@ def test_cells_of_several_seeds():
     assert cells(table, "KA")[["value", "text", "error"]].values.tolist() == [[-1.0, "1 ✗", "E: x"]]
     healthy = table.iloc[:3]
     healthy.attrs["stages"] = ["simulate"]
-    assert cells(healthy, "KA")[["value", "text"]].values.tolist() == [[0.5, "1/3"]]
+    assert cells(healthy, "KA")[["value", "text"]].values.tolist() == [[0.5, "50%"]]
     running = table.iloc[[1]]
     running.attrs["stages"] = ["simulate"]
     assert cells(running, "KA")[["value", "text"]].values.tolist() == [[0.5, "50%"]]
