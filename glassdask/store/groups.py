@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -169,13 +170,17 @@ def is_group(path: str | os.PathLike[str]) -> bool:
 
 def provenance() -> dict[str, Any]:
     """Attributes that say by what and when a group was made."""
-    names = ("numpy", "zarr", "numba", "dask")
     return {
         "schema_version": SCHEMA_VERSION,
         "glassdask_version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: importlib.metadata.version(name) for name in names},
+        "versions": {name: _version(name) for name in ("numpy", "zarr", "numba", "dask")},
     }
+
+
+@cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def create_group(path: str | os.PathLike[str], *, attrs: dict[str, Any] | None = None) -> bool:
