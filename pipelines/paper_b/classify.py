@@ -1,0 +1,227 @@
+"""Classifiers: accuracy against the number of features, orders of features, learning curves, regression.
+
+Everything that is learned (scales, order of features, principal components, coefficients) is learned from the
+configurations of the training folds; accuracies are of the configurations that were left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.model_selection import GroupKFold
+
+from glassdask import learning
+from paper_b.activity import DataSet
+
+PENALTY = 1.0  # C of the logistic regression, features in units of their deviations (scikit-learn's default)
+FOLDS = 10  # at most; with fewer configurations each is left out once
+LARGEST_SELECTION = 30
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A score, its standard error over the groups, and what it is drawn against."""
+
+    x: np.ndarray
+    score: np.ndarray
+    error: np.ndarray
+
+    def at(self, x: float) -> tuple[float, float]:
+        """Score and error at one x."""
+        k = int(np.flatnonzero(self.x == x)[0])
+        return float(self.score[k]), float(self.error[k])
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """The highest score and its error."""
+        k = int(np.argmax(self.score))
+        return float(self.score[k]), float(self.error[k])
+
+
+def body_orders(features: xr.DataArray) -> dict[str, int]:
+    """Number of features up to each border: of A-A pairs, of all pairs, with triplets, with quadruplets."""
+    order = features["ace_body_order"].values
+    same = (order == 2) & (features["ace_species1"].values == "A")
+    return {"A-A": int(same.sum()), **{f"{n}-body": int((order <= n).sum()) for n in (2, 3, 4) if (order == n).any()}}
+
+
+def steps(features: xr.DataArray) -> np.ndarray:
+    """Numbers of features to look at: densely among the radial ones, some for each of the higher body orders."""
+    borders = body_orders(features)
+    radial = borders["2-body"]
+    found = {*range(1, 6), *range(5, radial + 1, max(1, radial // 10)), borders["A-A"] + 1, *borders.values()}
+    higher = [n for name, n in borders.items() if name in ("2-body", "3-body", "4-body")]
+    for low, high in itertools.pairwise(higher):
+        found |= set(np.linspace(low, high, 6).astype(int).tolist())
+    return np.array(sorted(n for n in found if n <= features.shape[1]))
+
+
+def folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows; no group is divided."""
+    n = len(np.unique(groups))
+    return list(GroupKFold(min(n, FOLDS)).split(groups, groups, groups))
+
+
+def accuracy(right: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Fraction of right predictions and its standard error over the groups, which may differ in size.
+
+    The error of a ratio of sums, sum_g c_g / sum_g n_g, from the deviations c_g - a n_g of its groups.
+
+    >>> accuracy(np.array([True, True, False, True]), np.array([0, 0, 1, 1]))
+    (0.75, 0.25)
+    """
+    _, member = np.unique(groups, return_inverse=True)
+    n, correct = np.bincount(member), np.bincount(member, weights=right)
+    a = float(np.mean(right))
+    if len(n) < 2:
+        return a, float("nan")
+    return a, float(np.sqrt(len(n) / (len(n) - 1) * np.sum((correct - a * n) ** 2)) / n.sum())
+
+
+def against_features(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: str, sizes: Sequence[int], model: Any = None
+) -> Curve:
+    """Accuracy of logistic regression on the first so many features in an order (Figs. 3 and 5).
+
+    `order` is "standard" (as they come), "forward" (each next feature lowers the error of least squares to the labels
+    most, given those before) or "pca" (principal components by variance); both are found anew in each fold.
+    """
+    model = learning.LogisticRegression(C=PENALTY) if model is None else model
+    sizes = np.array(sizes)
+    right = np.zeros((len(sizes), len(labels)), dtype=bool)
+    for train, test in folds(groups):
+        ordered = _ordered(features, labels, train, order, int(sizes.max()))
+        for k, size in enumerate(sizes):
+            columns = ordered[:, :size]
+            fitted = model.fit(columns[train], labels[train])
+            right[k, test] = fitted.predict(columns[test]) == labels[test]
+    scores = np.array([accuracy(row, groups) for row in right])
+    return Curve(sizes, scores[:, 0], scores[:, 1])
+
+
+def _ordered(features: np.ndarray, labels: np.ndarray, train: np.ndarray, order: str, most: int) -> np.ndarray:
+    """Columns in the order that the training rows give."""
+    if order == "forward":
+        moments = learning.compute_moments(features[train], labels[train].astype(float))
+        found, _ = learning.forward_selection(moments, min(most, features.shape[1]))
+        return features[:, found]
+    if order == "pca":
+        varying = learning.compute_moments(features[train]).varying_features()
+        return np.asarray(learning.PCA(scale=True).fit(features[train][:, varying]).transform(features[:, varying]))
+    return features
+
+
+def first_selected(features: xr.DataArray, labels: np.ndarray, n: int = 5) -> list[str]:
+    """The features that forward selection takes first from all rows."""
+    order, _ = learning.forward_selection(learning.compute_moments(features.values, labels.astype(float)), n)
+    return [str(features["ace_feature"].values[k]) for k in order]
+
+
+def up_to(features: xr.DataArray, body_order: int) -> xr.DataArray:
+    """The features of at most so many bodies."""
+    return features[:, features["ace_body_order"].values <= body_order]
+
+
+def learning_curve(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, fractions: Sequence[float], repeats: int
+) -> tuple[Curve, Curve]:
+    """Accuracy on configurations left out, and on the rows learned from, against the number of the latter (Fig. 6).
+
+    Of each fold's training rows random ones are taken, as many active as inactive, `repeats` times.
+    """
+    model = learning.LogisticRegression(C=PENALTY)
+    rng = np.random.default_rng(0)
+    x, tested, trained = [], [], []
+    for fraction in fractions:
+        hits, seen, rows = np.zeros(len(labels)), [], []
+        for train, test in folds(groups):
+            active, inactive = (train[labels[train] == kind] for kind in (1, 0))
+            n = max(2, int(fraction * min(len(active), len(inactive))))
+            for _ in range(repeats):
+                some = np.concatenate([rng.choice(kind, n, replace=False) for kind in (active, inactive)])
+                fitted = model.fit(features[some], labels[some])
+                hits[test] += (fitted.predict(features[test]) == labels[test]) / repeats
+                seen.append(float(np.mean(fitted.predict(features[some]) == labels[some])))
+                rows.append(2 * n)
+        x.append(np.mean(rows))
+        tested.append(accuracy(hits, groups))
+        trained.append((np.mean(seen), np.std(seen, ddof=1) / np.sqrt(len(folds(groups)))))
+    return (
+        Curve(np.array(x), *np.array(tested).T),
+        Curve(np.array(x), *np.array(trained).T),
+    )
+
+
+def pearson_curve(features: np.ndarray, target: np.ndarray, groups: np.ndarray, sizes: Sequence[int]) -> Curve:
+    """R of Bayesian regression with automatic relevance determination, on configurations left out (Fig. 7)."""
+    member = np.zeros(len(groups), dtype=int)
+    for k, (_, test) in enumerate(folds(groups)):
+        member[test] = k
+    parts = learning.grouped_moments(features, target, member)
+    model = learning.ARDRegression(max_iter=5000, tol=1e-2)
+    found = []
+    for size in sizes:
+        few = {key: part.select(np.arange(size)) for key, part in parts.items()}
+        scores = learning.cross_validate(model, few)
+        found.append((scores.pooled_r[0], scores.error[0]))
+    return Curve(np.array(sizes), *np.array(found).T)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is learned from one data set with one cutoff; the last five for the cutoff of the paper's other figures."""
+
+    borders: dict[str, int]
+    accuracy: Curve
+    pearson: Curve
+    first: np.ndarray  # values of the first radial descriptor
+    orders: dict[str, Curve]
+    selected: list[str]
+    radial_selected: list[str]
+    learning: dict[str, Curve]
+    machine: tuple[float, float]  # accuracy of a linear support vector machine on all radial features
+
+
+def study(data: DataSet, r_cut: float, repeats: int, whole: bool) -> Study:
+    """Everything for one cutoff; orders of features, learning curves and the support vector machine if `whole`."""
+    features, labels, groups = data.features(r_cut), data.labels, data.groups
+    borders, sizes = body_orders(features), steps(features)
+    values = features.values
+    orders, selected, radial_selected, machine = {}, [], [], (np.nan, np.nan)
+    learned: dict[str, Curve] = {}
+    if whole:
+        # "only 2- and 3-body terms are considered"
+        few = up_to(features, 3)
+        most = min(LARGEST_SELECTION, few.shape[1])
+        some = [*range(1, 11), *range(12, most + 1, 3)]
+        for name, order in (("selected", "forward"), ("standard", "standard"), ("PCA", "pca")):
+            # what is not selected first has an order as well, until the rows cannot tell features apart any more
+            wide = some if order == "forward" else [*some, *[n for n in sizes.tolist() if some[-1] < n <= few.shape[1]]]
+            orders[name] = against_features(few.values, labels, groups, order, wide)
+        selected = first_selected(few, labels)
+        radial = up_to(features, 2)
+        radial_selected = first_selected(radial, labels)
+        machine = against_features(
+            radial.values, labels, groups, "standard", [radial.shape[1]], learning.LinearSVM(max_iter=20_000)
+        ).best
+        # what the paper's accuracies are of: radial features are enough for mixtures
+        enough = radial if data.system.mixture else few
+        test, train = learning_curve(enough.values, labels, groups, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), repeats)
+        learned = {"configurations left out": test, "learned from": train}
+    fewer = sizes[sizes <= borders["3-body"]]
+    return Study(
+        borders,
+        against_features(values, labels, groups, "standard", sizes),
+        pearson_curve(values, data.target, groups, fewer[:: max(1, len(fewer) // 12)]),
+        values[:, 0],
+        orders,
+        selected,
+        radial_selected,
+        learned,
+        machine,
+    )

