@@ -62,8 +62,9 @@ unit runs at a time and its chunks run on all cores of the machine: that is the 
 ``glassdask.open_reduction(STATE, "relaxation")`` opens one. STATE is ``STORE/LABEL`` for simulated states. What the
 sweep keeps about itself is hidden in ``STORE/.sweep``:
 
-- ``sweep.json``: the TOML text and folder of the sweep, and for each state label, path (relative to STORE where it is
-  inside), model, temperature, density, seed, and for each of its stages key, groups and the stages before it
+- ``sweep.json``: the TOML text and folder of the sweep, and for each state label, path, model, temperature, density,
+  seed, and for each of its stages key, groups and the stages before it. Folder and paths are relative to STORE, so
+  that a sweep and its trajectories can be moved together
 - ``units/LABEL/STAGE.json``: the newest record of a unit: status (running, interrupted, complete, failed), key, host,
   pid, started, ended, input (content hash of the trajectory) and error (class, message, traceback)
 - ``locks/``: who runs it (`glassdask.sweep.lock`)

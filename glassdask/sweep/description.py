@@ -111,7 +111,7 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
     path = Path(source)
     if path.is_dir():
         kept = records.read_description(path)
-        return _parsed(Path(kept["folder"]) / kept["file"], kept["toml"], checked_path(path))
+        return _parsed(records.absolute(kept["folder"], path) / kept["file"], kept["toml"], checked_path(path))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -82,7 +82,7 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
     units = all_units(root, described["states"])
     columns = {name: [state[name] for state in described["states"]] for name in ("model", "temperature")}
     columns |= {name: [state[name] for state in described["states"]] for name in ("density", "seed")}
-    columns["path"] = [str(root.absolute() / state["path"]) for state in described["states"]]
+    columns["path"] = [str(records.absolute(state["path"], root)) for state in described["states"]]
     for stage in described["stages"]:
         found = [state.get(stage, (COMPLETE, 1.0, "")) for state in units]
         for column, values in zip(("", "_fraction", "_error"), zip(*found)):
@@ -99,7 +99,7 @@ def all_units(root: Path, states: list[dict[str, Any]]) -> list[dict[str, tuple[
 
 
 def _state_units(root: Path, state: dict[str, Any]) -> dict[str, tuple[str, float, str]]:
-    path = root / state["path"]
+    path = records.absolute(state["path"], root)
     content = trajectory_content(path)
     found: dict[str, tuple[str, float, str]] = {}
     for stage, unit in state["units"].items():

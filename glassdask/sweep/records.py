@@ -34,7 +34,7 @@ def description(sweep: Sweep) -> dict[str, Any]:
     states = [
         {
             "label": state.label,
-            "path": os.path.relpath(state.path, root) if Path(state.path).is_relative_to(root) else state.path,
+            "path": _relative(state.path, root),
             "model": state.model,
             "temperature": state.temperature,
             "density": state.density,
@@ -48,12 +48,23 @@ def description(sweep: Sweep) -> dict[str, Any]:
     ]
     return {
         "version": VERSION,
-        "folder": sweep.folder,
+        "folder": _relative(sweep.folder, root),
         "file": sweep.file,
         "stages": list(sweep.stages),
         "states": states,
         "toml": sweep.text,
     }
+
+
+def _relative(path: str, root: Path) -> str:
+    """A path as seen from the store, so that all can be moved together; through no link but the last part."""
+    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return os.path.relpath(real, os.path.realpath(root))
+
+
+def absolute(path: str, store: str | os.PathLike[str]) -> Path:
+    """The path that a description has relative to its store."""
+    return Path(os.path.normpath(os.path.join(os.path.realpath(store), path)))
 
 
 def write_description(store: str | os.PathLike[str], content: dict[str, Any]) -> None:

@@ -173,9 +173,9 @@ class _Plan:
             ready = (label, stage) in self.wanted and not any(before in left for before in state.after[stage])
             if ready:
                 self.wanted.discard((label, stage))
-                # later stages first: a state that was begun is ended before another one is begun
+                # in the order of the states, so that one that was begun is ended before another one is begun
                 unit = Unit(self.store, state, stage, self.overwrite)
-                heapq.heappush(self.ready, (-STAGES.index(stage), number, unit))
+                heapq.heappush(self.ready, (number, STAGES.index(stage), unit))
 
     def next(self) -> Unit:
         """The unit that is to be begun next."""

@@ -229,11 +229,11 @@ def test_status_meanwhile(tmp_path, monkeypatch):
     monkeypatch.setitem(stages.STAGES, "describe", describe)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(file)
-    assert phases[0].loc[FIRST, [*NAMES, "describe_fraction"]].tolist() == ["partial", "absent", "complete", 0.0]
+    assert phases[0].loc[FIRST, [*NAMES, "describe_fraction"]].tolist() == ["partial", "absent", "absent", 0.0]
     assert [run["pid"] for run in phases[0].attrs["runs"]] == [os.getpid()]
     interrupted = status(tmp_path / "sweep.zarr")
     assert interrupted.attrs["runs"] == []
-    assert interrupted.loc[FIRST, NAMES].tolist() == ["partial", "absent", "complete"]
+    assert interrupted.loc[FIRST, NAMES].tolist() == ["partial", "absent", "absent"]
     table = run_sweep(file)
     assert table.loc[FIRST, NAMES].tolist() == ["failed", "waiting", "complete"]
     assert table.loc[FIRST, "describe_error"] == "ValueError: two lines"
@@ -327,3 +327,18 @@ def test_two_runs_at_once(tmp_path, monkeypatch):
     messages.clear()
     run_sweep(file, stages=["describe"])
     assert [share for share, _ in messages][:4] == [None, (1, 2), (2, 2), (1, 3)]
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_moved(tmp_path):
+    """A sweep that is moved with its trajectories goes on where it was, by its store alone; so through a link."""
+    old = tmp_path / "old"
+    run_sweep(save_sweep(old), stages=["describe"])
+    old.rename(tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "new" / "sweep.zarr")
+    for store in (tmp_path / "new" / "sweep.zarr", tmp_path / "link"):
+        table = status(store)
+        assert (table["describe"] == "complete").all()
+        assert table.loc[LAST, "path"] == str(tmp_path / "new/data/gas/T=0.6/1.zarr")
+    table = run_sweep(tmp_path / "new" / "sweep.zarr")
+    assert (table[NAMES] == "complete").all(axis=None)
