@@ -70,6 +70,8 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         The process was killed from outside.
     """
     mark = folder / "key"
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: is a symbolic link, which no simulation makes: remove it")
     if folder.exists() and (not mark.exists() or mark.read_text() != identity):
         shutil.rmtree(folder)
     if (folder / DONE).exists():

@@ -21,10 +21,11 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError, SimulationError
 from glassdask.simulation.acts import Act, Recorder, State
+from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.instance import Instance
 from glassdask.simulation.models import Model
 
-JOB, ERROR, DONE, CHECKPOINT = "job.pickle", "error.txt", "done", "checkpoint-"
+JOB, ERROR, DONE, CHECKPOINT, STATE = "job.pickle", "error.txt", "done", "checkpoint-", "state.pickle"
 
 
 @dataclass
@@ -40,10 +41,13 @@ class Job:
 
 def work(folder: Path) -> None:
     """Do the job in `folder`."""
-    job: Job = pickle.loads((folder / JOB).read_bytes())
+    job: Job = pickle.loads((folder / JOB).read_bytes())  # written by the parent just now
     state, restart = newest_checkpoint(folder)
     if state is None:
         state = State(recorder=job.recorder)
+    for place in ("path", "folder"):  # a checkpoint does not say where things are written
+        if hasattr(job.recorder, place):
+            setattr(state.recorder, place, getattr(job.recorder, place))
     while state.act < len(job.acts):
         act = job.acts[state.act]
         try:
@@ -72,7 +76,7 @@ def save_checkpoint(folder: Path, state: State, instance: Instance) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     instance.save(partial / "restart")
-    (partial / "state.pickle").write_bytes(pickle.dumps(state))
+    (partial / STATE).write_bytes(pickle.dumps(state))
     os.rename(partial, final)
     for old in folder.glob(f"{CHECKPOINT}*"):
         if old != final:
@@ -82,10 +86,10 @@ def save_checkpoint(folder: Path, state: State, instance: Instance) -> Path:
 
 def newest_checkpoint(folder: Path) -> tuple[State | None, Path | None]:
     """The state and the restart file to go on from."""
-    found = sorted(folder.glob(f"{CHECKPOINT}*/state.pickle"))
+    found = sorted(folder.glob(f"{CHECKPOINT}*/{STATE}"))
     if not found:
         return None, None
-    return pickle.loads(found[-1].read_bytes()), found[-1].with_name("restart")
+    return load_state(found[-1].read_bytes(), str(found[-1])), found[-1].with_name("restart")
 
 
 def end_with_parent() -> None:

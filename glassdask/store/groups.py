@@ -37,6 +37,7 @@ T = TypeVar("T")
 @contextmanager
 def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
     """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
+    check_links(Path(path))
     try:
         yield
     except StoreError:
@@ -55,6 +56,18 @@ def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator
         remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
         room = f"{_room(Path(path), needed)}: " if error.errno == errno.ENOSPC else ""
         raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {room}{remedy}") from None
+
+
+def check_links(path: Path) -> None:
+    """`StoreError` where a part of a store is a symbolic link: in a store from elsewhere it could lead anywhere.
+
+    The store itself may be one.
+    """
+    inside = False
+    for parent in [*reversed(path.parents), path, path / "c"]:
+        if inside and parent.is_symlink():
+            raise StoreError(f"{parent}: is a symbolic link, through which nothing is written: put what it names there")
+        inside = inside or parent.suffix == ".zarr"
 
 
 def _room(path: Path, needed: int | None) -> str:
@@ -232,6 +245,7 @@ def _create_node(path: Path, attrs: dict[str, Any]) -> bool:
 
 def remove_group(path: str | os.PathLike[str]) -> None:
     """Remove a managed group and what was derived from it; refuses where other state points lie below it."""
+    check_links(layout.checked_path(path))
     group = layout.checked_path(path).resolve()
     others = [child.name for child in children(group, "group") if child.name not in ("descriptors", "reductions")]
     if others or "status" not in attributes(group):
