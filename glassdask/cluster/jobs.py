@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 5.0  # between two looks at whether the wanted number of jobs is there
 ASK_SECONDS = 30.0  # between two questions to the batch system about jobs whose workers have not come
-# Workers that may be lost in the same task before it is given up. On a batch system it is not the task's fault that they
-# end, by lifetime, wall time or preemption; dask's 3 are too few for a simulation of a day.
+# Workers that may be lost in the same task before it is given up. On a batch system it is not the task's fault that
+# they end, by lifetime, wall time or preemption; dask's 3 are too few for a simulation of a day.
 ALLOWED_FAILURES = 10
 LONGEST_PAUSE = 300.0  # between submissions when one job after the other fails
 

@@ -19,12 +19,15 @@ import xarray as xr
 import glassdask as gd
 from glassdask.cluster import connect
 from glassdask.store import open_trajectory, save_trajectory, write_dataset
+from glassdask.sweep import run_sweep
 from tests.certificates import write_certificates
 from tests.listening import listening, worker_processes
+from tests.sweep.liquids import save_sweep
 
 pytestmark = [pytest.mark.slurm, pytest.mark.cluster, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+SLURM = ROOT / "deploy" / "slurm"
 PATIENCE = 120.0  # seconds for what takes a few on a free machine
 
 
@@ -59,9 +62,9 @@ def store(tmp_path):
     return path
 
 
-def liquid():
+def liquid(frames=30):
     rng = np.random.default_rng(20261121)
-    return gd.from_arrays(6.0 * rng.random((30, 200, 3)), species=["A", "B"] * 100, box=[6.0, 6.0, 6.0])
+    return gd.from_arrays(6.0 * rng.random((frames, 200, 3)), species=["A", "B"] * 100, box=[6.0, 6.0, 6.0])
 
 
 def content(path):
@@ -84,15 +87,11 @@ def slow_work(store, seconds, log):
     return xr.Dataset({"root": position.copy(data=position.data.map_blocks(block))})
 
 
-def undisturbed(path, log):
+def undisturbed(path, frames=30):
     """The content that any interrupted run must have."""
-    save_trajectory(liquid(), path)
-    write_dataset(slow_work(path, 0.0, log), path, "descriptors/root", parameters={})
+    save_trajectory(liquid(frames), path)
+    write_dataset(slow_work(path, 0.0, path.with_suffix(".log")), path, "descriptors/root", parameters={})
     return content(path)
-
-
-def running_jobs():
-    return subprocess.run(["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True).stdout.split()
 
 
 def wait_for(condition, what):
@@ -129,7 +128,7 @@ def long_run(slurm, tmp_path_factory):
         f"walltime = '00:01:00'\ninterface = 'lo'\nlocal_directory = '{folder}'\nlog_directory = '{folder}'\n"
     )
     (folder / "run.py").write_text(LONG_RUN)
-    save_trajectory(liquid().isel(frame=slice(16)), folder / "liquid.zarr")
+    save_trajectory(liquid(16), folder / "liquid.zarr")
     arguments = [folder / name for name in ("run.py", "profile.toml", "liquid.zarr", "log")]
     with open(folder / "errors", "w") as errors:
         process = subprocess.Popen(
@@ -192,18 +191,19 @@ def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
         assert cancelled
         wait_for(lambda: len(client.scheduler_info()["workers"]) == 2, "a second worker")
         assert not set(cancelled) & set(jobs())
-    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", tmp_path / "other")
+    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr")
     assert len(log.read_text().split()) <= 34  # 30 blocks, and what ran or was about to on the worker that was lost
 
 
-def test_work_goes_on_over_the_lifetime_of_workers(write_profile, store, tmp_path):
-    log = tmp_path / "log"
-    with connect(write_profile('lifetime = "12s"\nlifetime_stagger = "2s"'), workers=2):
-        write_dataset(slow_work(store, 1.2, log), store, "descriptors/root", parameters={})
+def test_work_goes_on_over_the_lifetime_of_workers(write_profile, tmp_path):
+    store, log = tmp_path / "liquid.zarr", tmp_path / "log"
+    save_trajectory(liquid(16), store)
+    with connect(write_profile('lifetime = "8s"\nlifetime_stagger = "1s"'), workers=2):
+        write_dataset(slow_work(store, 1.5, log), store, "descriptors/root", parameters={})
     pids = log.read_text().split()
-    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", tmp_path / "other")
+    assert content(store) == undisturbed(tmp_path / "undisturbed.zarr", 16)
     assert len(set(pids)) >= 3
-    assert len(pids) <= 30 + 2 * len(set(pids))
+    assert len(pids) <= 16 + 2 * len(set(pids))
 
 
 def test_nothing_listens_everywhere_and_strangers_are_refused(write_profile, tmp_path):
@@ -221,13 +221,36 @@ def test_nothing_listens_everywhere_and_strangers_are_refused(write_profile, tmp
             pass
 
 
+@pytest.mark.parametrize("script", ["sweep.sbatch", "array.sbatch"])
+def test_slurm_knows_every_directive(slurm, script):
+    done = subprocess.run(["sbatch", "--test-only", SLURM / script, "x.toml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_sweep_in_one_job_and_as_an_array(write_profile, tmp_path):
+    """Both scripts, at the same time; what they store is what one process here stores."""
+    profile = write_profile()
+    path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    arguments = {"sweep.sbatch": ["--time=10", SLURM / "sweep.sbatch", "sweep.toml", profile]}
+    arguments["array.sbatch"] = ["--time=10", "--array=1-2", SLURM / "array.sbatch", "sweep.toml"]
+    jobs = {}
+    for name, rest in arguments.items():
+        folder = save_sweep(tmp_path / name).parent
+        jobs[name] = subprocess.Popen(["sbatch", "--wait", *rest], cwd=folder, env=path, stdout=subprocess.DEVNULL)
+    run_sweep(save_sweep(tmp_path / "here"))
+    for name, job in jobs.items():
+        logs = list((tmp_path / name).glob("*.log"))
+        assert job.wait(timeout=2 * PATIENCE) == 0, [log.read_text() for log in logs]
+        assert len(logs) == (1 if name == "sweep.sbatch" else 2)
+        assert content(tmp_path / name / "data") == content(tmp_path / "here" / "data")
+        done = glassdask("sweep", "status", "sweep.zarr", cwd=tmp_path / name)
+        assert done.returncode == 0, done.stderr
+
+
 def test_work_goes_on_over_the_wall_time(long_run):
     process, folder = long_run
     assert process.wait(timeout=2 * PATIENCE) == 0, (folder / "errors").read_text()
-    fresh = folder / "undisturbed.zarr"
-    save_trajectory(liquid().isel(frame=slice(16)), fresh)
-    write_dataset(slow_work(fresh, 0.0, folder / "other"), fresh, "descriptors/root", parameters={})
-    assert content(folder / "liquid.zarr") == content(fresh)
+    assert content(folder / "liquid.zarr") == undisturbed(folder / "undisturbed.zarr", 16)
     assert len(set((folder / "log").read_text().split())) >= 2
     # SLURM says so in the log of the job that it ended
     assert any("DUE TO TIME LIMIT" in file.read_text() for file in folder.glob("*.err"))
