@@ -1,7 +1,9 @@
 #!/bin/sh
-# The tests: sets everything up, then style, types, doctests and tests. Arguments go to pytest.
+# The tests: sets everything up, then style, types, doctests and tests. Arguments go to pytest. As root on Debian this
+# also installs a SLURM and a browser; elsewhere the tests that need them are skipped, and pytest says so in the end.
 set -eu
 cd "$(dirname "$0")/../.."
+sh deploy/local/system.sh
 sh deploy/local/environment.sh all,dev,peers
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
