@@ -164,6 +164,13 @@ def test_a_failed_state_is_told(page):
     page.until(lambda: page.images() and page.title("slice"))
 
 
+def test_the_store_is_read_again_and_again(page):
+    page.open()
+    first = page.ask("text")
+    assert re.search(r"read \d\d:\d\d:\d\d", first)
+    page.until(lambda: page.ask("text") != first)
+
+
 def test_nothing_overlaps_and_all_fits(page):
     page.open()
     wide, seen = page.ask("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
