@@ -5,9 +5,10 @@ at a constant rate, equilibrated and simulated with LAMMPS (or taken from a stor
 to their inherent structures; descriptors of every particle, their principal components with the explained variance
 ratio (EVR); the radial distribution function, the structure factor with its first peak k*, the self-intermediate
 scattering function F_s(k*, t), and the structural relaxation time tau_alpha where it has fallen to 1/e, all species
-alike, with its statistical error. What is stored already is not done again, and a state that fails does not stop the
-others. The figure shows what is stored, also of a sweep that is not finished; over several seeds of a temperature it
-shows the mean and its standard error.
+alike, with its statistical error; and where there are isoconfigurational ensembles, |R| of the first principal
+component with the propensity, the mean square displacement of each particle. What is stored already is not done again,
+and a state that fails does not stop the others. The figure shows what is stored, also of a sweep that is not finished;
+over several seeds of a temperature it shows the mean and its standard error.
 
     python pipelines/sweep.py pipelines/data/sweep_small.toml --output results/sweep
     python pipelines/sweep.py results/sweep/states.zarr --output results/sweep --no-run     # only draw
@@ -31,7 +32,6 @@ import glassdask as gd
 from glassdask import plotting
 from glassdask.sweep import read_sweep, run_sweep, status
 
-ROWS = 5
 SHOWN_COMPONENTS = 2
 
 
@@ -50,6 +50,7 @@ class State:
     evr: dict[str, np.ndarray]
     distribution: xr.DataArray
     scattering: xr.DataArray | None
+    propensity: xr.DataArray | None
 
 
 def main() -> None:
@@ -109,7 +110,16 @@ def state_of(row: pd.Series) -> State:
         evr=evr,
         distribution=structure["g_total"],
         scattering=relaxation.get("fs_total"),
+        propensity=first_component(row),
     )
+
+
+def first_component(row: pd.Series) -> xr.DataArray | None:
+    """|R| (lag) of the first stored principal component with the propensity of the species that it was made of."""
+    if not (Path(row["path"]) / "reductions" / "propensity").exists():
+        return None
+    r = gd.open_reduction(row["path"], "propensity")["r"].load()
+    return r.isel(column=0).dropna("species", how="all").mean("species")
 
 
 def write_tables(states: list[State], folder: Path) -> None:
@@ -124,14 +134,15 @@ def write_tables(states: list[State], folder: Path) -> None:
 
 
 def draw(states: list[State], folder: Path) -> None:
-    """tau_alpha(T), E_IS(T), EVR(T), and g(r) and F_s(k*, t) of every temperature, one column of panels a model."""
+    """tau_alpha(T), E_IS(T), EVR(T); g(r), F_s(k*, t) and |R|(t) of every temperature; one column of panels a model."""
     models = sorted({state.model for state in states})
-    drawn, axes = plotting.figure(ROWS, max(len(models), 1))
+    rows = 6 if any(state.propensity is not None for state in states) else 5
+    drawn, axes = plotting.figure(rows, max(len(models), 1))
     table: dict[str, np.ndarray] = {}
     for column, model in enumerate(models):
         chosen = [s for s in states if s.model == model]
         temperatures = np.unique([s.temperature for s in chosen])
-        relax, energy, variance, pairs, scattering = axes[:, column]
+        relax, energy, variance, pairs, scattering, *more = axes[:, column]
         groups = [[s for s in chosen if s.temperature == t] for t in temperatures]
         _against(relax, 1 / temperatures, [_mean(g, "tau", "tau_error") for g in groups], "o-", plotting.BLACK)
         relax.set(yscale="log", xlabel="$1/T$", ylabel=r"$\tau_\alpha$", title=model)
@@ -139,13 +150,15 @@ def draw(states: list[State], folder: Path) -> None:
         _against(energy, temperatures, inherent, "s-", plotting.RED)
         energy.set(xlabel="$T$", ylabel=r"$E_\mathrm{IS}/N$")
         _explained(variance, temperatures, groups)
-        colors = colormaps["coolwarm"](np.linspace(0, 1, len(temperatures)))
-        for t, group, color in zip(temperatures, groups, colors):
-            _curves(pairs, scattering, group, color, f"T={t:g}", f"{model} T={t:g}", table)
+        colors = colormaps["plasma"](np.linspace(0, 0.85, len(temperatures)))  # the last of it is too bright
+        for group, color in zip(groups, colors):
+            _curves(pairs, scattering, more, group[0], color, model, table)
         pairs.set(xlabel="$r$", ylabel="$g(r)$", ylim=(0, None))
         scattering.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
         scattering.set(xscale="log", xlabel="$t$", ylabel=r"$F_s(k^*, t)$", ylim=(None, 1.02))
         scattering.legend(frameon=False, fontsize="x-small")
+        for ax in more:
+            ax.set(xscale="log", xlabel="$t$", ylabel=r"$|R|$, PC1 and propensity", ylim=(0, None))
     plotting.save(drawn, folder / "sweep", table)
 
 
@@ -178,15 +191,20 @@ def _explained(ax: Axes, temperatures: np.ndarray, groups: list[list[State]]) ->
 
 
 def _curves(
-    pairs: Axes, scattering: Axes, group: list[State], color: np.ndarray, label: str, name: str, table: dict
+    pairs: Axes, scattering: Axes, more: list[Axes], state: State, color: np.ndarray, model: str, table: dict
 ) -> None:
-    """g(r) and F_s of one temperature, the first seed's."""
-    g, fs = group[0].distribution, group[0].scattering
+    """g(r), F_s and |R| of one temperature, the first seed's."""
+    label = f"T={state.temperature:g}"
+    name = f"{model} {label}"
+    g, fs, r = state.distribution, state.scattering, state.propensity
     pairs.plot(g["r"], g, color=color, linewidth=1, label=label)
     table[f"{name} r"], table[f"{name} g"] = g["r"].values, g.values
     if fs is not None:
         scattering.plot(fs["lag"], fs, "o-", color=color, markersize=2, linewidth=1, label=label)
         table[f"{name} t"], table[f"{name} F_s"] = fs["lag"].values, fs.values
+    if r is not None:
+        more[0].plot(r["lag"], r, "o-", color=color, markersize=3, linewidth=1, label=label)
+        table[f"{name} lag"], table[f"{name} R"] = r["lag"].values, r.values
 
 
 if __name__ == "__main__":
