@@ -111,5 +111,12 @@ def _keep_particles(data: da.Array, keep: np.ndarray) -> da.Array:
     for j, (begin, end) in enumerate(pairwise(starts)):
         inside = keep[begin:end]
         if inside.any():
-            pieces.append(data.blocks[:, j][:, np.nonzero(inside)[0]])
-    return da.concatenate(pieces, axis=1)
+            column = data if data.numblocks[1] == 1 else data.blocks[:, j]
+            chunks = (data.chunks[0], (int(inside.sum()),), *data.chunks[2:])
+            # not by an index list, which would be a task of its own beside the chunk
+            pieces.append(da.map_blocks(_take, column, inside=inside, chunks=chunks, dtype=data.dtype))
+    return pieces[0] if len(pieces) == 1 else da.concatenate(pieces, axis=1)
+
+
+def _take(block: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    return block[:, inside[: block.shape[1]]]  # dask also calls it with empty blocks

@@ -10,6 +10,7 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.array.core import ArrayBlockIdDep
 
 from glassdask.errors import ParameterError
 
@@ -126,14 +127,15 @@ def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any
 def chunk_results(leaf: Callable, arrays: Sequence[Any]) -> list[Any]:
     """``leaf(*chunk, chunk=number)`` of every chunk of rows of dask arrays, as one delayed object each."""
 
-    # blockwise instead of delayed calls, so that dask fuses the leaf with whatever makes the chunk
-    def boxed(number: np.ndarray, *chunk: np.ndarray) -> np.ndarray:
+    # blockwise instead of delayed calls, and a number that is no array: so dask fuses the leaf with whatever makes the
+    # chunk, and no chunk waits in a worker's memory between two tasks
+    def boxed(number: tuple[int], *chunk: np.ndarray) -> np.ndarray:
         result = np.empty(1, dtype=object)
-        result[0] = leaf(*chunk, chunk=int(number[0]))
+        result[0] = leaf(*chunk, chunk=number[0])
         return result
 
     n_chunks = arrays[0].numblocks[0]
-    pairs: list[Any] = [da.arange(n_chunks, chunks=1), "i"]
+    pairs: list[Any] = [ArrayBlockIdDep(((1,) * n_chunks,)), "i"]
     for array in arrays:
         pairs += [array, ("i", "jk"[array is not arrays[0]]) if array.ndim == 2 else "i"]
     leaves = da.blockwise(

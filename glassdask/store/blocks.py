@@ -20,6 +20,7 @@ from glassdask.schema import check_positions
 from glassdask.store import layout
 from glassdask.store.arrays import ArrayInfo, is_stored, write_region
 from glassdask.store.batches import Progress, batched, compute_batches, watched
+from glassdask.store.fusing import one_task_each
 from glassdask.store.groups import attributes
 
 
@@ -64,7 +65,8 @@ def write_blocks(
     keys = {info.path.parent: attributes(info.path.parent).get("key") for info, _ in lazy}
     needed = sum(piece.n_bytes() for block in pending for piece in block)
     with watched(pending, lambda block: all(piece.stored() for piece in block), done, progress):
-        for _ in compute_batches([_receipts(batch, arrays, keys, needed)] for batch in batched(pending)):
+        receipts = (_receipts(batch, arrays, keys, needed) for batch in batched(pending))
+        for _ in compute_batches([one_task_each(receipt)] for receipt in receipts):
             pass
     done += len(pending)
     if progress is not None and blocks:
