@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 
@@ -21,6 +22,7 @@ from glassdask.cluster import connect
 from glassdask.store import open_trajectory, save_trajectory, write_dataset
 from glassdask.sweep import run_sweep
 from tests.certificates import write_certificates
+from tests.deploy.conftest import start_slurm
 from tests.listening import listening, worker_processes
 from tests.sweep.liquids import save_sweep
 
@@ -137,6 +139,23 @@ def long_run(slurm, tmp_path_factory):
     yield process, folder
     process.kill()
     process.wait()
+
+
+def test_developer_scripts_with_munge():
+    """Up, a job, and down without a trace."""
+    folder = Path(f"/run/glassdask-test-{os.getpid()}")  # munge wants a folder that all may enter
+    with start_slurm(folder, auth="munge") as configuration:
+        answer = subprocess.run(
+            ["srun", "--quiet", "hostname"],
+            env={**os.environ, "SLURM_CONF": configuration},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert answer.stdout.strip() == os.uname().nodename, answer.stderr
+    assert not folder.exists()
+    left = [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"]]
+    assert not [process for process in left if any(str(folder) in part for part in process.info["cmdline"])]
 
 
 def test_check_of_a_profile_that_works(long_run, write_profile, tmp_path):
