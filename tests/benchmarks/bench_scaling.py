@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -90,7 +91,10 @@ def _spilled(dask_worker):
 def measured(workers, memory="4GiB"):
     """A cluster with counters; the dict that is yielded is filled at the end, `start` begins the clock."""
     report = {}
-    options = {"threads_per_worker": 1, "memory_limit": memory, "dashboard_address": "127.0.0.1:0"}
+    options = {
+        "threads_per_worker": 1, "memory_limit": memory, "dashboard_address": "127.0.0.1:0",
+        "silence_logs": logging.CRITICAL, "env": {"DASK_LOGGING__DISTRIBUTED": "critical"},
+    }  # fmt: skip
     with (
         tempfile.TemporaryDirectory() as scratch,
         LocalCluster(n_workers=workers, host="127.0.0.1", local_directory=scratch, **options) as cluster,
