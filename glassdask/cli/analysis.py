@@ -50,6 +50,9 @@ def describe(
     ] = None,
     centers: Annotated[str | None, typer.Option(help="Species of the central particles, such as B or A,B")] = None,
     cutoff: Annotated[list[str] | None, typer.Option(help="Cutoff of a pair, such as A-B=1.25; repeatable")] = None,
+    block: Annotated[
+        int | None, typer.Option(min=1, help="Particles to a task, fewer for workers of little memory")
+    ] = None,
     overwrite: Overwrite = False,
     cluster: Cluster = "local",
     workers: Workers = None,
@@ -74,7 +77,7 @@ def describe(
     defaults = {"cutoffs": measured, "diameters": cache(lambda: gd.first_peaks(trajectory))}
     with connect(cluster, workers=workers):
         made = {name: registry.make(kind, values, defaults) for name, (kind, values) in wanted.items()}
-        features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None)
+        features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
         with progress_bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
     print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in made))

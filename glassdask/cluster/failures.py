@@ -25,7 +25,7 @@ def plain_failures(client: Any) -> Iterator[None]:
         limit = f" of {bytes_each / 2**20:.0f} MiB" if bytes_each else ""
         raise ClusterError(
             f"{error.allowed_failures + 1} workers died in the same task, as they do over their memory limit{limit}: "
-            f"give workers more memory or the work smaller blocks, {again}"
+            f"give workers more memory or the work smaller blocks (describe --block), {again}"
         ) from None
     except (CommClosedError, CancelledError, FuturesCancelledError, ClosedClientError):
         # tasks are cancelled by nobody else: the client does it when its connection ends

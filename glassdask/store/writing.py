@@ -258,7 +258,8 @@ def _prepare(
     variables, text = _encoded(dataset, group)
     coordinates = " ".join(str(name) for name in dataset.coords if name not in dataset.dims and name not in text)
     attrs = plain({**attrs, "text": text, "coordinates": coordinates})
-    if not _begin(dataset, group, attrs, overwrite):
+    units = {name: layout.chunks_of(tuple(map(str, v.dims)), v.shape, shard or grid) for name, v in variables.items()}
+    if not _begin(dataset, group, attrs, overwrite, units):
         return None
     create_group(group, attrs=attrs)
     lazy = []
@@ -299,12 +300,18 @@ def _encoded(dataset: xr.Dataset, group: Path) -> tuple[dict[str, xr.Variable], 
     return variables, text
 
 
-def _begin(dataset: xr.Dataset, group: Path, attrs: dict[str, Any], overwrite: bool) -> bool:
-    """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
+def _begin(
+    dataset: xr.Dataset, group: Path, attrs: dict[str, Any], overwrite: bool, units: dict[str, tuple[int, ...]]
+) -> bool:
+    """Whether there is something to do; removes what is to be overwritten and refuses what must not be.
+
+    `units` are the chunks (shards) of each array; an interrupted group that is cut otherwise cannot be continued.
+    """
     if not is_group(group) or "status" not in (found := attributes(group)):
         return True
     same, complete = found.get("key") == attrs["key"], found["status"] == COMPLETE
-    if same and not (complete and overwrite):
+    cut = all(units.get(info.name, info.unit) == info.unit for info in arrays(group))
+    if same and not (overwrite and (complete or not cut)):
         if complete and not any(missing_chunks(info) for info in arrays(group)):
             return False
         set_attributes(group, status=WRITING)

@@ -332,3 +332,20 @@ def test_progress_counts_blocks_and_starts_where_it_stopped(run):
     store.write_dataset(dataset, run, "descriptors/both", **options)
     assert seen[0][0] >= 3
     assert seen[-1] == (4, 4)
+
+
+def test_interrupted_and_begun_anew_in_other_blocks(run):
+    """A group that was interrupted is continued in its own blocks only, or overwritten in others."""
+    describe(run)
+    values = store.open_descriptors(run)["one"].values
+    group = run / "descriptors/both"
+    (group / "one/c/1/0/0").unlink()
+    store.set_attributes(group, status="writing")
+    other = derived(store.open_trajectory(run))
+    for name in ("one", "two"):
+        other[name].data = other[name].data.rechunk({1: 10})
+    with pytest.raises(errors.StoreError, match=r"chunks \(2, 30, 3\).*expected .*\(2, 10, 3\).*: overwrite it"):
+        store.write_dataset(other, run, "descriptors/both", parameters={"power": 2})
+    store.write_dataset(other, run, "descriptors/both", parameters={"power": 2}, overwrite=True)
+    np.testing.assert_array_equal(store.open_descriptors(run)["one"], values)
+    assert store.info(run)["descriptors"]["both"]["status"] == "complete"
