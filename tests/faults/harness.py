@@ -65,13 +65,13 @@ def n_chunks(group: Path) -> int:
 
 def start(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.Popen:
     """A ``glassdask`` command in a process (group) of its own."""
-    command = [sys.executable, "-m", "glassdask", *map(str, arguments)]
-    return _start(command, {**ENVIRONMENT, **(environment or {})})
+    return start_process([sys.executable, "-m", "glassdask", *arguments], {**ENVIRONMENT, **(environment or {})})
 
 
-def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
+def start_process(command: list[object], environment: dict[str, str]) -> subprocess.Popen:
+    """A process whose descendants can be killed with it."""
+    words, pipe = list(map(str, command)), subprocess.PIPE
+    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -127,7 +127,7 @@ class Cluster:
         self.environment = {**ENVIRONMENT, **names}
         self.file = folder / f"scheduler-{time.monotonic_ns()}.json"
         command = [*self._dask("scheduler"), "--port", "0", "--scheduler-file", self.file]
-        self.scheduler = _start([str(part) for part in command], self.environment)
+        self.scheduler = start_process(command, self.environment)
         wait_for(self.file.exists, self.scheduler)
         wait_for(lambda: self.file.read_text().rstrip().endswith("}"), self.scheduler)
         self.address = json.loads(self.file.read_text())["address"]
@@ -141,7 +141,7 @@ class Cluster:
         """Start one more worker with a nanny."""
         options = ["--nthreads", "1", "--memory-limit", memory, "--local-directory", self.folder]
         command = [*self._dask("worker"), self.address, *options]
-        return _start([str(part) for part in command], self.environment)
+        return start_process(command, self.environment)
 
     def close(self) -> None:
         """Kill everything."""
