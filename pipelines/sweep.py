@@ -89,7 +89,8 @@ def main() -> None:
 def state_of(row: pd.Series) -> State:
     """Read what is stored of a state; small arrays only."""
     structure = gd.open_reduction(row["path"], "structure").load()
-    relaxation = gd.open_reduction(row["path"], "relaxation").load()
+    measured = (Path(row["path"]) / "reductions" / "relaxation").exists()
+    relaxation = gd.open_reduction(row["path"], "relaxation").load() if measured else xr.Dataset()
     missing = xr.DataArray(np.full(1, np.nan), dims="frame")
     inherent = structure.get("inherent_energy", missing).values
     evr = {}
@@ -101,9 +102,9 @@ def state_of(row: pd.Series) -> State:
     return State(
         model=row["model"],
         temperature=row["temperature"],
-        k=float(relaxation["k"]),
-        tau=float(relaxation["tau_total"]),
-        tau_error=float(relaxation["tau_total_error"]),
+        k=float(relaxation.get("k", np.nan)),
+        tau=float(relaxation.get("tau_total", np.nan)),
+        tau_error=float(relaxation.get("tau_total_error", np.nan)),
         energy=float(structure.get("energy", missing).mean()),
         inherent_energy=float(inherent.mean()),
         inherent_error=float(inherent.std() / np.sqrt(len(inherent))),
@@ -156,7 +157,7 @@ def draw(states: list[State], folder: Path) -> None:
         pairs.set(xlabel="$r$", ylabel="$g(r)$", ylim=(0, None))
         scattering.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
         scattering.set(xscale="log", xlabel="$t$", ylabel=r"$F_s(k^*, t)$", ylim=(None, 1.02))
-        scattering.legend(frameon=False, fontsize="x-small")
+        pairs.legend(frameon=False, fontsize="x-small")
         for ax in more:
             ax.set(xscale="log", xlabel="$t$", ylabel=r"$|R|$, PC1 and propensity", ylim=(0, None))
     plotting.save(drawn, folder / "sweep", table)

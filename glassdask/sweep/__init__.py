@@ -42,6 +42,7 @@ store while it runs (`status`)::
 
     [correlate]                     # g(r), S(k), F_s(k*, t), tau_alpha; with an ensemble |R| with the propensity
     k = 7.2                         # default: the first peak of each state's own S(k)
+    dynamics = true                 # false where motion cannot be followed: independent frames, or no images
 
 **Units of work** are (state, stage). A unit is one dask task that runs on one worker, computes the chunks of its
 state there one after the other, writes into the state's store and returns a few bytes. At most a few units for each

@@ -55,25 +55,19 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import tempfile, numpy as np, glassdask as gd
+    >>> import pathlib, tempfile, numpy as np, glassdask as gd
     >>> from glassdask.sweep import run_sweep
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = np.random.default_rng(1).random((2, 30, 3)) * 4
-    >>> liquid = gd.from_arrays(path, species=["A"] * 30, box=[4.0] * 3, time=[0.0, 1.0])
-    >>> gd.save_trajectory(liquid, folder.name + "/T=0.5.zarr")
-    >>> text = '''
-    ... [[runs]]
-    ... model = "gas"
-    ... trajectories = "T={temperature}.zarr"
-    ... [correlate]
-    ... k = 7.0
-    ... '''
-    >>> _ = open(folder.name + "/gas.toml", "w").write(text)
-    >>> run_sweep(folder.name + "/gas.toml").loc["gas/T=0.5000", "correlate"]
+    >>> temporary = tempfile.TemporaryDirectory()
+    >>> folder = pathlib.Path(temporary.name)
+    >>> gas = gd.from_arrays(np.random.default_rng(1).random((2, 30, 3)) * 4, species=["A"] * 30, box=[4.0] * 3)
+    >>> gd.save_trajectory(gas, folder / "T=0.5.zarr")
+    >>> runs = '[[runs]]\\nmodel = "gas"\\ntrajectories = "T={temperature}.zarr"\\n'
+    >>> _ = (folder / "gas.toml").write_text(runs + "[correlate]\\ndynamics = false")
+    >>> run_sweep(folder / "gas.toml").loc["gas/T=0.5000", "correlate"]
     'complete'
-    >>> status(folder.name + "/gas.zarr").loc["gas/T=0.5000", ["correlate_fraction", "correlate_error"]].tolist()
-    [1.0, '']
-    >>> folder.cleanup()
+    >>> status(folder / "gas.zarr").loc["gas/T=0.5000", ["correlate", "correlate_error"]].tolist()
+    ['complete', '']
+    >>> temporary.cleanup()
     """
     import pandas as pd
 

@@ -46,12 +46,13 @@ def of_stages(path: Path, content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         }
     if "correlate" in content:
         table = content["correlate"]
-        check_keys(path, table, ("k",), "[correlate]")
+        check_keys(path, table, ("k", "dynamics"), "[correlate]")
         k = table.get("k")
         if k is not None and not (isinstance(k, (int, float)) and k > 0):
             raise ParameterError(f"{path}: [correlate] k is {k!r}: expected a positive wave number")
         stages["correlate"] = {
             "k": k,
+            "dynamics": bool(table.get("dynamics", True)),
             "descriptors": made or stages.get("reduce", {}).get("descriptors", []),
             "reductions": stages.get("reduce", {}).get("descriptors", []),
             "structures": structures,
@@ -77,7 +78,8 @@ def groups_of(stage: str, settings: dict[str, Any], recipe: Recipe | None, ensem
         assert recipe is not None
         return ["", *(["inherent"] if recipe.inherent else []), *([ENSEMBLE] if ensemble else [])]
     if stage == "correlate":
-        names = [STRUCTURE, RELAXATION, *([PROPENSITY] if ensemble and settings["descriptors"] else [])]
+        names = [STRUCTURE, *([RELAXATION] if settings["dynamics"] else [])]
+        names += [PROPENSITY] if ensemble and settings["descriptors"] else []
         return [f"reductions/{name}" for name in names]
     within = "inherent/" if settings["structures"] == "inherent" else ""
     kind = "descriptors" if stage == "describe" else "reductions"

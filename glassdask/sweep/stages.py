@@ -70,7 +70,8 @@ def correlate(state: State, overwrite: bool) -> None:
     settings, path = state.settings["correlate"], state.path
     inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
     _derive(path, STRUCTURE, {"inherent": inherent}, overwrite, lambda: correlating.structure(path))
-    _derive(path, RELAXATION, {"k": settings["k"]}, overwrite, lambda: correlating.relaxation(path, settings["k"]))
+    if settings["dynamics"]:
+        _derive(path, RELAXATION, {"k": settings["k"]}, overwrite, lambda: correlating.relaxation(path, settings["k"]))
     if f"reductions/{PROPENSITY}" in state.groups["correlate"]:
         described = structures(state, settings)
         # the key of the unit stands for the descriptors and reductions that are correlated

@@ -89,6 +89,8 @@ def test_simulated_states(file):
     assert first.groups["correlate"][-1] == "reductions/propensity"
     assert first.after["correlate"] == ["simulate", "describe", "reduce"]
     assert second.after["correlate"] == ["simulate"]
+    file.write_text(FILE.replace("[correlate]", "[correlate]\ndynamics = false"))
+    assert read_sweep(file).states[1].groups["correlate"] == ["reductions/structure"]
 
 
 def test_cold_and_long_first(file):
@@ -117,6 +119,7 @@ def test_cold_and_long_first(file):
         (("A-A = 1.4", "AA = 1.4"), ParameterError, "cutoffs is"),
         (("[reduce]", '[reduce]\ndescriptors = ["second"]'), ParameterError, "second.*first"),
         (("[correlate]", "[correlate]\nk = -1"), ParameterError, "k is -1"),
+        (("[correlate]", "[correlate]\nlags = [1]"), ParameterError, r"unknown lags in \[correlate\]"),
         (
             ("describe.descriptors.first", "describe.descriptors.structure"),
             ParameterError,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections import Counter
 
 import dask
 import distributed
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import ParameterError, StoreError
+from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.sweep import read_sweep, run_sweep, running, stages, status
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
 
@@ -273,6 +274,30 @@ def test_few_outstanding(tmp_path, monkeypatch):
     assert (table["describe"] == "complete").all()
     assert 1 < max(known) <= 2 * running.LEAST_OUTSTANDING
     assert max(held) <= 2 * running.LEAST_OUTSTANDING
+
+
+@pytest.mark.cluster
+def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
+    """What a dying process of an earlier run still writes, or a cancelled job killed, is no failure of the state."""
+    file = save_sweep(tmp_path, temperatures=(0.5,))
+    attempts = Counter()
+
+    def describe(state, overwrite):
+        attempts[state.label] += 1
+        if state.label == FIRST and attempts[FIRST] < 3:
+            raise BusyStoreError("is being written by another process")
+        if state.label != FIRST:
+            raise SimulationKilledError("ended with signal SIGTERM")
+
+    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        table = run_sweep(file, client, stages=["describe"])
+    assert set(attempts.values()) == {3}
+    assert record(tmp_path, FIRST, "describe")["status"] == "complete"
+    other = table.drop(FIRST).iloc[0]
+    assert (other["describe"], other["reduce"]) == ("partial", "absent")
+    assert other["describe_error"] == "SimulationKilledError: ended with signal SIGTERM"
 
 
 class Deadly(distributed.WorkerPlugin):
