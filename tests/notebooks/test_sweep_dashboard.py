@@ -88,7 +88,8 @@ def test_a_failed_state_says_so(dashboard):
 
 
 def test_a_sweep_that_begins_later_appears(sweep_store, tmp_path):
-    late = tmp_path / "late.zarr"
+    sweep_store = shutil.copytree(sweep_store.parent, tmp_path / "moved") / sweep_store.name
+    late = sweep_store.with_name("late.zarr")
     dashboard = Dashboard(str(late))
     assert "no sweep" in dashboard._head.object
     assert "looks again" in dashboard._head.object
