@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import itertools
 import os
+import re
+import time
+from types import SimpleNamespace
 
 import dask
 import numpy as np
 import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
-from glassdask.cluster.jobs import refusal
+from glassdask.cluster.jobs import Keeper, refusal
 from glassdask.errors import ClusterError, ParameterError
 from tests.certificates import write_certificates
 from tests.listening import listening, worker_processes
@@ -183,6 +189,106 @@ def test_targets_that_are_nothing(target):
     expected = rf"cluster '{target}': expected local, threads, slurm, an address"
     with pytest.raises(ParameterError, match=expected), connect(target):
         pass
+
+
+@pytest.mark.cluster
+def test_check_of_this_machine(monkeypatch, capsys):
+    """The worker is another process: it does not see that we pretend to have another numpy."""
+    from glassdask import cli
+    from glassdask.cluster import checking
+
+    found = checking._versions()
+    monkeypatch.setattr(checking, "_versions", lambda: {**found, "numpy": "0.1"})
+    monkeypatch.setattr("sys.argv", ["glassdask", "cluster", "check", "local"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    out = capsys.readouterr().out
+    assert f"numpy      0.1 here, {np.__version__} on the worker" in out
+    assert "versions differ: numpy: install the same in both places" in out
+    assert re.search(r"scratch    /\S+, [\d.]+ GiB free", out)
+    assert re.search(r"worker     tcp://127.0.0.1:\d+, dashboard 127.0.0.1:\d+", out)
+    assert re.search(r"kernel     smoothed bond order, \d{4,} particles/s", out)
+
+
+class FakeJob:
+    """A job of two workers."""
+
+    def __init__(self, job_id):
+        self.job_id, self.closed = job_id, False
+
+    async def close(self):
+        self.closed = True
+
+
+class FakeCluster:
+    """A cluster of such jobs: `here` are the names of the workers that the scheduler knows."""
+
+    def __init__(self, names, here=()):
+        self.worker_spec = {name: {"group": ["-0", "-1"]} for name in names}
+        self.workers = {name: FakeJob(str(number)) for number, name in enumerate(names)}
+        self.scheduler = SimpleNamespace(workers={})
+        self.set_here(here)
+        self.submitted: list[str] = []
+        self.refuses = False
+
+    def set_here(self, names):
+        self.scheduler.workers = {name: SimpleNamespace(name=name) for name in names}
+
+    def __await__(self):
+        missing = [name for name in self.worker_spec if name not in self.workers]
+        if self.refuses and missing:
+            raise RuntimeError("stderr:\nsbatch: error: Batch job submission failed: Job limit\n")
+        for name in missing:
+            self.submitted.append(name)
+            self.workers[name] = FakeJob(f"new-{name}")
+        return iter(())
+
+
+@pytest.fixture
+def keeper(write_profile):
+    profile = dataclasses.replace(read_profile(write_profile(GOOD)), kind="pbs", lost_worker_timeout=0.0)
+    return Keeper(FakeCluster(["x", "y"], here=["x-0", "y-0", "y-1"]), profile)
+
+
+def test_jobs_of_several_workers_are_replaced_when_all_of_them_are_gone(keeper):
+    cluster = keeper.cluster
+    first = cluster.workers["x"]
+    asyncio.run(keeper.look())
+    assert cluster.submitted == []
+    cluster.set_here(["x-0", "y-1"])  # one of two is lost: the job goes on
+    asyncio.run(keeper.look())
+    assert cluster.submitted == []
+    cluster.set_here(["y-1"])
+    asyncio.run(keeper.look())
+    assert cluster.submitted == ["x"]
+    assert first.closed
+    assert cluster.workers["x"].job_id == "new-x"
+
+
+def test_refused_jobs_are_submitted_later_and_later(keeper, caplog):
+    asyncio.run(keeper.look())
+    keeper.cluster.set_here(["y-1"])
+    keeper.cluster.refuses = True
+    pauses = []
+    for _ in range(12):
+        keeper.not_before = 0.0
+        asyncio.run(keeper.look())
+        pauses.append(keeper.not_before - time.monotonic())
+    assert all(before < after + 0.1 for before, after in itertools.pairwise(pauses))
+    assert pauses[0] < 15
+    assert 290 < pauses[-1] <= 300
+    assert [record.getMessage() for record in caplog.records if "refused" in record.getMessage()] == [
+        f"{keeper.profile.path}: the batch system refused the worker's job (Job limit): correct the profile's options"
+    ]
+    asyncio.run(keeper.look())  # too early
+    keeper.cluster.refuses = False
+    keeper.not_before = 0.0
+    asyncio.run(keeper.look())
+    assert keeper.cluster.submitted == ["x"]
+    keeper.cluster.set_here(["x-0", "y-1"])
+    asyncio.run(keeper.look())
+    assert keeper.failures == 0
 
 
 def test_what_a_batch_system_says_is_one_line():
