@@ -210,7 +210,7 @@ def main_job(files, path):
         gd.SmoothedBondOrder(l_max=8, gamma=8, cutoffs=cutoffs),
         gd.BondOrder(l_max=8, cutoffs=cutoffs),
         gd.Coordination(cutoffs=cutoffs),
-        gd.LocallyFavoredStructure(signature="0-0-12-0", diameters=gd.first_peaks(trajectory)),
+        gd.LocallyFavoredStructure(signature=(0, 0, 12), diameters=gd.first_peaks(trajectory)),
     ]
     gd.save_descriptors(gd.describe(trajectory, descriptors, centers="B"), path)
     features = gd.open_descriptors(path)
@@ -243,7 +243,7 @@ def write_dumps(folder, n_frames, n_files):
 def speedup(scale, folder):
     """The same job by one and by two workers of one thread."""
     found = {}
-    n_frames = max(20, round(6000 * scale))
+    n_frames = max(20, round(9000 * scale))
     for workers in (1, 2):
         path = make_store(tempfile.mkdtemp(dir=folder), n_frames)
         with measured(workers) as report:
