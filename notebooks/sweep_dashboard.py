@@ -47,18 +47,18 @@ class Dashboard(pn.viewable.Viewer):
     refresh : seconds between two readings of the store
     """
 
-    model = param.Selector(objects=[])
-    temperature = param.Selector(objects=[])
-    state = param.Selector(objects=[])
-    descriptor = param.Selector(objects=[])
-    frame = param.Integer(default=0, bounds=(0, 1))
-    height = param.Number(default=0.0, bounds=(0.0, 1.0), label="z")
+    model: Any = param.Selector(objects=[])
+    temperature: Any = param.Selector(objects=[])
+    state: Any = param.Selector(objects=[])
+    descriptor: Any = param.Selector(objects=[])
+    frame: Any = param.Integer(default=0, bounds=(0, 1))
+    height: Any = param.Number(default=0.0, bounds=(0.0, 1.0), label="z")
     # the selection (X1, X2, X1', X2') in the plane of principal components
-    box = param.Parameter(default=None)
+    box: Any = param.Parameter(default=None)
     # what was read: status of all states, their numbers, and which components there are of the chosen state
-    table = param.Parameter(default=None)
-    numbers = param.Parameter(default=None)
-    shown = param.Parameter(default=None)
+    table: Any = param.Parameter(default=None)
+    numbers: Any = param.Parameter(default=None)
+    shown: Any = param.Parameter(default=None)
 
     def __init__(self, store: str, scheduler: str | None = None, refresh: float = 5.0):
         super().__init__()
@@ -75,8 +75,11 @@ class Dashboard(pn.viewable.Viewer):
         self._show(self._read())
 
     def __panel__(self) -> Any:
-        pn.state.onload(lambda: pn.state.add_periodic_callback(self.refresh, period=int(1000 * self.seconds)))
+        pn.state.onload(self._watch)
         return self._page
+
+    def _watch(self) -> None:
+        pn.state.add_periodic_callback(self.refresh, period=int(1000 * self.seconds))  # type: ignore[arg-type]
 
     async def refresh(self) -> None:
         """Read the store again, without holding up the page, and show what has changed."""
@@ -145,11 +148,13 @@ class Dashboard(pn.viewable.Viewer):
             trajectory = self.store.trajectory(self.state, self.descriptor)
             last = trajectory.sizes["frame"] - 1
             deep = float(trajectory["box"][0, -1, -1]) if trajectory.sizes["space"] == 3 else 0.0
-            with param.parameterized.discard_events(self):
-                self.param.frame.bounds, self.param.height.bounds = (0, max(last, 1)), (0.0, deep or 1.0)
-                self.frame, self.height = min(self.frame, last), 0.5 * deep
-            self.param.trigger("frame", "height")
+            self.frame = min(self.frame, last)
+            self.param.frame.bounds, self.param.height.bounds = (0, max(last, 1)), (0.0, deep or 1.0)
+            self.height = 0.5 * deep
         self.shown = shown
+
+    def _what(self) -> tuple[Any, Any, Any]:
+        return self.shown or (None, None, None)
 
     # ---- views
 
@@ -223,17 +228,20 @@ class Dashboard(pn.viewable.Viewer):
     @param.depends("shown")
     def plane(self) -> Any:
         """p(X1, X2) of all particles of a state."""
-        state, descriptor, version = self.shown or (None, None, None)
+        state, descriptor, version = self._what()
         if version is None:
             return _nothing(f"No principal components of {state} yet.", style.PLOT)
         projection = self.store.projection(state, descriptor)
-        if self.shown not in self._extents:
-            self._extents[self.shown] = extent(projection)
-        within = self._extents[self.shown]
-        if not np.isfinite(within).all():
-            return _nothing(f"{state} has no particle with a defined {descriptor}.", style.PLOT)
         n = projection.sizes["frame"] * projection.sizes["particle"]
-        x, y, p = density(projection, within, bins=int(np.clip(2 * n ** (1 / 3), 32, 256)))
+        try:
+            if self.shown not in self._extents:
+                self._extents[self.shown] = extent(projection)
+            within = self._extents[self.shown]
+            if not np.isfinite(within).all():
+                return _nothing(f"{state} has no particle with a defined {descriptor}.", style.PLOT)
+            x, y, p = density(projection, within, bins=int(np.clip(2 * n ** (1 / 3), 32, 256)))
+        except (GlassdaskError, OSError) as error:
+            return _nothing(str(error), style.PLOT)
         image = hv.Image((x, y, np.where(p > 0, p, np.nan)), ["X1", "X2"], "p").opts(
             **style.PLOT, cmap="magma_r", colorbar=True, tools=["box_select"], active_tools=["box_select"],
             title="p(X₁, X₂): draw a box to see its particles", xlabel="X₁", ylabel="X₂",
@@ -244,7 +252,7 @@ class Dashboard(pn.viewable.Viewer):
     @param.depends("shown")
     def slice(self) -> Any:
         """Particles of one configuration, those in the selected box in red."""
-        state, descriptor, version = self.shown or (None, None, None)
+        state, descriptor, version = self._what()
         if version is None:
             return _nothing("", style.PLOT)
         projection = self.store.projection(state, descriptor)
@@ -252,7 +260,7 @@ class Dashboard(pn.viewable.Viewer):
         (x, y, *_) = trajectory["box"][0].values.diagonal()
 
         def draw(frame: int, height: float, box: Any) -> Any:
-            found = particles(trajectory, projection, frame, height, THICKNESS)
+            found = particles(trajectory, projection, min(frame, trajectory.sizes["frame"] - 1), height, THICKNESS)
             chosen, described = inside(found, box), found["X1"].notna()
             found["kind"] = np.select([chosen, described], ["in the box", "outside the box"], "not described")
             return hv.Points(found, ["x", "y"], ["kind", "species", "X1", "X2"]).opts(
@@ -303,7 +311,7 @@ def _page(arguments: list[str]) -> Any:
     if _listens_everywhere():
         text = "this server listens on all network interfaces: start it with --address 127.0.0.1, or name another one"
         return pn.pane.HTML(style.problem(text), stylesheets=[style.CSS])
-    return Dashboard(*arguments)
+    return Dashboard(arguments[0], arguments[1] if len(arguments) > 1 else None)
 
 
 if __name__.startswith("bokeh_app"):

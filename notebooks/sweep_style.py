@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import pandas as pd
 
@@ -11,9 +12,9 @@ from glassdask.plotting import LIGHT_BLUE, RED
 COLORS = (RED, "#1f5fa8", "#3a9d5d", "#e08a00", "#7a4fa3", "#8c6d46")
 WIDTH, LEFT, CHOOSER = 1330, 570, 310  # of the page, of the left column, of a widget
 FONTS = {"title": "10pt", "labels": "10pt", "ticks": "8pt", "legend": "9pt"}
-CURVE = {"width": 365, "height": 280, "toolbar": None, "padding": 0.08, "fontsize": FONTS}
-PLOT = {"width": 655, "height": 430, "toolbar": "above", "fontsize": FONTS}
-GRID = {
+CURVE: dict[str, Any] = {"width": 365, "height": 280, "toolbar": None, "padding": 0.08, "fontsize": FONTS}
+PLOT: dict[str, Any] = {"width": 655, "height": 430, "toolbar": "above", "fontsize": FONTS}
+GRID: dict[str, Any] = {
     "cmap": ["#ffffff", "#e6f1fa", LIGHT_BLUE],
     "clim": (0.0, 1.0),
     "clipping_colors": {"min": "#f2a3ad", "NaN": "#e4e4e4"},

@@ -49,6 +49,23 @@ def test_a_temperature_leads_to_its_state(dashboard):
     assert dashboard.state == "fast/T=0.5000"
 
 
+def test_sliders_follow_the_state(dashboard):
+    import panel as pn
+
+    (frame,) = dashboard._body.select(pn.widgets.IntSlider)
+    (height,) = dashboard._body.select(pn.widgets.FloatSlider)
+    assert (frame.start, frame.end) == (0, 59)
+    assert (height.start, height.end, height.value) == (0.0, 6.0, 3.0)
+
+
+def test_a_damaged_chunk_is_told(sweep_store, tmp_path):
+    store = shutil.copytree(sweep_store.parent, tmp_path / "moved") / sweep_store.name
+    for chunk in (store.parent / "fast-T=0.5.zarr" / "reductions" / "sbo" / "projection" / "c").rglob("0"):
+        if chunk.is_file():
+            chunk.write_bytes(chunk.read_bytes()[:-9])
+    assert "sbo" in Dashboard(str(store)).plane().object
+
+
 def test_a_click_on_a_cell_goes_there(dashboard):
     dashboard._go("slow", "1")
     assert dashboard.state == "slow/T=1.0000"
