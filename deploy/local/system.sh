@@ -21,9 +21,10 @@ command -v apt-get >/dev/null || skipped "no apt-get here"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
+patience="-o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=1 -o DPkg::Lock::Timeout=120"
 # --no-install-recommends leaves out a mail server, Python and Perl tools
 # shellcheck disable=SC2086
-{ apt-get update && apt-get install --yes --no-install-recommends $missing; } >"$log" 2>&1 || {
+{ apt-get $patience update && apt-get $patience install --yes --no-install-recommends $missing; } >"$log" 2>&1 || {
     tail -n 3 "$log" >&2
     skipped "apt-get failed"
 }
