@@ -73,6 +73,17 @@ def test_address_of_a_running_scheduler(two_workers):
 
 
 @pytest.mark.cluster
+def test_address_in_a_notebook(two_workers):
+    """Notebooks run their cells inside of an event loop."""
+
+    async def cell():
+        with connect(two_workers.scheduler.address) as client:
+            return client.submit(max, [1, 2]).result()
+
+    assert asyncio.run(cell()) == 2
+
+
+@pytest.mark.cluster
 @pytest.mark.parametrize("kind", ["temporary", "files"])
 def test_tls_carries_data_and_refuses_strangers(write_profile, tmp_path, kind):
     tls = 'tls = "temporary"\n' if kind == "temporary" else ""

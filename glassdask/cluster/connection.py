@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,8 +93,10 @@ def _reached(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        # a client whose start fails leaves threads behind, so that it is made only once the scheduler has answered
-        asyncio.run(_greeted(address))
+        # a client whose start fails leaves threads behind, so that it is made only once the scheduler has answered;
+        # asked in a thread of its own, because notebooks have a running loop in this one
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _greeted(address)).result()
         client = Client(address)
     except TypeError:  # how distributed tells that it has no certificate
         raise ClusterError(

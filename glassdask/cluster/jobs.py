@@ -82,8 +82,7 @@ def _arguments(profile: Profile) -> dict[str, Any]:
         extra += ["--lifetime", f"{profile.lifetime:g}s", "--lifetime-stagger", f"{profile.lifetime_stagger:g}s"]
     options["worker_extra_args"] = extra
     options["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **options.get("scheduler_options", {})}
-    if options.get("log_directory"):
-        options["log_directory"] = str(Path(os.path.expandvars(options["log_directory"])).expanduser().absolute())
+    options["log_directory"] = _log_directory(profile)
     if profile.tls is not None:
         options["security"] = security(profile)
         if profile.tls.get("temporary") and not options.get("shared_temp_directory"):
@@ -91,6 +90,12 @@ def _arguments(profile: Profile) -> dict[str, Any]:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             options["shared_temp_directory"] = str(folder)
     return options
+
+
+def _log_directory(profile: Profile) -> str | None:
+    """The whole path of where jobs write their logs."""
+    given = profile.options.get("log_directory")
+    return str(Path(os.path.expandvars(given)).expanduser().absolute()) if given else None
 
 
 class Keeper:
@@ -229,7 +234,7 @@ def _meaning(reason: str) -> str:
 
 def _last_words(profile: Profile, cluster: Any, job: Any) -> str:
     """The last line of a job's error log, where the profile says where logs go."""
-    folder = _arguments(profile).get("log_directory")
+    folder = _log_directory(profile)
     if folder is None:
         return "; set log_directory to see its log"
     file = Path(folder) / f"{job.job_name or 'worker'}-{job.job_id}.err"
