@@ -19,6 +19,7 @@ from glassdask.simulation.models import species_counts
 # a minimisation ends where no component of a force exceeds this (in units of the model) or it cannot be improved
 FORCE_TOLERANCE = 1e-9
 MOST_EVALUATIONS = 1_000_000
+UNTANGLE_STEPS = 2000  # with chains as soft as at the beginning
 THERMO_STEPS = 1000  # at most so many integration steps between two rows of thermodynamic numbers
 
 
@@ -110,6 +111,8 @@ class Scatter:
         instance.load(Frame(wrapped[0], species, box, image[0]), [*bonds, *soft])
         instance.flatten()
         instance.command("min_modify dmax 0.05")
+        if model.chains is not None:
+            _untangle(instance, int(rng.integers(1, 2**30)))
         instance.minimize(1e-4, 10_000)
         instance.command(*commands)
         instance.minimize(10.0, 1000)  # enough to begin with at a high temperature
@@ -118,6 +121,26 @@ class Scatter:
         if row["potential_energy"] > 1e3:
             raise SimulationError(f"overlaps are left at density {self.density:.4g}: use a lower density")
         return True
+
+
+def _untangle(instance: Instance, seed: int) -> None:
+    """Dynamics of chains whose soft repulsion grows slowly (R. Auhl et al., J. Chem. Phys. 119, 12718 (2003)).
+
+    Without it some bonds stay locked for ever: three that cross each other in one point, each 1.34 long.
+    """
+    instance.command(
+        "pair_coeff * * 5.0",
+        "fix move all nve/limit 0.05",
+        f"fix bath all langevin 1.0 1.0 0.5 {seed}",
+        f"run {UNTANGLE_STEPS}",
+        "variable strength equal ramp(5.0,100.0)",
+        "fix harden all adapt 10 pair soft a * * v_strength",
+        f"run {2 * UNTANGLE_STEPS}",
+        "unfix harden",
+        "unfix bath",
+        "unfix move",
+        "pair_coeff * * 100.0",
+    )
 
 
 def _random_walks(n_particles: int, chain: int, length: float, rng: np.random.Generator) -> np.ndarray:
@@ -232,6 +255,11 @@ def _relax(instance: Instance) -> dict[str, float]:
     instance.flatten()
     instance.minimize(FORCE_TOLERANCE, MOST_EVALUATIONS)
     row = instance.thermo()
+    if row["largest_force"] > 1e-2:
+        # the line search of conjugate gradients can fail far from the minimum; damped dynamics gets on from there
+        instance.descend(1e-2, 20_000)
+        instance.minimize(FORCE_TOLERANCE, MOST_EVALUATIONS)
+        row = instance.thermo()
     # a force that jumps at the cutoff ends a minimisation early, but not as early as this
     if row["largest_force"] > 1e-2:
         raise ConvergenceError(

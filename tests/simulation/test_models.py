@@ -205,6 +205,17 @@ def test_energies_of_shipped_configurations(shipped):
     assert energies.mean() == pytest.approx(mean, abs=1e-6)
 
 
+def test_chains_begin_untangled(tmp_path):
+    """No bonds that are locked across each other (1.34 long), which no dynamics would free."""
+    with instance(models.POLYMER, tmp_path) as lmp:
+        Scatter(n_particles=1000, density=0.8, seed=3).perform(lmp, State(NoRecorder()), 1000)
+        frame = lmp.frame()
+    first, second = frame.position[models.POLYMER.chains.bonds(1000).T]
+    side = frame.box[0, 0]
+    length = np.linalg.norm((second - first + side / 2) % side - side / 2, axis=1)
+    assert 0.9 < length.min() < length.max() < 1.05
+
+
 def test_embedded_atom_energies(tmp_path):
     """Energies of an embedded-atom alloy against LAMMPS, also beyond the tabulated electron densities."""
     file = write_setfl(tmp_path / "toy.eam.alloy")
