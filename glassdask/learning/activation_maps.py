@@ -74,6 +74,8 @@ def _grad_cam(model: Any, images: np.ndarray, code: int) -> np.ndarray:
     out = np.empty((len(images), *feature_shape(model.image_shape_, model.kernel_sizes, model.strides)))
     for k in range(0, len(images), PIECE):
         with deterministic():
-            found = method.attribute(as_tensor(images[k : k + PIECE], device), target=code, relu_attributions=True)
+            found = method.attribute(
+                as_tensor(model, images[k : k + PIECE], device), target=code, relu_attributions=True
+            )
         out[k : k + PIECE] = found[:, 0].detach().cpu().numpy()
     return out

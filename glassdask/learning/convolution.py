@@ -23,8 +23,8 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
     one score :math:`y^C` a class, whose softmax is the probability (paper C, Sec. III A and supplement I B; there is
     no activation between the dense layers). Adam minimises the cross entropy, with an L2 penalty on all weights. As in
     the paper, the number of epochs is fixed and the network after the last one is kept; validation images are only
-    looked at. The number and sizes of filters are in a figure of the paper that was not to be had: the defaults are
-    ours, on images whose points are half a diameter apart.
+    looked at. Filters start from He's normal distribution. Their numbers and sizes are in a figure of the paper that
+    was not to be had: the defaults are ours, on images whose points are half a diameter apart.
 
     Images are read in batches, chunk by chunk: a data set never needs to fit into memory.
 
@@ -43,6 +43,9 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
     augment : bool
         Train on images that are moved along the axes by random numbers of points and mirrored, with axes of equal
         length exchanged: symmetries of a cubic periodic box. Not in the paper.
+    standardize : bool
+        Subtract the mean of all training images and divide by their standard deviation first. The paper feeds images
+        in [0, 1]; a few hundred images are learned only so.
     buffer : int
         Images that are held in memory and shuffled together; fewer only where a chunk is larger.
     seed : int
@@ -57,6 +60,8 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         Labels in ascending order.
     weights_ : list of arrays
         Weights and biases, float32, layer by layer.
+    mean_, scale_ : float
+        What is subtracted from all images, and what they are divided by.
     image_shape_ : tuple
         (channel, x, y) or (channel, x, y, z).
     training_loss_, training_accuracy_ : arrays (epoch,)
@@ -92,6 +97,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: float = 1e-6,
         l2: float = 1e-4,
         augment: bool = False,
+        standardize: bool = False,
         buffer: int = 2048,
         seed: int = 0,
         device: str = "auto",
@@ -106,6 +112,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.l2 = l2
         self.augment = augment
+        self.standardize = standardize
         self.buffer = buffer
         self.seed = seed
         self.device = device
@@ -176,7 +183,8 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         """The most probable class of each image, (sample,); lazy for dask."""
         probability = self.predict_proba(X)
         if isinstance(probability, da.Array):
-            return probability.map_blocks(self._most_probable, drop_axis=1, dtype=self.classes_.dtype)
+            empty = np.empty(0, dtype=self.classes_.dtype)
+            return da.map_blocks(self._most_probable, probability, drop_axis=1, dtype=empty.dtype, meta=empty)
         return self._most_probable(probability)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

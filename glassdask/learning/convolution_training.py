@@ -38,6 +38,8 @@ class Network(nn.Module):
         for k, (kernel, stride) in enumerate(zip(model.kernel_sizes, model.strides)):
             padding = {"padding": (kernel - stride) // 2, "padding_mode": "circular"}
             layers += [convolution(channels[k], channels[k + 1], kernel, stride, **padding), nn.ReLU()]
+            nn.init.kaiming_normal_(layers[-2].weight, nonlinearity="relu")  # type: ignore[arg-type]
+            nn.init.zeros_(layers[-2].bias)  # type: ignore[arg-type]
         points = int(np.prod(feature_shape(shape, model.kernel_sizes, model.strides)))
         self.maps = nn.Sequential(*layers)
         self.scores = nn.Sequential(
@@ -60,9 +62,10 @@ def network_of(model: Any, device: Any = "cpu") -> Network:
     return network.to(device).eval()
 
 
-def as_tensor(images: np.ndarray, device: Any) -> Any:
-    """Images as float32 on a device."""
-    return torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32)).to(device)
+def as_tensor(model: Any, images: np.ndarray, device: Any) -> Any:
+    """Standardised images as float32 on a device."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32)).to(device)
+    return (tensor - model.mean_) / model.scale_
 
 
 def probabilities(model: Any, images: np.ndarray) -> np.ndarray:
@@ -70,7 +73,10 @@ def probabilities(model: Any, images: np.ndarray) -> np.ndarray:
     device = device_of(model.device)
     network = network_of(model, device)
     with torch.no_grad(), deterministic():
-        parts = [network(as_tensor(images[k : k + PIECE], device)).softmax(dim=1) for k in range(0, len(images), PIECE)]
+        parts = [
+            network(as_tensor(model, images[k : k + PIECE], device)).softmax(dim=1)
+            for k in range(0, len(images), PIECE)
+        ]
     return torch.cat(parts).double().cpu().numpy() if parts else np.empty((0, len(model.classes_)))
 
 
@@ -147,7 +153,7 @@ def moved(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = image.transpose(0, *(1 + axis for axis in axes))
         flips = [1 + axis for axis in range(len(lengths)) if rng.random() < 0.5]
         shifts = [int(rng.integers(length)) for length in lengths]
-        target[:] = np.roll(np.flip(turned, flips), shifts, axis=tuple(range(1, 1 + len(lengths))))
+        target[:] = np.roll(np.flip(turned, tuple(flips)), shifts, axis=tuple(range(1, 1 + len(lengths))))
     return out
 
 
@@ -162,6 +168,7 @@ def train(
     device = device_of(model.device)
     data = Images(*training, model.buffer)
     held_out = Images(*validation, model.buffer) if validation is not None else None
+    model.mean_, model.scale_ = _moments(data) if model.standardize else (0.0, 1.0)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic():
         torch.manual_seed(model.seed)
         network = Network(model).to(device)
@@ -175,7 +182,7 @@ def train(
             # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
             torch.manual_seed(random.Random(f"{model.seed} {epoch}").getrandbits(63))
             rng = np.random.default_rng((model.seed, epoch))
-            row = [*_epoch(model, network, optimizer, data, rng, device), *_evaluate(network, held_out, device)]
+            row = [*_epoch(model, network, optimizer, data, rng, device), *_evaluate(model, network, held_out, device)]
             history.append(row)
             if file is not None:
                 _save(file, key, network, optimizer, history)
@@ -187,6 +194,17 @@ def train(
     return np.array(history), weights
 
 
+def _moments(data: Images) -> tuple[float, float]:
+    """Mean and standard deviation of all numbers in the training images."""
+    parts = [(x.size, x.mean(dtype=np.float64), x.var(dtype=np.float64)) for x, _ in data]
+    n, mean, variance = np.array(parts).T
+    total = float(n @ mean / n.sum())
+    scale = float(np.sqrt(n @ (variance + (mean - total) ** 2) / n.sum()))
+    if scale == 0.0:
+        raise ParameterError("all training images are the same constant: there is nothing to learn from")
+    return total, scale
+
+
 def _epoch(model, network, optimizer, data, rng, device) -> tuple[float, float]:
     network.train()
     loss_sum = right = 0.0
@@ -195,7 +213,7 @@ def _epoch(model, network, optimizer, data, rng, device) -> tuple[float, float]:
             images = moved(images, rng)
         target = torch.from_numpy(codes).to(device)
         optimizer.zero_grad(set_to_none=True)
-        scores = network(as_tensor(images, device))
+        scores = network(as_tensor(model, images, device))
         loss = nn.functional.cross_entropy(scores, target)
         loss.backward()
         optimizer.step()
@@ -204,7 +222,7 @@ def _epoch(model, network, optimizer, data, rng, device) -> tuple[float, float]:
     return loss_sum / len(data.codes), right / len(data.codes)
 
 
-def _evaluate(network, data, device) -> tuple[float, float]:
+def _evaluate(model, network, data, device) -> tuple[float, float]:
     if data is None:
         return float("nan"), float("nan")
     network.eval()
@@ -212,7 +230,7 @@ def _evaluate(network, data, device) -> tuple[float, float]:
     with torch.no_grad():
         for images, codes in data:
             for k in range(0, len(codes), PIECE):
-                scores = network(as_tensor(images[k : k + PIECE], device))
+                scores = network(as_tensor(model, images[k : k + PIECE], device))
                 target = torch.from_numpy(codes[k : k + PIECE]).to(device)
                 loss += float(nn.functional.cross_entropy(scores, target, reduction="sum"))
                 right += float((scores.argmax(dim=1) == target).sum())
@@ -221,7 +239,7 @@ def _evaluate(network, data, device) -> tuple[float, float]:
 
 def _key(model: Any, data: Images) -> str:
     """What a training depends on besides its length and device."""
-    names = (*DEFINITION, "batch_size", "learning_rate", "l2", "augment", "buffer", "seed")
+    names = (*DEFINITION, "batch_size", "learning_rate", "l2", "augment", "standardize", "buffer", "seed")
     digest = hashlib.sha256()
     digest.update(json.dumps([np.asarray(getattr(model, name)).tolist() for name in names]).encode())
     digest.update(json.dumps([model.image_shape_, model.classes_.tolist(), data.borders.tolist()]).encode())

@@ -252,6 +252,24 @@ def test_weights_start_alike_and_l2_shrinks_them():
     ]  # fmt: skip
 
 
+def test_standardised_with_what_is_trained_on_only():
+    """Units and offset of the images are lost; images that are not trained on have no part in it."""
+    images, labels = blobs(30)
+    other = 7.0 * images[:6] + 100.0
+    a = ConvolutionalClassifier(**SMALL, standardize=True).fit(images, labels, validation=(other, labels[:6]))
+    assert a.mean_ == pytest.approx(images.mean(), rel=1e-6)
+    assert a.scale_ == pytest.approx(images.std(), rel=1e-6)
+    b = ConvolutionalClassifier(**SMALL, standardize=True, buffer=7).fit(5.0 * images - 2.0, labels)
+    assert b.mean_ == pytest.approx(5 * images.mean() - 2, rel=1e-6)
+    one = ConvolutionalClassifier(**SMALL, standardize=True).fit(5.0 * images - 2.0, labels)
+    np.testing.assert_allclose(one.training_loss_, a.training_loss_, rtol=1e-3)
+    np.testing.assert_allclose(
+        grad_cam(one, 5.0 * images[:3] - 2.0, "glass"), grad_cam(a, images[:3], "glass"), atol=1e-3
+    )
+    with pytest.raises(ParameterError, match="same constant"):
+        ConvolutionalClassifier(**SMALL, standardize=True).fit(np.ones((4, 1, 6, 6)), [0, 1, 0, 1])
+
+
 def test_errors(fitted):
     images, labels, model = fitted
     small = ConvolutionalClassifier(**SMALL)

