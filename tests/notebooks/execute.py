@@ -10,13 +10,13 @@ import re
 import sys
 from pathlib import Path
 
-import nbclient
-import nbformat
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-
 
 def main() -> None:
+    import nbclient
+    import nbformat
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
     path, wanted = Path(sys.argv[1]), json.load(sys.stdin)
     content = nbformat.read(path, as_version=4)
     for cell in content.cells:
