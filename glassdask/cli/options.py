@@ -19,7 +19,9 @@ console = Console(stderr=True)
 Store = Annotated[Path, typer.Argument(help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450")]
 Cluster = Annotated[
     str,
-    typer.Option("--cluster", help="local (a process for each core), threads, tcp://HOST:PORT, or a TOML profile"),
+    typer.Option(
+        "--cluster", help="local (a process for each core), threads, slurm, tcp://HOST:PORT, or a TOML or YAML profile"
+    ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of workers instead of the default")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other parameters")]

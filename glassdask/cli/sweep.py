@@ -27,7 +27,7 @@ Cluster = Annotated[
     typer.Option(
         "--cluster",
         help="local (a process for each core), threads (no workers: one state at a time, its chunks on all cores), "
-        "tcp://HOST:PORT, or a TOML profile; default local, with --share threads",
+        "slurm, tcp://HOST:PORT, or a TOML or YAML profile; default local, with --share threads",
         show_default=False,
     ),
 ]
