@@ -181,7 +181,7 @@ def reduce(path, descriptor=SBO):
 def growth(scale, folder):
     """Small blocks, so that many tasks do little work: 1, 10 and 100 times as many."""
     for times in (1, 10, 100):
-        n_frames = max(4, round(200 * scale)) * times
+        n_frames = max(4, round(100 * scale)) * times
         path = make_store(tempfile.mkdtemp(dir=folder), n_frames)
         for job, options in ((describe, {"block": 8000}), (reduce, {})):
             with measured(2) as report:
@@ -252,7 +252,7 @@ def speedup(scale, folder):
         found["describe", workers] = report["seconds"]
         shutil.rmtree(path.parent)
     home = Path(tempfile.mkdtemp(dir=folder))
-    files = write_dumps(home, max(20, round(1200 * scale)), 8)
+    files = write_dumps(home, max(20, round(300 * scale)), 8)
     for workers in (1, 2):
         with measured(workers) as report:
             main_job(files, home / f"{workers}.zarr")
