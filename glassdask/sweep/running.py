@@ -9,6 +9,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
-from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
+from glassdask.errors import BusyStoreError, CorruptStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.store.arrays import arrays, missing_chunks
+from glassdask.store.groups import is_group
 from glassdask.sweep import progress as progress_of
 from glassdask.sweep import records
 from glassdask.sweep.description import STAGES, State, Sweep, read_sweep
@@ -30,6 +32,8 @@ PER_WORKER = 2  # units that are outstanding for each thread of a worker: one th
 LEAST_OUTSTANDING = 8  # so that a cluster that adapts to the work in sight begins to grow
 COUNT_SECONDS = 2.0  # between two counts of the workers
 ATTEMPTS = 3  # of a unit that somebody else interrupts
+ATTEMPTS_TO_BEGIN = 20  # of a unit that waited on workers which others have killed
+NOT_BEGUN = "not begun"
 # A simulation that is killed from outside, as when a job is cancelled; a worker of a killed run that still writes.
 INTERRUPTIONS = (SimulationKilledError, BusyStoreError)
 
@@ -42,6 +46,7 @@ class Unit:
     state: State
     stage: str
     overwrite: bool
+    run: str  # which run of the sweep this belongs to
 
 
 def run_sweep(
@@ -107,7 +112,7 @@ def perform(unit: Unit) -> dict[str, Any]:
     state, stage = unit.state, unit.stage
     file = records.unit_file(unit.store, state.label, stage)
     started, clock = records.now(), time.monotonic()
-    records.write(file, records.RUNNING, state.keys[stage], started=started)
+    records.write(file, records.RUNNING, state.keys[stage], started=started, run=unit.run)
 
     def ended(status: str, **more: Any) -> dict[str, Any]:
         seconds = round(time.monotonic() - clock, 3)
@@ -116,6 +121,11 @@ def perform(unit: Unit) -> dict[str, Any]:
 
     try:
         functions[stage](state, unit.overwrite)
+        if not _whole(state, stage):
+            raise CorruptStoreError(
+                f"{state.path}: {stage} finds all done, but files are missing (glassdask verify names them): remove "
+                "what they belong to and retry"
+            )
         content = progress_of.trajectory_content(Path(state.path))
         return ended(records.COMPLETE, input=content)
     except Exception as error:
@@ -136,19 +146,21 @@ class _Plan:
 
     def __init__(self, sweep: Sweep, stages: Sequence[str], overwrite: bool, retry: bool):
         self.store = sweep.store
+        self.run = uuid.uuid4().hex[:8]
         self.overwrite = overwrite
         self.ready: list[tuple[int, int, Unit]] = []
         self.open: dict[str, dict[str, str]] = {}  # of each state: stages that are not complete, and their status
         self.states = {state.label: (number, state) for number, state in enumerate(sweep.states)}
         self.wanted: set[tuple[str, str]] = set()
         found = progress_of.all_units(Path(sweep.store), records.description(sweep)["states"])
+        lost = _lost(sweep, found)
         for state, units in zip(sweep.states, found):
             self.open[state.label] = left = {}
             for stage in state.stages:
                 status, _, error = units[stage]
                 if error in (progress_of.STALE, progress_of.CHANGED) and stage in stages and not overwrite:
                     raise StoreError(f"{sweep.store}: {stage} of {state.label}: {error}, or choose another store")
-                if status == progress_of.COMPLETE and _whole(state, stage):
+                if status == progress_of.COMPLETE and (state.label, stage) not in lost:
                     continue
                 left[stage] = status
                 again = overwrite or (status == progress_of.FAILED) == retry
@@ -174,7 +186,7 @@ class _Plan:
             if ready:
                 self.wanted.discard((label, stage))
                 # in the order of the states, so that one that was begun is ended before another one is begun
-                unit = Unit(self.store, state, stage, self.overwrite)
+                unit = Unit(self.store, state, stage, self.overwrite, self.run)
                 heapq.heappush(self.ready, (number, STAGES.index(stage), unit))
 
     def next(self) -> Unit:
@@ -194,9 +206,25 @@ class _Plan:
         self.wanted -= dropped
 
 
+def _lost(sweep: Sweep, found: list[dict[str, tuple[str, float, str]]]) -> set[tuple[str, str]]:
+    """Units that were complete and have lost a file since."""
+    units = [
+        (state, stage)
+        for state, units in zip(sweep.states, found)
+        for stage in state.stages
+        if units[stage][0] == progress_of.COMPLETE
+    ]
+    with ThreadPoolExecutor(progress_of.THREADS) as pool:
+        whole = pool.map(_whole, *zip(*units)) if units else []
+        return {(state.label, stage) for (state, stage), there in zip(units, whole) if not there}
+
+
 def _whole(state: State, stage: str) -> bool:
-    """Whether every file of a complete unit is there."""
-    return not any(missing_chunks(info) for group in state.groups[stage] for info in arrays(Path(state.path) / group))
+    """Whether every file that a unit stores is there."""
+    groups = [Path(state.path) / group for group in state.groups[stage]]
+    return all(is_group(group) for group in groups) and not any(
+        missing_chunks(info) for group in groups for info in arrays(group)
+    )
 
 
 def _run(plan: _Plan, client: Any) -> Iterator[int]:
@@ -209,7 +237,6 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
         return
     from distributed import as_completed
 
-    name = f"sweep-{uuid.uuid4().hex[:8]}"
     attempts: dict[tuple[str, str], int] = {}
     running: dict[Any, Unit] = {}
     arrived = as_completed()
@@ -218,7 +245,7 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
     def submit(unit: Unit) -> None:
         identity = (unit.state.label, unit.stage)
         attempts[identity] = attempts.get(identity, 0) + 1
-        key = f"{name}-{unit.stage}-{unit.state.label}-{attempts[identity]}"
+        key = f"sweep-{plan.run}-{unit.stage}-{unit.state.label}-{attempts[identity]}"
         future = client.submit(on_worker, unit, key=key, pure=False)
         running[future] = unit
         arrived.add(future)
@@ -230,7 +257,8 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
             future = next(arrived)
             unit = running.pop(future)
             status = _outcome(future, unit)
-            if status == records.INTERRUPTED and attempts[unit.state.label, unit.stage] < ATTEMPTS:
+            again = {records.INTERRUPTED: ATTEMPTS, NOT_BEGUN: ATTEMPTS_TO_BEGIN}.get(status, 0)
+            if attempts[unit.state.label, unit.stage] < again:
                 submit(unit)
                 continue
             plan.ended(unit, status)
@@ -241,12 +269,17 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
 
 def _outcome(future: Any, unit: Unit) -> str:
     """How a unit ended; that its workers were lost is recorded here, because they could not."""
+    from distributed import KilledWorker
+
     try:
         return future.result()["status"]
     except Exception as error:
         if future.cancelled():  # the scheduler is gone
             raise
         file = records.unit_file(unit.store, unit.state.label, unit.stage)
+        # dask also gives up what only waited on the workers that died, behind the unit that killed them
+        if isinstance(error, KilledWorker) and (records.read(file) or {}).get("run") != unit.run:
+            return NOT_BEGUN
         trace = "".join(traceback.format_exception(error))
         lost = records.failure(error, trace)
         records.write(file, records.FAILED, unit.state.keys[unit.stage], ended=records.now(), error=lost)
