@@ -63,11 +63,12 @@ SMALL = Sizes(
     thermal={
         "polymer": Thermal(starts=4, replicas=8, lag=20.0, temperature=0.47, shipped=True),
         "kob_andersen": Thermal(starts=5, replicas=8, lag=15.0, temperature=0.45, shipped=True),
-        "wahnstrom": Thermal(starts=6, replicas=6, lag=8.0, temperature=0.58, shipped=True),
+        "wahnstrom": Thermal(starts=4, replicas=6, lag=8.0, temperature=0.58, shipped=True),
     },
+    # boxes wide enough for a cutoff of 4
     mechanical={
-        name: Mechanical(particles=500, realisations=4, quench=40.0, first=5e-3, increment=2e-3, windows=6)
-        for name in ("polymer", "kob_andersen", "wahnstrom")
+        name: Mechanical(particles, realisations=4, quench=20.0, first=1e-2, increment=2e-3, windows=4)
+        for name, particles in (("polymer", 560), ("kob_andersen", 640), ("wahnstrom", 700))
     },
     radii=(2.0, 3.0, 4.0),
     repeats=4,
