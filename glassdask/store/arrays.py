@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +178,7 @@ def write_region(
         borders = (slice(borders[0].start - len(tail), borders[0].stop), *borders[1:])
     with writing(info.path, needed or values.nbytes):
         retried(lambda: _put(info.path, borders, values.astype(info.dtype, copy=False)))
+    _send_to_disk(info.path / chunk for chunk in layout.chunk_keys(borders, info.unit))
     try:
         _check_key(group_path, key)
     except StoreError:  # overwritten meanwhile: this may have gone into the new group
@@ -185,6 +186,15 @@ def write_region(
             (info.path / chunk).unlink(missing_ok=True)
         raise
     return name, int(values.nbytes)
+
+
+def _send_to_disk(files: Iterable[Path]) -> None:
+    """Begin to write files from memory to disk, without waiting, so that `finish` need not wait for gigabytes."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in files:
+        with suppress(OSError), open(file, "rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _check_key(group_path: str | os.PathLike[str], key: str | None) -> None:
