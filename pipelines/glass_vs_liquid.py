@@ -134,7 +134,7 @@ def own_classes(sample: sources.Sample, spacing: float | None, report: Report) -
 def analyse(studies: list[Study], report: Report, done) -> None:
     """Images, networks, Grad-CAM, and how the indicators go together."""
     for study in studies:
-        images.make(study.sample, study.sizes.spacing)
+        images.make(study.sample, study.sizes)
     done("images")
     for study in studies:
         study.model = images.train(study.sample, study.sizes.network, report.folder / study.sample.name, telling(study))

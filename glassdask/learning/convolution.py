@@ -23,8 +23,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
     one score :math:`y^C` a class, whose softmax is the probability (paper C, Sec. III A and supplement I B; there is
     no activation between the dense layers). Adam minimises the cross entropy, with an L2 penalty on all weights. As in
     the paper, the number of epochs is fixed and the network after the last one is kept; validation images are only
-    looked at. Filters start from He's normal distribution. Their numbers and sizes are in a figure of the paper that
-    was not to be had: the defaults are ours, on images whose points are half a diameter apart.
+    looked at. Numbers and sizes of filters are in a figure of the paper that was not to be had: the defaults are ours.
 
     Images are read in batches, chunk by chunk: a data set never needs to fit into memory.
 
@@ -95,7 +94,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         epochs: int = 250,
         batch_size: int = 5,
         learning_rate: float = 1e-6,
-        l2: float = 1e-4,
+        l2: float = 1e-5,
         augment: bool = False,
         standardize: bool = False,
         buffer: int = 2048,

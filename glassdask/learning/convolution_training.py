@@ -38,8 +38,6 @@ class Network(nn.Module):
         for k, (kernel, stride) in enumerate(zip(model.kernel_sizes, model.strides)):
             padding = {"padding": (kernel - stride) // 2, "padding_mode": "circular"}
             layers += [convolution(channels[k], channels[k + 1], kernel, stride, **padding), nn.ReLU()]
-            nn.init.kaiming_normal_(layers[-2].weight, nonlinearity="relu")  # type: ignore[arg-type]
-            nn.init.zeros_(layers[-2].bias)  # type: ignore[arg-type]
         points = int(np.prod(feature_shape(shape, model.kernel_sizes, model.strides)))
         self.maps = nn.Sequential(*layers)
         self.scores = nn.Sequential(

@@ -104,7 +104,7 @@ def structure_decays(panels: Mapping[str, Mapping[str, xr.DataArray]], path: Pat
         ax.axhline(0.0, color=plotting.GREY, linewidth=0.8, linestyle=":")
         ax.set(xlabel="$r$", ylabel=r"$C_\alpha(r)$", ylim=(-0.25, 1.0))
         ax.set_title(f"({letter}) {title}", loc="left")
-        ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.36, 1.0))
+        ax.legend(frameon=False, fontsize="small", loc="upper right", bbox_to_anchor=(1.0, 0.44), ncols=3)
     plotting.save(drawn, path, table)
 
 

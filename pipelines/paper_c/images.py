@@ -16,20 +16,21 @@ from glassdask.fields.coarse import normalize
 from glassdask.fields.grid import to_grid
 from glassdask.learning import ConvolutionalClassifier, load_model, save_model
 from glassdask.store import content_hash, write_dataset
-from paper_c.sources import Part, Sample
+from paper_c.sources import Part, Sample, Sizes
 
 GROUP = "images"
 
 
-def points(sample: Sample, spacing: float) -> tuple[int, ...]:
-    """Points of the grid along each cell vector, about `spacing` apart."""
+def points(sample: Sample, spacing: float, multiple: int) -> tuple[int, ...]:
+    """Points of the grid along each cell vector, about `spacing` apart, multiples of what the strides need."""
     edges = np.linalg.norm(sample.first["box"].values[0], axis=1)
-    return tuple(int(n) for n in np.maximum(np.rint(edges / spacing), 4))
+    return tuple(multiple * int(n) for n in np.maximum(np.rint(edges / spacing / multiple), 4))
 
 
-def make(sample: Sample, spacing: float) -> None:
+def make(sample: Sample, sizes: Sizes) -> None:
     """Eqs. S1-S2, each image scaled to [0, 1], into the store of every trajectory; what is there is kept."""
-    shape = points(sample, spacing)
+    strides = ConvolutionalClassifier(**sizes.network).strides
+    shape = points(sample, sizes.spacing, int(np.prod(strides)))
     for store in dict.fromkeys(part.store for part in sample.parts):
         grid = to_grid(gd.open_trajectory(store), shape, sample.sizes)
         images = normalize(grid, [dim for dim in grid.dims if dim != "frame"]).astype(np.float32)

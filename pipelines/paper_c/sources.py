@@ -44,18 +44,21 @@ class Sizes:
     lags: int
 
 
-# The dense layers of the paper must see thousands of images at a learning rate of 1e-6; a hundred need
-# standardised images, their symmetries and larger steps.
-FEW = {"learning_rate": 1e-3, "batch_size": 10, "augment": True, "standardize": True, "dense": 16}
+# The paper's thousands of images are learned at a rate of 1e-6; a hundred need standardised images, their symmetries,
+# and larger steps. Stride 2 halves the maps: a fourth of the weights of the dense layer, and a third of the time.
+FEW = {
+    "filters": (8, 16, 16), "kernel_sizes": (5, 6, 5), "strides": (1, 2, 1), "dense": 16, "learning_rate": 1e-3,
+    "batch_size": 10, "augment": True, "standardize": True,
+}  # fmt: skip
 SMALL = {
     "KAM": Sizes(
         particles=2000, runs=10, cycles=10, descent=0.8, rate=0.02, melt=10.0, hold=5.0, held_out=(0.1, 0.2),
-        spacing=0.75, network={**FEW, "epochs": 120}, energies=(2, 600), temperatures=(0.55, 0.8), replicas=10,
+        spacing=0.73, network={**FEW, "epochs": 160}, energies=(2, 600), temperatures=(0.55, 0.8), replicas=10,
         longest=(80.0, 80.0), lags=16,
     ),
     "ABM": Sizes(
         particles=1000, runs=8, cycles=10, descent=0.5, rate=0.05, melt=10.0, hold=5.0, held_out=(0.1, 0.2),
-        spacing=1.0, network={**FEW, "epochs": 100}, energies=(2, 600), temperatures=(1.5, 2.0), replicas=10,
+        spacing=1.0, network={**FEW, "epochs": 160}, energies=(2, 600), temperatures=(1.5, 2.0), replicas=10,
         longest=(80.0, 80.0), lags=16,
     ),
 }  # fmt: skip
