@@ -317,10 +317,11 @@ class Deadly(distributed.WorkerPlugin):
 
 @pytest.mark.slow
 @pytest.mark.cluster
+@pytest.mark.timeout(300)
 def test_lost_workers(tmp_path):
     """A state that kills every worker is recorded as failed; the others are done."""
     file = save_sweep(tmp_path)
-    settings = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(**settings) as cluster,
