@@ -19,6 +19,7 @@ from glassdask.simulation.models import species_counts
 # a minimisation ends where no component of a force exceeds this (in units of the model) or it cannot be improved
 FORCE_TOLERANCE = 1e-9
 MOST_EVALUATIONS = 1_000_000
+FIRST_EVALUATIONS = 20_000
 UNTANGLE_STEPS = 2000  # with chains as soft as at the beginning
 THERMO_STEPS = 1000  # at most so many integration steps between two rows of thermodynamic numbers
 
@@ -253,11 +254,12 @@ class Relax:
 def _relax(instance: Instance) -> dict[str, float]:
     instance.rest()
     instance.flatten()
-    instance.minimize(FORCE_TOLERANCE, MOST_EVALUATIONS)
+    instance.minimize(FORCE_TOLERANCE, FIRST_EVALUATIONS)
     row = instance.thermo()
     if row["largest_force"] > 1e-2:
-        # the line search of conjugate gradients can fail far from the minimum; damped dynamics gets on from there
-        instance.descend(1e-2, 20_000)
+        # conjugate gradients can stall far from the minimum, for ever; damped dynamics gets on from there
+        instance.descend(1e-2, FIRST_EVALUATIONS)
+    if row["largest_force"] > FORCE_TOLERANCE:
         instance.minimize(FORCE_TOLERANCE, MOST_EVALUATIONS)
         row = instance.thermo()
     # a force that jumps at the cutoff ends a minimisation early, but not as early as this

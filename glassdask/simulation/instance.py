@@ -147,6 +147,10 @@ class Instance:
         """Minimise the energy until no component of a force exceeds `force`, at most `most` evaluations."""
         self.command("min_style cg", "min_modify norm max", f"minimize 0.0 {force!r} {most} {most}")
 
+    def descend(self, force: float, most: int) -> None:
+        """Go downhill by damped dynamics (FIRE) until no component of a force exceeds `force`, at most `most` steps."""
+        self.command("min_style fire", "min_modify norm max", f"minimize 0.0 {force!r} {most} {most}")
+
     def rest(self) -> None:
         """Stop all particles."""
         self.command("velocity all set 0.0 0.0 0.0")

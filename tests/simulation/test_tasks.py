@@ -16,6 +16,7 @@ import pytest
 from glassdask.dynamics import d2min
 from glassdask.errors import SimulationError, StoreError
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import from_arrays
 from glassdask.simulation import models, tasks
 from glassdask.simulation.protocols import (
     Dynamics,
@@ -28,7 +29,7 @@ from glassdask.simulation.protocols import (
     quench,
 )
 from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
-from glassdask.store import content_hash, open_reduction, open_trajectory
+from glassdask.store import content_hash, open_reduction, open_trajectory, save_trajectory
 
 from .helpers import compute
 
@@ -171,6 +172,17 @@ def test_start_at_rest(liquid, tmp_path):
     assert temperature[0] == pytest.approx(0.3, abs=0.1)
     last = open_trajectory(path)["velocity"][-1].values
     assert temperature[1] == pytest.approx((last**2).sum() / 198, rel=1e-10)
+
+
+def test_minimum_where_conjugate_gradients_fail(tmp_path):
+    """A hot configuration from which they stall at a force of 0.37, with any number of evaluations."""
+    run = np.load(Path(__file__).parents[1] / "data" / "abm_2d_N300_T3.npz")
+    species = np.where(run["species"], "B", "A")
+    save_trajectory(from_arrays(run["position"], species=species, box=run["box"]), tmp_path / "hot.zarr")
+    compute(inherent_structures(models.ABM_2D, str(tmp_path / "hot.zarr"), str(tmp_path / "inherent.zarr")))
+    found = open_reduction(tmp_path / "inherent.zarr", "thermo")
+    assert float(found["largest_force"][-1]) < 1e-7
+    assert float(found["potential_energy"][-1]) < -0.296
 
 
 def test_inherent_structures(liquid, tmp_path):
