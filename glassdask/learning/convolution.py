@@ -39,6 +39,8 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
     epochs, batch_size, learning_rate, l2 : int, int, float, float
         Of Adam; the paper takes 250, 5 and 1e-6 with 8000 images, and does not give the strength of L2. `l2` is
         torch's ``weight_decay``: the penalty is l2 / 2 times the sum of the squared weights.
+    decay : float
+        Factor by which the learning rate becomes smaller from epoch to epoch. 1 is the paper's.
     augment : bool
         Train on images that are moved along the axes by random numbers of points and mirrored, with axes of equal
         length exchanged: symmetries of a cubic periodic box. Not in the paper.
@@ -95,6 +97,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         batch_size: int = 5,
         learning_rate: float = 1e-6,
         l2: float = 1e-5,
+        decay: float = 1.0,
         augment: bool = False,
         standardize: bool = False,
         buffer: int = 2048,
@@ -110,6 +113,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.l2 = l2
+        self.decay = decay
         self.augment = augment
         self.standardize = standardize
         self.buffer = buffer
@@ -208,10 +212,10 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
             values = np.atleast_1d(getattr(self, name))
             if values.dtype.kind not in "iu" or (values < 1).any():
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected positive integers")
-        if not self.learning_rate > 0 or not 0 <= self.dropout < 1 or not self.l2 >= 0:
+        if not self.learning_rate > 0 or not 0 <= self.dropout < 1 or not self.l2 >= 0 or not 0 < self.decay <= 1:
             raise ParameterError(
-                f"learning_rate {self.learning_rate} must be positive, dropout {self.dropout} from 0 to 1 and l2 "
-                f"{self.l2} not negative"
+                f"learning_rate {self.learning_rate} must be positive, dropout {self.dropout} from 0 to 1, l2 "
+                f"{self.l2} not negative and decay {self.decay} above 0 and at most 1"
             )
 
 

@@ -180,6 +180,7 @@ def train(
             # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
             torch.manual_seed(random.Random(f"{model.seed} {epoch}").getrandbits(63))
             rng = np.random.default_rng((model.seed, epoch))
+            optimizer.param_groups[0]["lr"] = model.learning_rate * model.decay**epoch
             row = [*_epoch(model, network, optimizer, data, rng, device), *_evaluate(model, network, held_out, device)]
             history.append(row)
             if file is not None:
@@ -237,7 +238,7 @@ def _evaluate(model, network, data, device) -> tuple[float, float]:
 
 def _key(model: Any, data: Images) -> str:
     """What a training depends on besides its length and device."""
-    names = (*DEFINITION, "batch_size", "learning_rate", "l2", "augment", "standardize", "buffer", "seed")
+    names = (*DEFINITION, "batch_size", "learning_rate", "l2", "decay", "augment", "standardize", "buffer", "seed")
     digest = hashlib.sha256()
     digest.update(json.dumps([np.asarray(getattr(model, name)).tolist() for name in names]).encode())
     digest.update(json.dumps([model.image_shape_, model.classes_.tolist(), data.borders.tolist()]).encode())

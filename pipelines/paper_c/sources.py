@@ -48,7 +48,7 @@ class Sizes:
 # and larger steps. Stride 2 halves the maps: a fourth of the weights of the dense layer, and a third of the time.
 FEW = {
     "filters": (8, 16, 16), "kernel_sizes": (5, 6, 5), "strides": (1, 2, 1), "dense": 16, "learning_rate": 1e-3,
-    "batch_size": 10, "augment": True, "standardize": True,
+    "decay": 0.98, "batch_size": 10, "augment": True, "standardize": True,
 }  # fmt: skip
 SMALL = {
     "KAM": Sizes(

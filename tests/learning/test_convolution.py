@@ -131,7 +131,7 @@ def test_same_seed_same_weights():
 
 def test_killed_training_goes_on_to_the_same_result(tmp_path):
     images, labels = blobs(30)
-    whole = ConvolutionalClassifier(**SMALL, augment=True).fit(images, labels, validation=blobs(10, seed=1))
+    whole = ConvolutionalClassifier(**SMALL, augment=True, decay=0.5).fit(images, labels, validation=blobs(10, seed=1))
 
     class Killed(Exception):
         pass
@@ -141,7 +141,7 @@ def test_killed_training_goes_on_to_the_same_result(tmp_path):
             raise Killed
 
     file = tmp_path / "deep" / "training.pt"
-    model = ConvolutionalClassifier(**SMALL, augment=True)
+    model = ConvolutionalClassifier(**SMALL, augment=True, decay=0.5)
     with pytest.raises(Killed):
         model.fit(images, labels, validation=blobs(10, seed=1), checkpoint=file, callback=kill)
     seen = []
@@ -158,7 +158,7 @@ def test_killed_training_goes_on_to_the_same_result(tmp_path):
     with pytest.raises(StoreError, match="other images"):
         model.fit(images + 1.0, labels, checkpoint=file)
     with pytest.raises(ParameterError, match="3 epochs are done, 1"):
-        ConvolutionalClassifier(**(SMALL | {"epochs": 1}), augment=True).fit(images, labels, checkpoint=file)
+        ConvolutionalClassifier(**(SMALL | {"epochs": 1}), augment=True, decay=0.5).fit(images, labels, checkpoint=file)
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(FormatError, match="not a checkpoint"):
         model.fit(images, labels, checkpoint=file)
@@ -270,6 +270,15 @@ def test_standardised_with_what_is_trained_on_only():
         ConvolutionalClassifier(**SMALL, standardize=True).fit(np.ones((4, 1, 6, 6)), [0, 1, 0, 1])
 
 
+def test_learning_rate_decays():
+    """Steps of a rate that vanishes after the first epoch: the weights stay what they were."""
+    images, labels = blobs(20)
+    once = ConvolutionalClassifier(**(SMALL | {"epochs": 1})).fit(images, labels)
+    thrice = ConvolutionalClassifier(**SMALL, decay=1e-12).fit(images, labels)
+    for a, b in zip(once.weights_, thrice.weights_):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+
+
 def test_errors(fitted):
     images, labels, model = fitted
     small = ConvolutionalClassifier(**SMALL)
@@ -293,6 +302,13 @@ def test_errors(fitted):
     broken[7, 0, 3, 3] = np.nan
     with pytest.raises(ParameterError, match="image 7 is not finite"):
         small.fit(broken, labels)
-    for wrong in ({"filters": (4,)}, {"dense": 0}, {"dropout": 1.0}, {"learning_rate": 0.0}, {"device": "quantum"}):
+    for wrong in (
+        {"filters": (4,)},
+        {"dense": 0},
+        {"dropout": 1.0},
+        {"learning_rate": 0.0},
+        {"decay": 0.0},
+        {"device": "quantum"},
+    ):
         with pytest.raises(ParameterError):
             ConvolutionalClassifier(**(SMALL | wrong)).fit(images, labels)
