@@ -323,7 +323,10 @@ def test_lost_workers(tmp_path):
     file = save_sweep(tmp_path)
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        # on a busy machine a new worker takes longer than the 15 s after which LocalCluster does without it
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": 1, "distributed.deploy.lost-worker-timeout": "300s"}
+        ),
         distributed.LocalCluster(**settings) as cluster,
         distributed.Client(cluster) as client,
     ):

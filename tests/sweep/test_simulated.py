@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 
@@ -150,7 +151,8 @@ def test_killed_workers(swept, tmp_path):
     sweep = read_sweep(tmp_path / "sweep.toml")
     tables = []
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
-    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})  # new workers on a busy machine
+    with patient, distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         pids = client.run(os.getpid)
         runner = threading.Thread(target=lambda: tables.append(run_sweep(sweep, client)))
         runner.start()
