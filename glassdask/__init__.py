@@ -59,7 +59,7 @@ _HOME = {
     "to_grid": "glassdask.fields.grid",
     "validate": "glassdask.schema",
 }
-_MODULES = ("cluster", "correlations", "dynamics", "fields", "learning", "plotting", "simulation", "store")
+_MODULES = ("cluster", "correlations", "dynamics", "fields", "learning", "plotting", "simulation", "store", "sweep")
 
 __all__ = [
     "ACE",
@@ -116,12 +116,13 @@ __all__ = [
     "spatial_correlation",
     "store",
     "structure_factor",
+    "sweep",
     "to_grid",
     "validate",
 ]
 
 if TYPE_CHECKING:
-    from glassdask import cluster, correlations, dynamics, fields, learning, plotting, simulation, store
+    from glassdask import cluster, correlations, dynamics, fields, learning, plotting, simulation, store, sweep
     from glassdask.correlations import (
         FirstShell,
         bond_angle_distribution,

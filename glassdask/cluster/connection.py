@@ -118,8 +118,14 @@ async def _greeted(address: str) -> None:
     await (await connect(address, **Security().get_connection_args("client"))).close()
 
 
+# How long a worker that died may take to be back before it is given up for good: nobody starts another one, and the
+# work would wait for ever. On a machine that is short of cores, starting takes long.
+LOCAL_PATIENCE = "300s"
+
+
 @contextmanager
 def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]:
+    import dask
     from distributed import LocalCluster
 
     options = dict(profile.options) if profile else {}
@@ -129,15 +135,18 @@ def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any
     # loopback only: a scheduler and a dashboard run whatever they are sent. Workers without an address for their
     # dashboard would open one on all interfaces. Failures of tasks are raised here; what workers log about coming and
     # going tells a person at a prompt nothing
-    with LocalCluster(
-        n_workers=n,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-        preload=[DEAF],
-        security=security(profile),
-        **options,
-    ) as cluster:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE}),
+        LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            preload=[DEAF],
+            security=security(profile),
+            **options,
+        ) as cluster,
+    ):
         yield cluster
