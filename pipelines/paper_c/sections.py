@@ -129,6 +129,12 @@ def classification(studies: Sequence[Study], report: Report) -> None:
             f"never seen are recognised; 95 % are {verdict}."
         )
         report.notes += [f"{study.title}: {note}" for note in sample.notes]
+        if model.standardize or model.augment or model.decay < 1:
+            report.notes.append(
+                f"{study.title}: unlike in the paper, images are standardised with what the training images are, moved "
+                "and mirrored at random while training, and the learning rate becomes smaller by a factor of "
+                f"{model.decay:g} from epoch to epoch; the paper's 250 epochs at 1e-6 need its 8000 images."
+            )
     header = ["system", "image", "convolutions", "dense", "learning rate", "batch", "L2", "epochs", "trained on",
               "validated on", "tested on"]  # fmt: skip
     report.tables.append(("Networks (in place of Fig. S1)", header, columns))
@@ -153,6 +159,7 @@ def interpretation(studies: Sequence[Study], report: Report) -> None:
             values = {kind: np.concatenate([part[kind] for part in parts]) for kind in ("pearson", "spearman")}
             panels[study.title][label] = values["pearson"]
             rows += _pair_rows(study, label, values, report)
+    _signs(panels, studies, report)
     path = report.figure(
         "fig06_pairs",
         "Fig. 6: Pearson's coefficient between indicators, distribution over the configurations of the test; dashed: "
@@ -177,6 +184,23 @@ def interpretation(studies: Sequence[Study], report: Report) -> None:
     if curves:
         path = report.figure("fig08_correlations", "Fig. 8: C(r) of the bare indicators; inset: C_Gamma.")
         figures.structure_decays(curves, path)
+
+
+def _signs(panels: dict[str, dict[str, np.ndarray]], studies: Sequence[Study], report: Report) -> None:
+    """In a sentence, which of the signs that the paper has clearly are found."""
+    for study in studies:
+        if study.system is None:
+            continue
+        right, wrong = [], []
+        for label, values in panels[study.title].items():
+            for k, (a, b) in enumerate(PAIRS):
+                expected, spread, *_ = study.system.published.pairs[label][k]
+                if abs(expected) > spread and np.isfinite(values[:, k]).any():
+                    mean = float(np.nanmean(values[:, k]))
+                    same = np.sign(mean) == np.sign(expected)
+                    (right if same else wrong).append(f"C({a}, {b}) of the {label} {mean:+.2f} ({expected:+.2f})")
+        text = f"{study.title}: of the signs that the paper has clearly, these are found: {', '.join(right) or 'none'}"
+        report.notes.append(f"{text}; THESE ARE NOT: {', '.join(wrong)}." if wrong else f"{text}; all of them.")
 
 
 def _pair_rows(study: Study, label: str, values: dict[str, np.ndarray], report: Report) -> list[list[str]]:

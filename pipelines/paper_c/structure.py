@@ -92,12 +92,13 @@ def _coefficient(of: Any, x: np.ndarray, y: np.ndarray) -> float:
     return float(of(x[defined], y[defined]))
 
 
-def correlations(scored: Scored, width: float = 0.25) -> dict[str, xr.DataArray]:
-    """Fig. 8: C_alpha(r) of the bare indicators, (frame, r)."""
-    return {
-        name: spatial_correlation(scored.fields[name], scored.trajectory, width=width)["correlation"].load()
-        for name in INDICATORS
-    }
+def correlations(scored: Scored, width: float = 0.25, least: int = 50) -> dict[str, xr.DataArray]:
+    """Fig. 8: C_alpha(r) of the bare indicators, (frame, r); NaN where fewer than `least` pairs are in a bin."""
+    found = {}
+    for name in INDICATORS:
+        curve = spatial_correlation(scored.fields[name], scored.trajectory, width=width).load()
+        found[name] = curve["correlation"].where(curve["pairs"].min("frame") >= least)
+    return found
 
 
 def domain(curves: xr.DataArray) -> float:

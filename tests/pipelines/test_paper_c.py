@@ -216,6 +216,7 @@ def test_report_of_planted_data(study, folder, sizes, tmp_path, monkeypatch):
     for table in ("table2", "table3", "table4", "table5", "tableS1", "tableS2"):
         assert (tmp_path / f"{table}.csv").stat().st_size > 50
     assert "100.0 % of 12 configurations that the network has never seen are recognised; 95 % are reached" in text
+    assert "of the signs that the paper has clearly" in text
     assert "not reached: the longest run of this profile ends at delta" in text
     with open(tmp_path / "comparison.csv") as file:
         rows = {(row["where"], row["quantity"]): row for row in csv.DictReader(file)}
