@@ -98,7 +98,7 @@ def distributions(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray
     table: dict[str, Any] = {}
     for k, ((title, found), ax) in enumerate(zip(panels.items(), axes[0])):
         every = np.concatenate([values for values, _ in found.values()])
-        edges = np.linspace(*np.percentile(every, (0.1, 99.9)), 31)
+        edges = np.linspace(*np.percentile(every, (0.1, 99.9)), 21)
         columns = {"B_1": 0.5 * (edges[1:] + edges[:-1])}
         for activation, (values, labels) in found.items():
             for label, kind, color in ((1, "active", ACTIVE), (0, "inactive", INACTIVE)):
@@ -108,7 +108,8 @@ def distributions(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray
                 )  # fmt: skip
         ax.set(xlabel=r"$B^{(1)}_{A,1}$", ylabel="probability density", ylim=(0, None))
         ax.set_title(f"({string.ascii_lowercase[k]})  {title}", loc="left", fontsize=9)
-        ax.margins(y=0.3)
+        ax.locator_params(axis="x", nbins=5)
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(frameon=False, fontsize=7)
         table |= _named(title, columns)
     plotting.save(drawn, path, table)
