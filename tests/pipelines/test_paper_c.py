@@ -226,6 +226,14 @@ def test_report_of_planted_data(study, folder, sizes, tmp_path, monkeypatch):
 
 
 def test_signs_are_said_plainly():
+    def curve(r, delta):
+        return xr.Dataset({"r": ("delta", r)}, {"delta": delta})
+
+    early = curve([0.9, 0.5], [0.1, 0.2])
+    assert "nothing is said" in mobility._sign([early])
+    assert "OPPOSITE" in mobility._sign([early, curve([0.6, -0.3, -0.4], [0.25, 0.5, 1.0])])
+    assert "NO CLEAR SIGN" in mobility._sign([curve([0.1, -0.2], [0.5, 1.0])])
+    assert "sign as published: mean R +0.50" in mobility._sign([curve([-0.9, 0.5], [0.1, 0.3])])
     assert sections._sign(-0.2, -0.8, 0.05) == "sign as published"
     assert "OPPOSITE" in sections._sign(0.2, -0.8, 0.05)
     assert "without a clear sign" in sections._sign(0.2, -0.01, 0.2)
