@@ -54,7 +54,7 @@ SMALL = {
     "KAM": Sizes(
         particles=2000, runs=10, cycles=10, descent=0.8, rate=0.02, melt=10.0, hold=5.0, held_out=(0.1, 0.2),
         spacing=0.73, network={**FEW, "epochs": 160}, energies=(2, 600), temperatures=(0.55, 0.8), replicas=10,
-        longest=(80.0, 240.0), lags=16,
+        longest=(80.0, 270.0), lags=16,
     ),
     "ABM": Sizes(
         particles=1000, runs=8, cycles=10, descent=0.5, rate=0.05, melt=10.0, hold=5.0, held_out=(0.1, 0.2),
