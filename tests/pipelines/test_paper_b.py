@@ -258,7 +258,7 @@ TINY = sources.Sizes(
     thermal={"kob_andersen": sources.Thermal(starts=3, replicas=2, lag=0.1, temperature=0.45, shipped=True)},
     mechanical={
         "kob_andersen": sources.Mechanical(
-            particles=150, realisations=3, quench=1.0, first=0.05, increment=0.005, windows=4
+            particles=150, realisations=3, quench=1.0, first=0.05, increment=0.005, windows=6
         )
     },
     radii=(2.0, 2.4),
@@ -281,6 +281,9 @@ def test_from_simulation_to_report(tmp_path, monkeypatch, narrow):
     monkeypatch.setitem(SYSTEMS, "kob_andersen", replace(FEW, configurations=few))
     monkeypatch.setitem(sources.PROFILES, "tiny", TINY)
     monkeypatch.setattr(sources, "SETTLE", 0.05)
+    # so small glasses have few events
+    monkeypatch.setattr(activity, "THRESHOLD", 0.02)
+    monkeypatch.setattr(activity, "AVALANCHE", 1.0)
     path = rearrangements.analyse("tiny", ["kob_andersen"], ["thermal", "mechanical"], tmp_path, "threads")
     text = path.read_text()
     for name in ("fig1_radial_basis", "fig2_slices", "fig3_accuracy", "fig4_distributions", "fig5_selection",
