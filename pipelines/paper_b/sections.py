@@ -10,7 +10,7 @@ from report import Comparison, Report
 import glassdask as gd
 from paper_b import figures
 from paper_b.activity import AVALANCHE, RADIUS, DataSet
-from paper_b.classify import PENALTY, Study
+from paper_b.classify import PENALTIES, Study
 from paper_b.published import ACTIVATIONS, POLYMER, PROPENSITY, RADII
 from paper_b.sources import Mechanical, Sizes, Thermal
 
@@ -190,7 +190,9 @@ def about(sizes: Sizes, profile: str) -> str:
         "not give. In the liquids its reference is the inherent structure of the initial configuration. In shear it is "
         "that of single events, each particle's largest in a window of 1 % strain; descriptors are those at the "
         f"beginning of the window, and what comes after an avalanche (more than {AVALANCHE:.0%} of the particles "
-        f"active) is left out. Logistic regression has C = {PENALTY:g} in units of the features' deviations."
+        f"active) is left out. The penalty of logistic regression is "
+        f"the best of C = {', '.join(f'{c:g}' for c in PENALTIES)} (features in units of their deviations) among the "
+        "configurations that are learned from."
     )
     if profile == "small":
         text += (

@@ -129,6 +129,23 @@ def test_selection_is_learned_in_the_training_folds(monkeypatch, lawful):
     assert max(seen) == len(lawful.labels) * 4 // 5
 
 
+def test_penalty_is_learned_from_what_it_is_given(monkeypatch, lawful):
+    """Weak where there is a law, strong where there is none; the configurations of the test are never seen."""
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(4), 50)
+    features = rng.normal(size=(200, 30))
+    lawless = rng.integers(2, size=200)
+    assert min(classify.PENALTIES) == classify.with_penalty(features, lawless, groups).C
+    assert max(classify.PENALTIES) == classify.with_penalty(features, (features[:, 0] > 0).astype(int), groups).C
+
+    seen = []
+    original = classify.with_penalty
+    monkeypatch.setattr(classify, "with_penalty", lambda x, y, g: seen.append(set(g)) or original(x, y, g))
+    classify.against_features(lawful.features(2.0).values, lawful.labels, lawful.groups, "standard", [1, 2, 12])
+    assert len(seen) == 2 * len(classify.folds(lawful.groups))
+    assert all(len(some) == 4 for some in seen)
+
+
 def test_balanced_sets(lawful):
     """5 % of the A particles of each configuration, of each kind; in shear as many as are above the threshold."""
     assert len(lawful.labels) == 5 * 2 * 8
