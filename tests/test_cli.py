@@ -137,8 +137,8 @@ def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
         (("info", "nowhere.zarr"), "no zarr.json"),
         (("verify", "nowhere.zarr"), "nowhere.zarr"),
         (("ingest", "nowhere.npz", "-o", "x.zarr", *ARGS), "nowhere.npz"),
-        (("simulate", "nowhere.toml", *ARGS), "cannot be read as TOML"),
-        (("cutoffs", "STORE", "--cluster", "nowhere.toml"), "expected local, threads, an address"),
+        (("sweep", "run", "nowhere.toml", *ARGS), "cannot be read as TOML"),
+        (("cutoffs", "STORE", "--cluster", "nowhere.toml"), "expected local, threads, slurm, an address"),
     ],
 )
 def test_errors_are_one_line(monkeypatch, capsys, tmp_path, archive, arguments, message):
@@ -155,8 +155,10 @@ def test_errors_are_one_line(monkeypatch, capsys, tmp_path, archive, arguments, 
 def test_help_and_version(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--version")
     assert (code, out.strip()) == (0, f"glassdask {gd.__version__}")
-    for command in ("ingest", "simulate", "info", "verify", "cutoffs", "describe", "reduce", "plot"):
-        code, out, _ = run(monkeypatch, capsys, command, "--help")
+    commands = ["ingest", "info", "verify", "cutoffs", "describe", "reduce", "plot"]
+    commands += ["sweep run", "sweep status", "sweep retry", "cluster check"]
+    for command in commands:
+        code, out, _ = run(monkeypatch, capsys, *command.split(), "--help")
         assert code == 0
         assert "Usage" in out
 

@@ -21,6 +21,7 @@ from paper_b.activity import DataSet
 # C of the logistic regression that is chosen from, features in units of their deviations; the paper does not give its C
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 INNER_FOLDS = 4
+ROUND = tuple(digit * 10**power for power in range(6) for digit in (1, 2, 5))
 FOLDS = 10  # at most; with fewer configurations each is left out once
 LARGEST_SELECTION = 30
 
@@ -92,7 +93,7 @@ def against_features(
 
     `order` is "standard" (as they come), "forward" (each next feature lowers the error of least squares to the labels
     most, given those before) or "pca" (principal components by variance); both are found anew in each fold, and so is
-    the penalty, unless a `model` is given: once for each decade of numbers of features.
+    the penalty, unless a `model` is given: for the next of 1, 2, 5, 10, 20... features.
     """
     sizes = np.array(sizes)
     right = np.zeros((len(sizes), len(labels)), dtype=bool)
@@ -101,10 +102,10 @@ def against_features(
         chosen: dict[int, Any] = {}
         for k, size in enumerate(sizes):
             columns = ordered[:, :size]
-            decade = min(10 ** len(str(size - 1)), ordered.shape[1])
-            if model is None and decade not in chosen:
-                chosen[decade] = with_penalty(ordered[train, :decade], labels[train], groups[train])
-            fitted = (model or chosen[decade]).fit(columns[train], labels[train])
+            near = min(next(n for n in ROUND if n >= size), ordered.shape[1])
+            if model is None and near not in chosen:
+                chosen[near] = with_penalty(ordered[train, :near], labels[train], groups[train])
+            fitted = (model or chosen[near]).fit(columns[train], labels[train])
             right[k, test] = fitted.predict(columns[test]) == labels[test]
     scores = np.array([accuracy(row, groups) for row in right])
     return Curve(sizes, scores[:, 0], scores[:, 1])

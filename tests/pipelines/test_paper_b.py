@@ -141,7 +141,7 @@ def test_penalty_is_learned_from_what_it_is_given(monkeypatch, lawful):
     seen = []
     original = classify.with_penalty
     monkeypatch.setattr(classify, "with_penalty", lambda x, y, g: seen.append(set(g)) or original(x, y, g))
-    classify.against_features(lawful.features(2.0).values, lawful.labels, lawful.groups, "standard", [1, 2, 12])
+    classify.against_features(lawful.features(2.0).values, lawful.labels, lawful.groups, "standard", [1, 11, 12, 20])
     assert len(seen) == 2 * len(classify.folds(lawful.groups))
     assert all(len(some) == 4 for some in seen)
 
