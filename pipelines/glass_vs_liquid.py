@@ -27,9 +27,10 @@ import argparse
 import importlib.util
 import time
 from pathlib import Path
+from typing import Any
 
-import dask
 import numpy as np
+import simulating
 from paper_c import images, mobility, runs, sections, sources, structure
 from paper_c.dynamics import Motion
 from paper_c.published import COOLING_RATE, SYSTEMS
@@ -61,7 +62,7 @@ def main() -> None:
         "What a neural network finds in glasses",
         "Errors are standard errors over configurations; of accuracies those of a binomial distribution.",
     )
-    with gd.cluster.connect(chosen.cluster):
+    with gd.cluster.connect(chosen.cluster) as client:
         if chosen.store:
             try:
                 sample = sources.given(chosen.store)
@@ -69,25 +70,27 @@ def main() -> None:
                 parser.error(str(error))
             own_classes(sample, chosen.spacing, report)
         else:
-            reproduce(chosen.systems, sources.PROFILES[chosen.profile], report)
+            reproduce(chosen.systems, sources.PROFILES[chosen.profile], report, client)
     print(f"report: {report.write()}")
 
 
-def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Report) -> None:
+def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Report, client: Any) -> None:
     """The whole paper, for some of its systems."""
     folder, done = report.folder, clock()
 
     # Cooling runs, their energies, and runs from one glass of the test, all at once
-    tasks = []
+    tasks: dict[str, Any] = {}
     for name in names:
         system, sizes = SYSTEMS[name], profile[name]
         cooling = sources.cooling_tasks(system, sizes, folder)
         stores = sources.stores_of(system, sizes, folder)
         number = start_of(sizes)
-        tasks += [*cooling, *runs.energy_tasks(system, sizes, folder)]
-        tasks += runs.ensemble_tasks(system, sizes, folder, stores[number], 1, cooling[number])
-    dask.compute(*tasks)
-    done("simulations")
+        tasks[f"{system.title}, cooling"] = cooling
+        tasks[f"{system.title}, energies"] = runs.energy_tasks(system, sizes, folder)
+        tasks[f"{system.title}, propensity"] = runs.ensemble_tasks(
+            system, sizes, folder, stores[number], 1, cooling[number]
+        )
+    simulating.run(tasks, client, done)
 
     studies = [Study(sources.simulated(SYSTEMS[name], profile[name], folder), profile[name]) for name in names]
     report.paragraphs += [methods(study) for study in studies]

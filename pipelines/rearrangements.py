@@ -49,6 +49,7 @@ def main() -> None:
 
 def analyse(profile: str, systems: list[str], activations: list[str], output: Path, cluster: str) -> Path:
     """Simulations, data sets, classifiers, figures and report; the path of the report."""
+    import simulating
     from paper_b import activity, sections, sources
     from paper_b.published import ACTIVATIONS, RADII, SYSTEMS
     from report import Report
@@ -71,7 +72,7 @@ def analyse(profile: str, systems: list[str], activations: list[str], output: Pa
             simulated: Any = sources.thermal if activation == "thermal" else sources.mechanical
             plan = getattr(sizes, activation)[system.name]
             made[system.name, activation], tasks[f"{system.title}, {activation}"] = simulated(system, plan, stores)
-        sources.run(tasks, client, done)
+        simulating.run(tasks, client, done)
 
         # D2min of every particle of type A, and the balanced sets of active and inactive ones
         data = {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask
 from dask.delayed import Delayed
 
 import glassdask as gd
@@ -193,20 +191,3 @@ def mechanical(system: System, sizes: Mechanical, folder: Path) -> tuple[list[Pa
         tasks.append(simulation.simulate(shear, str(sheared), after=quenched))
         found.append(sheared)
     return found, tasks
-
-
-def run(tasks: dict[str, list[Delayed]], client: Any, done: Callable[[str], None]) -> None:
-    """Do the simulations that are not done yet; `done` hears of each that is."""
-    if client is None:
-        for name, some in tasks.items():
-            dask.compute(*some)
-            done(f"simulated: {name}")
-        return
-    from distributed import as_completed
-
-    names = [f"{name} {k} of {len(some)}" for name, some in tasks.items() for k in range(1, len(some) + 1)]
-    futures = client.compute([task for some in tasks.values() for task in some])
-    known = {future.key: name for future, name in zip(futures, names)}
-    for future in as_completed(futures):
-        future.result()
-        done(f"simulated: {known[future.key]}")
