@@ -120,13 +120,12 @@ def with_penalty(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     n = min(len(np.unique(groups)), INNER_FOLDS)
     if n < 2:
         return learning.LogisticRegression(C=PENALTIES[-2])
-    likelihood = np.zeros(len(PENALTIES))
-    for k, penalty in enumerate(PENALTIES):
+    likelihood = []
+    for penalty in PENALTIES:
         model = learning.LogisticRegression(C=penalty)
-        for train, test in GroupKFold(n).split(features, labels, groups):
-            probability = model.fit(features[train], labels[train]).predict_proba(features[test])
-            right = np.where(labels[test] == model.classes_[1], probability[:, 1], probability[:, 0])
-            likelihood[k] += np.log(np.maximum(right, 1e-12)).sum()
+        active = learning.cross_validate_classifier(model, features, labels, groups, n_folds=n).decision
+        right = np.where(labels == labels.max(), active, 1.0 - active)
+        likelihood.append(np.log(np.maximum(right, 1e-12)).sum())
     return learning.LogisticRegression(C=PENALTIES[int(np.argmax(likelihood))])
 
 
