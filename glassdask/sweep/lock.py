@@ -3,8 +3,9 @@
 ``.sweep/locks/all.json`` belongs to a run of all states, ``3-of-100.json`` to one of a share. A lock holds the host,
 process and time of its run, and is written again every few seconds: its modification time is the heartbeat. It is
 taken by creating a file that must not exist, which also a network file system does at once. A lock whose process has
-ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run: it is moved out of
-the way, which only one of several newcomers can do.
+ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run and is removed. Only
+the newcomer that holds a second file, the claim, may do that: otherwise one that has seen the dead lock could remove
+the lock that a faster one has put in its place.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from glassdask.sweep import records
 LOCKS = "locks"
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
+CLAIM_SECONDS = 5.0
+FREE, LIVING, STALE = "free", "living", "stale"
 
 
 @contextmanager
@@ -79,8 +82,9 @@ def locked(store: str | os.PathLike[str], share: tuple[int, int] | None = None) 
 def holders(store: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Share, host, pid, user and start of every run that is alive."""
     folder = Path(store) / records.FOLDER / LOCKS
-    living = [_holder(file) for file in sorted(folder.glob("*.json")) if not _stale(file, writable=False)]
-    return [{name: holder[name] for name in ("share", "host", "pid", "user", "started")} for holder in living if holder]
+    found = [_look(file, writable=False) for file in sorted(folder.glob("*.json"))]
+    names = ("share", "host", "pid", "user", "started")
+    return [{name: holder[name] for name in names} for state, holder in found if state == LIVING and holder]
 
 
 def _name(share: tuple[int, int] | None) -> str:
@@ -93,11 +97,10 @@ def _conflict(one: str, other: str) -> bool:
 
 
 def _take(file: Path, content: dict[str, Any]) -> None:
-    """Create the lock file, after a stale one was moved away."""
+    """Create the lock file, after a stale one was removed."""
     for _ in range(3):
         with writing(file.parent), suppress(FileExistsError):
-            with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as stream:
-                json.dump(content, stream)
+            _create(file, json.dumps(content))
             return
         _refuse_or_clear(file)
     raise StoreError(f"{file}: several runs of this sweep begin at the same time: run one of them again")
@@ -105,36 +108,61 @@ def _take(file: Path, content: dict[str, Any]) -> None:
 
 def _refuse_or_clear(file: Path) -> None:
     """`StoreError` that says who holds a living lock; a stale one is removed."""
-    holder = _holder(file)
-    if not _stale(file):
-        who = "{user} on {host} (process {pid}) since {started}".format(**holder) if holder else "somebody"
-        raise StoreError(
-            f"{file.parents[2]}: this sweep is run by {who}: wait for it, watch it with glassdask sweep status, or end "
-            f"that process (after kill -9 elsewhere its lock goes stale in {STALE_SECONDS:.0f} s)"
-        )
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.stale")
-    with suppress(FileNotFoundError):
-        os.rename(file, aside)
-        if _holder(aside).get("token") != holder.get("token"):  # somebody was faster, and this is the new lock
-            with suppress(OSError):
-                os.link(aside, file)
-        aside.unlink(missing_ok=True)
+    claim = file.with_suffix(".claim")
+    while _stale_or_refused(file):
+        with writing(file.parent), suppress(FileExistsError):
+            _create(claim, "")
+            try:
+                if _stale_or_refused(file):  # a faster one may have removed it, and even have put its own in place
+                    file.unlink()
+            finally:
+                claim.unlink(missing_ok=True)
+            return
+        if (_age(claim) or 0.0) > CLAIM_SECONDS:  # its owner was killed between the lines above
+            claim.unlink(missing_ok=True)
+        time.sleep(0.05)
+
+
+def _stale_or_refused(file: Path) -> bool:
+    """Whether there is a stale lock; False where there is none, `StoreError` where it is a living one."""
+    state, holder = _look(file)
+    if state != LIVING:
+        return state == STALE
+    who = "{user} on {host} (process {pid}) since {started}".format(**holder) if holder else "somebody"
+    raise StoreError(
+        f"{file.parents[2]}: this sweep is run by {who}: wait for it, watch it with glassdask sweep status, or end "
+        f"that process (after kill -9 elsewhere its lock goes stale in {STALE_SECONDS:.0f} s)"
+    )
+
+
+def _create(file: Path, text: str) -> None:
+    """Write a file that must not exist yet."""
+    with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as stream:
+        stream.write(text)
 
 
 def _holder(file: Path) -> dict[str, Any]:
     return records.read(file) or {}
 
 
-def _stale(file: Path, writable: bool = True) -> bool:
-    """Whether the run that holds a lock has ended without removing it."""
+def _look(file: Path, writable: bool = True) -> tuple[str, dict[str, Any]]:
+    """Whether a lock is free, living or stale, and what is written in it: nothing if it is just being created."""
     holder = _holder(file)
     if holder and holder["machine"] == _machine():
-        return _born(holder["pid"]) != holder["born"]
+        return (LIVING if _born(holder["pid"]) == holder["born"] else STALE), holder
+    age = _age(file, writable)
+    if age is None:
+        return FREE, {}
+    return (LIVING if age <= STALE_SECONDS else STALE), holder
+
+
+def _age(file: Path, writable: bool = True) -> float | None:
+    """Seconds since a file was touched; None if there is none."""
     try:
         beat = file.stat().st_mtime
     except FileNotFoundError:
-        return True
-    return _now_there(file.parent, writable) - beat > STALE_SECONDS
+        return None
+    return _now_there(file.parent, writable) - beat
 
 
 def _now_there(folder: Path, writable: bool) -> float:

@@ -33,7 +33,7 @@ def test_what_a_lost_worker_has_done_is_not_done_again(tmp_path):
         os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
 
     with connect("local", workers=1):
-        killer = threading.Thread(target=kill_half_way)
+        killer = threading.Thread(daemon=True, target=kill_half_way)
         killer.start()
         assert list(compute_batches([[note(k) for k in range(30)]])) == [list(range(30))]
         killer.join()

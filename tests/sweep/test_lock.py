@@ -105,28 +105,62 @@ def test_shares(tmp_path):
         pass
 
 
-def test_one_of_many_takes_a_stale_lock(tmp_path):
+@pytest.mark.parametrize("attempt", range(20))
+def test_one_of_many_takes_a_stale_lock(tmp_path, attempt):
     """Of many that find a dead lock at the same time exactly one gets it."""
     with locked(tmp_path):
-        content = lock_file(tmp_path).read_text()
-    lock_file(tmp_path).write_text(content)
-    change(lock_file(tmp_path), born="1", token="dead")
-    ready, taken, refused, done = threading.Barrier(8), [], [], threading.Event()
+        dead = {**json.loads(lock_file(tmp_path).read_text()), "born": "1", "token": "dead"}
+    lock_file(tmp_path).write_text(json.dumps(dead))
+    ready, all_tried, taken, refused = threading.Barrier(8), threading.Barrier(8), [], []
 
     def take():
-        ready.wait()
+        ready.wait(60)
         try:
             with locked(tmp_path):
                 taken.append(1)
-                done.wait()
-        except StoreError:
-            refused.append(1)
-        if len(refused) == 7:
-            done.set()
+                all_tried.wait(60)
+        except StoreError as error:
+            refused.append(str(error))
+            all_tried.wait(60)
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
+    threads = [threading.Thread(target=take, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    assert (len(taken), len(refused)) == (1, 7)
+        thread.join(60)
+    assert (len(taken), len(refused)) == (1, 7), refused
+    assert not list(lock_file(tmp_path).parent.iterdir())
+
+
+def test_a_faster_newcomer_is_not_removed(tmp_path, monkeypatch):
+    """Who sees a dead lock, and gets the claim after another has put its own in place, leaves that one alone."""
+    with locked(tmp_path):
+        dead = {**json.loads(lock_file(tmp_path).read_text()), "born": "1", "token": "dead"}
+    lock_file(tmp_path).write_text(json.dumps(dead))
+    create, others = lock._create, []
+
+    def slow(file, text):
+        """Between the look and the claim another one takes the lock."""
+        if file.suffix == ".claim" and not others:
+            others.append(locked(tmp_path))
+            others[0].__enter__()
+        create(file, text)
+
+    monkeypatch.setattr(lock, "_create", slow)
+    with pytest.raises(StoreError, match="is run by"), locked(tmp_path):
+        pass
+    assert [run["pid"] for run in holders(tmp_path)] == [os.getpid()]
+    others[0].__exit__(None, None, None)
+    assert not list(lock_file(tmp_path).parent.iterdir())
+
+
+def test_claim_of_a_killed_process(tmp_path):
+    """Killed while it cleared a dead lock: the next run waits a little, then clears both."""
+    with locked(tmp_path):
+        change(lock_file(tmp_path), born="1")
+        claim = lock_file(tmp_path).with_suffix(".claim")
+        claim.touch()
+        old = claim.stat().st_mtime - lock.CLAIM_SECONDS - 1
+        os.utime(claim, (old, old))
+        with locked(tmp_path):
+            assert not claim.exists()

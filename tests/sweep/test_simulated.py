@@ -154,7 +154,7 @@ def test_killed_workers(swept, tmp_path):
     patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})  # new workers on a busy machine
     with patient, distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         pids = client.run(os.getpid)
-        runner = threading.Thread(target=lambda: tables.append(run_sweep(sweep, client)))
+        runner = threading.Thread(daemon=True, target=lambda: tables.append(run_sweep(sweep, client)))
         runner.start()
         scratch = tmp_path / "runs.zarr" / PATHS[1] / ".simulation"
         while runner.is_alive() and not list(scratch.glob("checkpoint-*")):
@@ -192,7 +192,7 @@ def test_killed_simulation_is_no_failure(tmp_path):
                 if str(scratch) in (process / "cmdline").read_text():
                     os.kill(int(process.name), signal.SIGTERM)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(daemon=True, target=kill)
     killer.start()
     table = run_sweep(file)
     killer.join()
