@@ -76,15 +76,16 @@ def first_shell(mixture: Mixture, folder: Path) -> str:
     trajectory = gd.open_trajectory(store)
 
     # The first coordination shell ends at the first minima of g_ab(r)
-    cutoffs = gd.first_minima(trajectory)
-    figures.pair_correlations(gd.radial_distribution(trajectory)["g"], cutoffs, folder / "pair_correlations")
+    distribution = gd.radial_distribution(trajectory)
+    cutoffs = gd.first_minima(distribution)
+    figures.pair_correlations(distribution["g"], cutoffs, folder / "pair_correlations")
 
     # Descriptors of the small particles, one pass over the same neighbours
     descriptors = [
         gd.SmoothedBondOrder(l_max=8, gamma=8, cutoffs=cutoffs),
         gd.BondOrder(l_max=8, cutoffs=cutoffs),
         gd.Coordination(cutoffs=cutoffs),
-        gd.LocallyFavoredStructure(signature=mixture.signature, diameters=gd.first_peaks(trajectory)),
+        gd.LocallyFavoredStructure(signature=mixture.signature, diameters=gd.first_peaks(distribution)),
     ]
     gd.save_descriptors(gd.describe(trajectory, descriptors, centers="B"), store)
     features = gd.open_descriptors(store)

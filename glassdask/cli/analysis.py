@@ -27,10 +27,14 @@ def cutoffs(
     workers: Workers = None,
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
+    import glassdask as gd
     from glassdask.cluster import connect
 
+    trajectory = _open(store)
+    given = _cutoffs(cutoff, trajectory)
     with connect(cluster, workers=workers):
-        chosen, distribution = _measure_cutoffs(_open(store), _cutoffs(cutoff), Console())
+        distribution = gd.radial_distribution(trajectory)
+    chosen = _choose_cutoffs(distribution, given, Console())
     if output is not None:
         from glassdask import plotting
 
@@ -67,14 +71,18 @@ def describe(
     from glassdask.descriptors import registry
 
     wanted = _wanted(descriptors, parameters)
-    given = _cutoffs(cutoff)
     trajectory = _open(store)
+    given = _cutoffs(cutoff, trajectory)
 
     @cache
-    def measured() -> dict[tuple[str, str], float]:
-        return _measure_cutoffs(trajectory, given, console)[0]
+    def distribution() -> Any:
+        return gd.radial_distribution(trajectory)
 
-    defaults = {"cutoffs": measured, "diameters": cache(lambda: gd.first_peaks(trajectory))}
+    @cache
+    def cutoffs() -> dict[tuple[str, str], float]:
+        return _choose_cutoffs(distribution(), given, console)
+
+    defaults = {"cutoffs": cutoffs, "diameters": cache(lambda: gd.first_peaks(distribution()))}
     with connect(cluster, workers=workers):
         made = {name: registry.make(kind, values, defaults) for name, (kind, values) in wanted.items()}
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
@@ -130,16 +138,12 @@ def _open(store: Path) -> Any:
     return gd.open_trajectory(store)
 
 
-def _measure_cutoffs(trajectory: Any, given: dict[tuple[str, str], float], out: Console) -> tuple[dict, Any]:
-    """Cutoff of each pair, first minimum unless it is given, with a table of what was found; and the g(r)."""
+def _choose_cutoffs(distribution: Any, given: dict[tuple[str, str], float], out: Console) -> dict:
+    """Cutoff of each pair, first minimum of its g(r) unless it is given, with a table of what was found."""
     import glassdask as gd
 
-    distribution = gd.radial_distribution(trajectory)
     names = [str(name) for name in distribution["species_a"].values]
     pairs = list(combinations_with_replacement(names, 2))
-    unknown = sorted(set(given) - set(pairs))
-    if unknown:
-        raise ParameterError(f"--cutoff {'-'.join(unknown[0])}: the species of this store are {', '.join(names)}")
     table = Table("pair", "first peak", "g", "first minimum", "g", "cutoff", "note", title="partial g(r)")
     chosen = {}
     for pair in pairs:
@@ -152,7 +156,7 @@ def _measure_cutoffs(trajectory: Any, given: dict[tuple[str, str], float], out: 
         numbers = (shell.peak, shell.height, shell.minimum, shell.depth, chosen[pair])
         table.add_row("-".join(pair), *(f"{number:.3f}" for number in numbers), shell.note)
     out.print(table)
-    return chosen, distribution
+    return chosen
 
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -181,14 +185,21 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
     return wanted
 
 
-def _cutoffs(texts: list[str] | None) -> dict[tuple[str, str], float]:
-    result = {}
+def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
+    """Cutoffs that are given, by pairs of species of the trajectory."""
+    from glassdask.schema import species_names
+
+    known = species_names(trajectory)
+    result: dict[tuple[str, str], float] = {}
     for key, value in key_values(texts, "--cutoff", "A-B=1.25"):
         a, dash, b = key.partition("-")
+        pair = (a, b) if a < b else (b, a)
         try:
-            result[tuple(sorted((a, b)))] = float(value)
+            result[pair] = float(value)
         except ValueError:
             dash = ""
         if not dash:
             raise ParameterError(f"--cutoff {key}={value}: expected two species and a number, such as A-B=1.25")
-    return result  # type: ignore[return-value]
+        if not set(pair) <= set(known):
+            raise ParameterError(f"--cutoff {key}: the species of this store are {', '.join(known)}")
+    return result

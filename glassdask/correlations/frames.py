@@ -13,8 +13,9 @@ from dask.delayed import Delayed, delayed
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
 
-# Particles of one task at most: about a second of work. Small jobs are still cut into pieces for a few cores.
+# Particles of one task at most: about a second of work. Small jobs are cut into some pieces for a few cores.
 TASK_ROWS = 1 << 18
+LEAST_TASKS = 48
 SMALLEST_TASK_ROWS = 1 << 13
 # Partial results that one task adds up.
 FAN_IN = 16
@@ -77,7 +78,7 @@ def mean_spacing(trajectory: xr.Dataset) -> float:
 
 
 def _task_rows(total: int) -> int:
-    return min(TASK_ROWS, max(SMALLEST_TASK_ROWS, total // 16))
+    return min(TASK_ROWS, max(SMALLEST_TASK_ROWS, total // LEAST_TASKS))
 
 
 @delayed(pure=False)

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from glassdask.correlations.radial import radial_distribution
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.schema import species_names
 
 # All lengths in mean spacings. Width of the Gaussian that smooths g before its turning points, and its slope before
 # its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
@@ -70,15 +71,15 @@ class FirstShell:
         return "; ".join(notes)
 
 
-def first_minima(trajectory: xr.Dataset, overrides: Mapping[Any, float] | None = None) -> dict[tuple[str, str], float]:
-    """Cutoffs from the first minima of the partial g_ab(r), averaged over the frames of the trajectory.
+def first_minima(source: xr.Dataset, overrides: Mapping[Any, float] | None = None) -> dict[tuple[str, str], float]:
+    """Cutoffs from the first minima of the partial g_ab(r), averaged over the frames of a trajectory.
 
     Use some of the frames of a long one: ``first_minima(trajectory.isel(frame=slice(0, None, 10)))``. To see what was
     found, and to plot it, call `first_shells` on a `radial_distribution`.
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
+    source : Dataset of the schema, in memory or lazy; or its `radial_distribution`, where that is known
     overrides : cutoffs to take instead for some pairs, ``{("A", "B"): 1.25}``
 
     Returns
@@ -101,16 +102,16 @@ def first_minima(trajectory: xr.Dataset, overrides: Mapping[Any, float] | None =
     {('A', 'A'): 1.2}
     """
     given = _sorted_pairs(overrides or {})
-    distribution = radial_distribution(trajectory)
-    names = [str(name) for name in distribution["species_a"].values]
+    names = [str(name) for name in source["species_a"].values] if _is_distribution(source) else species_names(source)
     unknown = sorted({name for pair in given for name in pair} - set(names))
     if unknown:
         raise SpeciesError(f"overrides name {', '.join(unknown)}: known species are {', '.join(names)}")
+    distribution = _distribution(source)
     pairs = list(itertools.combinations_with_replacement(names, 2))
     return {pair: given[pair] if pair in given else first_shell(distribution, *pair).minimum for pair in pairs}
 
 
-def first_peaks(trajectory: xr.Dataset) -> dict[str, float]:
+def first_peaks(source: xr.Dataset) -> dict[str, float]:
     """Position of the first peak of each g_aa(r), an effective diameter of species a; see `first_minima`.
 
     Examples
@@ -119,11 +120,19 @@ def first_peaks(trajectory: xr.Dataset) -> dict[str, float]:
     >>> jitter = np.random.default_rng(0).normal(scale=0.05, size=(4, 512, 3))
     >>> cubic = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(1, 512, 3)
     >>> crystal = gd.from_arrays(cubic + jitter, species=["A"] * 512, box=[8.0, 8.0, 8.0])
-    >>> round(first_peaks(crystal)["A"], 2)
+    >>> round(first_peaks(gd.radial_distribution(crystal))["A"], 2)
     1.0
     """
-    distribution = radial_distribution(trajectory)
+    distribution = _distribution(source)
     return {str(name): first_shell(distribution, name, name).peak for name in distribution["species_a"].values}
+
+
+def _distribution(source: xr.Dataset) -> xr.Dataset:
+    return source if _is_distribution(source) else radial_distribution(source)
+
+
+def _is_distribution(source: xr.Dataset) -> bool:
+    return "species_a" in source.dims
 
 
 def first_shells(distribution: xr.Dataset) -> tuple[FirstShell, ...]:

@@ -19,6 +19,9 @@ from glassdask.schema import check_positions, names_and_codes, validate
 # One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
 BLOCK_BYTES = 64 << 20
 BLOCK_ROWS = 1 << 17
+# Small jobs are cut into this many, so that none of a few cores waits long for the last one, but not below some rows.
+LEAST_BLOCKS = 48
+SMALLEST_BLOCK_ROWS = 1 << 12
 # Frames up to this size are not cut: cell lists, tessellations and the coefficients of neighbours are made once.
 WHOLE_FRAME = 1 << 15
 
@@ -173,8 +176,7 @@ def _packed(trajectory, descriptors, names, codes, is_center, n_features, block)
 def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | None) -> tuple[int, int]:
     """Frames and central particles of a task.
 
-    A function of the data alone, so that a store looks the same wherever it was made. Small jobs are still cut into
-    pieces for a few cores, big ones into tasks of about a second.
+    A function of the data alone, so that a store looks the same wherever it was made.
     """
     if block is not None:
         if block < 1:
@@ -182,7 +184,7 @@ def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | 
         rows = block
     else:
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
-        rows = max(1, min(rows, max(n_frames * n_particles // 16, 4096)))
+        rows = max(1, min(rows, max(n_frames * n_particles // LEAST_BLOCKS, SMALLEST_BLOCK_ROWS)))
         if n_particles <= WHOLE_FRAME and 8 * n_features * n_particles <= 4 * BLOCK_BYTES:
             rows = max(rows, n_particles)
     if rows >= n_particles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -98,6 +99,12 @@ class _Measured:
         self.trajectory, self.given = trajectory, {tuple(pair.split("-")): value for pair, value in given.items()}
         self.found: dict[Any, float] = {}
 
+    @cached_property
+    def distribution(self) -> xr.Dataset:
+        from glassdask.correlations import radial_distribution
+
+        return radial_distribution(self.trajectory)
+
     def cutoffs(self) -> dict[Any, float]:
         from glassdask.correlations import first_minima
         from glassdask.schema import species_names
@@ -105,13 +112,13 @@ class _Measured:
         if not self.found:
             pairs = combinations_with_replacement(species_names(self.trajectory), 2)
             known = set(pairs) == set(self.given)
-            self.found = dict(self.given) if known else first_minima(self.trajectory, self.given)
+            self.found = dict(self.given) if known else first_minima(self.distribution, self.given)
         return self.found
 
     def peaks(self) -> dict[str, float]:
         from glassdask.correlations import first_peaks
 
-        return first_peaks(self.trajectory)
+        return first_peaks(self.distribution)
 
 
 def _derive(path: str, name: str, parameters: dict[str, Any], overwrite: bool, compute: Any) -> None:

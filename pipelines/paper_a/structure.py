@@ -40,14 +40,19 @@ class State:
         return gd.open_trajectory(self.store)
 
     @cached_property
+    def distribution(self) -> xr.Dataset:
+        """The partial g_ab(r)."""
+        return gd.radial_distribution(self.trajectory)
+
+    @cached_property
     def cutoffs(self) -> dict[tuple[str, str], float]:
         """First minima of the partial g_ab(r)."""
-        return gd.first_minima(self.trajectory) if self.reference is None else self.reference.cutoffs
+        return gd.first_minima(self.distribution) if self.reference is None else self.reference.cutoffs
 
     @cached_property
     def diameters(self) -> dict[str, float]:
         """First peaks of the partial g_aa(r)."""
-        return gd.first_peaks(self.trajectory) if self.reference is None else self.reference.diameters
+        return gd.first_peaks(self.distribution) if self.reference is None else self.reference.diameters
 
 
 def descriptors(state: State, role: str) -> dict[str, Any]:

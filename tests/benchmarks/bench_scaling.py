@@ -205,12 +205,13 @@ def main_job(files, path):
     """What pipelines/local_structure.py does: ingest, cutoffs, describe, reduce."""
     gd.ingest(files, path, species_names={1: "A", 2: "B"})
     trajectory = gd.open_trajectory(path)
-    cutoffs = gd.first_minima(trajectory)
+    distribution = gd.radial_distribution(trajectory)
+    cutoffs = gd.first_minima(distribution)
     descriptors = [
         gd.SmoothedBondOrder(l_max=8, gamma=8, cutoffs=cutoffs),
         gd.BondOrder(l_max=8, cutoffs=cutoffs),
         gd.Coordination(cutoffs=cutoffs),
-        gd.LocallyFavoredStructure(signature=(0, 0, 12), diameters=gd.first_peaks(trajectory)),
+        gd.LocallyFavoredStructure(signature=(0, 0, 12), diameters=gd.first_peaks(distribution)),
     ]
     gd.save_descriptors(gd.describe(trajectory, descriptors, centers="B"), path)
     features = gd.open_descriptors(path)

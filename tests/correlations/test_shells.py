@@ -57,6 +57,9 @@ def test_cutoffs_of_the_shipped_liquids(shipped):
     name, trajectory = shipped
     found = first_minima(trajectory)
     assert list(found) == [("A", "A"), ("A", "B"), ("B", "B")]
+    distribution = radial_distribution(trajectory)
+    assert first_minima(distribution) == found
+    assert first_peaks(distribution) == first_peaks(trajectory)
     for pair, expected in CUTOFFS[name].items():
         assert type(found[pair]) is float
         assert abs(found[pair] - expected) < 0.025, pair
