@@ -137,6 +137,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
     if missing:
         parser.error(f"--profile {chosen.profile} needs more: pip install 'glassdask[{','.join(missing)}]'")
+    import simulating
     from paper_a import sections, sources
     from paper_a.structure import Shell
     from report import Report
@@ -155,7 +156,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     def done(what: str) -> None:
         print(f"{time.monotonic() - begun:6.0f} s  {what}", flush=True)
 
-    with gd.cluster.connect(chosen.cluster):
+    with gd.cluster.connect(chosen.cluster) as client:
         # Configurations: the user's, the shipped ones, or the paper's samples simulated
         if not states:
             known = SHIPPED if chosen.profile == "small" else MIXTURES
@@ -164,7 +165,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
                 if "copper_zirconium" in names and chosen.potential is None:
                     print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
                     names.remove("copper_zirconium")
-                states = [sources.sample(MIXTURES[name], chosen.output, chosen.potential) for name in names]
+                states, tasks = sources.samples([MIXTURES[name] for name in names], chosen.output, chosen.potential)
+                simulating.run(tasks, client, done)
             else:
                 states = [sources.shipped(MIXTURES[name], chosen.output) for name in names if name in SHIPPED]
         # The state of each mixture that is nearest to the paper's, which the figures are of
@@ -177,10 +179,12 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
         main_states = list(nearest.values())
         states = [s if s in main_states else replace(s, reference=nearest[s.mixture.name]) for s in states]
         if not chosen.no_simulation and not chosen.store:
-            states = states + sources.heated(main_states, chosen.output, sizes, chosen.potential)
-            done("higher temperatures")
-            ensembles = ensembles or sources.isoconfigurational(main_states, chosen.output, sizes)
-            done("isoconfigurational ensembles")
+            heated, tasks = sources.heated(main_states, chosen.output, sizes, chosen.potential)
+            states = states + heated
+            if not ensembles:
+                ensembles, more = sources.isoconfigurational(main_states, chosen.output, sizes)
+                tasks |= more
+            simulating.run(tasks, client, done)
 
         shells = {state.store: [Shell(state, role) for role in state.mixture.centers] for state in states}
         for shell in (shell for group in shells.values() for shell in group):

@@ -18,3 +18,17 @@ def worker_processes(client: Any) -> list[int]:
     """The processes of a client's workers and of their nannies, which run on this machine."""
     found = client.run(lambda: (os.getpid(), os.getppid())).values()
     return sorted({pid for pair in found for pid in pair} - {os.getpid()})
+
+
+def housekeeping(client):
+    """What workers were told of how often they look at themselves, and of their allocator."""
+
+    def told():  # inside, because workers elsewhere cannot import the tests
+        import os
+
+        import dask
+
+        names = ("distributed.admin.tick.interval", "distributed.worker.profile.interval")
+        return (*(dask.config.get(name) for name in names), os.environ["MALLOC_MMAP_THRESHOLD_"])
+
+    return set(client.run(told).values())

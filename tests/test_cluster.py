@@ -16,9 +16,10 @@ import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
 from glassdask.cluster.jobs import Keeper, refusal
+from glassdask.cluster.thrift import thrifty
 from glassdask.errors import ClusterError, ParameterError
 from tests.certificates import write_certificates
-from tests.listening import listening, worker_processes
+from tests.listening import housekeeping, listening, worker_processes
 
 GOOD = """
 kind = "slurm"
@@ -64,6 +65,16 @@ def test_local_cluster_listens_on_loopback_only():
         assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         assert client.submit(sum, [1, 2]).result() == 3
+        assert housekeeping(client) == {("500ms", "100ms", str(16 << 20))}
+
+
+def test_settings_of_the_user_stay():
+    """Only dask's own defaults are replaced, not what somebody has chosen."""
+    trim = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+    chosen = {"distributed.worker.profile.interval": "50ms", trim: 0}
+    assert set(chosen) < set(thrifty())
+    with dask.config.set(chosen):
+        assert not set(chosen) & set(thrifty())
 
 
 @pytest.mark.cluster

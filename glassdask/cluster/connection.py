@@ -13,6 +13,7 @@ from typing import Any
 from glassdask.cluster.failures import plain_failures
 from glassdask.cluster.jobs import batch_cluster
 from glassdask.cluster.profile import Profile, read_profile
+from glassdask.cluster.thrift import thrifty
 from glassdask.cluster.tls import security
 from glassdask.errors import ClusterError
 
@@ -136,7 +137,7 @@ def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any
     # dashboard would open one on all interfaces. Failures of tasks are raised here; what workers log about coming and
     # going tells a person at a prompt nothing
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE}),
+        dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **thrifty()}),
         LocalCluster(
             n_workers=n,
             threads_per_worker=1,

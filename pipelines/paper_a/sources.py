@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask
+from dask.delayed import Delayed
 
 import glassdask as gd
 from paper_a.published import MIXTURES, Mixture
 from paper_a.structure import State
+
+Tasks = dict[str, list[Delayed]]  # by what they are called, for `simulating.run`
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,17 @@ def given(text: str) -> State:
     return State(mixture, float(temperature) if temperature else mixture.temperature, Path(path))
 
 
-def sample(mixture: Mixture, folder: Path, potential: str | None) -> State:
-    """The paper's sample (App. A), simulated: melted, cooled, equilibrated for 20 relaxation times, and sampled."""
+def samples(mixtures: Iterable[Mixture], folder: Path, potential: str | None) -> tuple[list[State], Tasks]:
+    """The paper's samples (App. A) and what simulates them."""
+    states, tasks = [], {}
+    for mixture in mixtures:
+        states.append(State(mixture, mixture.temperature, folder / mixture.name / "store.zarr"))
+        tasks[states[-1].title] = [sample(mixture, states[-1].store, potential)]
+    return states, tasks
+
+
+def sample(mixture: Mixture, store: Path, potential: str | None) -> Delayed:
+    """Melted, cooled, equilibrated for 20 relaxation times, and sampled."""
     from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, quench
     from glassdask.simulation.tasks import simulate
 
@@ -100,17 +112,15 @@ def sample(mixture: Mixture, folder: Path, potential: str | None) -> State:
         ),
         seed=1,
     )
-    store = folder / mixture.name / "store.zarr"
-    dask.compute(simulate(protocol, str(store)))
-    return State(mixture, low, store)
+    return simulate(protocol, str(store))
 
 
-def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | None) -> list[State]:
-    """The same systems at higher temperatures, begun from their last configurations."""
+def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | None) -> tuple[list[State], Tasks]:
+    """The same systems at higher temperatures, begun from their last configurations, and what simulates them."""
     from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
     from glassdask.simulation.tasks import simulate
 
-    found, tasks = [], []
+    found, tasks = [], {}
     for state in states:
         mixture = state.mixture
         bath = {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
@@ -125,19 +135,18 @@ def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | Non
                 seed=2,
             )
             store = folder / mixture.name / f"T={temperature:.4f}.zarr"
-            tasks.append(simulate(protocol, str(store)))
             found.append(State(mixture, temperature, store, reference=state))
-    dask.compute(*tasks)
-    return found
+            tasks[found[-1].title] = [simulate(protocol, str(store))]
+    return found, tasks
 
 
-def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> dict[str, list[Path]]:
-    """Sec. IV: runs with fresh velocities from configurations of the samples; the stores by mixture."""
+def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> tuple[dict[str, list[Path]], Tasks]:
+    """Sec. IV: runs with fresh velocities from configurations of the samples: the stores by mixture, and the tasks."""
     from glassdask.simulation.protocols import Isoconfigurational, StoredStart, logarithmic_times
     from glassdask.simulation.tasks import isoconfigurational as task
 
     found: dict[str, list[Path]] = {}
-    tasks = []
+    tasks: Tasks = {}
     for state in states:
         mixture = state.mixture
         model = model_of(mixture, None) if mixture.name in sizes.starts else None
@@ -156,10 +165,9 @@ def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> dict[
                 batch=1 if sizes.simulate else sizes.replicas,
             )
             store = folder / mixture.name / f"isoconfigurational-{frame:03d}.zarr"
-            tasks.append(task(protocol, str(store)))
+            tasks.setdefault(f"{state.title}, isoconfigurational", []).append(task(protocol, str(store)))
             found.setdefault(mixture.name, []).append(store)
-    dask.compute(*tasks)
-    return found
+    return found, tasks
 
 
 def model_of(mixture: Mixture, potential: str | None):

@@ -24,7 +24,7 @@ from glassdask.store import open_trajectory, save_trajectory, write_dataset
 from glassdask.sweep import run_sweep
 from tests.certificates import write_certificates
 from tests.deploy.conftest import start_slurm
-from tests.listening import listening, worker_processes
+from tests.listening import housekeeping, listening, worker_processes
 from tests.sweep.liquids import save_sweep
 
 pytestmark = [pytest.mark.slurm, pytest.mark.cluster, pytest.mark.slow]
@@ -227,6 +227,7 @@ def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
             return [job.job_id for job in client.cluster.workers.values()]
 
         client.wait_for_workers(2, timeout=PATIENCE)
+        assert housekeeping(client) == {("500ms", "100ms", str(16 << 20))}
         work = slow_work(store, 0.5, log)
         write_dataset(work, store, "descriptors/root", parameters={}, on_block=cancel)
         assert cancelled

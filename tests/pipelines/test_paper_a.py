@@ -218,15 +218,15 @@ def test_what_is_simulated(state, tmp_path, monkeypatch):
     from glassdask.simulation import protocols, tasks
 
     asked = []
-    monkeypatch.setattr(sources.dask, "compute", lambda *_: None)
     monkeypatch.setattr(tasks, "simulate", lambda protocol, path: asked.append((protocol, path)))
     monkeypatch.setattr(tasks, "isoconfigurational", lambda protocol, path: asked.append((protocol, path)))
     for mixture in MIXTURES.values():
         if mixture.name == "copper_zirconium":
             with pytest.raises(ValueError, match="--potential"):
-                sources.sample(mixture, tmp_path, None)
+                sources.samples([mixture], tmp_path, None)
             continue
-        found = sources.sample(mixture, tmp_path, None)
+        (found,), wanted = sources.samples([mixture], tmp_path, None)
+        assert list(wanted) == [found.title]
         protocol, path = asked.pop()
         assert path == str(found.store)
         assert protocol.model.name == mixture.name
@@ -234,12 +234,14 @@ def test_what_is_simulated(state, tmp_path, monkeypatch):
         acts, n_frames = protocol.acts(0, False)
         assert (acts[0].n_particles, n_frames) == mixture.sample
     for sizes in sources.PROFILES.values():
-        hot = sources.heated([state], tmp_path, sizes, None)
+        hot, wanted = sources.heated([state], tmp_path, sizes, None)
+        assert list(wanted) == [found.title for found in hot]
         assert [found.temperature for found in hot] == [t for t, _, _ in sizes.heated["kob_andersen"]]
         assert all(found.cutoffs is state.cutoffs for found in hot)
         assert all(protocol.acts(0, True)[1] == 5 for protocol, _ in asked)
         asked.clear()
-        stores = sources.isoconfigurational([state], tmp_path, sizes)
+        stores, wanted = sources.isoconfigurational([state], tmp_path, sizes)
+        assert [len(some) for some in wanted.values()] == [2]
         assert len(stores["kob_andersen"]) == len(asked) == 2  # of the two configurations there are
         assert all(isinstance(protocol, protocols.Isoconfigurational) for protocol, _ in asked)
         assert [protocol.start.frame for protocol, _ in asked] == [0, 1]
