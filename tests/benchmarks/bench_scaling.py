@@ -1,9 +1,9 @@
 """How describe and reduce scale: tasks, graph, memory, spilling, overhead of the scheduler, speed-up of two workers.
 
-    python -m tests.benchmarks.bench_scaling growth overhead speedup large
+    python -m tests.benchmarks.bench_scaling growth overhead speedup ceiling large
 
-Without names all four are run, on free cores in about twenty minutes; ``--scale 0.1`` makes every job ten times
-smaller, to see that it works. Workers are processes of one thread on the loopback interface. Configurations are those
+Without names all are run, on free cores in about half an hour; ``--scale 0.1`` makes every job ten times smaller, to
+see that it works. Workers are processes of one thread on the loopback interface. Configurations are those
 that the project ships, with a little noise, so that every frame is another one. ``--folder`` says where the stores are
 made (and removed again): tens of gigabytes for ``large``.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -266,6 +267,43 @@ def speedup(scale, folder):
         )
 
 
+def ceiling(scale, folder):
+    """What two cores can do at all: two processes that know nothing of each other, each with its own store."""
+    ratios = []
+    for _ in range(REPEATS):
+        paths = [make_store(tempfile.mkdtemp(dir=folder), max(20, round(2000 * scale))) for _ in range(2)]
+        alone, together = _side_by_side(paths[:1]), _side_by_side(paths)
+        print(f"describe by one process {alone:.1f} s, by two of them twice as much in {together:.1f} s", flush=True)
+        ratios.append(2 * alone / together)
+        for path in paths:
+            shutil.rmtree(path.parent)
+    print(f"speed-up without a scheduler: {np.median(ratios):.2f} (median; {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def _side_by_side(paths):
+    """Seconds until every store is described by a process of its own, all begun at once."""
+    context = multiprocessing.get_context("spawn")
+    ready, seconds = context.Barrier(len(paths)), context.Queue()
+    processes = [context.Process(target=_describe_alone, args=(path, ready, seconds)) for path in paths]
+    for process in processes:
+        process.start()
+    slowest = max(seconds.get() for _ in paths)
+    for process in processes:
+        process.join()
+    for path in paths:
+        shutil.rmtree(path / "descriptors")
+    return slowest
+
+
+def _describe_alone(path, ready, seconds):
+    with dask.config.set(scheduler="synchronous"):
+        gd.describe(gd.open_trajectory(path).isel(frame=[0]), [SBO]).compute()  # imports, kernels from their cache
+        ready.wait()
+        begun = time.perf_counter()
+        describe(path)
+        seconds.put(time.perf_counter() - begun)
+
+
 def large(scale, folder):
     """A store ten times the memory of both workers together, described and reduced within it."""
     memory = 512
@@ -282,7 +320,7 @@ def large(scale, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    cases = {case.__name__: case for case in (growth, overhead, speedup, large)}
+    cases = {case.__name__: case for case in (growth, overhead, speedup, ceiling, large)}
     parser.add_argument("cases", nargs="*", help=f"some of {', '.join(cases)}; default all")
     parser.add_argument("--scale", type=float, default=1.0, help="factor to all sizes")
     parser.add_argument("--folder", help="where stores are made; default the folder for temporary files")
