@@ -77,30 +77,6 @@ whose record is complete and has this key is not run again; one with another key
 `xarray.DataTree` of what is stored of a state, lazily.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-_HOME = {
-    "State": "description",
-    "Sweep": "description",
-    "read_sweep": "description",
-    "run_sweep": "running",
-    "status": "progress",
-}
-
-__all__ = ["State", "Sweep", "read_sweep", "run_sweep", "status"]
-
-if TYPE_CHECKING:
-    from glassdask.sweep.description import State, Sweep, read_sweep
-    from glassdask.sweep.progress import status
-    from glassdask.sweep.running import run_sweep
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
