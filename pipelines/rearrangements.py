@@ -21,10 +21,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import dask
 
 import glassdask as gd
 
@@ -82,9 +82,8 @@ def analyse(profile: str, systems: list[str], activations: list[str], output: Pa
             data[found.title] = found
             done(f"{found.title}: {len(found.labels)} particles to learn from")
 
-    # Descriptors and classifiers, a process for each cutoff
-    studies = {title: study(found, sizes.radii, sizes.repeats, cluster, RADII) for title, found in data.items()}
-    done("classifiers")
+    # Descriptors and classifiers
+    studies = classified(data, sizes, RADII, cluster, done)
 
     report = Report(
         folder,
@@ -99,15 +98,34 @@ def analyse(profile: str, systems: list[str], activations: list[str], output: Pa
     return report.write()
 
 
-def study(data, radii: tuple[float, ...], repeats: int, cluster: str, main_radius: dict[str, float]) -> dict:
-    """The classifiers of one data set for every cutoff."""
+def classified(data: dict[str, Any], sizes: Any, main_radius: dict[str, float], cluster: str, done: Any) -> dict:
+    """The classifiers of every data set for every cutoff: title -> cutoff -> study.
+
+    Matrices of some thousand rows: they are learned from by processes here, whatever the cluster.
+    """
     from paper_b import classify
 
-    tasks = [
-        dask.delayed(classify.study)(data, r_cut, repeats, r_cut == main_radius[data.activation]) for r_cut in radii
+    jobs = [
+        (title, r_cut, r_cut == main_radius[found.activation]) for title, found in data.items() for r_cut in sizes.radii
     ]
-    # matrices of some thousand rows: processes here, whatever the cluster
-    return dict(zip(radii, dask.compute(*tasks, scheduler="synchronous" if cluster == "threads" else "processes")))
+    jobs.sort(key=lambda job: not job[2])  # the long ones first
+    arguments = [(data[title], r_cut, sizes.repeats, whole) for title, r_cut, whole in jobs]
+    studies: dict[str, dict[float, Any]] = {title: {} for title in data}
+
+    def keep(job, found):
+        title, r_cut, _ = job
+        studies[title][r_cut] = found
+        done(f"classifiers: {title}, r_cut = {r_cut:g}")
+
+    if cluster == "threads":
+        for job, given in zip(jobs, arguments):
+            keep(job, classify.study(*given))
+    else:
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(classify.study, *given): job for job, given in zip(jobs, arguments)}
+            for future in as_completed(futures):
+                keep(futures[future], future.result())
+    return {title: dict(sorted(found.items())) for title, found in studies.items()}
 
 
 if __name__ == "__main__":
