@@ -234,7 +234,8 @@ def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
         wait_for(lambda: len(client.scheduler_info()["workers"]) == 2, "a second worker")
         assert not set(cancelled) & set(jobs())
     assert content(store) == undisturbed(tmp_path / "undisturbed.zarr")
-    assert len(log.read_text().split()) <= 34  # 30 blocks, and what ran or was about to on the worker that was lost
+    # 30 blocks, and the few that the lost worker was about, or had done since the client last looked
+    assert len(log.read_text().split()) <= 40
 
 
 def test_nothing_listens_everywhere_and_strangers_are_refused(write_profile, tmp_path):
