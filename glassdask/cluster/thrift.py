@@ -20,7 +20,9 @@ def thrifty() -> dict[str, Any]:
     import dask
     from distributed.config import defaults
 
-    return {name: value for name, value in LOOKS.items() if dask.config.get(name) == _at(defaults, name)}
+    return {
+        name: value for name, value in LOOKS.items() if dask.config.get(name) == dask.config.get(name, config=defaults)
+    }
 
 
 def exported(settings: dict[str, Any]) -> list[str]:
@@ -33,9 +35,3 @@ def exported(settings: dict[str, Any]) -> list[str]:
     """
     variables = {name.replace(".", "__").replace("-", "_").upper(): value for name, value in settings.items()}
     return [f"export DASK_{variable}={value}" for variable, value in variables.items()]
-
-
-def _at(values: Any, name: str) -> Any:
-    for part in name.split("."):
-        values = values[part]
-    return values

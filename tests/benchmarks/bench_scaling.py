@@ -91,11 +91,10 @@ def _spilled(dask_worker):
 def measured(workers, memory="4GiB"):
     """A cluster with counters; the dict that is yielded is filled at the end, `start` begins the clock."""
     report = {}
-    scratch = tempfile.mkdtemp()
-    profile = Path(scratch) / "local.toml"
-    options = f'[options]\nmemory = "{memory}"\nlocal_directory = "{scratch}"\n'
-    profile.write_text(f'kind = "local"\nworkers = {workers}\n{options}')
-    with gd.cluster.connect(str(profile)) as client:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        gd.cluster.connect(_profile(scratch, memory), workers=workers) as client,
+    ):
         scheduler = client.cluster.scheduler
         counter = Counter(scheduler)
         scheduler.add_plugin(counter)
@@ -126,7 +125,13 @@ def measured(workers, memory="4GiB"):
             "idle": counter.idle(),
             "cpu": (front, kernels),
         }
-    shutil.rmtree(scratch)
+
+
+def _profile(scratch, memory):
+    """A cluster of this machine whose workers have some memory and spill to the folder `scratch`."""
+    file = Path(scratch) / "local.toml"
+    file.write_text(f'kind = "local"\n[options]\nmemory = "{memory}"\nlocal_directory = "{scratch}"\n')
+    return str(file)
 
 
 def show(what, report):

@@ -28,6 +28,14 @@ def change(file, **what):
     file.write_text(json.dumps({**json.loads(file.read_text()), **what}))
 
 
+def leave_dead_lock(root):
+    """A lock as a process of this machine leaves it that was killed."""
+    with locked(root):
+        content = lock_file(root).read_text()
+    lock_file(root).write_text(content)
+    change(lock_file(root), born="1", token="dead")
+
+
 def test_killed_holder(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
@@ -108,9 +116,7 @@ def test_shares(tmp_path):
 @pytest.mark.parametrize("attempt", range(20))
 def test_one_of_many_takes_a_stale_lock(tmp_path, attempt):
     """Of many that find a dead lock at the same time exactly one gets it."""
-    with locked(tmp_path):
-        dead = {**json.loads(lock_file(tmp_path).read_text()), "born": "1", "token": "dead"}
-    lock_file(tmp_path).write_text(json.dumps(dead))
+    leave_dead_lock(tmp_path)
     ready, all_tried, taken, refused = threading.Barrier(8), threading.Barrier(8), [], []
 
     def take():
@@ -134,9 +140,7 @@ def test_one_of_many_takes_a_stale_lock(tmp_path, attempt):
 
 def test_a_faster_newcomer_is_not_removed(tmp_path, monkeypatch):
     """Who sees a dead lock, and gets the claim after another has put its own in place, leaves that one alone."""
-    with locked(tmp_path):
-        dead = {**json.loads(lock_file(tmp_path).read_text()), "born": "1", "token": "dead"}
-    lock_file(tmp_path).write_text(json.dumps(dead))
+    leave_dead_lock(tmp_path)
     create, others = lock._create, []
 
     def slow(file, text):
