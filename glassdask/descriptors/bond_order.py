@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, degree_range, pair_matrix
+from glassdask.descriptors.weights import sharp, smooth
 from glassdask.errors import ParameterError
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.scratch import Scratch
 
 # Centres whose coefficients, with those of their neighbours, are held at once by the Lechner-Dellago average.
-AVERAGE_BATCH = 8192
+AVERAGE_BATCH = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +68,7 @@ class BondOrder(Descriptor):
             _invariants(neighbors, weigh(configuration, neighbors), self.l_min, table, out)
 
         if self.cutoffs is None:
-
-            def weigh(configuration, neighbors):
-                return _of_pairs(allowed, configuration, neighbors).astype(np.float64)
+            weigh = sharp(np.where(allowed, np.inf, 0.0))  # however far the definition's neighbours are
 
             def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
                 for rows, neighbors in self.neighbors.batches(configuration, centers):
@@ -173,63 +173,16 @@ class LechnerDellago(Descriptor):
         """See `Descriptor.plan`."""
         cutoffs = pair_matrix(self.cutoffs, names)
         table = recurrence(self.l_max)
+        rooms = Scratch(), Scratch(), Scratch()
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             grid = configuration.grid(float(cutoffs.max()))
             order = np.argsort(grid.cell[centers], kind="stable")
             for begin in range(0, len(order), AVERAGE_BATCH):
                 rows = order[begin : begin + AVERAGE_BATCH]
-                _average(configuration, centers[rows], cutoffs, self.l_min, table, out, rows)
+                out[rows] = _average(configuration, centers[rows], cutoffs, self.l_min, table, rooms)
 
         return _plan(self, compute, None)
-
-
-def sharp(cutoffs: np.ndarray) -> Callable[[Configuration, Neighbors], np.ndarray]:
-    """Weights 1 for pairs closer than their cutoff, 0 for the others."""
-
-    def weigh(configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
-        return (neighbors.distance < _of_pairs(cutoffs, configuration, neighbors)).astype(np.float64)
-
-    return weigh
-
-
-def smooth(cutoffs: np.ndarray, gamma: float, enlargement: float) -> Callable[[Configuration, Neighbors], np.ndarray]:
-    """Weights exp(-(r / r_c)^gamma) for r < enlargement * r_c (paper A, Eq. 8); a cutoff of zero excludes the pair."""
-    half_gamma = 0.5 * gamma
-    with np.errstate(divide="ignore"):
-        inverse2 = np.where(cutoffs > 0, 1.0 / np.square(cutoffs), np.inf)
-
-    def weigh(configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
-        # (r / r_c)^2 to the power gamma / 2; both a large power and an excluded pair may overflow to a weight of zero
-        with np.errstate(over="ignore", invalid="ignore"):
-            x2 = np.square(neighbors.distance) * _of_pairs(inverse2, configuration, neighbors)
-            weight = np.exp(-_power(x2, half_gamma))
-        weight[~(x2 < enlargement * enlargement)] = 0.0
-        return weight
-
-    return weigh
-
-
-def _power(base: np.ndarray, exponent: float) -> np.ndarray:
-    """base ** exponent, by repeated squaring for whole exponents, several times faster than `numpy.power`."""
-    if not float(exponent).is_integer() or exponent > 64:
-        return base**exponent
-    result, remaining = None, int(exponent)
-    while remaining:
-        if remaining & 1:
-            result = base if result is None else result * base
-        remaining >>= 1
-        if remaining:
-            base = base * base
-    return np.ones_like(base) if result is None else result
-
-
-def _of_pairs(matrix: np.ndarray, configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
-    """Element [species of the centre, species of the neighbour] of a (S, S) matrix for every pair."""
-    if len(matrix) == 1:
-        return np.full(len(neighbors.index), matrix[0, 0])
-    row = configuration.species[neighbors.centers].astype(np.int64) * len(matrix)
-    return matrix.ravel()[np.repeat(row, neighbors.counts) + configuration.species[neighbors.index]]
 
 
 def _workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -243,28 +196,40 @@ def _invariants(neighbors: Neighbors, weight: np.ndarray, l_min: int, table: np.
     kernels.bond_order(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, out)
 
 
-def _average(configuration, centers, cutoffs, l_min, table, out, rows) -> None:
-    """Lechner-Dellago invariants of some centres: the coefficients of every member first, then their averages."""
-    around = configuration.neighbors(centers, cutoffs)
-    # the centre itself belongs to the average: put it before its neighbours
-    offsets = around.offsets + np.arange(len(around.offsets))
-    members = np.empty(offsets[-1], np.int64)
-    own = np.zeros(len(members), bool)
-    own[offsets[:-1]] = True
-    members[own] = centers
-    members[~own] = around.index
-    unique, members = np.unique(members, return_inverse=True)
-    degrees = table.shape[1]
-    q = np.empty((len(unique), 2, degrees, degrees))
-    for batch_rows, neighbors in configuration.batches(unique, cutoffs):
-        work, z, _, _ = _workspace(neighbors, table)
-        part = np.empty((len(batch_rows), 2, degrees, degrees))
-        weight = np.ones(len(neighbors.index))
-        kernels.coefficients(neighbors.offsets, neighbors.vector, weight, table, work, z, part)
-        q[batch_rows] = part
-    part = np.empty((len(rows), out.shape[1]))
-    kernels.averaged(offsets, members, q, l_min, np.empty((2, degrees, degrees)), part)
-    out[rows] = part
+def _average(configuration, centers, cutoffs, l_min, table, rooms) -> np.ndarray:
+    """Invariants of `centers` in the order of their cells: coefficients of each and its neighbours, then averages."""
+    n_coefficients = sum(2 * (l + 1) for l in range(l_min, table.shape[1]))
+    own_room, batch_room, weights = rooms
+    lists: list[np.ndarray] = []
+    offsets = np.zeros(len(centers) + 1, np.int64)
+
+    def coefficients(particles: np.ndarray, q: np.ndarray, keep: bool) -> None:
+        for which, neighbors in configuration.batches(particles, cutoffs):
+            weight = weights(len(neighbors.index))
+            weight[:] = 1.0
+            part = batch_room(len(which), n_coefficients)
+            work, z, real, imag = _workspace(neighbors, table)
+            kernels.coefficients(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, part)
+            q[which] = part
+            if keep:
+                lists.append(neighbors.index.copy())  # batches follow the cells, as `centers` do
+                offsets[which + 1] = neighbors.counts
+
+    own = own_room(len(centers), n_coefficients)
+    coefficients(centers, own, keep=True)
+    np.cumsum(offsets, out=offsets)
+    index = np.concatenate(lists)
+    row = np.full(len(configuration.position), -1)
+    row[index] = 0
+    row[centers] = -1
+    others = np.flatnonzero(row == 0)
+    row[centers], row[others] = np.arange(len(centers)), len(centers) + np.arange(len(others))
+    halo = np.empty((len(others), n_coefficients))
+    coefficients(others, halo, keep=False)
+    q = np.concatenate([own, halo]) if len(others) else own
+    out = np.empty((len(centers), table.shape[1] - l_min))
+    kernels.averaged(offsets, index, row, q, l_min, np.empty(n_coefficients), out)
+    return out
 
 
 def _plan(descriptor: Any, compute: Callable[..., None], cutoffs: np.ndarray | None) -> Plan:

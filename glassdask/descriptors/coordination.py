@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, pair_matrix
-from glassdask.descriptors.bond_order import sharp, smooth
+from glassdask.descriptors.weights import sharp, smooth
 from glassdask.errors import ParameterError
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 

@@ -14,6 +14,7 @@ from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_positions, names_and_codes, validate
 
 # One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
@@ -121,21 +122,30 @@ def describe_block(
     if len(rows) == 0:
         return out
     centers = particles[rows]
+    room = Scratch()
     for k, frame in enumerate(frames):
         check_positions(position[k : k + 1], first_frame=int(frame))
         configuration = Configuration(position[k], codes, box[k], names, label=f"frame {frame}")
-        _describe_frame(configuration, centers, plans, out[k], rows)
+        _describe_frame(configuration, centers, plans, out[k], rows, room)
     return out
 
 
-def _describe_frame(configuration, centers, plans: list[Plan], out: np.ndarray, rows: np.ndarray) -> None:
+def _describe_frame(
+    configuration: Configuration,
+    centers: np.ndarray,
+    plans: list[Plan],
+    out: np.ndarray,
+    rows: np.ndarray,
+    room: Scratch,
+) -> None:
     first = 0
     shared: list[tuple[Plan, slice]] = []
     for plan in plans:
         columns = slice(first, first + int(np.prod(plan.shape)))
         first = columns.stop
         if plan.cutoffs is None:
-            part = np.full((len(centers), *plan.shape), np.nan)
+            part = room(len(centers), *plan.shape)
+            part[...] = np.nan
             plan.compute(configuration, centers, part)
             out[rows, columns] = part.reshape(len(centers), -1)
         else:
@@ -145,7 +155,7 @@ def _describe_frame(configuration, centers, plans: list[Plan], out: np.ndarray, 
     cutoffs = np.max([plan.cutoffs for plan, _ in shared if plan.cutoffs is not None], axis=0)
     for which, neighbors in configuration.batches(centers, cutoffs):
         for plan, columns in shared:
-            part = np.empty((len(which), *plan.shape))
+            part = room(len(which), *plan.shape)
             plan.compute(configuration, neighbors, part)
             out[rows[which], columns] = part.reshape(len(which), -1)
 

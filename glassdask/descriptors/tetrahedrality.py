@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, pair_matrix
-from glassdask.descriptors.bond_order import sharp
+from glassdask.descriptors.weights import sharp
 from glassdask.errors import ParameterError
 from glassdask.kernels.local_order import bond_angles
 from glassdask.neighborhood.configuration import Configuration, Neighbors

@@ -45,34 +45,42 @@ def bond_order(offsets, vector, weight, l_min, table, work, z, real, imag, out):
 
 
 @kernel
-def coefficients(offsets, vector, weight, table, work, z, out):
-    """Normalised coefficients q_lm / sum of weights of each centre; `out` (C, 2, l_max + 1, l_max + 1), [l, m >= 0]."""
+def coefficients(offsets, vector, weight, l_min, table, work, z, real, imag, out):
+    """Coefficients q_lm / sum of weights of each centre, into `out` (C, 2 x number of l, m).
+
+    In a row: l from `l_min` on, for each l the m from 0 to l, for each m the real and the imaginary part.
+    """
     for c in range(offsets.shape[0] - 1):
         n, total = gather(offsets[c], offsets[c + 1], vector, weight, work, z)
-        accumulate(n, z, table, work, out[c, 0], out[c, 1])
+        accumulate(n, z, table, work, real, imag)
         inverse = 1.0 / total if total != 0.0 else np.nan
-        for part in range(2):
-            for l in range(table.shape[1]):
-                for m in range(l + 1):
-                    out[c, part, l, m] *= inverse
+        k = 0
+        for l in range(l_min, table.shape[1]):
+            for m in range(l + 1):
+                out[c, k] = real[l, m] * inverse
+                out[c, k + 1] = imag[l, m] * inverse
+                k += 2
 
 
 @kernel
-def averaged(offsets, members, q, l_min, mean, out):
+def averaged(offsets, index, row, q, l_min, mean, out):
     """Invariants of coefficients averaged over each centre and its neighbours (Lechner and Dellago).
 
-    `members` row in `q` of each neighbour; the row of the centre itself is the first of each stretch. `q`
-    (rows, 2, l_max + 1, l_max + 1); `mean` (2, l_max + 1, l_max + 1) scratch; `out` (C, degrees).
+    `index` (P,) neighbours of each centre; `q` (rows, number of coefficients) as `coefficients` writes them, the rows
+    of the centres first, `row` (N,) that of each particle; `mean` (number of coefficients,) scratch. Output: `out`
+    (C, degrees).
     """
-    l_max = q.shape[2] - 1
     for c in range(offsets.shape[0] - 1):
-        inverse = 1.0 / (offsets[c + 1] - offsets[c])
-        mean[:] = 0.0
+        mean[:] = q[c]
         for p in range(offsets[c], offsets[c + 1]):
-            row = members[p]
-            for part in range(2):
-                for l in range(l_min, l_max + 1):
-                    for m in range(l + 1):
-                        mean[part, l, m] += q[row, part, l, m]
-        for k in range(out.shape[1]):
-            out[c, k] = np.sqrt(invariant(l_min + k, mean[0], mean[1])) * inverse
+            one = q[row[index[p]]]
+            for k in range(mean.shape[0]):
+                mean[k] += one[k]
+        inverse = 1.0 / (offsets[c + 1] - offsets[c] + 1)
+        k = 0
+        for degree in range(out.shape[1]):
+            total = mean[k] * mean[k]
+            for k_m in range(k + 2, k + 2 * (l_min + degree + 1)):
+                total += 2.0 * mean[k_m] * mean[k_m]
+            out[c, degree] = np.sqrt(total) * inverse
+            k += 2 * (l_min + degree + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
+# The room of the last search of each thread, for the next one: see `Scratch` for why.
+_left = threading.local()
 
 
 @dataclass(frozen=True)
@@ -112,27 +115,32 @@ class Configuration:
         """Neighbours of `centers` within `cutoffs` (S, S), a cache-sized batch at a time.
 
         The centres come in the order of their cells. Yields (rows, neighbors) with
-        ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch: copy what is to be kept.
+        ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch, and by the next search after
+        the last batch: copy what is to be kept.
         """
         radius = float(np.max(cutoffs))
         grid = self.grid(radius)
         rows = np.argsort(grid.cell[centers], kind="stable")
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
-        capacity = max(BATCH_PAIRS, 28 * grid.longest_run)
-        neighbor = np.empty(capacity, np.int32)
-        vector = np.empty((4, capacity))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         offsets = np.empty(len(rows) + 1, np.int64)
+        neighbor, vector = room = _room(28 * grid.longest_run)
         done = 0
-        while done < len(rows):
-            n = cells.find_neighbors(
-                sorted_centers[done:], self.position, self.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
-                grid.index, grid.kind, cutoff2, grid.scratch, offsets, neighbor, vector,
-            )  # fmt: skip
-            total = offsets[n]
-            batch = Neighbors(sorted_centers[done : done + n], offsets[: n + 1], neighbor[:total], vector[:, :total])
-            yield rows[done : done + n], batch
-            done += n
+        try:
+            while done < len(rows):
+                n = cells.find_neighbors(
+                    sorted_centers[done:], self.position, self.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
+                    grid.index, grid.kind, cutoff2, grid.scratch, offsets, neighbor, vector,
+                )  # fmt: skip
+                total = offsets[n]
+                found = Neighbors(
+                    sorted_centers[done : done + n], offsets[: n + 1], neighbor[:total], vector[:, :total]
+                )
+                yield rows[done : done + n], found
+                done += n
+        finally:
+            if len(neighbor) == BATCH_PAIRS:
+                _left.room = room
 
     def neighbors(self, centers: np.ndarray, cutoffs: np.ndarray) -> Neighbors:
         """All neighbours of `centers` within `cutoffs` (S, S) at once, in the order of `centers`.
@@ -140,6 +148,15 @@ class Configuration:
         Its size grows with the number of pairs; kernels that can work in `batches` should.
         """
         return gather(self.batches(centers, cutoffs), centers)
+
+
+def _room(most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Index and vector of at least `most` pairs. What is left by the last search is taken away from who comes next."""
+    capacity = max(BATCH_PAIRS, most)
+    left = _left.__dict__.pop("room", None)
+    if left is not None and len(left[0]) == capacity:
+        return left
+    return np.empty(capacity, np.int32), np.empty((4, capacity))
 
 
 def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray) -> Neighbors:

@@ -255,46 +255,50 @@ def test_kernels_as_plain_python(monkeypatch):
     offsets = np.array([0, 5, 5, 12])
     table = harmonics.recurrence(7)
 
-    def run(kernel):
-        out = np.empty((3, 7))
+    def run(kernel, columns):
+        out = np.empty((3, columns))
+        scratch = np.empty((6, 13)), np.empty(13), np.zeros((8, 8)), np.zeros((8, 8))
         with np.errstate(invalid="ignore", divide="ignore"):
-            kernel(
-                offsets,
-                vector,
-                weight,
-                1,
-                table,
-                np.empty((6, 13)),
-                np.empty(13),
-                np.zeros((8, 8)),
-                np.zeros((8, 8)),
-                out,
-            )
+            kernel(offsets, vector, weight, 1, table, *scratch, out)
         return out
 
-    def plain_coefficients():
-        out = np.zeros((3, 2, 8, 8))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            kernels.coefficients.py_func(offsets, vector, weight, table, np.empty((6, 13)), np.empty(13), out)
+    def average(kernel, q):
+        out = np.empty((2, 7))
+        row = np.array([0, -1, -1, 2, 1])  # of particles 0, 3 and 4; two centres, 0 and 4, and one more neighbour
+        kernel(np.array([0, 2, 3]), np.array([3, 4, 3]), row, q, 1, np.empty(q.shape[1]), out)
         return out
 
-    compiled = run(kernels.bond_order)
-    coefficients = np.zeros((3, 2, 8, 8))
-    kernels.coefficients(offsets, vector, weight, table, np.empty((6, 13)), np.empty(13), coefficients)
-    mean = np.empty((2, 8, 8))
-    averaged = np.empty((1, 7))
-    kernels.averaged(np.array([0, 2]), np.array([0, 2]), coefficients, 1, mean, averaged)
+    n_coefficients = 70  # l = 1..7, m = 0..l, real and imaginary parts
+    compiled = run(kernels.bond_order, 7)
+    coefficients = run(kernels.coefficients, n_coefficients)
+    averaged = average(kernels.averaged, coefficients)
 
     for name in ("gather",):
         monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
     for name in ("accumulate", "invariant"):
         monkeypatch.setattr(kernels, name, getattr(harmonics, name).py_func)
-    np.testing.assert_allclose(run(kernels.bond_order.py_func), compiled, atol=1e-13)
-    np.testing.assert_allclose(plain_coefficients(), coefficients, atol=1e-13)
+    np.testing.assert_allclose(run(kernels.bond_order.py_func, 7), compiled, atol=1e-13)
+    np.testing.assert_allclose(run(kernels.coefficients.py_func, n_coefficients), coefficients, atol=1e-13)
     assert np.isnan(compiled[1]).all()
-    again = np.empty((1, 7))
-    kernels.averaged.py_func(np.array([0, 2]), np.array([0, 2]), coefficients, 1, mean, again)
-    np.testing.assert_allclose(again, averaged, atol=1e-13)
+    # the second row has no neighbours with a weight: NaN, and so is whatever it is averaged into
+    assert np.isnan(coefficients[1]).all()
+    assert np.isnan(averaged).all()
+    coefficients[1] = coefficients[0]
+    averaged = average(kernels.averaged, coefficients)
+    np.testing.assert_allclose(average(kernels.averaged.py_func, coefficients), averaged, atol=1e-13)
+    assert np.isfinite(averaged).all()
+
+
+def test_average_in_pieces(monkeypatch):
+    """Fewer coefficients held at once, with those of the neighbours outside of each piece: the same averages."""
+    rng = np.random.default_rng(6)
+    liquid = gd.from_arrays(rng.random((300, 3)) * 6, species=list("AAB") * 100, box=[6.0] * 3)
+    descriptor = gd.LechnerDellago(cutoffs={"A-A": 1.4, "A-B": 1.3, "B-B": 1.2})
+    whole = values(liquid, descriptor)
+    monkeypatch.setattr("glassdask.descriptors.bond_order.AVERAGE_BATCH", 70)
+    np.testing.assert_allclose(values(liquid, descriptor), whole, rtol=1e-12)
+    some = values(liquid, descriptor, centers="B")
+    np.testing.assert_allclose(some[:, 2::3], whole[:, 2::3], rtol=1e-12)
 
 
 def test_high_degrees_are_stable():
