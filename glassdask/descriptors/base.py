@@ -26,6 +26,7 @@ class Plan:
     cutoffs : (S, S) search radii of the shared neighbour list, or None for a descriptor that finds its own neighbours
     compute : with `cutoffs`, ``compute(configuration, neighbors, out)`` for a batch of centres, otherwise
         ``compute(configuration, centers, out)`` for all centres of a block; `out` has shape (centres, *shape)
+    microseconds : what a particle takes, roughly, from which the size of a task follows
     """
 
     dims: tuple[str, ...]
@@ -34,6 +35,7 @@ class Plan:
     cutoffs: np.ndarray | None
     compute: Callable[..., None]
     attrs: dict[str, Any] = field(default_factory=dict)
+    microseconds: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)

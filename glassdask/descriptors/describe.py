@@ -17,9 +17,10 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_positions, names_and_codes, validate
 
-# One task writes at most this much; with kernels of 1 to 100 us a particle it runs for about a second.
+# One task writes at most this much and runs for about a second.
 BLOCK_BYTES = 64 << 20
 BLOCK_ROWS = 1 << 17
+BLOCK_MICROSECONDS = 1e6
 # Small jobs are cut into this many, so that none of a few cores waits long for the last one, but not below some rows.
 LEAST_BLOCKS = 48
 SMALLEST_BLOCK_ROWS = 1 << 12
@@ -77,7 +78,8 @@ def describe(
     reach = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
     check_radius(trajectory, reach)
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
-    packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), block)
+    shape = _block_shape(trajectory.sizes["frame"], trajectory.sizes["particle"], list(plans.values()), block)
+    packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), shape)
 
     variables: dict[str, Any] = {}
     coords: dict[str, Any] = {"species": trajectory["species"].variable}
@@ -160,9 +162,9 @@ def _describe_frame(
             out[rows[which], columns] = part.reshape(len(which), -1)
 
 
-def _packed(trajectory, descriptors, names, codes, is_center, n_features, block) -> da.Array:
+def _packed(trajectory, descriptors, names, codes, is_center, n_features, block_shape) -> da.Array:
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
-    frames_per_task, particles_per_task = _block_shape(n_frames, n_particles, n_features, block)
+    frames_per_task, particles_per_task = block_shape
     position = trajectory["position"].data
     whole = (frames_per_task, n_particles, position.shape[-1])
     if isinstance(position, da.Array):
@@ -183,7 +185,7 @@ def _packed(trajectory, descriptors, names, codes, is_center, n_features, block)
     )  # fmt: skip
 
 
-def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | None) -> tuple[int, int]:
+def _block_shape(n_frames: int, n_particles: int, plans: list[Plan], block: int | None) -> tuple[int, int]:
     """Frames and central particles of a task.
 
     A function of the data alone, so that a store looks the same wherever it was made.
@@ -193,7 +195,11 @@ def _block_shape(n_frames: int, n_particles: int, n_features: int, block: int | 
             raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
         rows = block
     else:
+        n_features = sum(int(np.prod(plan.shape)) for plan in plans)
+        microseconds = sum(plan.microseconds for plan in plans)
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
+        # fewer frames where they take long; one frame is not cut for that, since cells and angles need its neighbours
+        rows = min(rows, max(int(BLOCK_MICROSECONDS / microseconds), n_particles))
         rows = max(1, min(rows, max(n_frames * n_particles // LEAST_BLOCKS, SMALLEST_BLOCK_ROWS)))
         if n_particles <= WHOLE_FRAME and 8 * n_features * n_particles <= 4 * BLOCK_BYTES:
             rows = max(rows, n_particles)

@@ -47,35 +47,42 @@ def reduce(
     >>> reduced["direction"].dims, reduced["projection"].dims
     (('component', 'l'), ('frame', 'particle', 'component'))
     """
-    from glassdask.learning import PCA
+    # not `PCA` itself: for its class every worker would load scikit-learn, a second and 40 MB each
+    from glassdask.learning.directions import check_method, principal_directions
 
-    pca = PCA(n_components=n_components, method=method, scale=scale)
+    check_method(method)
     if method == "exact":
-        pca.fit_moments(_moments(features))
+        found = principal_directions(_moments(features), n_components, scale)
     else:
-        pca.fit(feature_matrix(features))
-    projection = project(features, pca)
+        from glassdask.learning.incremental import incremental_directions
+
+        found = incremental_directions(feature_matrix(features), n_components, scale)
+    projection = project(features, found)
     dims, shape = features.dims[2:], features.shape[2:]
-    n = len(pca.components_)
+    n = len(found.components)
     coords = {name: c for name, c in features.coords.items() if c.dims and set(c.dims) <= set(dims)}
     dataset = xr.Dataset(
         {
             "projection": projection,
             "direction": (
                 ("component", *dims),
-                pca.components_.reshape(n, *shape),
+                found.components.reshape(n, *shape),
                 {"long_name": "direction", "units": ""},
             ),
-            "explained_variance_ratio": ("component", pca.explained_variance_ratio_, {"long_name": "EVR", "units": ""}),
-            "explained_variance": ("component", pca.explained_variance_, {"long_name": "variance", "units": ""}),
-            "mean": (dims, np.asarray(pca.mean_).reshape(shape), {"long_name": "mean feature", "units": ""}),
+            "explained_variance_ratio": (
+                "component",
+                found.explained_variance_ratio,
+                {"long_name": "EVR", "units": ""},
+            ),
+            "explained_variance": ("component", found.explained_variance, {"long_name": "variance", "units": ""}),
+            "mean": (dims, found.mean.reshape(shape), {"long_name": "mean feature", "units": ""}),
         },
         coords=coords,
     )
     dataset.attrs["reduction"] = json.dumps(
         {
             "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),
-            "n_samples": int(pca.n_samples_), "n_undefined": int(pca.n_undefined_),
+            "n_samples": int(found.n_samples), "n_undefined": int(found.n_undefined),
             "descriptor": json.loads(features.attrs.get("parameters", "null")),
             "centers": features.attrs.get("centers", "").split(),
         }

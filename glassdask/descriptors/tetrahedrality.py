@@ -89,4 +89,5 @@ class Tetrahedrality(Descriptor):
                 "long_name": "mean deviation of the bond angles from the tetrahedral one",
                 "units": "" if self.deviation == "cosine" else "degree",
             },
+            microseconds=40.0,
         )

@@ -14,6 +14,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.voronoi import of_species, tessellate
 
 Signature = tuple[int, ...]
+CELL_MICROSECONDS = 45.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ class VoronoiCell(Descriptor):
             cutoffs=None,
             compute=compute,
             attrs={"long_name": "radical Voronoi cell" if self.diameters else "Voronoi cell", "units": ""},
+            microseconds=CELL_MICROSECONDS,
         )
 
 
@@ -126,7 +128,9 @@ class LocallyFavoredStructure(Descriptor):
                 out[mine] = same & (cells.neighbors.counts[mine] == sum(signature))
 
         attrs = {"long_name": "1 in the locally favoured structure", "units": ""}
-        return Plan(dims=(), shape=(), coords={}, cutoffs=None, compute=compute, attrs=attrs)
+        return Plan(
+            dims=(), shape=(), coords={}, cutoffs=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS
+        )  # fmt: skip
 
 
 def _radii(diameters: Mapping[str, float] | None, names: tuple[str, ...]) -> np.ndarray | None:

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import as_matrix, check_features, map_rows
+from glassdask.learning.directions import feature_scale
 from glassdask.learning.moments import compute_moments
-from glassdask.learning.pca import feature_scale
 
 
 class Autoencoder(BaseEstimator):

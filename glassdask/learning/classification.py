@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import as_matrix, check_features, like_rows, map_rows
+from glassdask.learning.directions import feature_scale
 from glassdask.learning.moments import compute_moments
-from glassdask.learning.pca import feature_scale
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):

@@ -15,20 +15,17 @@ import numpy as np
 
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
-from glassdask.learning.columns import Columns, columns_of_chunks, merge_columns
+from glassdask.learning.columns import columns_of_chunks, merge_columns
+from glassdask.learning.directions import Directions, feature_scale, keep
 
 
-def incremental_spectrum(
-    X: Any, n_components: int | None, scale: bool
-) -> tuple[Columns, np.ndarray, np.ndarray, float]:
-    """Columns, variances, directions and the total variance of `X` by incremental singular value decompositions.
+def incremental_directions(X: Any, n_components: int | float | None, scale: bool) -> Directions:
+    """Directions of `X` by incremental singular value decompositions.
 
     dask-ml needs chunks of known size without NaN, and scaling needs the deviations first, so the data are read once
     before dask-ml reads them batch by batch.
     """
     from dask_ml.decomposition import IncrementalPCA
-
-    from glassdask.learning.pca import feature_scale
 
     parts = columns_of_chunks(X)
     columns = merge_columns(parts)
@@ -44,7 +41,7 @@ def incremental_spectrum(
     if scale:
         X = X / feature_scale(columns)
     most = min(columns.n, columns.n_features)
-    wanted = most if n_components is None else n_components
+    wanted = n_components if isinstance(n_components, (int, np.integer)) else most
     if not 1 <= wanted <= most:
         raise ParameterError(f"n_components is {wanted}, expected 1 to {most}, the lesser of rows and features")
     # dask-ml's own default, 5 rows a feature, loads every chunk many times; its "auto" solver is off by 2.5e-3 in the
@@ -56,4 +53,6 @@ def incremental_spectrum(
         warnings.filterwarnings("ignore", "(invalid value|divide by zero) encountered", RuntimeWarning)
         model = IncrementalPCA(n_components=wanted, batch_size=batch, svd_solver="full").fit(X)
     total = float(np.sum(columns.m2 / (columns.x_scale**2 if scale else 1.0))) / (columns.n - 1)
-    return columns, np.asarray(model.explained_variance_), np.asarray(model.components_), total
+    return keep(
+        columns, np.asarray(model.explained_variance_), np.asarray(model.components_), total, n_components, scale
+    )

@@ -9,9 +9,8 @@ from sklearn.base import BaseEstimator
 
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix, check_features, map_rows
-from glassdask.learning.moments import Described, Moments, compute_moments
-
-METHODS = ("exact", "incremental")
+from glassdask.learning.directions import Directions, check_method, n_for, principal_directions
+from glassdask.learning.moments import Moments, compute_moments
 
 
 class PCA(BaseEstimator):
@@ -75,64 +74,36 @@ class PCA(BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> PCA:
         """Find the directions of `X` (sample, feature); `y` is ignored."""
-        if self.method not in METHODS:
-            raise ParameterError(f"method is '{self.method}', expected one of {METHODS}")
+        check_method(self.method)
         if self.method == "exact":
             return self.fit_moments(compute_moments(X))
-        from glassdask.learning.incremental import incremental_spectrum
+        from glassdask.learning.incremental import incremental_directions
 
-        n_wanted = self.n_components if isinstance(self.n_components, (int, np.integer)) else None
-        return self._set(*incremental_spectrum(X, n_wanted, self.scale))
+        return self._set(incremental_directions(X, self.n_components, self.scale))
 
     def fit_moments(self, moments: Moments) -> PCA:
         """Find the directions from moments that are known already; targets among them are ignored."""
-        moments.require_rows(2)
-        covariance = moments.xx / (moments.n - 1)
-        if self.scale:
-            scale = feature_scale(moments)
-            covariance = covariance / np.outer(scale, scale)
-        # eigh reads one triangle; rows that are fewer than features give eigenvalues of rounding size only
-        variance, vectors = np.linalg.eigh(covariance)
-        order = np.arange(len(variance))[::-1][: min(moments.n, moments.n_features)]
-        total = float(np.trace(covariance))
-        return self._set(moments, np.maximum(variance[order], 0.0), vectors[:, order].T, total)
+        return self._set(principal_directions(moments, self.n_components, self.scale))
 
-    def _set(self, moments: Described, variance: np.ndarray, components: np.ndarray, total: float) -> PCA:
-        if len(moments.constant_features()) == moments.n_features:
-            raise ParameterError(
-                f"none of the {moments.n_features} features varies in {moments.n} rows: nothing to find"
-            )
-        self.spectrum_ = variance / total
-        kept = self._n_kept(self.spectrum_)
-        self.n_components_ = kept
-        self.components_ = fix_signs(components[:kept])
-        self.explained_variance_ = variance[:kept]
-        self.explained_variance_ratio_ = self.spectrum_[:kept]
-        self.mean_ = moments.x_mean
-        self.scale_ = feature_scale(moments) if self.scale else np.ones(moments.n_features)
-        self.n_samples_ = moments.n
-        self.n_undefined_ = moments.n_undefined
-        self.n_features_in_ = moments.n_features
-        self.feature_names_ = moments.names
+    def _set(self, found: Directions) -> PCA:
+        self.spectrum_ = found.spectrum
+        self.n_components_ = len(found.components)
+        self.components_ = found.components
+        self.explained_variance_ = found.explained_variance
+        self.explained_variance_ratio_ = found.explained_variance_ratio
+        self.mean_ = found.mean
+        self.scale_ = found.scale
+        self.n_samples_ = found.n_samples
+        self.n_undefined_ = found.n_undefined
+        self.n_features_in_ = found.components.shape[1]
+        self.feature_names_ = found.names
         return self
-
-    def _n_kept(self, ratios: np.ndarray) -> int:
-        wanted, most = self.n_components, len(ratios)
-        if wanted is None:
-            return most
-        if isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool):
-            if 1 <= wanted <= most:
-                return int(wanted)
-            raise ParameterError(f"n_components is {wanted}, expected 1 to {most}, the lesser of rows and features")
-        if isinstance(wanted, (float, np.floating)) and 0.0 < wanted < 1.0:
-            return _n_for(ratios, float(wanted))
-        raise ParameterError(f"n_components is {wanted!r}, expected an integer, a fraction between 0 and 1, or None")
 
     def n_components_for(self, variance: float) -> int:
         """Number of components that together explain at least this fraction of the variance (A: 0.8 as a rule)."""
         if not 0.0 < variance <= 1.0:
             raise ParameterError(f"variance is {variance}, expected a fraction between 0 and 1")
-        return _n_for(self.spectrum_, variance)
+        return n_for(self.spectrum_, variance)
 
     def transform(self, X: Any) -> Any:
         """Projections (sample, component), Eq. (22) about the mean; lazy for dask. Rows with NaN stay NaN."""
@@ -159,42 +130,6 @@ class PCA(BaseEstimator):
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit to `X` and give its projections; the data are read twice, once for each."""
         return self.fit(X).transform(X)
-
-
-def feature_scale(moments: Described) -> np.ndarray:
-    """Standard deviations to divide by; `ParameterError` naming the feature if one is constant."""
-    constant = moments.constant_features()
-    if len(constant):
-        raise ParameterError(
-            f"{moments.name_of(int(constant[0]))} is constant in {moments.n} rows, so it cannot be scaled: "
-            "leave it out or use scale=False"
-        )
-    return moments.x_scale
-
-
-def fix_signs(components: np.ndarray) -> np.ndarray:
-    """Directions (component, feature) whose component of largest magnitude is positive.
-
-    Examples
-    --------
-    >>> fix_signs(np.array([[0.6, -0.8], [0.8, 0.6]])).tolist()
-    [[-0.6, 0.8], [0.8, 0.6]]
-    """
-    magnitude = np.abs(components)
-    first = np.argmax(magnitude >= (1 - 1e-6) * magnitude.max(axis=1, keepdims=True), axis=1)
-    largest = np.take_along_axis(components, first[:, None], axis=1)
-    return components * np.where(largest < 0, -1.0, 1.0)
-
-
-def _n_for(ratios: np.ndarray, wanted: float) -> int:
-    reached = np.cumsum(ratios)
-    enough = np.flatnonzero(reached >= wanted - 1e-12)
-    if len(enough) == 0:
-        raise ParameterError(
-            f"the {len(ratios)} components known explain {reached[-1]:.3f} of the variance, less than {wanted}: "
-            "fit with n_components=None"
-        )
-    return int(enough[0]) + 1
 
 
 def principal_cosines(A: Any, B: Any) -> np.ndarray:

@@ -154,3 +154,30 @@ def test_moments_of_a_reduction_are_found_some_chunks_at_a_time(liquid, monkeypa
     assert sizes[-1] == 3  # one frame of three blocks at a time
     assert parted.attrs == whole.attrs
     xr.testing.assert_allclose(parted, whole, rtol=1e-10)
+
+
+def test_workers_need_no_scikit_learn(two_workers, tmp_path):
+    """A second of imports and 40 MB for each of them, for a matrix product."""
+    rng = np.random.default_rng(5)
+    store = tmp_path / "run.zarr"
+    gd.save_trajectory(gd.from_arrays(rng.random((4, 60, 3)) * 4, species=["A"] * 60, box=[4.0] * 3), store)
+    gd.save_descriptors(gd.describe(gd.open_trajectory(store), [gd.BondOrder(cutoffs=1.5)], block=60), store)
+
+    def loaded():
+        import sys
+
+        return "sklearn" in sys.modules
+
+    two_workers.restart()  # other tests may have needed it
+    gd.save_reduction(gd.reduce(gd.open_descriptors(store)["bo"]), store, "bo")
+    assert not any(two_workers.run(loaded).values())
+
+
+def test_slow_descriptors_have_smaller_tasks():
+    """About a second each, but a frame is not cut for that."""
+    quick, slow = gd.Coordination(cutoffs=1.4), gd.LocallyFavoredStructure(signature=(0, 0, 12))
+    long = gd.from_arrays(np.zeros((1, 4000, 3)), species=["A"] * 4000, box=[16.0] * 3).isel(frame=[0] * 4000)
+    chunks = [gd.describe(long, listed)["coordination"].chunks for listed in ([quick], [quick, slow])]
+    assert [sizes[0][0] for sizes in chunks] == [32, 5]
+    large = gd.from_arrays(np.zeros((1, 60_000, 3)), species=["A"] * 60_000, box=[40.0] * 3).isel(frame=[0] * 80)
+    assert gd.describe(large, [quick, slow])["coordination"].chunks[1] == (60_000,)
