@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import dask
-import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.delayed import Delayed, delayed
 
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.store import in_frames
 
 # Particles of one task at most: about a second of work. Small jobs are cut into some pieces for a few cores.
 TASK_ROWS = 1 << 18
@@ -45,13 +45,7 @@ def sum_over_frames(
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     items = n_particles if items is None else items
     rows = _task_rows(n_frames * items) if rows is None else rows
-    position = trajectory["position"]
-    per_task = max(1, min(n_frames, rows // items))
-    chunks = (per_task, n_particles, trajectory.sizes["space"])
-    if position.chunks is not None or not isinstance(position.variable._data, np.ndarray):
-        frames = position.chunk(dict(zip(position.dims, chunks))).data
-    else:
-        frames = da.from_array(position.values, chunks=chunks, name=False)
+    frames = in_frames(trajectory["position"], max(1, min(n_frames, rows // items)))
     box = np.asarray(trajectory["box"].values)
     names = species_names(trajectory)
     # one node of the graph, however many tasks read it

@@ -16,6 +16,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_positions, names_and_codes, validate
+from glassdask.store import in_frames
 
 # One task writes at most this much and runs for about a second.
 BLOCK_BYTES = 64 << 20
@@ -165,12 +166,7 @@ def _describe_frame(
 def _packed(trajectory, descriptors, names, codes, is_center, n_features, block_shape) -> da.Array:
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     frames_per_task, particles_per_task = block_shape
-    position = trajectory["position"].data
-    whole = (frames_per_task, n_particles, position.shape[-1])
-    if isinstance(position, da.Array):
-        position = position.rechunk(whole)
-    else:
-        position = da.from_array(np.asarray(position), chunks=whole)
+    position = in_frames(trajectory["position"], frames_per_task)
     box = da.from_array(np.asarray(trajectory["box"].values), chunks=(frames_per_task, -1, -1))
     return da.blockwise(
         describe_block, "fpk",

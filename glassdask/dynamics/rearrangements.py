@@ -15,6 +15,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.store import in_frames
 
 # Particles of one task: at 1 to 5 us each a fraction of a second. Small jobs are still cut for a few cores.
 TASK_ROWS = 1 << 17
@@ -183,10 +184,10 @@ def _check_pair(reference: xr.Dataset, deformed: xr.Dataset) -> None:
 
 def _of_frames(trajectory: xr.Dataset, n_frames: int, frames: int) -> tuple:
     """Whole frames of positions and boxes as arguments of `blockwise`; a single frame goes to every task."""
-    position, box = trajectory["position"].data, np.asarray(trajectory["box"].values)
+    box = np.asarray(trajectory["box"].values)
     alone = len(box) == 1
     chunks = (1 if alone else frames, -1, -1)
-    position = position.rechunk(chunks) if isinstance(position, da.Array) else da.from_array(position, chunks=chunks)
+    position = in_frames(trajectory["position"], chunks[0])
     if alone and n_frames > 1:
         return position, "gnx", da.from_array(box, chunks=chunks), "gax"
     return position, "fnx", da.from_array(box, chunks=chunks), "fax"

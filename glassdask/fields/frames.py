@@ -11,6 +11,7 @@ import xarray as xr
 from glassdask.errors import SchemaError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.store import in_frames
 
 # Particles of one task: with kernels of 1 to 30 us a particle about a second of work.
 TASK_ROWS = 1 << 15
@@ -45,7 +46,7 @@ def map_frames(
                 "particles: give values of the same frames and particles"
             )
     frames = {"frame": max(1, TASK_ROWS // n_particles)}
-    position = trajectory["position"].variable.chunk({**frames, "particle": -1, "space": -1})
+    position = xr.Variable(trajectory["position"].dims, in_frames(trajectory["position"], frames["frame"]))
     core = [str(dim) for dim in values.dims if dim != "frame"]
     whole = values.variable.transpose("frame", *core).chunk({**frames, **dict.fromkeys(core, -1)})
     result = xr.apply_ufunc(

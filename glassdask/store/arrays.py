@@ -372,5 +372,7 @@ def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
     except OSError as error:
         raise StoreError(f"{info.path}: cannot be read ({error.strerror or error}): see to the file system") from None
     except Exception as error:  # the codecs raise ValueError, RuntimeError and others
-        bad = keys[0] if len(keys) == 1 else "c: one of " + ", ".join(keys)
-        raise CorruptStoreError(f"{info.path}/{bad}: chunk is damaged ({error}): see glassdask verify") from None
+        if len(keys) > 1:  # which one it was, they tell one by one
+            for key in keys:
+                read_region(info, layout.key_region(key, info.shape, info.unit))
+        raise CorruptStoreError(f"{info.path}/{keys[0]}: chunk is damaged ({error}): see glassdask verify") from None

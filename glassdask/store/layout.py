@@ -15,10 +15,8 @@ from glassdask.errors import StoreError
 Region = tuple[slice, ...]
 
 MIB = 2**20
-TARGET_BYTES = 32 * MIB  # of positions in one chunk of whole frames
+CHUNK_BYTES = 4 * MIB  # of positions in one chunk of whole frames: tasks read the chunks that hold their frames
 WHOLE_FRAME_BYTES = 64 * MIB  # a larger frame is split along particle
-LEAST_CHUNKS = 16  # with fewer chunks than this they may shrink, so that little data is spread over workers as well,
-LEAST_BYTES = 4 * MIB  # but no further than this, because a store may grow to many times its first size
 MANY_CHUNKS = 10_000  # from here on, several chunks share a file (a shard)
 CHUNKS_IN_SHARD = 8
 LARGEST_CHUNK = 2**31 - 1  # zstd, as numcodecs calls it, takes no more
@@ -55,15 +53,14 @@ def trajectory_layout(
     Examples
     --------
     >>> trajectory_layout(100_000, 4000, 3)
-    ((349, 4000), None)
+    ((43, 4000), None)
     >>> trajectory_layout(5, 10_000_000, 3)
     ((1, 2500000), None)
     """
     frame_bytes = n_particles * n_space * itemsize
     if frame_bytes > WHOLE_FRAME_BYTES:
         return (1, math.ceil(n_particles / math.ceil(frame_bytes / WHOLE_FRAME_BYTES))), None
-    spread = max(math.ceil(n_frames / LEAST_CHUNKS), LEAST_BYTES // frame_bytes)
-    frames = max(1, min(TARGET_BYTES // frame_bytes, spread))
+    frames = max(1, CHUNK_BYTES // frame_bytes)
     if math.ceil(n_frames / frames) <= MANY_CHUNKS:
         return (frames, n_particles), None
     return (frames, n_particles), (frames * CHUNKS_IN_SHARD, n_particles)

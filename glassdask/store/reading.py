@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import dask.array as da
 import numpy as np
@@ -20,6 +21,8 @@ from glassdask.store.groups import COMPLETE, attributes, children, is_group
 
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "species", "time", "step", "id")
+# What one task reads, unless it is told otherwise: as many small files as this, since a task alone costs 2 ms.
+READ_BYTES = 16 << 20
 # attributes that belong to the machinery of the store, not to the dataset
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 
@@ -46,11 +49,40 @@ class _StoredArray:
         return str(self.info.path), self.token
 
 
+# What the arrays that were opened read from, by the names that dask knows them by.
+_opened: WeakValueDictionary[str, _StoredArray] = WeakValueDictionary()
+
+
 def _lazy(info: ArrayInfo, token: str) -> da.Array:
     source = _StoredArray(info, token)
+    together = max(1, READ_BYTES // layout.n_bytes(info.unit, info.dtype))
+    array = _read(source, (together * info.unit[0], *info.unit[1:]) if info.unit else ())
+    _opened[array.name] = source
+    return array
+
+
+def _read(source: _StoredArray, chunks: tuple[int, ...]) -> da.Array:
     # fancy=False: an index list is applied after the whole chunk was read, as the source would do anyway
-    meta = np.empty((0,) * source.ndim, info.dtype)
-    return da.from_array(source, chunks=info.unit, asarray=True, fancy=False, inline_array=True, meta=meta)
+    meta = np.empty((0,) * source.ndim, source.dtype)
+    return da.from_array(source, chunks=chunks, asarray=True, fancy=False, inline_array=True, meta=meta)
+
+
+def in_frames(values: xr.DataArray, frames: int) -> da.Array:
+    """An array (frame, ...) in dask chunks of this many whole frames.
+
+    What is just as it was opened is read by the tasks that need it: none waits for another one that reads, and nothing
+    that was read is cut, sent about or kept in memory between two tasks. All else is rechunked.
+
+    Examples
+    --------
+    >>> in_frames(xr.DataArray(np.zeros((5, 2, 3)), dims=("frame", "particle", "space")), 2).chunks[0]
+    (2, 2, 1)
+    """
+    source = None if values.chunks is None else _opened.get(values.data.name)
+    if source is not None:
+        return _read(source, (frames, *source.shape[1:]))
+    first, *others = values.dims
+    return values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
 
 
 def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:

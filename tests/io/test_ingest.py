@@ -32,7 +32,7 @@ VARIABLES = ("image", "velocity", "energy", "step", "id")
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Chunks of a few small frames, so that little data makes many blocks."""
-    monkeypatch.setattr(layout, "LEAST_BYTES", 0)
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 3 * 20 * 3 * 8)
 
 
 def part(run: Sample, start: int, stop: int) -> Sample:
@@ -73,7 +73,7 @@ def same_values(store, expected) -> None:
 @pytest.mark.parametrize("suffixes", [(".dump",), (".dump.gz",), (".dump", ".dump.gz"), (".dump.gz", ".dump")])
 @pytest.mark.parametrize("edges", [[], [7], [1, 2, 3, 20], [33, 34, 39]])
 def test_chunks_that_span_files(tmp_path, monkeypatch, suffixes, edges):
-    monkeypatch.setattr(layout, "LEAST_CHUNKS", 6)  # seven frames in a chunk
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 7 * 20 * 3 * 8)
     run = sample(n_frames=40)
     paths = []
     for k, (a, b) in enumerate(itertools.pairwise([0, *edges, 40])):
@@ -338,7 +338,7 @@ KILLED = """
     import dask
     from glassdask.io import ingest, tasks
     from glassdask.store import batches, layout
-    layout.LEAST_BYTES = 0
+    layout.CHUNK_BYTES = 3 * 20 * 3 * 8
     batches.POLL_SECONDS = 0.001
     real = tasks.write_region
     def slow(*args, **options):

@@ -3,9 +3,9 @@ import pytest
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Two frames in a chunk (for 30 particles in three dimensions)."""
-    monkeypatch.setattr("glassdask.store.layout.LEAST_BYTES", 2 * 30 * 3 * 8)
-    monkeypatch.setattr("glassdask.store.layout.TARGET_BYTES", 2 * 30 * 3 * 8)
+    """Two frames in a chunk (for 30 particles in three dimensions), each read by a task of its own."""
+    monkeypatch.setattr("glassdask.store.reading.READ_BYTES", 0)
+    monkeypatch.setattr("glassdask.store.layout.CHUNK_BYTES", 2 * 30 * 3 * 8)
 
 
 @pytest.fixture

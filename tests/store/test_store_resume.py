@@ -214,7 +214,8 @@ import numpy as np
 sys.path[:0] = sys.argv[4:]
 from glassdask import store
 import test_store_resume as case
-store.layout.TARGET_BYTES = store.layout.LEAST_BYTES = 2 * 30 * 3 * 8
+store.layout.CHUNK_BYTES = 2 * 30 * 3 * 8
+store.reading.READ_BYTES = 0
 path, log, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
 trajectory = store.open_trajectory(path)
 dataset = case.derived(trajectory, log)
