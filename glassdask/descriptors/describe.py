@@ -19,7 +19,7 @@ from glassdask.schema import check_positions, names_and_codes, validate
 from glassdask.store import in_frames
 
 # One task writes at most this much and runs for about a second.
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 48 << 20
 BLOCK_ROWS = 1 << 17
 BLOCK_MICROSECONDS = 1e6
 # Small jobs are cut into this many, so that none of a few cores waits long for the last one, but not below some rows.
@@ -46,7 +46,7 @@ def describe(
     trajectory : Dataset of the schema, in memory or lazy
     descriptors : a list, or a mapping from the variable's name where the same class is wanted twice
     centers : species of the central particles; None is all
-    block : central particles to a task; by default as many as make a task of about a second and at most 64 MB
+    block : central particles to a task; by default as many as make a task of about a second and at most 48 MiB
 
     Returns
     -------

@@ -14,7 +14,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.voronoi import of_species, tessellate
 
 Signature = tuple[int, ...]
-CELL_MICROSECONDS = 45.0
+CELL_MICROSECONDS = 18.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Volumes and faces of convex cells around a point."""
+"""Convex cells around a point, cut by one plane after the other."""
 
 from __future__ import annotations
 
@@ -6,54 +6,338 @@ import numpy as np
 
 from glassdask.kernels import kernel
 
+# What became of a cell: cut by all that can touch it, or it needs candidates from further away, or rounding has left
+# faces that do not close.
+DONE, OPEN, BROKEN = 0, 1, 2
+# The walls that a cell begins with are not among the candidates.
+WALL = -1
+INSIDE, ON, OUTSIDE, FREE = 0, 1, 2, 3
+
 
 @kernel
-def measure(center, vertices, vertex_starts, loops, loop_starts, face_starts, volume, radius, area, edges):
-    """Volume and largest vertex distance of each cell; area and number of edges of each face.
+def cut_cells(
+    offsets, vector, species, own, radius2, reach, half_height, tolerance, far,
+    order, vertex, state, height, free, loop, length, owner, bits, edge, slot, area, edges, count, volume, status,
+):  # fmt: skip
+    """Voronoi or radical Voronoi cells of some centres: C. H. Rycroft, Chaos 19, 041111 (2009), for the idea.
 
-    `center` (C, 3); `vertices` (V, 3), those of cell c from ``vertex_starts[c]``; `loops` (L,) the faces of cell c
-    from ``loop_starts[c]``, each as its number of vertices followed by their indices in order around the face;
-    `face_starts` (C + 1,). Outputs: `volume`, `radius` (C,), `area`, `edges` (faces,). A cell without faces has volume
-    and radius 0.
+    The cell of a centre of radius R_i is what is left of a box once each candidate j has cut off what lies beyond the
+    plane r . n_ij = (r_ij^2 + R_i^2 - R_j^2) / (2 r_ij). The nearest come first, and those that are too far away to
+    reach what is left need not be looked at.
+
+    `offsets` (C + 1,) and `vector` (4, P): all candidates within `reach`; `species` (P,) theirs and `own` (C,) the
+    centres'; `radius2` (S,) squared radii; `half_height` of the slab that stands for a plane, otherwise `reach`;
+    `tolerance` how far from a plane a corner counts as on it; `far` whether `reach` is so large that a cell of which
+    nothing is left of the box is empty, and not somewhere else.
+
+    Outputs: `count` (C,) faces of each cell, ``offsets[c] + k`` the k-th of them in `slot` (P,) its candidate, `area`
+    (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN or BROKEN. An empty cell has no faces and no volume.
+
+    Scratch, for F = 6 + most candidates of a centre: `order` (F,), `vertex` (3, 4 F), `state`, `height` and `free`
+    (4 F,), `loop` (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
     """
-    for c in range(center.shape[0]):
-        x0 = center[c, 0]
-        y0 = center[c, 1]
-        z0 = center[c, 2]
-        first = vertex_starts[c]
-        largest = 0.0
-        for v in range(first, vertex_starts[c + 1]):
-            x = vertices[v, 0] - x0
-            y = vertices[v, 1] - y0
-            z = vertices[v, 2] - z0
-            largest = max(largest, x * x + y * y + z * z)
-        radius[c] = np.sqrt(largest)
-        total = 0.0
-        at = loop_starts[c]
-        for f in range(face_starts[c], face_starts[c + 1]):
-            n = loops[at]
-            a = first + loops[at + 1]
-            ax = vertices[a, 0]
-            ay = vertices[a, 1]
-            az = vertices[a, 2]
-            # the vector area of a planar polygon: the sum over a fan of triangles, whatever its first vertex
-            sx = 0.0
-            sy = 0.0
-            sz = 0.0
-            for k in range(2, n):
-                b = first + loops[at + k]
-                d = first + loops[at + k + 1]
-                bx = vertices[b, 0] - ax
-                by = vertices[b, 1] - ay
-                bz = vertices[b, 2] - az
-                dx = vertices[d, 0] - ax
-                dy = vertices[d, 1] - ay
-                dz = vertices[d, 2] - az
-                sx += 0.5 * (by * dz - bz * dy)
-                sy += 0.5 * (bz * dx - bx * dz)
-                sz += 0.5 * (bx * dy - by * dx)
-            area[f] = np.sqrt(sx * sx + sy * sy + sz * sz)
-            edges[f] = n
-            total += (sx * (ax - x0) + sy * (ay - y0) + sz * (az - z0)) / 3.0
-            at += n + 1
-        volume[c] = abs(total)
+    largest = radius2.max()
+    for c in range(offsets.shape[0] - 1):
+        begin = offsets[c]
+        n = sort_candidates(begin, offsets[c + 1], vector, order)
+        mine = radius2[own[c]]
+        faces, top = begin_box(reach, half_height, vertex, state, loop, length, owner, bits)
+        n_free = 0
+        furthest2 = 2.0 * reach * reach + half_height * half_height
+        status[c] = DONE
+        count[c] = 0
+        volume[c] = 0.0
+        for k in range(n):
+            p = order[k]
+            r = vector[3, p]
+            # the corner furthest away decides who can still reach the cell
+            furthest = np.sqrt(furthest2)
+            if r > furthest + np.sqrt(furthest2 + largest - mine):
+                break
+            if r == 0.0:
+                faces = 0
+                break
+            inverse = 1.0 / r
+            at = 0.5 * (r * r + mine - radius2[species[p]]) * inverse
+            faces, top, n_free, furthest2 = cut(
+                vector[0, p] * inverse, vector[1, p] * inverse, vector[2, p] * inverse, at, p, tolerance, furthest2,
+                vertex, state, height, free, loop, length, owner, bits, edge, faces, top, n_free,
+            )  # fmt: skip
+            if faces <= 0:
+                break
+        if faces < 0:
+            status[c] = BROKEN
+            continue
+        if faces == 0:
+            status[c] = DONE if far else OPEN
+            continue
+        furthest = np.sqrt(furthest2)
+        if furthest + np.sqrt(furthest2 + largest - mine) > reach:
+            status[c] = OPEN
+            continue
+        measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count, volume, c)
+
+
+@kernel
+def sort_candidates(begin, end, vector, order):
+    """Slots from `begin` to `end`, nearest first, into `order`; returns how many."""
+    n = 0
+    for p in range(begin, end):
+        r = vector[3, p]
+        place = n
+        while place > 0 and vector[3, order[place - 1]] > r:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = p
+        n += 1
+    return n
+
+
+@kernel
+def begin_box(half, half_height, vertex, state, loop, length, owner, bits):
+    """A box around the origin, with its faces counterclockwise as seen from outside; returns 6 faces, 8 corners."""
+    for v in range(8):
+        vertex[0, v] = half if v & 1 else -half
+        vertex[1, v] = half if v & 2 else -half
+        vertex[2, v] = half_height if v & 4 else -half_height
+        state[v] = INSIDE
+    for f in range(6):
+        length[f] = 4
+        owner[f] = WALL
+    for f, a, b, c, d in (
+        (0, 0, 4, 6, 2), (1, 1, 3, 7, 5), (2, 0, 1, 5, 4), (3, 2, 6, 7, 3), (4, 0, 2, 3, 1), (5, 4, 5, 7, 6),
+    ):  # fmt: skip
+        loop[f, 0] = a
+        loop[f, 1] = b
+        loop[f, 2] = c
+        loop[f, 3] = d
+        bits[f] = marks(loop, f, 4)
+    return 6, 8
+
+
+@kernel
+def cut(
+    nx, ny, nz, at, candidate, tolerance, furthest2,
+    vertex, state, height, free, loop, length, owner, bits, edge, faces, top, n_free,
+):  # fmt: skip
+    """Cut off r . n > at. Returns faces (0: nothing is left, -1: they do not close), top, n_free, furthest2.
+
+    Corners are the slots below `top` but those in `free`, which are at the origin and are taken first.
+    """
+    x = vertex[0]
+    y = vertex[1]
+    z = vertex[2]
+    beyond = 0
+    for v in range(top):
+        h = nx * x[v] + ny * y[v] + nz * z[v] - at
+        height[v] = h
+        beyond += h > tolerance
+    if beyond == 0:
+        return faces, top, n_free, furthest2
+    outside = 0
+    inside = 0
+    gone = 0
+    for v in range(top):
+        if state[v] == FREE:
+            continue
+        if height[v] > tolerance:
+            state[v] = OUTSIDE
+            outside += 1
+            gone |= 1 << (v & 31)
+        elif height[v] < -tolerance:
+            state[v] = INSIDE
+            inside += 1
+        else:
+            state[v] = ON
+    if outside == 0:
+        return faces, top, n_free, furthest2
+    if inside == 0:
+        return 0, top, n_free, furthest2
+    n_edges = 0  # of the new face, from edge[0] to edge[1]
+    n_new = 0  # new corners, on the old edges from edge[2] inside to edge[3] outside
+    f = 0
+    while f < faces:
+        if bits[f] & gone == 0:
+            f += 1
+            continue
+        n = length[f]
+        n_in = 0
+        n_out = 0
+        for k in range(n):
+            n_in += state[loop[f, k]] == INSIDE
+            n_out += state[loop[f, k]] == OUTSIDE
+        if n_out == 0:
+            f += 1
+            continue
+        if n_in == 0:
+            # the face goes; an edge of it that lies in the plane is one of the new face's
+            for k in range(n):
+                u = loop[f, k]
+                w = loop[f, k + 1 if k + 1 < n else 0]
+                if state[u] == ON and state[w] == ON:
+                    edge[0, n_edges] = u
+                    edge[1, n_edges] = w
+                    n_edges += 1
+            faces -= 1
+            for k in range(length[faces]):
+                loop[f, k] = loop[faces, k]
+            length[f] = length[faces]
+            owner[f] = owner[faces]
+            bits[f] = bits[faces]
+            continue
+        # a convex face is left once and entered once
+        leave = -1
+        enter = -1
+        start = 0
+        while state[loop[f, start]] == OUTSIDE or state[loop[f, start - 1 if start else n - 1]] != OUTSIDE:
+            start += 1
+            if start == n:
+                return -1, top, n_free, furthest2
+        # from the first corner after those outside to the last before them; there is room behind the loop
+        kept = 0
+        for k in range(n):
+            place = start + k
+            u = loop[f, place - n if place >= n else place]
+            if state[u] == OUTSIDE:
+                break
+            kept += 1
+        before = loop[f, start - 1 if start else n - 1]
+        last = start + kept - 1
+        last -= n if last >= n else 0
+        after = loop[f, last + 1 if last + 1 < n else 0]
+        if kept + n_out < n:
+            return -1, top, n_free, furthest2  # outside twice
+        first = loop[f, start]
+        final = loop[f, last]
+        for way in range(2):
+            u = first if way == 0 else final
+            w = before if way == 0 else after
+            point = u
+            if state[u] == INSIDE:
+                point = -1
+                for k in range(n_new):
+                    if edge[2, k] == u and edge[3, k] == w:
+                        point = free[free.shape[0] - 1 - k]
+                if point < 0:
+                    if n_free:
+                        n_free -= 1
+                        point = free[n_free]
+                    else:
+                        point = top
+                        top += 1
+                    t = height[u] / (height[u] - height[w])
+                    x[point] = x[u] + t * (x[w] - x[u])
+                    y[point] = y[u] + t * (y[w] - y[u])
+                    z[point] = z[u] + t * (z[w] - z[u])
+                    state[point] = ON
+                    edge[2, n_new] = u
+                    edge[3, n_new] = w
+                    free[free.shape[0] - 1 - n_new] = point  # the far end of `free` remembers them
+                    n_new += 1
+            if way == 0:
+                enter = point
+            else:
+                leave = point
+        # new loop: enter, the corners inside, leave
+        rotate(loop, f, n, start, kept)
+        n = kept
+        if enter != first:
+            for k in range(n, 0, -1):
+                loop[f, k] = loop[f, k - 1]
+            loop[f, 0] = enter
+            n += 1
+        if leave != final:
+            loop[f, n] = leave
+            n += 1
+        length[f] = n
+        bits[f] = marks(loop, f, n)
+        edge[0, n_edges] = enter
+        edge[1, n_edges] = leave
+        n_edges += 1
+        f += 1
+    # the new face: its edges in a ring
+    current = edge[0, 0]
+    for k in range(n_edges):
+        loop[faces, k] = current
+        following = -1
+        for m in range(n_edges):
+            if edge[0, m] == current:
+                following = edge[1, m]
+                break
+        if following < 0 or (following == edge[0, 0]) != (k == n_edges - 1):
+            return -1, top, n_free, furthest2
+        current = following
+    if n_edges < 3:
+        return -1, top, n_free, furthest2
+    length[faces] = n_edges
+    owner[faces] = candidate
+    bits[faces] = marks(loop, faces, n_edges)
+    for v in range(top):
+        if state[v] == OUTSIDE:
+            state[v] = FREE
+            x[v] = y[v] = z[v] = 0.0  # for the loops over all slots
+            free[n_free] = v
+            n_free += 1
+    furthest2 = 0.0
+    for v in range(top):
+        furthest2 = max(furthest2, x[v] * x[v] + y[v] * y[v] + z[v] * z[v])
+    return faces + 1, top, n_free, furthest2
+
+
+@kernel
+def marks(loop, f, n):
+    """A bit for each corner of a face, so that most faces that lose none are passed over with one comparison."""
+    found = 0
+    for k in range(n):
+        found |= 1 << (loop[f, k] & 31)
+    return found
+
+
+@kernel
+def rotate(loop, f, n, start, kept):
+    """Put ``loop[f, start:start + kept]``, which may go on at the beginning, first."""
+    if start == 0:
+        return
+    if start + kept <= n:
+        for k in range(kept):
+            loop[f, k] = loop[f, start + k]
+        return
+    # it wraps round: behind the loop there is room for a copy
+    for k in range(kept):
+        place = start + k
+        loop[f, n + k] = loop[f, place - n if place >= n else place]
+    for k in range(kept):
+        loop[f, k] = loop[f, n + k]
+
+
+@kernel
+def measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count, volume, c):
+    """Volume of a finished cell; candidate, area and number of edges of each face that is not a wall."""
+    n = 0
+    total = 0.0
+    for f in range(faces):
+        a = loop[f, 0]
+        # the vector area of a planar polygon: the sum over a fan of triangles
+        sx = 0.0
+        sy = 0.0
+        sz = 0.0
+        for k in range(2, length[f]):
+            b = loop[f, k - 1]
+            d = loop[f, k]
+            bx = vertex[0, b] - vertex[0, a]
+            by = vertex[1, b] - vertex[1, a]
+            bz = vertex[2, b] - vertex[2, a]
+            dx = vertex[0, d] - vertex[0, a]
+            dy = vertex[1, d] - vertex[1, a]
+            dz = vertex[2, d] - vertex[2, a]
+            sx += 0.5 * (by * dz - bz * dy)
+            sy += 0.5 * (bz * dx - bx * dz)
+            sz += 0.5 * (bx * dy - by * dx)
+        total += (sx * vertex[0, a] + sy * vertex[1, a] + sz * vertex[2, a]) / 3.0
+        if owner[f] != WALL:
+            slot[begin + n] = owner[f]
+            area[begin + n] = np.sqrt(sx * sx + sy * sy + sz * sz)
+            edges[begin + n] = length[f]
+            n += 1
+    count[c] = n
+    volume[c] = abs(total)

@@ -1,37 +1,35 @@
 """Who shares a face with whom: the Voronoi and the radical Voronoi (Laguerre) tessellation.
 
-The cells are cut by Voro++ (C. H. Rycroft, Chaos 19, 041111 (2009)) through the package `multivoro`, which is imported
-when the first cell is asked for. Voro++ cuts the cells of *all* the points it is given, while a task may want some of
-them only: the cells of the last frames are kept, so that the tasks of one frame in the same process share them.
-Two-dimensional systems go in as a slab one particle high.
+Each cell is cut by itself out of the particles around it, nearest first, until no other can reach what is left: a task
+cuts the cells of its centres only. Two-dimensional systems are a slab one particle high.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import product
-from threading import Lock
 
 import numpy as np
 
-from glassdask.errors import MissingPackageError, ParameterError, SpeciesError
-from glassdask.kernels.polyhedra import measure
+from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
+from glassdask.kernels import polyhedra
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Batches, Neighborhood
 
-# Particles tessellated at once: beyond this the box is divided, which bounds the memory (about 2 kB a particle) and the
-# time for which Voro++ holds Python's global lock, at the price of cutting the cells near the divisions several times.
-REGION = 100_000
+# How far away the first candidates may be, in units of density^(-1/d), for two and three dimensions; the cells for
+# which that is not enough are cut again with more.
+REACH = {2: 2.2, 3: 2.1}
+ENLARGEMENT = 1.25
 
-# Frames, of up to REGION particles, whose cells are kept: about 1 kB a particle each.
-KEPT = 2
+# Radical cells may lie beside their particle, but not as far as this, in the same units: what is cut away altogether
+# from a box of this size is empty.
+FAR = 4.0
 
-# First guess for how far away a particle can still touch a cell, in units of density^(-1/d). Dense liquids need 2.3;
-# where it is not enough the region is tessellated again with a halo that is known to be.
-HALO = 3.0
+# How far from a plane a corner may be to count as on it, in units of density^(-1/d): well above the rounding of
+# coordinates, since corners of perfect crystals lie on more than three planes. Where it leaves a cell that does not
+# close, the cell is cut again with more.
+TOLERANCES = (1e-11, 1e-9, 1e-7)
 
 
 @dataclass(frozen=True)
@@ -120,10 +118,6 @@ def of_species(diameters: Mapping[str, float], names: tuple[str, ...]) -> np.nda
     return values
 
 
-_kept: OrderedDict[bytes, Tessellation] = OrderedDict()
-_keeping = Lock()
-
-
 def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndarray | None = None) -> Tessellation:
     """Voronoi cells of `centers` in a configuration.
 
@@ -141,11 +135,6 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     Tessellation
         In the order of `centers`. Particles at exactly the same place have empty cells.
 
-    Raises
-    ------
-    MissingPackageError
-        When `multivoro` is not installed.
-
     Examples
     --------
     >>> grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
@@ -156,152 +145,79 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     """
     centers = np.asarray(centers, dtype=np.int64)
     by_species = np.zeros(len(configuration.names)) if radii is None else np.asarray(radii, dtype=np.float64)
-    if len(configuration.position) > REGION:
-        return _divided(configuration, centers, by_species)
-    parts = (configuration.position, configuration.species, configuration.box, by_species)
-    key = bytes([configuration.dimension]) + b"".join(blake2b(part.tobytes()).digest() for part in parts)
-    # one task at a time: Voro++ holds Python's global lock anyway, and the others find the frame already done
-    with _keeping:
-        if key not in _kept:
-            _kept[key] = _whole(configuration, by_species)
-        _kept.move_to_end(key)
-        whole = _kept[key]
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return whole.take(centers)
+    spacing = configuration.density ** (-1.0 / configuration.dimension)
+    reach = REACH[configuration.dimension] * spacing
+    rows, pieces = [np.empty(0, np.int64)], [_nobody()]
+    waiting = np.arange(len(centers))
+    tolerances = list(TOLERANCES)
+    while len(waiting):
+        periodic = _with_images(configuration, reach)
+        again, broken = [], []
+        for which, found in periodic.batches(centers[waiting], np.full((len(by_species), len(by_species)), reach)):
+            cells, status = _cut(periodic, found, by_species, reach, spacing, tolerances[0])
+            done = np.flatnonzero(status == polyhedra.DONE)
+            rows.append(waiting[which[done]])
+            pieces.append(cells)
+            again.append(waiting[which[status != polyhedra.DONE]])
+            broken.append(waiting[which[status == polyhedra.BROKEN]])
+        if len(unclosed := np.concatenate(broken)):
+            tolerances.pop(0)
+            if not tolerances:
+                raise ConvergenceError(
+                    f"{configuration.label}: rounding leaves the Voronoi cell of particle {centers[unclosed[0]]} open: "
+                    "move the particles by 1e-6 of their distance"
+                )
+        waiting = np.sort(np.concatenate(again))
+        reach *= ENLARGEMENT
+    joined = _join(pieces)
+    index = joined.neighbors.index % len(configuration.position)
+    neighbors = Neighbors(joined.neighbors.centers, joined.neighbors.offsets, index, joined.neighbors.vector)
+    unordered = Tessellation(neighbors, joined.volume, joined.area, joined.edges)
+    return unordered.take(np.argsort(np.concatenate(rows)))
 
 
-def _whole(configuration: Configuration, radii: np.ndarray) -> Tessellation:
-    everyone = np.arange(len(configuration.position))
-    box = configuration.box[: configuration.dimension, : configuration.dimension]
-    if np.array_equal(box, np.diag(np.diagonal(box))):
-        result, needed = _periodic(configuration, radii)
-        # closer than half the box a neighbour is its nearest image; otherwise the images must be told apart
-        if needed < 0.5 * configuration.widths.min():
-            return result
-    return _region(configuration, everyone, radii, _fractions(configuration))
+def _with_images(configuration: Configuration, reach: float) -> Configuration:
+    """The configuration, repeated until its box is wide enough for a search; ``index % N`` tells whose image it is."""
+    times = np.ceil(2.0 * reach / configuration.widths * (1 - 1e-12)).astype(int)
+    if (times <= 1).all():
+        return configuration
+    times, d = np.maximum(times, 1), configuration.dimension
+    box = configuration.box[:d, :d]
+    shifts = np.array(list(product(*map(range, times)))) @ box
+    position = (shifts[:, None] + configuration.position[None, :, :d]).reshape(-1, d)
+    species = np.tile(configuration.species, len(shifts))
+    return Configuration(position, species, box * times[:, None], configuration.names, configuration.label)
 
 
-def _divided(configuration: Configuration, centers: np.ndarray, radii: np.ndarray) -> Tessellation:
-    """Cells of a frame so large that it is cut into regions, of which only those with centres are tessellated."""
-    if len(centers) == 0:
-        nobody = Neighbors(centers, np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((4, 0)))
-        return Tessellation(nobody, np.empty(0), np.empty(0), np.empty(0, np.int64))
-    fraction = _fractions(configuration)
-    side = _spacing(configuration) * REGION ** (1.0 / configuration.dimension)
-    n_regions = np.maximum(1, np.rint(configuration.widths / side)).astype(np.int64)
-    block = np.clip((fraction[centers] * n_regions).astype(np.int64), 0, n_regions - 1)
-    region = np.ravel_multi_index(tuple(block.T), n_regions)
-    rows = [np.flatnonzero(region == number) for number in np.unique(region)]
-    found = _join([_region(configuration, centers[part], radii, fraction) for part in rows])
-    return found.take(np.argsort(np.concatenate(rows)))
+def _cut(configuration, found, radii, reach, spacing, tolerance) -> tuple[Tessellation, np.ndarray]:
+    """The cells of a batch that could be finished, and what became of each."""
+    flat = configuration.dimension == 2
+    n, pairs = len(found.centers), len(found.index)
+    most = 6 + int(found.counts.max(initial=0))
+    slot, edges, area = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs)
+    count, volume, status = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    polyhedra.cut_cells(
+        found.offsets, found.vector, configuration.species[found.index], configuration.species[found.centers],
+        radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
+        np.empty(most, np.int64), np.empty((3, 4 * most)), np.empty(4 * most, np.int64), np.empty(4 * most),
+        np.empty(4 * most, np.int64), np.empty((most, 2 * most), np.int64), np.empty(most, np.int64),
+        np.empty(most, np.int64), np.empty(most, np.int64), np.empty((4, most), np.int64),
+        slot, area, edges, count, volume, status,
+    )  # fmt: skip
+    done = np.flatnonzero(status == polyhedra.DONE)
+    offsets = np.concatenate([[0], np.cumsum(count[done])])
+    entries = np.arange(offsets[-1]) + np.repeat(found.offsets[done] - offsets[:-1], count[done])
+    slots = slot[entries]
+    neighbors = Neighbors(found.centers[done], offsets, found.index[slots], found.vector[:, slots])
+    volume, area, edges = volume[done], area[entries], edges[entries]
+    if flat:
+        volume, area, edges = volume / spacing, area / spacing, np.full(len(edges), 2)
+    return Tessellation(neighbors, volume, area, edges), status
 
 
-def _spacing(configuration: Configuration) -> float:
-    return configuration.density ** (-1.0 / configuration.dimension)
-
-
-def _fractions(configuration: Configuration) -> np.ndarray:
-    return (configuration.position @ configuration.inverse)[:, : configuration.dimension]
-
-
-def _periodic(configuration, radii):
-    """Cells of all particles in a periodic rectangular container, and how far away a neighbour of theirs may be."""
-    position, dimension, spacing = configuration.position, configuration.dimension, _spacing(configuration)
-    lengths = np.diagonal(configuration.box).copy()
-    limits = np.array([np.zeros(3), lengths])
-    if dimension == 2:
-        limits[:, 2] = -0.5 * spacing, 0.5 * spacing
-    # rounding may have left a wrapped particle a hair outside
-    points = np.clip(position, limits[0], limits[1])
-    cells = _voro(points, radii[configuration.species], limits, periodic=(True, True, dimension == 3))
-    cut = _Cut(cells, points, dimension, spacing)
-    vector = position[cut.index] - np.repeat(position, cut.counts, axis=0)
-    vector[:, :dimension] -= lengths[:dimension] * np.rint(vector[:, :dimension] / lengths[:dimension])
-    return cut.tessellation(np.arange(len(position)), cut.index, vector), cut.needed(radii, configuration.species)
-
-
-def _region(configuration, centers, radii, fraction):
-    """Cells of centres that lie together, in an open container with every image that can touch them."""
-    dimension, spacing = configuration.dimension, _spacing(configuration)
-    low, high = fraction[centers].min(axis=0), fraction[centers].max(axis=0)
-    halo = HALO * spacing
-    while True:
-        reach = halo / configuration.widths
-        points, owner = _images(configuration, fraction, low - reach, high + reach)
-        limits = np.array([points.min(axis=0) - halo, points.max(axis=0) + halo])
-        if dimension == 2:
-            limits[:, 2] = -0.5 * spacing, 0.5 * spacing
-        cells = _voro(points, radii[configuration.species[owner]], limits, periodic=(False, False, False))
-        # the image that is the particle itself comes first
-        first = np.full(len(configuration.position), -1, np.int64)
-        first[owner[::-1]] = np.arange(len(owner))[::-1]
-        cut = _Cut([cells[i] for i in first[centers].tolist()], points[first[centers]], dimension, spacing)
-        needed = cut.needed(radii, configuration.species[centers])
-        if not cut.open and needed <= halo:
-            break
-        # a cell only shrinks as points are added: what closed cells need now will do in the next round
-        halo = 2.0 * halo if cut.open else needed * (1 + 1e-9)
-    vector = points[cut.index] - np.repeat(points[first[centers]], cut.counts, axis=0)
-    return cut.tessellation(centers, owner[cut.index], vector)
-
-
-def _images(configuration, fraction, low, high):
-    """Points (M, 3) with fractional coordinates between `low` and `high`, and whose images they are (M,)."""
-    box = configuration.box
-    shifts = [range(int(np.floor(a)), int(np.floor(b)) + 1) for a, b in zip(low, high)]
-    points, owner = [], []
-    for shift in sorted(product(*shifts), key=lambda n: sum(map(abs, n))):
-        moved = fraction + shift
-        inside = np.flatnonzero(((moved >= low) & (moved <= high)).all(axis=1))
-        points.append(configuration.position[inside] + np.array(shift) @ box[: len(shift)])
-        owner.append(inside)
-    return np.concatenate(points), np.concatenate(owner)
-
-
-class _Cut:
-    """The cells of some points as arrays."""
-
-    def __init__(self, cells, points, dimension, height):
-        neighbors = [cell.get_neighbors() for cell in cells]
-        loops = [cell.get_face_vertices() for cell in cells]
-        vertices = [cell.get_vertices() for cell in cells]
-        starts = _starts(neighbors)
-        index = np.concatenate([*neighbors, np.empty(0, np.int32)])
-        volume, self.radius = np.empty((2, len(cells)))
-        area, edges = np.empty(len(index)), np.empty(len(index), np.int64)
-        measure(
-            points, np.concatenate([*vertices, np.empty((0, 3))]), _starts(vertices),
-            np.concatenate([*loops, np.empty(0, np.int32)]), _starts(loops), starts,
-            volume, self.radius, area, edges,
-        )  # fmt: skip
-        side = index >= 0  # walls have negative numbers, -5 and -6 the floor and the ceiling
-        self.open = bool((index > -5).sum() > side.sum()) if dimension == 2 else not side.all()
-        total = np.concatenate([[0], np.cumsum(side)])
-        self.counts = np.diff(total[starts])
-        self.index = index[side]
-        self.volume, self.area, self.edges = volume, area[side], edges[side]
-        if dimension == 2:
-            self.volume, self.area, self.edges = volume / height, self.area / height, np.full(len(self.index), 2)
-            self.radius = np.sqrt(np.maximum(self.radius**2 - 0.25 * height**2, 0.0))
-
-    def needed(self, radii, species):
-        """Distance beyond which no particle can touch any of the cells, whatever its radius."""
-        slack = radii.max() ** 2 - radii[species] ** 2
-        return float((self.radius + np.sqrt(self.radius**2 + slack)).max(initial=0.0))
-
-    def tessellation(self, centers, index, vector):
-        """The cells as a `Tessellation`, given whose images the neighbours are and where."""
-        offsets = np.concatenate([[0], np.cumsum(self.counts)])
-        columns = np.empty((4, len(index)))
-        columns[:3] = vector.T
-        columns[3] = np.sqrt((vector**2).sum(axis=1))
-        neighbors = Neighbors(centers, offsets, index.astype(np.int32), columns)
-        return Tessellation(neighbors, self.volume, self.area, self.edges)
-
-
-def _starts(pieces):
-    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces], dtype=np.int64)])
+def _nobody() -> Tessellation:
+    neighbors = Neighbors(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((4, 0)))
+    return Tessellation(neighbors, np.empty(0), np.empty(0), np.empty(0, np.int64))
 
 
 def _join(pieces):
@@ -317,13 +233,3 @@ def _join(pieces):
         np.concatenate([getattr(piece, key) for piece in pieces]) for key in ("volume", "area", "edges")
     )
     return Tessellation(neighbors, volume, area, edges)
-
-
-def _voro(points, radii, limits, periodic):
-    try:
-        from multivoro import compute_voronoi
-    except ImportError:
-        raise MissingPackageError(
-            "Voronoi cells need the package multivoro: pip install 'glassdask[voronoi]'"
-        ) from None
-    return compute_voronoi(points, radii=radii, limits=limits, periodic_boundaries=periodic)

