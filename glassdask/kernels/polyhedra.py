@@ -6,9 +6,9 @@ import numpy as np
 
 from glassdask.kernels import kernel
 
-# What became of a cell: cut by all that can touch it, or it needs candidates from further away, or rounding has left
-# faces that do not close.
-DONE, OPEN, BROKEN = 0, 1, 2
+# What became of a cell: cut by all that can touch it; it needs candidates from further away; rounding has left faces
+# that do not close; it has more faces than there is room for.
+DONE, OPEN, BROKEN, FULL = 0, 1, 2, 3
 # The walls that a cell begins with are not among the candidates.
 WALL = -1
 INSIDE, ON, OUTSIDE, FREE = 0, 1, 2, 3
@@ -31,10 +31,11 @@ def cut_cells(
     nothing is left of the box is empty, and not somewhere else.
 
     Outputs: `count` (C,) faces of each cell, ``offsets[c] + k`` the k-th of them in `slot` (P,) its candidate, `area`
-    (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN or BROKEN. An empty cell has no faces and no volume.
+    (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
+    volume.
 
-    Scratch, for F = 6 + most candidates of a centre: `order` (F,), `vertex` (3, 4 F), `state`, `height` and `free`
-    (4 F,), `loop` (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
+    Scratch: `order` (most candidates of a centre,) and, for cells of up to F faces at any time, `vertex` (3, 4 F),
+    `state`, `height` and `free` (4 F,), `loop` (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
     """
     largest = radius2.max()
     for c in range(offsets.shape[0] - 1):
@@ -66,7 +67,7 @@ def cut_cells(
             if faces <= 0:
                 break
         if faces < 0:
-            status[c] = BROKEN
+            status[c] = BROKEN if faces == -1 else FULL
             continue
         if faces == 0:
             status[c] = DONE if far else OPEN
@@ -120,7 +121,7 @@ def cut(
     nx, ny, nz, at, candidate, tolerance, furthest2,
     vertex, state, height, free, loop, length, owner, bits, edge, faces, top, n_free,
 ):  # fmt: skip
-    """Cut off r . n > at. Returns faces (0: nothing is left, -1: they do not close), top, n_free, furthest2.
+    """Cut off r . n > at. Returns faces (0: nothing left, -1: they do not close, -2: too many), top, n_free, furthest2.
 
     Corners are the slots below `top` but those in `free`, which are at the origin and are taken first.
     """
@@ -255,6 +256,8 @@ def cut(
         edge[1, n_edges] = leave
         n_edges += 1
         f += 1
+    if faces == length.shape[0]:
+        return -2, top, n_free, furthest2
     # the new face: its edges in a ring
     current = edge[0, 0]
     for k in range(n_edges):

@@ -31,6 +31,9 @@ FAR = 4.0
 # close, the cell is cut again with more.
 TOLERANCES = (1e-11, 1e-9, 1e-7)
 
+# Room for this many faces of a cell while it is cut; for cells with more it is doubled.
+FACES = 64
+
 
 @dataclass(frozen=True)
 class Tessellation:
@@ -149,26 +152,29 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     reach = REACH[configuration.dimension] * spacing
     rows, pieces = [np.empty(0, np.int64)], [_nobody()]
     waiting = np.arange(len(centers))
-    tolerances = list(TOLERANCES)
+    tolerances, room = list(TOLERANCES), FACES
     while len(waiting):
         periodic = _with_images(configuration, reach)
-        again, broken = [], []
+        again, states = [], []
         for which, found in periodic.batches(centers[waiting], np.full((len(by_species), len(by_species)), reach)):
-            cells, status = _cut(periodic, found, by_species, reach, spacing, tolerances[0])
+            cells, status = _cut(periodic, found, by_species, reach, spacing, tolerances[0], room)
             done = np.flatnonzero(status == polyhedra.DONE)
             rows.append(waiting[which[done]])
             pieces.append(cells)
             again.append(waiting[which[status != polyhedra.DONE]])
-            broken.append(waiting[which[status == polyhedra.BROKEN]])
-        if len(unclosed := np.concatenate(broken)):
+            states.append(status[status != polyhedra.DONE])
+        waiting, state = np.concatenate(again), np.concatenate(states)
+        if len(unclosed := waiting[state == polyhedra.BROKEN]):
             tolerances.pop(0)
             if not tolerances:
                 raise ConvergenceError(
                     f"{configuration.label}: rounding leaves the Voronoi cell of particle {centers[unclosed[0]]} open: "
                     "move the particles by 1e-6 of their distance"
                 )
-        waiting = np.sort(np.concatenate(again))
-        reach *= ENLARGEMENT
+        if (state == polyhedra.FULL).any():
+            room *= 2
+        if (state == polyhedra.OPEN).any():
+            reach *= ENLARGEMENT
     joined = _join(pieces)
     index = joined.neighbors.index % len(configuration.position)
     neighbors = Neighbors(joined.neighbors.centers, joined.neighbors.offsets, index, joined.neighbors.vector)
@@ -189,19 +195,21 @@ def _with_images(configuration: Configuration, reach: float) -> Configuration:
     return Configuration(position, species, box * times[:, None], configuration.names, configuration.label)
 
 
-def _cut(configuration, found, radii, reach, spacing, tolerance) -> tuple[Tessellation, np.ndarray]:
+def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:
     """The cells of a batch that could be finished, and what became of each."""
     flat = configuration.dimension == 2
     n, pairs = len(found.centers), len(found.index)
-    most = 6 + int(found.counts.max(initial=0))
     slot, edges, area = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs)
     count, volume, status = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    order = np.empty(int(found.counts.max(initial=0)), np.int64)
+    vertex, height = np.empty((3, 4 * room)), np.empty(4 * room)
+    state, free = np.empty((2, 4 * room), np.int64)
+    loop, edge = np.empty((room, 2 * room), np.int64), np.empty((4, room), np.int64)
+    length, owner, bits = np.empty((3, room), np.int64)
     polyhedra.cut_cells(
         found.offsets, found.vector, configuration.species[found.index], configuration.species[found.centers],
         radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
-        np.empty(most, np.int64), np.empty((3, 4 * most)), np.empty(4 * most, np.int64), np.empty(4 * most),
-        np.empty(4 * most, np.int64), np.empty((most, 2 * most), np.int64), np.empty(most, np.int64),
-        np.empty(most, np.int64), np.empty(most, np.int64), np.empty((4, most), np.int64),
+        order, vertex, state, height, free, loop, length, owner, bits, edge,
         slot, area, edges, count, volume, status,
     )  # fmt: skip
     done = np.flatnonzero(status == polyhedra.DONE)

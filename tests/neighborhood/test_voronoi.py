@@ -205,14 +205,15 @@ def test_moving_and_renumbering_changes_nothing():
 
 
 @pytest.mark.parametrize("shape", ["cube", "skewed", "plane"])
-@pytest.mark.parametrize("reach", [0.3, 1.0, 4.0])
-def test_the_first_guess_does_not_matter(shape, reach, monkeypatch):
-    """Cells that need more candidates are cut again; images are made where the box is too narrow for a search."""
+@pytest.mark.parametrize("reach, faces", [(0.3, 64), (1.0, 7), (4.0, 10)])
+def test_the_first_guess_does_not_matter(shape, reach, faces, monkeypatch):
+    """Cells that need more candidates, or room for more faces, are cut again; narrow boxes are repeated."""
     dimension = len(BOXES[shape])
     configuration = mixture(300, BOXES[shape], seed=7, dimension=dimension)
     radii = np.array([0.5, 0.4]) * configuration.density ** (-1 / dimension)
     whole = tessellate(configuration, np.arange(300), radii)
     monkeypatch.setitem(voronoi.REACH, dimension, reach)
+    monkeypatch.setattr(voronoi, "FACES", faces)
     assert_same(tessellate(configuration, np.arange(300), radii), whole)
 
 
@@ -239,7 +240,7 @@ def test_cells_that_do_not_close(monkeypatch):
     for hopeless in (False, True):
 
         def broken(*arguments, hopeless=hopeless):
-            if arguments[-1] < 1e-8 or hopeless:  # the tolerance
+            if arguments[-2] < 1e-8 or hopeless:  # the tolerance
                 cells, status = cut(*arguments)
                 at = np.flatnonzero(arguments[1].centers[status == polyhedra.DONE] == 7)
                 status[arguments[1].centers == 7] = polyhedra.BROKEN
@@ -294,6 +295,17 @@ def test_neighborhood():
         Voronoi({"A": 1.0, "B": 1.0, "C": 1.0}).find(configuration, np.arange(1))
     with pytest.raises(ParameterError, match="positive"):
         Voronoi({"A": 1.0, "B": -1.0}).find(configuration, np.arange(1))
+
+
+def test_a_shell_around_one_particle():
+    """Hundreds of faces, more than there is room for at first."""
+    z = np.linspace(-0.99, 0.99, 300)
+    angle = np.arange(300) * np.pi * (3 - 5**0.5)
+    shell = np.column_stack([np.cos(angle) * (1 - z**2) ** 0.5, np.sin(angle) * (1 - z**2) ** 0.5, z])
+    found = tessellate(one_species(np.vstack([np.zeros((1, 3)), shell]) + 5.0, np.eye(3) * 10), np.arange(301))
+    assert found.neighbors.counts[0] == 300
+    assert found.volume[0] == pytest.approx(4 * np.pi / 3 / 8, rel=0.03)
+    assert found.volume.sum() == pytest.approx(1000.0, rel=1e-11)
 
 
 def test_particles_at_the_same_place_have_empty_cells():
