@@ -3,9 +3,10 @@
     python -m tests.benchmarks.bench_scaling growth overhead speedup ceiling large
 
 Without names all are run, on free cores in about half an hour; ``--scale 0.1`` makes every job ten times smaller, to
-see that it works. Workers are processes of one thread on the loopback interface. Configurations are those
-that the project ships, with a little noise, so that every frame is another one. ``--folder`` says where the stores are
-made (and removed again): tens of gigabytes for ``large``.
+see that it works. Workers are processes of one thread on the loopback interface, each bound to a core as batch systems
+do it: otherwise a worker that is alone compresses on a second one. Configurations are those that the project ships, with
+a little noise, so that every frame is another one. ``--folder`` says where the stores are made (and removed again): tens
+of gigabytes for ``large``.
 
 What is printed: `tasks` that the scheduler ran and per second of the job; bytes from the client to the scheduler by
 task; `held`, most tasks that the scheduler knew at once; `peak`, high-water mark of the resident memory of a worker;
@@ -78,6 +79,14 @@ def _cpu():
     return time.process_time()
 
 
+def _bound(dask_worker):
+    """Binds a worker with all its threads to a core of its own, as batch systems do."""
+    cores = sorted(os.sched_getaffinity(0))
+    core = cores[int(dask_worker.name) % len(cores)]
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 def _peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
@@ -106,6 +115,7 @@ def measured(workers, memory="4GiB"):
 
         threading.Thread(target=look, daemon=True).start()
         client.wait_for_workers(workers)
+        client.run(_bound)
         before = time.process_time(), sum(client.run(_cpu).values())
         sent = client.scheduler_comm.byte_count
         begun = time.perf_counter()
