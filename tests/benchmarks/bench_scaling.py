@@ -4,9 +4,9 @@
 
 Without names all are run, on free cores in about half an hour; ``--scale 0.1`` makes every job ten times smaller, to
 see that it works. Workers are processes of one thread on the loopback interface, each bound to a core as batch systems
-do it: otherwise a worker that is alone compresses on a second one. Configurations are those that the project ships, with
-a little noise, so that every frame is another one. ``--folder`` says where the stores are made (and removed again): tens
-of gigabytes for ``large``.
+do it: otherwise a worker that is alone compresses on a second one. Configurations are those that the project ships,
+with a little noise, so that every frame is another one. ``--folder`` says where the stores are made (and removed
+again): tens of gigabytes for ``large``.
 
 What is printed: `tasks` that the scheduler ran and per second of the job; bytes from the client to the scheduler by
 task; `held`, most tasks that the scheduler knew at once; `peak`, high-water mark of the resident memory of a worker;
