@@ -79,7 +79,8 @@ def describe(
     reach = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
     check_radius(trajectory, reach)
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
-    shape = _block_shape(trajectory.sizes["frame"], trajectory.sizes["particle"], list(plans.values()), block)
+    microseconds = sum(plan.microseconds for plan in plans.values())
+    shape = _block_shape(trajectory.sizes["frame"], trajectory.sizes["particle"], sum(sizes), microseconds, block)
     packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), shape)
 
     variables: dict[str, Any] = {}
@@ -181,7 +182,9 @@ def _packed(trajectory, descriptors, names, codes, is_center, n_features, block_
     )  # fmt: skip
 
 
-def _block_shape(n_frames: int, n_particles: int, plans: list[Plan], block: int | None) -> tuple[int, int]:
+def _block_shape(
+    n_frames: int, n_particles: int, n_features: int, microseconds: float, block: int | None
+) -> tuple[int, int]:
     """Frames and central particles of a task.
 
     A function of the data alone, so that a store looks the same wherever it was made.
@@ -191,8 +194,6 @@ def _block_shape(n_frames: int, n_particles: int, plans: list[Plan], block: int 
             raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
         rows = block
     else:
-        n_features = sum(int(np.prod(plan.shape)) for plan in plans)
-        microseconds = sum(plan.microseconds for plan in plans)
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
         # fewer frames where they take long; one frame is not cut for that, since cells and angles need its neighbours
         rows = min(rows, max(int(BLOCK_MICROSECONDS / microseconds), n_particles))

@@ -16,8 +16,8 @@ INSIDE, ON, OUTSIDE, FREE = 0, 1, 2, 3
 
 @kernel
 def cut_cells(
-    offsets, vector, species, own, radius2, reach, half_height, tolerance, far,
-    order, vertex, state, height, free, loop, length, owner, bits, edge, slot, area, edges, count, volume, status,
+    offsets, vector, order, species, own, radius2, reach, half_height, tolerance, far,
+    vertex, state, height, free, loop, length, owner, bits, edge, slot, area, edges, count, volume, status,
 ):  # fmt: skip
     """Voronoi or radical Voronoi cells of some centres: C. H. Rycroft, Chaos 19, 041111 (2009), for the idea.
 
@@ -25,22 +25,21 @@ def cut_cells(
     plane r . n_ij = (r_ij^2 + R_i^2 - R_j^2) / (2 r_ij). The nearest come first, and those that are too far away to
     reach what is left need not be looked at.
 
-    `offsets` (C + 1,) and `vector` (4, P): all candidates within `reach`; `species` (P,) theirs and `own` (C,) the
-    centres'; `radius2` (S,) squared radii; `half_height` of the slab that stands for a plane, otherwise `reach`;
-    `tolerance` how far from a plane a corner counts as on it; `far` whether `reach` is so large that a cell of which
-    nothing is left of the box is empty, and not somewhere else.
+    `offsets` (C + 1,) and `vector` (4, P): all candidates within `reach`; `order` (P,) of `sort_by_distance`; `species`
+    (P,) theirs and `own` (C,) the centres'; `radius2` (S,) squared radii; `half_height` of the slab that stands for a
+    plane, otherwise `reach`; `tolerance` how far from a plane a corner counts as on it; `far` whether `reach` is so
+    large that a cell of which nothing is left of the box is empty, and not somewhere else.
 
     Outputs: `count` (C,) faces of each cell, ``offsets[c] + k`` the k-th of them in `slot` (P,) its candidate, `area`
     (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
     volume.
 
-    Scratch: `order` (most candidates of a centre,) and, for cells of up to F faces at any time, `vertex` (3, 4 F),
-    `state`, `height` and `free` (4 F,), `loop` (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
+    Scratch, for cells of up to F faces at any time: `vertex` (3, 4 F), `state`, `height` and `free` (4 F,), `loop`
+    (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
     """
     largest = radius2.max()
     for c in range(offsets.shape[0] - 1):
         begin = offsets[c]
-        n = sort_candidates(begin, offsets[c + 1], vector, order)
         mine = radius2[own[c]]
         faces, top = begin_box(reach, half_height, vertex, state, loop, length, owner, bits)
         n_free = 0
@@ -48,7 +47,7 @@ def cut_cells(
         status[c] = DONE
         count[c] = 0
         volume[c] = 0.0
-        for k in range(n):
+        for k in range(begin, offsets[c + 1]):
             p = order[k]
             r = vector[3, p]
             # the corner furthest away decides who can still reach the cell
@@ -77,21 +76,6 @@ def cut_cells(
             status[c] = OPEN
             continue
         measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count, volume, c)
-
-
-@kernel
-def sort_candidates(begin, end, vector, order):
-    """Slots from `begin` to `end`, nearest first, into `order`; returns how many."""
-    n = 0
-    for p in range(begin, end):
-        r = vector[3, p]
-        place = n
-        while place > 0 and vector[3, order[place - 1]] > r:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = p
-        n += 1
-    return n
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy as np
 
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra
+from glassdask.kernels.nearest import sort_by_distance
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Batches, Neighborhood
 
@@ -201,15 +202,16 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
     n, pairs = len(found.centers), len(found.index)
     slot, edges, area = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs)
     count, volume, status = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
-    order = np.empty(int(found.counts.max(initial=0)), np.int64)
+    order = np.empty(pairs, np.int64)
+    sort_by_distance(found.offsets, found.index, found.distance, pairs, order)
     vertex, height = np.empty((3, 4 * room)), np.empty(4 * room)
     state, free = np.empty((2, 4 * room), np.int64)
     loop, edge = np.empty((room, 2 * room), np.int64), np.empty((4, room), np.int64)
     length, owner, bits = np.empty((3, room), np.int64)
     polyhedra.cut_cells(
-        found.offsets, found.vector, configuration.species[found.index], configuration.species[found.centers],
+        found.offsets, found.vector, order, configuration.species[found.index], configuration.species[found.centers],
         radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
-        order, vertex, state, height, free, loop, length, owner, bits, edge,
+        vertex, state, height, free, loop, length, owner, bits, edge,
         slot, area, edges, count, volume, status,
     )  # fmt: skip
     done = np.flatnonzero(status == polyhedra.DONE)
