@@ -12,6 +12,7 @@ LOOKS = {
     "distributed.admin.tick.interval": "500ms",  # at the event loop, whether it hangs (20 ms)
     "distributed.admin.system-monitor.interval": "2s",  # at memory, CPU and network, for dashboards (500 ms)
     "distributed.worker.profile.interval": "100ms",  # at what a task is doing (10 ms)
+    "distributed.worker.memory.monitor-interval": "200ms",  # worker and nanny, each at the worker's memory (100 ms)
 }
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 BATCH = 512  # tasks (blocks) handed to the scheduler at a time: a graph costs the client a millisecond or so a block
 OUTSTANDING = 2  # batches that a cluster has: while the last tasks of one are running, workers go on with the next
 LOOKED_AT = OUTSTANDING * BATCH
-SHORTEST_PAUSE, COLLECT_SECONDS = 0.005, 0.1  # between two looks at which results are there
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.5  # seconds between two looks at which results are there
 POLL_SECONDS = 0.5  # between two looks at what is stored, for the progress
 
 
@@ -83,16 +83,20 @@ class _Crew:
         """The results of the batch that was handed over first, once they are all there."""
         batch = self.batches[0]
         keys = {key for part, _ in batch for key in flatten(part)}
-        pause = SHORTEST_PAUSE
-        while self.pending.keys() & keys:
+        begun, collected = time.monotonic(), 0
+        while missing := self.pending.keys() & keys:
             done = [key for key, future in self.pending.items() if future.done()]
-            # many at a time: a question to the workers for every result would cost as much as the result
-            self.values |= zip(done, self.client.gather([self.pending[key] for key in done]))
-            for key in done:
-                del self.pending[key]
-            pause = COLLECT_SECONDS if done else min(2 * pause, COLLECT_SECONDS)
-            if self.pending.keys() & keys:
-                time.sleep(pause)
+            if done:
+                self.values |= zip(done, self.client.gather([self.pending[key] for key in done]))
+                for key in done:
+                    del self.pending[key]
+                collected += len(done)
+                continue
+            # a question to the workers for every result would cost as much as the result: many are collected at a
+            # time, but nobody waits long after the last one
+            seconds = time.monotonic() - begun
+            left = seconds * len(missing) / max(collected, 1)
+            time.sleep(min(max(min(seconds, left) / 10, SHORTEST_PAUSE), LONGEST_PAUSE))
         self.batches.popleft()
         results = [finalize(_nested(part, self.values), *extra) for part, (finalize, extra) in batch]
         for key in keys:

@@ -41,7 +41,7 @@ from glassdask.schema import assemble
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "data" / "wahn_N4000_T0.58.npz"
 CUTOFFS = {("A", "A"): 1.42, ("A", "B"): 1.31, ("B", "B"): 1.25}
 SBO = gd.SmoothedBondOrder(l_max=8, gamma=8, cutoffs=CUTOFFS)
-REPEATS = 3
+REPEATS = 5
 SOAP = gd.SOAP(r_cut=1.6, n_max=8, l_max=8, sigma=0.2)  # 324 features
 
 
