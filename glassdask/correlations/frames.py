@@ -11,12 +11,10 @@ from dask.delayed import Delayed, delayed
 
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
-from glassdask.store import in_frames
+from glassdask.store import in_frames, task_rows, task_shape
 
-# Particles of one task at most: about a second of work. Small jobs are cut into some pieces for a few cores.
+# Particles of one task at most: about a second of work.
 TASK_ROWS = 1 << 18
-LEAST_TASKS = 48
-SMALLEST_TASK_ROWS = 1 << 13
 # Partial results that one task adds up.
 FAN_IN = 16
 
@@ -44,8 +42,8 @@ def sum_over_frames(
     validate(trajectory)
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     items = n_particles if items is None else items
-    rows = _task_rows(n_frames * items) if rows is None else rows
-    frames = in_frames(trajectory["position"], max(1, min(n_frames, rows // items)))
+    rows = task_rows(n_frames * items, most=TASK_ROWS) if rows is None else rows
+    frames = in_frames(trajectory["position"], task_shape(n_frames, items, rows)[0])
     box = np.asarray(trajectory["box"].values)
     names = species_names(trajectory)
     # one node of the graph, however many tasks read it
@@ -69,10 +67,6 @@ def volumes(trajectory: xr.Dataset) -> np.ndarray:
 def mean_spacing(trajectory: xr.Dataset) -> float:
     """Edge of the cube (square) that a particle has on average."""
     return float((volumes(trajectory).mean() / trajectory.sizes["particle"]) ** (1 / trajectory.sizes["space"]))
-
-
-def _task_rows(total: int) -> int:
-    return min(TASK_ROWS, max(SMALLEST_TASK_ROWS, total // LEAST_TASKS))
 
 
 @delayed(pure=False)

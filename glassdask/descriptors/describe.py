@@ -16,15 +16,12 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_positions, names_and_codes, validate
-from glassdask.store import in_frames
+from glassdask.store import in_frames, task_rows, task_shape
 
 # One task writes at most this much and runs for about a second.
 BLOCK_BYTES = 48 << 20
 BLOCK_ROWS = 1 << 17
 BLOCK_MICROSECONDS = 1e6
-# Small jobs are cut into this many, so that none of a few cores waits long for the last one, but not below some rows.
-LEAST_BLOCKS = 48
-SMALLEST_BLOCK_ROWS = 1 << 12
 # Frames up to this size are not cut: cell lists, tessellations and the coefficients of neighbours are made once.
 WHOLE_FRAME = 1 << 15
 
@@ -185,10 +182,7 @@ def _packed(trajectory, descriptors, names, codes, is_center, n_features, block_
 def _block_shape(
     n_frames: int, n_particles: int, n_features: int, microseconds: float, block: int | None
 ) -> tuple[int, int]:
-    """Frames and central particles of a task.
-
-    A function of the data alone, so that a store looks the same wherever it was made.
-    """
+    """Frames and central particles of a task."""
     if block is not None:
         if block < 1:
             raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
@@ -197,12 +191,10 @@ def _block_shape(
         rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
         # fewer frames where they take long; one frame is not cut for that, since cells and angles need its neighbours
         rows = min(rows, max(int(BLOCK_MICROSECONDS / microseconds), n_particles))
-        rows = max(1, min(rows, max(n_frames * n_particles // LEAST_BLOCKS, SMALLEST_BLOCK_ROWS)))
+        rows = task_rows(n_frames * n_particles, most=rows)
         if n_particles <= WHOLE_FRAME and 8 * n_features * n_particles <= 4 * BLOCK_BYTES:
             rows = max(rows, n_particles)
-    if rows >= n_particles:
-        return max(1, min(n_frames, rows // n_particles)), n_particles
-    return 1, -(-n_particles // -(-n_particles // rows))
+    return task_shape(n_frames, n_particles, rows)
 
 
 def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:

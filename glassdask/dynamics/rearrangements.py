@@ -15,11 +15,10 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 from glassdask.schema import check_positions, species_codes, species_names, validate
-from glassdask.store import in_frames
+from glassdask.store import in_frames, task_rows, task_shape
 
-# Particles of one task: at 1 to 5 us each a fraction of a second. Small jobs are still cut for a few cores.
+# Particles of one task at most: at 1 to 5 us each a fraction of a second.
 TASK_ROWS = 1 << 17
-SMALLEST_TASK_ROWS = 1 << 12
 
 
 def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.Dataset:
@@ -88,8 +87,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     check_radius(reference, float(matrix.max()))
     n_frames = max(reference.sizes["frame"], deformed.sizes["frame"])
     n, d = reference.sizes["particle"], reference.sizes["space"]
-    rows = min(TASK_ROWS, max(SMALLEST_TASK_ROWS, n_frames * n // 16))
-    frames, particles = (max(1, rows // n), n) if rows >= n else (1, -(-n // -(-n // rows)))
+    frames, particles = task_shape(n_frames, n, task_rows(n_frames * n, most=TASK_ROWS))
     packed = da.blockwise(
         _block, "fpk",
         da.arange(n_frames, chunks=frames), "f",

@@ -11,9 +11,9 @@ import xarray as xr
 from glassdask.errors import SchemaError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_positions, species_codes, species_names, validate
-from glassdask.store import in_frames
+from glassdask.store import in_frames, task_rows, task_shape
 
-# Particles of one task: with kernels of 1 to 30 us a particle about a second of work.
+# Particles of one task at most: with kernels of 1 to 30 us a particle about a second of work.
 TASK_ROWS = 1 << 15
 
 # What is computed of one frame, of the configuration and of the frame's part of the input.
@@ -45,7 +45,8 @@ def map_frames(
                 f"the values have dimensions {dict(values.sizes)}, the trajectory {n_frames} frames of {n_particles} "
                 "particles: give values of the same frames and particles"
             )
-    frames = {"frame": max(1, TASK_ROWS // n_particles)}
+    rows = task_rows(n_frames * n_particles, most=TASK_ROWS)
+    frames = {"frame": task_shape(n_frames, n_particles, rows)[0]}
     position = xr.Variable(trajectory["position"].dims, in_frames(trajectory["position"], frames["frame"]))
     core = [str(dim) for dim in values.dims if dim != "frame"]
     whole = values.variable.transpose("frame", *core).chunk({**frames, **dict.fromkeys(core, -1)})

@@ -10,7 +10,7 @@ from glassdask.store.arrays import chunk_exists, content_hash, create_array, fin
 from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
 from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
-from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory
+from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory, task_rows, task_shape
 from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset, write_datasets
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "resize_frames",
     "save_trajectory",
     "set_attributes",
+    "task_rows",
+    "task_shape",
     "trajectory_layout",
     "verify",
     "write_dataset",

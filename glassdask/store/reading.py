@@ -23,6 +23,10 @@ from glassdask.store.groups import COMPLETE, attributes, children, is_group
 IN_MEMORY = ("box", "species", "time", "step", "id")
 # What one task reads, unless it is told otherwise: as many small files as this, since a task alone costs 2 ms.
 READ_BYTES = 16 << 20
+# Small jobs are cut into this many tasks, so that none of a few cores waits long for the last one, but not below some
+# particles, for which a task would cost as much as its work.
+LEAST_TASKS = 48
+SMALLEST_TASK_ROWS = 1 << 12
 # attributes that belong to the machinery of the store, not to the dataset
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 
@@ -83,6 +87,32 @@ def in_frames(values: xr.DataArray, frames: int) -> da.Array:
         return _read(source, (frames, *source.shape[1:]))
     first, *others = values.dims
     return values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
+
+
+def task_rows(n_rows: int, most: int) -> int:
+    """Particles (of all frames together) of one of the tasks that share `n_rows` of them: at most `most`.
+
+    A function of the data alone, so that a store looks the same wherever it was made.
+
+    Examples
+    --------
+    >>> task_rows(10**9, most=2**17), task_rows(10**6, most=2**17), task_rows(8000, most=2**17)
+    (131072, 20833, 4096)
+    """
+    return max(1, min(most, max(n_rows // LEAST_TASKS, SMALLEST_TASK_ROWS)))
+
+
+def task_shape(n_frames: int, n_particles: int, rows: int) -> tuple[int, int]:
+    """Frames and particles of a task of about this many rows: whole frames, or an equal part of one.
+
+    Examples
+    --------
+    >>> task_shape(100, 4000, 20_000), task_shape(100, 10**6, 300_000)
+    ((5, 4000), (1, 250000))
+    """
+    if rows >= n_particles:
+        return max(1, min(n_frames, rows // n_particles)), n_particles
+    return 1, -(-n_particles // -(-n_particles // rows))
 
 
 def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:

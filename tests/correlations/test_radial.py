@@ -15,6 +15,7 @@ from glassdask.correlations.radial import radial_distribution
 from glassdask.errors import BoxError, ParameterError, PositionError
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.store import reading
 from tests.conftest import DATA
 from tests.neighborhood.brute_neighbors import pairs
 
@@ -156,7 +157,7 @@ def test_chunks_give_the_same_numbers(liquid, chunks):
 @pytest.mark.parametrize("rows", [7, 240, 500])
 def test_blocks_of_particles_give_the_same_numbers(liquid, monkeypatch, rows):
     whole = radial_distribution(liquid, r_max=2.5, n_bins=30)
-    monkeypatch.setattr(frames, "SMALLEST_TASK_ROWS", rows)
+    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", rows)
     monkeypatch.setattr(frames, "FAN_IN", 3)
     for scheduler in ("threads", "synchronous"):
         with dask.config.set(scheduler=scheduler):
@@ -177,7 +178,7 @@ def test_no_task_sees_more_than_its_frames(liquid, monkeypatch):
         seen.append((configuration.label, len(configuration.position), len(items)))
         return (np.zeros(1),)
 
-    monkeypatch.setattr(frames, "SMALLEST_TASK_ROWS", 100)
+    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", 100)
     with dask.config.set(scheduler="synchronous"):
         sum_over_frames(lazy(liquid, (1, 240, 3)), look)
     assert sorted(seen) == [(f"frame {f}", 240, 80) for f in range(3) for _ in range(3)]

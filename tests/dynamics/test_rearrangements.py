@@ -7,10 +7,11 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.dynamics import d2min, rearrangements, replica_d2min
+from glassdask.dynamics import d2min, replica_d2min
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.store import reading
 
 PAIRS = {("A", "A"): 1.8, ("A", "B"): 1.6, ("B", "B"): 1.4}
 MATRIX = np.array([[1.8, 1.6], [1.6, 1.4]])
@@ -208,7 +209,7 @@ def test_frames_and_chunks(monkeypatch):
     np.testing.assert_allclose(since["d2min"][4], until["d2min"][0], rtol=1e-9, atol=1e-13)
     assert since["d2min"][0].max() < 1e-25
     assert until["d2min"][4].max() < 1e-25
-    monkeypatch.setattr(rearrangements, "SMALLEST_TASK_ROWS", 70)
+    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", 70)
     lazy = run.chunk(frame=2, particle=41)
     for first, second, whole in ((run.isel(frame=[0]), lazy, since), (lazy, lazy.isel(frame=[4]), until)):
         again = d2min(first, second, PAIRS)
