@@ -48,22 +48,33 @@ def trajectory_layout(
 
     A chunk holds whole frames unless a frame exceeds 64 MiB.
 
-    Every variable of the trajectory uses the same numbers, so that a block of frames is written in one go.
+    Every variable of the trajectory uses the same numbers, so that a block of frames is written in one go. Frames are a
+    power of two, in chunks as in tasks: then a task reads no chunk of which it needs but a part, unless it needs less
+    than one.
 
     Examples
     --------
     >>> trajectory_layout(100_000, 4000, 3)
-    ((43, 4000), None)
+    ((32, 4000), None)
     >>> trajectory_layout(5, 10_000_000, 3)
     ((1, 2500000), None)
     """
     frame_bytes = n_particles * n_space * itemsize
     if frame_bytes > WHOLE_FRAME_BYTES:
         return (1, math.ceil(n_particles / math.ceil(frame_bytes / WHOLE_FRAME_BYTES))), None
-    frames = max(1, CHUNK_BYTES // frame_bytes)
+    frames = power_of_two(CHUNK_BYTES // frame_bytes)
     if math.ceil(n_frames / frames) <= MANY_CHUNKS:
         return (frames, n_particles), None
     return (frames, n_particles), (frames * CHUNKS_IN_SHARD, n_particles)
+
+
+def power_of_two(most: int) -> int:
+    """The largest power of two that is not above `most`; at least 1.
+
+    >>> [power_of_two(n) for n in (0, 1, 7, 8, 43)]
+    [1, 1, 4, 8, 32]
+    """
+    return 1 << max(0, most.bit_length() - 1)
 
 
 def chunks_of(dims: tuple[str, ...], shape: tuple[int, ...], grid: tuple[int, int]) -> tuple[int, ...]:

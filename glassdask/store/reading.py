@@ -103,15 +103,17 @@ def task_rows(n_rows: int, most: int) -> int:
 
 
 def task_shape(n_frames: int, n_particles: int, rows: int) -> tuple[int, int]:
-    """Frames and particles of a task of about this many rows: whole frames, or an equal part of one.
+    """Frames and particles of a task of at most this many rows: whole frames, or an equal part of one.
+
+    Frames are a power of two, as they are in the chunks of a stored trajectory.
 
     Examples
     --------
     >>> task_shape(100, 4000, 20_000), task_shape(100, 10**6, 300_000)
-    ((5, 4000), (1, 250000))
+    ((4, 4000), (1, 250000))
     """
     if rows >= n_particles:
-        return max(1, min(n_frames, rows // n_particles)), n_particles
+        return min(n_frames, layout.power_of_two(rows // n_particles)), n_particles
     return 1, -(-n_particles // -(-n_particles // rows))
 
 

@@ -32,7 +32,7 @@ VARIABLES = ("image", "velocity", "energy", "step", "id")
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Chunks of a few small frames, so that little data makes many blocks."""
-    monkeypatch.setattr(layout, "CHUNK_BYTES", 3 * 20 * 3 * 8)
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 2 * 20 * 3 * 8)
 
 
 def part(run: Sample, start: int, stop: int) -> Sample:
@@ -73,7 +73,7 @@ def same_values(store, expected) -> None:
 @pytest.mark.parametrize("suffixes", [(".dump",), (".dump.gz",), (".dump", ".dump.gz"), (".dump.gz", ".dump")])
 @pytest.mark.parametrize("edges", [[], [7], [1, 2, 3, 20], [33, 34, 39]])
 def test_chunks_that_span_files(tmp_path, monkeypatch, suffixes, edges):
-    monkeypatch.setattr(layout, "CHUNK_BYTES", 7 * 20 * 3 * 8)
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 4 * 20 * 3 * 8)
     run = sample(n_frames=40)
     paths = []
     for k, (a, b) in enumerate(itertools.pairwise([0, *edges, 40])):
@@ -338,7 +338,7 @@ KILLED = """
     import dask
     from glassdask.io import ingest, tasks
     from glassdask.store import batches, layout
-    layout.CHUNK_BYTES = 3 * 20 * 3 * 8
+    layout.CHUNK_BYTES = 2 * 20 * 3 * 8
     batches.POLL_SECONDS = 0.001
     real = tasks.write_region
     def slow(*args, **options):
@@ -371,11 +371,11 @@ def test_killed_ingestion_goes_on(tmp_path):
     with pytest.raises(errors.StoreError, match="an interrupted ingestion of other files or options"):
         gio.ingest(paths, store)
     written = len(list((store / "position" / "c").glob("*/0/0")))
-    assert 4 <= written < 14
+    assert 4 <= written < 20
     seen = []
     gio.ingest(paths[:2], store, progress=lambda done, total: seen.append((done, total)))
     assert seen[0][0] >= 4
-    assert seen[-1] == (14, 14)
+    assert seen[-1] == (20, 20)
     same_values(store, part(run, 0, 40).trajectory(*VARIABLES))
     killed(1, "append", paths[2:])
     with pytest.raises(errors.StoreError, match="was interrupted: run it again"):
