@@ -10,4 +10,6 @@ sh deploy/local/environment.sh all,dev,peers
 .venv/bin/mypy
 # one thread for each process: dask brings the parallelism, and small matrices only get slower with more
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-exec .venv/bin/python -m pytest --cov --cov-report=term:skip-covered "$@"
+# two at a time, because many tests wait for what they have started; a module's together, because they share that, and
+# in their order, in which the last are short
+exec .venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered "$@"
