@@ -105,9 +105,12 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
 def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:
     """Pairs in each bin, and the same times the volume of this frame."""
     n_species = len(configuration.names)
-    counts = np.zeros((n_species, n_species, n_bins), np.int64)
-    for _, found in configuration.batches(centers, np.full((n_species, n_species), r_max)):
-        kernels.histogram_pairs(
-            found.centers, found.offsets, found.index, found.distance, configuration.species, n_bins / r_max, counts
-        )
+    once = np.zeros((n_species, n_species, n_bins), np.int64)
+    grid = configuration.grid(r_max)
+    near_each_other = centers[np.argsort(grid.cell[centers])]
+    kernels.histogram_pairs(
+        near_each_other, configuration.position, configuration.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
+        grid.index, grid.kind, r_max**2, n_bins / r_max, grid.scratch, np.empty(grid.longest_run, np.int64), once,
+    )  # fmt: skip
+    counts = once + once.transpose(1, 0, 2)
     return counts, counts * (len(configuration.position) / configuration.density)

@@ -8,14 +8,56 @@ from glassdask.kernels import kernel
 
 
 @kernel
-def histogram_pairs(centers, offsets, index, distance, species, bins_per_length, counts):
-    """Add each pair to the bin of its distance: `counts` (S, S, bins), species of the centre first."""
+def histogram_pairs(
+    centers, position, species, cell, n_cells, starts, xyz, index, kind, radius2, bins_per_length, squares, near, counts
+):
+    """Add each pair closer than the radius to the bin of its distance: `counts` (S, S, bins), centre's species first.
+
+    Of the two orders of a pair only one is seen: the particles of a cell that come later in it, and those of 13 of the
+    26 cells around it. With all particles as centres each pair is counted once. Arrays of the cells are those of
+    `cells.find_neighbors`; work space `squares` and `near` (longest run,).
+    """
     last = counts.shape[2] - 1
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
     for c in range(centers.shape[0]):
-        row = counts[species[centers[c]]]
-        for slot in range(offsets[c], offsets[c + 1]):
-            # a distance that rounds up to the upper edge belongs to the last bin
-            row[species[index[slot]], min(int(distance[slot] * bins_per_length), last)] += 1
+        i = centers[c]
+        xi = position[i, 0]
+        yi = position[i, 1]
+        zi = position[i, 2]
+        row = counts[species[i]]
+        own = cell[i]
+        slot = starts[own]
+        while index[slot] != i:
+            slot += 1
+        for r in range(5):
+            if r == 0:  # the rest of the own cell and the next one above it
+                begin = slot + 1
+                end = starts[own + 2]
+            else:  # three cells above one another: (dx, dy) = (0, 1), (1, -1), (1, 0), (1, 1)
+                dx = 0 if r == 1 else 1
+                dy = 1 if r == 1 else r - 3
+                below = own + (dx * pad_y + dy) * pad_z - 1
+                begin = starts[below]
+                end = starts[below + 3]
+            length = end - begin
+            x = xyz[0, begin:end]
+            y = xyz[1, begin:end]
+            z = xyz[2, begin:end]
+            for k in range(length):
+                rx = x[k] - xi
+                ry = y[k] - yi
+                rz = z[k] - zi
+                squares[k] = rx * rx + ry * ry + rz * rz
+            n = 0
+            for k in range(length):
+                # written always, kept only when inside: cheaper than a branch that is taken at random
+                near[n] = k
+                n += squares[k] < radius2
+            for m in range(n):
+                k = near[m]
+                # a distance that rounds up to the upper edge belongs to the last bin
+                row[kind[begin + k], min(int(np.sqrt(squares[k]) * bins_per_length), last)] += 1
 
 
 @kernel

@@ -60,8 +60,8 @@ def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
 class _Crew:
     """Batches that a cluster works on.
 
-    Every result comes to the client as soon as it is there, and is no longer kept on a worker: a worker that ends by
-    its lifetime or its wall time takes with it what it holds, and all of that would be computed once more.
+    Every result comes to the client within half a second, and is no longer kept on a worker: a worker that ends by its
+    lifetime or its wall time takes with it what it holds, and all of that would be computed once more.
     """
 
     def __init__(self, client: Any):

@@ -5,7 +5,7 @@ Run with ``python -m tests.benchmarks.bench_dynamics``. One thread, in turn; the
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import alternate, wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import report, wahnstrom  # isort: skip (sets the number of threads)
 
 import dask
 import freud
@@ -42,15 +42,6 @@ def numpy_averages(path, lags, origins, k):
         r2 = ((path[first + lag] - path[first]) ** 2).sum(axis=-1)
         result.append((r2.mean(), (r2**2).mean(), np.sinc(k * np.sqrt(r2) / np.pi).mean()))
     return np.array(result)
-
-
-def report(title, number, ours, others):
-    expected = next(iter(others.values()))()
-    np.testing.assert_allclose(ours(), expected, rtol=1e-8)
-    medians = alternate({"glassdask": ours, **others})
-    line = " | ".join(f"{name} {t / number * 1e6:.3g} us" for name, t in medians.items())
-    ratio = medians[next(iter(others))] / medians["glassdask"]
-    print(f"{title:45s} {line} (x {ratio:.1f})", flush=True)
 
 
 def main() -> None:

@@ -54,6 +54,16 @@ def alternate(works: Mapping[str, Callable[[], object]], n: int = 5, patience: f
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def report(title, number, ours, others, rtol=1e-8):
+    """Print microseconds of one of `number` by us and the others, whose first must give the same numbers as we."""
+    expected = next(iter(others.values()))()
+    np.testing.assert_allclose(ours(), expected, rtol=rtol)
+    medians = alternate({"glassdask": ours, **others})
+    line = " | ".join(f"{name} {t / number * 1e6:.3g} us" for name, t in medians.items())
+    ratio = medians[next(iter(others))] / medians["glassdask"]
+    print(f"{title:45s} {line} (x {ratio:.1f})", flush=True)
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()

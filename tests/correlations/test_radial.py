@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.correlations import frames
+from glassdask.correlations import frames, radial
 from glassdask.correlations.frames import sum_over_frames
 from glassdask.correlations.radial import radial_distribution
 from glassdask.errors import BoxError, ParameterError, PositionError
@@ -208,12 +208,18 @@ def test_a_bad_frame_is_named_when_it_is_read(liquid):
         radial_distribution(bad)
 
 
-def test_kernel_as_plain_python():
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_kernel_as_plain_python(dimension, monkeypatch):
+    """Every pair once: boxes of two, three and six cells, and particles in any order."""
     rng = np.random.default_rng(4)
-    offsets = np.array([0, 3, 3, 8])
-    arguments = (np.array([4, 0, 2]), offsets, rng.integers(0, 5, 8), rng.random(8) * 2, np.array([0, 1, 0, 1, 1]), 2.5)
-    compiled, plain = np.zeros((2, 2, 5), np.int64), np.zeros((2, 2, 5), np.int64)
-    kernels.histogram_pairs(*arguments, compiled)
-    kernels.histogram_pairs.py_func(*arguments, plain)
-    assert np.array_equal(compiled, plain)
-    assert compiled.sum() == 8
+    species = rng.integers(0, 2, 60)
+    for edge in (2.0, 3.2, 6.3):
+        position = rng.random((60, dimension)) * edge
+        configuration = Configuration(position, species, np.eye(dimension) * edge, ("A", "B"))
+        assert configuration.grid(1.0).n_cells[0] == int(edge)
+        compiled, _ = radial._pairs(configuration, np.arange(60), 1.0, 7)
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "histogram_pairs", kernels.histogram_pairs.py_func)
+            plain, _ = radial._pairs(configuration, rng.permutation(60), 1.0, 7)
+        assert np.array_equal(compiled, plain)
+        assert compiled.sum() == len(list(pairs(position, np.eye(dimension) * edge, 1.0)))

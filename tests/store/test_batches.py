@@ -53,6 +53,16 @@ def test_collections_of_several_chunks(two_workers):
 
 
 @pytest.mark.cluster
+def test_workers_are_asked_for_each_result_once_and_never_for_none(two_workers, monkeypatch):
+    asked, gather = [], two_workers.gather
+    monkeypatch.setattr(two_workers, "gather", lambda futures: asked.append(len(futures)) or gather(futures))
+    batches = [[dask.delayed(time.sleep)(0.02 * (k % 3)) for k in range(20)] for _ in range(3)]
+    assert list(compute_batches(batches)) == [[None] * 20] * 3
+    assert sum(asked) == 60
+    assert min(asked) > 0
+
+
+@pytest.mark.cluster
 def test_an_error_ends_what_has_not_begun(two_workers):
     def fail():
         raise ValueError("a block that cannot be computed")
