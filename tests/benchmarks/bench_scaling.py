@@ -259,7 +259,7 @@ def speedup(scale, folder):
     found = defaultdict(list)
     n_frames = max(20, round(9000 * scale))
     home = Path(tempfile.mkdtemp(dir=folder))
-    files = write_dumps(home, max(20, round(800 * scale)), 8)
+    files = write_dumps(home, max(20, round(1000 * scale)), 8)
     for _, workers in itertools.product(range(REPEATS), (1, 2)):
         path = make_store(tempfile.mkdtemp(dir=folder), n_frames)
         with measured(workers) as report:
