@@ -43,7 +43,7 @@ def describe(
     trajectory : Dataset of the schema, in memory or lazy
     descriptors : a list, or a mapping from the variable's name where the same class is wanted twice
     centers : species of the central particles; None is all
-    block : central particles to a task; by default as many as make a task of about a second and at most 48 MiB
+    block : most central particles to a task; by default as many as make a task of about a second and at most 48 MiB
 
     Returns
     -------

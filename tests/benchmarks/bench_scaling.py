@@ -276,9 +276,11 @@ def speedup(scale, folder):
         one, two = ([report["seconds"] for report in found[job, workers]] for workers in (1, 2))
         # of the cores' time, how much went into the work: what the machine's own ups and downs leave alone
         used = [[r["cpu"][1] / (w * r["seconds"]) for r in found[job, w]] for w in (1, 2)]
+        pairs = [first / second for first, second in zip(one, two)]
+        by_cpu = 2 * np.median(used[1]) / np.median(used[0])
         print(
-            f"speed-up of {job} by a second worker: {np.median(one) / np.median(two):.2f} (medians of {REPEATS}; "
-            f"fastest {min(one) / min(two):.2f}; by CPU time {2 * np.median(used[1]) / np.median(used[0]):.2f})"
+            f"speed-up of {job} by a second worker: {sum(one) / sum(two):.2f} ({REPEATS} runs of each together; "
+            f"in pairs {min(pairs):.2f} to {max(pairs):.2f}; by CPU time {by_cpu:.2f})"
         )
 
 
