@@ -43,17 +43,17 @@ def sum_over_frames(
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     items = n_particles if items is None else items
     rows = task_rows(n_frames * items, most=TASK_ROWS) if rows is None else rows
-    frames = in_frames(trajectory["position"], task_shape(n_frames, items, rows)[0])
+    of_task, items_of_task = task_shape(n_frames, items, rows)
+    frames = in_frames(trajectory["position"], of_task)
     box = np.asarray(trajectory["box"].values)
     names = species_names(trajectory)
     # one node of the graph, however many tasks read it
     codes = delayed(species_codes(trajectory), pure=False)
-    blocks = np.array_split(np.arange(items), -(-items // rows))
+    spans = [(begin, min(begin + items_of_task, items)) for begin in range(0, items, items_of_task)]
     partial = []
     first = 0
     for part, size in zip(frames.to_delayed().reshape(-1), frames.chunks[0]):
-        for block in blocks:
-            span = (int(block[0]), int(block[-1]) + 1)
+        for span in spans:
             partial.append(_frames(part, box[first : first + size], codes, names, first, span, contribution))
         first += size
     return dask.compute(_tree(partial))[0]

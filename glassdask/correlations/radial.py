@@ -107,9 +107,8 @@ def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bi
     n_species = len(configuration.names)
     once = np.zeros((n_species, n_species, n_bins), np.int64)
     grid = configuration.grid(r_max)
-    near_each_other = centers[np.argsort(grid.cell[centers])]
     kernels.histogram_pairs(
-        near_each_other, configuration.position, configuration.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
+        centers[grid.order(centers)], grid.cell, grid.n_cells, grid.starts, grid.xyz,
         grid.index, grid.kind, r_max**2, n_bins / r_max, grid.scratch, np.empty(grid.longest_run, np.int64), once,
     )  # fmt: skip
     counts = once + once.transpose(1, 0, 2)

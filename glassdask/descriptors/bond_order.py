@@ -177,7 +177,7 @@ class LechnerDellago(Descriptor):
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             grid = configuration.grid(float(cutoffs.max()))
-            order = np.argsort(grid.cell[centers], kind="stable")
+            order = grid.order(centers)
             for begin in range(0, len(order), AVERAGE_BATCH):
                 rows = order[begin : begin + AVERAGE_BATCH]
                 out[rows] = _average(configuration, centers[rows], cutoffs, self.l_min, table, rooms)

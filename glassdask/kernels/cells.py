@@ -90,6 +90,19 @@ def sort_particles(position, species, box, n_cells, cell, starts, xyz, index, ki
 
 
 @kernel
+def square_distances(xyz, begin, end, x, y, z, squares):
+    """Squared distances of the particles in the slots from `begin` to `end` from a point, into `squares`."""
+    xs = xyz[0, begin:end]
+    ys = xyz[1, begin:end]
+    zs = xyz[2, begin:end]
+    for k in range(end - begin):
+        rx = xs[k] - x
+        ry = ys[k] - y
+        rz = zs[k] - z
+        squares[k] = rx * rx + ry * ry + rz * rz
+
+
+@kernel
 def find_neighbors(
     centers, position, species, cell, n_cells, starts, xyz, index, kind, cutoff2, scratch, offsets, neighbor, vector
 ):
@@ -118,14 +131,7 @@ def find_neighbors(
                 length = end - begin
                 if n + length > capacity:
                     return c
-                x = xyz[0, begin:end]
-                y = xyz[1, begin:end]
-                z = xyz[2, begin:end]
-                for k in range(length):
-                    rx = x[k] - xi
-                    ry = y[k] - yi
-                    rz = z[k] - zi
-                    scratch[k] = rx * rx + ry * ry + rz * rz
+                square_distances(xyz, begin, end, xi, yi, zi, scratch)
                 for k in range(length):
                     # written always, kept only when inside: cheaper than a branch that is taken at random
                     neighbor[n] = begin + k

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from glassdask.kernels import kernel
+from glassdask.kernels.cells import square_distances
 
 
 @kernel
-def histogram_pairs(
-    centers, position, species, cell, n_cells, starts, xyz, index, kind, radius2, bins_per_length, squares, near, counts
-):
+def histogram_pairs(centers, cell, n_cells, starts, xyz, index, kind, radius2, bins_per_length, squares, near, counts):
     """Add each pair closer than the radius to the bin of its distance: `counts` (S, S, bins), centre's species first.
 
     Of the two orders of a pair only one is seen: the particles of a cell that come later in it, and those of 13 of the
@@ -22,14 +21,11 @@ def histogram_pairs(
     pad_z = n_cells[2] + 2
     for c in range(centers.shape[0]):
         i = centers[c]
-        xi = position[i, 0]
-        yi = position[i, 1]
-        zi = position[i, 2]
-        row = counts[species[i]]
         own = cell[i]
         slot = starts[own]
         while index[slot] != i:
             slot += 1
+        row = counts[kind[slot]]
         for r in range(5):
             if r == 0:  # the rest of the own cell and the next one above it
                 begin = slot + 1
@@ -40,17 +36,9 @@ def histogram_pairs(
                 below = own + (dx * pad_y + dy) * pad_z - 1
                 begin = starts[below]
                 end = starts[below + 3]
-            length = end - begin
-            x = xyz[0, begin:end]
-            y = xyz[1, begin:end]
-            z = xyz[2, begin:end]
-            for k in range(length):
-                rx = x[k] - xi
-                ry = y[k] - yi
-                rz = z[k] - zi
-                squares[k] = rx * rx + ry * ry + rz * rz
+            square_distances(xyz, begin, end, xyz[0, slot], xyz[1, slot], xyz[2, slot], squares)
             n = 0
-            for k in range(length):
+            for k in range(end - begin):
                 # written always, kept only when inside: cheaper than a branch that is taken at random
                 near[n] = k
                 n += squares[k] < radius2

@@ -120,7 +120,7 @@ class Configuration:
         """
         radius = float(np.max(cutoffs))
         grid = self.grid(radius)
-        rows = np.argsort(grid.cell[centers], kind="stable")
+        rows = grid.order(centers)
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         offsets = np.empty(len(rows) + 1, np.int64)
@@ -199,3 +199,7 @@ class _Grid:
         )
         self.longest_run = int((self.starts[3:] - self.starts[:-3]).max())
         self.scratch = np.empty(self.longest_run)
+
+    def order(self, centers: np.ndarray) -> np.ndarray:
+        """Rows of `centers` in the order of their cells, in which one finds in the cache what the last one has read."""
+        return np.argsort(self.cell[centers], kind="stable")

@@ -91,12 +91,12 @@ class _Crew:
                 for key in done:
                     del self.pending[key]
                 collected += len(done)
-                continue
-            # a question to the workers for every result would cost as much as the result: many are collected at a
-            # time, but nobody waits long after the last one
-            seconds = time.monotonic() - begun
-            left = seconds * len(missing) / max(collected, 1)
-            time.sleep(min(max(min(seconds, left) / 10, SHORTEST_PAUSE), LONGEST_PAUSE))
+            else:
+                # a question to the workers for every result would cost as much as the result: many are collected at a
+                # time, but nobody waits long after the last one
+                seconds = time.monotonic() - begun
+                left = seconds * len(missing) / max(collected, 1)
+                time.sleep(min(max(min(seconds, left) / 10, SHORTEST_PAUSE), LONGEST_PAUSE))
         self.batches.popleft()
         results = [finalize(_nested(part, self.values), *extra) for part, (finalize, extra) in batch]
         for key in keys:
