@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors"}
+BASE = {"errors", "declarations"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 MAY_IMPORT = {
     "errors": set(),
+    "declarations": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,

@@ -1,0 +1,375 @@
+"""Frozen declarations: made, checked, written, read and hashed here, and nowhere else.
+
+A *declaration* is a frozen dataclass whose fields say what is wanted: a descriptor, a rule for neighbours, a model, a
+protocol, a table of a sweep's file, a cluster profile. Its annotations are its grammar: `Declaration` converts what it
+is given (an int where a float is expected, a list where a tuple is) and refuses the rest, in Python and from files
+alike, with the path of the wrong value::
+
+    describe.descriptors.soap.n_max: expected int, found 6.5
+
+A *family* is a base class whose members are told apart by a tag: ``"sann"`` or ``{type = "k_nearest", k = 12}`` in a
+file, ``KNearest(12)`` in Python.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import operator
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
+import numpy as np
+
+from glassdask.errors import GlassdaskError, ParameterError, SpeciesError
+
+T = TypeVar("T")
+TAG = "type"
+
+
+class Declaration:
+    """Base of frozen dataclasses that check themselves: fields by their annotations, then `check`.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class Shell(Declaration):
+    ...     radius: Positive
+    ...     degrees: tuple[int, ...] = (4, 6)
+    >>> Shell(radius=1, degrees=[6])
+    Shell(radius=1.0, degrees=(6,))
+    >>> make(Shell, {"radius": "1"}, "shell")
+    Traceback (most recent call last):
+        ...
+    glassdask.errors.ParameterError: shell.radius: expected float, found '1'
+    """
+
+    tag: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        for name, hint in hints(type(self)).items():
+            value = converted(getattr(self, name), hint, f"{type(self).__name__}.{name}")
+            object.__setattr__(self, name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ParameterError` where fields that are right each by itself do not go together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """Annotation: the value must also satisfy this, as in ``Annotated[int, Where(lambda n: n > 0, "at least 1")]``."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """Annotation: the field is read by this function of value and path in place of the annotated type."""
+
+    function: Callable[[Any, str], Any]
+
+
+Finite = Annotated[float, Where(math.isfinite, "a finite number")]
+Positive = Annotated[float, Where(lambda x: 0 < x < math.inf, "a positive finite number")]
+NotNegative = Annotated[float, Where(lambda x: 0 <= x < math.inf, "a finite number of at least 0")]
+Count = Annotated[int, Where(lambda n: n >= 1, "a whole number of at least 1")]
+
+
+def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] | None:
+    """One positive number for all pairs of species, or a mapping from pairs to numbers with its keys as sorted pairs.
+
+    >>> read_pairs({"B-A": 1.2, ("A", "A"): 1}, "cutoffs")
+    {('A', 'B'): 1.2, ('A', 'A'): 1.0}
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise ParameterError(
+                f"{where}: expected a number, or one for each pair such as {{'A-B': 1.2}}, found {value!r}"
+            )
+        return converted(value, Positive, where)
+    found: dict[tuple[str, str], float] = {}
+    for key, item in value.items():
+        pair = pair_of(key, where)
+        number = converted(item, Positive, f"{where}.{'-'.join(pair)}")
+        if found.setdefault(pair, number) != number:
+            raise ParameterError(f"{where}.{'-'.join(pair)}: found both {found[pair]:g} and {number:g}: give one")
+    return found
+
+
+def pair_of(key: Any, where: str = "pair") -> tuple[str, str]:
+    """Two species in the order of their names, from ("B", "A") or "B-A".
+
+    >>> pair_of("B-A"), pair_of(("Si", "O"))
+    (('A', 'B'), ('O', 'Si'))
+    """
+    parts = tuple(key.split("-")) if isinstance(key, str) else key
+    if not isinstance(parts, tuple) or len(parts) != 2 or not all(isinstance(p, str) and p for p in parts):
+        raise SpeciesError(f"{where}: expected two species such as 'A-B' or ('A', 'B'), found {key!r}")
+    first, second = sorted(str(part) for part in parts)
+    return first, second
+
+
+# A number for all pairs of species or one for each pair: cutoffs, distances at contact.
+PairValues = Annotated[Mapping[Any, float] | float, Read(read_pairs)]
+
+
+def hints(cls: Any) -> dict[str, Any]:
+    """Annotations of the fields of a declaration, by name."""
+    return _hints(cls)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    found = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: found[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def is_declaration(hint: Any) -> bool:
+    """Whether an annotation names a declaration or a family of them."""
+    return isinstance(hint, type) and issubclass(hint, Declaration)
+
+
+def tag_of(cls: type) -> str:
+    """How members of a family are told apart in files: the class's `tag`, else its name with underscores.
+
+    >>> tag_of(type("KNearest", (), {})), tag_of(type("SANN", (), {}))
+    ('k_nearest', 'sann')
+    """
+    own = cls.__dict__.get("tag") or getattr(cls, "name", None)
+    return (
+        own
+        if isinstance(own, str)
+        else re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    )
+
+
+def family(base: type[T]) -> dict[str, type[T]]:
+    """The concrete members of a family that are imported, by tag."""
+    members: dict[str, type[T]] = {}
+    waiting: list[type[T]] = [base]
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        if dataclasses.is_dataclass(cls):
+            members[tag_of(cls)] = cls
+    return members
+
+
+def make(cls: type[T], values: Any, where: str | None = None) -> T:
+    """A declaration from a mapping of its fields, as a file has it; `where` begins the path in errors.
+
+    Raises
+    ------
+    ParameterError
+        A field is unknown, missing or wrong: one line that names its path.
+    """
+    place = where or cls.__name__
+    if not isinstance(values, Mapping):
+        raise ParameterError(f"{place}: expected a table of {_listed(hints(cls))}, found {values!r}")
+    known = hints(cls)
+    for name in values:
+        if name not in known:
+            raise ParameterError(f"{_joined(where, name)}: unknown, expected some of {_listed(known)}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in known:
+        field = fields[name]
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise ParameterError(f"{_joined(where, name)}: is missing: {place} needs it")
+    found = {name: converted(value, known[name], _joined(where, name)) for name, value in values.items()}
+    try:
+        return cls(**found)
+    except GlassdaskError as error:
+        raise error if where is None else type(error)(f"{where}: {error}") from None
+
+
+def converted(value: Any, hint: Any, where: str) -> Any:
+    """The value as its annotation wants it, or `ParameterError` that begins with `where`."""
+    if typing.get_origin(hint) is Annotated:
+        hint, *extra = typing.get_args(hint)
+        reader = next((item for item in extra if isinstance(item, Read)), None)
+        result = reader.function(value, where) if reader else converted(value, hint, where)
+        for item in extra:
+            if isinstance(item, Where) and not item.holds(result):
+                raise ParameterError(f"{where}: expected {item.expected}, found {value!r}")
+        return result
+    members = typing.get_args(hint) if _is_union(hint) else (hint,)
+    if value is None and types.NoneType in members:
+        return None
+    members = tuple(member for member in members if member is not types.NoneType)
+    nested = [member for member in members if _needs_us(member)]
+    if not nested:
+        return _leaf(value, functools.reduce(operator.or_, members), where)
+    errors = []
+    for member in members:
+        try:
+            return _member(value, member, where)
+        except ParameterError as error:
+            errors.append(error)
+    # of several alternatives, the one that the value was meant for has found its mistake deepest inside
+    raise max(errors, key=lambda error: str(error).partition(": ")[0].count("."))
+
+
+def _member(value: Any, hint: Any, where: str) -> Any:
+    """The value as one alternative of its annotation."""
+    if is_declaration(hint):
+        return _declaration(value, hint, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated or origin is None or not _needs_us(hint):
+        return converted(value, hint, where) if origin is Annotated else _leaf(value, hint, where)
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ParameterError(f"{where}: expected a list, found {value!r}")
+        items = list(value)
+        each = [args[0]] * len(items) if args[-1:] == (...,) else list(args)
+        if len(each) != len(items):
+            raise ParameterError(f"{where}: expected {len(each)} values, found {len(items)}")
+        return tuple(converted(item, kind, f"{where}[{k}]") for k, (item, kind) in enumerate(zip(items, each)))
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"{where}: expected a table, found {value!r}")
+    return {str(key): converted(item, args[1], f"{where}.{key}") for key, item in value.items()}
+
+
+def _declaration(value: Any, cls: type, where: str) -> Any:
+    """An instance of a declaration or of a member of its family."""
+    if isinstance(value, cls):
+        return value
+    if isinstance(value, type) and issubclass(value, cls):
+        raise ParameterError(f"{where}: expected an instance such as {value.__name__}(...), found the class")
+    members: dict[str, Any] = family(cls)
+    if isinstance(value, str) and members.keys() != {tag_of(cls)}:
+        value = {TAG: value}
+    if isinstance(value, Mapping):
+        if TAG not in hints(cls) if dataclasses.is_dataclass(cls) else True:
+            values = dict(value)
+            chosen = values.pop(TAG, tag_of(cls) if cls in members.values() else None)
+            if chosen not in members:
+                raise ParameterError(f"{_joined(where, TAG)}: expected one of {_listed(members)}, found {chosen!r}")
+            return make(members[chosen], values, where)
+        return make(cls, value, where)
+    raise ParameterError(f"{where}: expected {_article(cls, members)}, found {value!r}")
+
+
+def _article(cls: type, members: Mapping[str, type]) -> str:
+    names = sorted(member.__name__ for member in members.values())
+    return f"{' or '.join(names)}" if names else cls.__name__
+
+
+def _leaf(value: Any, hint: Any, where: str) -> Any:
+    """A number, text, or lists and tables of them."""
+    try:
+        return msgspec.convert(_builtin(value), hint)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        place = place.rstrip("`")
+        wanted, _, got = text.partition(", got ")
+        expected = (
+            wanted.replace("`", "").replace("Expected", "expected").replace("array", "list").replace("object", "table")
+        )
+        choices = [c for m in _flat(hint) if typing.get_origin(m) is typing.Literal for c in typing.get_args(m)]
+        if choices and isinstance(value, str):
+            expected = f"expected one of {_listed(map(repr, choices))}"
+        if "[...]" in place:  # below a key that msgspec does not tell
+            found = got.replace("`", "") or "another value"
+        else:
+            found = repr(functools.reduce(operator.getitem, map(int, re.findall(r"\[(\d+)\]", place)), value))
+        raise ParameterError(f"{where}{place}: {expected}, found {found}") from None
+    except TypeError as error:  # a hint that msgspec cannot serve is a mistake of ours
+        raise TypeError(f"{where}: {error}") from None
+
+
+def _builtin(value: Any) -> Any:
+    """The value with NumPy's scalars, arrays and ranges as builtins, and paths as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, range):
+        return list(value)
+    if isinstance(value, (list, tuple)):
+        return [_builtin(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _builtin(item) for key, item in value.items()}
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _flat(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if _is_union(hint) else (hint,)
+
+
+@cache
+def _needs_us(hint: Any) -> bool:
+    """Whether an annotation has a declaration or one of our annotations somewhere inside."""
+    if is_declaration(hint):
+        return True
+    if typing.get_origin(hint) is Annotated:
+        inner, *extra = typing.get_args(hint)
+        return any(isinstance(item, (Read, Where)) for item in extra) or _needs_us(inner)
+    return any(_needs_us(argument) for argument in typing.get_args(hint) if argument is not ...)
+
+
+def _joined(where: str | None, name: Any) -> str:
+    return f"{where}.{name}" if where else str(name)
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names))
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: declarations as tables with their tag, pairs of species as "A-B", no NumPy types.
+
+    >>> plain({("A", "B"): (1, np.float64(2.5))})
+    {'A-B': [1, 2.5]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {TAG: tag_of(type(value)), **fields}
+    if isinstance(value, Mapping):
+        return {"-".join(map(str, k)) if isinstance(k, tuple) else str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ParameterError(f"{value!r} of type {type(value).__name__} cannot be written: use numbers, text or lists")
+
+
+def digest(*values: Any) -> str:
+    """SHA-256 of the values as JSON: equal declarations have equal digests, wherever they were made."""
+    return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a TOML file, or `ParameterError` that names the file."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None

@@ -1,0 +1,191 @@
+"""Declarations check what they are given, in Python and from files alike, and name the path of what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from glassdask.declarations import (
+    Count,
+    Declaration,
+    Finite,
+    NotNegative,
+    PairValues,
+    Positive,
+    converted,
+    digest,
+    family,
+    make,
+    pair_of,
+    plain,
+    read_toml,
+)
+from glassdask.errors import ParameterError, SpeciesError
+
+
+class Rule(Declaration):
+    """A family."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NearOnes(Rule):
+    k: Count
+
+
+@dataclasses.dataclass(frozen=True)
+class All(Rule):
+    pass
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Thing(Declaration):
+    degree: int = 8
+    width: Positive = 1.0
+    rule: Rule | None = None
+    cutoffs: PairValues | None = None
+    kind: Literal["a", "b"] = "a"
+    signature: tuple[int, ...] | dict[str, tuple[int, ...]] = ()
+    species: str | tuple[str, ...] = "all"
+    rules: tuple[Rule, ...] = ()
+    table: dict[str, Rule] = dataclasses.field(default_factory=dict)
+    model: str | Rule = "x"
+    limits: tuple[Positive, Positive] = (1.0, 2.0)
+    flag: bool = False
+    shift: NotNegative = 0.0
+    offset: Finite = 0.0
+
+    def check(self) -> None:
+        if self.limits[0] > self.limits[1]:
+            raise ParameterError(f"limits {self.limits}: expected the smaller one first")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"degree": np.int64(3)}, 3),
+        ({"width": 2}, 2.0),
+        ({"width": np.float32(0.5)}, 0.5),
+        ({"rule": "all"}, All()),
+        ({"rule": {"type": "near_ones", "k": 12}}, NearOnes(12)),
+        ({"rule": NearOnes(3)}, NearOnes(3)),
+        ({"cutoffs": 1}, 1.0),
+        ({"cutoffs": {"B-A": 1, ("A", "A"): 2}}, {("A", "B"): 1.0, ("A", "A"): 2.0}),
+        ({"signature": [0, 0, 12]}, (0, 0, 12)),
+        ({"signature": {"B": [0, 2, 8]}}, {"B": (0, 2, 8)}),
+        ({"species": ["A", "B"]}, ("A", "B")),
+        ({"rules": ["all", NearOnes(2)]}, (All(), NearOnes(2))),
+        ({"table": {"x": "all"}}, {"x": All()}),
+        ({"model": {"type": "all"}}, All()),
+        ({"limits": np.array([1, 3])}, (1.0, 3.0)),
+    ],
+)
+def test_what_is_meant_is_taken(given, kept):
+    (name,) = given
+    for made in (Thing(**given), make(Thing, given, "file")):
+        found = getattr(made, name)
+        assert found == kept
+        assert type(found) is type(kept)
+
+
+WRONG = [
+    ({"degree": 8.0}, "degree: expected int, found 8.0"),
+    ({"degree": True}, "degree: expected int, found True"),
+    ({"degree": "8"}, "degree: expected int, found '8'"),
+    ({"width": "1"}, "width: expected float, found '1'"),
+    ({"width": 0}, "width: expected a positive finite number, found 0"),
+    ({"width": float("nan")}, "width: expected a positive finite number, found nan"),
+    ({"width": float("inf")}, "width: expected a positive finite number, found inf"),
+    ({"shift": -1}, "shift: expected a finite number of at least 0, found -1"),
+    ({"offset": float("nan")}, "offset: expected a finite number, found nan"),
+    ({"flag": "false"}, "flag: expected bool, found 'false'"),
+    ({"flag": 1}, "flag: expected bool, found 1"),
+    ({"rule": All}, "rule: expected an instance such as All(...), found the class"),
+    ({"rule": 1.3}, "rule: expected All or NearOnes, found 1.3"),
+    ({"rule": "none"}, "rule.type: expected one of"),
+    ({"rule": {"k": 3}}, "rule.type: expected one of"),
+    ({"rule": {"type": "near_ones", "k": 0}}, "rule.k: expected a whole number of at least 1, found 0"),
+    ({"rule": {"type": "near_ones"}}, "rule.k: is missing"),
+    ({"rule": {"type": "all", "k": 1}}, "rule.k: unknown"),
+    ({"cutoffs": np.array([1.5, 1.0])}, "cutoffs: expected a number, or one for each pair"),
+    ({"cutoffs": "1.3"}, "cutoffs: expected a number, or one for each pair"),
+    ({"cutoffs": True}, "cutoffs: expected a number, or one for each pair"),
+    ({"cutoffs": {"A-B": 1.2, "B-A": 1.4}}, "cutoffs.A-B: found both 1.2 and 1.4"),
+    ({"cutoffs": {"A-A": True}}, "cutoffs.A-A: expected float, found True"),
+    ({"cutoffs": {"A-A": -1.0}}, "cutoffs.A-A: expected a positive finite number, found -1.0"),
+    ({"kind": "c"}, "kind: expected one of 'a', 'b', found 'c'"),
+    ({"signature": 12}, "signature: expected table | list, found 12"),
+    ({"signature": {"B": [0, 0.5]}}, "signature[...][1]: expected int, found float"),
+    ({"species": 3}, "species: expected str | list, found 3"),
+    ({"rules": "all"}, "rules: expected a list, found 'all'"),
+    ({"rules": ["all", {"type": "near_ones", "k": "3"}]}, "rules[1].k: expected int, found '3'"),
+    ({"table": {"y": 3}}, "table.y: expected All or NearOnes, found 3"),
+    ({"limits": [1, -2]}, "limits[1]: expected a positive finite number, found -2"),
+    ({"limits": [1]}, "limits: expected 2 values, found 1"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_what_is_wrong_is_named_by_its_path(given, message):
+    with pytest.raises(ParameterError) as python:
+        Thing(**given)
+    assert str(python.value).startswith(f"Thing.{message}")
+    with pytest.raises(ParameterError) as file:
+        make(Thing, given, "describe.thing")
+    assert str(file.value).startswith(f"describe.thing.{message}")
+
+
+def test_fields_that_do_not_go_together_are_told_with_their_path():
+    with pytest.raises(ParameterError, match=r"^limits \(3.0, 2.0\): expected the smaller one first"):
+        Thing(limits=(3, 2))
+    with pytest.raises(ParameterError, match=r"^run\[2\]: limits"):
+        make(Thing, {"limits": [3, 2]}, "run[2]")
+
+
+@pytest.mark.parametrize("key", ["A", "A-B-C", ("A",), ("A", "B", "C"), 3, ("A", 1), "A-", ["A", "B"]])
+def test_pairs_that_are_none(key):
+    with pytest.raises(SpeciesError, match=r"cutoffs: expected two species"):
+        pair_of(key, "cutoffs")
+
+
+def test_unknown_and_missing_keys():
+    with pytest.raises(ParameterError, match=r"^describe.thing.degrees: unknown, expected some of degree, width"):
+        make(Thing, {"degrees": 1}, "describe.thing")
+    with pytest.raises(ParameterError, match=r"^rule.k: is missing"):
+        make(NearOnes, {}, "rule")
+    with pytest.raises(ParameterError, match=r"^describe.thing: expected a table of degree"):
+        make(Thing, 3, "describe.thing")
+
+
+def test_what_is_written_is_read_again():
+    thing = Thing(rule=NearOnes(3), cutoffs={("B", "A"): 1}, rules=(All(),), table={"x": NearOnes(1)}, model=All())
+    written = json.loads(json.dumps(plain(thing)))
+    assert written["rule"] == {"type": "near_ones", "k": 3}
+    assert converted(written, Thing, "again") == thing
+    assert pickle.loads(pickle.dumps(thing)) == thing
+    assert family(Rule) == {"near_ones": NearOnes, "all": All}
+
+
+def test_equal_declarations_have_equal_digests():
+    assert digest(Thing(width=1, limits=[1, 2])) == digest(Thing(width=1.0, limits=(1.0, 2.0)))
+    changes = [{"width": 1.5}, {"rule": All()}, {"rule": NearOnes(1)}, {"cutoffs": 1.0}, {"flag": True}]
+    assert len({digest(Thing(**change)) for change in [{}, *changes]}) == 6
+
+
+def test_values_that_cannot_be_written():
+    with pytest.raises(ParameterError, match="of type object cannot be written"):
+        plain({"a": object()})
+
+
+def test_toml_files(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("a = [1")
+    for path in (file, tmp_path / "none.toml"):
+        with pytest.raises(ParameterError, match="cannot be read as TOML"):
+            read_toml(path)
+    file.write_text("a = [1]")
+    assert read_toml(file) == {"a": [1]}
