@@ -73,3 +73,7 @@ class ClusterError(GlassdaskError, RuntimeError):
 
 class MissingPackageError(GlassdaskError, ImportError):
     """An optional package that this needs is not installed."""
+
+
+class PluginError(GlassdaskError, ImportError):
+    """What another package adds to glassdask cannot be used."""

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "declarations"}
+BASE = {"errors", "declarations", "plugins"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 MAY_IMPORT = {
     "errors": set(),
     "declarations": {"errors"},
+    "plugins": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,

@@ -1,0 +1,78 @@
+"""What other packages add by entry points, and what happens when they are wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from glassdask import plugins
+from glassdask.errors import ParameterError, PluginError
+
+ENTRIES = {
+    "good-package": (
+        "fine = good:Fine\nbad = good:nothing\nwrong = good:Other\nbroken = gone:x\n",
+        "sided = good:Fine\n",
+    ),
+    "second-package": ("twice = good:Fine\nours = good:Other\n", ""),
+    "third-package": ("twice = good:Fine\n", ""),
+}
+
+
+class Part:
+    """What others are to subclass."""
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    for package, (parts, others) in ENTRIES.items():
+        folder = tmp_path / f"{package.replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[glassdask.parts]\n{parts}[glassdask.others]\n{others}")
+    (tmp_path / "good.py").write_text(
+        f"from {__name__} import Part\nclass Fine(Part):\n    pass\nclass Other:\n    pass\n"
+    )
+    (tmp_path / "gone.py").write_text("raise RuntimeError('one\\ntwo')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "_outside", plugins._outside.__wrapped__)
+    yield plugins.Catalog("part", {"ours": "json:dumps", "it": Part}, Part)
+    for name in ("good", "gone"):
+        sys.modules.pop(name, None)
+
+
+def test_names_are_known_before_anything_is_imported(catalog):
+    assert list(catalog) == ["bad", "broken", "fine", "it", "ours", "twice", "wrong"]
+    assert len(catalog) == 7
+    assert "fine" in catalog
+    assert "sided" not in catalog
+    assert "good" not in sys.modules
+
+
+def test_each_is_imported_when_it_is_asked_for(catalog):
+    import json
+
+    assert catalog["ours"] is json.dumps  # not the one of the second package
+    assert catalog["it"] is Part
+    assert catalog.find("fine").__module__ == "good"
+    assert catalog.get("none") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bad", r"part 'bad' of good-package cannot be imported \(AttributeError: .*\): repair or uninstall"),
+        ("broken", r"part 'broken' of good-package cannot be imported \(RuntimeError: one\): repair or uninstall"),
+        ("wrong", r"part 'wrong' of good-package is good:Other, expected a Part: correct its entry point"),
+        ("twice", r"part 'twice' is added by (second|third)-package and (second|third)-package: uninstall all but one"),
+    ],
+)
+def test_what_cannot_be_used_says_whose_it_is(catalog, name, message):
+    with pytest.raises(PluginError, match=f"^{message}"):
+        catalog.find(name)
+    assert catalog["fine"]  # the others go on
+
+
+def test_unknown_names_list_what_there_is(catalog):
+    with pytest.raises(ParameterError, match=r"^run.part: part 'none' is not known: expected one of bad, broken, fine"):
+        catalog.find("none", "run.part")
