@@ -298,3 +298,14 @@ def test_stored_trajectories(tmp_path):
     whole, again = self_correlations(t, k=3.0, origins=5), self_correlations(stored, k=3.0, origins=5)
     for name in whole:
         np.testing.assert_allclose(again[name], whole[name], rtol=1e-10, atol=1e-13)
+
+
+def test_errors_are_the_scatter_of_blocks_of_origins():
+    """The standard error of n blocks: their standard deviation, divided by n - 1, over the root of n."""
+    run = brownian(3, 31, 40)
+    path = gd.dynamics.unwrapped(run).values
+    found = self_correlations(run, lags=[0.1], origins=1000)
+    square = np.sum((path[1:] - path[:-1]) ** 2, axis=-1).mean(axis=1)
+    blocks = [part.mean() for part in np.array_split(square, 10)]
+    expected = np.sqrt(np.sum((blocks - np.mean(blocks)) ** 2) / 9 / 10)
+    assert found["msd_total_error"].item() == pytest.approx(expected, rel=1e-10)

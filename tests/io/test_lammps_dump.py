@@ -371,3 +371,25 @@ def test_line_ends_and_blanks_do_not_matter(tmp_path):
     same(read(write(tmp_path / "a.dump", content.replace("\n", " \n"))), run, "velocity image energy step")
     (tmp_path / "b.dump").write_bytes(content.replace("\n", "\r\n").encode())
     same(read(tmp_path / "b.dump"), run, "velocity image energy step")
+
+
+@pytest.mark.parametrize(
+    "tilt", [(-1.5, -0.5, 0.7), (-1.5, -0.5, -0.7), (1.5, 0.5, -0.7), (-1.5, 0.5, 0.7), (1.5, -0.5, 0.7)]
+)
+def test_bounds_of_a_tilted_box_are_those_of_the_box_around_it(tmp_path, tilt):
+    """As LAMMPS' manual has it (Howto_triclinic): every combination of the signs of xy and xz, from the corners."""
+    xy, xz, yz = tilt
+    cell = np.array([[8.0, 0, 0], [xy, 7.0, 0], [xz, yz, 6.0]])
+    low = np.array([-1.0, 2.0, 0.5])
+    corners = low + np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) @ cell
+    # x of the enclosing box; in y it reaches from a face of the cell to the other, tilted by yz
+    bounds = np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)
+    fraction = np.array([[0.25, 0.5, 0.75], [0.0, 0.1, 0.9]])
+    header = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS xy xz yz pp pp pp\n"
+    rows = "".join(f"{a!r} {b!r} {t!r}\n" for (a, b), t in zip(bounds.tolist(), tilt))
+    atoms = "".join(f"{i} 1 {x!r} {y!r} {z!r}\n" for i, (x, y, z) in enumerate((fraction @ cell + low).tolist(), 1))
+    path = tmp_path / "tilted.dump"
+    path.write_text(header + rows + "ITEM: ATOMS id type x y z\n" + atoms)
+    found = read(path)
+    np.testing.assert_allclose(found["box"][0], cell, atol=1e-13)
+    np.testing.assert_allclose(found["position"][0], fraction @ cell, atol=1e-13)

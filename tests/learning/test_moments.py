@@ -157,3 +157,14 @@ def test_column_moments_against_numpy():
         assert (c.n, c.n_undefined) == (len(good), 1)
         for power, found in ((2, c.m2), (3, c.m3), (4, c.m4)):
             np.testing.assert_allclose(found, (centred**power).sum(axis=0), rtol=1e-9)
+
+
+def test_features_that_vary_by_rounding_only_are_constant():
+    """A variation of a few units in the last place is none; one of 1e-12 of the mean is meant."""
+    rng = np.random.default_rng(2)
+    rounded = 1e6 * (1 + 2.0 ** rng.integers(-52, -50, size=500))
+    small = 1e6 * (1 + 1e-12 * rng.normal(size=500))
+    around_zero = 1e-12 * rng.normal(size=500)
+    x = np.column_stack([np.full(500, 0.1), rounded, small, around_zero, np.zeros(500)])
+    assert compute_moments(x).constant_features().tolist() == [0, 1, 4]
+    assert column_moments(x).constant_features().tolist() == [0, 1, 4]

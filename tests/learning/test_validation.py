@@ -124,6 +124,15 @@ def test_forward_selection_equals_refitting():
     np.testing.assert_allclose(model.coef_[[3, 7]], [2, -1], atol=0.2)
 
 
+def test_forward_selection_judges_a_feature_by_what_is_new_in_it():
+    """Nearly a copy of the first one, but its small remainder explains what is left of the target."""
+    rng = np.random.default_rng(4)
+    first, remainder, other = rng.normal(size=(3, 4000))
+    x = np.column_stack([first, first + 0.05 * remainder, other])
+    y = 10 * first - remainder + 0.3 * other
+    assert forward_selection(compute_moments(x, y))[0].tolist() == [0, 1, 2]
+
+
 def test_forward_selection_stops_at_what_is_dependent_or_constant():
     x, y = planted()
     x = np.column_stack([x[:, :8], x[:, 3] * 2 + x[:, 1], np.ones(len(x))])

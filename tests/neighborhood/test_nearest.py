@@ -226,6 +226,27 @@ def test_sann_with_coincident_particles(dimension):
         assert set(neighbors) >= set(range(len(position) - 4, len(position))) - {center}
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_sann_has_three_neighbours_at_least_and_where_they_fill_the_sphere_no_more(dimension):
+    # four particles next to each other and far from all others: three nearest, R(3) = 3 r_1 < r_4
+    near = {
+        2: [[0, 0], [0, 0.1], [0.0866, -0.05], [-0.0866, -0.05]],
+        3: [[0, 0, 0], [0, 0.1, 0], [0.1, 0, 0], [0, 0, 0.1]],
+    }
+    far = np.stack(np.meshgrid(*[np.arange(1.0, 12.0, 2.0)] * dimension), -1).reshape(-1, dimension)
+    position = np.concatenate([6.0 + np.array(near[dimension]), far])
+    configuration = Configuration(position, np.zeros(len(position)), np.eye(dimension) * 12.0, ("A",))
+    assert SANN().find(configuration, np.array([0])).counts.tolist() == [3]
+
+
+@pytest.mark.parametrize("kernel", [kernels.count_solid_angle, kernels.count_solid_angle.py_func])
+def test_two_candidates_never_decide(kernel):
+    """Two on top of the centre have solid angles that add up to the sphere at radius 0, but m is at least 3."""
+    counts = np.empty(2, np.int64)
+    kernel(np.array([0, 2, 7]), np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3.0]), 5.0, counts)
+    assert counts.tolist() == [-1, 3]
+
+
 # --- batches
 
 
