@@ -6,12 +6,22 @@ embedded at z = 0 in a box whose height exceeds twice the cutoff.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from numba import njit
 
-# `nnan` and `ninf` stay out: a particle without neighbours gives 0/0 = NaN on purpose. One thread per task: dask brings
-# the parallelism, so the GIL is released and `parallel` is off.
-kernel = njit(
-    nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy", boundscheck=False
-)
+from glassdask.kernels.cache import remember
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function at its first call, and keep what was compiled.
+
+    `nnan` and `ninf` stay out: a particle without neighbours gives 0/0 = NaN on purpose. One thread per task: dask
+    brings the parallelism, so the GIL is released and `parallel` is off.
+    """
+    fastmath = {"contract", "reassoc", "nsz", "arcp"}
+    return remember(njit(nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False)(function))
+
 
 __all__ = ["kernel"]

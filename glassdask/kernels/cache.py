@@ -1,0 +1,126 @@
+"""Where compiled kernels are kept: a folder named by the sources of all kernels.
+
+numba looks only at the file of the function that it has compiled, but kernels inline helpers of other modules: after an
+edit of such a helper it would go on with the old machine code. Here any edit of any kernel leads to another folder.
+numba itself tells its versions and kinds of processors apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+PREFIX = "glassdask-"
+KEPT = 8  # folders of other sources that stay, those used last: branches that one changes between
+
+
+@cache
+def digest(*files: Path) -> str:
+    """SHA-256 of the names and contents of source files."""
+    whole = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        whole.update(f"{file.name} {len(content)} ".encode() + content)
+    return whole.hexdigest()
+
+
+def places() -> list[Path]:
+    """Folders that may hold the cache, the one to be preferred first."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    asked = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
+    # never the temporary folder of the system: whoever can write there could put machine code of his own in its place
+    return [*asked, Path(__file__).parent / "__pycache__", users / "glassdask"]
+
+
+def folder_for(name: str) -> Path | None:
+    """The folder of this name in the first place where one can write; None where there is no such place."""
+    for place in places():
+        folder = place / name
+        with suppress(OSError):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                retire(place, folder)
+            tempfile.TemporaryFile(dir=folder).close()
+            os.utime(folder)  # used just now
+            return folder
+    return None
+
+
+def retire(place: Path, current: Path) -> None:
+    """Remove what was used longest ago. A process that still uses it compiles again, see `Kept`."""
+    with suppress(OSError):
+        others = [folder for folder in place.glob(f"{PREFIX}*") if folder != current]
+        for folder in sorted(others, key=lambda other: other.stat().st_mtime, reverse=True)[KEPT:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+SOURCES = digest(*sorted(Path(__file__).parent.glob("*.py")))
+FOLDER = folder_for(f"{PREFIX}{SOURCES[:16]}")
+
+
+class Locator(_CacheLocator):
+    """Tells numba the folder, and what makes an entry of it stale (the file of a kernel that lies elsewhere)."""
+
+    def __init__(self, function: Callable[..., Any], file: str):
+        self._py_file, self._line = file, function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Locator | None:
+        """The locator of a function; none where its source cannot be read, as at a prompt."""
+        return cls(py_func, py_file) if os.path.exists(py_file) else None
+
+    def get_cache_path(self) -> str:
+        """The folder."""
+        return str(FOLDER)
+
+    def get_source_stamp(self) -> str:
+        """What an entry must have been compiled from."""
+        return digest(Path(self._py_file))
+
+    def get_disambiguator(self) -> str:
+        """What tells functions of one name from each other."""
+        return str(self._line)
+
+
+class Implementation(CompileResultCacheImpl):
+    """numba's way to write and read compiled functions, in our folder."""
+
+    _locator_classes = (Locator,)
+
+
+class Kept(FunctionCache):
+    """A cache that never stops a computation: what cannot be read or written (a full disk) is compiled."""
+
+    _impl_class = Implementation
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What is stored for a signature, or None."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # half a pickle can raise anything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store what was compiled for a signature, if possible."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def remember(dispatcher: Any) -> Any:
+    """Let a compiled function be kept, where there is a place for it."""
+    if FOLDER is not None:
+        with suppress(RuntimeError):  # numba's word for "no source"
+            dispatcher._cache = Kept(dispatcher.py_func)
+    return dispatcher
