@@ -15,6 +15,9 @@ import xarray as xr
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 
 SCHEMA_VERSION = 1
+# Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
+# particle.
+CODE = np.int32
 
 DIMENSIONS = {
     "frame": "configurations in the order of time, or independent configurations",
@@ -62,14 +65,14 @@ def species_names(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def species_codes(dataset: xr.Dataset) -> np.ndarray:
-    """Species of each particle as an index into `species_names`, int8, shape (particle,)."""
+    """Species of each particle as an index into `species_names`, int32, shape (particle,)."""
     return names_and_codes(dataset)[1]
 
 
 def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Both `species_names` and `species_codes`, with one look at the names of all particles."""
     names, codes = np.unique(np.asarray(dataset["species"].values), return_inverse=True)
-    return tuple(map(str, names)), codes.reshape(-1).astype(np.int8)
+    return tuple(map(str, names)), codes.reshape(-1).astype(CODE)
 
 
 def validate(dataset: xr.Dataset) -> xr.Dataset:

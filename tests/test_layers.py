@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "store": BASE | {"schema"},
     "io": DATA,
     "kernels": set(),
-    "neighborhood": BASE | {"kernels"},
+    "neighborhood": BASE | {"schema", "kernels"},
     "simulation": SPACE | {"store"},
     "correlations": SPACE | {"store"},
     "descriptors": SPACE | {"store", "simulation", "learning"},

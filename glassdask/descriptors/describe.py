@@ -96,7 +96,7 @@ def describe(
             moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
             coords[moved] = (renamed[dim], values)
         parameters = json.dumps(named[name].parameters(), sort_keys=True)
-        attrs = {**plan.attrs, "centers": " ".join(wanted), "parameters": parameters}
+        attrs = {**plan.attrs, "centers": wanted, "parameters": parameters}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
 

@@ -99,9 +99,16 @@ def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
 
 
 def _centers(features: xr.DataArray) -> np.ndarray:
-    if "centers" in features.attrs and "species" in features.coords:
-        return np.isin(np.asarray(features.coords["species"].values), features.attrs["centers"].split())
+    species = center_species(features)
+    if species is not None and "species" in features.coords:
+        return np.isin(np.asarray(features.coords["species"].values), species)
     return np.ones(features.sizes["particle"], bool)
+
+
+def center_species(features: xr.DataArray) -> list[str] | None:
+    """The species of the attribute ``centers``; one text with blanks between them in older stores."""
+    found = features.attrs.get("centers")
+    return found.split() if isinstance(found, str) else found
 
 
 def _keep_particles(data: da.Array, keep: np.ndarray) -> da.Array:

@@ -13,6 +13,7 @@ from glassdask.kernels import radial_bond_order as kernels
 from glassdask.kernels.expansion import row_recurrence
 from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.schema import CODE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class RadialBondOrder(Descriptor):
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             most = int(neighbors.counts.max(initial=0))
             kernels.radial_bond_order(
-                neighbors.offsets, neighbors.vector, np.zeros(len(neighbors.index), np.int8), reach, grid, factor,
+                neighbors.offsets, neighbors.vector, np.zeros(len(neighbors.index), CODE), reach, grid, factor,
                 self.l_min, table, np.empty((4, most + LANES)), aligned(len(table), LANES),
                 aligned(LANES, grid.shape[1]), aligned(len(table), grid.shape[1]), out,
             )  # fmt: skip
@@ -124,7 +125,7 @@ class RadialDensity(Descriptor):
         kinds = len(names) if self.by_species else 1
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            kind = configuration.species[neighbors.index] if kinds > 1 else np.zeros(len(neighbors.index), np.int8)
+            kind = configuration.species[neighbors.index] if kinds > 1 else np.zeros(len(neighbors.index), CODE)
             total = aligned(kinds, grid.shape[1])
             shape = (len(out), kinds, len(self.grid))
             kernels.radial_density(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.descriptors.features import feature_matrix, project
+from glassdask.descriptors.features import center_species, feature_matrix, project
 
 # Chunks whose moments are one graph: it stays bounded however long the trajectory is.
 FIT_CHUNKS = 4096
@@ -84,7 +84,7 @@ def reduce(
             "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),
             "n_samples": int(found.n_samples), "n_undefined": int(found.n_undefined),
             "descriptor": json.loads(features.attrs.get("parameters", "null")),
-            "centers": features.attrs.get("centers", "").split(),
+            "centers": center_species(features) or [],
         }
     )  # fmt: skip
     return dataset

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from glassdask.descriptors.features import center_species
 from glassdask.errors import StoreError
 from glassdask.store import open_trajectory, write_dataset, write_datasets
 
@@ -61,7 +62,7 @@ def save_descriptors(
         datasets[group] = datasets[group].drop_vars(unused)
         parameters[group] = {
             **json.loads(variable.attrs["parameters"]),
-            "centers": variable.attrs["centers"].split(),
+            "centers": center_species(variable),
         }
     write_datasets(datasets, path, parameters=parameters, overwrite=overwrite, on_block=progress)
 

@@ -103,7 +103,7 @@ class SOAP(Descriptor):
         coords = self._coordinates(names)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            channel = configuration.species if channels > 1 else np.zeros(len(configuration.species), np.int8)
+            channel = configuration.species if channels > 1 else np.zeros_like(configuration.species)
             wide = padded(self.n_max)
             most = int(neighbors.counts.max(initial=0))
             kernels.soap(

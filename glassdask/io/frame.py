@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.schema import CODE
 
-MAX_SPECIES = 1000
+# Up to so many species a comparison each is faster than a sort, of the 10^7 labels that a frame may have.
+FEW = 32
 
 
 @dataclass
@@ -45,19 +47,22 @@ class Survey:
 
 
 def encode(labels: np.ndarray, species: list[str | int]) -> np.ndarray:
-    """Codes (int16) of `labels` in the list of known `species`, which grows by what is new."""
-    codes = np.full(labels.shape, -1, dtype=np.int16)
-    # a comparison per species: faster than a sort, for there are a few of them and 10^7 labels
-    for code, name in enumerate(species):
+    """Codes of `labels` in the list of known `species`, which grows by what is new."""
+    codes = np.full(labels.shape, -1, dtype=CODE)
+    for code, name in enumerate(species[:FEW]):
         codes[labels == name] = code
     new = codes < 0
-    while new.any():
-        if len(species) == MAX_SPECIES:
-            raise FormatError(f"more than {MAX_SPECIES} species: name their column with columns={{'species': ...}}")
+    while new.any() and len(species) < FEW:
         name = labels[np.argmax(new)]
         codes[labels == name] = len(species)
         species.append(name.item())
         new = codes < 0
+    if new.any():
+        found, place = np.unique(labels[new], return_inverse=True)
+        known = {name: code for code, name in enumerate(species)}
+        numbers = [known.setdefault(name, len(known)) for name in found.tolist()]
+        species += list(known)[len(species) :]
+        codes[new] = np.array(numbers, dtype=CODE)[place]
     return codes
 
 

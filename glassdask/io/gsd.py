@@ -16,6 +16,7 @@ import numpy as np
 
 from glassdask.errors import FormatError
 from glassdask.io.frame import Frame, Survey
+from glassdask.schema import CODE
 
 
 def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
@@ -56,7 +57,7 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
     return Frame(
         particles.position[:, :n_space].astype(np.float64) + box.sum(axis=0) / 2,
         tuple(particles.types),
-        np.asarray(particles.typeid, dtype=np.int16),
+        np.asarray(particles.typeid, dtype=CODE),
         box,
         image=vectors("image"),
         velocity=None if velocity is None else velocity.astype(np.float64),

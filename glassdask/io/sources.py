@@ -171,7 +171,7 @@ def scan(
     order = _order(first, f"{path}, frame 0")
     if order is not None:
         first = _sorted(first, order)
-    used = [name for code, name in enumerate(first.species) if (first.codes == code).any()]
+    used = [first.species[code] for code in np.unique(first.codes)]
     renamed = _renamed(path, used, species_names or {})
     index = SourceIndex(
         path=path,
@@ -321,8 +321,8 @@ def _sorted(frame: Frame, order: np.ndarray) -> Frame:
 def _codes(frame: Frame, index: SourceIndex) -> np.ndarray:
     """Codes of the particles of a frame as indices into `index.species`, -1 for a species that frame 0 has not."""
     names = [index.renamed.get(name, "") if index.renamed else name for name in frame.species]
-    lookup = [index.species.index(name) if name in index.species else -1 for name in names]
-    return np.array(lookup, dtype=np.int16)[frame.codes]
+    known = {name: code for code, name in enumerate(index.species)}
+    return np.array([known.get(name, -1) for name in names], dtype=schema.CODE)[frame.codes]
 
 
 def _renamed(path: str, found: list[str], species_names: dict[Any, str]) -> dict[str, str]:

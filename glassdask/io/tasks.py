@@ -22,6 +22,7 @@ import numpy as np
 from glassdask.errors import GlassdaskError
 from glassdask.io.frame import Frame
 from glassdask.io.sources import SourceIndex, frames
+from glassdask.schema import CODE
 from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
 from glassdask.store.batches import Progress, batched, compute_batches, watched
 from glassdask.store.groups import attributes, writing
@@ -143,7 +144,7 @@ def _light(index: SourceIndex, start: int) -> SourceIndex:
     """An index without what is long: it travels with every task, and the store has codes and ids."""
     return replace(
         index,
-        codes=np.empty(0, dtype=np.int16),
+        codes=np.empty(0, dtype=CODE),
         id=None if index.id is None else np.empty(0, dtype=np.int64),
         offsets=None if index.offsets is None else index.offsets[start : start + 1].copy(),
         first=start,

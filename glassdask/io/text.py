@@ -12,6 +12,7 @@ import numpy as np
 
 from glassdask.errors import FormatError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.schema import CODE
 
 BLOCK = 1 << 20
 LONGEST_LINE = 16 * BLOCK
@@ -63,12 +64,12 @@ class Lines:
     def table(self, n_lines: int, fields: list[tuple[str, str]], usecols: range | None = None) -> dict[str, Any]:
         """The next lines as columns: `fields` gives (name, dtype) of each column, a name of '' drops the column.
 
-        The column "species" is returned as codes (int16), with their names in "names".
+        The column "species" is returned as codes, with their names in "names".
         """
         kept = [name for name, _ in fields if name]
         dtype = np.dtype([(name or f"-{k}", kind) for k, (name, kind) in enumerate(fields)])
         columns: dict[str, Any] = {
-            name: np.empty(n_lines, dtype=np.int16 if name == "species" else dtype[name]) for name in kept
+            name: np.empty(n_lines, dtype=CODE if name == "species" else dtype[name]) for name in kept
         }
         names: list[str | int] = []
         start = 0

@@ -188,7 +188,12 @@ def _parameters_of(features: xr.DataArray) -> dict[str, Any] | None:
     parameters = features.attrs.get("parameters")
     if parameters is None:
         return None
-    return {**json.loads(parameters), "centers": features.attrs.get("centers", "")}
+    return {**json.loads(parameters), "centers": _listed(features.attrs.get("centers", []))}
+
+
+def _listed(centers: str | list[str]) -> list[str]:
+    """Species of the centres; one text with blanks between them in older files."""
+    return centers.split() if isinstance(centers, str) else list(centers)
 
 
 def _compare(written: dict[str, Any], features: xr.DataArray, source: Path) -> None:
@@ -201,6 +206,8 @@ def _compare(written: dict[str, Any], features: xr.DataArray, source: Path) -> N
             f"{source}: the model was fitted on {len(expected)} features, these differ ({first}): describe again"
         )
     parameters, other = written["descriptor"], _parameters_of(features)
+    if parameters is not None:
+        parameters = {**parameters, "centers": _listed(parameters.get("centers", []))}
     if parameters is not None and parameters != other:
         other = other or {}
         key = next(key for key in sorted({*parameters, *other}) if parameters.get(key) != other.get(key))

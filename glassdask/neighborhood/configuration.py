@@ -10,6 +10,7 @@ import numpy as np
 
 from glassdask.kernels import cells
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
+from glassdask.schema import CODE
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
@@ -65,7 +66,7 @@ class Configuration:
     --------
     >>> square = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5], [2.5, 0.5], [2.5, 1.5],
     ...                    [0.5, 2.5], [1.5, 2.5], [2.5, 2.5]])
-    >>> configuration = Configuration(square, np.zeros(9, np.int8), np.eye(2) * 3.0, ("A",))
+    >>> configuration = Configuration(square, np.zeros(9, int), np.eye(2) * 3.0, ("A",))
     >>> configuration.neighbors(np.arange(9), np.array([[1.1]])).counts.tolist()
     [4, 4, 4, 4, 4, 4, 4, 4, 4]
     """
@@ -74,7 +75,7 @@ class Configuration:
         self.dimension = position.shape[1]
         self.names = tuple(names)
         self.label = label
-        self.species = np.ascontiguousarray(species, dtype=np.int8)
+        self.species = np.ascontiguousarray(species, dtype=CODE)
         if self.dimension == 3:
             self.position = np.ascontiguousarray(position, dtype=np.float64)
             self.box = np.ascontiguousarray(box, dtype=np.float64)
@@ -193,7 +194,7 @@ class _Grid:
         self.starts = np.concatenate([[0], np.cumsum(counts)])
         self.xyz = np.empty((3, total))
         self.index = np.empty(total, np.int32)
-        self.kind = np.empty(total, np.int8)
+        self.kind = np.empty(total, CODE)
         cells.sort_particles(
             position, configuration.species, box, self.n_cells, self.cell, self.starts, self.xyz, self.index, self.kind
         )

@@ -142,7 +142,7 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     Examples
     --------
     >>> grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
-    >>> simple_cubic = Configuration(grid, np.zeros(64, np.int8), np.eye(3) * 4.0, ("A",))
+    >>> simple_cubic = Configuration(grid, np.zeros(64, int), np.eye(3) * 4.0, ("A",))
     >>> cells = tessellate(simple_cubic, np.arange(2))
     >>> cells.volume.round(12).tolist(), cells.signature().tolist()
     ([1.0, 1.0], [[0, 6, 0, 0], [0, 6, 0, 0]])

@@ -119,7 +119,7 @@ class PairModel:
         Examples
         --------
         >>> dimer = np.array([[1.0, 1.0, 1.0], [2.1, 1.0, 1.0]])
-        >>> system = Configuration(dimer, np.zeros(2, np.int8), 10.0 * np.eye(3), ("A",))
+        >>> system = Configuration(dimer, np.zeros(2, int), 10.0 * np.eye(3), ("A",))
         >>> energies = KOB_ANDERSEN.energies(system)
         >>> bool(abs(energies.sum() - KOB_ANDERSEN.pair("A", "A").energy(1.1)) < 1e-14)
         True

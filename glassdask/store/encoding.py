@@ -1,4 +1,4 @@
-"""How labelled variables are stored: names of particles as int8 codes, other text in the group's attributes."""
+"""How labelled variables are stored: names of particles as codes, other text in the group's attributes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import CorruptStoreError, SpeciesError, StoreError
-
-MOST_SPECIES = 127
+from glassdask.schema import CODE
 
 
 def is_text(dtype: np.dtype) -> bool:
@@ -17,33 +16,34 @@ def is_text(dtype: np.dtype) -> bool:
 
 
 def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Codes (int8) and CF attributes ``flag_values`` and ``flag_meanings`` of one name for each particle.
+    """Codes and the attributes ``flag_values`` and ``flag_meanings`` of one name for each particle.
 
-    >>> codes, attrs = encode_names(np.array(["B", "A", "B"]), "species")
+    As in the CF conventions, but the meanings are a list: there they are one text that is split at its blanks, which a
+    name may have.
+
+    >>> codes, attrs = encode_names(np.array(["B", "big A", "B"]), "species")
     >>> codes.tolist(), attrs["flag_meanings"]
-    ([1, 0, 1], 'A B')
+    ([0, 1, 0], ['B', 'big A'])
     """
     found, codes = np.unique(np.asarray(names).astype(str), return_inverse=True)
-    bad = [str(name) for name in found if len(str(name).split()) != 1 or str(name).split()[0] != str(name)]
-    if bad:
-        raise SpeciesError(f"{where}: the name {bad[0]!r} is empty or has a space: rename it, for example with '_'")
-    if len(found) > MOST_SPECIES:
-        raise SpeciesError(f"{where}: {len(found)} different names, at most {MOST_SPECIES} can be stored: merge some")
-    attrs = {"flag_values": list(range(len(found))), "flag_meanings": " ".join(map(str, found))}
-    return codes.reshape(-1).astype(np.int8), attrs
+    if "" in found:
+        raise SpeciesError(f"{where}: a name is empty: give every particle a name such as 'A'")
+    attrs = {"flag_values": list(range(len(found))), "flag_meanings": found.tolist()}
+    return codes.reshape(-1).astype(CODE), attrs
 
 
 def decode_names(codes: np.ndarray, attrs: dict[str, Any], where: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """The names of `encode_names`, and the attributes without the flags.
+    """The names of `encode_names`, and the attributes without the flags. Meanings are one text in older stores.
 
-    >>> decode_names(np.array([1, 0], np.int8), {"flag_values": [0, 1], "flag_meanings": "A B"}, "species")
+    >>> decode_names(np.array([1, 0]), {"flag_values": [0, 1], "flag_meanings": ["A", "B"]}, "species")
     (array(['B', 'A'], dtype='<U1'), {})
     """
-    names = np.array(str(attrs["flag_meanings"]).split())
+    meanings = attrs["flag_meanings"]
+    names = np.array(meanings.split() if isinstance(meanings, str) else meanings, dtype=str)
     values = np.asarray(attrs.get("flag_values", range(len(names))))
     index = np.searchsorted(values, codes)
     if not len(names) == len(values) or (index >= len(names)).any() or (values[index] != codes).any():
-        raise CorruptStoreError(f"{where}: codes without a name (names are {names.tolist()}): write the store again")
+        raise CorruptStoreError(f"{where}: codes without a name (there are {len(names)} names): write the store again")
     return names[index], {key: value for key, value in attrs.items() if not key.startswith("flag_")}
 
 

@@ -80,7 +80,7 @@ def create_trajectory(
         "axis": encode_text(np.array(list("abc"[:n_space])), ("axis",), {}, "axis"),
     }
     create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
-    for name, dtype in {**dtypes, "species": np.dtype(np.int8)}.items():
+    for name, dtype in {**dtypes, "species": codes.dtype}.items():
         described = VARIABLES[name]
         shape = tuple(sizes[dim] for dim in described.dims)
         array_attrs = {"units": described.unit, "long_name": described.meaning, **(flags if name == "species" else {})}

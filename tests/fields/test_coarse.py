@@ -93,7 +93,7 @@ def test_features_and_labels_stay(liquid):
     assert found.dims == ("frame", "particle", "l", "length")
     assert found["l"].values.tolist() == list(range(1, 9))
     assert (found["species"] == liquid["species"]).all()
-    assert found.attrs["centers"] == "B"
+    assert found.attrs["centers"] == ["B"]
     for l in (1, 6):
         one = coarse_grain(features.sel(l=l, drop=True), liquid, [0.5, 1.0])
         np.testing.assert_allclose(found.sel(l=l).values, one.values, rtol=1e-12)

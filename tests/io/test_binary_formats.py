@@ -112,7 +112,7 @@ def test_archive_memory_is_bounded_by_a_frame(tmp_path):
     assert peak < 100 * run.position[0].nbytes / 4
 
 
-def write_gsd(path, run, *, dimensions: int = 3, images: bool = True) -> Path:
+def write_gsd(path, run, *, dimensions: int = 3, images: bool = True, types=("1", "unused", "2")) -> Path:
     hoomd = pytest.importorskip("gsd.hoomd")
     d = run.box.shape[1]
     with hoomd.open(path, "w") as trajectory:
@@ -126,8 +126,8 @@ def write_gsd(path, run, *, dimensions: int = 3, images: bool = True) -> Path:
             frame.configuration.step = int(run.step[k])
             frame.configuration.dimensions = dimensions
             frame.particles.N = len(position)
-            frame.particles.types = ["1", "unused", "2"]
-            frame.particles.typeid = np.where(run.species == "1", 0, 2)
+            frame.particles.types = list(types)
+            frame.particles.typeid = [types.index(name) for name in run.species]
             pad = ((0, 0), (0, 3 - d))
             frame.particles.position = np.pad(position - cell.sum(axis=0) / 2, pad)
             if images:

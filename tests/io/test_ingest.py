@@ -136,6 +136,22 @@ def test_all_formats_give_the_same_store(tmp_path, cell):
     np.testing.assert_array_equal(found["image"].values, run.image)
 
 
+@pytest.mark.parametrize("number", [128, 129, 1200])
+def test_many_species(tmp_path, number):
+    pytest.importorskip("gsd")
+    run = sample(n_frames=2, n_particles=1200)
+    run.species = (np.random.default_rng(0).permutation(1200) % number).astype(str)
+    files = [
+        write(tmp_path / "run.dump.gz", dump(run, FULL, shuffle=1)),
+        write(tmp_path / "run.xyz", extxyz(run, more=":id:I:1")),
+        save(tmp_path / "run.npz", run, *VARIABLES),
+        write_gsd(tmp_path / "run.gsd", run, types=[str(k) for k in range(number)]),
+    ]
+    for path in files:
+        gio.ingest(path, tmp_path / f"{path.name}.zarr")
+        np.testing.assert_array_equal(gd.open_trajectory(tmp_path / f"{path.name}.zarr")["species"], run.species)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_configurations(tmp_path, path):
     data = np.load(path)

@@ -139,10 +139,3 @@ def test_bad_files_are_named_in_one_line(tmp_path, name):
         read(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
-
-
-def test_nonsense_species_column(tmp_path):
-    rows = "".join(f"{k} 1.0 1.0 1.0\n" for k in range(1200))
-    path = write(tmp_path / "run.xyz", f"1200\ncell:5,5,5\n{rows}")
-    with pytest.raises(errors.FormatError, match="more than 1000 species"):
-        gio.scan(path)

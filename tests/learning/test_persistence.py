@@ -91,7 +91,7 @@ def test_features_must_match(tmp_path):
 
     for wrong, message in (
         (other(cutoffs=1.4), "with cutoffs = 1.5, these have"),
-        (other(centers="A"), "with centers = B, these have A"),
+        (other(centers="A"), r"with centers = \['B'\], these have \['A'\]"),
         (other(l_max=6), "6 in number"),
         (q.assign_coords(l=q["l"] + 1), "'l=2' instead of 'l=1'"),
         (q.drop_vars("l"), "'without a name' instead of 'l=1'"),

@@ -159,8 +159,8 @@ def test_numpy_parameters_become_plain_ones(run):
 
 
 def test_codes_without_a_name_are_found_when_opened(run):
-    store.set_attributes(run / "species", flag_meanings="A", flag_values=[0])
-    with pytest.raises(errors.CorruptStoreError, match=r"species: codes without a name \(names are \['A'\]\)"):
+    store.set_attributes(run / "species", flag_meanings=["A"], flag_values=[0])
+    with pytest.raises(errors.CorruptStoreError, match=r"species: codes without a name \(there are 1 names\)"):
         store.open_trajectory(run)
 
 

@@ -1,7 +1,7 @@
 """What is stored is what is opened, bit by bit, whatever the layout."""
 
 import json
-import string
+import shutil
 
 import dask
 import dask.array as da
@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from glassdask import errors, store
-from glassdask.errors import PositionError, SpeciesError
+from glassdask.errors import PositionError
 from glassdask.schema import assemble
 from tests.store.store_cases import chunk_files, make_trajectory
 
@@ -65,26 +65,47 @@ def test_plain_trajectory_and_one_frame(tmp_path):
     xr.testing.assert_identical(reopened(trajectory, tmp_path / "run.zarr").load(), trajectory)
 
 
-def test_many_species(tmp_path):
-    names = [a + b for a in string.ascii_letters for b in "xyz"][:127]
+@pytest.mark.parametrize("number", [1, 127, 128, 129, 300])
+def test_many_species(tmp_path, number):
+    names = [f"p{k:03d}" for k in range(number)]
     trajectory = make_trajectory(n_particles=300, species=names)
     opened = reopened(trajectory, tmp_path / "many.zarr")
     np.testing.assert_array_equal(opened["species"], trajectory["species"])
-    with pytest.raises(SpeciesError, match="128 different names, at most 127"):
-        store.save_trajectory(make_trajectory(n_particles=300, species=[*names, "new"]), tmp_path / "more.zarr")
-    with pytest.raises(SpeciesError, match="'big one' is empty or has a space"):
-        store.save_trajectory(make_trajectory(species=["big one"]), tmp_path / "space.zarr")
-    assert not (tmp_path / "more.zarr").exists()
-    assert not (tmp_path / "space.zarr").exists()
+    assert store.info(tmp_path / "many.zarr")["species"] == {
+        name: 300 // number + (k < 300 % number) for k, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize(
+    "names", [["big A", "A"], ["A B", "A", "B"], [" A", "A", "A "], ["a\tb", "a\nb", "a  b"], ["Ä 1", "1"]]
+)
+def test_names_with_blanks(tmp_path, names):
+    trajectory = make_trajectory(species=names)
+    opened = reopened(trajectory, tmp_path / "blanks.zarr")
+    np.testing.assert_array_equal(opened["species"], trajectory["species"])
+    assert store.verify(tmp_path / "blanks.zarr") == []
+
+
+def test_codes_of_older_stores(tmp_path):
+    """Until there were wide codes a store had int8 and its names as one text."""
+    trajectory = make_trajectory(species=["B", "A"])
+    store.save_trajectory(trajectory, tmp_path / "old.zarr")
+    group = tmp_path / "old.zarr"
+    codes = np.unique(trajectory["species"], return_inverse=True)[1].astype(np.int8)
+    shutil.rmtree(group / "species")
+    flags = {"flag_values": [0, 1], "flag_meanings": "A B"}
+    store.create_array(group, "species", codes.shape, codes.shape, np.int8, ("particle",), flags)
+    store.write_region(group, "species", (slice(None),), codes)
+    np.testing.assert_array_equal(store.open_trajectory(group)["species"], trajectory["species"])
 
 
 def test_species_are_readable_codes_for_others(tmp_path):
-    """Any Zarr reader finds the species by the CF convention, and dimension names and types of the rest."""
+    """Any Zarr reader finds the names of the species, and dimension names and types of the rest."""
     trajectory = make_trajectory(species=("Si", "O"), time=np.arange(7.0))
     store.save_trajectory(trajectory, tmp_path / "run.zarr")
     other = xr.open_zarr(tmp_path / "run.zarr", consolidated=False)
-    assert other["species"].dtype == np.int8
-    meanings = np.array(other["species"].attrs["flag_meanings"].split())
+    assert other["species"].dtype == np.int32
+    meanings = np.array(other["species"].attrs["flag_meanings"])
     np.testing.assert_array_equal(meanings[other["species"].values], trajectory["species"])
     np.testing.assert_array_equal(other["position"], trajectory["position"])
     assert "time" in other.coords
