@@ -16,6 +16,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask.sweep import read_sweep, status
 
+RELAXATION = "reductions/relaxation"
 COMPLETE, FAILED, WAITING, PARTIAL = "complete", "failed", "waiting", "partial"
 
 
@@ -28,12 +29,15 @@ class SweepStore:
         self.path = path
         self._deadline = math.inf
         self._groups: dict[str, dict[str, tuple[str, str]]] = {}
+        self._relaxing: set[str] = set()  # states whose motion is followed
 
     def status(self) -> pd.DataFrame:
         """`glassdask.sweep.status`; a `StoreError` where no sweep was run yet."""
         table = status(self.path)
         if set(table.index) != set(self._groups):
-            self._groups = {state.label: _reductions(state) for state in read_sweep(self.path).states}
+            states = read_sweep(self.path).states
+            self._groups = {state.label: _reductions(state) for state in states}
+            self._relaxing = {state.label for state in states if RELAXATION in state.groups.get("correlate", ())}
         return table
 
     def descriptors(self, table: pd.DataFrame) -> list[str]:
@@ -49,7 +53,7 @@ class SweepStore:
         rows: dict[str, dict[str, float]] = {}
         for label, row in table.iterrows():
             found: dict[str, float] = {}
-            if row.get("correlate") == COMPLETE:
+            if label in self._relaxing and row["correlate"] == COMPLETE:
                 found |= self._kept(Path(row["path"]), "relaxation", _relaxation)
             for name, (store, _) in self._groups.get(label, {}).items():
                 if row["reduce"] == COMPLETE:

@@ -61,8 +61,9 @@ def stage_bars(table: pd.DataFrame) -> str:
         share = 100 * table.loc[table[stage] != "failed", f"{stage}_fraction"].sum() / n
         text = f"{done} of {n}" + (f", <span class=problem>{failed} failed</span>" if failed else "")
         bars.append(
-            f"<div class=bar>{stage}: {text}<div class=track><div style='width:{share:.1f}%;background:{LIGHT_BLUE}'>"
-            f"</div><div style='width:{100 * failed / n:.1f}%;background:{RED}'></div></div></div>"
+            f"<div class=bar>{html.escape(stage)}: {text}<div class=track>"
+            f"<div style='width:{share:.1f}%;background:{LIGHT_BLUE}'></div>"
+            f"<div style='width:{100 * failed / n:.1f}%;background:{RED}'></div></div></div>"
         )
     runs = [html.escape(f"{run['host']} (process {run['pid']}, {run['user']})") for run in table.attrs["runs"]]
     by = f"running on {', '.join(runs)}" if runs else "not running now"

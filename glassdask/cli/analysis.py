@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from functools import cache
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,14 +25,13 @@ def cutoffs(
     workers: Workers = None,
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
-    import glassdask as gd
     from glassdask.cluster import connect
+    from glassdask.correlations.measured import Measured
 
     trajectory = _open(store)
-    given = _cutoffs(cutoff, trajectory)
+    measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
     with connect(cluster, workers=workers):
-        distribution = gd.radial_distribution(trajectory)
-    chosen = _choose_cutoffs(distribution, given, Console())
+        distribution, chosen = measured.distribution, measured.cutoffs
     if output is not None:
         from glassdask import plotting
 
@@ -68,23 +65,14 @@ def describe(
     """
     import glassdask as gd
     from glassdask.cluster import connect
+    from glassdask.correlations.measured import Measured
     from glassdask.descriptors import registry
 
     wanted = _wanted(descriptors, parameters)
     trajectory = _open(store)
-    given = _cutoffs(cutoff, trajectory)
-
-    @cache
-    def distribution() -> Any:
-        return gd.radial_distribution(trajectory)
-
-    @cache
-    def cutoffs() -> dict[tuple[str, str], float]:
-        return _choose_cutoffs(distribution(), given, console)
-
-    defaults = {"cutoffs": cutoffs, "diameters": cache(lambda: gd.first_peaks(distribution()))}
+    measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
     with connect(cluster, workers=workers):
-        made = {name: registry.make(kind, values, defaults) for name, (kind, values) in wanted.items()}
+        made = {name: registry.make(kind, values, measured.defaults()) for name, (kind, values) in wanted.items()}
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
         with progress_bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
@@ -138,25 +126,18 @@ def _open(store: Path) -> Any:
     return gd.open_trajectory(store)
 
 
-def _choose_cutoffs(distribution: Any, given: dict[tuple[str, str], float], out: Console) -> dict:
-    """Cutoff of each pair, first minimum of its g(r) unless it is given, with a table of what was found."""
-    import glassdask as gd
-
-    names = [str(name) for name in distribution["species_a"].values]
-    pairs = list(combinations_with_replacement(names, 2))
+def _tell(measured: Any, out: Console = console) -> None:
+    """Print how the cutoffs were chosen."""
     table = Table("pair", "first peak", "g", "first minimum", "g", "cutoff", "note", title="partial g(r)")
-    chosen = {}
-    for pair in pairs:
-        if pair in given:
-            chosen[pair] = given[pair]
-            table.add_row("-".join(pair), "", "", "", "", f"{chosen[pair]:.3f}", "given")
+    for pair in measured.pairs:
+        name = "-".join(pair)
+        if pair in measured.given:
+            table.add_row(name, "", "", "", "", f"{measured.given[pair]:.3f}", "given")
             continue
-        shell = gd.first_shell(distribution, *pair)
-        chosen[pair] = shell.minimum
-        numbers = (shell.peak, shell.height, shell.minimum, shell.depth, chosen[pair])
-        table.add_row("-".join(pair), *(f"{number:.3f}" for number in numbers), shell.note)
+        shell = measured.shells[pair]
+        numbers = (shell.peak, shell.height, shell.minimum, shell.depth, shell.minimum)
+        table.add_row(name, *(f"{number:.3f}" for number in numbers), shell.note)
     out.print(table)
-    return chosen
 
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from itertools import combinations_with_replacement
 from typing import Any
-
-import xarray as xr
 
 from glassdask import __version__
 from glassdask.errors import StoreError
@@ -37,6 +33,8 @@ def simulate(state: State, overwrite: bool) -> None:
 
 def describe(state: State, overwrite: bool) -> None:
     """All descriptors, in one pass over the same neighbours."""
+    from glassdask.correlations.measured import Measured
+    from glassdask.declarations import pair_of
     from glassdask.descriptors.describe import describe as features_of
     from glassdask.descriptors.registry import make
     from glassdask.descriptors.saving import save_descriptors
@@ -44,11 +42,11 @@ def describe(state: State, overwrite: bool) -> None:
     settings = state.settings["describe"]
     path = structures(state, settings)
     trajectory = open_trajectory(path)
-    measured = _Measured(trajectory, settings["cutoffs"])
+    measured = Measured(trajectory, {pair_of(pair): length for pair, length in settings["cutoffs"].items()})
     made = {}
     for name, values in settings["descriptors"].items():
         parameters = {key: value for key, value in values.items() if key != "descriptor"}
-        made[name] = make(values["descriptor"], parameters, {"cutoffs": measured.cutoffs, "diameters": measured.peaks})
+        made[name] = make(values["descriptor"], parameters, measured.defaults())
     features = features_of(trajectory, made, centers=settings["centers"])
     save_descriptors(features, path, overwrite=overwrite)
 
@@ -90,35 +88,6 @@ def structures(state: State, settings: dict[str, Any]) -> str:
         what = "trajectory" if path == state.path else "inherent structures"
         raise StoreError(f"{path}: no {what} there: simulate or ingest it first")
     return path
-
-
-class _Measured:
-    """Cutoffs and diameters from the trajectory's own g(r), measured when a descriptor wants them."""
-
-    def __init__(self, trajectory: xr.Dataset, given: dict[str, float]):
-        self.trajectory, self.given = trajectory, {tuple(pair.split("-")): value for pair, value in given.items()}
-        self.found: dict[Any, float] = {}
-
-    @cached_property
-    def distribution(self) -> xr.Dataset:
-        from glassdask.correlations import radial_distribution
-
-        return radial_distribution(self.trajectory)
-
-    def cutoffs(self) -> dict[Any, float]:
-        from glassdask.correlations import first_minima
-        from glassdask.schema import species_names
-
-        if not self.found:
-            pairs = combinations_with_replacement(species_names(self.trajectory), 2)
-            known = set(pairs) == set(self.given)
-            self.found = dict(self.given) if known else first_minima(self.distribution, self.given)
-        return self.found
-
-    def peaks(self) -> dict[str, float]:
-        from glassdask.correlations import first_peaks
-
-        return first_peaks(self.distribution)
 
 
 def _derive(path: str, name: str, parameters: dict[str, Any], overwrite: bool, compute: Any) -> None:

@@ -39,13 +39,13 @@ def brownian(model: str, temperature: float):
     return gd.from_arrays(path, species=species, box=[LENGTH] * 3, time=np.arange(n_frames), image=image)
 
 
-def make(folder: Path, *, broken: bool = True) -> Path:
+def make(folder: Path, *, broken: bool = True, more: str = "") -> Path:
     """Run the sweep; the path of its store."""
     for model, temperature in DIFFUSION:
         gd.save_trajectory(brownian(model, temperature), folder / f"{model}-T={temperature}.zarr")
     if broken:  # no particles of the species that is to be described
         alone = gd.from_arrays(np.random.default_rng(0).random((2, 20, 3)), species=["A"] * 20, box=[4.0] * 3)
         gd.save_trajectory(alone, folder / "slow-T=0.7.zarr")
-    (folder / "gases.toml").write_text(TOML)
+    (folder / "gases.toml").write_text(TOML + more)
     run_sweep(folder / "gases.toml")
     return folder / "gases.zarr"

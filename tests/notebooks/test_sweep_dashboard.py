@@ -14,10 +14,10 @@ pytest.importorskip("datashader", reason="needs the extra 'notebooks'")
 import holoviews as hv
 import sweep_dashboard
 from sweep_dashboard import Dashboard
-from sweep_style import SHOWN, heading, problem, table_of
+from sweep_style import SHOWN, heading, problem, stage_bars, table_of
 from sweep_workers import workers
 
-from tests.notebooks.sweeps import DIFFUSION
+from tests.notebooks.sweeps import DIFFUSION, make
 
 
 @pytest.fixture
@@ -143,6 +143,28 @@ def test_text_of_others_is_no_html(dashboard):
         assert "<script>" not in text
         assert html.escape(evil) in text
     assert "and 3 more" in table_of(failed)
+
+
+def test_names_of_stages_are_no_html():
+    import pandas as pd
+
+    evil = "<script>alert(1)</script>"
+    table = pd.DataFrame({evil: ["complete"], f"{evil}_fraction": [1.0]})
+    table.attrs = {"stages": [evil], "runs": [{"host": evil, "pid": 1, "user": evil}]}
+    assert "<script>" not in stage_bars(table)
+
+
+def test_without_dynamics_all_else_is_shown(tmp_path):
+    """Independent configurations have no relaxation time; everything else of the sweep is there to be seen."""
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        store = make(tmp_path, broken=False, more="dynamics = false\n")
+    dashboard = Dashboard(str(store))
+    assert "problem" not in dashboard._head.object
+    assert "No relaxation time" in dashboard.relaxation().object
+    assert np.nansum(plane(dashboard)) > 0
+    assert isinstance(dashboard.variance().object, hv.Overlay)
 
 
 def test_the_page_refuses_to_be_open_to_all(sweep_store, monkeypatch):
