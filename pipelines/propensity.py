@@ -20,7 +20,6 @@ propensity (PNG, CSV), and the model fitted to all configurations (no pickle), w
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from glassdask.descriptors.registry import make, parse
 from glassdask.dynamics.cages import cage_positions
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shells import average_shells
+from glassdask.files import read_json, write_json
 from glassdask.io.public import ingest_public
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
@@ -117,7 +117,7 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
         print(f"{structure:9s} pooled R {row[1]:.3f}, in a configuration {row[2]:.3f} +- {row[3]:.3f}", flush=True)
         draw_unseen(x, y, groups, result.groups, parts, model, folder / f"predicted_{structure}")
         save_model(model.fit_groups(parts), folder / f"model_{structure}.npz")
-    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    write_json(folder / "settings.json", settings)
     plotting.write_table(folder / "scores.csv", scores)
     plotting.write_table(folder / "scores_by_configuration.csv", per_configuration)
     plotting.write_table(folder / "published.csv", {"model": list(PUBLISHED), "pooled_r": list(PUBLISHED.values())})
@@ -151,9 +151,9 @@ def learn(parts: dict[Any, Any], sizes: np.ndarray) -> dict[str, list[float]]:
 
 def predict(files: list[str], structures: list[str], folder: Path, overwrite: bool) -> None:
     """Propensity of further configurations, by the models that `train` left in the folder."""
-    if not (folder / "settings.json").exists():
+    settings = read_json(folder / "settings.json")
+    if settings is None:
         raise ParameterError(f"{folder}: holds no trained model: run --train first, with the same --output")
-    settings = json.loads((folder / "settings.json").read_text())
     stores = prepare(files, structures, settings, folder / "predict", overwrite)
     y = targets(stores["initial"], settings)
     species = gd.open_trajectory(stores["initial"])["species"].values

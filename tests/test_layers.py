@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "declarations", "plugins"}
+BASE = {"errors", "files", "declarations", "plugins"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 MAY_IMPORT = {
     "errors": set(),
     "declarations": {"errors"},
     "plugins": {"errors"},
+    "files": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,

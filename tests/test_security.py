@@ -118,8 +118,7 @@ def test_weights_with_objects_run_nothing(tmp_path):
 def test_what_could_run_a_file_is_used_nowhere_else():
     """Every call that could run what it reads stands here, with the reason why it does not."""
     known = {
-        "glassdask/io/public.py": "pickle.Unpickler that refuses all but arrays",
-        "glassdask/simulation/checkpoints.py": "pickle.Unpickler that refuses all but a State",
+        "glassdask/files.py": "pickle.Unpickler that refuses all but what is listed",
         "glassdask/simulation/worker.py": "the job that the parent process wrote a moment before",
     }
     calls = r"\bpickle\.(loads?|Unpickler)\b|(?<![.\w])eval\(|(?<![.\w])exec\(|allow_pickle=True|shell=True"

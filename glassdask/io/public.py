@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import FormatError, ParameterError, SpeciesError
+from glassdask.files import RefusedError, unpickle
 from glassdask.schema import from_arrays
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -239,6 +239,7 @@ def load_arrays(content: bytes, name: str = "pickle") -> dict[str, Any]:
 
     Examples
     --------
+    >>> import pickle
     >>> load_arrays(pickle.dumps({"types": np.array([0, 1]), "time": 0.5}))
     {'types': array([0, 1]), 'time': 0.5}
     >>> load_arrays(pickle.dumps({"types": print}), "bad.pickle")
@@ -246,19 +247,15 @@ def load_arrays(content: bytes, name: str = "pickle") -> dict[str, Any]:
     glassdask.errors.FormatError: bad.pickle: needs builtins.print, which is not run: only arrays and numbers are read
     """
     try:
-        found = _ArraysOnly(BytesIO(content), encoding="latin1").load()
+        found = unpickle(content, KNOWN, encoding="latin1")
         if isinstance(found, dict):
             return {str(key): _plain(value) for key, value in found.items()}
-    except _RefusedError as refused:
+    except RefusedError as refused:
         raise FormatError(f"{name}: needs {refused}, which is not run: only arrays and numbers are read") from None
     # whatever a damaged or hostile file makes the machine of pickles stumble over
     except Exception as error:
         raise FormatError(f"{name}: not a readable pickle or archive ({error}): copy it again") from None
     raise FormatError(f"{name}: holds {type(found).__name__}, expected a dictionary of arrays")
-
-
-class _RefusedError(Exception):
-    """A pickle asks for something that is not an array."""
 
 
 class _Type:
@@ -267,11 +264,11 @@ class _Type:
     def __init__(self, text: str, *_: Any):
         self.dtype = np.dtype(text)
         if self.dtype.kind not in "fiub":
-            raise _RefusedError(f"an array of {self.dtype}")
+            raise RefusedError(f"an array of {self.dtype}")
 
     def __setstate__(self, state: Any) -> None:
         if any(part is not None for part in state[2:5]):
-            raise _RefusedError("an array of records")
+            raise RefusedError("an array of records")
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
@@ -283,7 +280,7 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
         if not isinstance(kind, _Type) or not isinstance(data, (bytes, str)):
-            raise _RefusedError("an array of objects")
+            raise RefusedError("an array of objects")
         raw = data.encode("latin1") if isinstance(data, str) else data
         flat = np.frombuffer(raw, dtype=kind.dtype)
         self.value = flat.reshape(shape, order="F" if fortran else "C")
@@ -296,19 +293,15 @@ class _Reconstruct:
         return _Array()
 
     def __setstate__(self, _: Any) -> None:
-        raise _RefusedError("a change of numpy's _reconstruct")
+        raise RefusedError("a change of numpy's _reconstruct")
 
 
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return _Reconstruct()
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return {"ndarray": _Array, "dtype": _Type}[name]
-        raise _RefusedError(f"{module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError("a persistent object")
+KNOWN = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Type,
+    "numpy.core.multiarray._reconstruct": _Reconstruct(),
+    "numpy._core.multiarray._reconstruct": _Reconstruct(),
+}
 
 
 def _plain(value: Any) -> Any:
@@ -323,4 +316,4 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    raise _RefusedError(f"a {type(value).__name__}")
+    raise RefusedError(f"a {type(value).__name__}")

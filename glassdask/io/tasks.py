@@ -8,9 +8,7 @@ frames that belong to the block before, and reads on into the next files for the
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,12 +18,13 @@ import dask
 import numpy as np
 
 from glassdask.errors import GlassdaskError
+from glassdask.files import put, writing
 from glassdask.io.frame import Frame
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.schema import CODE
 from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
 from glassdask.store.batches import Progress, batched, compute_batches, watched
-from glassdask.store.groups import attributes, writing
+from glassdask.store.groups import attributes
 
 Block = tuple[int, int]
 
@@ -190,7 +189,4 @@ def _write_block(
             break
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
-    with writing(group):
-        unfinished = receipts(group) / f"{start}.{uuid.uuid4().hex}"
-        unfinished.write_text(str(n_wrapped))
-        os.replace(unfinished, _receipt(group, block))  # at once: a killed process leaves no empty receipt
+    put(_receipt(group, block), str(n_wrapped), sync=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import random
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 from glassdask.errors import FormatError, ParameterError, StoreError
+from glassdask.files import replacing, writing
 from glassdask.learning.convolution import DEFINITION, feature_shape
 from glassdask.learning.training import device_of
 
@@ -249,13 +249,13 @@ def _key(model: Any, data: Images) -> str:
 
 def _save(file: Path, key: str, network: Network, optimizer: Any, history: list[list[float]]) -> None:
     """Put a checkpoint in place at once."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
     state = {"key": key, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
-        os.replace(temporary, file)
-    except (OSError, RuntimeError) as error:
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as stream:
+            torch.save(state, stream)
+    except RuntimeError as error:  # torch's way to say that the disk is full
         raise StoreError(f"{file}: checkpoint cannot be written ({error}): choose another place") from None
 
 

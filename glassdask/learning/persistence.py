@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +14,7 @@ import xarray as xr
 
 import glassdask
 from glassdask.errors import FormatError, ParameterError, StoreError, StoreVersionError
+from glassdask.files import replacing
 from glassdask.learning.arrays import feature_names
 
 FORMAT = 1
@@ -78,14 +78,10 @@ def save_model(model: Any, path: str | os.PathLike[str], features: xr.DataArray 
             raise ParameterError(f"the descriptor has {n_features} features, but the model {model.n_features_in_}")
         description["features"] = {"names": names, "descriptor": _parameters_of(features)}
     target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        with zipfile.ZipFile(file.name, "a") as archive:
+    with replacing(target) as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        with zipfile.ZipFile(stream, "a") as archive:
             archive.writestr(DESCRIPTION, json.dumps(description, indent=1))
-        os.replace(file.name, target)
-    except OSError as error:
-        raise StoreError(f"{target}: cannot be written ({error.strerror}): choose another place") from None
     return target
 
 

@@ -5,26 +5,25 @@ They lie in the store that the simulation fills, and a store may come from someb
 
 from __future__ import annotations
 
-import pickle
-from io import BytesIO
-from typing import Any
-
 from glassdask.errors import SimulationError
+from glassdask.files import RefusedError, unpickle
 from glassdask.simulation.acts import State
 
 # All that a pickled `State` is made of. Recorders set nothing but their attributes when they are restored.
-KNOWN = {
-    "glassdask.simulation.acts": ("State",),
-    "glassdask.simulation.recorders": ("TrajectoryRecorder", "MeansRecorder"),
-    "glassdask.simulation.instance": ("Frame",),
-    "builtins": ("range",),
-    "pathlib": ("PosixPath",),
-    "numpy": ("ndarray", "dtype"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy.core.numeric": ("_frombuffer",),
-}
+KNOWN = dict.fromkeys(
+    [
+        "glassdask.simulation.acts.State",
+        "glassdask.simulation.recorders.TrajectoryRecorder",
+        "glassdask.simulation.recorders.MeansRecorder",
+        "glassdask.simulation.instance.Frame",
+        "builtins.range",
+        "pathlib.PosixPath",
+        "numpy.ndarray",
+        "numpy.dtype",
+        *(f"numpy.{core}.multiarray.{name}" for core in ("_core", "core") for name in ("_reconstruct", "scalar")),
+        *(f"numpy.{core}.numeric._frombuffer" for core in ("_core", "core")),
+    ]
+)
 
 
 def load_state(content: bytes, name: str) -> State:
@@ -32,6 +31,7 @@ def load_state(content: bytes, name: str) -> State:
 
     Examples
     --------
+    >>> import pickle
     >>> load_state(pickle.dumps(State(recorder=None, step=100)), "state.pickle").step
     100
     >>> load_state(pickle.dumps(print), "state.pickle")
@@ -39,23 +39,12 @@ def load_state(content: bytes, name: str) -> State:
     glassdask.errors.SimulationError: state.pickle: needs builtins.print, which is not run: remove this checkpoint
     """
     try:
-        state = _StateOnly(BytesIO(content)).load()
+        state = unpickle(content, KNOWN)
         if isinstance(state, State):
             return state
         found = f"holds {type(state).__name__}"
-    except _RefusedError as refused:
+    except RefusedError as refused:
         found = f"needs {refused}, which is not run"
     except Exception as error:  # whatever a damaged pickle makes the machine of pickles stumble over
         found = f"cannot be read ({error})"
     raise SimulationError(f"{name}: {found}: remove this checkpoint")
-
-
-class _RefusedError(Exception):
-    """A pickle asks for something that is no part of a checkpoint."""
-
-
-class _StateOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if name not in KNOWN.get(module, ()):
-            raise _RefusedError(f"{module}.{name}")
-        return super().find_class(module, name)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from glassdask.errors import SimulationError, SimulationKilledError, StoreError
+from glassdask.files import put, writing
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
 
 # Part of the key of every simulation: raised when a change of the code changes what a simulation gives.
@@ -76,15 +77,13 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         shutil.rmtree(folder)
     if (folder / DONE).exists():
         return
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        replace(folder / JOB, pickle.dumps(job))
-        replace(mark, identity.encode())
+        put(folder / JOB, pickle.dumps(job))
+        put(mark, identity)
         with open(folder / "stderr.txt", "ab") as errors:
             command = [sys.executable, "-m", "glassdask.simulation.worker", str(folder)]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror}): choose another place") from None
     try:
         code = process.wait()
     finally:
@@ -103,10 +102,3 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         raise SimulationError(f"{ended}: use a smaller timestep")
     again = "run the same command again to go on from the last checkpoint"
     raise (SimulationKilledError if code < 0 else SimulationError)(f"{ended}: {again}")
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Put a file in place at once."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.files import replacing
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.eam import EmbeddedAtom
@@ -175,17 +176,16 @@ class PairModel:
         file = folder / f"{self.name}.table"
         if not file.exists():
             types = itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2)
-            partial = file.with_suffix(".partial")
-            with open(partial, "w", encoding="ascii") as out:
+            with replacing(file, sync=False) as out:
                 for (i, j), pair in zip(types, self.pairs):
                     first = TABLE_BEGIN * pair.sigma
                     r = np.sqrt(np.linspace(first**2, pair.cutoff**2, TABLE_SIZE))
                     within = np.minimum(r, np.nextafter(pair.cutoff, 0.0))
-                    out.write(f"# {self.name}\n\nPAIR_{i}_{j}\nN {TABLE_SIZE} RSQ {first!r} {pair.cutoff!r}\n\n")
+                    head = f"# {self.name}\n\nPAIR_{i}_{j}\nN {TABLE_SIZE} RSQ {first!r} {pair.cutoff!r}\n\n"
+                    out.write(head.encode())
                     columns = [np.arange(1, TABLE_SIZE + 1), r, pair.energy(within), pair.force(within)]
                     np.savetxt(out, np.column_stack(columns), fmt="%d %.17g %.17g %.17g")
-                    out.write("\n")
-            partial.replace(file)
+                    out.write(b"\n")
         return file
 
 

@@ -5,7 +5,6 @@ Recorders are part of a checkpoint, so that a run that goes on adds nothing twic
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import SimulationError
+from glassdask.files import replacing
 from glassdask.simulation.acts import read_frame
 from glassdask.simulation.instance import Frame
 
@@ -122,24 +122,17 @@ class MeansRecorder:
         if self.keep:
             self.kept[lag] = displacement
             if lag == self.lags - 1:
-                save(self.folder / f"replica-{self.replicas[replica]:05d}.npy", self.kept)
+                with replacing(self.folder / f"replica-{self.replicas[replica]:05d}.npy") as stream:
+                    np.save(stream, self.kept)
 
     def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
         """Write the sums."""
-        temporary = self.folder / "sums.partial.npz"
         arrays: dict[str, Any] = {"lammps": lammps, "distance": self.sums[0], "squared": self.sums[1]}
         arrays |= {f"thermo_{name}": values for name, values in thermo.items()}
-        np.savez(temporary, **arrays)
-        os.replace(temporary, self.folder / "sums.npz")
+        with replacing(self.folder / "sums.npz") as stream:
+            np.savez(stream, **arrays)
 
 
 def unwrapped(frame: Frame) -> np.ndarray:
     """Positions that do not jump at the faces of the box, shape (N, d)."""
     return frame.position if frame.image is None else frame.position + frame.image @ frame.box
-
-
-def save(file: Path, values: np.ndarray) -> None:
-    """Put a ``.npy`` file in place at once."""
-    temporary = file.with_suffix(".partial.npy")
-    np.save(temporary, values)
-    os.replace(temporary, file)

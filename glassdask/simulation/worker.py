@@ -6,7 +6,6 @@ that. A folder has one worker at a time: a second one waits for the first, and t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from glassdask.errors import GlassdaskError, SimulationError
+from glassdask.files import locked, put
 from glassdask.simulation.acts import Act, Recorder, State
 from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.instance import Instance
@@ -120,16 +120,14 @@ def main(arguments: list[str]) -> int:
     """Work in the folder that is named; returns the exit code."""
     end_with_parent()
     folder = Path(arguments[0])
-    with open(folder / "lock", "w") as lock:
-        with suppress(OSError):  # some file systems have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / "lock", folder):
         if not (folder / DONE).exists():
             (folder / ERROR).unlink(missing_ok=True)
             try:
                 work(folder)
             except Exception as error:
                 traceback.print_exc()
-                (folder / ERROR).write_text(message(error))
+                put(folder / ERROR, message(error))
                 return 1
     return 0
 

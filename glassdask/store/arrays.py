@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError
+from glassdask.files import replacing, retried, writing
 from glassdask.store import layout
 from glassdask.store.groups import (
     COMPLETE,
@@ -26,10 +28,8 @@ from glassdask.store.groups import (
     children,
     clear_leftovers,
     plain,
-    read_json,
-    retried,
+    read_metadata,
     set_attributes,
-    writing,
 )
 from glassdask.store.layout import Region
 
@@ -115,7 +115,7 @@ def create_array(
 def array_info(group_path: str | os.PathLike[str], name: str) -> ArrayInfo:
     """What the metadata of an array say."""
     path = layout.checked_path(group_path) / layout.checked_name(name)
-    content = read_json(path / "zarr.json")
+    content = read_metadata(path / "zarr.json")
     try:
         shape = tuple(int(size) for size in content["shape"])
         unit = tuple(int(size) for size in content["chunk_grid"]["configuration"]["chunk_shape"])
@@ -176,8 +176,8 @@ def write_region(
         tail = _read_tail(info, borders[0].start)
         values = np.concatenate([tail[(slice(None), *borders[1:])], values])
         borders = (slice(borders[0].start - len(tail), borders[0].stop), *borders[1:])
-    with writing(info.path, needed or values.nbytes):
-        retried(lambda: _put(info.path, borders, values.astype(info.dtype, copy=False)))
+    put = partial(_put, info.path, borders, values.astype(info.dtype, copy=False))
+    retried(info.path, put, needed or values.nbytes)
     _send_to_disk(info.path / chunk for chunk in layout.chunk_keys(borders, info.unit))
     try:
         _check_key(group_path, key)
@@ -342,12 +342,8 @@ def _put_tail_aside(info: ArrayInfo, start: int) -> None:
     with writing(file):
         if not file.exists():
             values = read_region(info, region)
-            temporary = file.with_suffix(".partial")
-            with open(temporary, "wb") as stream:
+            with replacing(file) as stream:
                 np.save(stream, values)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, file)
         for key in keys:
             (info.path / key).unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.store import layout
 from glassdask.store.arrays import ArrayInfo, array_info, arrays, read_region
 from glassdask.store.encoding import decode_names
-from glassdask.store.groups import COMPLETE, attributes, children, is_group, read_json
+from glassdask.store.groups import COMPLETE, attributes, children, is_group, read_metadata
 
 
 def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
@@ -64,7 +64,7 @@ def _walk(group: Path, problems: list[str]) -> Iterator[ArrayInfo]:
             continue
         file = item / "zarr.json"
         try:
-            kind = read_json(file).get("node_type") if file.exists() else None
+            kind = read_metadata(file).get("node_type") if file.exists() else None
             if kind == "array" or (kind is None and (item / "c").exists()):
                 yield array_info(group, item.name)
                 continue

@@ -6,135 +6,35 @@ until `finish` has seen every chunk of every array, then "complete". The status 
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import itertools
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from glassdask import __version__
 from glassdask.errors import CorruptStoreError, StoreError, StoreVersionError
+from glassdask.files import PARTIAL, check_links, create, read_json, write_json, writing
 from glassdask.schema import SCHEMA_VERSION
 from glassdask.store import layout
 
 WRITING, COMPLETE = "writing", "complete"
 REMOVED = ".glassdask-removed-"
-ATTEMPTS = 5
-
-T = TypeVar("T")
 
 
-@contextmanager
-def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
-    """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
-    check_links(Path(path))
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        remedies = {
-            errno.ENOSPC: "free space or choose another disk, then run the same command again (what is stored stays)",
-            errno.EDQUOT: "free space in your quota, then run the same command again (what is stored stays)",
-            errno.EACCES: "choose a place where you may write",
-            errno.EPERM: "choose a place where you may write",
-            errno.EROFS: "choose a place where you may write",
-            errno.ENOTDIR: "a parent is a file: choose another path",
-            errno.EEXIST: "a file is in the way: choose another path or remove it",
-            errno.EISDIR: "a directory is in the way: choose another path or remove it",
-        }
-        remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
-        room = f"{_room(Path(path), needed)}: " if error.errno == errno.ENOSPC else ""
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {room}{remedy}") from None
-
-
-def check_links(path: Path) -> None:
-    """`StoreError` where a part of a store is a symbolic link: in a store from elsewhere it could lead anywhere.
-
-    The store itself may be one.
-    """
-    inside = False
-    for parent in [*reversed(path.parents), path, path / "c"]:
-        if inside and parent.is_symlink():
-            raise StoreError(f"{parent}: is a symbolic link, through which nothing is written: put what it names there")
-        inside = inside or parent.suffix == ".zarr"
-
-
-def _room(path: Path, needed: int | None) -> str:
-    """How much is free where `path` would be, and how much is needed."""
-    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
-    room = f"{shutil.disk_usage(folder).free / 1e6:.3g} MB are free in {folder}"
-    return room if needed is None else f"{room}, up to {needed / 1e6:.3g} MB are still to be written"
-
-
-def write_json(path: Path, content: dict[str, Any], *, exclusive: bool = False) -> bool:
-    """Put a JSON file in place at once; with `exclusive` only where there is none. Tells whether it was written."""
-    text = json.dumps(content, indent=2)
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return retried(lambda: _put_text(path, text, exclusive))
-
-
-def retried(action: Callable[[], T]) -> T:
-    """The result of a write that may find its temporary file gone.
-
-    Another process that has just finished the same group removes what it takes for the left-overs of killed writers.
-    """
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return action()
-        except FileNotFoundError:
-            continue
-    return action()
-
-
-def _put_text(path: Path, text: str, exclusive: bool) -> bool:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if exclusive:
-            try:
-                os.link(temporary, path)
-                return True
-            except FileExistsError:
-                return False
-            except FileNotFoundError:
-                raise
-            except OSError:  # a file system without hard links
-                if path.exists():
-                    return False
-        os.replace(temporary, path)
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata file of a group or array."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"{path.parent} is not a store or a part of one: no zarr.json, check the path") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptStoreError(
-            f"{path}: metadata cannot be read ({error}): restore this file or write again"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
-    if not isinstance(content, dict) or content.get("zarr_format") != 3:
+    content = read_json(path)
+    if content is None:
+        raise StoreError(f"{path.parent} is not a store or a part of one: no zarr.json, check the path")
+    if content.get("zarr_format") != 3:
         raise CorruptStoreError(f"{path}: not Zarr 3 metadata: write the store again with glassdask")
     return content
 
@@ -156,7 +56,7 @@ def plain(value: Any) -> Any:
 
 def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Attributes of a group (or array), after a check that this glassdask knows its schema."""
-    attrs = read_json(layout.checked_path(path) / "zarr.json").get("attributes", {})
+    attrs = read_metadata(layout.checked_path(path) / "zarr.json").get("attributes", {})
     version = attrs.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise StoreVersionError(
@@ -169,7 +69,7 @@ def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
 def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:
     """Replace the given attributes of a group or array in one step; a value of None removes the attribute."""
     file = layout.checked_path(path) / "zarr.json"
-    content = read_json(file)
+    content = read_metadata(file)
     merged = {**content.get("attributes", {}), **plain(attrs)}
     content["attributes"] = {key: value for key, value in merged.items() if value is not None}
     write_json(file, content)
@@ -178,7 +78,7 @@ def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:
 def is_group(path: str | os.PathLike[str]) -> bool:
     """Whether there is a Zarr 3 group at `path`."""
     file = Path(path) / "zarr.json"
-    return file.is_file() and read_json(file).get("node_type") == "group"
+    return file.is_file() and read_metadata(file).get("node_type") == "group"
 
 
 def provenance() -> dict[str, Any]:
@@ -235,10 +135,11 @@ def _create_node(path: Path, attrs: dict[str, Any]) -> bool:
         if not file.exists():
             if path.is_dir() and not _only_nodes(path):
                 raise StoreError(f"{path}: is a directory with other files, not a store: choose another path")
+            path.mkdir(parents=True, exist_ok=True)
             content = {"attributes": plain(attrs), "zarr_format": 3, "node_type": "group"}
-            if write_json(file, content, exclusive=True):
+            if create(file, json.dumps(content, indent=2)):
                 return True
-    if read_json(file).get("node_type") != "group":
+    if read_metadata(file).get("node_type") != "group":
         raise StoreError(f"{path}: an array is in the way of a group: choose another path")
     return False
 
@@ -266,9 +167,9 @@ def clear_leftovers(group: Path, arrays: list[Path]) -> None:
     """Delete what killed writers of a group left: half-written files and what was put aside."""
     with writing(group):
         for folder in (group, group.parent):
-            for leftover in folder.glob("zarr*.partial"):
+            for leftover in folder.glob(f"zarr*{PARTIAL}"):
                 leftover.unlink(missing_ok=True)
-        for leftover in itertools.chain(group.glob(".tail-*"), *[array.rglob("*.partial") for array in arrays]):
+        for leftover in itertools.chain(group.glob(".tail-*"), *[array.rglob(f"*{PARTIAL}") for array in arrays]):
             leftover.unlink(missing_ok=True)
     clear_removed(group.parent)
 
@@ -276,8 +177,7 @@ def clear_leftovers(group: Path, arrays: list[Path]) -> None:
 def _only_nodes(path: Path) -> bool:
     """Whether a directory is empty but for other Zarr nodes, hidden files and unfinished files of another writer."""
     return all(
-        (item / "zarr.json").exists() or item.suffix == ".partial" or item.name.startswith(".")
-        for item in path.iterdir()
+        (item / "zarr.json").exists() or item.suffix == PARTIAL or item.name.startswith(".") for item in path.iterdir()
     )
 
 
@@ -287,6 +187,6 @@ def children(group_path: str | os.PathLike[str], kind: str) -> list[Path]:
     found = []
     for item in sorted(group.iterdir()):
         node = not item.name.startswith(".") and (item / "zarr.json").is_file()
-        if node and read_json(item / "zarr.json").get("node_type") == kind:
+        if node and read_metadata(item / "zarr.json").get("node_type") == kind:
             found.append(item)
     return found

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from glassdask.errors import StoreError
-from glassdask.store.groups import writing
+from glassdask.files import create, writing
 from glassdask.sweep import records
 
 LOCKS = "locks"
@@ -99,8 +99,7 @@ def _conflict(one: str, other: str) -> bool:
 def _take(file: Path, content: dict[str, Any]) -> None:
     """Create the lock file, after a stale one was removed."""
     for _ in range(3):
-        with writing(file.parent), suppress(FileExistsError):
-            _create(file, json.dumps(content))
+        if create(file, json.dumps(content)):
             return
         _refuse_or_clear(file)
     raise StoreError(f"{file}: several runs of this sweep begin at the same time: run one of them again")
@@ -110,8 +109,7 @@ def _refuse_or_clear(file: Path) -> None:
     """`StoreError` that says who holds a living lock; a stale one is removed."""
     claim = file.with_suffix(".claim")
     while _stale_or_refused(file):
-        with writing(file.parent), suppress(FileExistsError):
-            _create(claim, "")
+        if create(claim, ""):
             try:
                 if _stale_or_refused(file):  # a faster one may have removed it, and even have put its own in place
                     file.unlink()
@@ -133,12 +131,6 @@ def _stale_or_refused(file: Path) -> bool:
         f"{file.parents[2]}: this sweep is run by {who}: wait for it, watch it with glassdask sweep status, or end "
         f"that process (after kill -9 elsewhere its lock goes stale in {STALE_SECONDS:.0f} s)"
     )
-
-
-def _create(file: Path, text: str) -> None:
-    """Write a file that must not exist yet."""
-    with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as stream:
-        stream.write(text)
 
 
 def _holder(file: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -107,10 +106,7 @@ def _state_units(root: Path, state: dict[str, Any]) -> dict[str, tuple[str, floa
 
 def trajectory_content(path: Path) -> str | None:
     """Content hash of the state's trajectory, None unless it is complete."""
-    try:
-        attrs = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
-    except (OSError, ValueError):
-        return None
+    attrs = (records.read(path / "zarr.json") or {}).get("attributes", {})
     return attrs.get("content") if attrs.get("status") == STORED else None
 
 

@@ -6,16 +6,16 @@ half of one and a killed writer leaves the one before.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassdask.errors import StoreError
-from glassdask.store.groups import create_parents, write_json, writing
+from glassdask.errors import CorruptStoreError, StoreError
+from glassdask.files import read_json, write_json, writing
+from glassdask.store.groups import create_parents
 
 if TYPE_CHECKING:
     from glassdask.sweep.description import Sweep
@@ -98,24 +98,17 @@ def unit_file(store: str | os.PathLike[str], label: str, stage: str) -> Path:
 
 def read(file: Path) -> dict[str, Any] | None:
     """The content of a JSON file, None where there is none (or where a disk has lost it)."""
-    try:
-        content = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({error.strerror}): see to the file system") from None
-    return content if isinstance(content, dict) else None
+    with suppress(CorruptStoreError):
+        return read_json(file)
+    return None
 
 
 def write(file: Path, status: str, key: str, **more: Any) -> None:
     """Replace the record of a unit."""
     content = {"status": status, "key": key, "host": socket.gethostname(), "pid": os.getpid(), **more}
-    temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
     with writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        # no fsync: what a power failure takes of a record is found out, and costs one look at what is stored
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        os.replace(temporary, file)
+    write_json(file, content, sync=False)  # what a power failure takes is found out, and costs one look at the store
 
 
 def failure(error: BaseException, trace: str) -> dict[str, str]:

@@ -141,16 +141,16 @@ def test_one_of_many_takes_a_stale_lock(tmp_path, attempt):
 def test_a_faster_newcomer_is_not_removed(tmp_path, monkeypatch):
     """Who sees a dead lock, and gets the claim after another has put its own in place, leaves that one alone."""
     leave_dead_lock(tmp_path)
-    create, others = lock._create, []
+    create, others = lock.create, []
 
     def slow(file, text):
         """Between the look and the claim another one takes the lock."""
         if file.suffix == ".claim" and not others:
             others.append(locked(tmp_path))
             others[0].__enter__()
-        create(file, text)
+        return create(file, text)
 
-    monkeypatch.setattr(lock, "_create", slow)
+    monkeypatch.setattr(lock, "create", slow)
     with pytest.raises(StoreError, match="is run by"), locked(tmp_path):
         pass
     assert [run["pid"] for run in holders(tmp_path)] == [os.getpid()]

@@ -1,0 +1,316 @@
+"""Files that other processes read, write or leave half done: put in place at once, created by one, locked, unpickled.
+
+What is written lies in ``NAME.RANDOM.partial`` until it is whole, so that a reader never sees half a file and a killed
+writer leaves the file that was there before. What the file system refuses is one line, a `StoreError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import pickle
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from glassdask.errors import BusyStoreError, CorruptStoreError, StoreError
+
+PARTIAL = ".partial"
+ATTEMPTS = 5
+POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
+    """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
+    check_links(Path(path))
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: "free space or choose another disk, then run the same command again (what is stored stays)",
+            errno.EDQUOT: "free space in your quota, then run the same command again (what is stored stays)",
+            errno.EACCES: "choose a place where you may write",
+            errno.EPERM: "choose a place where you may write",
+            errno.EROFS: "choose a place where you may write",
+            errno.ENOENT: "make its folder first, or choose another path",
+            errno.ENOTDIR: "a parent is a file: choose another path",
+            errno.EEXIST: "a file is in the way: choose another path or remove it",
+            errno.EISDIR: "a directory is in the way: choose another path or remove it",
+        }
+        remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
+        room = f"{_room(Path(path), needed)}: " if error.errno == errno.ENOSPC else ""
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {room}{remedy}") from None
+
+
+def check_links(path: Path) -> None:
+    """`StoreError` where a part of a store is a symbolic link: in a store from elsewhere it could lead anywhere.
+
+    The store itself may be one.
+    """
+    inside = False
+    for parent in [*reversed(path.parents), path, path / "c"]:
+        if inside and parent.is_symlink():
+            raise StoreError(f"{parent}: is a symbolic link, through which nothing is written: put what it names there")
+        inside = inside or parent.suffix == ".zarr"
+
+
+def _room(path: Path, needed: int | None) -> str:
+    """How much is free where `path` would be, and how much is needed."""
+    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    room = f"{shutil.disk_usage(folder).free / 1e6:.3g} MB are free in {folder}"
+    return room if needed is None else f"{room}, up to {needed / 1e6:.3g} MB are still to be written"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
+    """A stream whose content takes the place of `path` at once when the block has ended without an error.
+
+    With `sync` it is on the disk by then, also if the power fails.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with replacing(folder.name + "/numbers") as stream:
+    ...     _ = stream.write(b"1 2 3")
+    >>> Path(folder.name, "numbers").read_text(), os.listdir(folder.name)
+    ('1 2 3', ['numbers'])
+    >>> folder.cleanup()
+    """
+    with writing(path), _whole(path, os.replace, sync) as stream:
+        yield stream
+
+
+def put(path: str | os.PathLike[str], content: bytes | str, *, sync: bool = True) -> None:
+    """Replace a file at once, or make it."""
+
+    def write() -> None:
+        with _whole(path, os.replace, sync) as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode())
+
+    retried(path, write)
+
+
+def create(path: str | os.PathLike[str], content: bytes | str) -> bool:
+    """Make a file, with its content, that must not exist yet; tells whether it was made.
+
+    Of several processes that try it, on one machine or many, one succeeds.
+    """
+
+    def write() -> bool:
+        try:
+            with _whole(path, _link) as stream:
+                stream.write(content if isinstance(content, bytes) else content.encode())
+        except FileExistsError:
+            return False
+        return True
+
+    return retried(path, write)
+
+
+@contextmanager
+def _whole(path: str | os.PathLike[str], place: Callable[[Path, Path], None], sync: bool = True) -> Iterator[BinaryIO]:
+    """A stream into an unfinished file, which `place` puts where it belongs when the block has ended."""
+    temporary = Path(path).with_name(f"{Path(path).name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with open(temporary, "w+b") as stream:
+            yield stream
+            stream.flush()
+            if sync:
+                os.fsync(stream.fileno())
+        place(temporary, Path(path))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless that is taken."""
+    try:
+        os.link(temporary, path)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # a file system without hard links: there the file is empty for an instant
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.replace(temporary, path)
+
+
+def retried(path: str | os.PathLike[str], action: Callable[[], T], needed: int | None = None) -> T:
+    """The result of an action that writes `path` and may find its unfinished file gone.
+
+    Another process that has just finished the same group removes what it takes for the left-overs of killed writers.
+    """
+    with writing(path, needed):
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return action()
+            except FileNotFoundError:
+                continue
+        return action()
+
+
+def write_json(path: str | os.PathLike[str], content: Any, *, sync: bool = True) -> None:
+    """Replace a JSON file at once, or make it."""
+    put(path, json.dumps(content, indent=2), sync=sync)
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no file.
+
+    Raises
+    ------
+    CorruptStoreError
+        It is empty or damaged, or holds something else.
+    StoreError
+        The file system refuses.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, RecursionError) as error:
+        raise CorruptStoreError(f"{path}: cannot be read ({error}): restore this file or write it again") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    if not isinstance(content, dict):
+        raise CorruptStoreError(f"{path}: holds {type(content).__name__}, expected a JSON object: write it again")
+    return content
+
+
+@contextmanager
+def locked(file: Path, what: str | os.PathLike[str], patience: float = float("inf")) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    ``flock`` gives it back when its owner ends, however that ends, also on NFS. The file says who holds it, and goes
+    with the block. Where the file system has no such locks, or the file cannot be made, there is no lock; locks made of
+    files alone would be worse there, as those of killed processes stay.
+
+    Parameters
+    ----------
+    file : Path
+        The lock.
+    what : str or path
+        What it guards, for the error.
+    patience : float
+        Seconds to wait for it.
+
+    Raises
+    ------
+    BusyStoreError
+        Another process holds it still; says which, where and since when.
+    """
+    descriptor = _acquire(file, what, patience)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            file.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _acquire(file: Path, what: str | os.PathLike[str], patience: float) -> int | None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # whoever may not write here will be told so when the rest is written
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            if time.monotonic() > end:
+                raise BusyStoreError(
+                    f"{what}: is being written by {owner}: wait until it has ended, then run the same command again"
+                ) from None
+            time.sleep(POLL_SECONDS)
+            continue
+        except OSError:
+            os.close(descriptor)
+            return None
+        if _is_open(file, descriptor):
+            break
+        os.close(descriptor)  # its last owner has just removed it
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+    except OSError:  # a full disk: the lock holds without a name
+        pass
+    return descriptor
+
+
+def _is_open(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+class RefusedError(Exception):
+    """A pickle asks for something that is not known to be harmless."""
+
+
+def unpickle(content: bytes, known: Mapping[str, Any], *, encoding: str = "ASCII") -> Any:
+    """What a pickle holds, which can call nothing but what is listed.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle.
+    known : mapping
+        Dotted names that the pickle may ask for, each with what it gets instead, or None for the thing itself.
+    encoding : str
+        Of the text in pickles of Python 2.
+
+    Raises
+    ------
+    RefusedError
+        It asks for anything else; says what.
+    Exception
+        Whatever a damaged pickle makes the machine of pickles stumble over.
+
+    Examples
+    --------
+    >>> unpickle(pickle.dumps(range(3)), {"builtins.range": None})
+    range(0, 3)
+    >>> unpickle(pickle.dumps(print), {"builtins.range": None})
+    Traceback (most recent call last):
+    glassdask.files.RefusedError: builtins.print
+    """
+    return _Unpickler(known, content, encoding).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, known: Mapping[str, Any], content: bytes, encoding: str):
+        super().__init__(BytesIO(content), encoding=encoding)
+        self.known = known
+
+    def find_class(self, module: str, name: str) -> Any:
+        # a dotted name would lead on from what is listed to what hangs on it
+        if "." in name or f"{module}.{name}" not in self.known:
+            raise RefusedError(f"{module}.{name}")
+        instead = self.known[f"{module}.{name}"]
+        return super().find_class(module, name) if instead is None else instead
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise RefusedError("a persistent object")
