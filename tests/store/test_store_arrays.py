@@ -11,8 +11,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassdask import errors, store
-from glassdask.store import arrays, groups, layout
+from glassdask import errors, files, store
+from glassdask.store import arrays, layout
 from tests.store.store_cases import chunk_files, make_trajectory
 from tests.store.store_kill import run_killed_at
 
@@ -169,7 +169,7 @@ def test_another_finishing_process_may_take_a_temporary_file_for_a_left_over(gro
 
     def lose(*args):
         calls.append(args)
-        if len(calls) < groups.ATTEMPTS:
+        if len(calls) < files.ATTEMPTS:
             raise FileNotFoundError(errno.ENOENT, "gone")
         put(*args)
 
