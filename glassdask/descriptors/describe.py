@@ -16,7 +16,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_positions, names_and_codes, validate
-from glassdask.store import in_frames, task_rows, task_shape
+from glassdask.store import identity, in_frames, task_rows, task_shape
 
 # One task writes at most this much and runs for about a second.
 BLOCK_BYTES = 48 << 20
@@ -49,7 +49,8 @@ def describe(
     -------
     xarray.Dataset
         One lazy variable (frame, particle, features...) for each descriptor, with the coordinate ``species``
-        (particle) and the attributes ``centers`` and ``parameters``. Rows of other particles are NaN. Two
+        (particle) and the attributes ``centers`` and ``parameters``, and ``input`` and ``graph``, by which
+        `save_descriptors` knows what it was computed from. Rows of other particles are NaN. Two
         descriptors whose feature dimensions have the same name but not the same values get ``dim_name`` for the later.
 
     Raises
@@ -80,6 +81,8 @@ def describe(
     shape = _block_shape(trajectory.sizes["frame"], trajectory.sizes["particle"], sum(sizes), microseconds, block)
     packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), shape)
 
+    described = identity(trajectory)
+
     variables: dict[str, Any] = {}
     coords: dict[str, Any] = {"species": trajectory["species"].variable}
     if "time" in trajectory:
@@ -96,7 +99,8 @@ def describe(
             moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
             coords[moved] = (renamed[dim], values)
         parameters = json.dumps(named[name].parameters(), sort_keys=True)
-        attrs = {**plan.attrs, "centers": wanted, "parameters": parameters}
+        origin = {"input": described, "graph": data.name}
+        attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.descriptors.features import center_species, feature_matrix, project
+from glassdask.store.identity import condition, fingerprint
 
 # Chunks whose moments are one graph: it stays bounded however long the trajectory is.
 FIT_CHUNKS = 4096
@@ -35,7 +36,8 @@ def reduce(
     xarray.Dataset
         ``projection`` (frame, particle, component), lazy where `features` is and NaN where they are undefined;
         ``direction`` (component, features...), ``explained_variance_ratio`` and ``explained_variance`` (component),
-        ``mean`` (features...). The fit itself is computed at once, in one pass over the chunks.
+        ``mean`` (features...). The fit itself is computed at once, in one pass over the chunks. The attribute
+        ``origin`` says what the features were, for `save_reduction`.
 
     Examples
     --------
@@ -58,6 +60,8 @@ def reduce(
 
         found = incremental_directions(feature_matrix(features), n_components, scale)
     projection = project(features, found)
+    if projection.chunks is not None:
+        projection.attrs["graph"] = projection.data.name
     dims, shape = features.dims[2:], features.shape[2:]
     n = len(found.components)
     coords = {name: c for name, c in features.coords.items() if c.dims and set(c.dims) <= set(dims)}
@@ -87,7 +91,11 @@ def reduce(
             "centers": center_species(features) or [],
         }
     )  # fmt: skip
-    return dataset
+    origin = {
+        "input": features.attrs.get("input"), "made_from": features.attrs.get("made_from", {}),
+        "name": str(features.name), "features": condition(features), "result": fingerprint(dataset),
+    }  # fmt: skip
+    return dataset.assign_attrs(origin=json.dumps(origin))
 
 
 def _moments(features: xr.DataArray) -> Any:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from glassdask.descriptors.features import center_species
 from glassdask.errors import StoreError
-from glassdask.store import open_trajectory, write_dataset, write_datasets
+from glassdask.store import write_dataset, write_datasets
+from glassdask.store.groups import attributes, is_group
+from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_stored_at, untouched
+from glassdask.store.layout import checked_name, checked_path
 
 Progress = Callable[[int, int], None]
+
+# by which a result is known, and which belong to what is in memory, not to what is stored
+ORIGIN = ("input", "graph", "made_from")
+OWN = "store it with glassdask.store.write_dataset under parameters of your own"
 
 
 def save_descriptors(
@@ -30,10 +37,19 @@ def save_descriptors(
 
     Parameters
     ----------
-    features : Dataset of `describe`, made from ``open_trajectory(path)``
+    features : Dataset of `describe`, made from ``open_trajectory(path)`` or from the same positions, boxes and species
+        in memory. It must still be lazy: ``features.persist()`` keeps results in memory and can be stored,
+        ``features.load()`` cannot, because nothing would show whether they were edited since.
     path : the store, or a state point inside a tree
     overwrite : replace descriptors of the same name with other parameters; otherwise they are a `StoreError`
     progress : called with the numbers of finished and of all blocks
+
+    Raises
+    ------
+    StoreError
+        When the features are of another trajectory than the store's (other positions, such as inherent ones, some of
+        its frames, or another order), or are no longer what `describe` gave; when the store holds other descriptors of
+        these names.
 
     Examples
     --------
@@ -47,17 +63,14 @@ def save_descriptors(
     (2, 60, 8)
     >>> folder.cleanup()
     """
-    source = features.attrs.get("store")
-    if source is None or Path(source).resolve() != Path(path).resolve():
-        raise StoreError(
-            f"{path}: the descriptors were computed from {source or 'a trajectory in memory'}: describe "
-            f"open_trajectory('{path}')"
-        )
-    _same_sizes(features, path)
     datasets, parameters = {}, {}
     for name, variable in features.data_vars.items():
         group = f"descriptors/{name}"
+        if _is_read_from(variable, path, group):
+            continue
+        _check(variable, path)
         datasets[group] = features[[name]].drop_attrs(deep=False)
+        datasets[group][name] = _without_origin(variable)
         unused = [c for c in datasets[group].coords if not set(datasets[group][c].dims) <= set(variable.dims)]
         datasets[group] = datasets[group].drop_vars(unused)
         parameters[group] = {
@@ -75,18 +88,86 @@ def save_reduction(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Store the dataset of `reduce` as ``reductions/NAME`` below a store; it resumes like `save_descriptors`."""
-    _same_sizes(reduced, path)
+    """Store the dataset of `reduce` as ``reductions/NAME`` below a store; it resumes like `save_descriptors`.
+
+    The features must be those of the store's trajectory: of `describe`, or of ``open_descriptors(path)``, loaded or
+    not. A reduction of stored descriptors is out of date once these are replaced.
+
+    Raises
+    ------
+    StoreError
+        When the features are of other data, or they or the reduction were changed since; when the store holds another
+        reduction of this name.
+    """
+    checked_name(name)
+    origin = json.loads(reduced.attrs.get("origin", "{}"))
+    if not origin:
+        raise StoreError(f"{path}: '{name}' is no result of reduce (no attribute 'origin'): {OWN}")
+    if origin["result"] != fingerprint(reduced):
+        raise StoreError(
+            f"{path}: the reduction '{name}' was loaded into memory or changed since reduce gave it: store what reduce "
+            f"gives (persist() keeps it in memory), or {OWN}"
+        )
+    made_from = _made_from(origin, path, name)
+    _require(is_stored_at(path, origin["input"]), path, f"reduction '{name}'")
+    stored = reduced.map(_without_origin, keep_attrs=True)
+    del stored.attrs["origin"]
     parameters = json.loads(reduced.attrs["reduction"])
-    write_dataset(reduced, path, f"reductions/{name}", parameters=parameters, overwrite=overwrite, on_block=progress)
+    write_dataset(
+        stored, path, f"reductions/{name}", parameters=parameters, made_from=made_from, overwrite=overwrite,
+        on_block=progress,
+    )  # fmt: skip
 
 
-def _same_sizes(derived: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Refuse what was derived from some of the frames or particles only."""
-    trajectory = open_trajectory(path)
-    for dim in ("frame", "particle"):
-        if derived.sizes[dim] != trajectory.sizes[dim]:
+def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:
+    """Refuse what is not, or no longer, a result of `describe` for the trajectory of this store."""
+    if not {"parameters", "centers", "input", "graph"} <= variable.attrs.keys():
+        raise StoreError(f"{path}: '{variable.name}' is no result of describe: {OWN}")
+    if not untouched(variable):
+        what = "changed since describe gave it" if variable.chunks else "in memory, where nothing shows edits"
+        raise StoreError(
+            f"{path}: '{variable.name}' is {what}: store the lazy result of describe (persist() keeps it in memory), "
+            f"or {OWN}"
+        )
+    _require(is_stored_at(path, variable.attrs["input"]), path, f"'{variable.name}'")
+
+
+def _require(same: bool, path: str | os.PathLike[str], what: str) -> None:
+    if not same:
+        raise StoreError(
+            f"{path}: {what}: computed from other positions, boxes or species than the store's (or part of them, or "
+            f"in another order): describe open_trajectory('{path}') as it is, or save that trajectory as a store of "
+            "its own"
+        )
+
+
+def _is_read_from(variable: xr.DataArray, path: str | os.PathLike[str], group: str) -> bool:
+    """Whether a variable was opened from this very group, which then holds it already."""
+    key = variable.attrs.get("made_from", {}).get(group)
+    place = checked_path(path) / group
+    return key is not None and untouched(variable) and is_group(place) and attributes(place).get("key") == key
+
+
+def _made_from(origin: dict[str, Any], path: str | os.PathLike[str], name: str) -> dict[str, str]:
+    """The stored descriptor that a reduction was made from, with its key; none where `describe` gave the features."""
+    if origin["features"] == CHANGED:
+        raise StoreError(f"{path}: the features of the reduction '{name}' were changed before they were reduced: {OWN}")
+    root, found = checked_path(path), origin["made_from"]
+    if origin["features"] is not None:  # in memory: only those that are stored are known
+        group = next(iter(found), f"descriptors/{origin['name']}")
+        if not is_descriptor_at(path, group, origin["features"]):
             raise StoreError(
-                f"{path}: holds {trajectory.sizes[dim]} along {dim}, what is to be stored {derived.sizes[dim]}: derive "
-                "it from the whole trajectory, or save the selection as a store of its own"
+                f"{path}: the features of the reduction '{name}' were in memory, and {group} does not hold the same: "
+                "save the descriptor first, or reduce what is lazy"
             )
+        return {group: attributes(root / group)["key"]}
+    for group, key in found.items():
+        if is_group(root / group) and attributes(root / group).get("key") != key:
+            raise StoreError(f"{path}: {group} was changed since it was opened: open and reduce it again")
+    return {group: key for group, key in found.items() if is_group(root / group)}
+
+
+def _without_origin(variable: xr.DataArray) -> xr.DataArray:
+    """A variable without the attributes by which it is known in memory."""
+    kept = {key: value for key, value in variable.attrs.items() if key not in ORIGIN}
+    return variable.drop_attrs().assign_attrs(kept)

@@ -9,6 +9,7 @@ value.
 from glassdask.store.arrays import chunk_exists, content_hash, create_array, finish, resize_frames, write_region
 from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
+from glassdask.store.identity import identity
 from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
 from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory, task_rows, task_shape
 from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset, write_datasets
@@ -22,6 +23,7 @@ __all__ = [
     "create_trajectory",
     "finish",
     "frame_blocks",
+    "identity",
     "in_frames",
     "info",
     "open_descriptors",

@@ -220,7 +220,8 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
         An array (frame, particle, features...) for each descriptor with the coordinates of its features, and the
         coordinates of particles that were stored with it (species, center). Where two descriptors have a feature
         dimension or another coordinate of the same name and different values, the later one's is renamed to
-        NAME_DESCRIPTOR. The attributes of a descriptor's array include its ``parameters``.
+        NAME_DESCRIPTOR. The attributes of a descriptor's array include its ``parameters``, and ``input``,
+        ``made_from`` and ``graph``, by which `save_reduction` knows what a reduction was made from.
 
     Raises
     ------
@@ -243,8 +244,12 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     current = content_hash(group)
     for name in wanted:
         dataset = _current(folder / layout.checked_name(name), current)
+        origin = {"input": current, "made_from": {f"descriptors/{name}": attributes(folder / name).get("key")}}
         for variable in dataset.data_vars.values():
             variable.attrs.setdefault("parameters", dataset.attrs.get("parameters"))
+            variable.attrs |= origin
+            if variable.chunks is not None:
+                variable.attrs["graph"] = variable.data.name
         dataset.attrs = {}
         merged = xr.merge([merged, _renamed(dataset, merged, name)], join="exact", compat="no_conflicts")
     return merged.assign_attrs({"store": str(group)})
@@ -256,7 +261,7 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     Raises
     ------
     StoreError
-        No such reduction, or one that was computed for an earlier state of the trajectory.
+        No such reduction, or one that was computed for an earlier state of the trajectory or of its descriptor.
     IncompleteStoreError
         It was interrupted: run the same command again.
     """
@@ -265,7 +270,13 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     present = _inside(folder) if is_group(folder) else []
     if name not in present:
         raise StoreError(f"{path}: no reduction '{name}' is stored, found {present}: reduce it first")
-    return _current(folder / layout.checked_name(name), content_hash(group))
+    reduction = _current(folder / layout.checked_name(name), content_hash(group))
+    for other, key in reduction.attrs.get("made_from", {}).items():
+        if is_group(group / other) and attributes(group / other).get("key") != key:
+            raise StoreError(
+                f"{folder / name}: was computed before {other} was changed: compute it again with overwrite"
+            )
+    return reduction
 
 
 def _current(group: Path, content: str) -> xr.Dataset:

@@ -44,7 +44,7 @@ from glassdask.store.locks import locked
 from glassdask.store.reading import HIDDEN
 
 # attributes that are made anew when a dataset that was opened is stored again
-RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store")
+RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from")
 
 
 def create_trajectory(
@@ -145,11 +145,15 @@ def write_dataset(
     group: str,
     *,
     parameters: dict[str, Any],
+    made_from: dict[str, str] | None = None,
     overwrite: bool = False,
     on_block: Progress | None = None,
 ) -> None:
     """Store a derived dataset in a group below a store: `write_datasets` of one."""
-    write_datasets({group: dataset}, path, parameters={group: parameters}, overwrite=overwrite, on_block=on_block)
+    before = {group: made_from or {}}
+    write_datasets(
+        {group: dataset}, path, parameters={group: parameters}, made_from=before, overwrite=overwrite, on_block=on_block
+    )
 
 
 def write_datasets(
@@ -157,6 +161,7 @@ def write_datasets(
     path: str | os.PathLike[str],
     *,
     parameters: dict[str, dict[str, Any]],
+    made_from: dict[str, dict[str, str]] | None = None,
     overwrite: bool = False,
     on_block: Progress | None = None,
 ) -> None:
@@ -176,6 +181,9 @@ def write_datasets(
         For each group, what its dataset was computed with. Together with the content of the trajectory, the version of
         glassdask, and the sizes and coordinates of the dataset it decides whether what is stored there is the same:
         then only what is missing is computed.
+    made_from : dict, optional
+        For each group, the other groups of the store that it was made from, with their keys, which then belong to its
+        own: once one of them has changed, it is out of date.
     overwrite : bool
         Replace a group with other parameters, and compute a complete one again. An interrupted group with the same
         parameters is continued all the same.
@@ -210,11 +218,13 @@ def write_datasets(
             create_parents(group, below=root)
             locks.enter_context(locked(group))
             origin = content_hash(root)
-            code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset)], sort_keys=True)
+            before = (made_from or {}).get(name, {})
+            code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset), before], sort_keys=True)
             attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
             attrs |= {
                 "parameters": parameters[name],
                 "input": origin,
+                "made_from": before,
                 "key": hashlib.sha256(code.encode()).hexdigest(),
             }
             lazy = _prepare(dataset, group, attrs, grid, None, overwrite)
