@@ -75,7 +75,9 @@ def density(ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None) 
     return {"x1": np.repeat(x_mid, n), "x2": np.tile(y_mid, n), "density": p.ravel()}
 
 
-def distribution(ax: Axes, x: np.ndarray, *, bins: int | np.ndarray | None = None, weight: float = 1.0, **line: Any):
+def distribution(
+    ax: Axes, x: np.ndarray, *, bins: int | np.ndarray | None = None, weight: float = 1.0, **line: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Marginal probability density of x as a line. Returns bin centres and the density times `weight`."""
     (x,) = _finite(x)
     chosen = bins if bins is not None else int(np.clip(2.0 * len(x) ** (1 / 3), 16, 120))

@@ -365,7 +365,7 @@ def _entry(index: SourceIndex) -> dict[str, Any]:
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    return plain({name: value for name, value in settings.items() if value is not None})
+    return {name: plain(value) for name, value in settings.items() if value is not None}
 
 
 def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:

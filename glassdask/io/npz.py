@@ -50,7 +50,7 @@ class Frames:
         return np.frombuffer(self._read(self._bytes), dtype=self.dtype).reshape(self.shape[1:])
 
     def _read(self, count: int) -> bytes:
-        data = self._stream.read(count)
+        data: bytes = self._stream.read(count)
         if len(data) < count:
             raise FormatError("truncated: copy the file again")
         return data

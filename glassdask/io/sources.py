@@ -322,7 +322,8 @@ def _codes(frame: Frame, index: SourceIndex) -> np.ndarray:
     """Codes of the particles of a frame as indices into `index.species`, -1 for a species that frame 0 has not."""
     names = [index.renamed.get(name, "") if index.renamed else name for name in frame.species]
     known = {name: code for code, name in enumerate(index.species)}
-    return np.array([known.get(name, -1) for name in names], dtype=schema.CODE)[frame.codes]
+    codes: np.ndarray = np.array([known.get(name, -1) for name in names], dtype=schema.CODE)[frame.codes]
+    return codes
 
 
 def _renamed(path: str, found: list[str], species_names: dict[Any, str]) -> dict[str, str]:

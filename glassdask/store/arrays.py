@@ -352,7 +352,8 @@ def _read_tail(info: ArrayInfo, stop: int) -> np.ndarray:
     file = _tail_file(info, stop)
     if not file.exists():
         raise CorruptStoreError(f"{file}: the last frames before the append are gone: ingest all sources again")
-    return np.load(file, allow_pickle=False)
+    tail: np.ndarray = np.load(file, allow_pickle=False)
+    return tail
 
 
 def read_region(info: ArrayInfo, region: Region) -> np.ndarray:

@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
 
 def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Attributes of a group (or array), after a check that this glassdask knows its schema."""
-    attrs = read_metadata(layout.checked_path(path) / "zarr.json").get("attributes", {})
+    attrs: dict[str, Any] = read_metadata(layout.checked_path(path) / "zarr.json").get("attributes", {})
     version = attrs.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise StoreVersionError(
