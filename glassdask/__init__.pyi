@@ -58,3 +58,4 @@ from .store import open_trajectory as open_trajectory
 from .store import save_trajectory as save_trajectory
 
 __version__: str
+LOADED: float

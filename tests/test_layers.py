@@ -12,11 +12,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "files", "declarations", "plugins"}
+BASE = {"errors", "code", "files", "declarations", "plugins"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 MAY_IMPORT = {
     "errors": set(),
+    "code": {"errors"},
     "declarations": {"errors"},
     "plugins": {"errors"},
     "files": {"errors"},
@@ -65,7 +66,7 @@ def imported(file: Path) -> set[str]:
             module = node.module or ""
             if node.level:
                 module = ".".join([*file.relative_to(ROOT.parent).parent.parts, module]).rstrip(".")
-            names = [f"{module}.{alias.name}" for alias in node.names if alias.name != "__version__"]
+            names = [f"{module}.{alias.name}" for alias in node.names if alias.name not in ("__version__", "LOADED")]
             found |= {name if name in MODULES else module for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import config
+import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 PREFIX = "glassdask-"
@@ -37,7 +37,8 @@ def digest(*files: Path) -> str:
 def places() -> list[Path]:
     """Folders that may hold the cache, the one to be preferred first."""
     users = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    asked = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
+    named = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    asked = [Path(named)] if named else []
     # never the temporary folder of the system: whoever can write there could put machine code of his own in its place
     return [*asked, Path(__file__).parent / "__pycache__", users / "glassdask"]
 
@@ -95,7 +96,7 @@ class Locator(_CacheLocator):
 class Implementation(CompileResultCacheImpl):
     """numba's way to write and read compiled functions, in our folder."""
 
-    _locator_classes = (Locator,)
+    _locator_classes: list[type[object]] = [Locator]  # noqa: RUF012
 
 
 class Kept(FunctionCache):
