@@ -46,7 +46,7 @@ def frame_pairs(
             f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected at least two that increase from "
             "frame to frame; sort them with trajectory.sortby('time')"
         )
-    tolerance = max(TOLERANCE * float(steps.min()), 1e-12 * float(np.abs(time).max()))
+    tolerance = _tolerance(time, float(steps.min()))
     if lags is None:
         wanted = _choose(time, tolerance)
     else:
@@ -63,6 +63,18 @@ def frame_pairs(
     return wanted, [_spread(found, origins) for found in pairs]
 
 
+def _tolerance(time: np.ndarray, shortest: float) -> float:
+    """By how much differences of times may differ that are meant to be the same.
+
+    Some formats (XTC, TRR, GSD's logs) keep times as float32: 1000.01 is off by up to 3e-5 there. Times that are all
+    float32 values, and no whole numbers, are taken to be such; still no lag may reach two frames from the same origin.
+    """
+    largest = float(np.abs(time).max())
+    single = np.array_equal(time, time.astype(np.float32)) and not np.array_equal(time, np.rint(time))
+    rounding = 2.0 * float(np.spacing(np.float32(largest))) if single else 1e-12 * largest
+    return max(TOLERANCE * shortest, min(rounding, shortest / 4))
+
+
 def _choose(time: np.ndarray, tolerance: float) -> np.ndarray:
     """Lags that occur, about evenly spaced in their logarithm."""
     starts = np.unique(np.linspace(0, len(time) - 1, max(1, min(len(time), N_DIFFERENCES // len(time)))).astype(int))
@@ -70,7 +82,7 @@ def _choose(time: np.ndarray, tolerance: float) -> np.ndarray:
     differences.sort()
     group = np.concatenate([[0], np.nonzero(np.diff(differences) > 2 * tolerance)[0] + 1])
     number = np.diff([*group, len(differences)])
-    candidates = differences[group + number // 2]
+    candidates = np.add.reduceat(differences, group) / number  # means, which rounding of the times hardly changes
     bins = np.zeros(len(candidates), int)
     if len(candidates) > N_LAGS:
         position = np.log(candidates / candidates[0]) / np.log(candidates[-1] / candidates[0])

@@ -40,7 +40,8 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     reference, deformed : Datasets of the schema with the same particles, in memory or lazy
         Frame k of the one with frame k of the other; a single frame of either with all of the other. Successive frames
         of a sheared run: ``d2min(run.isel(frame=slice(None, -1)), run.isel(frame=slice(1, None)), 2.5)``; motion since
-        the first frame: ``d2min(run.isel(frame=[0]), run, 2.5)``.
+        the first frame: ``d2min(run.isel(frame=[0]), run, 2.5)``. Where both have an ``id`` (particle), particles of
+        the same id are compared, in the order of the reference; otherwise they must be in the same order.
     cutoffs : radius of the surroundings, or one for each pair of species
 
     Returns
@@ -54,7 +55,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     Raises
     ------
     SchemaError, SpeciesError
-        When frames, particles or species differ.
+        When frames, particles, their ids or species differ.
     ParameterError, BoxError
         When the cutoffs are wrong, or larger than half of a reference box.
 
@@ -81,6 +82,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     """
     validate(reference)
     validate(deformed)
+    deformed = _in_order_of(reference, deformed)
     _check_pair(reference, deformed)
     names = species_names(reference)
     matrix = pair_matrix(cutoffs, names)
@@ -164,6 +166,23 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
         output_dtypes=[np.float64],
     )
     return result.rename("d2min").assign_attrs(units="length^2", long_name="non-affine square displacement")
+
+
+def _in_order_of(reference: xr.Dataset, deformed: xr.Dataset) -> xr.Dataset:
+    """`deformed` with its particles in the order of those of the same id in the reference, where both have ids."""
+    if "id" not in reference or "id" not in deformed:
+        return deformed
+    ours, theirs = (np.asarray(trajectory["id"].values) for trajectory in (reference, deformed))
+    if np.array_equal(ours, theirs):
+        return deformed
+    if len(np.unique(theirs)) != len(theirs) or not np.array_equal(np.sort(ours), np.sort(theirs)):
+        lost = np.setdiff1d(ours, theirs)[:1].tolist() or np.setdiff1d(theirs, ours)[:1].tolist()
+        raise SchemaError(
+            f"the ids differ ({f'particle {lost[0]} is in one only' if lost else 'some occur twice'}): give "
+            "configurations of the same particles, or drop_vars('id') where their order is the same"
+        )
+    where = np.argsort(theirs)
+    return deformed.isel(particle=where[np.searchsorted(theirs, ours, sorter=where)])
 
 
 def _check_pair(reference: xr.Dataset, deformed: xr.Dataset) -> None:

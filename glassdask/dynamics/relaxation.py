@@ -20,7 +20,7 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
 
     Parameters
     ----------
-    correlations : result of `self_correlations`, `self_intermediate_scattering` or `overlap`
+    correlations : result of `self_correlations`, `self_intermediate_scattering` or `overlap`, its lags in any order
     quantity : "fs" or "overlap"
     level : between 0 and 1
 
@@ -34,7 +34,7 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     Raises
     ------
     SchemaError
-        When the quantity is not there.
+        When the quantity is not there, or the lags are not positive times that differ.
     ParameterError
         When the level is not between 0 and 1.
 
@@ -49,7 +49,12 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
         raise SchemaError(f"no variable '{quantity}': found {', '.join(sorted(map(str, correlations)))}")
     if not 0 < level < 1:
         raise ParameterError(f"level is {level!r}: expected a number between 0 and 1")
-    lag = correlations["lag"].values
+    if "lag" not in correlations.coords:
+        raise SchemaError("no coordinate 'lag': give the result of self_correlations, or assign_coords(lag=...)")
+    correlations = correlations.sortby("lag")  # the first crossing is the one at the shortest lag
+    lag = np.asarray(correlations["lag"].values, dtype=np.float64)
+    if not (np.isfinite(lag) & (lag > 0)).all() or not (np.diff(lag) > 0).all():
+        raise SchemaError(f"lags {lag.tolist()}: expected positive times, each once")
     variables = {}
     for name, result in ((quantity, "tau"), (f"{quantity}_total", "tau_total")):
         if name not in correlations:

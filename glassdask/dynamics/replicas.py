@@ -143,7 +143,7 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
 
     Parameters
     ----------
-    propensities : result of `propensity` with a dimension ``lag``
+    propensities : result of `propensity` with a dimension ``lag``, in any order
     delta : one or more mean displacements
 
     Returns
@@ -164,11 +164,14 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
     >>> found["propensity"].values.tolist(), found["time"].values.tolist()
     ([[nan], [1.25]], [nan, 15.0])
     """
-    if "delta" not in propensities.coords or propensities["delta"].dims != ("lag",):
-        raise SchemaError("no coordinate 'delta' (lag): give the result of propensity() of displacements with lags")
+    if any(name not in propensities.coords or propensities[name].dims != ("lag",) for name in ("delta", "lag")):
+        raise SchemaError(
+            "no coordinates 'delta' (lag) and 'lag': give the result of propensity() of displacements with lags"
+        )
     wanted = np.atleast_1d(np.asarray(list(delta) if isinstance(delta, Iterable) else delta, dtype=np.float64))
     if not (np.isfinite(wanted) & (wanted > 0)).all():
         raise ParameterError(f"delta is {wanted.tolist()}: expected positive lengths")
+    propensities = propensities.sortby("lag")  # passed first means at the shortest lag
     reached = np.asarray(propensities["delta"].values)
     lag = np.asarray(propensities["lag"].values, dtype=np.float64)
     after = np.array([np.argmax(reached >= value) for value in wanted])

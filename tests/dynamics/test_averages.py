@@ -265,6 +265,28 @@ class TestLags:
         _, pairs = frame_pairs(t, [0.1, 10.0], 1000)
         assert [len(found) for found in pairs] == [499, 400]
 
+    @pytest.mark.parametrize("start, step", [(0.0, 0.01), (1e3, 0.01), (1e5, 0.5), (-500.0, 0.02), (1e6, 1.3)])
+    @pytest.mark.parametrize("accumulated", [False, True])
+    def test_times_of_single_precision(self, start, step, accumulated):
+        """Even frames stay even, however much of the step the rounding is; also where float32 values are added up."""
+        even = start + step * np.arange(2000)
+        if accumulated:
+            even = np.float32(start) + np.arange(2000, dtype=np.float32) * np.float32(step)
+        t = self.make(even.astype(np.float32).astype(float))
+        _, pairs = frame_pairs(t, [step, 10 * step, 1000 * step], 10**6)
+        assert [len(found) for found in pairs] == [1999, 1990, 1000]
+        lags, pairs = frame_pairs(t, None, 10**6)
+        apart = np.rint(lags / step).astype(int)
+        assert (np.diff(apart) > 0).all()
+        assert [len(found) for found in pairs] == (2000 - apart).tolist()
+        np.testing.assert_allclose(lags, apart * step, rtol=0.01)
+
+    @pytest.mark.parametrize("time", [np.arange(8.0) + 2**24, np.array([1.0, 2.0, 3.0, 1e9]), np.arange(8.0) + 0.1])
+    def test_exact_times_are_exact(self, time):
+        with pytest.raises(ParameterError, match=r"no two frames are 1.01 apart"):
+            frame_pairs(self.make(time), [1.01], 10)
+        assert len(frame_pairs(self.make(time), [1.0], 10)[1][0]) > 0
+
     def test_bad_times(self):
         with pytest.raises(SchemaError, match="increase"):
             frame_pairs(self.make([0.0, 2.0, 1.0]), None, 10)

@@ -259,6 +259,32 @@ def test_kernel_as_plain_python():
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_particles_of_the_same_id_are_compared(dimension):
+    """Files of a run may list their particles in any order; the result is in that of the reference."""
+    rng = np.random.default_rng(10)
+    old, species, box = liquid_of(dimension)
+    new = old + 0.1 * rng.normal(size=old.shape)
+    ids = rng.permutation(len(old)) + 1
+    reference = gd.from_arrays(old, species=species, box=box, id=ids)
+    moved = gd.from_arrays(new, species=species, box=box, id=ids)
+    expected = d2min(reference, moved, PAIRS)
+    for order in (np.argsort(ids), rng.permutation(len(old))):
+        for deformed in (moved.isel(particle=order), moved.isel(particle=order).chunk(particle=40)):
+            xr.testing.assert_identical(d2min(reference, deformed, PAIRS).compute(), expected.compute())
+    shuffled = d2min(reference.isel(particle=order), moved, PAIRS)
+    xr.testing.assert_allclose(shuffled.compute(), expected.isel(particle=order).compute(), rtol=1e-9)
+    # without ids on either side the order counts, as told
+    np.testing.assert_array_equal(d2min(reference.drop_vars("id"), moved, PAIRS)["d2min"], expected["d2min"])
+    with pytest.raises(
+        SchemaError, match=r"the ids differ \(particle 1 is in one only\): give .* or drop_vars\('id'\)"
+    ):
+        d2min(reference, moved.assign(id=("particle", ids + 1)), PAIRS)
+    twice = np.where(ids == 1, 2, ids)
+    with pytest.raises(SchemaError, match="some occur twice"):
+        d2min(reference.assign(id=("particle", twice)), moved.assign(id=("particle", twice[::-1])), PAIRS)
+
+
 def test_bad_arguments():
     old, species, box = liquid_of(3)
     t = as_dataset(old, species, box)

@@ -29,6 +29,23 @@ def test_stretched_exponentials():
     assert np.isnan(half["tau_error"]).all()
 
 
+@pytest.mark.parametrize("order", [slice(None, None, -1), np.random.default_rng(0).permutation(60)])
+def test_the_order_of_lags_does_not_matter(order):
+    """Also of curves that come back up behind the first crossing."""
+    lag = np.geomspace(1, 1e5, 60)
+    values = np.exp(-((lag / np.array([[20.0], [3000.0]])) ** 0.6)) + 0.5 * (lag > 3e4)
+    sorted_lags = curve(lag, values, 0.01 * np.ones_like(values))
+    xr.testing.assert_identical(relaxation_time(sorted_lags.isel(lag=order)), relaxation_time(sorted_lags))
+
+
+@pytest.mark.parametrize("lag", [[1.0, 1.0, 2.0], [0.0, 1.0, 2.0], [1.0, np.nan, 2.0], [-1.0, 1.0, 2.0]])
+def test_lags_that_are_no_times_are_refused(lag):
+    with pytest.raises(SchemaError, match="expected positive times, each once"):
+        relaxation_time(curve(lag, [[0.9, 0.5, 0.1]]))
+    with pytest.raises(SchemaError, match="no coordinate 'lag'"):
+        relaxation_time(curve(lag, [[0.9, 0.5, 0.1]]).drop_vars("lag"))
+
+
 def test_curves_without_a_crossing():
     found = relaxation_time(curve([1.0, 2.0, 4.0], [[0.3, 0.2, 0.1], [0.9, 0.8, 0.7]]))
     assert np.isnan(found["tau"]).all()

@@ -107,6 +107,8 @@ def test_values_at_mean_displacements():
     # the mean over the particles is delta itself
     np.testing.assert_allclose(at["propensity"].mean("particle")[known], at["delta"][known])
     np.testing.assert_allclose(at["propensity"][3], found["propensity"][2])
+    for order in ([2, 0, 1], [2, 1, 0]):
+        xr.testing.assert_identical(at_delta(found.isel(lag=order), [delta[1], 0.5]), at_delta(found, [delta[1], 0.5]))
     lazy = at_delta(found.chunk(particle=7, lag=1), [delta[1]])
     assert lazy["propensity"].chunks is not None
     np.testing.assert_allclose(lazy["propensity"][0], found["propensity"][1])
