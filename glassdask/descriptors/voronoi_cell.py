@@ -31,7 +31,8 @@ class VoronoiCell(Descriptor):
 
     Output ``voronoi`` (frame, particle, voronoi_feature) with the features ``volume`` (the area in two dimensions),
     ``faces`` (the number of neighbours) and, in three dimensions, ``n3``, ``n4``, ``n5``, ``n6``. Volumes are in the
-    unit of length to the power of the dimension. A radical cell may be empty: volume and faces are then 0.
+    unit of length to the power of the dimension. A radical cell may be empty: volume and faces are then 0. All are NaN
+    for particles of the same radius at exactly the same place, which share one cell.
 
     Examples
     --------
@@ -57,6 +58,7 @@ class VoronoiCell(Descriptor):
             out[:, 1] = cells.neighbors.counts
             if dimension == 3:
                 out[:, 2:] = cells.signature()
+            out[np.isnan(cells.volume)] = np.nan
 
         dim = "voronoi_feature"
         return Plan(
@@ -84,7 +86,8 @@ class LocallyFavoredStructure(Descriptor):
     signature : of the favoured cell, for all centres or, as a mapping, for each species
     diameters : of each species, for radical Voronoi cells; None for the usual ones
 
-    Output ``lfs`` (frame, particle), no unit. NaN for species that a mapping does not name.
+    Output ``lfs`` (frame, particle), no unit. NaN for species that a mapping does not name, and
+    for particles of the same radius at exactly the same place.
 
     Examples
     --------
@@ -126,6 +129,7 @@ class LocallyFavoredStructure(Descriptor):
                 mine = own == names.index(name)
                 same = (counts[mine, : len(signature)] == signature).all(axis=1)
                 out[mine] = same & (cells.neighbors.counts[mine] == sum(signature))
+            out[np.isnan(cells.volume)] = np.nan
 
         attrs = {"long_name": "1 in the locally favoured structure", "units": ""}
         return Plan(

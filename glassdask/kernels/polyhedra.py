@@ -32,7 +32,7 @@ def cut_cells(
 
     Outputs: `count` (C,) faces of each cell, ``offsets[c] + k`` the k-th of them in `slot` (P,) its candidate, `area`
     (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
-    volume.
+    volume; that of two particles of the same radius at the same place belongs to neither, and its volume is NaN.
 
     Scratch, for cells of up to F faces at any time: `vertex` (3, 4 F), `state`, `height` and `free` (4 F,), `loop`
     (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
@@ -55,7 +55,11 @@ def cut_cells(
             if r > furthest + np.sqrt(furthest2 + largest - mine):
                 break
             if r == 0.0:
+                if mine > radius2[species[p]]:
+                    continue
                 faces = 0
+                if mine == radius2[species[p]]:
+                    volume[c] = np.nan
                 break
             inverse = 1.0 / r
             at = 0.5 * (r * r + mine - radius2[species[p]]) * inverse
@@ -69,7 +73,7 @@ def cut_cells(
             status[c] = BROKEN if faces == -1 else FULL
             continue
         if faces == 0:
-            status[c] = DONE if far else OPEN
+            status[c] = DONE if far or np.isnan(volume[c]) else OPEN
             continue
         furthest = np.sqrt(furthest2)
         if furthest + np.sqrt(furthest2 + largest - mine) > reach:

@@ -44,7 +44,8 @@ class Tessellation:
     ----------
     neighbors : those that share a face with each centre, one entry a face; in tiny boxes several may be images of the
         same particle, or of the centre itself
-    volume : (C,) volume of each cell, area in two dimensions; 0 for a particle whose radical cell is empty
+    volume : (C,) volume of each cell, area in two dimensions; 0 for a particle whose radical cell is empty,
+        NaN for particles of the same radius at the same place, which share a cell
     area : (P,) area of each face, length in two dimensions
     edges : (P,) number of edges of each face, 2 (the ends) in two dimensions
     """
@@ -137,7 +138,8 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     Returns
     -------
     Tessellation
-        In the order of `centers`. Particles at exactly the same place have empty cells.
+        In the order of `centers`. Of particles at exactly the same place the one with the largest radius has the
+        cell; where several have it, their volumes are NaN and they have no faces.
 
     Examples
     --------

@@ -81,6 +81,25 @@ def test_volumes_fill_a_box_that_changes(liquid):
     ).all()
 
 
+@pytest.mark.parametrize("diameters", [None, {"A": 0.4, "B": 0.4}, {"A": 0.4, "B": 0.6}])
+def test_no_volume_is_lost_between_particles_at_the_same_place(liquid, diameters):
+    position, species = liquid["position"].values.copy(), liquid["species"].values.copy()
+    position[:, 7] = position[:, 9]
+    species[[7, 9]] = "A", "B"
+    twins = liquid.assign(position=(liquid["position"].dims, position), species=("particle", species))
+    favoured = LocallyFavoredStructure(signature=(0, 0, 12), diameters=diameters)
+    found = gd.describe(twins, [VoronoiCell(diameters=diameters), favoured], block=100).compute()
+    volume, box = found["voronoi"].sel(voronoi_feature="volume"), np.linalg.det(liquid["box"].values)
+    if diameters is None or diameters["A"] == diameters["B"]:
+        for name in found:
+            assert np.isnan(found[name].values[:, [7, 9]]).all()
+            assert np.isfinite(found[name].values[:, np.setdiff1d(np.arange(240), [7, 9])]).all()
+        assert (volume.sum("particle").values < box).all()
+    else:
+        np.testing.assert_allclose(volume.sum("particle"), box, rtol=1e-10)
+        assert (volume[:, 7] == 0).all()
+
+
 def test_bad_parameters(liquid):
     for signature in ((0, 0, 2), (0, -1, 12), {"A": (0,)}):
         with pytest.raises(ParameterError, match="signature"):

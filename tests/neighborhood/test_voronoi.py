@@ -308,13 +308,33 @@ def test_a_shell_around_one_particle():
     assert found.volume.sum() == pytest.approx(1000.0, rel=1e-11)
 
 
-def test_particles_at_the_same_place_have_empty_cells():
-    position = np.random.default_rng(1).random((40, 3)) * 4
+@pytest.mark.parametrize("radii", [(0.0, 0.0), (0.4, 0.4), (0.4, 0.5), (0.5, 0.4)])
+@pytest.mark.parametrize("shape", ["cube", "plane"])
+def test_particles_at_the_same_place(shape, radii, monkeypatch):
+    """The larger one has the cell that it has alone; of two of the same size neither has."""
+    whole = mixture(60, BOXES[shape], seed=1, dimension=len(BOXES[shape]))
+    position, species = whole.position.copy(), whole.species.copy()
     position[3] = position[5]
-    found = tessellate(one_species(position, np.eye(3) * 4), np.arange(40))
-    assert found.volume[[3, 5]].tolist() == [0, 0]
-    assert found.neighbors.counts[[3, 5]].tolist() == [0, 0]
-    assert (found.volume[np.setdiff1d(np.arange(40), [3, 5])] > 0).all()
+    species[[3, 5]] = 0, 1
+    both = Configuration(position, species, whole.box, whole.names)
+    found = tessellate(both, np.arange(60), np.array(radii))
+    others = np.setdiff1d(np.arange(60), [3, 5])
+    larger = 3 if radii[0] >= radii[1] else 5
+    alone = Configuration(position[kept := np.append(others, larger)], species[kept], whole.box, whole.names)
+    expected = tessellate(alone, np.arange(59), np.array(radii))
+    np.testing.assert_allclose(found.volume[others], expected.volume[:-1], rtol=1e-9)
+    if radii[0] == radii[1]:
+        assert np.isnan(found.volume[[3, 5]]).all()
+        assert found.neighbors.counts[[3, 5]].tolist() == [0, 0]
+    else:
+        assert found.volume[larger] == pytest.approx(expected.volume[-1], rel=1e-9)
+        assert found.volume[8 - larger] == 0
+        assert found.neighbors.counts[8 - larger] == 0
+    for name in ("cut_cells", "begin_box", "cut", "marks", "rotate", "measure"):
+        monkeypatch.setattr(polyhedra, name, getattr(polyhedra, name).py_func)
+    np.testing.assert_array_equal(
+        tessellate(both, np.array([3, 5]), np.array(radii)).volume > 0, found.volume[[3, 5]] > 0
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", ["cube", "plane"])
