@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 import math
 import operator
@@ -166,7 +167,7 @@ def family(base: type[T]) -> dict[str, type[T]]:
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        if dataclasses.is_dataclass(cls):
+        if dataclasses.is_dataclass(cls) and not inspect.isabstract(cls):
             members[tag_of(cls)] = cls
     return members
 
@@ -222,7 +223,7 @@ def converted(value: Any, hint: Any, where: str) -> Any:
         except ParameterError as error:
             errors.append(error)
     # of several alternatives, the one that the value was meant for has found its mistake deepest inside
-    raise max(errors, key=lambda error: str(error).partition(": ")[0].count("."))
+    raise max(errors, key=lambda error: len(re.findall(r"[.\[]", str(error).partition(": ")[0])))
 
 
 def _member(value: Any, hint: Any, where: str) -> Any:

@@ -55,6 +55,7 @@ class Thing(Declaration):
     table: dict[str, Rule] = dataclasses.field(default_factory=dict)
     model: str | Rule = "x"
     limits: tuple[Positive, Positive] = (1.0, 2.0)
+    range: Positive | tuple[Positive, Positive] = 1.0
     flag: bool = False
     shift: NotNegative = 0.0
     offset: Finite = 0.0
@@ -126,6 +127,7 @@ WRONG = [
     ({"table": {"y": 3}}, "table.y: expected All or NearOnes, found 3"),
     ({"limits": [1, -2]}, "limits[1]: expected a positive finite number, found -2"),
     ({"limits": [1]}, "limits: expected 2 values, found 1"),
+    ({"range": [1, -2]}, "range[1]: expected a positive finite number, found -2"),
 ]
 
 

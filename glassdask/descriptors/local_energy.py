@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.simulation.models import MODELS, Model, PairModel
+from glassdask.simulation.models import AnyModel, PairModel, read_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class LocalEnergy(Descriptor):
 
     Parameters
     ----------
-    model : name of one of the papers' models, ``"wahnstrom"``, ``"kob_andersen"``, ... , or a model of your own
+    model : name of one of `glassdask.simulation.MODELS`, such as ``"kob_andersen"``, or a model of your own
 
     Output ``local_energy`` (frame, particle) in the model's unit of energy. Particles out of reach of all others have
     0. NaN where two particles are at exactly the same place.
@@ -34,15 +34,14 @@ class LocalEnergy(Descriptor):
     """
 
     name: ClassVar[str] = "local_energy"
-    model: str | Model
+    model: AnyModel
 
     def __post_init__(self):
-        if isinstance(self.model, str) and self.model not in MODELS:
-            raise ParameterError(f"model {self.model!r}: expected one of {', '.join(MODELS)}, or a model of your own")
+        object.__setattr__(self, "model", read_model(self.model, "LocalEnergy.model"))
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        model: Any = MODELS[self.model] if isinstance(self.model, str) else self.model
+        model = self.model
         if model.dimension != dimension:
             raise ParameterError(
                 f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
@@ -57,7 +56,7 @@ class LocalEnergy(Descriptor):
                     configuration.species, table, out,
                 )  # fmt: skip
 
-            cutoffs = table[:, :, kernels.CUTOFF]
+            cutoffs = model.cutoffs(names)
             return Plan(dims=(), shape=(), coords={}, cutoffs=cutoffs, compute=of_batch, attrs=attrs)
 
         def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:

@@ -10,10 +10,9 @@ import xarray as xr
 from glassdask.errors import ParameterError
 from glassdask.fields.frames import map_frames
 from glassdask.kernels import cages as kernels
-from glassdask.kernels import pairs
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import wrap
-from glassdask.simulation.models import PairModel
+from glassdask.simulation.models import PairModel, read_model
 
 # Trial moves are uniform in a cube from -STEP to STEP: 4 of 10 are accepted in Kob-Andersen at T = 0.44.
 STEP = 0.06
@@ -22,7 +21,7 @@ SWEEPS_AT_ONCE = 50  # as many random numbers as fit into the cache of a core fo
 
 def cage_positions(
     trajectory: xr.Dataset,
-    model: PairModel,
+    model: PairModel | str,
     temperature: float,
     *,
     radius: float = 0.3,
@@ -41,8 +40,8 @@ def cage_positions(
     ----------
     trajectory : Dataset of the schema
         Best the inherent structures: their particles are in the middle of their cages.
-    model : PairModel
-        Without bonds, and with a cutoff scheme other than "smooth" and "cubic".
+    model : PairModel, or the name of one
+        Without bonds; any potentials. Lennard-Jones that is not smoothed takes least time.
     temperature : float
         In the unit of energy.
     radius : float
@@ -77,13 +76,14 @@ def cage_positions(
             f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"
         )
     dimension = trajectory.sizes["space"]
-    if model.chains is not None or any(pair.scheme in ("smooth", "cubic") for pair in model.pairs):
-        raise ParameterError(f"model {model.name}: expected no bonds and a cutoff scheme other than smooth and cubic")
-    if model.dimension != dimension:
-        raise ParameterError(f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional")
+    liquid = read_model(model, "cage_positions.model")
+    if not isinstance(liquid, PairModel) or liquid.chains is not None:
+        raise ParameterError(f"model {liquid.name}: expected particles that interact in pairs, without bonds")
+    if liquid.dimension != dimension:
+        raise ParameterError(f"{liquid.name} is {liquid.dimension}-dimensional, the trajectory {dimension}-dimensional")
     frames = xr.DataArray(np.arange(trajectory.sizes["frame"]), dims="frame")
     work = partial(
-        _cage, model=model, temperature=temperature, radius=radius, sweeps=sweeps, burn_in=burn_in, seed=seed
+        _cage, model=liquid, temperature=temperature, radius=radius, sweeps=sweeps, burn_in=burn_in, seed=seed
     )
     column = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
     packed = map_frames(work, trajectory.chunk(frame=1), frames, column)
@@ -96,8 +96,9 @@ def _cage(
     configuration: Configuration, frame: np.ndarray, *, model, temperature, radius, sweeps, burn_in, seed
 ) -> np.ndarray:
     n, d = len(configuration.position), configuration.dimension
-    table = model.table(configuration.names)
-    offsets, index, vector = _static_neighbors(configuration, table[:, :, pairs.CUTOFF] + 2.0 * radius)
+    names = configuration.names
+    table = model.table(names, inner_only=True)
+    offsets, index, vector = _static_neighbors(configuration, model.cutoffs(names) + 2.0 * radius)
     rng = np.random.default_rng([seed, int(frame)])
     shift, total, square = np.zeros((3, n)), np.zeros((3, n)), np.zeros(n)
     for count in (burn_in, sweeps):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from glassdask.kernels import kernel
+from glassdask.kernels.pairs import splined_energy
 
 
 @kernel
 def trial_energy(begin, end, index, vector, shift, u, new, i):
     """Change of the energy of the pairs of one particle with others of one species when it moves to `new` (3,).
 
-    `shift` (3, N) present displacements, `vector` (3, P) vectors to the neighbours before any displacement, `u` (12,)
-    coefficients (see `glassdask.kernels.pairs`) of a potential without an outer part.
+    `shift` (3, N) present displacements, `vector` (3, P) vectors to the neighbours before any displacement, `u` the
+    pair's part of a table (see `glassdask.kernels.pairs`): a splined one, or a Lennard-Jones one without an outer part.
     """
     cutoff2 = u[0] * u[0]
     old_x, old_y, old_z = shift[0, i], shift[1, i], shift[2, i]
@@ -25,6 +26,9 @@ def trial_energy(begin, end, index, vector, shift, u, new, i):
         z = vector[2, k] + shift[2, j]
         r2 = (x - new_x) * (x - new_x) + (y - new_y) * (y - new_y) + (z - new_z) * (z - new_z)
         s2 = (x - old_x) * (x - old_x) + (y - old_y) * (y - old_y) + (z - old_z) * (z - old_z)
+        if u.ndim == 2:  # known when this is compiled
+            total += splined_energy(u, r2) - splined_energy(u, s2)
+            continue
         # one division for both
         inverse = 1.0 / (r2 * s2)
         i6 = inverse * s2 * inverse * s2 * inverse * s2
@@ -40,9 +44,9 @@ def sweep_cages(offsets, index, vector, species, table, beta, radius, random, sh
     """Metropolis sweeps, a trial for each particle in turn; a particle never goes further than `radius` from its start.
 
     `offsets` (N, S + 1): the neighbours of particle i of species s are the entries ``offsets[i, s]:offsets[i, s + 1]``
-    of `index` (P,) and `vector` (3, P). `table` (S, S, 12); `random` (sweeps, N, 4): three components of the trial move
-    and a number in [0, 1). `shift` (3, N) is updated; to `total` (3, N) and `square` (N,) the displacements after
-    each sweep and their squares are added. Returns the number of accepted moves.
+    of `index` (P,) and `vector` (3, P). `table` as for `trial_energy`. `random` (sweeps, N, 4): three components of the
+    trial move and a number in [0, 1). `shift` (3, N) is updated; to `total` (3, N) and `square` (N,) the displacements
+    after each sweep and their squares are added. Returns the number of accepted moves.
     """
     new = np.empty(3)
     n_particles = shift.shape[1]

@@ -1,7 +1,16 @@
 """The public names, and where they are: what `__init__.py` imports on first use."""
 
+from .chains import Chains as Chains
 from .eam import EmbeddedAtom as EmbeddedAtom
 from .eam import copper_zirconium as copper_zirconium
+from .forms import WCA as WCA
+from .forms import Dzugutov as Dzugutov
+from .forms import Harmonic as Harmonic
+from .forms import Hertzian as Hertzian
+from .forms import InversePower as InversePower
+from .forms import LennardJones as LennardJones
+from .forms import Yukawa as Yukawa
+from .forms import mixed_pairs as mixed_pairs
 from .models import ABM_2D as ABM_2D
 from .models import KAM_2D as KAM_2D
 from .models import KOB_ANDERSEN as KOB_ANDERSEN
@@ -13,6 +22,8 @@ from .models import SILICA as SILICA
 from .models import WAHNSTROM as WAHNSTROM
 from .models import WAHNSTROM_SMOOTH as WAHNSTROM_SMOOTH
 from .models import PairModel as PairModel
+from .models import read_model as read_model
+from .potentials import CutPotential as CutPotential
 from .potentials import PairPotential as PairPotential
 from .protocols import Dynamics as Dynamics
 from .protocols import Isoconfigurational as Isoconfigurational

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from glassdask.declarations import Declaration
 from glassdask.errors import ConvergenceError, SimulationError
 from glassdask.schema import wrap
 from glassdask.simulation.instance import Frame, Instance
-from glassdask.simulation.models import species_counts
 
 # a minimisation ends where no component of a force exceeds this (in units of the model) or it cannot be improved
 FORCE_TOLERANCE = 1e-9
@@ -82,7 +82,7 @@ def seeded(seed: int, *key: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scatter:
+class Scatter(Declaration):
     """Particles at random places (chains: random walks), pushed apart and relaxed to the nearest minimum."""
 
     n_particles: int
@@ -103,7 +103,7 @@ class Scatter:
             position = rng.random((self.n_particles, d)) * length
         else:
             position = _random_walks(self.n_particles, model.chains.length, length, rng)
-        species = np.repeat(np.arange(len(model.species)), species_counts(model.fractions, self.n_particles))
+        species = np.repeat(np.arange(len(model.species)), model.counts(self.n_particles))
         commands = model.commands(instance.folder)
         bonds = [line for line in commands if line.startswith(("mass", "bond", "special"))]
         soft = [f"pair_style soft {diameter!r}", "pair_coeff * * 100.0"]
@@ -157,7 +157,7 @@ def _random_walks(n_particles: int, chain: int, length: float, rng: np.random.Ge
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class Load(Declaration):
     """A stored configuration; with `temperature`, all particles get new velocities of that temperature.
 
     `keep_time` goes on with the time and step of the stored frame, else both begin at zero.
@@ -199,7 +199,7 @@ def read_frame(path: str, index: int, species: tuple[str, ...]) -> tuple[Any, Fr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Integrate:
+class Integrate(Declaration):
     """Molecular dynamics over `steps`; frames are kept at the given numbers of steps."""
 
     steps: int
@@ -235,7 +235,7 @@ class Integrate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relax:
+class Relax(Declaration):
     """To the inherent structure: the minimum of the energy that is reached by going downhill."""
 
     keep: bool
@@ -271,7 +271,7 @@ def _relax(instance: Instance) -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strain:
+class Strain(Declaration):
     """Athermal quasistatic simple shear: strain by `increment`, minimise, `steps` times.
 
     Kept are the configuration after `skip` steps, those before and after every later event, and the last. The strain

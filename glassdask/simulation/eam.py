@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from glassdask.declarations import Positive
 from glassdask.errors import FormatError
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.simulation.mixture import Model
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicHermiteSpline
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddedAtom:
+class EmbeddedAtom(Model):
     """Atoms of an alloy: u_i = F(sum_j rho(r_ij)) + 1/2 sum_j phi(r_ij), in eV, angstrom and ps.
 
     Parameters
@@ -26,7 +28,9 @@ class EmbeddedAtom:
     file : str
         The potential file.
     name, species, fractions, masses, density, timestep
-        As for `PairModel`; the species are the names of the elements in the file.
+        As for `Model`; the species are the names of the elements in the file.
+    sha256 : str
+        Of the file, found if it is not given: a file that has changed is another model.
 
     Raises
     ------
@@ -35,19 +39,15 @@ class EmbeddedAtom:
     """
 
     file: str
-    name: str
-    species: tuple[str, ...]
-    fractions: tuple[float, ...]
-    masses: tuple[float, ...]
-    density: float
-    timestep: float = 0.002
-    dimension: int = 3
-    sha256: str = field(init=False)  # part of the description of a simulation
+    sha256: str = ""
+    timestep: Positive = 0.002
 
-    units = "metal"
-    chains = None
+    tag: ClassVar[str] = "embedded_atom"
+    units: ClassVar[str] = "metal"
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """The file is there and has the elements."""
+        super().check()
         path = Path(self.file)
         if not path.is_file():
             raise FormatError(
@@ -55,11 +55,16 @@ class EmbeddedAtom:
                 "interatomic potentials offer it, and give its path"
             )
         object.__setattr__(self, "file", str(path.resolve()))
-        object.__setattr__(self, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if self.sha256 not in ("", found):
+            raise FormatError(f"{self.file}: SHA-256 is {found}, expected {self.sha256}: give the file that was used")
+        object.__setattr__(self, "sha256", found)
         missing = [name for name in self.species if name not in self._functions.elements]
         if missing:
-            found = ", ".join(self._functions.elements)
-            raise FormatError(f"{self.file}: no element {', '.join(missing)}, found {found}: give another file")
+            raise FormatError(
+                f"{self.file}: no element {', '.join(missing)}, found {', '.join(self._functions.elements)}: give "
+                "another file"
+            )
 
     @property
     def _functions(self) -> Functions:
@@ -70,10 +75,9 @@ class EmbeddedAtom:
         """The cutoff."""
         return self._functions.cutoff
 
-    def commands(self, folder: Path) -> list[str]:
-        """LAMMPS commands that define the interactions, once the box exists."""
-        masses = [f"mass {i} {float(mass)!r}" for i, mass in enumerate(self.masses, start=1)]
-        return [*masses, "pair_style eam/alloy", f"pair_coeff * * {self.file} {' '.join(self.species)}"]
+    def interactions(self, folder: Path) -> list[str]:
+        """See `Model.interactions`."""
+        return ["pair_style eam/alloy", f"pair_coeff * * {self.file} {' '.join(self.species)}"]
 
     def energies(self, configuration: Configuration) -> np.ndarray:
         """Potential energy of each atom, shape (N,), with the same splines as LAMMPS."""

@@ -6,10 +6,6 @@ goes when the store is complete.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import os
 import pickle
 import shutil
 import signal
@@ -18,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from glassdask.declarations import digest
 from glassdask.errors import SimulationError, SimulationKilledError, StoreError
 from glassdask.files import put, writing
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
@@ -27,28 +24,9 @@ VERSION = 1
 SCRATCH = ".simulation"
 
 
-def describe(value: Any) -> Any:
-    """Dataclasses as JSON values with their class names, so that equal descriptions mean equal simulations.
-
-    >>> from glassdask.simulation.potentials import Chains
-    >>> describe((Chains(length=5), 1.0))
-    [{'type': 'Chains', 'length': 5, 'k': 30.0, 'r_max': 1.5, 'epsilon': 1.0, 'sigma': 1.0}, 1.0]
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, (tuple, list)):
-        return [describe(item) for item in value]
-    if isinstance(value, float) and value != value:
-        return None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
-
-
 def key(*parts: Any) -> str:
     """SHA-256 of the descriptions of all that a result depends on."""
-    return hashlib.sha256(json.dumps([VERSION, *describe(parts)], sort_keys=True).encode()).hexdigest()
+    return digest(VERSION, *parts)
 
 
 def execute(job: Job, folder: Path, identity: str) -> None:

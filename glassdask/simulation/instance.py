@@ -17,7 +17,7 @@ import numpy as np
 
 from glassdask.errors import BoxError, SimulationError
 from glassdask.schema import wrap
-from glassdask.simulation.models import Model
+from glassdask.simulation.mixture import Model
 
 SKIN = {"lj": 0.3, "metal": 1.0}
 # what is stored, and LAMMPS' name for it

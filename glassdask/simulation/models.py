@@ -1,7 +1,24 @@
 """The papers' model liquids: what LAMMPS is told, and the energy of each particle.
 
 Each model is a frozen definition. All but `EmbeddedAtom` are in Lennard-Jones units: length sigma, energy epsilon and
-mass of the reference particle (LAMMPS ``units lj``).
+mass of the reference particle (LAMMPS ``units lj``). A file names one of them, or one of another package (entry points
+``glassdask.models``), or has a model of its own as a table::
+
+    [[runs]]
+    temperatures = [0.5]
+
+    [runs.model]
+    name = "mine"
+    species = ["A", "B"]
+    fractions = [0.8, 0.2]
+    masses = [1.0, 1.0]
+    density = 1.2
+    timestep = 0.005
+
+    [runs.model.pairs]
+    A-A = {type = "lennard_jones", epsilon = 1.0, sigma = 1.0, cutoff = 2.5}
+    A-B = {type = "yukawa", epsilon = 1.5, sigma = 0.8, kappa = 3.0, cutoff = 3.0, scheme = "even"}
+    B-B = {type = "wca", epsilon = 0.5, sigma = 0.88}
 
 "A" is Coslovich, Jack and Paret (2022), "B" Rottler and Ortner (2024), "C" Oyama, Koyama and Kawasaki (2023).
 """
@@ -9,44 +26,54 @@ mass of the reference particle (LAMMPS ``units lj``).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from glassdask.declarations import TAG, Read, converted, pair_of
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.files import replacing
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.plugins import Catalog
+from glassdask.simulation.chains import Chains
 from glassdask.simulation.eam import EmbeddedAtom
-from glassdask.simulation.potentials import Chains, PairPotential
+from glassdask.simulation.forms import InversePower, LennardJones
+from glassdask.simulation.mixture import Model
+from glassdask.simulation.potentials import PairPotential, spline
 
-# LAMMPS' styles by scheme; what is missing is tabulated
-LAMMPS_STYLES = {"shift": "lj/cut", "linear": "lj/smooth/linear", "smooth": "lj/smooth"}
 TABLE_SIZE = 64_000
-TABLE_BEGIN = 0.5  # in units of sigma, where the energy exceeds 16000 epsilon
+TABLE_ENERGY = 16_000.0  # tables begin where the energy is this many epsilon, or so far inside that nobody gets there
+
+
+def read_pair_potentials(value: Any, where: str) -> tuple[PairPotential, ...] | dict[tuple[str, str], PairPotential]:
+    """Potentials in the order 1-1, 1-2, ..., 2-2, ..., or a mapping from pairs of species to them."""
+    if not isinstance(value, Mapping):
+        found: tuple[PairPotential, ...] = converted(value, tuple[PairPotential, ...], where)
+        return found
+    by_pair: dict[tuple[str, str], PairPotential] = {}
+    for key, item in value.items():
+        pair = pair_of(key, where)
+        if pair in by_pair:
+            raise ParameterError(f"{where}.{'-'.join(pair)}: is given twice: give it once")
+        by_pair[pair] = converted(item, PairPotential, f"{where}.{'-'.join(pair)}")
+    return by_pair
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairModel:
+class PairModel(Model):
     """Particles that interact in pairs, as a mixture or as chains.
 
     Parameters
     ----------
-    name : str
-        How the model is called in sweeps and stores.
-    species : tuple of str
-        Names of the species.
-    fractions, masses : tuple of float
-        Of each species.
-    pairs : tuple of PairPotential
-        For the pairs of species in the order 1-1, 1-2, ..., 2-2, ...; all with the same `scheme`.
-    density : float
-        Particles per unit volume (area in two dimensions) that the papers use.
-    timestep : float
-        Of the integration.
-    dimension : int
-        2 or 3.
+    name, species, fractions, masses, density, timestep, dimension
+        As for `Model`.
+    pairs : tuple of PairPotential, or mapping
+        For the pairs of species in the order 1-1, 1-2, ..., 2-2, ...; or by pair, ``{"A-B": LennardJones(...)}``. Any
+        forms, any cutoffs.
     chains : Chains, optional
         Bonds between consecutive particles.
 
@@ -58,27 +85,28 @@ class PairModel:
     ((500, 500), (1300, 700))
     """
 
-    name: str
-    species: tuple[str, ...]
-    fractions: tuple[float, ...]
-    masses: tuple[float, ...]
-    pairs: tuple[PairPotential, ...]
-    density: float
-    timestep: float
-    dimension: int = 3
-    chains: Chains | None = None
+    pairs: Annotated[tuple[PairPotential, ...], Read(read_pair_potentials)]
+    chains: Chains | None = None  # type: ignore[misc]
 
-    units = "lj"
+    tag: ClassVar[str] = "pair_model"
+    units: ClassVar[str] = "lj"
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """A potential for each pair of species."""
+        super().check()
         n = len(self.species)
-        if not len(self.fractions) == len(self.masses) == n or len(self.pairs) != n * (n + 1) // 2:
+        order = ", ".join(map("-".join, itertools.combinations_with_replacement(self.species, 2)))
+        by_pair: Any = self.pairs
+        if isinstance(by_pair, Mapping):
+            expected = [pair_of(pair) for pair in itertools.combinations_with_replacement(self.species, 2)]
+            for pair in [*expected, *by_pair]:
+                if pair not in by_pair or pair not in expected:
+                    raise ParameterError(f"pairs.{'-'.join(pair)}: is missing or unknown: expected {order}")
+            object.__setattr__(self, "pairs", tuple(by_pair[pair] for pair in expected))
+        if len(self.pairs) != n * (n + 1) // 2:
             raise ParameterError(
-                f"{self.name}: {n} species, {len(self.fractions)} fractions, {len(self.masses)} masses and "
-                f"{len(self.pairs)} pairs: expected {n}, {n} and {n * (n + 1) // 2}"
+                f"{self.name}: {len(self.pairs)} pairs of {n} species: expected {order}, in this order"
             )
-        if abs(sum(self.fractions) - 1.0) > 1e-9 or len({pair.scheme for pair in self.pairs}) != 1:
-            raise ParameterError(f"{self.name}: fractions must add up to 1 and all pairs have the same scheme")
 
     def pair(self, first: str, second: str) -> PairPotential:
         """The potential between two species."""
@@ -91,19 +119,22 @@ class PairModel:
     @property
     def reach(self) -> float:
         """The largest cutoff."""
-        return max(pair.cutoff for pair in self.pairs)
-
-    def counts(self, n_particles: int) -> tuple[int, ...]:
-        """Particles of each species in a system of `n_particles`."""
-        return species_counts(self.fractions, n_particles)
+        return max(pair.end for pair in self.pairs)
 
     def cutoffs(self, names: tuple[str, ...]) -> np.ndarray:
         """Cutoffs (S, S) for species in the order of `names`."""
-        return self.table(names)[:, :, kernels.CUTOFF].copy()
+        return np.array([[self.pair(a, b).end for b in names] for a in names])
 
-    def table(self, names: tuple[str, ...]) -> np.ndarray:
-        """Coefficients (S, S, 12) for `glassdask.kernels.pairs.pair_energies`, species in the order of `names`."""
-        return np.array([[self.pair(a, b).table for b in names] for a in names])
+    def table(self, names: tuple[str, ...], *, inner_only: bool = False) -> np.ndarray:
+        """Coefficients for the kernels, species in the order of `names`: see `glassdask.kernels.pairs`.
+
+        A Lennard-Jones table (S, S, 12) where all potentials have that form, else a splined one (S, S, 1 + PIECES, 8);
+        with `inner_only`, a Lennard-Jones table only if it has no outer parts.
+        """
+        rows = [pair.row for pair in self.pairs]
+        if all(row is not None for row in rows) and not (inner_only and any(p.inner < p.end for p in self.pairs)):
+            return np.array([[self.pair(a, b).row for b in names] for a in names])
+        return np.array([[spline(self.pair(a, b)) for b in names] for a in names])
 
     def energies(self, configuration: Configuration) -> np.ndarray:
         """Potential energy of each particle: half of the energy of its pairs and bonds.
@@ -126,41 +157,39 @@ class PairModel:
         True
         """
         out = np.empty(len(configuration.position))
-        table = self.table(configuration.names)
-        for rows, found in configuration.batches(np.arange(len(out)), table[:, :, kernels.CUTOFF]):
+        names, species = configuration.names, configuration.species
+        table = self.table(names)
+        for rows, found in configuration.batches(np.arange(len(out)), self.cutoffs(names)):
             batch = np.empty(len(rows))
-            kernels.pair_energies(
-                found.centers, found.offsets, found.index, found.distance, configuration.species, table, batch
-            )
+            kernels.pair_energies(found.centers, found.offsets, found.index, found.distance, species, table, batch)
             out[rows] = batch
         if self.chains is not None:
             bonds = self.chains.bonds(len(out))
             first, second = configuration.position[bonds.T]
             fraction = (second - first) @ configuration.inverse
             length = np.linalg.norm((fraction - np.round(fraction)) @ configuration.box, axis=1)
-            change = 0.5 * (self.chains.energy(length) - self.pairs[0].energy(length))
+            change = 0.5 * self.chains.energy(length)
+            for a, b in {tuple(pair) for pair in species[bonds].tolist()}:
+                of_pair = (species[bonds] == (a, b)).all(axis=1)
+                change[of_pair] -= 0.5 * self.pair(names[a], names[b]).energy(length[of_pair])
             np.add.at(out, bonds[:, 0], change)
             np.add.at(out, bonds[:, 1], change)
         return out
 
-    def commands(self, folder: Path) -> list[str]:
-        """LAMMPS commands that define the interactions, once the box exists; `folder` may take a file they read."""
-        scheme = self.pairs[0].scheme
-        style = LAMMPS_STYLES.get(scheme) if all(pair.attraction for pair in self.pairs) else None
-        lines = [f"mass {i} {float(mass)!r}" for i, mass in enumerate(self.masses, start=1)]
+    def interactions(self, folder: Path) -> list[str]:
+        """See `Model.interactions`: a style of LAMMPS that is exact for all pairs, or a table."""
+        native = [pair.native for pair in self.pairs]
         types = list(itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2))
-        if style is None:
-            file = self._tabulate(folder)
-            lines.append(f"pair_style table spline {TABLE_SIZE}")
-            lines += [f"pair_coeff {i} {j} {file} PAIR_{i}_{j} {p.cutoff!r}" for (i, j), p in zip(types, self.pairs)]
+        if len({style and style.style for style in native}) == 1 and native[0] is not None:
+            widest = native[int(np.argmax([pair.end for pair in self.pairs]))]
+            assert widest is not None
+            lines = [f"pair_style {widest.style} {widest.reach}"]
+            lines += [f"pair_coeff {i} {j} {style.coefficients}" for (i, j), style in zip(types, native) if style]
+            lines += [f"pair_modify {widest.modify}"] if widest.modify else []
         else:
-            begin = f"{max(pair.begin for pair in self.pairs)!r} " if scheme == "smooth" else ""
-            lines.append(f"pair_style {style} {begin}{self.reach!r}")
-            for (i, j), pair in zip(types, self.pairs):
-                begin = f"{pair.begin!r} " if scheme == "smooth" else ""
-                lines.append(f"pair_coeff {i} {j} {pair.epsilon!r} {pair.sigma!r} {begin}{pair.cutoff!r}")
-            if scheme != "linear":
-                lines.append("pair_modify shift yes")
+            file = self._tabulate(folder)
+            lines = [f"pair_style table spline {TABLE_SIZE}"]
+            lines += [f"pair_coeff {i} {j} {file} PAIR_{i}_{j} {p.end!r}" for (i, j), p in zip(types, self.pairs)]
         if self.chains is not None:
             bond = self.chains
             lines += ["special_bonds fene", "bond_style fene"]
@@ -168,53 +197,47 @@ class PairModel:
         return lines
 
     def _tabulate(self, folder: Path) -> Path:
-        """Write the potentials as a table, for cutoffs that no style of LAMMPS has.
+        """Write the potentials as a table, for those that no style of LAMMPS has.
 
-        Its splines are off by at most 1e-10, which is where the smoothing begins, and as fast as lj/cut; the style
+        Its splines are off by at most 1e-10, which is where a smoothing begins, and as fast as lj/cut; the style
         ``lepton``, exact, is six to twelve times slower (silica: 0.05 against 0.6 million particle-steps a second).
         """
-        file = folder / f"{self.name}.table"
+        file = folder / "pairs.table"
         if not file.exists():
             types = itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2)
             with replacing(file, sync=False) as out:
                 for (i, j), pair in zip(types, self.pairs):
-                    first = TABLE_BEGIN * pair.sigma
-                    r = np.sqrt(np.linspace(first**2, pair.cutoff**2, TABLE_SIZE))
-                    within = np.minimum(r, np.nextafter(pair.cutoff, 0.0))
-                    head = f"# {self.name}\n\nPAIR_{i}_{j}\nN {TABLE_SIZE} RSQ {first!r} {pair.cutoff!r}\n\n"
-                    out.write(head.encode())
+                    first = _table_begin(pair)
+                    r = np.sqrt(np.linspace(first**2, pair.end**2, TABLE_SIZE))
+                    within = np.minimum(r, np.nextafter(pair.end, 0.0))
+                    out.write(f"# glassdask\n\nPAIR_{i}_{j}\nN {TABLE_SIZE} RSQ {first!r} {pair.end!r}\n\n".encode())
                     columns = [np.arange(1, TABLE_SIZE + 1), r, pair.energy(within), pair.force(within)]
                     np.savetxt(out, np.column_stack(columns), fmt="%d %.17g %.17g %.17g")
                     out.write(b"\n")
         return file
 
 
-Model = PairModel | EmbeddedAtom
-
-
-def species_counts(fractions: tuple[float, ...], n_particles: int) -> tuple[int, ...]:
-    """Whole numbers of particles closest to the fractions, whose sum is `n_particles`.
-
-    >>> species_counts((0.33, 0.67), 100), species_counts((0.5, 0.5), 7)
-    ((33, 67), (4, 3))
-    """
-    edges = np.floor(np.cumsum([0.0, *fractions]) * n_particles + 0.5).astype(int)
-    return tuple(int(n) for n in np.diff(edges))
+def _table_begin(pair: PairPotential) -> float:
+    """Where a table of the potential begins."""
+    r = pair.end * np.geomspace(1e-3, 1.0, 2000)
+    scale = getattr(pair, "epsilon", 0.0) or 1.0
+    inside = np.flatnonzero(pair.energy(r) > TABLE_ENERGY * scale)
+    return float(r[inside[-1]] if len(inside) else r[0])
 
 
 def lennard_jones_pairs(
-    epsilon: tuple[float, ...], sigma: tuple[float, ...], cutoff: float, scheme: str
+    epsilon: tuple[float, ...], sigma: tuple[float, ...], cutoff: float, scheme: Any
 ) -> tuple[PairPotential, ...]:
     """Lennard-Jones potentials of all pairs of species, each cut off at `cutoff` times its sigma."""
     return tuple(
-        PairPotential(epsilon=e, sigma=s, cutoff=cutoff * s, scheme=scheme) for e, s in zip(epsilon, sigma, strict=True)
+        LennardJones(epsilon=e, sigma=s, cutoff=cutoff * s, scheme=scheme) for e, s in zip(epsilon, sigma, strict=True)
     )
 
 
 def smooth_pairs(epsilon: tuple[float, ...], sigma: tuple[float, ...]) -> tuple[PairPotential, ...]:
     """Lennard-Jones potentials smoothed between r = 2.2 and 2.5 (B), whatever the pair's sigma."""
     return tuple(
-        PairPotential(epsilon=e, sigma=s, begin=2.2, cutoff=2.5, scheme="smooth")
+        LennardJones(epsilon=e, sigma=s, begin=2.2, cutoff=2.5, scheme="smooth")
         for e, s in zip(epsilon, sigma, strict=True)
     )
 
@@ -250,9 +273,9 @@ SILICA = PairModel(
     fractions=(1 / 3, 2 / 3),
     masses=(1.0, 0.57),
     pairs=(
-        PairPotential(epsilon=0.25, sigma=1.0, begin=1.8, scheme="cubic", attraction=False),
-        PairPotential(epsilon=6.0, sigma=0.49, begin=1.078, scheme="cubic"),
-        PairPotential(epsilon=0.25, sigma=0.85, begin=1.53, scheme="cubic", attraction=False),
+        InversePower(epsilon=1.0, sigma=1.0, n=12, begin=1.8, scheme="cubic"),
+        LennardJones(epsilon=6.0, sigma=0.49, begin=1.078, scheme="cubic"),
+        InversePower(epsilon=1.0, sigma=0.85, n=12, begin=1.53, scheme="cubic"),
     ),
     density=1.655,
     timestep=0.004,
@@ -299,7 +322,7 @@ POLYMER = PairModel(
     species=("A",),
     fractions=(1.0,),
     masses=(1.0,),
-    pairs=(PairPotential(epsilon=1.0, sigma=1.0, cutoff=2.25),),
+    pairs=(LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.25),),
     density=1.04,
     timestep=0.005,
     chains=Chains(length=20),
@@ -327,17 +350,34 @@ ABM_2D = PairModel(
     dimension=2,
 )
 
-MODELS = {
-    model.name: model
-    for model in (
-        WAHNSTROM,
-        KOB_ANDERSEN,
-        SILICA,
-        NICKEL_YTTRIUM,
-        KOB_ANDERSEN_SMOOTH,
-        WAHNSTROM_SMOOTH,
-        POLYMER,
-        KAM_2D,
-        ABM_2D,
-    )
-}
+OWN = (
+    WAHNSTROM,
+    KOB_ANDERSEN,
+    SILICA,
+    NICKEL_YTTRIUM,
+    KOB_ANDERSEN_SMOOTH,
+    WAHNSTROM_SMOOTH,
+    POLYMER,
+    KAM_2D,
+    ABM_2D,
+)
+MODELS: Catalog[Any] = Catalog("model", {model.name: model for model in OWN}, Model)
+
+
+def read_model(value: Any, where: str) -> Model:
+    """A model: itself, the name of one in `MODELS`, or a table of its fields.
+
+    >>> read_model("silica", "model").species
+    ('Si', 'O')
+    """
+    if isinstance(value, str):
+        found: Model = MODELS.find(value, where)
+        return found
+    if isinstance(value, Mapping) and TAG not in value:
+        value = {TAG: (EmbeddedAtom if "file" in value else PairModel).tag, **value}
+    made: Model = converted(value, Model, where)
+    return made
+
+
+# How a declaration says that one of its fields is a model.
+AnyModel = Annotated[Model, Read(read_model)]

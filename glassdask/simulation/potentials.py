@@ -1,161 +1,242 @@
-"""Pair potentials: Lennard-Jones with the ways to cut it off that the papers use, and the bonds of chains."""
+"""Pair potentials: what a form must tell, and the ways in which it is cut off.
+
+A new form is a class with one function, `PairPotential.uncut`; `glassdask.simulation.forms` has those of the field.
+"""
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.polynomial.polynomial import polyder, polyval
 
+from glassdask.declarations import Declaration, Positive
 from glassdask.errors import ParameterError
 from glassdask.kernels import pairs
 
-SCHEMES = ("shift", "linear", "quadratic", "smooth", "cubic")
+Array = np.ndarray[Any, Any]
+# steps for derivatives: of the imaginary part, which is exact however small, and of r, in units of r
+IMAGINARY, REAL = 1e-30, 1e-3
+
+
+class Native(NamedTuple):
+    """A style of LAMMPS that is exactly this potential: what all pairs must share, and what a pair has of its own."""
+
+    style: str
+    reach: str
+    coefficients: str
+    modify: str | None = None
+
+
+class PairPotential(Declaration, ABC):
+    """A family of potentials u(r) between two species, zero from `cutoff` on.
+
+    A form has the fields that it needs, among them its `cutoff` (or a property of that name, where the form itself
+    ends), and `uncut`. Energies of particles are made of splines of it (`spline`), which are off by less than 1e-10 of
+    the energy or, where that is small, of 1; LAMMPS gets a table, except where it has the same potential (`native`).
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Gaussian(CutPotential):
+    ...     epsilon: Positive
+    ...     sigma: Positive
+    ...
+    ...     def uncut(self, r):
+    ...         return self.epsilon * np.exp(-((r / self.sigma) ** 2))
+    >>> u = Gaussian(epsilon=1, sigma=1, cutoff=3)
+    >>> u.energy([0.0, 1.0, 4.0]).round(6), u.force(1.0).round(6)
+    (array([0.999877, 0.367756, 0.      ]), np.float64(0.735759))
+    """
+
+    cutoff: Any
+
+    @abstractmethod
+    def uncut(self, r: Array) -> Array:
+        """The form itself, at distances below the cutoff; of complex numbers too, from which its slope is found."""
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """Energy, slope and curvature before any cutoff; the curvature is off by some 1e-11 unless a form knows it."""
+
+        def slope(x: Array) -> Array:
+            return np.imag(self.uncut(x + 1j * IMAGINARY)) / IMAGINARY
+
+        h = REAL * r
+        third = [slope(r + k * h) - slope(r - k * h) for k in (1, 2, 3)]
+        return self.uncut(r), slope(r), (45.0 * third[0] - 9.0 * third[1] + third[2]) / (60.0 * h)
+
+    @property
+    def end(self) -> float:
+        """The distance from which on energy and force are zero."""
+        return float(self.cutoff)
+
+    @property
+    def inner(self) -> float:
+        """Where the form itself ends and a polynomial begins; the cutoff, if there is none."""
+        return self.end
+
+    @property
+    def added(self) -> tuple[float, ...]:
+        """q_0 to q_4: the polynomial of r that is added to the form."""
+        return (0.0,) * 5
+
+    @property
+    def outer(self) -> tuple[float, ...]:
+        """p_0 to p_4: the polynomial of r - `inner` that stands from there to the cutoff."""
+        return (0.0,) * 5
+
+    @property
+    def powers(self) -> tuple[float, float] | None:
+        """c_12 and c_6 of a form that is c_12 r^-12 + c_6 r^-6."""
+        return None
+
+    @property
+    def native(self) -> Native | None:
+        """LAMMPS' own style for this potential."""
+        return None
+
+    def energy(self, r: Any) -> Array:
+        """u(r); infinite at r = 0 where it has no bound."""
+        r = np.asarray(r, dtype=np.float64)
+        outer = np.where(r < self.end, polyval(r - self.inner, self.outer), 0.0)
+        return np.where(r < self.inner, self._within(r), outer)[()]
+
+    def force(self, r: Any) -> Array:
+        """-du/dr."""
+        r = np.asarray(r, dtype=np.float64)
+        slope = self.derivatives(self._clipped(r))[1] + polyval(r, polyder(self.added))
+        outer = np.where(r < self.end, polyval(r - self.inner, polyder(self.outer)), 0.0)
+        return -np.where(r < self.inner, slope, outer)[()]
+
+    def _clipped(self, r: Array) -> Array:
+        """Distances at which the form is known."""
+        return np.minimum(r, np.nextafter(self.inner, 0.0))
+
+    def _within(self, r: Array) -> Array:
+        with np.errstate(all="ignore"):
+            energy = self.uncut(self._clipped(r)) + polyval(r, self.added)
+        return np.where(np.isfinite(energy), energy, np.inf)
+
+    @property
+    def row(self) -> Array | None:
+        """Coefficients (12,) in a Lennard-Jones table; None for other forms."""
+        if self.powers is None or any(self.added[3:]):
+            return None
+        return np.array([self.end, self.inner, *self.powers, *self.added[:3], *self.outer])
+
+
+@lru_cache(maxsize=256)
+def spline(potential: PairPotential) -> Array:
+    """The potential's part (1 + PIECES, 8) of a splined table, as `glassdask.kernels.pairs` reads it.
+
+    Each piece takes the potential at seven points, the ends among them.
+    """
+    octaves = 2.0 ** np.arange(-1.0 - max(pairs.LOW, pairs.HIGH), 0.0)
+    table = np.zeros((1 + pairs.PIECES, 8))
+    table[0, :3] = potential.end, potential.inner, potential.inner**-2.0
+    table[0, pairs.OUTER] = potential.outer
+    for first, number, of_t in ((1, pairs.LOW, lambda key: key), (pairs.HIGH_ROW, pairs.HIGH, lambda key: 1.0 - key)):
+        low = octaves[-number - 1 : -1, None] * (1.0 + np.arange(pairs.SUBDIVISIONS) / pairs.SUBDIVISIONS)
+        bounds = np.concatenate([[0.0], low.ravel(), octaves[-1:]])
+        center, half = (bounds[1:] + bounds[:-1]) / 2.0, np.diff(bounds) / 2.0
+        nodes = -np.cos(np.pi * np.arange(7) / 6.0)
+        key = np.clip(center[:, None] + half[:, None] * nodes, bounds[:-1, None], bounds[1:, None])
+        values = potential._within(potential.inner * np.sqrt(of_t(key)))
+        rows = table[first : first + len(center)]
+        with np.errstate(all="ignore"):
+            fit = np.linalg.solve(np.vander(nodes, increasing=True), values.T).T / half[:, None] ** np.arange(7)
+        rows[:, 0], rows[:, 1:] = center, fit
+        rows[~np.isfinite(rows).all(axis=1), 1:] = [np.inf, 0, 0, 0, 0, 0, 0]
+    return table
+
+
+Scheme = Literal["shift", "linear", "quadratic", "smooth", "cubic", "even"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairPotential:
-    """u(r) = 4 epsilon [(sigma/r)^12 - (sigma/r)^6] between two species, cut off at `cutoff`.
+class CutPotential(PairPotential):
+    """A form without an end of its own, cut off at `cutoff` in one of these ways.
 
-    With `scheme` (u_c and u_c' are the energy and its slope at the cutoff)
+    With u_c, u_c' and u_c'' the energy, its slope and its curvature at the cutoff r_c, `scheme` is
 
     - ``"shift"``: u(r) - u_c. The force jumps at the cutoff.
     - ``"linear"``: u(r) - u_c - (r - r_c) u_c'  (Oyama, Koyama and Kawasaki 2023, Eq. 1).
     - ``"quadratic"``: u(r) - u_c - (r^2 - r_c^2) u_c' / (2 r_c)  (Stoddard and Ford, Phys. Rev. A 8, 1504 (1973)).
+    - ``"even"``: u(r) + c_0 + c_2 r^2 + c_4 r^4, such that energy, force and its slope are zero at the cutoff
+      (A. Ninarello, L. Berthier and D. Coslovich, Phys. Rev. X 7, 021039 (2017)).
     - ``"smooth"``: from `begin` on the force is the cubic polynomial that goes on with the force and its slope there
       and ends with both zero at the cutoff (LAMMPS ``lj/smooth``); the energy is shifted to zero at the cutoff.
     - ``"cubic"``: from `begin` on a (r_c - r)^3, with a and r_c such that force and slope go on at `begin` (Grigera,
       Cavagna, Giardina and Parisi, Phys. Rev. Lett. 88, 055502 (2002)); the energy is shifted accordingly. `cutoff` is
       then found, not given.
-
-    Parameters
-    ----------
-    epsilon, sigma : float
-        Energy and length, in reduced units.
-    cutoff : float, optional
-        Distance from which on energy and force are zero.
-    scheme : str
-        How the potential is cut off.
-    begin : float, optional
-        Where smoothing begins, for "smooth" and "cubic".
-    attraction : bool
-        False leaves out the term r^-6 (Coslovich, Jack and Paret 2022, Eq. A2).
-
-    Examples
-    --------
-    >>> u = PairPotential(epsilon=1.0, sigma=1.0, cutoff=2.5)
-    >>> round(float(u.energy(2 ** (1 / 6))), 6)  # -1 and the shift at the cutoff
-    -0.983683
     """
 
-    epsilon: float
-    sigma: float
-    cutoff: float = math.nan
-    scheme: str = "shift"
-    begin: float = math.nan
-    attraction: bool = True
+    cutoff: Positive | None = None
+    scheme: Scheme = "shift"
+    begin: Positive | None = None
 
-    def __post_init__(self):
-        if self.scheme not in SCHEMES:
-            raise ParameterError(f"scheme {self.scheme!r} is unknown: choose one of {', '.join(SCHEMES)}")
-        if not (self.epsilon >= 0 and self.sigma > 0):
-            raise ParameterError(f"epsilon {self.epsilon} and sigma {self.sigma}: expected 0 or more, and more than 0")
-        if self.scheme == "cubic":
-            _, u1, u2 = self._uncut(self.begin)
+    def check(self) -> None:
+        """The fields that the scheme needs, and no others."""
+        if (self.scheme in ("smooth", "cubic")) != (self.begin is not None):
+            raise ParameterError(
+                f"scheme {self.scheme!r} and begin {self.begin}: expected a begin with 'smooth' and 'cubic' only"
+            )
+        if self.begin is not None and self.scheme == "cubic":
+            _, u1, u2 = map(float, self.derivatives(np.asarray(self.begin)))
             if not u1 * u2 < 0:
                 raise ParameterError(f"begin {self.begin}: slope {u1:.4g} and curvature {u2:.4g} must differ in sign")
-            object.__setattr__(self, "cutoff", self.begin - 2.0 * u1 / u2)
-        if self.scheme in ("smooth", "cubic") and not 0 < self.begin < self.cutoff:
+            found = self.begin - 2.0 * u1 / u2
+            if self.cutoff is not None and abs(self.cutoff / found - 1.0) > 1e-9:
+                raise ParameterError(
+                    f"cutoff {self.cutoff}: 'cubic' from {self.begin} on ends at {found:.10g}: omit it"
+                )
+            object.__setattr__(self, "cutoff", found)
+        if self.cutoff is None:
+            raise ParameterError(f"cutoff: is missing: scheme {self.scheme!r} needs it")
+        if self.begin is not None and not self.begin < self.cutoff:
             raise ParameterError(f"begin {self.begin} and cutoff {self.cutoff}: expected 0 < begin < cutoff")
-        if not self.cutoff > 0:
-            raise ParameterError(f"cutoff {self.cutoff}: expected more than 0")
-
-    def _uncut(self, r: float) -> tuple[float, float, float]:
-        """Energy, slope and curvature before any cutoff."""
-        c12, c6 = self._powers
-        a, b = c12 * r**-12.0, c6 * r**-6.0
-        return a + b, (-12.0 * a - 6.0 * b) / r, (156.0 * a + 42.0 * b) / r**2
 
     @property
-    def _powers(self) -> tuple[float, float]:
-        c12 = 4.0 * self.epsilon * self.sigma**12
-        return c12, -4.0 * self.epsilon * self.sigma**6 if self.attraction else 0.0
+    def inner(self) -> float:
+        """See `PairPotential`."""
+        return self.end if self.begin is None else self.begin
+
+    @property
+    def added(self) -> tuple[float, ...]:
+        """See `PairPotential`."""
+        return self._polynomials[0]
+
+    @property
+    def outer(self) -> tuple[float, ...]:
+        """See `PairPotential`."""
+        return self._polynomials[1]
 
     @cached_property
-    def table(self) -> np.ndarray:
-        """Coefficients (12,) as `glassdask.kernels.pairs` reads them."""
-        table = np.zeros(pairs.N_COEFFICIENTS)
-        table[pairs.C12], table[pairs.C6] = self._powers
-        rc = table[pairs.CUTOFF] = table[pairs.BEGIN] = self.cutoff
-        if self.scheme in ("smooth", "cubic"):
-            u0, u1, u2 = self._uncut(self.begin)
-            x = rc - self.begin
-            table[pairs.BEGIN] = self.begin
-            if self.scheme == "smooth":
-                # slope u1 + u2 x + a x^2 + b x^3 with zero value and slope at the cutoff
-                a = -(3.0 * u1 + 2.0 * u2 * x) / x**2
-                b = (2.0 * u1 + u2 * x) / x**3
-                slope = np.array([u1, u2, a, b])
-                outer = np.concatenate([[0.0], slope / np.arange(1, 5)])
-                outer[0] = -sum(c * x**n for n, c in enumerate(outer))
-            else:
-                a = -u1 / (3.0 * x**2)
-                outer = a * np.array([x**3, -3.0 * x**2, 3.0 * x, -1.0, 0.0])
-            table[pairs.P0 : pairs.P4 + 1] = outer
-            table[pairs.Q0] = outer[0] - u0
-        else:
-            u0, u1, _ = self._uncut(rc)
-            if self.scheme == "linear":
-                table[pairs.Q1] = -u1
-                table[pairs.Q0] = -u0 + rc * u1
-            elif self.scheme == "quadratic":
-                table[pairs.Q2] = -u1 / (2.0 * rc)
-                table[pairs.Q0] = -u0 + 0.5 * rc * u1
-            else:
-                table[pairs.Q0] = -u0
-        return table
-
-    def energy(self, r: np.ndarray | float) -> np.ndarray:
-        """u(r)."""
-        return pairs.evaluate(self.table, np.asarray(r))[0]
-
-    def force(self, r: np.ndarray | float) -> np.ndarray:
-        """-du/dr."""
-        return pairs.evaluate(self.table, np.asarray(r))[1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chains:
-    """Linear chains with finitely extensible bonds (Kremer and Grest, J. Chem. Phys. 92, 5057 (1990)).
-
-    u(r) = -k/2 r_max^2 ln(1 - (r/r_max)^2) + 4 epsilon [(sigma/r)^12 - (sigma/r)^6] + epsilon, where the second part
-    ends at 2^(1/6) sigma and replaces the pair potential between bonded monomers (LAMMPS ``bond_style fene``,
-    ``special_bonds fene``). Monomers ``length * c`` to ``length * (c + 1) - 1`` are chain c.
-    """
-
-    length: int = 20
-    k: float = 30.0
-    r_max: float = 1.5
-    epsilon: float = 1.0
-    sigma: float = 1.0
-
-    def bonds(self, n_particles: int) -> np.ndarray:
-        """Pairs of bonded monomers, shape (bonds, 2)."""
-        if n_particles % self.length:
-            raise ParameterError(
-                f"{n_particles} particles do not make chains of {self.length}: use a multiple of {self.length}"
-            )
-        first = np.arange(n_particles).reshape(-1, self.length)[:, :-1].ravel()
-        return np.stack([first, first + 1], axis=1)
-
-    def energy(self, r: np.ndarray) -> np.ndarray:
-        """Energy of a bond of length r; infinite from `r_max` on."""
-        r = np.asarray(r, dtype=np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spring = np.where(
-                r < self.r_max, -0.5 * self.k * self.r_max**2 * np.log(1.0 - (r / self.r_max) ** 2), np.inf
-            )
-        power6 = (self.sigma / r) ** 6
-        core = 4.0 * self.epsilon * power6 * (power6 - 1.0) + self.epsilon
-        return spring + np.where(r < 2.0 ** (1.0 / 6.0) * self.sigma, core, 0.0)
+    def _polynomials(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        zero = (0.0,) * 5
+        u0, u1, u2 = map(float, self.derivatives(np.asarray(self.inner)))
+        rc = self.end
+        x = rc - self.inner
+        if self.scheme == "shift":
+            return (-u0, *zero[1:]), zero
+        if self.scheme == "linear":
+            return (rc * u1 - u0, -u1, *zero[2:]), zero
+        if self.scheme == "quadratic":
+            return (0.5 * rc * u1 - u0, 0.0, -u1 / (2.0 * rc), 0.0, 0.0), zero
+        if self.scheme == "even":
+            c4 = (u1 / rc - u2) / (8.0 * rc**2)
+            c2 = -u1 / (2.0 * rc) - 2.0 * c4 * rc**2
+            return (-u0 - c2 * rc**2 - c4 * rc**4, 0.0, c2, 0.0, c4), zero
+        if self.scheme == "smooth":
+            # slope u1 + u2 x + a x^2 + b x^3 with zero value and slope at the cutoff
+            a = -(3.0 * u1 + 2.0 * u2 * x) / x**2
+            b = (2.0 * u1 + u2 * x) / x**3
+            rise = [u1, u2 / 2.0, a / 3.0, b / 4.0]
+            p0 = -sum(c * x**n for n, c in enumerate(rise, start=1))
+            return (p0 - u0, *zero[1:]), (p0, *rise)
+        a = -u1 / (3.0 * x**2)
+        return (a * x**3 - u0, *zero[1:]), (a * x**3, -3.0 * a * x**2, 3.0 * a * x, -a, 0.0)

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where
 from glassdask.errors import ParameterError
 from glassdask.simulation.acts import Act, Integrate, Load, Relax, Scatter, Strain
-from glassdask.simulation.models import Model
-
-ENSEMBLES = ("nve", "nvt", "npt")
+from glassdask.simulation.models import AnyModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomStart:
+class RandomStart(Declaration):
     """Begin with particles at random places, pushed apart until none overlap.
 
     `density` None takes the model's.
     """
 
-    n_particles: int
-    density: float | None = None
-
-    def __post_init__(self):
-        if self.n_particles < 1 or (self.density is not None and not self.density > 0):
-            raise ParameterError(f"{self.n_particles} particles at density {self.density}: both must be positive")
+    n_particles: Count
+    density: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredStart:
+class StoredStart(Declaration):
     """Begin with a frame of a store (its last one by default), with its velocities where it has any."""
 
     path: str
@@ -38,7 +33,7 @@ class StoredStart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dynamics:
+class Dynamics(Declaration):
     """Molecular dynamics at constant or linearly changing temperature.
 
     Parameters
@@ -60,23 +55,18 @@ class Dynamics:
         Draw new velocities at the beginning. They are drawn anyway where the particles are at rest.
     """
 
-    time: float
-    temperature: float | tuple[float, float]
-    ensemble: str = "nvt"
-    pressure: float | None = None
-    every: float | None = None
-    between: int = 0
+    time: Positive
+    temperature: Positive | tuple[Positive, Positive]
+    ensemble: Literal["nve", "nvt", "npt"] = "nvt"
+    pressure: Finite | None = None
+    every: Positive | None = None
+    between: Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")] = 0
     velocities: bool = False
 
-    def __post_init__(self):
-        if self.ensemble not in ENSEMBLES:
-            raise ParameterError(f"ensemble {self.ensemble!r} is unknown: choose one of {', '.join(ENSEMBLES)}")
+    def check(self) -> None:
+        """A pressure for "npt" and for nothing else; an interval for the frames between."""
         if (self.ensemble == "npt") != (self.pressure is not None):
             raise ParameterError(f"ensemble {self.ensemble!r} and pressure {self.pressure}: npt needs one, others none")
-        if not self.time > 0 or not min(self.temperatures) > 0 or (self.every is not None and not self.every > 0):
-            raise ParameterError(
-                f"time {self.time}, temperature {self.temperature}, every {self.every}: must be positive"
-            )
         if self.between and self.every is None:
             raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
 
@@ -115,14 +105,14 @@ def quench(high: float, low: float, rate: float, **settings: Any) -> Dynamics:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Minimum:
+class Minimum(Declaration):
     """To the inherent structure: the minimum of the energy downhill from the present configuration, at rest."""
 
     keep: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shear:
+class Shear(Declaration):
     """Athermal quasistatic simple shear in x along y (Rottler and Ortner 2024: strain steps 5e-5, minimise).
 
     Kept are the configuration at strain `skip`, then pairs: before and after each event, then the last configuration.
@@ -131,24 +121,22 @@ class Shear:
     d gamma, whatever the sign of the stress's change. ``time`` holds the strain.
     """
 
-    strain: float
-    increment: float = 5e-5
-    skip: float = 0.0
-    dissipation: float = 1e-4
+    strain: Annotated[float, Where(lambda x: 0 < x <= 0.5, "more than 0, at most 0.5")]
+    increment: Positive = 5e-5
+    skip: NotNegative = 0.0
+    dissipation: Positive = 1e-4
 
-    def __post_init__(self):
-        if not (self.increment > 0 and 0 <= self.skip < self.strain <= 0.5 and self.dissipation > 0):
-            raise ParameterError(
-                f"strain {self.strain}, increment {self.increment}, skip {self.skip}, dissipation "
-                f"{self.dissipation}: expected 0 <= skip < strain <= 0.5, the others positive"
-            )
+    def check(self) -> None:
+        """Something is left to be sheared."""
+        if not self.skip < self.strain:
+            raise ParameterError(f"strain {self.strain} and skip {self.skip}: expected skip < strain")
 
 
 Stage = Dynamics | Minimum | Shear
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulation:
+class Simulation(Declaration):
     """One trajectory: a model, a start, stages one after the other, a seed.
 
     The last configuration is always kept; the stages say what else is.
@@ -156,7 +144,7 @@ class Simulation:
     Parameters
     ----------
     model : Model
-        One of `glassdask.simulation.models`.
+        One of `glassdask.simulation.models`, or its name.
     start : RandomStart or StoredStart
         The first configuration.
     stages : tuple of Dynamics, Minimum and Shear
@@ -183,15 +171,11 @@ class Simulation:
     7
     """
 
-    model: Model
+    model: AnyModel
     start: RandomStart | StoredStart
-    stages: tuple[Stage, ...]
+    stages: Annotated[tuple[Stage, ...], Where(len, "at least one of Dynamics, Minimum and Shear")]
     seed: int = 0
-    timestep: float | None = None
-
-    def __post_init__(self):
-        if not self.stages:
-            raise ParameterError("no stages: give at least one of Dynamics, Minimum and Shear")
+    timestep: Positive | None = None
 
     @property
     def step(self) -> float:
@@ -238,7 +222,7 @@ class Simulation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Isoconfigurational:
+class Isoconfigurational(Declaration):
     """Many runs from one configuration, each with other velocities.
 
     A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (2004).
@@ -246,7 +230,7 @@ class Isoconfigurational:
     Parameters
     ----------
     model : Model
-        One of `glassdask.simulation.models`.
+        One of `glassdask.simulation.models`, or its name.
     start : StoredStart
         The configuration. Its velocities are not used.
     temperature : float
@@ -267,24 +251,19 @@ class Isoconfigurational:
         The model's by default.
     """
 
-    model: Model
+    model: AnyModel
     start: StoredStart
-    temperature: float
-    lags: tuple[float, ...]
-    replicas: int = 30
-    ensemble: str = "nve"
+    temperature: Positive
+    lags: tuple[Positive, ...]
+    replicas: Count = 30
+    ensemble: Literal["nve", "nvt"] = "nve"
     seed: int = 0
     keep: bool = False
-    batch: int = 5
-    timestep: float | None = None
+    batch: Count = 5
+    timestep: Positive | None = None
 
-    def __post_init__(self):
-        if not (self.temperature > 0 and self.replicas > 0 and self.batch > 0):
-            raise ParameterError(
-                f"temperature {self.temperature}, {self.replicas} replicas, batches of {self.batch}: must be positive"
-            )
-        if self.ensemble not in ENSEMBLES[:2]:
-            raise ParameterError(f"ensemble {self.ensemble!r}: choose one of nve, nvt")
+    def check(self) -> None:
+        """Lags that can be told apart."""
         if not self.lags or min(self.steps) < 1 or (np.diff(self.steps) < 1).any():
             raise ParameterError(f"lags {self.lags}: expected times that increase by a timestep {self.step} or more")
 

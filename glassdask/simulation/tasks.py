@@ -17,10 +17,12 @@ import numpy as np
 import xarray as xr
 from dask.delayed import Delayed
 
+from glassdask.declarations import plain
 from glassdask.errors import StoreError
 from glassdask.simulation import engine
 from glassdask.simulation.acts import Act, Load, Relax
-from glassdask.simulation.models import Model
+from glassdask.simulation.mixture import Model
+from glassdask.simulation.models import read_model
 from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
 from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, store_thermo
 from glassdask.simulation.worker import DONE, Job
@@ -80,11 +82,13 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
         n_particles, frame, moving, sources, known = start.n_particles, 0, False, [], simulation
     acts, n_frames = simulation.acts(frame, moving)
     identity = [known, [source["sha256"] for source in sources]]
-    attrs = {"parameters": engine.describe(simulation), "sources": sources}
+    attrs = {"parameters": plain(simulation), "sources": sources}
     return _run(simulation.model, simulation.step, acts, n_frames, n_particles, path, identity, attrs, overwrite)
 
 
-def inherent_structures(model: Model, source: str, path: str, *, overwrite: bool = False, after: Any = None) -> Delayed:
+def inherent_structures(
+    model: Model | str, source: str, path: str, *, overwrite: bool = False, after: Any = None
+) -> Delayed:
     """The task that minimises the energy of every frame of a store and stores the results; its value is the path.
 
     The frames keep their time and step; ``energy`` is the energy of each particle in the inherent structure, and the
@@ -93,13 +97,14 @@ def inherent_structures(model: Model, source: str, path: str, *, overwrite: bool
     Parameters
     ----------
     model : Model
-        One of `glassdask.simulation.models`.
+        One of `glassdask.simulation.models`, or its name.
     source : str
         A store with frames of that model, thermal ones usually.
     path, overwrite, after
         As for `simulate`.
     """
-    return dask.delayed(_inherent_structures, pure=True)(model, str(source), str(path), overwrite, after)
+    liquid = read_model(model, "inherent_structures.model")
+    return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
 
 
 def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
@@ -111,7 +116,7 @@ def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, 
         acts += [Load(path=source, frame=frame, keep_time=True), Relax(keep=True)]
     content = content_hash(source)
     attrs = {
-        "parameters": {"type": "inherent_structures", "model": engine.describe(model)},
+        "parameters": {"type": "inherent_structures", "model": plain(model)},
         "sources": [{"path": source, "sha256": content}],
     }
     identity = ["inherent_structures", model, content]
@@ -257,7 +262,7 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
             dims = ("replica", "lag", "particle", "space")
             dataset["replica_displacement"] = (dims, _stacked(files))
             dataset = dataset.assign_coords(space=list("xyz"[: ensemble.model.dimension]))
-        parameters = {**engine.describe(ensemble), "key": key, "lammps": int(sums[0]["lammps"])}
+        parameters = {**plain(ensemble), "key": key, "lammps": int(sums[0]["lammps"])}
         columns = [name for name in sums[0].files if name.startswith("thermo_")]
         thermo = {name.removeprefix("thermo_"): np.concatenate([part[name] for part in sums]) for name in columns}
         # a replica is two stages: loading and dynamics

@@ -23,7 +23,7 @@ from glassdask.files import locked, put
 from glassdask.simulation.acts import Act, Recorder, State
 from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.instance import Instance
-from glassdask.simulation.models import Model
+from glassdask.simulation.mixture import Model
 
 JOB, ERROR, DONE, CHECKPOINT, STATE = "job.pickle", "error.txt", "done", "checkpoint-", "state.pickle"
 

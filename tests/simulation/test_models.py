@@ -10,18 +10,20 @@ from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation import models
 from glassdask.simulation.acts import Scatter, State
+from glassdask.simulation.chains import Chains
 from glassdask.simulation.eam import EmbeddedAtom, copper_zirconium
+from glassdask.simulation.forms import InversePower, LennardJones
 from glassdask.simulation.instance import Frame
-from glassdask.simulation.potentials import Chains, PairPotential
+from glassdask.simulation.potentials import PairPotential
 
 from .helpers import NoRecorder, instance
 
 N = 400
 
 
-def lj(epsilon, sigma, r, attraction=True):
+def lj(epsilon, sigma, r):
     """Energy, slope and curvature, from the textbook."""
-    a, b = (sigma / r) ** 12, (sigma / r) ** 6 * attraction
+    a, b = (sigma / r) ** 12, (sigma / r) ** 6
     return (
         4 * epsilon * (a - b),
         4 * epsilon * (-12 * a + 6 * b) / r,
@@ -29,11 +31,19 @@ def lj(epsilon, sigma, r, attraction=True):
     )
 
 
+def uncut(p: PairPotential, r):
+    """Energy, slope and curvature of the forms that the papers' models have."""
+    if isinstance(p, InversePower):
+        u = p.epsilon * (p.sigma / r) ** 12
+        return u, -12 * u / r, 156 * u / r**2
+    return lj(p.epsilon, p.sigma, r)
+
+
 def formula(p: PairPotential, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Energy and force of a pair, written independently of the package."""
-    u, u1, _ = lj(p.epsilon, p.sigma, r, p.attraction)
+    u, u1, _ = uncut(p, r)
     if p.scheme in ("shift", "linear", "quadratic"):
-        c, c1, _ = lj(p.epsilon, p.sigma, p.cutoff, p.attraction)
+        c, c1, _ = uncut(p, p.cutoff)
         if p.scheme == "shift":
             u, u1 = u - c, u1
         elif p.scheme == "linear":
@@ -41,7 +51,7 @@ def formula(p: PairPotential, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         else:
             u, u1 = u - c - (r**2 - p.cutoff**2) * c1 / (2 * p.cutoff), u1 - r * c1 / p.cutoff
     elif p.scheme == "smooth":
-        b, b1, b2 = lj(p.epsilon, p.sigma, p.begin)
+        b, b1, b2 = uncut(p, p.begin)
         x = p.cutoff - p.begin
         # slope c0 + c1 x + c2 x^2 + c3 x^3: value and derivative given at both ends
         conditions = [[1, 0, 0, 0], [0, 1, 0, 0], [1, x, x**2, x**3], [0, 1, 2 * x, 3 * x**2]]
@@ -51,7 +61,7 @@ def formula(p: PairPotential, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u = np.where(inner, u - b - rise(x), rise(r - p.begin) - rise(x))
         u1 = np.where(inner, u1, slope(r - p.begin))
     else:
-        b, b1, b2 = lj(p.epsilon, p.sigma, p.begin, p.attraction)
+        b, b1, b2 = uncut(p, p.begin)
         end, a = p.begin - 2 * b1 / b2, -(b2**2) / (12 * b1)
         assert p.cutoff == pytest.approx(end, rel=1e-14)
         inner = r < p.begin
@@ -127,7 +137,7 @@ def test_pair_curve_in_lammps(name, tmp_path):
         for i, j in ((0, 0), (0, 1), (1, 1)):
             p = model.pair(model.species[i], model.species[j])
             lmp.command(f"set atom 1 type {i + 1}", f"set atom 2 type {j + 1}")
-            begin = p.begin if np.isfinite(p.begin) else p.cutoff
+            begin = p.inner
             steps = np.array([-1e-3, -1e-9, 1e-9, 1e-3])
             radii = np.concatenate([np.linspace(0.85 * p.sigma, 0.999 * p.cutoff, 12), begin + steps, p.cutoff + steps])
             for r in radii.tolist():
@@ -146,9 +156,7 @@ def test_pair_curve_in_lammps(name, tmp_path):
 def test_continuity(name):
     """No jump of the energy at the cutoff, nor of the force except for potentials that are only shifted."""
     for p in models.MODELS[name].pairs:
-        for edge in (p.begin, p.cutoff):
-            if not np.isfinite(edge):
-                continue
+        for edge in {p.inner, p.end}:
             below, above = np.nextafter(edge, 0.0), np.nextafter(edge, 9.0)
             assert abs(p.energy(below) - p.energy(above)) < 1e-12
             if p.scheme != "shift":
@@ -263,11 +271,11 @@ def test_embedded_atom_errors(tmp_path):
 def test_definition_errors():
     with pytest.raises(SpeciesError, match="no species 'C'"):
         models.WAHNSTROM.pair("A", "C")
-    with pytest.raises(ParameterError, match="unknown"):
-        PairPotential(epsilon=1.0, sigma=1.0, cutoff=2.5, scheme="none")
+    with pytest.raises(ParameterError, match="scheme: expected one of"):
+        LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.5, scheme="none")
     with pytest.raises(ParameterError, match="0 < begin < cutoff"):
-        PairPotential(epsilon=1.0, sigma=1.0, begin=2.6, cutoff=2.5, scheme="smooth")
+        LennardJones(epsilon=1.0, sigma=1.0, begin=2.6, cutoff=2.5, scheme="smooth")
     with pytest.raises(ParameterError, match="must differ in sign"):
-        PairPotential(epsilon=1.0, sigma=1.0, begin=1.15, scheme="cubic")
+        LennardJones(epsilon=1.0, sigma=1.0, begin=1.15, scheme="cubic")
     with pytest.raises(ParameterError, match="chains of 20"):
         Chains().bonds(50)

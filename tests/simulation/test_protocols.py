@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import numpy as np
 import pytest
 
+from glassdask.declarations import make, plain
 from glassdask.errors import ParameterError
 from glassdask.simulation.acts import Integrate, Load, Relax, Scatter, Strain, seeded
-from glassdask.simulation.engine import describe, key
+from glassdask.simulation.engine import key
 from glassdask.simulation.instance import decode_images, maxwell_boltzmann
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN
 from glassdask.simulation.protocols import (
@@ -118,42 +122,60 @@ def test_keys():
         simulation(Dynamics(time=1.0, temperature=1.0), Minimum(), seed=1),
     ]
     assert len({key(one), *map(key, others)}) == 4
-    assert describe(one)["stages"][0]["ensemble"] == "nvt"
+    assert plain(one)["stages"][0]["ensemble"] == "nvt"
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: Dynamics(time=1.0, temperature=1.0, ensemble="nph"), "unknown"),
-        (lambda: Dynamics(time=1.0, temperature=1.0, ensemble="npt"), "npt needs one"),
-        (lambda: Dynamics(time=1.0, temperature=1.0, pressure=1.0), "npt needs one"),
-        (lambda: Dynamics(time=0.0, temperature=1.0), "positive"),
-        (lambda: Dynamics(time=1.0, temperature=(1.0, 0.0)), "positive"),
-        (lambda: Dynamics(time=1.0, temperature=1.0, between=3), "without every"),
-        (lambda: Dynamics(time=1.0, temperature=1.0, every=0.001).frames(0.01), "shorter than the timestep"),
-        (lambda: quench(1.0, 0.5, 0.0), "rate"),
-        (lambda: Shear(strain=0.6), "0 <= skip < strain <= 0.5"),
-        (lambda: Shear(strain=0.1, skip=0.1), "0 <= skip < strain <= 0.5"),
-        (lambda: RandomStart(n_particles=0), "positive"),
-        (lambda: simulation(), "no stages"),
-        (
-            lambda: Isoconfigurational(model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0, 0.5)),
-            "increase",
-        ),
-        (
-            lambda: Isoconfigurational(
-                model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0,), ensemble="npt"
-            ),
-            "nve, nvt",
-        ),
-        (
-            lambda: Isoconfigurational(
-                model=KAM_2D, start=StoredStart(path=""), temperature=1.0, lags=(1.0,), replicas=0
-            ),
-            "positive",
-        ),
-    ],
-)
-def test_errors(make, words):
-    with pytest.raises(ParameterError, match=words):
-        make()
+RUN = {"model": "kam_2d", "start": {"path": "a.zarr"}, "temperature": 1.0, "lags": [1.0]}
+STAGES = {"model": "kam_2d", "start": {"n_particles": 10}}
+WRONG = [
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "ensemble": "nph"}, "ensemble: expected one of 'nve', 'nvt', 'npt'"),
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "ensemble": "npt"}, "npt needs one"),
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "pressure": 1.0}, "npt needs one"),
+    (Dynamics, {"time": 0.0, "temperature": 1.0}, "time: expected a positive finite number, found 0.0"),
+    (Dynamics, {"time": "1", "temperature": 1.0}, "time: expected float, found '1'"),
+    (Dynamics, {"time": 1.0, "temperature": [1.0, 0.0]}, "temperature[1]: expected a positive finite number"),
+    (Dynamics, {"time": 1.0, "temperature": [1.0, 2.0, 3.0]}, "temperature: expected"),
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "between": 3}, "without every"),
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "every": 1.0, "between": 2.5}, "between: expected int, found 2.5"),
+    (Dynamics, {"time": 1.0, "temperature": 1.0, "velocities": "no"}, "velocities: expected bool, found 'no'"),
+    (Shear, {"strain": 0.6}, "strain: expected more than 0, at most 0.5, found 0.6"),
+    (Shear, {"strain": 0.1, "skip": 0.1}, "expected skip < strain"),
+    (Minimum, {"keep": 1}, "keep: expected bool, found 1"),
+    (RandomStart, {"n_particles": 0}, "n_particles: expected a whole number of at least 1, found 0"),
+    (RandomStart, {"n_particles": 8, "density": -1.2}, "density: expected a positive finite number, found -1.2"),
+    (Simulation, {**STAGES, "stages": []}, "stages: expected at least one of Dynamics, Minimum and Shear, found []"),
+    (Simulation, {**STAGES, "stages": [{"time": 1.0}]}, "stages[0]."),
+    (Simulation, {**STAGES, "model": "ka", "stages": [{}]}, "model: model 'ka' is not known: expected one of abm_2d"),
+    (Isoconfigurational, {**RUN, "lags": [1.0, 0.5]}, "increase"),
+    (Isoconfigurational, {**RUN, "ensemble": "npt"}, "ensemble: expected one of 'nve', 'nvt', found 'npt'"),
+    (Isoconfigurational, {**RUN, "replicas": 0}, "replicas: expected a whole number of at least 1, found 0"),
+    (Isoconfigurational, {**RUN, "start": {"frame": 1}}, "start.path: is missing"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "message"), WRONG, ids=[message for _, _, message in WRONG])
+def test_errors(kind, values, message):
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        make(kind, values, "run")
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        kind(**values)
+
+
+def test_other_errors():
+    with pytest.raises(ParameterError, match="shorter than the timestep"):
+        Dynamics(time=1.0, temperature=1.0, every=0.001).frames(0.01)
+    with pytest.raises(ParameterError, match="rate"):
+        quench(1.0, 0.5, 0.0)
+
+
+def test_a_simulation_is_read_again():
+    """From what a store holds of it, and from a file."""
+    run = simulation(Dynamics(time=1, temperature=(2, 1)), Minimum(keep=True), Shear(strain=0.1), seed=3)
+    assert make(Simulation, {k: v for k, v in plain(run).items() if k != "type"}) == run
+    in_file = """
+    model = "kob_andersen"
+    start = {n_particles = 100}
+    seed = 3
+    stages = [{time = 1, temperature = [2, 1]}, {type = "minimum", keep = true}, {strain = 0.1}]
+    """
+    assert make(Simulation, tomllib.loads(in_file), "simulation") == run
