@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "code", "files", "declarations", "plugins"}
+BASE = {"errors", "code", "files", "variables", "declarations", "plugins"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 MAY_IMPORT = {
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "declarations": {"errors"},
     "plugins": {"errors"},
     "files": {"errors"},
+    "variables": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,

@@ -16,6 +16,7 @@ from glassdask.dynamics.paths import unwrapped
 from glassdask.errors import ParameterError, PositionError
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
+from glassdask.variables import annotated
 
 # Time origins of a lag: neighbouring ones tell much the same, and the work grows with their number.
 ORIGINS = 100
@@ -27,14 +28,6 @@ SMALLEST_TASK_PARTICLES = 256
 PART_BYTES = 2 << 30
 # Blocks of origins whose scatter gives the errors.
 BLOCKS = 10
-
-LONG_NAMES = {
-    "msd": "mean-square displacement",
-    "alpha2": "non-Gaussian parameter",
-    "fs": "self-intermediate scattering function",
-    "overlap": "fraction of particles that moved less than a",
-}
-UNITS = {"msd": "length^2"}
 
 
 def self_correlations(
@@ -129,19 +122,14 @@ def self_correlations(
     variables: dict[str, Any] = {}
     for name in wanted:
         mean, error = values[name]
-        attrs: dict[str, Any] = {"long_name": LONG_NAMES[name], "units": UNITS.get(name, "")}
-        attrs |= {"k": k} if name == "fs" else {"a": a} if name == "overlap" else {}
-        of_error = {"long_name": f"standard error of {name}", "units": UNITS.get(name, "")}
-        variables[name] = (("species", "lag"), mean[:-1], attrs)
-        variables[f"{name}_error"] = (("species", "lag"), error[:-1], of_error)
-        variables[f"{name}_total"] = (("lag",), mean[-1], attrs)
-        variables[f"{name}_total_error"] = (("lag",), error[-1], of_error)
-    variables["origins"] = (("lag",), np.array([len(found) for found in pairs]), {"long_name": "time origins"})
-    return xr.Dataset(
-        variables,
-        coords={"species": list(names), "lag": ("lag", found_lags, {"units": "time", "long_name": "lag"})},
-        attrs={"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"]},
-    )
+        asked = {"k": k} if name == "fs" else {"a": a} if name == "overlap" else {}
+        variables[name] = (("species", "lag"), mean[:-1], asked)
+        variables[f"{name}_error"] = (("species", "lag"), error[:-1])
+        variables[f"{name}_total"] = ("lag", mean[-1], asked)
+        variables[f"{name}_total_error"] = ("lag", error[-1])
+    variables["origins"] = ("lag", [len(found) for found in pairs])
+    attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"]}
+    return annotated(xr.Dataset(variables, coords={"species": list(names), "lag": found_lags}, attrs=attrs))
 
 
 def mean_square_displacement(

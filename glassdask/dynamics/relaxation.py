@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize_scalar
 
 from glassdask.errors import ConvergenceError, ParameterError, SchemaError
+from glassdask.variables import annotated
 
 
 def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float = math.exp(-1.0)) -> xr.Dataset:
@@ -55,7 +57,7 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     lag = np.asarray(correlations["lag"].values, dtype=np.float64)
     if not (np.isfinite(lag) & (lag > 0)).all() or not (np.diff(lag) > 0).all():
         raise SchemaError(f"lags {lag.tolist()}: expected positive times, each once")
-    variables = {}
+    variables: dict[str, Any] = {}
     for name, result in ((quantity, "tau"), (f"{quantity}_total", "tau_total")):
         if name not in correlations:
             continue
@@ -71,11 +73,10 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
             kwargs={"lag": lag, "level": level},
             vectorize=True,
         )
-        attrs = {"units": "time", "long_name": f"time at which {name} is {level:.4g}"}
-        variables[result] = (rows, tau.data, attrs)
-        attrs = {"units": "time", "long_name": f"standard error of {result}"}
-        variables[f"{result}_error"] = (rows, tau_error.data, attrs)
-    return xr.Dataset(variables, coords={name: c for name, c in correlations.coords.items() if "lag" not in c.dims})
+        variables[result] = (rows, tau.data, {"of": name, "level": level})
+        variables[f"{result}_error"] = (rows, tau_error.data)
+    coords = {name: c for name, c in correlations.coords.items() if "lag" not in c.dims}
+    return annotated(xr.Dataset(variables, coords=coords))
 
 
 def _crossing(curve: np.ndarray, error: np.ndarray, lag: np.ndarray, level: float) -> tuple[float, float]:
@@ -156,7 +157,7 @@ def mode_coupling_temperature(
     tau_0 = math.exp(log_tau_0)
     values = {"T_c": (T_c, errors[2]), "gamma": (gamma, errors[1]), "tau_0": (tau_0, tau_0 * errors[0])}
     variables = {name: value for name, (value, _) in values.items()}
-    return xr.Dataset({**variables, **{f"{name}_error": error for name, (_, error) in values.items()}})
+    return annotated(xr.Dataset({**variables, **{f"{name}_error": error for name, (_, error) in values.items()}}))
 
 
 def crossover_temperature(
@@ -220,16 +221,14 @@ def crossover_temperature(
     slopes = -np.array([1.0, crossing]) / difference[1]
     error = math.sqrt(slopes @ (variances[0] + variances[1]) @ slopes)
     kinds = ["lower", "upper"]
-    return xr.Dataset(
-        {
-            "temperature": crossing,
-            "temperature_error": error,
-            "energy": lines[0] @ np.array([1.0, crossing]),
-            "slope": ("range", [line[1] for line in lines]),
-            "intercept": ("range", [line[0] for line in lines]),
-        },
-        coords={"range": kinds},
-    )
+    found = {
+        "temperature": crossing,
+        "temperature_error": error,
+        "energy": lines[0] @ np.array([1.0, crossing]),
+        "slope": ("range", [line[1] for line in lines]),
+        "intercept": ("range", [line[0] for line in lines]),
+    }
+    return annotated(xr.Dataset(found, coords={"range": kinds}))
 
 
 def _covariance(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 from glassdask.schema import cell_matrix, check_box, check_positions, species_codes, species_names, validate
+from glassdask.variables import annotated
 
 # Bytes of displacements that one task holds.
 TASK_BYTES = 64 << 20
@@ -79,8 +80,8 @@ def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any
         lags = np.asarray(lag, dtype=np.float64)
         if lags.shape != (end.shape[1],):
             raise SchemaError(f"lag has shape {lags.shape}, expected ({end.shape[1]},), one time for each of final's")
-        result = result.assign_coords(lag=("lag", lags, {"units": "time", "long_name": "lag"}))
-    return result.rename("replica_displacement").assign_attrs(units="length", long_name="displacement of each replica")
+        result = result.assign_coords(lag=lags)
+    return annotated(result.rename("replica_displacement"))
 
 
 def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
@@ -101,7 +102,7 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     xarray.Dataset, lazy where the displacements are
         ``propensity`` (lag, particle) and ``propensity_error`` (lag, particle), the standard error from the scatter of
         the replicas, NaN with one replica. The coordinate ``delta`` (lag) is the mean of |dr| over particles and
-        replicas, by which paper C measures time.
+        replicas, by which paper C measures time, and ``power`` is p.
 
     Raises
     ------
@@ -127,13 +128,11 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     # one replica has no scatter
     share = replicas**-0.5 if replicas > 1 else np.nan
     scatter = values.std("replica", ddof=min(1, replicas - 1), skipna=False)
-    what = "|dr|" if power == 1 else "|dr|^2"
-    unit = "length" if power == 1 else "length^2"
-    name = f"propensity, mean of {what} over {replicas} replicas"
-    mean = values.mean("replica", skipna=False).assign_attrs(units=unit, long_name=name)
-    error = (scatter * share).assign_attrs(units=unit, long_name="standard error of the propensity")
-    delta = distance.mean(["replica", "particle"], skipna=False).assign_attrs(units="length", long_name="mean of |dr|")
-    return xr.Dataset({"propensity": mean, "propensity_error": error}).assign_coords(delta=delta)
+    mean = values.mean("replica", skipna=False).assign_attrs(replicas=replicas)
+    found = xr.Dataset({"propensity": mean, "propensity_error": scatter * share})
+    delta = distance.mean(["replica", "particle"], skipna=False)
+    unit = {"units": "length" if power == 1 else "length^2"}
+    return annotated(found.assign_coords(delta=delta, power=power), propensity=unit, propensity_error=unit)
 
 
 def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dataset:
@@ -149,8 +148,8 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
     Returns
     -------
     xarray.Dataset
-        The variables of `propensities` with ``delta`` in place of ``lag``, and the coordinate ``time`` (delta), the
-        interpolated lag. NaN where no lag is that early or late. An interpolated error is an upper estimate.
+        The variables of `propensities` with ``delta`` in place of ``lag``, and the coordinate ``lag`` (delta),
+        interpolated. NaN where no lag is that early or late. An interpolated error is an upper estimate.
 
     Raises
     ------
@@ -161,7 +160,7 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
     --------
     >>> moved = replica_displacements(np.zeros((1, 2)), np.array([[[[1.0, 0]], [[2.0, 0]]]]), lag=[10.0, 30.0])
     >>> found = at_delta(propensity(moved, power=1), [0.5, 1.25])
-    >>> found["propensity"].values.tolist(), found["time"].values.tolist()
+    >>> found["propensity"].values.tolist(), found["lag"].values.tolist()
     ([[nan], [1.25]], [nan, 15.0])
     """
     if any(name not in propensities.coords or propensities[name].dims != ("lag",) for name in ("delta", "lag")):
@@ -185,8 +184,8 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
     late = plain.isel(lag=xr.DataArray(after, dims="delta"))
     with xr.set_options(keep_attrs=True):
         result = early * (1.0 - weight) + late * weight
-    time = lag[before] * (1.0 - share) + lag[after] * share
-    return result.assign_coords(delta=("delta", wanted), time=("delta", time))
+    passed = lag[before] * (1.0 - share) + lag[after] * share
+    return annotated(result.assign_coords(delta=wanted, lag=("delta", passed)))
 
 
 def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neighborhood | Cutoffs) -> xr.DataArray:
@@ -235,8 +234,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    attrs = {"units": "length", "long_name": "displacement relative to the cage"}
-    return result.transpose(*displacement.dims).rename("cage_relative").assign_attrs(attrs)
+    return annotated(result.transpose(*displacement.dims).rename("cage_relative"))
 
 
 def check_start(start: xr.Dataset, displacement: xr.DataArray) -> None:

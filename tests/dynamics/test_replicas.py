@@ -103,7 +103,7 @@ def test_values_at_mean_displacements():
     at = at_delta(found, [0.5 * delta[0], delta[0], 0.25 * delta[1] + 0.75 * delta[2], delta[2], 2 * delta[2]])
     known = [False, True, True, True, False]
     assert np.isfinite(at["propensity"]).all("particle").values.tolist() == known
-    np.testing.assert_allclose(at["time"][known], [1.0, 77.5, 100.0])
+    np.testing.assert_allclose(at["lag"][known], [1.0, 77.5, 100.0])
     # the mean over the particles is delta itself
     np.testing.assert_allclose(at["propensity"].mean("particle")[known], at["delta"][known])
     np.testing.assert_allclose(at["propensity"][3], found["propensity"][2])
@@ -125,7 +125,7 @@ def test_first_passage_of_a_mean_displacement():
         dims=("replica", "lag", "particle", "space"),
         coords={"lag": [1.0, 2.0, 3.0, 4.0]},
     )
-    assert at_delta(propensity(moved, power=1), 0.3)["time"].item() == pytest.approx(1 + 2 / 3)
+    assert at_delta(propensity(moved, power=1), 0.3)["lag"].item() == pytest.approx(1 + 2 / 3)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

@@ -1,0 +1,202 @@
+"""Every variable that glassdask stores or gives out, declared once: dimensions, kind, unit and meaning.
+
+Descriptors are the exception: as other packages bring their own, each declares its variable itself.
+
+Units are those of the model (length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)) unless the trajectory says
+otherwise. To a declared name belong, with the same unit, ``_error``, its standard error, and ``_total``, the same of
+all particles alike, without the dimensions of species.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from glassdask.errors import SchemaError
+
+Data = TypeVar("Data", xr.Dataset, xr.DataArray)
+SPECIES = ("species", "species_a", "species_b", "center")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable is.
+
+    Attributes
+    ----------
+    dims : its dimensions; ``...`` at the end stands for those of features, or of what a function was given
+    kind : of the NumPy dtype
+    unit : None where it depends on what was asked for; then the variable says it itself
+    meaning : what it is, in a few words
+    required : whether every trajectory has it
+    lacking : those of its dimensions that it may be without
+    also : others that it may have
+    """
+
+    dims: tuple[str, ...]
+    kind: str
+    unit: str | None
+    meaning: str
+    required: bool = False
+    lacking: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    def check(self, name: str, found: xr.Variable) -> None:
+        """Raise `SchemaError` where dimensions or kind are others."""
+        named = set(self.dims) - {"..."}
+        missing, unknown = named - set(self.lacking) - set(found.dims), set(found.dims) - named - set(self.also)
+        if missing or (unknown and "..." not in self.dims):
+            raise SchemaError(f"'{name}' has dimensions {found.dims}, declared are {self.dims}: transpose or rename")
+        if found.dtype.kind != self.kind:
+            raise SchemaError(f"'{name}' has dtype {found.dtype}, declared is kind '{self.kind}': convert it")
+
+
+def _v(dims: str, kind: str, unit: str | None, meaning: str) -> Variable:
+    """A declaration; it may lack dimensions in brackets, and also have those in parentheses."""
+    names = dims.split()
+    also = tuple(name.strip("()") for name in names if name.startswith("("))
+    lacking = tuple(name.strip("[]") for name in names if name.startswith("["))
+    own = tuple(name.strip("[]") for name in names if not name.startswith("("))
+    return Variable(own, kind, unit, meaning, lacking=lacking, also=also)
+
+
+VARIABLES = {
+    # what a variable runs over
+    "space": _v("space", "U", "", "Cartesian component"),
+    "species": _v("[particle] (species)", "U", "", "name of the species"),
+    "time": _v("[frame] (sample)", "f", "time", "time"),
+    "species_a": _v("species_a", "U", "", "species of the first particle of a pair"),
+    "species_b": _v("species_b", "U", "", "species of the second particle of a pair"),
+    "center": _v("center", "U", "", "species of the particle in the middle"),
+    "lag": _v("[lag] (delta)", "f", "time", "time between two configurations"),
+    "delta": _v("[delta] (lag) ...", "f", "length", "mean distance that particles have moved"),
+    "power": _v("[power]", "i", "", "power of the distance that was averaged"),
+    "replica": _v("[replica] (sample)", "i", "", "number of the run"),
+    "component": _v("component", "i", "", "number of the principal component"),
+    "direction": _v("component ...", "f", "", "principal direction in the space of features"),
+    "range": _v("range", "U", "", "the lower or the upper part of a curve"),
+    # structure
+    "r": _v("[r]", "f", "length", "distance"),
+    "r_edge": _v("r_edge", "f", "length", "upper end of the distances"),
+    "g": _v("species_a species_b r", "f", "", "radial distribution function"),
+    "counts": _v("species_a species_b r", "i", "", "pairs in all frames, the first particle is in the middle"),
+    "coordination": _v("species_a species_b r_edge", "f", "", "mean number of neighbours of species_b within r_edge"),
+    "k": _v("[k]", "f", "1/length", "wave number"),
+    "S": _v("species_a species_b k", "f", "", "structure factor"),
+    "modes": _v("k", "i", "", "wave vectors in all frames"),
+    "theta": _v("theta", "f", "degree", "bond angle"),
+    "probability": _v("center species_a species_b theta", "f", "1/degree", "distribution of bond angles"),
+    "triplets": _v("center species_a species_b theta", "i", "", "triplets in all frames"),
+    # fields
+    "length": _v("", "f", "length", "coarse-graining length"),
+    "correlation": _v("frame r", "f", "", "spatial correlation, 1 at r = 0"),
+    "pairs": _v("frame r", "f", "", "pairs of particles in each bin"),
+    "grid": _v("frame grid_x grid_y [grid_z]", "f", "", "density on a grid"),
+    "grid_x": _v("grid_x", "f", "", "fraction of the first cell vector"),
+    "grid_y": _v("grid_y", "f", "", "fraction of the second cell vector"),
+    "grid_z": _v("grid_z", "f", "", "fraction of the third cell vector"),
+    # dynamics
+    "unwrapped": _v("frame particle space", "f", "length", "positions that do not jump at the faces of the box"),
+    "displacement": _v("frame particle space", "f", "length", "displacement since the frame of reference"),
+    "replica_displacement": _v("replica [lag] particle space", "f", "length", "displacement of each replica"),
+    "cage_relative": _v("particle space ...", "f", "length", "displacement relative to the cage"),
+    "propensity": _v("particle (power) (lag) (delta) ...", "f", None, "mean of |dr|^power over the replicas"),
+    "bond_breaking": _v("frame particle lag", "f", "", "share of the neighbours at the beginning that are left"),
+    "inherent_position": _v("frame particle space", "f", "length", "positions in the minimum of the energy"),
+    "cage_position": _v("frame particle space", "f", "length", "mean positions in the cages"),
+    "cage_size": _v("frame particle", "f", "length^2", "mean square distance from the mean position"),
+    "d2min": _v("particle ...", "f", "length^2", "non-affine square displacement"),
+    "local_strain": _v("frame particle space_a space_b", "f", "", "Green-Lagrange strain of the best affine map"),
+    "neighbors": _v("frame particle", "f", "", "neighbours in the reference"),
+    "msd": _v("species lag", "f", "length^2", "mean-square displacement"),
+    "alpha2": _v("species lag", "f", "", "non-Gaussian parameter"),
+    "fs": _v("species lag", "f", "", "self-intermediate scattering function"),
+    "overlap": _v("species lag", "f", "", "fraction of the particles that moved less than a"),
+    "origins": _v("lag", "i", "", "time origins"),
+    "tau": _v("[species] ...", "f", "time", "relaxation time"),
+    "T_c": _v("", "f", "energy", "temperature where the power law of the relaxation time diverges"),
+    "gamma": _v("", "f", "", "exponent of the relaxation time"),
+    "tau_0": _v("", "f", "time", "amplitude of the relaxation time"),
+    "slope": _v("range", "f", "", "slope of the straight line"),
+    "intercept": _v("range", "f", "energy", "intercept of the straight line"),
+    # thermodynamics; of the sweep too
+    "stage": _v("sample", "i", "", "number of the stage of the simulation"),
+    "temperature": _v("(sample)", "f", "energy", "temperature"),
+    "energy": _v("[frame] [particle]", "f", "energy", "potential energy of a particle"),
+    "potential_energy": _v("sample", "f", "energy", "potential energy of a particle"),
+    "kinetic_energy": _v("sample", "f", "energy", "kinetic energy of a particle"),
+    "pressure": _v("sample", "f", "energy/length^d", "pressure"),
+    "volume": _v("sample", "f", "length^d", "volume"),
+    "shear_stress": _v("sample", "f", "energy/length^d", "shear stress"),
+    "largest_force": _v("sample", "f", "energy/length", "largest component of a force"),
+    # reductions
+    "projection": _v("frame particle component", "f", "", "projection on the principal direction"),
+    "explained_variance": _v("component", "f", "", "variance along the principal direction"),
+    "explained_variance_ratio": _v("component", "f", "", "share of the variance"),
+    "mean": _v("...", "f", "", "mean of each feature"),
+}
+
+
+def declared(name: str) -> Variable | None:
+    """The declaration of a variable, also of an error and of what is of all particles alike.
+
+    Examples
+    --------
+    >>> declared("fs_total_error").dims, declared("msd_error").meaning
+    (('lag',), 'standard error: mean-square displacement')
+    """
+    if name in VARIABLES:
+        return VARIABLES[name]
+    whole, _, suffix = name.rpartition("_")
+    known = declared(whole) if suffix in ("error", "total") else None
+    if known is None:
+        return None
+    if suffix == "error":
+        return replace(known, kind="f", meaning=f"standard error: {known.meaning}")
+    dims = tuple(dim for dim in known.dims if dim not in SPECIES)
+    return replace(known, dims=dims, meaning=f"{known.meaning}, all particles alike")
+
+
+def annotated(data: Data, **details: dict[str, Any]) -> Data:
+    """A result with the unit and the meaning of every variable, after a check of its dimensions and dtypes.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        Coordinates that are not declared (of features, or the caller's own) stay as they are.
+    details
+        More attributes of some variables, by name.
+
+    Raises
+    ------
+    SchemaError
+        A variable is not declared, or is declared otherwise.
+
+    Examples
+    --------
+    >>> found = annotated(xr.Dataset({"tau": ("species", [1.5])}, coords={"species": ["A"]}), tau={"level": 0.4})
+    >>> found["tau"].attrs
+    {'level': 0.4, 'units': 'time', 'long_name': 'relaxation time'}
+    >>> annotated(xr.Dataset({"tua": 1.5}))
+    Traceback (most recent call last):
+    glassdask.errors.SchemaError: 'tua' is declared nowhere: add it to glassdask.variables
+    """
+    result = data.copy(deep=False)
+    variables = {str(name): c.variable for name, c in result.coords.items()}
+    own = result.data_vars if isinstance(result, xr.Dataset) else {result.name: result}
+    variables |= {str(name): values.variable for name, values in own.items()}
+    for name, variable in variables.items():
+        known = declared(name)
+        if known is None:
+            if name in own:
+                raise SchemaError(f"'{name}' is declared nowhere: add it to glassdask.variables")
+            continue
+        known.check(name, variable)
+        more = {**variable.attrs, **details.get(name, {})}
+        units = more.pop("units", None) if known.unit is None else known.unit
+        if units is None:
+            raise SchemaError(f"'{name}' has no units: give them, they depend on what was asked for")
+        variable.attrs = {**more, "units": units, "long_name": known.meaning}
+    return result

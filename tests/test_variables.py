@@ -1,0 +1,94 @@
+"""Every variable that is given out is declared, and is what its declaration says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask import dynamics
+from glassdask.errors import SchemaError
+from glassdask.variables import VARIABLES, annotated, declared
+
+RNG = np.random.default_rng(5)
+N = 64
+
+
+@pytest.fixture(scope="module")
+def liquid():
+    """A lattice whose particles rattle and drift, of two species."""
+    start = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(1, N, 3) * 1.1 + 0.3
+    path = start + 0.05 * np.cumsum(RNG.normal(size=(9, N, 3)), axis=0)
+    species = np.where(np.arange(N) % 3, "A", "B")
+    image = np.zeros(path.shape, int)
+    energy = RNG.normal(size=(9, N))
+    return gd.from_arrays(path, species=species, box=[4.4] * 3, time=np.arange(9.0) * 0.1, image=image, energy=energy)
+
+
+def moved(liquid):
+    start = liquid["position"].values[0]
+    return dynamics.replica_displacements(start, start + RNG.normal(size=(3, 2, N, 3)), lag=[1.0, 2.0])
+
+
+RESULTS = {
+    "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
+    "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
+    "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
+        [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0
+    ),
+    "crossover_temperature": lambda t: dynamics.crossover_temperature(
+        np.arange(8.0), np.maximum(np.arange(8.0), 4.0), (0.0, 3.0), (5.0, 7.0)
+    ),
+    "replica_displacements": moved,
+    "propensity": lambda t: dynamics.propensity(moved(t)),
+    "at_delta": lambda t: dynamics.at_delta(dynamics.propensity(moved(t), power=1), 1.7),
+    "cage_relative": lambda t: dynamics.cage_relative(moved(t), t.isel(frame=[0]), 1.5),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_what_is_declared(liquid, name):
+    result = RESULTS[name](liquid)
+    variables = {str(key): c.variable for key, c in result.coords.items()}
+    own = result.data_vars if isinstance(result, xr.Dataset) else {result.name: result}
+    variables |= {str(key): values.variable for key, values in own.items()}
+    for key, variable in variables.items():
+        known = declared(key)
+        assert known is not None, f"{key} is not declared"
+        known.check(key, variable)
+        assert variable.attrs["long_name"] == known.meaning, key
+        assert variable.attrs["units"] == known.unit if known.unit is not None else variable.attrs["units"], key
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (xr.Dataset({"nothing": 1.0}), "'nothing' is declared nowhere"),
+        (xr.Dataset({"nothing_error": 1.0}), "'nothing_error' is declared nowhere"),
+        (xr.Dataset({"msd": ("lag", [1.0])}), r"'msd' has dimensions \('lag',\), declared are \('species', 'lag'\)"),
+        (xr.Dataset({"msd_total": (("species", "lag"), [[1.0]])}), "'msd_total' has dimensions"),
+        (xr.Dataset({"origins": ("lag", [1.0])}), "'origins' has dtype float64, declared is kind 'i'"),
+        (xr.Dataset({"propensity": ("particle", [1.0])}), "'propensity' has no units"),
+        (xr.DataArray([1.0], dims="k", name="S"), "'S' has dimensions"),
+    ],
+)
+def test_what_is_not_declared_is_refused(values, message):
+    with pytest.raises(SchemaError, match=message):
+        annotated(values)
+
+
+def test_the_caller_keeps_what_he_had():
+    before = xr.Dataset({"tau": ("species", [1.5], {"level": 0.5})}, coords={"species": ["A"], "mine": 3})
+    after = annotated(before, tau={"of": "fs"})
+    assert before["tau"].attrs == {"level": 0.5}
+    assert after["tau"].attrs == {"level": 0.5, "of": "fs", "units": "time", "long_name": "relaxation time"}
+    assert after["mine"].attrs == {}
+
+
+def test_declarations_are_in_order():
+    for name, known in VARIABLES.items():
+        assert known.kind in "fiUb", name
+        assert known.meaning, name
+        assert not known.meaning.endswith("."), name
+        assert not name.endswith(("_error", "_total")), name
