@@ -37,6 +37,7 @@ from glassdask.errors import GlassdaskError, ParameterError, SpeciesError
 
 T = TypeVar("T")
 TAG = "type"
+_SCALARS = (str, int, float, bool)
 
 
 class Declaration:
@@ -60,9 +61,9 @@ class Declaration:
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __post_init__(self) -> None:
-        for name, hint in hints(type(self)).items():
-            value = converted(getattr(self, name), hint, f"{type(self).__name__}.{name}")
-            object.__setattr__(self, name, value)
+        cls, own = type(self), self.__dict__
+        for name, hint in hints(cls).items():
+            own[name] = converted(own[name], hint, f"{cls.__name__}.{name}")
         self.check()
 
     def check(self) -> None:
@@ -141,6 +142,12 @@ def _hints(cls: Any) -> dict[str, Any]:
     return {field.name: found[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+def required(cls: Any) -> list[str]:
+    """Names of the fields of a declaration that have no default."""
+    missing = dataclasses.MISSING
+    return [f.name for f in dataclasses.fields(cls) if f.init and f.default is f.default_factory is missing]
+
+
 def is_declaration(hint: Any) -> bool:
     """Whether an annotation names a declaration or a family of them."""
     return isinstance(hint, type) and issubclass(hint, Declaration)
@@ -180,42 +187,42 @@ def make(cls: type[T], values: Any, where: str | None = None) -> T:
     ParameterError
         A field is unknown, missing or wrong: one line that names its path.
     """
-    place = where or cls.__name__
-    if not isinstance(values, Mapping):
-        raise ParameterError(f"{place}: expected a table of {_listed(hints(cls))}, found {values!r}")
-    known = hints(cls)
-    for name in values:
-        if name not in known:
-            raise ParameterError(f"{_joined(where, name)}: unknown, expected some of {_listed(known)}")
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name in known:
-        field = fields[name]
-        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise ParameterError(f"{_joined(where, name)}: is missing: {place} needs it")
-    found = {name: converted(value, known[name], _joined(where, name)) for name, value in values.items()}
+    found = parts(cls, values, where)
+    for name in required(cls):
+        if name not in found:
+            raise ParameterError(f"{_joined(where, name)}: is missing: {where or cls.__name__} needs it")
     try:
         return cls(**found)
     except GlassdaskError as error:
         raise error if where is None else type(error)(f"{where}: {error}") from None
 
 
+def parts(cls: type, values: Any, where: str | None = None) -> dict[str, Any]:
+    """The fields that a mapping gives, each checked by itself; others may come from elsewhere before all is made."""
+    known = hints(cls)
+    if not isinstance(values, Mapping):
+        raise ParameterError(f"{where or cls.__name__}: expected a table of {_listed(known)}, found {values!r}")
+    for name in values:
+        if name not in known:
+            raise ParameterError(f"{_joined(where, name)}: unknown, expected some of {_listed(known)}")
+    return {name: converted(value, known[name], _joined(where, name)) for name, value in values.items()}
+
+
 def converted(value: Any, hint: Any, where: str) -> Any:
     """The value as its annotation wants it, or `ParameterError` that begins with `where`."""
-    if typing.get_origin(hint) is Annotated:
-        hint, *extra = typing.get_args(hint)
-        reader = next((item for item in extra if isinstance(item, Read)), None)
-        result = reader.function(value, where) if reader else converted(value, hint, where)
-        for item in extra:
-            if isinstance(item, Where) and not item.holds(result):
+    if type(value) is hint:
+        return value
+    inner, reader, conditions, members, leaf = _grammar(hint)
+    if members is None:
+        result = reader.function(value, where) if reader else converted(value, inner, where)
+        for item in conditions:
+            if not item.holds(result):
                 raise ParameterError(f"{where}: expected {item.expected}, found {value!r}")
         return result
-    members = typing.get_args(hint) if _is_union(hint) else (hint,)
-    if value is None and types.NoneType in members:
+    if value is None and inner is not hint:  # or None
         return None
-    members = tuple(member for member in members if member is not types.NoneType)
-    nested = [member for member in members if _needs_us(member)]
-    if not nested:
-        return _leaf(value, functools.reduce(operator.or_, members), where)
+    if leaf is not None:
+        return value if type(value) is leaf else _leaf(value, leaf, where)
     errors = []
     for member in members:
         try:
@@ -224,6 +231,23 @@ def converted(value: Any, hint: Any, where: str) -> Any:
             errors.append(error)
     # of several alternatives, the one that the value was meant for has found its mistake deepest inside
     raise max(errors, key=lambda error: len(re.findall(r"[.\[]", str(error).partition(": ")[0])))
+
+
+@cache
+def _grammar(hint: Any) -> tuple[Any, Read | None, tuple[Where, ...], tuple[Any, ...] | None, Any]:
+    """What an annotation says, found out once.
+
+    Of ``Annotated``: what is inside, our reader and conditions. Else: the annotation (None where None is one of the
+    alternatives), its other alternatives, and these as one where msgspec can serve them.
+    """
+    if typing.get_origin(hint) is Annotated:
+        inner, *extra = typing.get_args(hint)
+        reader = next((item for item in extra if isinstance(item, Read)), None)
+        return inner, reader, tuple(item for item in extra if isinstance(item, Where)), None, None
+    members = _flat(hint)
+    others = tuple(member for member in members if member is not types.NoneType)
+    leaf = None if any(map(_needs_us, others)) else functools.reduce(operator.or_, others)
+    return (hint if len(others) == len(members) else None), None, (), others, leaf
 
 
 def _member(value: Any, hint: Any, where: str) -> Any:
@@ -296,6 +320,8 @@ def _leaf(value: Any, hint: Any, where: str) -> Any:
 
 def _builtin(value: Any) -> Any:
     """The value with NumPy's scalars, arrays and ranges as builtins, and paths as text."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -342,6 +368,8 @@ def plain(value: Any) -> Any:
     >>> plain({("A", "B"): (1, np.float64(2.5))})
     {'A-B': [1, 2.5]}
     """
+    if value is None or (type(value) in _SCALARS and value == value):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {TAG: tag_of(type(value)), **fields}

@@ -37,7 +37,7 @@ class SweepStore:
         if set(table.index) != set(self._groups):
             states = read_sweep(self.path).states
             self._groups = {state.label: _reductions(state) for state in states}
-            self._relaxing = {state.label for state in states if RELAXATION in state.groups.get("correlate", ())}
+            self._relaxing = {state.label for state in states if RELAXATION in _groups(state, "correlate")}
         return table
 
     def descriptors(self, table: pd.DataFrame) -> list[str]:
@@ -87,10 +87,15 @@ class SweepStore:
         return self._read[file][1]
 
 
+def _groups(state: Any, stage: str) -> tuple[str, ...]:
+    """What a stage of a state stores, if the state has it."""
+    return state.units[stage].groups if stage in state.units else ()
+
+
 def _reductions(state: Any) -> dict[str, tuple[str, str]]:
     """Of each principal component analysis of a state: the store in which it is, and its group there."""
     found = {}
-    for group in state.groups.get("reduce", []):
+    for group in _groups(state, "reduce"):
         within, _, name = group.partition("reductions/")
         found[name] = (str(Path(state.path) / within), f"reductions/{name}")
     return found

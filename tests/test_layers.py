@@ -41,7 +41,6 @@ MAY_IMPORT = {
 DOORS = {"__init__", "__main__", "cli"}
 # circles that are being taken apart: whoever has done it removes the line
 CIRCLES = {
-    "sweep": pytest.mark.xfail(strict=True, reason="description, records, settings and trajectories know each other"),
     "learning": pytest.mark.xfail(strict=True, reason="convolution and convolution_training know each other"),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from glassdask.cli.options import Overwrite, Quiet, Workers, progress_bar
@@ -87,7 +88,10 @@ def status(
     out.print(_overview(table))
     for runs in table.attrs["runs"]:
         what = "all states" if runs["share"] == "all" else f"share {runs['share']}"
-        out.print(f"{what}: run by {runs['user']} on {runs['host']}, process {runs['pid']}, since {runs['started']}")
+        out.print(
+            f"{what}: run by {runs['user']} on {runs['host']}, process {runs['pid']}, since {runs['started']}",
+            markup=False,
+        )
     _summary(table, table.attrs["stages"], out)
 
 
@@ -128,7 +132,7 @@ def _overview(table: pd.DataFrame) -> Table:
     """One row for each model, density and temperature: complete states of all, by stage."""
     stages = table.attrs["stages"]
     levels = ["model", *(["density"] if table["density"].notna().any() else []), "temperature"]
-    shown = Table(title=table.attrs["store"], title_justify="left")
+    shown = Table(title=escape(table.attrs["store"]), title_justify="left")
     for column in (*levels, *stages):
         shown.add_column(column, no_wrap=column not in stages)
     for values, group in table.groupby(levels, dropna=False, sort=True):
@@ -138,7 +142,7 @@ def _overview(table: pd.DataFrame) -> Table:
             done = f"{counts.get('complete', 0)}/{len(group)}"
             others = [f"{counts[name]} {name}" for name in ("partial", "failed", "waiting") if name in counts]
             cells.append("\n".join([done, *others]))
-        shown.add_row(*(value if isinstance(value, str) else f"{value:g}" for value in values), *cells)
+        shown.add_row(*(escape(value) if isinstance(value, str) else f"{value:g}" for value in values), *cells)
     return shown
 
 

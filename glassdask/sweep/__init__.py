@@ -44,6 +44,12 @@ store while it runs (`status`)::
     k = 7.2                         # default: the first peak of each state's own S(k)
     dynamics = true                 # false where motion cannot be followed: independent frames, or no images
 
+Every key is checked before any work, and a wrong one is told with its path: ``liquids.toml: runs[0].temperatures[2]:
+expected a positive finite number, found -1``.
+
+**Stages.** `simulate` does what ``[protocol]`` and ``[[runs]]`` say; each of the others has a table of its own, and a
+sweep whose file lacks the table lacks the stage. `glassdask.sweep.stage.Stage` says what makes a stage.
+
 **Units of work** are (state, stage). A unit is one dask task that runs on one worker, computes the chunks of its
 state there one after the other, writes into the state's store and returns a few bytes. At most a few units for each
 worker are handed to the scheduler at a time. Without a cluster (``--cluster threads``, and shares of a job array) one
@@ -63,11 +69,11 @@ unit runs at a time and its chunks run on all cores of the machine: that is the 
 ``glassdask.open_reduction(STATE, "relaxation")`` opens one. STATE is ``STORE/LABEL`` for simulated states. What the
 sweep keeps about itself is hidden in ``STORE/.sweep``:
 
-- ``sweep.json``: the TOML text and folder of the sweep, and for each state label, path, model, temperature, density,
-  seed, and for each of its stages key, groups and the stages before it. Folder and paths are relative to STORE, so
-  that a sweep and its trajectories can be moved together
-- ``units/LABEL/STAGE.json``: the newest record of a unit: status (running, interrupted, complete, failed), key, host,
-  pid, started, ended, input (content hash of the trajectory) and error (class, message, traceback)
+- ``sweep.json``: the TOML text and folder of the sweep, and every `State` with its units. Folder and paths are relative
+  to STORE, so that a sweep and its trajectories can be moved together
+- ``units/LABEL/STAGE.json``: the newest `glassdask.sweep.records.Record` of a unit: status (running, interrupted,
+  complete, failed), key, host, pid, started, ended, input (content hash of the trajectory) and error (class, message,
+  traceback)
 - ``locks/``: who runs it (`glassdask.sweep.lock`)
 
 The key of a unit is a hash of its settings, of the version of glassdask and of the keys of the stages before it. A unit

@@ -1,134 +1,93 @@
-"""What the stage correlate computes of one trajectory: structure, relaxation, and structure against propensity."""
+"""The stage *correlate*: structure, relaxation, and structure against propensity."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from glassdask.correlations import first_peak_wavenumber, radial_distribution, structure_factor
-from glassdask.correlations.frames import mean_spacing
-from glassdask.dynamics import relaxation_time, self_correlations
-from glassdask.errors import StoreError
-from glassdask.learning import pearson
-from glassdask.store import open_descriptors, open_reduction, open_trajectory
-from glassdask.store.groups import attributes, is_group
-from glassdask.sweep.records import ENSEMBLE
-from glassdask.sweep.settings import STRUCTURE
+from glassdask import __version__
+from glassdask.declarations import Declaration, Positive, plain
+from glassdask.store.groups import COMPLETE, attributes, is_group
+from glassdask.sweep.describing import structures
+from glassdask.sweep.reducing import reduced
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.state import ENSEMBLE, Settings, State
 
-BINS = 300  # of g(r)
-K_MAX = 4.0 * np.pi  # of S(k), over the mean spacing: about twice the wave number of the first peak
+STRUCTURE, RELAXATION, PROPENSITY = "structure", "relaxation", "propensity"
 
 
-def structure(path: str) -> xr.Dataset:
-    """`radial_distribution`, `structure_factor` and energies of a stored trajectory.
+@dataclass(frozen=True, kw_only=True)
+class CorrelateTable(Declaration):
+    """The table ``[correlate]``."""
 
-    ``energy`` (frame) is the mean energy of a particle and ``inherent_energy`` (frame) that of the inherent structures
-    below `path`, each where it is stored.
-    """
-    trajectory = open_trajectory(path)
-    k_max = K_MAX / mean_spacing(trajectory)
-    pairs, modes = radial_distribution(trajectory, n_bins=BINS), structure_factor(trajectory, k_max=k_max)
-    # every array is two files and more: a sweep has thousands of states
-    found = xr.merge([pairs[["g", "g_total"]], modes]).drop_vars("r_edge", errors="ignore")
-    sources = {"energy": trajectory}
-    if is_group(f"{path}/inherent"):
-        sources["inherent_energy"] = open_trajectory(f"{path}/inherent")
-    for name, source in sources.items():
-        if "energy" in source:
-            found[name] = (
-                source["energy"]
-                .mean("particle")
-                .compute()
-                .drop_vars("time", errors="ignore")
-                .assign_attrs(units="energy", long_name=f"{name.replace('_', ' ')} of a particle")
-            )
-    return found
+    k: Positive | None = None
+    dynamics: bool = True
 
 
-def relaxation(path: str, k: float | None) -> xr.Dataset:
-    """`self_correlations` at k, the first peak of the stored S(k) unless it is given, with its `relaxation_time`.
+class Correlate(Stage):
+    """g(r), S(k) and energies; F_s(k*, t) and tau_alpha; |R| with the propensity where there is an ensemble."""
 
-    ``k`` is the wave number. Of a trajectory without times, or of one frame, ``tau_total`` is NaN and there is no
-    curve.
-    """
-    if k is None:
-        k = first_peak_wavenumber(open_reduction(path, STRUCTURE).load())
-    attrs = {"units": "1/length", "long_name": "wave number of F_s"}
-    trajectory = open_trajectory(path)
-    if "time" not in trajectory or trajectory.sizes["frame"] < 2:
-        return xr.Dataset({"k": ((), k, attrs), "tau_total": ((), np.nan), "tau_total_error": ((), np.nan)})
-    curves = self_correlations(trajectory, k=k)
-    kept = [name for name in curves if str(name).startswith("fs") or name in ("msd_total", "alpha2_total")]
-    return xr.merge([curves[kept], relaxation_time(curves)]).assign(k=((), k, attrs))
+    name = "correlate"
+    table = CorrelateTable
+    needs = ("simulate", "describe", "reduce")
 
+    def after(self, state: State, settings: Settings) -> tuple[str, ...]:
+        """Only the propensity needs descriptors and their reductions."""
+        return self.needs if _ensemble(state, settings) else self.needs[:1]
 
-def ensemble_key(path: str) -> str:
-    """What identifies the isoconfigurational ensemble of a state."""
-    return str(attributes(f"{path}/{ENSEMBLE}").get("key"))
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """Some of three reductions."""
+        names = [STRUCTURE, *([RELAXATION] if settings[self.name].dynamics else [])]
+        names += [PROPENSITY] if _ensemble(state, settings) and _columns(settings) else []
+        return [f"reductions/{name}" for name in names]
 
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """One after the other."""
+        from glassdask.store import content_hash
+        from glassdask.sweep import measures
 
-def propensity(path: str, described: str, settings: dict[str, Any]) -> xr.Dataset:
-    """|R| of every principal component and descriptor column with the propensity <|r(t) - r(0)|^2>, at every lag.
-
-    Parameters
-    ----------
-    path : the state, with its ensemble below it
-    described : the store with the descriptors and reductions of the same frames
-    settings : those of the stage
-
-    Returns
-    -------
-    xarray.Dataset
-        ``r`` (species, column, lag), NaN for species that are no centres and for columns that do not vary; coordinates
-        ``column``, such as "sbo PC1" or "sbo 3" (counted from 1 through all features), and ``descriptor`` (column).
-        ``particles`` (species): rows that were correlated.
-    """
-    start = f"{path}/{ENSEMBLE.split('/')[0]}"
-    found = open_reduction(start, "isoconfigurational")
-    target = found["squared_displacement"].transpose("particle", "lag").values
-    frame = _frame_of(start, path)
-    columns, names, owners = [], [], []
-    for name in settings["reductions"]:
-        values = open_reduction(described, name)["projection"].isel(frame=frame).values
-        columns.append(values)
-        names += [f"{name} PC{k}" for k in range(1, values.shape[1] + 1)]
-        owners += [name] * values.shape[1]
-    for name in settings["descriptors"]:
-        values = open_descriptors(described, [name])[name].isel(frame=frame).values
-        columns.append(values.reshape(len(values), -1))
-        names += [f"{name} {k}" for k in range(1, columns[-1].shape[1] + 1)]
-        owners += [name] * columns[-1].shape[1]
-    species = np.asarray(open_trajectory(path)["species"].values)
-    kinds = np.unique(species)
-    r = np.full((len(kinds), len(names), target.shape[1]), np.nan)
-    count = np.zeros(len(kinds), dtype=np.int64)
-    matrix = np.concatenate(columns, axis=1)
-    for k, kind in enumerate(kinds):
-        rows = (species == kind) & ~np.isnan(matrix).any(axis=1)
-        count[k] = rows.sum()
-        if count[k] > 2:
-            r[k] = np.abs(pearson(matrix[rows], target[rows]))
-    return xr.Dataset(
-        {
-            "r": (("species", "column", "lag"), r, {"long_name": "|R| with the propensity", "units": ""}),
-            "particles": ("species", count, {"long_name": "particles that were correlated"}),
-        },
-        coords={
-            "species": kinds.astype(str),
-            "column": names,
-            "descriptor": ("column", owners),
-            "lag": ("lag", found["lag"].values, {"units": "time", "long_name": "lag"}),
-        },
-    )
+        table: CorrelateTable = settings[self.name]
+        path, groups = state.path, state.units[self.name].groups
+        inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
+        _derive(path, STRUCTURE, {"inherent": inherent}, overwrite, lambda: measures.structure(path))
+        if table.dynamics:
+            _derive(path, RELAXATION, {"k": table.k}, overwrite, lambda: measures.relaxation(path, table.k))
+        if f"reductions/{PROPENSITY}" in groups:
+            place, names = structures(state, settings), (_columns(settings), reduced(settings))
+            # the key of the unit stands for the descriptors and reductions that are correlated
+            parameters = {"descriptors": names[0], "reductions": names[1], "key": state.units[self.name].key}
+            parameters |= {"ensemble": measures.ensemble_key(path)}
+            _derive(path, PROPENSITY, parameters, overwrite, lambda: measures.propensity(path, place, *names))
 
 
-def _frame_of(start: str, path: str) -> int:
-    """The frame of a trajectory that an ensemble starts from."""
-    own = open_trajectory(start)["position"][0].values
-    trajectory = open_trajectory(path)["position"]
-    for frame in range(trajectory.sizes["frame"] - 1, -1, -1):  # usually the last
-        if np.array_equal(trajectory[frame].values, own):
-            return frame
-    raise StoreError(f"{start}: starts from no frame of {path}: its propensity says nothing about these structures")
+def _ensemble(state: State, settings: Settings) -> bool:
+    """Whether there is, or will be, an isoconfigurational ensemble."""
+    if "simulate" in settings:
+        return settings["simulate"].ensemble is not None
+    return (Path(state.path) / ENSEMBLE / "zarr.json").is_file()
+
+
+def _columns(settings: Settings) -> list[str]:
+    """Names of the descriptors that are correlated with the propensity."""
+    return list(settings["describe"].descriptors) if "describe" in settings else reduced(settings)
+
+
+def _derive(
+    path: str, name: str, parameters: dict[str, Any], overwrite: bool, compute: Callable[[], xr.Dataset]
+) -> None:
+    """Store ``reductions/NAME``, computed now, unless the same is there and whole."""
+    from glassdask.store import content_hash, write_dataset
+    from glassdask.store.arrays import arrays, missing_chunks
+
+    group = f"{path}/reductions/{name}"
+    wanted = {**plain(parameters), "version": __version__}
+    if is_group(group):
+        found = attributes(group)
+        same = found.get("parameters") == wanted and found.get("input") == content_hash(path)
+        if same and found["status"] == COMPLETE and not any(missing_chunks(info) for info in arrays(group)):
+            return
+    write_dataset(compute(), path, f"reductions/{name}", parameters=wanted, overwrite=overwrite)

@@ -1,69 +1,54 @@
-"""The description of a sweep: from its TOML file, or from the copy of it in the sweep's store, to `State`s."""
+"""The description of a sweep: from its TOML file, or from the copy of it in the sweep's store, to its states."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from glassdask import __version__
+from glassdask.declarations import Declaration, Where, digest, make, parts, required
 from glassdask.errors import ParameterError
-from glassdask.store.layout import checked_name, checked_path
-from glassdask.sweep import records, settings
-from glassdask.sweep.protocol import DEFAULTS, REQUIRED, Recipe, model_named, recipe
-from glassdask.sweep.trajectories import found_trajectories
+from glassdask.store.layout import checked_path
+from glassdask.sweep import records
+from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
+from glassdask.sweep.stages import STAGES
+from glassdask.sweep.state import Settings, State, Unit, naming
+from glassdask.sweep.trajectories import Found, found_states
 
-STAGES = ("simulate", "describe", "reduce", "correlate")
-OF_STATE = ("centers", "cutoffs")  # settings of [describe] that a run may give for its own states
+SIMULATE = "simulate"  # its settings are those of the runs; the other stages have tables of their own
 
 
-@dataclass(frozen=True)
-class State:
-    """One state of a sweep: a trajectory, and what is to be made of it.
+@dataclass(frozen=True, kw_only=True)
+class SweepFile(Declaration):
+    """The file of a sweep, besides the tables of its stages."""
 
-    Attributes
-    ----------
-    label : what tells it from the others, such as ``kob_andersen/T=0.4500/seed=1``
-    path : its store
-    model, temperature, density, seed : what it is; the last two are None where they are not told
-    settings : of each stage, with the species of the centres and the cutoffs of this state
-    keys : a hash for each stage, of its settings and of all that it depends on
-    groups : what each stage stores, relative to `path`
-    after : the stages that must be complete before each stage
-    recipe : how it is simulated; None for a trajectory that was there before
-    """
-
-    label: str
-    path: str
-    model: str
-    temperature: float
-    density: float | None
-    seed: int | None
-    settings: dict[str, dict[str, Any]] = field(repr=False)
-    keys: dict[str, str] = field(repr=False)
-    groups: dict[str, list[str]] = field(repr=False)
-    after: dict[str, list[str]] = field(repr=False)
-    recipe: Recipe | None = field(default=None, repr=False)
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages of this state, in order."""
-        return tuple(self.keys)
+    store: Annotated[str, Where(lambda path: bool(path.strip()), "the path of a store")] | None = None
+    seeds: (
+        Annotated[tuple[int, ...], Where(lambda seeds: len(seeds) > 0, "a list of numbers, not an empty one")] | None
+    ) = None
+    protocol: dict[str, Any] = field(default_factory=dict)
+    runs: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `read_sweep` found: a store, and the states in the order in which they are worked on."""
+    """What `read_sweep` found: a store, and the states in the order in which they are worked on.
+
+    Attributes
+    ----------
+    store : path of the sweep's store
+    states : all states
+    settings : of each state, by its label: of each stage, what its table says
+    text, folder, file : the description, and where it lies
+    """
 
     store: str
     states: tuple[State, ...] = field(repr=False)
+    settings: Mapping[str, Settings] = field(repr=False)
     text: str = field(repr=False)
     folder: str = field(repr=False)
     file: str = field(repr=False)
@@ -71,7 +56,7 @@ class Sweep:
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that any of the states has, in order."""
-        return tuple(stage for stage in STAGES if any(stage in state.keys for state in self.states))
+        return tuple(stage for stage in STAGES if any(stage in state.units for state in self.states))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -94,6 +79,12 @@ class Sweep:
             raise ParameterError(f"share {number}/{of}: expected two numbers such as 1/{of}, counted from 1")
         return replace(self, states=self.states[number - 1 :: of])
 
+    def description(self) -> records.Description:
+        """What the store keeps of this."""
+        return records.Description(
+            folder=self.folder, file=self.file, stages=self.stages, states=self.states, toml=self.text
+        )
+
 
 def read_sweep(source: str | os.PathLike[str]) -> Sweep:
     """The sweep that a TOML file describes, or that is described in a store where it was run before.
@@ -104,105 +95,104 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
     Raises
     ------
     ParameterError
-        The file cannot be read, a key is missing or unknown, or a parameter is outside of its range.
+        The file cannot be read, or a key in it is missing, unknown or wrong: one line with its path, such as
+        ``liquids.toml: runs[0].temperatures[2]: expected a positive finite number, found -1``.
     StoreError
-        The store holds no sweep.
+        The directory holds no sweep.
     """
     path = Path(source)
     if path.is_dir():
         kept = records.read_description(path)
-        return _parsed(records.absolute(kept["folder"], path) / kept["file"], kept["toml"], checked_path(path))
+        return _checked(Path(kept.folder) / kept.file, kept.toml, checked_path(path))
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path}: cannot be read as TOML ({error}): correct the file") from None
-    return _parsed(path.absolute(), text, None)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None
+    return _checked(path.absolute(), text, None)
 
 
-def _parsed(path: Path, text: str, store: Path | None) -> Sweep:
+def _checked(path: Path, text: str, store: Path | None) -> Sweep:
+    """The sweep; every mistake in the text is told with the file."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{path}: cannot be read as TOML ({error}): correct the file") from None
-    settings.check_keys(path, content, ("store", "seeds", "protocol", "runs", "describe", "reduce", "correlate"))
-    root = store or checked_path(os.path.normpath(path.parent / content.get("store", f"{path.stem}.zarr")))
-    shared = content.get("protocol", {})
-    settings.check_keys(path, shared, tuple(DEFAULTS), "[protocol]")
-    stages = settings.of_stages(path, content)
+    with naming(str(path)):
+        return _read(path, content, text, store)
+
+
+def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) -> Sweep:
+    tables = {name: stage for name, stage in STAGES.items() if name != SIMULATE}
+    known = [*SweepFile.__dataclass_fields__, *tables]
+    for name in content:
+        if name not in known:
+            raise ParameterError(f"{name}: unknown, expected some of {', '.join(known)}")
+    file = make(SweepFile, {name: value for name, value in content.items() if name not in tables})
+    protocol = parts(Protocol, file.protocol, "protocol")
+    stages = {name: make(stage.table, content[name], name) for name, stage in tables.items() if name in content}
+    root = store or checked_path(os.path.normpath(path.parent / (file.store or f"{path.stem}.zarr")))
     states: list[State] = []
-    for run in content.get("runs", []):
-        own = {name: run.pop(name) for name in OF_STATE if name in run}
-        if own and "describe" not in stages:
-            raise ParameterError(f"{path}: {', '.join(own)} in [[runs]] without [describe]: add it or leave them out")
-        merged = settings.of_state(path, stages, own)
-        if "trajectories" in run:
-            states += [_given(found, merged) for found in found_trajectories(path, run)]
-        else:
-            states += _simulated(path, root, run, shared, content.get("seeds", [None]), merged)
+    settings: dict[str, Settings] = {}
+    for number, table in enumerate(file.runs):
+        where = f"runs[{number}]"
+        run, own = _split(table, stages, where)
+        for state, recipe in _states_of(run, protocol, root, path.parent, file.seeds, where):
+            chosen = {SIMULATE: recipe, **own} if recipe else own
+            with naming(where):
+                states.append(_planned(state, chosen))
+            settings[state.label] = chosen
     repeated = [label for label, count in Counter(state.label for state in states).items() if count > 1]
-    if not states or repeated:
-        found = f"{min(repeated)} is asked for twice" if repeated else "no [[runs]] with temperatures or trajectories"
-        raise ParameterError(f"{path}: {found}: correct the file")
-    if not any(state.keys for state in states):
-        raise ParameterError(f"{path}: nothing to do with these trajectories: add [describe], [reduce] or [correlate]")
+    if repeated:
+        raise ParameterError(f"runs: {min(repeated)} is asked for twice: leave one out")
+    if not states:
+        raise ParameterError("runs: no [[runs]] with temperatures or trajectories: add one")
+    if not any(state.units for state in states):
+        raise ParameterError(f"nothing to do with these trajectories: add one of {', '.join(f'[{t}]' for t in tables)}")
     # long simulations first, then low temperatures: what begins late should be short
-    states.sort(key=lambda s: (-s.recipe.work if s.recipe else 0.0, s.temperature, s.label))
-    return Sweep(str(root), tuple(states), text, str(path.parent), path.name)
+    work = {label: found[SIMULATE].work if SIMULATE in found else 0.0 for label, found in settings.items()}
+    states.sort(key=lambda state: (-work[state.label], state.temperature, state.label))
+    return Sweep(str(root), tuple(states), settings, text, str(path.parent), path.name)
 
 
-def _simulated(
-    path: Path, root: Path, run: dict[str, Any], shared: dict[str, Any], seeds: list[Any], stages: dict[str, Any]
-) -> list[State]:
-    settings.check_keys(path, run, ("model", "temperatures", "densities", *OF_STATE, *DEFAULTS), "[[runs]]")
-    merged = {**DEFAULTS, **shared, **run}
-    absent = [name for name in ("model", "temperatures", *REQUIRED) if merged.get(name) is None]
-    if absent:
-        raise ParameterError(f"{path}: a run lacks {', '.join(absent)}: add it there or under [protocol]")
-    model = model_named(path, merged["model"], merged["potential"])
-    if stages.get("describe", {}).get("structures") == "inherent" and not merged["inherent"]:
-        raise ParameterError(f"{path}: [describe] wants inherent structures of {model.name}: set inherent = true")
-    states = []
-    for density, temperature, seed in itertools.product(run.get("densities", [None]), run["temperatures"], seeds):
-        label = label_of(model.name, temperature, density, seed)
-        where = str(root / label)
-        made = recipe(model, label, where, density, temperature, seed or 0, merged)
-        known = {"label": label, "path": where, "model": model.name, "temperature": temperature}
-        known |= {"density": density, "seed": seed}
-        states.append(_state(known, stages, made, made.ensemble is not None))
-    return states
+def _split(table: dict[str, Any], stages: Settings, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run without the settings of stages that it gives for its own states, and the stages' settings with these."""
+    run, own = dict(table), dict(stages)
+    for name, stage in STAGES.items():
+        given = {key: run.pop(key) for key in stage.of_runs if key in run}
+        if given and name not in stages:
+            raise ParameterError(f"{where}.{min(given)}: means nothing without [{name}]: add it or leave this out")
+        if given:
+            own[name] = replace(stages[name], **parts(type(stages[name]), given, where))
+    return run, own
 
 
-def _given(known: dict[str, Any], stages: dict[str, Any]) -> State:
-    ensemble = (Path(known["path"]) / records.ENSEMBLE / "zarr.json").is_file()
-    label = label_of(known["model"], known["temperature"], known["density"], known["seed"])
-    return _state({"label": label, **known}, stages, None, ensemble)
+def _states_of(
+    run: dict[str, Any], protocol: dict[str, Any], root: Path, folder: Path, seeds: tuple[int, ...] | None, where: str
+) -> Iterator[tuple[State, Any]]:
+    """The states of a run, with the recipe of those that are simulated."""
+    if "trajectories" in run:
+        for state in found_states(make(Found, run, where), folder, where):
+            yield state, None
+        return
+    merged = {**protocol, **run}
+    for name in required(Protocol):
+        if name not in merged:
+            raise ParameterError(f"{where}.{name}: is missing: give it there or under [protocol]")
+    yield from simulated_states(make(Simulated, merged, where), root, folder, seeds, where)
 
 
-def label_of(model: str, temperature: float, density: float | None, seed: int | None) -> str:
-    """Name of a state.
-
-    >>> label_of("kob_andersen", 0.45, 1.2, 7)
-    'kob_andersen/rho=1.2000/T=0.4500/seed=7'
-    """
-    levels = [model, *([] if density is None else [f"rho={density:.4f}"]), f"T={temperature:.4f}"]
-    levels += [] if seed is None else [f"seed={seed}"]
-    return checked_name("/".join(levels))
-
-
-def _state(known: dict[str, Any], stages: dict[str, Any], made: Recipe | None, ensemble: bool) -> State:
-    """A state with the keys of its stages: each depends on its settings and on the stages before it."""
-    wanted = {**({"simulate": {}} if made else {}), **stages}
-    keys: dict[str, str] = {}
-    after: dict[str, list[str]] = {}
-    for name, chosen in wanted.items():
-        before = {
-            "simulate": [],
-            "describe": ["simulate"],
-            "reduce": ["simulate", "describe"],
-            "correlate": ["simulate", "describe", "reduce"] if ensemble else ["simulate"],
-        }[name]
-        after[name] = [stage for stage in before if stage in wanted]
-        own = made.key() if made and name == "simulate" else json.dumps([__version__, chosen], sort_keys=True)
-        keys[name] = hashlib.sha256(" ".join([name, own, *[keys[s] for s in after[name]]]).encode()).hexdigest()[:20]
-    groups = {name: settings.groups_of(name, chosen, made, ensemble) for name, chosen in wanted.items()}
-    return State(**known, settings=wanted, keys=keys, groups=groups, after=after, recipe=made)
+def _planned(state: State, settings: Settings) -> State:
+    """A state with its units: the key of each depends on its settings and on the stages before it."""
+    units: dict[str, Unit] = {}
+    for name in settings:
+        stage = STAGES[name]
+        stage.check(settings)
+        after = tuple(before for before in stage.after(state, settings) if before in units)
+        key = digest(name, stage.identity(settings), [units[before].key for before in after])[:20]
+        groups = tuple(stage.groups(state, settings))
+        taken = [group for unit in units.values() for group in unit.groups if group in groups]
+        if taken:
+            raise ParameterError(f"{name}: what it stores as {taken[0]} another stage stores, too: rename it")
+        units[name] = Unit(key=key, groups=groups, after=after)
+    return replace(state, units=units)

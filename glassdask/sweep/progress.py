@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from glassdask.errors import GlassdaskError
 from glassdask.store.arrays import arrays
 from glassdask.store.groups import COMPLETE as STORED
 from glassdask.sweep import records
 from glassdask.sweep.lock import holders
+from glassdask.sweep.state import State, Unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ABSENT, PARTIAL, COMPLETE, FAILED, WAITING = "absent", "partial", "complete", "failed", "waiting"
 # errors of units that are absent, but whose place is taken
-STALE = "done with other parameters: run with --overwrite to replace it"
+STALE = "done with other parameters or by other code: run with --overwrite to replace it"
 CHANGED = "computed before the trajectory was changed: run with --overwrite to replace it"
 THREADS = 8  # readers of metadata; a network file system answers many at once
+
+
+class Standing(NamedTuple):
+    """How a unit stands: status, the share of its files that are there, and one line where something is wrong."""
+
+    status: str
+    fraction: float = 0.0
+    error: str = ""
+
+
+DONE = Standing(COMPLETE, 1.0)
 
 
 def status(store: str | os.PathLike[str]) -> pd.DataFrame:
@@ -38,8 +51,8 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
         (None or NaN where they are not told), ``path``; and for every stage of the sweep
 
         - ``STAGE``: "complete"; "partial", begun and not ended (it runs, or was interrupted); "failed"; "waiting" for a
-          stage before it that failed; "absent", not begun, or done with other parameters or before the trajectory was
-          changed (then the error says so)
+          stage before it that failed; "absent", not begun, or done with other parameters, by other code or before the
+          trajectory was changed (then the error says so)
         - ``STAGE_fraction``: from 0 to 1, the share of the files that are there, 0 to 1
         - ``STAGE_error``: one line, or ""
 
@@ -72,35 +85,34 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
 
     root = Path(store)
     described = records.read_description(root)
-    units = all_units(root, described["states"])
-    columns = {name: [state[name] for state in described["states"]] for name in ("model", "temperature")}
-    columns |= {name: [state[name] for state in described["states"]] for name in ("density", "seed")}
-    columns["path"] = [str(records.absolute(state["path"], root)) for state in described["states"]]
-    for stage in described["stages"]:
-        found = [state.get(stage, (COMPLETE, 1.0, "")) for state in units]
+    names = ("model", "temperature", "density", "seed", "path")
+    columns = {name: [getattr(state, name) for state in described.states] for name in names}
+    standing = standings(root, described.states)
+    for stage in described.stages:
+        found = [units.get(stage, DONE) for units in standing]
         for column, values in zip(("", "_fraction", "_error"), zip(*found)):
             columns[stage + column] = list(values)
-    table = pd.DataFrame(columns, index=pd.Index([state["label"] for state in described["states"]], name="label"))
-    table.attrs = {"stages": list(described["stages"]), "runs": holders(root), "store": str(root.absolute())}
+    table = pd.DataFrame(columns, index=pd.Index([state.label for state in described.states], name="label"))
+    table.attrs = {"stages": list(described.stages), "runs": holders(root), "store": str(root.absolute())}
     return table
 
 
-def all_units(root: Path, states: list[dict[str, Any]]) -> list[dict[str, tuple[str, float, str]]]:
-    """Status, fraction and error of every stage of every state, from their entries in the description."""
+def standings(root: Path, states: Sequence[State]) -> list[dict[str, Standing]]:
+    """How every unit of every state stands."""
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda state: _state_units(root, state), states))
+        return list(pool.map(lambda state: _of_state(root, state), states))
 
 
-def _state_units(root: Path, state: dict[str, Any]) -> dict[str, tuple[str, float, str]]:
-    path = records.absolute(state["path"], root)
-    content = trajectory_content(path)
-    found: dict[str, tuple[str, float, str]] = {}
-    for stage, unit in state["units"].items():
-        record = records.read(records.unit_file(root, state["label"], stage))
-        found[stage] = _unit(path, unit, record, content)
-        blocked = any(found[before][0] in (FAILED, WAITING) for before in unit["after"])
-        if blocked and found[stage][0] in (ABSENT, PARTIAL):
-            found[stage] = (WAITING, *found[stage][1:])
+def _of_state(root: Path, state: State) -> dict[str, Standing]:
+    content = trajectory_content(Path(state.path))
+    found: dict[str, Standing] = {}
+    for stage, unit in state.units.items():
+        record = records.read_record(records.unit_file(root, state.label, stage))
+        standing = _standing(Path(state.path), unit, record, content)
+        blocked = any(found[before].status in (FAILED, WAITING) for before in unit.after if before in found)
+        if blocked and standing.status in (ABSENT, PARTIAL):
+            standing = standing._replace(status=WAITING)
+        found[stage] = standing
     return found
 
 
@@ -110,28 +122,25 @@ def trajectory_content(path: Path) -> str | None:
     return attrs.get("content") if attrs.get("status") == STORED else None
 
 
-def _unit(
-    path: Path, unit: dict[str, Any], record: dict[str, Any] | None, content: str | None
-) -> tuple[str, float, str]:
+def _standing(path: Path, unit: Unit, record: records.Record | None, content: str | None) -> Standing:
     if record is None:
-        return ABSENT, 0.0, ""
-    stored = [(path / group / "zarr.json").is_file() for group in unit["groups"]]
-    if record.get("key") != unit["key"]:
-        return ABSENT, 0.0, STALE if any(stored) else ""
-    said = record.get("error") or {}
-    error = f"{said['class']}: {said['message']}" if said else ""
-    if record["status"] == records.FAILED:
-        return FAILED, _fraction(path, unit["groups"]), error
-    if record["status"] != records.COMPLETE:
-        return PARTIAL, _fraction(path, unit["groups"]), error
-    if content is None or record.get("input") != content:
-        return ABSENT, 0.0, CHANGED if any(stored) else ""
+        return Standing(ABSENT)
+    stored = [(path / group / "zarr.json").is_file() for group in unit.groups]
+    if record.key != unit.key:
+        return Standing(ABSENT, error=STALE if any(stored) else "")
+    error = "{class}: {message}".format(**{"class": "", "message": "", **record.error}) if record.error else ""
+    if record.status == records.FAILED:
+        return Standing(FAILED, _fraction(path, unit.groups), error)
+    if record.status != records.COMPLETE:
+        return Standing(PARTIAL, _fraction(path, unit.groups), error)
+    if content is None or record.input != content:
+        return Standing(ABSENT, error=CHANGED if any(stored) else "")
     if not all(stored):
-        return PARTIAL, _fraction(path, unit["groups"]), "a part was removed: run the sweep again"
-    return COMPLETE, 1.0, ""
+        return Standing(PARTIAL, _fraction(path, unit.groups), "a part was removed: run the sweep again")
+    return DONE
 
 
-def _fraction(path: Path, groups: list[str]) -> float:
+def _fraction(path: Path, groups: Sequence[str]) -> float:
     """Share of the files that are there, every group counting the same."""
     shares = []
     for group in groups:
@@ -140,4 +149,4 @@ def _fraction(path: Path, groups: list[str]) -> float:
         except (GlassdaskError, OSError):
             files = []
         shares.append(sum(file.is_file() for file in files) / len(files) if files else 0.0)
-    return sum(shares) / len(shares)
+    return sum(shares) / len(shares) if shares else 0.0

@@ -1,36 +1,66 @@
-"""State points that are simulated: from the keys of ``[protocol]`` and ``[[runs]]`` to a `Recipe`."""
+"""State points that are simulated: from ``[protocol]`` and ``[[runs]]`` to the `Recipe` of each."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from glassdask.declarations import Count, Declaration, Finite, Positive, Where
 from glassdask.errors import ParameterError
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
 from glassdask.simulation.models import MODELS, Model
 from glassdask.simulation.protocols import Dynamics, Isoconfigurational, RandomStart, Simulation, StoredStart, quench
+from glassdask.sweep.state import State, label_of, naming
 
-DEFAULTS: dict[str, Any] = {
-    "particles": None,
-    "melt": None,
-    "melt_time": None,
-    "rate": None,
-    "equilibrate": None,
-    "produce": None,
-    "every": None,
-    "between": 0,
-    "ensemble": "nvt",
-    "pressure": None,
-    "inherent": False,
-    "replicas": 0,
-    "lags": (),
-    "keep": False,
-    "potential": None,
-}
-REQUIRED = ("particles", "melt", "melt_time", "rate", "equilibrate", "produce")
+COPPER_ZIRCONIUM = "copper_zirconium"
+Positives = Annotated[
+    tuple[Positive, ...], Where(lambda values: len(values) > 0, "a list of numbers, not an empty one")
+]
+Some = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Declaration):
+    """The table ``[protocol]``: how states are prepared, and what is simulated of each. A run may give any of it."""
+
+    particles: Count
+    melt: Positive
+    melt_time: Positive
+    rate: Positive
+    equilibrate: Positive
+    produce: Positive
+    every: Positive | None = None
+    between: Some = 0
+    ensemble: Literal["nve", "nvt", "npt"] = "nvt"
+    pressure: Finite | None = None
+    inherent: bool = False
+    replicas: Some = 0
+    lags: tuple[Positive, ...] = ()
+    keep: bool = False
+    potential: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated(Protocol):
+    """A table of ``[[runs]]`` whose states are simulated, with what it takes from ``[protocol]``."""
+
+    model: str
+    temperatures: Positives
+    densities: Positives | None = None
+
+    def check(self) -> None:
+        """What is simulated goes together."""
+        if self.replicas and not self.lags:
+            raise ParameterError(f"replicas = {self.replicas} without lags: say when displacements are measured")
+        if self.between and self.every is None:
+            raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
+        if self.ensemble == "npt" and self.pressure is None:
+            raise ParameterError("ensemble = 'npt' without pressure: give it, or take another ensemble")
 
 
 @dataclass(frozen=True)
@@ -59,50 +89,75 @@ class Recipe:
         return engine.key(self.simulation, self.inherent, ensemble)
 
 
-def model_named(file: Path, name: str, potential: str | None) -> Model:
-    """The model liquid of this name; Cu64Zr36 is made of a potential file that lies beside the sweep's file."""
-    if name == "copper_zirconium":
-        return copper_zirconium(str(file.parent / (potential or "")))
-    if name not in MODELS:
-        raise ParameterError(f"{file}: no model {name!r}: choose one of {', '.join([*MODELS, 'copper_zirconium'])}")
-    return MODELS[name]
+def simulated_states(
+    run: Simulated, root: Path, folder: Path, seeds: tuple[int, ...] | None, where: str
+) -> Iterator[tuple[State, Recipe]]:
+    """The states of a run, below `root`, and how each is made; `folder` is that of the sweep's file."""
+    model = _model(run, folder, where)
+    if run.every is not None and round(run.every / model.timestep) < 1:
+        raise ParameterError(
+            f"{where}.every: {run.every} is shorter than the timestep {model.timestep:g} of {model.name}"
+        )
+    if model.chains is not None:
+        with naming(f"{where}.particles"):
+            model.chains.bonds(run.particles)
+    for density, temperature, seed in itertools.product(run.densities or (None,), run.temperatures, seeds or (None,)):
+        known: dict[str, Any] = {"model": model.name, "temperature": temperature, "density": density, "seed": seed}
+        with naming(where):
+            label = label_of(**known)
+            state = State(label=label, path=str(root / label), **known)
+            yield state, _recipe(run, model, state)
 
 
-def recipe(
-    model: Model, label: str, path: str, density: float | None, temperature: float, seed: int, settings: dict[str, Any]
-) -> Recipe:
+def _model(run: Simulated, folder: Path, where: str) -> Model:
+    """The model liquid; Cu64Zr36 is made of a potential file that lies beside the sweep's file."""
+    if run.model == COPPER_ZIRCONIUM:
+        if not run.potential:
+            raise ParameterError(
+                f"{where}.potential: is missing: {run.model} is made of a potential file, give its path"
+            )
+        with naming(f"{where}.potential"):
+            return copper_zirconium(str(folder / run.potential))
+    if run.model not in MODELS:
+        known = ", ".join([*MODELS, COPPER_ZIRCONIUM])
+        raise ParameterError(f"{where}.model: no model {run.model!r}: choose one of {known}")
+    return MODELS[run.model]
+
+
+def _recipe(run: Simulated, model: Model, state: State) -> Recipe:
     """Melt, cool, equilibrate, produce. The random numbers are made of the seed and the label."""
-    own_seed = int.from_bytes(hashlib.sha256(f"{seed} {label}".encode()).digest()[:4], "big")
-    ensemble, pressure = settings["ensemble"], settings["pressure"]
+    own_seed = int.from_bytes(hashlib.sha256(f"{state.seed or 0} {state.label}".encode()).digest()[:4], "big")
     # at a given pressure the density is found while the system is prepared
-    prepare: dict[str, Any] = {"ensemble": "nvt" if pressure is None else "npt", "pressure": pressure}
+    prepare: dict[str, Any] = {"ensemble": "nvt" if run.pressure is None else "npt", "pressure": run.pressure}
+    temperature = state.temperature
+    cooling = () if run.melt == temperature else (quench(run.melt, temperature, run.rate, **prepare),)
     simulation = Simulation(
         model=model,
-        start=RandomStart(n_particles=settings["particles"], density=density),
+        start=RandomStart(n_particles=run.particles, density=state.density),
         stages=(
-            Dynamics(time=settings["melt_time"], temperature=settings["melt"]),
-            quench(settings["melt"], temperature, settings["rate"], **prepare),
-            Dynamics(time=settings["equilibrate"], temperature=temperature, **prepare),
+            Dynamics(time=run.melt_time, temperature=run.melt),
+            *cooling,
+            Dynamics(time=run.equilibrate, temperature=temperature, **prepare),
             Dynamics(
-                time=settings["produce"],
+                time=run.produce,
                 temperature=temperature,
-                ensemble=ensemble,
-                pressure=pressure if ensemble == "npt" else None,
-                every=settings["every"],
-                between=settings["between"],
+                ensemble=run.ensemble,
+                pressure=run.pressure if run.ensemble == "npt" else None,
+                every=run.every,
+                between=run.between,
             ),
         ),
         seed=own_seed,
     )
-    replicas = None
-    if settings["replicas"]:
-        replicas = Isoconfigurational(
+    ensemble = None
+    if run.replicas:
+        ensemble = Isoconfigurational(
             model=model,
-            start=StoredStart(path=path),
+            start=StoredStart(path=state.path),
             temperature=temperature,
-            lags=tuple(settings["lags"]),
-            replicas=settings["replicas"],
+            lags=run.lags,
+            replicas=run.replicas,
             seed=own_seed,
-            keep=settings["keep"],
+            keep=run.keep,
         )
-    return Recipe(simulation, settings["inherent"], replicas)
+    return Recipe(simulation, run.inherent, ensemble)

@@ -9,86 +9,107 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-from glassdask.errors import CorruptStoreError, StoreError
+from glassdask.declarations import Declaration, converted, plain
+from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.files import read_json, write_json, writing
 from glassdask.store.groups import create_parents
-
-if TYPE_CHECKING:
-    from glassdask.sweep.description import Sweep
+from glassdask.sweep.state import State, checked_stage
 
 FOLDER = ".sweep"
 DESCRIPTION = "sweep.json"
 UNITS = "units"
 VERSION = 1
 RUNNING, INTERRUPTED, COMPLETE, FAILED = "running", "interrupted", "complete", "failed"
-ENSEMBLE = "isoconfigurational/reductions/isoconfigurational"
 
 
-def description(sweep: Sweep) -> dict[str, Any]:
-    """What a store keeps of a sweep's description."""
-    root = Path(sweep.store)
-    states = [
-        {
-            "label": state.label,
-            "path": _relative(state.path, root),
-            "model": state.model,
-            "temperature": state.temperature,
-            "density": state.density,
-            "seed": state.seed,
-            "units": {
-                stage: {"key": state.keys[stage], "groups": state.groups[stage], "after": state.after[stage]}
-                for stage in state.stages
-            },
-        }
-        for state in sweep.states
-    ]
-    return {
-        "version": VERSION,
-        "folder": _relative(sweep.folder, root),
-        "file": sweep.file,
-        "stages": list(sweep.stages),
-        "states": states,
-        "toml": sweep.text,
-    }
+@dataclass(frozen=True, kw_only=True)
+class Record(Declaration):
+    """How a unit of work stands, as the process that does it writes down.
+
+    Attributes
+    ----------
+    status : of the unit
+    key : the one that the unit had then
+    host, pid, started, ended, seconds : where and when
+    run : which run of the sweep is at it
+    input : content hash of the trajectory that it was computed from
+    error : "class", "message" and "traceback"
+    """
+
+    status: Literal["running", "interrupted", "complete", "failed"]
+    key: str
+    host: str = ""
+    pid: int = 0
+    started: str | None = None
+    ended: str | None = None
+    seconds: float | None = None
+    run: str | None = None
+    input: str | None = None
+    error: dict[str, str] | None = None
 
 
-def _relative(path: str, root: Path) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Description(Declaration):
+    """What a store keeps of a sweep: the text of its file, and the states that this means."""
+
+    version: int = VERSION
+    folder: str
+    file: str
+    stages: tuple[str, ...]
+    states: tuple[State, ...]
+    toml: str
+
+    def check(self) -> None:
+        """Stages become columns and HTML."""
+        for stage in self.stages:
+            checked_stage(stage)
+
+
+def relative(path: str, root: Path) -> str:
     """A path as seen from the store, so that all can be moved together; through no link but the last part."""
     real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     return os.path.relpath(real, os.path.realpath(root))
 
 
-def absolute(path: str, store: str | os.PathLike[str]) -> Path:
+def absolute(path: str, store: str | os.PathLike[str]) -> str:
     """The path that a description has relative to its store."""
-    return Path(os.path.normpath(os.path.join(os.path.realpath(store), path)))
+    return os.path.normpath(os.path.join(os.path.realpath(store), path))
 
 
-def write_description(store: str | os.PathLike[str], content: dict[str, Any]) -> None:
+def write_description(store: str | os.PathLike[str], described: Description) -> None:
     """Put a description into a store, unless the same is there."""
     root = Path(store)
+    states = tuple(replace(state, path=relative(state.path, root)) for state in described.states)
+    content = plain(replace(described, folder=relative(described.folder, root), states=states))
     if read(root / FOLDER / DESCRIPTION) != content:
         create_parents(root / FOLDER, below=root)
         write_json(root / FOLDER / DESCRIPTION, content)
 
 
-def read_description(store: str | os.PathLike[str]) -> dict[str, Any]:
-    """The description that is kept in a store.
+def read_description(store: str | os.PathLike[str]) -> Description:
+    """The description that is kept in a store, with absolute paths.
 
     Raises
     ------
     StoreError
-        There is none, or it was written by a newer glassdask.
+        There is none, it is damaged, or it was written by a newer glassdask.
     """
     content = read(Path(store) / FOLDER / DESCRIPTION)
     if content is None:
         raise StoreError(f"{store}: no sweep was run here: expected the store of a sweep, or run its TOML file first")
     if content.get("version") != VERSION:
         raise StoreError(f"{store}: the sweep's description has version {content.get('version')}: upgrade glassdask")
-    return content
+    try:
+        kept = converted(content, Description, DESCRIPTION)
+    except GlassdaskError as error:
+        raise StoreError(f"{store}: the sweep's description is damaged ({error}): run its TOML file again") from None
+    states = tuple(replace(state, path=absolute(state.path, store)) for state in kept.states)
+    return replace(kept, folder=absolute(kept.folder, store), states=states)
 
 
 def unit_file(store: str | os.PathLike[str], label: str, stage: str) -> Path:
@@ -103,9 +124,18 @@ def read(file: Path) -> dict[str, Any] | None:
     return None
 
 
-def write(file: Path, status: str, key: str, **more: Any) -> None:
+def read_record(file: Path) -> Record | None:
+    """The record of a unit; None where there is none, or one that is damaged: then the unit counts as not begun."""
+    content = read(file)
+    with suppress(GlassdaskError):
+        return None if content is None else converted(content, Record, str(file))
+    return None
+
+
+def write_record(file: Path, status: str, key: str, **more: Any) -> None:
     """Replace the record of a unit."""
-    content = {"status": status, "key": key, "host": socket.gethostname(), "pid": os.getpid(), **more}
+    record = Record(status=status, key=key, host=socket.gethostname(), pid=os.getpid(), **more)  # type: ignore[arg-type]
+    content = {name: value for name, value in plain(record).items() if value is not None}
     with writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, content, sync=False)  # what a power failure takes is found out, and costs one look at the store

@@ -22,8 +22,10 @@ from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import is_group
 from glassdask.sweep import progress as progress_of
 from glassdask.sweep import records
-from glassdask.sweep.description import STAGES, State, Sweep, read_sweep
+from glassdask.sweep.description import Sweep, read_sweep
 from glassdask.sweep.lock import locked
+from glassdask.sweep.stages import STAGES
+from glassdask.sweep.state import Settings, State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +41,25 @@ INTERRUPTIONS = (SimulationKilledError, BusyStoreError)
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One stage of one state, as a worker gets it."""
+class Task:
+    """One unit of work, as a worker gets it."""
 
     store: str
     state: State
+    settings: Settings
     stage: str
     overwrite: bool
     run: str  # which run of the sweep this belongs to
+
+    @property
+    def key(self) -> str:
+        """Of the unit."""
+        return self.state.units[self.stage].key
+
+    @property
+    def record(self) -> Path:
+        """The file of the unit's record."""
+        return records.unit_file(self.store, self.state.label, self.stage)
 
 
 def run_sweep(
@@ -95,7 +108,7 @@ def run_sweep(
     chosen = described if share is None else described.share(*share)
     with locked(described.store, share) as still_ours:
         plan = _Plan(chosen, wanted, overwrite, retry)
-        records.write_description(described.store, records.description(described))
+        records.write_description(described.store, described.description())
         if progress is not None:
             progress(0, plan.total)
         for done in _run(plan, client):
@@ -105,28 +118,24 @@ def run_sweep(
     return progress_of.status(described.store)
 
 
-def perform(unit: Unit) -> dict[str, Any]:
-    """Do a unit on a worker, and record how it ended; what returns is small."""
-    from glassdask.sweep.stages import STAGES as functions
-
-    state, stage = unit.state, unit.stage
-    file = records.unit_file(unit.store, state.label, stage)
+def perform(task: Task) -> str:
+    """Do a unit on a worker, and record how it ended; the status is what returns."""
     started, clock = records.now(), time.monotonic()
-    records.write(file, records.RUNNING, state.keys[stage], started=started, run=unit.run)
+    records.write_record(task.record, records.RUNNING, task.key, started=started, run=task.run)
 
-    def ended(status: str, **more: Any) -> dict[str, Any]:
-        seconds = round(time.monotonic() - clock, 3)
-        records.write(file, status, state.keys[stage], started=started, ended=records.now(), seconds=seconds, **more)
-        return {"status": status, "seconds": seconds}
+    def ended(status: str, **more: Any) -> str:
+        took = {"started": started, "ended": records.now(), "seconds": round(time.monotonic() - clock, 3)}
+        records.write_record(task.record, status, task.key, **took, **more)
+        return status
 
     try:
-        functions[stage](state, unit.overwrite)
-        if not _whole(state, stage):
+        STAGES[task.stage].run(task.state, task.settings, task.overwrite)
+        if not _whole(task.state, task.stage):
             raise CorruptStoreError(
-                f"{state.path}: {stage} finds all done, but files are missing (glassdask verify names them): remove "
-                "what they belong to and retry"
+                f"{task.state.path}: {task.stage} finds all done, but files are missing (glassdask verify names them): "
+                "remove what they belong to and retry"
             )
-        content = progress_of.trajectory_content(Path(state.path))
+        content = progress_of.trajectory_content(Path(task.state.path))
         return ended(records.COMPLETE, input=content)
     except Exception as error:
         if _closing():  # what fails while a worker shuts down says nothing about the state
@@ -135,43 +144,42 @@ def perform(unit: Unit) -> dict[str, Any]:
         return ended(status, error=records.failure(error, traceback.format_exc()))
 
 
-def on_worker(unit: Unit) -> dict[str, Any]:
+def on_worker(task: Task) -> str:
     """`perform` with its chunks one after the other, because the workers are busy with other units."""
     with _synchronous():
-        return perform(unit)
+        return perform(task)
 
 
 class _Plan:
     """The units that are to be done, and which of them can begin."""
 
     def __init__(self, sweep: Sweep, stages: Sequence[str], overwrite: bool, retry: bool):
-        self.store = sweep.store
+        self.sweep = sweep
         self.run = uuid.uuid4().hex[:8]
         self.overwrite = overwrite
-        self.ready: list[tuple[int, int, Unit]] = []
-        self.open: dict[str, dict[str, str]] = {}  # of each state: stages that are not complete, and their status
+        self.ready: list[tuple[int, int, Task]] = []
+        self.open: dict[str, set[str]] = {}  # of each state: stages that are not complete
         self.states = {state.label: (number, state) for number, state in enumerate(sweep.states)}
         self.wanted: set[tuple[str, str]] = set()
-        found = progress_of.all_units(Path(sweep.store), records.description(sweep)["states"])
+        found = progress_of.standings(Path(sweep.store), sweep.states)
         lost = _lost(sweep, found)
         for state, units in zip(sweep.states, found):
-            self.open[state.label] = left = {}
-            for stage in state.stages:
-                status, _, error = units[stage]
+            self.open[state.label] = left = set()
+            for stage, (status, _, error) in units.items():
                 if error in (progress_of.STALE, progress_of.CHANGED) and stage in stages and not overwrite:
                     raise StoreError(f"{sweep.store}: {stage} of {state.label}: {error}, or choose another store")
                 if status == progress_of.COMPLETE and (state.label, stage) not in lost:
                     continue
-                left[stage] = status
+                left.add(stage)
                 again = overwrite or (status == progress_of.FAILED) == retry
                 if stage in stages and (again or status == progress_of.WAITING):
                     self.wanted.add((state.label, stage))
         # a stage that waits for one that is not to be done is not done either
-        for label, left in self.open.items():
-            for stage in left:
-                state = self.states[label][1]
-                if any(before in left and (label, before) not in self.wanted for before in state.after[stage]):
-                    self.wanted.discard((label, stage))
+        for state in sweep.states:
+            left = self.open[state.label]
+            for stage, unit in state.units.items():
+                if any(before in left and (state.label, before) not in self.wanted for before in unit.after):
+                    self.wanted.discard((state.label, stage))
         self.total = len(self.wanted)
         self.done = 0
         for label in self.states:
@@ -180,39 +188,38 @@ class _Plan:
     def _release(self, label: str) -> None:
         """Make ready what depends on nothing that is open."""
         number, state = self.states[label]
-        left = self.open[label]
-        for stage in state.stages:
-            ready = (label, stage) in self.wanted and not any(before in left for before in state.after[stage])
-            if ready:
+        for place, (stage, unit) in enumerate(state.units.items()):
+            if (label, stage) in self.wanted and self.open[label].isdisjoint(unit.after):
                 self.wanted.discard((label, stage))
+                settings = self.sweep.settings[label]
+                task = Task(self.sweep.store, state, settings, stage, self.overwrite, self.run)
                 # in the order of the states, so that one that was begun is ended before another one is begun
-                unit = Unit(self.store, state, stage, self.overwrite, self.run)
-                heapq.heappush(self.ready, (number, STAGES.index(stage), unit))
+                heapq.heappush(self.ready, (number, place, task))
 
-    def next(self) -> Unit:
+    def next(self) -> Task:
         """The unit that is to be begun next."""
         return heapq.heappop(self.ready)[2]
 
-    def ended(self, unit: Unit, status: str) -> None:
+    def ended(self, task: Task, status: str) -> None:
         """Note how a unit ended: what depends on it can begin, or is given up."""
-        label = unit.state.label
+        label = task.state.label
         self.done += 1
         if status == records.COMPLETE:
-            del self.open[label][unit.stage]
+            self.open[label].discard(task.stage)
             self._release(label)
             return
-        dropped = {(label, stage) for stage in unit.state.stages if unit.stage in unit.state.after[stage]}
+        dropped = {(label, stage) for stage, unit in task.state.units.items() if task.stage in unit.after}
         self.total -= len(self.wanted & dropped)
         self.wanted -= dropped
 
 
-def _lost(sweep: Sweep, found: list[dict[str, tuple[str, float, str]]]) -> set[tuple[str, str]]:
+def _lost(sweep: Sweep, found: list[dict[str, progress_of.Standing]]) -> set[tuple[str, str]]:
     """Units that were complete and have lost a file since."""
     units = [
         (state, stage)
-        for state, units in zip(sweep.states, found)
-        for stage in state.stages
-        if units[stage][0] == progress_of.COMPLETE
+        for state, standing in zip(sweep.states, found)
+        for stage in standing
+        if standing[stage].status == progress_of.COMPLETE
     ]
     with ThreadPoolExecutor(progress_of.THREADS) as pool:
         whole = pool.map(_whole, *zip(*units)) if units else []
@@ -221,7 +228,7 @@ def _lost(sweep: Sweep, found: list[dict[str, tuple[str, float, str]]]) -> set[t
 
 def _whole(state: State, stage: str) -> bool:
     """Whether every file that a unit stores is there."""
-    groups = [Path(state.path) / group for group in state.groups[stage]]
+    groups = [Path(state.path) / group for group in state.units[stage].groups]
     return all(is_group(group) for group in groups) and not any(
         missing_chunks(info) for group in groups for info in arrays(group)
     )
@@ -231,23 +238,23 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
     """Work through a plan; gives the number of finished units after each of them."""
     if client is None:
         while plan.ready:
-            unit = plan.next()
-            plan.ended(unit, perform(unit)["status"])
+            task = plan.next()
+            plan.ended(task, perform(task))
             yield plan.done
         return
     from distributed import as_completed
 
     attempts: dict[tuple[str, str], int] = {}
-    running: dict[Any, Unit] = {}
+    running: dict[Any, Task] = {}
     arrived = as_completed()
     most = _Outstanding(client)
 
-    def submit(unit: Unit) -> None:
-        identity = (unit.state.label, unit.stage)
+    def submit(task: Task) -> None:
+        identity = (task.state.label, task.stage)
         attempts[identity] = attempts.get(identity, 0) + 1
-        key = f"sweep-{plan.run}-{unit.stage}-{unit.state.label}-{attempts[identity]}"
-        future = client.submit(on_worker, unit, key=key, pure=False)
-        running[future] = unit
+        key = f"sweep-{plan.run}-{task.stage}-{task.state.label}-{attempts[identity]}"
+        future = client.submit(on_worker, task, key=key, pure=False)
+        running[future] = task
         arrived.add(future)
 
     try:
@@ -255,34 +262,32 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
             while plan.ready and len(running) < most():
                 submit(plan.next())
             future = next(arrived)
-            unit = running.pop(future)
-            status = _outcome(future, unit)
+            task = running.pop(future)
+            status = _outcome(future, task)
             again = {records.INTERRUPTED: ATTEMPTS, NOT_BEGUN: ATTEMPTS_TO_BEGIN}.get(status, 0)
-            if attempts[unit.state.label, unit.stage] < again:
-                submit(unit)
+            if attempts[task.state.label, task.stage] < again:
+                submit(task)
                 continue
-            plan.ended(unit, status)
+            plan.ended(task, status)
             yield plan.done
     finally:
         client.cancel(list(running))
 
 
-def _outcome(future: Any, unit: Unit) -> str:
+def _outcome(future: Any, task: Task) -> str:
     """How a unit ended; that its workers were lost is recorded here, because they could not."""
     from distributed import KilledWorker
 
     try:
-        return future.result()["status"]
+        return future.result()
     except Exception as error:
         if future.cancelled():  # the scheduler is gone
             raise
-        file = records.unit_file(unit.store, unit.state.label, unit.stage)
         # dask also gives up what only waited on the workers that died, behind the unit that killed them
-        if isinstance(error, KilledWorker) and (records.read(file) or {}).get("run") != unit.run:
+        if isinstance(error, KilledWorker) and getattr(records.read_record(task.record), "run", None) != task.run:
             return NOT_BEGUN
-        trace = "".join(traceback.format_exception(error))
-        lost = records.failure(error, trace)
-        records.write(file, records.FAILED, unit.state.keys[unit.stage], ended=records.now(), error=lost)
+        lost = records.failure(error, "".join(traceback.format_exception(error)))
+        records.write_record(task.record, records.FAILED, task.key, ended=records.now(), error=lost)
         return records.FAILED
 
 

@@ -5,53 +5,72 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from glassdask.declarations import Declaration, Positive, Read, converted, hints
 from glassdask.errors import ParameterError
-from glassdask.sweep.settings import check_keys
+from glassdask.sweep.state import State, label_of, naming
 
 PLACEHOLDERS = ("model", "temperature", "density", "seed")
 
 
-def found_trajectories(file: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Path, model, temperature, density and seed of every store that the patterns of a run match.
+def read_patterns(value: Any, where: str) -> tuple[str, ...]:
+    """One pattern or a list of them."""
+    patterns = (value,) if isinstance(value, str) else converted(value, tuple[str, ...], where)
+    if not patterns or not all(patterns):
+        raise ParameterError(f"{where}: expected the path of a store with placeholders, or a list, found {value!r}")
+    return patterns
 
-    A pattern such as ``data/{model}/T={temperature}/*.zarr`` is relative to the sweep's file; ``*`` and a placeholder
-    match any part of one folder's name. What the pattern does not tell stands beside it in the run.
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Declaration):
+    """A table of ``[[runs]]`` whose trajectories exist already; what their paths do not tell stands beside them."""
+
+    trajectories: Annotated[tuple[str, ...], Read(read_patterns)]
+    model: str | None = None
+    temperature: Positive | None = None
+    density: Positive | None = None
+    seed: int | None = None
+
+
+def found_states(run: Found, folder: Path, place: str) -> Iterator[State]:
+    """A state for every store that the patterns match.
+
+    A pattern such as ``data/{model}/T={temperature}/*.zarr`` is relative to `folder`; ``*`` and a placeholder match any
+    part of one folder's name.
 
     Raises
     ------
     ParameterError
         No store matches, or the model or the temperature is not told.
     """
-    check_keys(file, run, ("trajectories", *PLACEHOLDERS), "[[runs]] with trajectories")
-    patterns = run["trajectories"] if isinstance(run["trajectories"], list) else [run["trajectories"]]
-    told = {name: run[name] for name in PLACEHOLDERS if name in run}
-    found = []
-    for pattern in patterns:
-        whole = os.path.normpath(file.parent / pattern)
+    told = {name: getattr(run, name) for name in PLACEHOLDERS if getattr(run, name) is not None}
+    for number, pattern in enumerate(run.trajectories):
+        where = f"{place}.trajectories[{number}]"
+        whole = os.path.normpath(folder / pattern)
         parts = re.split(r"(\*|\{\w*\})", whole)
         names = [part[1:-1] for part in parts[1::2] if part != "*"]
         wrong = [name for name in names if name not in PLACEHOLDERS or name in told or names.count(name) > 1]
         if wrong:
             raise ParameterError(
-                f"{file}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(PLACEHOLDERS)} can be told once, by the "
+                f"{where}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(PLACEHOLDERS)} can be told once, by the "
                 "pattern or beside it"
             )
         missing = [name for name in PLACEHOLDERS[:2] if name not in names and name not in told]
         if missing:
-            raise ParameterError(f"{file}: {pattern!r} does not tell the {missing[0]}: put {{{missing[0]}}} into it")
+            raise ParameterError(f"{where}: {pattern!r} does not tell the {missing[0]}: put {{{missing[0]}}} into it")
         expression = "".join(_expression(part) for part in parts)
         search = "".join("*" if k % 2 else glob.escape(part) for k, part in enumerate(parts))
         matches = sorted(path for path in glob.glob(search) if (Path(path) / "zarr.json").is_file())
         if not matches:
-            raise ParameterError(f"{file}: no store matches {pattern!r}: expected trajectories in glassdask's stores")
+            raise ParameterError(f"{where}: no store matches {pattern!r}: expected trajectories in glassdask's stores")
         for path in matches:
             match = re.fullmatch(expression, path)
             if match is not None:
-                found.append(_described(file, path, {**told, **match.groupdict()}))
-    return found
+                yield _state(path, {**told, **match.groupdict()}, where)
 
 
 def _expression(part: str) -> str:
@@ -62,14 +81,15 @@ def _expression(part: str) -> str:
     return re.escape(part)
 
 
-def _described(file: Path, path: str, told: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return {
-            "path": path,
-            "model": str(told["model"]),
-            "temperature": float(told["temperature"]),
-            "density": None if told.get("density") is None else float(told["density"]),
-            "seed": None if told.get("seed") is None else int(told["seed"]),
-        }
-    except ValueError as error:
-        raise ParameterError(f"{file}: {path}: not a number where one is expected ({error})") from None
+def _state(path: str, told: dict[str, Any], where: str) -> State:
+    known: dict[str, Any] = {"density": None, "seed": None}
+    for name, value in told.items():
+        kind = {"model": str, "seed": int}.get(name, float)
+        try:
+            known[name] = converted(kind(value), hints(Found)[name], f"{where}: {name} of {path}")
+        except ValueError as error:
+            if isinstance(error, ParameterError):
+                raise
+            raise ParameterError(f"{where}: {name} of {path}: not a number where one is expected ({error})") from None
+    with naming(where):
+        return State(label=label_of(**known), path=path, **known)

@@ -11,7 +11,7 @@ import sys
 
 import dask
 
-import glassdask.sweep.stages  # noqa: F401
+import glassdask.sweep.measures  # noqa: F401
 from glassdask.descriptors import bond_order, describe, reduce, registry, saving  # noqa: F401
 from glassdask.learning import PCA, pearson  # noqa: F401
 from glassdask.sweep import run_sweep

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassdask.errors import FormatError, ParameterError, StoreError
+from glassdask.errors import ParameterError, StoreError
 from glassdask.sweep import read_sweep, status
 from tests.sweep.liquids import FILE as GIVEN
 from tests.sweep.liquids import STAGES
@@ -38,6 +38,7 @@ centers = "B"
 model = "polymer"
 temperatures = [1.0]
 pressure = 1.0
+cutoffs = {A-A = 1.2}
 
 [describe]
 cutoffs = {A-A = 1.4, B-A = 1.3}
@@ -75,22 +76,24 @@ def test_simulated_states(file):
     first, second = sweep.states
     assert first.path == str(file.parent / "runs.zarr" / PATHS[0])
     assert (first.model, first.temperature, first.density, first.seed) == ("kam_2d", 1.0, 1.2, 1)
-    assert first.recipe.simulation.start.density == 1.2
-    assert second.recipe.simulation.start.density is None
-    assert [stage.time for stage in first.recipe.simulation.stages] == [2.0, 1.0, 2.0, 2.0]
-    assert [stage.ensemble for stage in second.recipe.simulation.stages] == ["nvt", "npt", "npt", "nvt"]
-    assert first.recipe.simulation.seed != second.recipe.simulation.seed
-    assert first.recipe.ensemble.replicas == 2
-    assert second.recipe.ensemble is None
+    one, two = (sweep.settings[state.label] for state in sweep.states)
+    assert one["simulate"].simulation.start.density == 1.2
+    assert two["simulate"].simulation.start.density is None
+    assert [stage.time for stage in one["simulate"].simulation.stages] == [2.0, 1.0, 2.0, 2.0]
+    assert [stage.ensemble for stage in two["simulate"].simulation.stages] == ["nvt", "npt", "npt", "nvt"]
+    assert one["simulate"].simulation.seed != two["simulate"].simulation.seed
+    assert one["simulate"].ensemble.replicas == 2
+    assert two["simulate"].ensemble is None
     # what a run says of its own states, and what it does not
-    assert first.settings["describe"]["centers"] == ["B"]
-    assert second.settings["describe"]["centers"] is None
-    assert second.settings["describe"]["cutoffs"] == {"A-A": 1.4, "A-B": 1.3}
-    assert first.groups["correlate"][-1] == "reductions/propensity"
-    assert first.after["correlate"] == ["simulate", "describe", "reduce"]
-    assert second.after["correlate"] == ["simulate"]
+    assert one["describe"].centers == ("B",)
+    assert two["describe"].centers is None
+    assert one["describe"].cutoffs == {("A", "A"): 1.4, ("A", "B"): 1.3}
+    assert two["describe"].cutoffs == {("A", "A"): 1.2}
+    assert first.units["correlate"].groups[-1] == "reductions/propensity"
+    assert first.units["correlate"].after == ("simulate", "describe", "reduce")
+    assert second.units["correlate"].after == ("simulate",)
     file.write_text(FILE.replace("[correlate]", "[correlate]\ndynamics = false"))
-    assert read_sweep(file).states[1].groups["correlate"] == ["reductions/structure"]
+    assert read_sweep(file).states[1].units["correlate"].groups == ("reductions/structure",)
 
 
 def test_cold_and_long_first(file):
@@ -104,28 +107,37 @@ def test_cold_and_long_first(file):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (("rate = 1.0", ""), ParameterError, "a run lacks rate"),
-        (("rate = 1.0", "speed = 1.0"), ParameterError, r"unknown speed in \[protocol\]"),
-        (("[reduce]", "[reduces]"), ParameterError, "unknown reduces"),
-        (('"polymer"', '"glycerol"'), ParameterError, "no model 'glycerol'"),
-        (('"polymer"', '"copper_zirconium"'), FormatError, "no such potential file"),
+        (("rate = 1.0", ""), ParameterError, r"runs\[0\].rate: is missing: give it there or under \[protocol\]"),
+        (("rate = 1.0", "speed = 1.0"), ParameterError, "protocol.speed: unknown"),
+        (("[reduce]", "[reduces]"), ParameterError, "reduces: unknown"),
+        (('"polymer"', '"glycerol"'), ParameterError, r"runs\[1\].model: no model 'glycerol'"),
+        (('"polymer"', '"copper_zirconium"'), ParameterError, "potential: is missing"),
+        (('"polymer"', '"copper_zirconium"\npotential = "x"'), ParameterError, "potential: .*no such potential file"),
         (("[1.0]\npressure", "[1.0, 1.00001]\npressure"), ParameterError, "asked for twice"),
         (("[[runs]]", "[[runs]"), ParameterError, "cannot be read as TOML"),
         (("[describe]", '[describe]\nstructures = "inherent"'), ParameterError, "polymer: set inherent = true"),
-        (("[describe]", '[describe]\nstructures = "frozen"'), ParameterError, "instantaneous, inherent"),
+        (
+            ("[describe]", '[describe]\nstructures = "frozen"'),
+            ParameterError,
+            "'inherent', found 'frozen'",
+        ),
         (('descriptor = "bo"', 'descriptor = "bond"'), ParameterError, "'bond' is not known"),
         (("l_max = 4", "l_max = 400"), ParameterError, "descriptors.first.*400"),
-        (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "no parameter l_most"),
-        (("A-A = 1.4", "AA = 1.4"), ParameterError, "cutoffs is"),
+        (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "descriptors.first: .*l_most"),
+        (("A-A = 1.4", "AA = 1.4"), ParameterError, "describe.cutoffs: expected two species"),
         (("[reduce]", '[reduce]\ndescriptors = ["second"]'), ParameterError, "second.*first"),
-        (("[correlate]", "[correlate]\nk = -1"), ParameterError, "k is -1"),
-        (("[correlate]", "[correlate]\nlags = [1]"), ParameterError, r"unknown lags in \[correlate\]"),
+        (
+            ("[correlate]", "[correlate]\nk = -1"),
+            ParameterError,
+            "correlate.k: expected a positive finite number, found -1",
+        ),
+        (("[correlate]", "[correlate]\nlags = [1]"), ParameterError, "correlate.lags: unknown"),
         (
             ("describe.descriptors.first", "describe.descriptors.structure"),
             ParameterError,
             "cannot be called structure",
         ),
-        (('centers = "B"', "centers = 2"), ParameterError, "centers is 2"),
+        (('centers = "B"', "centers = 2"), ParameterError, r"runs\[0\].centers: expected list, found 2"),
     ],
 )
 def test_errors(file, change, error, words):
@@ -149,13 +161,14 @@ def test_no_runs(tmp_path):
 
 def test_keys_know_what_matters(file):
     """The key of a stage changes with its settings and those before it, not with what comes after or where it lies."""
-    keys = {state.label: state.keys for state in read_sweep(file).states}
+    keys = {state.label: {stage: unit.key for stage, unit in state.units.items()} for state in read_sweep(file).states}
 
     def changed(*change):
         assert change[0] in FILE
         file.write_text(FILE.replace(*change))
         found = read_sweep(file)
-        return {(s.label, stage) for s in found.states for stage in s.stages if s.keys[stage] != keys[s.label][stage]}
+        units = [(s.label, stage, unit.key) for s in found.states for stage, unit in s.units.items()]
+        return {(label, stage) for label, stage, key in units if key != keys[label][stage]}
 
     first, second = PATHS
     every = {"simulate", "describe", "reduce", "correlate"}
@@ -180,7 +193,7 @@ def test_trajectories(tmp_path):
     text = file.read_text()
     given = 'model = "ideal gas"\nseed = 4\ntrajectories = ["data/gas/T={temperature}/0.zarr"]'
     file.write_text(text.replace('trajectories = "data/{model}/T={temperature}/{seed}.zarr"', given))
-    with pytest.raises(StoreError, match="ideal gas"):  # a label is part of a path
+    with pytest.raises(ParameterError, match="ideal gas"):  # a label is part of a path
         read_sweep(file)
     file.write_text(file.read_text().replace("ideal gas", "ideal"))
     assert list(read_sweep(file)) == ["ideal/T=0.5000/seed=4", "ideal/T=0.6000/seed=4"]
@@ -201,7 +214,7 @@ def test_trajectories(tmp_path):
         (("{seed}.zarr", "*.zarr"), "asked for twice"),
         (("T={temperature}", "{temperature}"), "not a number"),
         (("[describe.descriptors.bo]", "[describes]"), "unknown"),
-        (("[[runs]]", "[[runs]]\ntemperatures = [1.0]"), "unknown temperatures"),
+        (("[[runs]]", "[[runs]]\ntemperatures = [1.0]"), r"runs\[0\].temperatures: unknown"),
     ],
 )
 def test_trajectory_errors(tmp_path, change, words):

@@ -15,7 +15,8 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
-from glassdask.sweep import read_sweep, run_sweep, running, stages, status
+from glassdask.sweep import read_sweep, run_sweep, running, status
+from glassdask.sweep.stages import STAGES as THERE
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
 
 NAMES = ["describe", "reduce", "correlate"]
@@ -124,6 +125,82 @@ def test_inherent_and_measured(tmp_path):
     assert float(found["reductions/relaxation"]["k"]) == pytest.approx(2 * np.pi, rel=0.02)
 
 
+EARLIER = """{
+  "version": 1, "folder": "..", "file": "sweep.toml", "stages": ["describe", "correlate"],
+  "states": [{
+    "label": "gas/T=0.5000/seed=0", "path": "../data/gas/T=0.5/0.zarr",
+    "model": "gas", "temperature": 0.5, "density": null, "seed": 0,
+    "units": {
+      "describe": {"key": "bea4eb81478f4f806a9c", "groups": ["descriptors/bo"], "after": []},
+      "correlate": {"key": "96f6e3751fe5ce8d219d", "groups": ["reductions/structure"], "after": ["describe"]}
+    }
+  }],
+  "toml": ""
+}"""
+
+
+def earlier_sweep(folder, **record):
+    """A sweep's store as the first version of glassdask wrote it, with one unit complete and one failed."""
+    file = save_sweep(folder, temperatures=(0.5,), seeds=1)
+    run_sweep(file)
+    root = folder / "sweep.zarr"
+    text = EARLIER.replace('"toml": ""', json.dumps({"toml": file.read_text()})[1:-1])
+    (root / ".sweep/sweep.json").write_text(text)
+    made = gd.store.content_hash(folder / "data/gas/T=0.5/0.zarr")
+    done = {"status": "complete", "key": "bea4eb81478f4f806a9c", "host": "vm", "pid": 22956, "seconds": 6.8}
+    done |= {"started": "2026-11-28T16:33:40+00:00", "ended": "2026-11-28T16:33:47+00:00", "input": made, **record}
+    failed = {"status": "failed", "key": "96f6e3751fe5ce8d219d", "host": "vm", "pid": 1}
+    failed |= {"error": {"class": "ValueError", "message": "no", "traceback": "..."}}
+    for stage, content in (("describe", done), ("correlate", failed)):
+        (root / ".sweep/units" / FIRST / f"{stage}.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_a_sweep_of_an_earlier_version(tmp_path):
+    """Its table can be read; what other code has computed is computed again only when that is wanted."""
+    root = earlier_sweep(tmp_path)
+    row = status(root).loc[FIRST]
+    assert row[["describe", "correlate", "correlate_error"]].tolist() == ["complete", "failed", "ValueError: no"]
+    with pytest.raises(StoreError, match=r"by other code: run with --overwrite"):
+        run_sweep(root)
+    assert (run_sweep(root, overwrite=True)[NAMES] == "complete").all(axis=None)
+
+
+@pytest.mark.usefixtures("synchronous")
+@pytest.mark.parametrize("wrong", [{"status": "<b>"}, {"pid": "1"}, {"key": 3}, {"error": "x"}, {"other": 1}])
+def test_a_damaged_record_counts_as_none(tmp_path, wrong):
+    assert status(earlier_sweep(tmp_path, **wrong)).loc[FIRST, "describe"] == "absent"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('"describe", "correlate"]', '"<script>alert(1)</script>"]'), "'<script>.* cannot name a stage"),
+        (('"describe": {', '"<img src=x onerror=alert(1)>": {'), "cannot name a stage"),
+        (('"describe": {', '"../../x": {'), "cannot name a stage"),
+        (('"gas/T=0.5000/seed=0"', '"../../elsewhere"'), "cannot name a part of a store"),
+        (('"descriptors/bo"', '"../../elsewhere"'), "cannot name a part of a store"),
+        (('"temperature": 0.5', '"temperature": "0.5"'), r"states\[0\].temperature: expected float, found '0.5'"),
+        (('"groups": ["descriptors/bo"]', '"groups": 3'), r"units.describe.groups: expected list, found 3"),
+        (('"after": []', '"before": []'), "units.describe.before: unknown"),
+        (('"states": [{', '"states": [3, {'), r"states\[0\]"),
+        (('"folder": "..", ', ""), "folder: is missing"),
+        (('"version": 1', '"version": 2'), "version 2: upgrade glassdask"),
+        (('"version": 1', '"version": [1]'), "upgrade glassdask"),
+    ],
+)
+def test_what_is_read_from_disk_is_checked(tmp_path, change, words):
+    """A store may come from somebody else: what is shown, or used as a path, is what it claims to be."""
+    assert change[0] in EARLIER
+    (tmp_path / ".sweep").mkdir()
+    (tmp_path / ".sweep/sweep.json").write_text(EARLIER.replace(change[0], change[1], 1))
+    for read in (status, read_sweep):
+        with pytest.raises(StoreError, match=words) as caught:
+            read(tmp_path)
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.usefixtures("synchronous")
 def test_failure_and_retry(tmp_path):
     """A state that fails stops nothing but what depends on it; retry mends it when its cause has gone."""
@@ -216,18 +293,18 @@ def test_status_meanwhile(tmp_path, monkeypatch):
     """What status says while a stage runs, after it was interrupted, and after it failed."""
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
     phases = []
-    real = stages.STAGES["describe"]
+    real = THERE["describe"].run
 
-    def describe(state, overwrite):
+    def describe(state, settings, overwrite):
         phases.append(status(tmp_path / "sweep.zarr"))
         if len(phases) == 1:
             raise KeyboardInterrupt
         if len(phases) == 2:
             raise ValueError("two\nlines")
-        real(state, overwrite)
+        real(state, settings, overwrite)
         phases.append(status(tmp_path / "sweep.zarr"))
 
-    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    monkeypatch.setattr(THERE["describe"], "run", describe)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(file)
     assert phases[0].loc[FIRST, [*NAMES, "describe_fraction"]].tolist() == ["partial", "absent", "absent", 0.0]
@@ -260,7 +337,7 @@ def test_few_outstanding(tmp_path, monkeypatch):
     """Of 2000 states (6000 units) the scheduler knows a few for each worker, and the client no more."""
     file = many(tmp_path, 2000)
     for name in NAMES:
-        monkeypatch.setitem(stages.STAGES, name, lambda state, overwrite: None)
+        monkeypatch.setattr(THERE[name], "run", lambda state, settings, overwrite: None)
     known, held = [], []
     settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
@@ -280,17 +357,17 @@ def test_few_outstanding(tmp_path, monkeypatch):
 def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
     """What a dying process of an earlier run still writes, or a cancelled job killed, is no failure of the state."""
     file = save_sweep(tmp_path, temperatures=(0.5,))
-    attempts, real = Counter(), stages.STAGES["describe"]
+    attempts, real = Counter(), THERE["describe"].run
 
-    def describe(state, overwrite):
+    def describe(state, settings, overwrite):
         attempts[state.label] += 1
         if state.label == FIRST and attempts[FIRST] < 3:
             raise BusyStoreError("is being written by another process")
         if state.label != FIRST:
             raise SimulationKilledError("ended with signal SIGTERM")
-        real(state, overwrite)
+        real(state, settings, overwrite)
 
-    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    monkeypatch.setattr(THERE["describe"], "run", describe)
     settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         table = run_sweep(file, client, stages=["describe"])
@@ -305,14 +382,14 @@ class Deadly(distributed.WorkerPlugin):
     """A plugin of dask's workers: the first state kills them."""
 
     def setup(self, worker):
-        real = stages.STAGES["describe"]
+        real = THERE["describe"].run
 
-        def describe(state, overwrite):
+        def describe(state, settings, overwrite):
             if state.label == FIRST:
                 os.kill(os.getpid(), signal.SIGKILL)
-            real(state, overwrite)
+            real(state, settings, overwrite)
 
-        stages.STAGES["describe"] = describe
+        THERE["describe"].run = describe
 
 
 @pytest.mark.slow
@@ -343,14 +420,14 @@ def test_two_runs_at_once(tmp_path, monkeypatch):
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=2)
     messages = []
 
-    def describe(state, overwrite):
+    def describe(state, settings, overwrite):
         for share in (None, (1, 2), (2, 2), (1, 3)):
             try:
                 run_sweep(file, stages=["correlate"], share=share)
             except StoreError as error:
                 messages.append((share, str(error)))
 
-    monkeypatch.setitem(stages.STAGES, "describe", describe)
+    monkeypatch.setattr(THERE["describe"], "run", describe)
     run_sweep(file, stages=["describe"], share=(1, 2))
     assert [share for share, _ in messages] == [None, (1, 2), (1, 3)]
     assert all(f"process {os.getpid()}" in text for _, text in messages)

@@ -62,3 +62,10 @@ def test_wrong_share(tmp_path, share):
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
     with pytest.raises(ParameterError, match="such as"):
         invoke("run", file, f"--share={share}")
+
+
+def test_names_of_models_are_no_markup(tmp_path):
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    (tmp_path / "data/gas").rename(tmp_path / "data/[bold]gas")
+    invoke("run", file, "--cluster", "threads", "--quiet")
+    assert "[bold]gas" in invoke("status", tmp_path / "sweep.zarr")

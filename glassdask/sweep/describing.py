@@ -1,0 +1,135 @@
+"""The stage *describe*: descriptors of every particle, all in one pass over the same neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from glassdask.declarations import Declaration, PairValues, Read, converted
+from glassdask.errors import ParameterError, StoreError
+from glassdask.store.groups import is_group
+from glassdask.store.layout import checked_name
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.state import Settings, State, naming
+
+# Groups and reductions of other stages, beside which no descriptor of the same name can be stored.
+RESERVED = ("structure", "relaxation", "propensity", "thermo", "isoconfigurational")
+
+
+def read_centers(value: Any, where: str) -> tuple[str, ...] | None:
+    """One species or a list of them.
+
+    >>> read_centers("B", "describe.centers")
+    ('B',)
+    """
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else converted(value, tuple[str, ...], where)
+    if not all(names) or not names or len(set(names)) < len(names):
+        raise ParameterError(f'{where}: expected a species or a list of different ones, such as ["B"], found {value!r}')
+    return names
+
+
+def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
+    """A table of parameters for each name; ``descriptor`` among them says which one it is, unless the name does."""
+    from glassdask.descriptors import registry
+
+    if not isinstance(value, Mapping) or not value:
+        raise ParameterError(f"{where}: expected tables such as [describe.descriptors.sbo], found {value!r}")
+    found = {}
+    for name, table in value.items():
+        place = f"{where}.{name}"
+        check_name(name, where)
+        if not isinstance(table, Mapping):
+            raise ParameterError(f"{place}: expected a table of parameters, found {table!r}")
+        parameters = {key: item for key, item in table.items() if key != "descriptor"}
+        kind = converted(table.get("descriptor", name), str, f"{place}.descriptor")
+        with naming(place):
+            # what is measured later stands in for itself here, so that all other mistakes show before any work
+            registry.make(kind, parameters, {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}})
+        found[name] = {"descriptor": kind, **parameters}
+    return found
+
+
+def check_name(name: str, where: str) -> None:
+    """`ParameterError` where what is made of a descriptor cannot be stored under a name."""
+    if name in RESERVED:
+        raise ParameterError(f"{where}: a descriptor cannot be called {name}, as other results are: rename it")
+    with naming(where):
+        checked_name(name)
+    if "/" in name:
+        raise ParameterError(f"{where}: a descriptor cannot be called {name}: leave out the '/'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribeTable(Declaration):
+    """The table ``[describe]``."""
+
+    descriptors: Annotated[dict[str, dict[str, Any]], Read(read_descriptors)]
+    structures: Literal["instantaneous", "inherent"] = "instantaneous"
+    centers: Annotated[tuple[str, ...] | None, Read(read_centers)] = None
+    cutoffs: PairValues | None = None
+
+
+class Describe(Stage):
+    """Descriptors; cutoffs and diameters that are not given are measured of each state."""
+
+    name = "describe"
+    table = DescribeTable
+    needs = ("simulate",)
+    of_runs = ("centers", "cutoffs")
+
+    def check(self, settings: Settings) -> None:
+        """Structures and species are there, where it is known what there will be."""
+        table: DescribeTable = settings[self.name]
+        recipe = settings.get("simulate")
+        if recipe is None:
+            return
+        model = recipe.simulation.model
+        if table.structures == "inherent" and not recipe.inherent:
+            raise ParameterError(f"[describe] wants inherent structures of {model.name}: set inherent = true")
+        pairs = table.cutoffs if isinstance(table.cutoffs, Mapping) else {}
+        for what, names in (("centers", table.centers or ()), ("cutoffs", [name for pair in pairs for name in pair])):
+            unknown = sorted({*names} - {*model.species})
+            if unknown:
+                known = ", ".join(model.species)
+                raise ParameterError(f"{what} of {', '.join(unknown)}: the species of {model.name} are {known}")
+
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """A group for each descriptor."""
+        return [f"{within(settings)}descriptors/{name}" for name in settings[self.name].descriptors]
+
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """All descriptors in one pass."""
+        from glassdask.correlations.measured import Measured
+        from glassdask.descriptors.describe import describe
+        from glassdask.descriptors.registry import make
+        from glassdask.descriptors.saving import save_descriptors
+        from glassdask.store import open_trajectory
+
+        table: DescribeTable = settings[self.name]
+        path = structures(state, settings)
+        trajectory = open_trajectory(path)
+        measured = Measured(trajectory, table.cutoffs)
+        made = {}
+        for name, values in table.descriptors.items():
+            parameters = {key: value for key, value in values.items() if key != "descriptor"}
+            made[name] = make(values["descriptor"], parameters, measured.defaults())
+        features = describe(trajectory, made, centers=None if table.centers is None else list(table.centers))
+        save_descriptors(features, path, overwrite=overwrite)
+
+
+def within(settings: Settings) -> str:
+    """Where the described structures are, relative to the state: "" or "inherent/"."""
+    table = settings.get("describe")
+    return "inherent/" if table is not None and table.structures == "inherent" else ""
+
+
+def structures(state: State, settings: Settings) -> str:
+    """The store whose structures are described."""
+    path = f"{state.path}/inherent" if within(settings) else state.path
+    if not is_group(path):
+        what = "inherent structures" if within(settings) else "trajectory"
+        raise StoreError(f"{path}: no {what} there: simulate or ingest it first")
+    return path

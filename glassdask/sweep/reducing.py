@@ -1,0 +1,78 @@
+"""The stage *reduce*: principal components of descriptors, with the explained variance ratio and the projections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from glassdask.declarations import Declaration, Where
+from glassdask.errors import ParameterError
+from glassdask.sweep.describing import check_name, structures, within
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.state import Settings, State
+
+Names = Annotated[tuple[str, ...], Where(lambda names: 0 < len(names) == len(set(names)), "a list of different names")]
+Components = Annotated[
+    int | float,
+    Where(
+        lambda n: n >= 1 if isinstance(n, int) else 0 < n < 1, "a number of at least 1, or a fraction of the variance"
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReduceTable(Declaration):
+    """The table ``[reduce]``."""
+
+    descriptors: Names | None = None
+    n_components: Components | None = None
+    scale: bool = False
+
+    def check(self) -> None:
+        """Names can be stored."""
+        for name in self.descriptors or ():
+            check_name(name, "descriptors")
+
+
+class Reduce(Stage):
+    """Principal components of all descriptors of the sweep, or of some, stored ones where it has none."""
+
+    name = "reduce"
+    table = ReduceTable
+    needs = ("simulate", "describe")
+
+    def check(self, settings: Settings) -> None:
+        """There is something to reduce."""
+        chosen = settings[self.name].descriptors
+        if "describe" not in settings and chosen is None:
+            raise ParameterError(
+                "[reduce] without [describe]: say which of the stored descriptors, descriptors = [...]"
+            )
+        described = settings["describe"].descriptors if "describe" in settings else chosen
+        unknown = [name for name in chosen or () if name not in described]
+        if unknown:
+            raise ParameterError(f"reduce.descriptors: {', '.join(unknown)}: [describe] has {', '.join(described)}")
+
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """A group for each descriptor."""
+        return [f"{within(settings)}reductions/{name}" for name in reduced(settings)]
+
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """One descriptor after the other."""
+        from glassdask.descriptors.reduce import reduce
+        from glassdask.descriptors.saving import save_reduction
+        from glassdask.store import open_descriptors
+
+        table: ReduceTable = settings[self.name]
+        path = structures(state, settings)
+        for name in reduced(settings):
+            features = open_descriptors(path, [name])[name]
+            components = reduce(features, n_components=table.n_components, scale=table.scale)
+            save_reduction(components, path, name, overwrite=overwrite)
+
+
+def reduced(settings: Settings) -> list[str]:
+    """Names of the descriptors that are reduced."""
+    if "reduce" not in settings:
+        return []
+    return list(settings["reduce"].descriptors or settings["describe"].descriptors)

@@ -1,0 +1,38 @@
+"""The stage *simulate*: the trajectory of a state, its inherent structures and its isoconfigurational ensemble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glassdask.sweep.protocol import Recipe
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.state import ENSEMBLE, Settings, State
+
+
+class Simulate(Stage):
+    """What ``[protocol]`` and ``[[runs]]`` say; its settings are the `Recipe` of the state."""
+
+    name = "simulate"
+
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """The trajectory is the store itself."""
+        recipe: Recipe = settings[self.name]
+        return ["", *(["inherent"] if recipe.inherent else []), *([ENSEMBLE] if recipe.ensemble else [])]
+
+    def identity(self, settings: Settings) -> Any:
+        """Everything that is simulated."""
+        return settings[self.name].key()
+
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """One after the other."""
+        from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
+
+        recipe: Recipe = settings[self.name]
+        # in this thread, so that an interrupt from the keyboard ends LAMMPS as well
+        simulate(recipe.simulation, state.path, overwrite=overwrite).compute(scheduler="synchronous")
+        if recipe.inherent:
+            place = f"{state.path}/inherent"
+            minimise = inherent_structures(recipe.simulation.model, state.path, place, overwrite=overwrite)
+            minimise.compute(scheduler="synchronous")
+        if recipe.ensemble is not None:
+            isoconfigurational(recipe.ensemble, f"{state.path}/isoconfigurational", overwrite=overwrite).compute()

@@ -1,0 +1,69 @@
+"""What a stage of a sweep is: a new one is one class like this, in a module of its own, and one entry in `stages`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from glassdask import __version__
+from glassdask.declarations import Declaration, plain
+from glassdask.sweep.state import Settings, State
+
+
+class Stage:
+    """One kind of work on a state, that may be killed and repeated at any time.
+
+    A sweep whose file has a table ``[NAME]`` has the stage. For a package of one's own see the entry point
+    ``glassdask.stages``.
+
+    Attributes
+    ----------
+    name : of the stage, and of its table
+    table : the declaration that its table is read as
+    needs : stages that must be complete before it, where a sweep has them
+    of_runs : keys of the table that a run may give for its own states
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Counting(Declaration):
+    ...     least: int = 1
+    >>> class Count(Stage):
+    ...     name = "count"
+    ...     table = Counting
+    ...     def groups(self, state, settings):
+    ...         return ["reductions/count"]
+    ...     def run(self, state, settings, overwrite):
+    ...         print(f"{state.path}: at least {settings['count'].least}")
+    """
+
+    name: ClassVar[str]
+    table: ClassVar[type[Declaration]]
+    needs: ClassVar[tuple[str, ...]] = ()
+    of_runs: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, settings: Settings) -> None:
+        """Raise `ParameterError` where the settings of this stage do not go with those of the others."""
+
+    def after(self, state: State, settings: Settings) -> tuple[str, ...]:
+        """The stages that must be complete before this one of a state; those that the sweep lacks do not count."""
+        return self.needs
+
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """What it stores, relative to the state's store: it is complete when all of these groups are."""
+        raise NotImplementedError
+
+    def identity(self, settings: Settings) -> Any:
+        """What its results depend on, besides those of the stages before it; it becomes part of the key."""
+        return [__version__, plain(settings[self.name])]
+
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """Do it, or what is left of it. What is stored already and the same is kept.
+
+        Parameters
+        ----------
+        state : whose store is at `state.path`
+        settings : of all stages of the state, by name
+        overwrite : replace what was stored with other settings; otherwise that is a `StoreError`
+        """
+        raise NotImplementedError
