@@ -46,6 +46,7 @@ VARIABLES = {
     "velocity": Variable(("frame", "particle", "space"), "f", "length/time", "velocities"),
     "energy": Variable(("frame", "particle"), "f", "energy", "potential energy of each particle"),
     "time": Variable(("frame",), "f", "time", "time of each frame"),
+    "strain": Variable(("frame",), "f", "", "shear strain since the shear began"),
     "step": Variable(("frame",), "i", "", "integration step of each frame"),
     "id": Variable(("particle",), "i", "", "identifier of each particle in its source"),
 }

@@ -27,7 +27,7 @@ THERMO_STEPS = 1000  # at most so many integration steps between two rows of the
 class Recorder(Protocol):
     """Takes frames, and puts them in order into a store when all is done."""
 
-    def add(self, frame: Frame, step: int, time: float) -> None:
+    def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
         """Take the next frame."""
         ...
 
@@ -41,7 +41,7 @@ class State:
     """Where a worker is: all that a checkpoint holds besides LAMMPS' restart file.
 
     `done` counts the steps of the current act, `memory` is what the act itself has to remember, `thermo` rows of
-    numbers named by `columns`.
+    numbers named by `columns`. `strain` is None where nothing is ever sheared.
     """
 
     recorder: Recorder
@@ -49,6 +49,7 @@ class State:
     done: int = 0
     step: int = 0
     time: float = 0.0
+    strain: float | None = None
     memory: Any = None
     columns: tuple[str, ...] = ()
     thermo: list[tuple[float, ...]] = field(default_factory=list)
@@ -57,13 +58,14 @@ class State:
 
     def note(self, row: dict[str, float]) -> None:
         """Remember a row of thermodynamic numbers."""
-        full = {"stage": float(self.act), "step": float(self.step), "time": self.time, **row}
+        full = {"stage": float(self.act), "step": float(self.step), "time": self.time}
+        full |= row if self.strain is None else {"strain": self.strain, **row}
         self.columns = tuple(full)
         self.thermo.append(tuple(full.values()))
 
     def record(self, instance: Instance) -> None:
         """Hand the present configuration to the recorder."""
-        self.recorder.add(instance.frame(), self.step, self.time)
+        self.recorder.add(instance.frame(), self.step, self.time, self.strain)
 
 
 class Act(Protocol):
@@ -275,7 +277,7 @@ class Strain(Declaration):
     """Athermal quasistatic simple shear: strain by `increment`, minimise, `steps` times.
 
     Kept are the configuration after `skip` steps, those before and after every later event, and the last. The strain
-    takes the part of the time.
+    begins at zero, and no time passes.
     """
 
     steps: int
@@ -290,11 +292,11 @@ class Strain(Declaration):
         if state.done == 0:
             instance.command("change_box all triclinic")
             row = _relax(instance)
-            state.step, state.time = 0, 0.0
+            state.step, state.strain = 0, 0.0
             state.note(row)
             before = instance.frame()
             if self.skip == 0:
-                state.recorder.add(before, 0, 0.0)
+                state.recorder.add(before, 0, state.time, 0.0)
             tilt = before.box[1, 0]
         else:
             instance.flatten()
@@ -310,12 +312,12 @@ class Strain(Declaration):
             work = 0.5 * (row["shear_stress"] + last["shear_stress"]) * row["volume"] * self.increment
             gain = (row["potential_energy"] - last["potential_energy"]) * len(after.position)
             if step > self.skip and work - gain > self.dissipation:
-                state.recorder.add(before, step - 1, state.time)
-                state.recorder.add(after, step, step * self.increment)
+                state.recorder.add(before, step - 1, state.time, (step - 1) * self.increment)
+                state.recorder.add(after, step, state.time, step * self.increment)
             state.step = state.done = step
-            state.time = step * self.increment
+            state.strain = step * self.increment
             if step in (self.skip, self.steps):
-                state.recorder.add(after, step, state.time)
+                state.recorder.add(after, step, state.time, state.strain)
             state.note(row)
             before = after
         state.memory = (before, row, tilt)

@@ -118,7 +118,8 @@ class Shear(Declaration):
     Kept are the configuration at strain `skip`, then pairs: before and after each event, then the last configuration.
     An event is a strain step d gamma that dissipates more energy than `dissipation`: V d gamma (s + s') / 2 - (U' - U),
     with the shear stress s, s' and the energy U, U' before and after. On a reversible branch that is of third order in
-    d gamma, whatever the sign of the stress's change. ``time`` holds the strain.
+    d gamma, whatever the sign of the stress's change. ``strain`` (frame) begins
+    at zero in each such stage; ``time`` stands still.
     """
 
     strain: Annotated[float, Where(lambda x: 0 < x <= 0.5, "more than 0, at most 0.5")]

@@ -16,7 +16,10 @@ from glassdask.files import replacing
 from glassdask.simulation.acts import read_frame
 from glassdask.simulation.instance import Frame
 
-DTYPES = {"position": "f8", "box": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8", "time": "f8"}
+DTYPES = {
+    "position": "f8", "box": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8", "time": "f8",
+    "strain": "f8",
+}  # fmt: skip
 
 
 class TrajectoryRecorder:
@@ -39,9 +42,9 @@ class TrajectoryRecorder:
         self.frames: list[dict[str, Any]] = []
         self.first = 0  # of those frames
 
-    def add(self, frame: Frame, step: int, time: float) -> None:
+    def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
         """Take the next frame; write a block that has become full."""
-        self.frames.append({**vars(frame), "step": step, "time": time})
+        self.frames.append({**vars(frame), "step": step, "time": time, "strain": strain})
         if self.n_frames is not None:
             size = min(self._create(self.n_frames), self.n_frames - self.first)
             if len(self.frames) == size:
@@ -55,13 +58,16 @@ class TrajectoryRecorder:
         names = np.array(self.names)[first["species"]]
         n_space = first["position"].shape[1]
         return create_trajectory(
-            self.path, n_frames=n_frames, species=names, n_space=n_space, dtypes=DTYPES, attrs=self.attrs
+            self.path, n_frames=n_frames, species=names, n_space=n_space, dtypes=self._dtypes(), attrs=self.attrs
         )
+
+    def _dtypes(self) -> dict[str, str]:
+        return {name: dtype for name, dtype in DTYPES.items() if self.frames[0][name] is not None}
 
     def _write(self, count: int) -> None:
         from glassdask.store import write_region
 
-        for name, dtype in DTYPES.items():
+        for name, dtype in self._dtypes().items():
             values = np.stack([frame[name] for frame in self.frames[:count]]).astype(dtype)
             write_region(self.path, name, (slice(self.first, self.first + count),), values)
         self.first += count
@@ -107,7 +113,7 @@ class MeansRecorder:
         self.sums = np.zeros((2, lags, 0))
         self.kept = np.zeros((lags, 0, 0))
 
-    def add(self, frame: Frame, step: int, time: float) -> None:
+    def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
         """Take the next lag of the current replica."""
         if self.start is None:
             self.start = read_frame(self.path, 0, self.names)[1]

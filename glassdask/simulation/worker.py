@@ -20,7 +20,7 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError, SimulationError
 from glassdask.files import locked, put
-from glassdask.simulation.acts import Act, Recorder, State
+from glassdask.simulation.acts import Act, Recorder, State, Strain
 from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.instance import Instance
 from glassdask.simulation.mixture import Model
@@ -44,7 +44,8 @@ def work(folder: Path) -> None:
     job: Job = pickle.loads((folder / JOB).read_bytes())  # written by the parent just now
     state, restart = newest_checkpoint(folder)
     if state is None:
-        state = State(recorder=job.recorder)
+        sheared = any(isinstance(act, Strain) for act in job.acts)
+        state = State(recorder=job.recorder, strain=0.0 if sheared else None)
     for place in ("path", "folder"):  # a checkpoint does not say where things are written
         if hasattr(job.recorder, place):
             setattr(state.recorder, place, getattr(job.recorder, place))

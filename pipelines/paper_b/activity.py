@@ -76,11 +76,12 @@ def mechanical(stores: list[Path]) -> list[Activity]:
 
 
 def windows(run: xr.Dataset) -> list[np.ndarray]:
-    """Frames of each window of strain: a window begins where the strain, kept as time, begins at 0 again."""
-    begins = np.flatnonzero(np.diff(run["time"].values, prepend=np.inf) < 0)
+    """Frames of each window of strain: a window begins where the strain begins at 0 again."""
+    strain = run["strain"].values
+    begins = np.flatnonzero(np.diff(strain, prepend=np.inf) < 0)
     parts = np.split(np.arange(run.sizes["frame"]), begins)
     # what comes before the first 10 % ends there
-    return [part for part in parts if len(part) and run["time"].values[part[-1]] < 0.5 * BEGIN]
+    return [part for part in parts if len(part) and strain[part[-1]] < 0.5 * BEGIN]
 
 
 def _window(frames: xr.Dataset, group: int) -> list[Activity]:

@@ -161,8 +161,8 @@ def _melt_density(system: System) -> float:
 def mechanical(system: System, sizes: Mechanical, folder: Path) -> tuple[list[Path], list[Delayed]]:
     """Where the sheared glasses of one system are, and the tasks that make them.
 
-    Each store has, for every window of 1 % strain after the first 10 %, its first configuration (time 0), those before
-    and after each event, and its last one.
+    Each store has, for every window of 1 % strain after the first 10 %, its first configuration (strain 0), those
+    before and after each event, and its last one.
     """
     model = simulation.MODELS[system.model]
     found, tasks = [], []

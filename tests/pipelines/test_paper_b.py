@@ -199,19 +199,19 @@ def sheared_run(events: list[list[int]], strain_before: bool = True) -> xr.Datas
     """What `Shear` stores: the end of the first 10 %, then windows; each event moves the particles that are named."""
     start = mixture(7)
     position, box = start["position"].values[0], start["box"].values[0]
-    frames, time = ([position] * 2, [0.098, 0.1]) if strain_before else ([], [])
+    frames, strain = ([position] * 2, [0.098, 0.1]) if strain_before else ([], [])
     for window in events:
-        frames, time = [*frames, position], [*time, 0.0]
+        frames, strain = [*frames, position], [*strain, 0.0]
         for k, particle in enumerate(window, start=1):
             after = position.copy()
             after[particle] += 0.9
-            frames, time = [*frames, position, after], [*time, 0.002 * k - 0.001, 0.002 * k]
+            frames, strain = [*frames, position, after], [*strain, 0.002 * k - 0.001, 0.002 * k]
             position = after
-        frames, time = [*frames, position], [*time, 0.01]
+        frames, strain = [*frames, position], [*strain, 0.01]
     n = len(frames)
     return gd.from_arrays(
-        np.array(frames) % box[0, 0], species=start["species"].values, box=np.tile(box, (n, 1, 1)), time=time
-    )
+        np.array(frames) % box[0, 0], species=start["species"].values, box=np.tile(box, (n, 1, 1))
+    ).assign(strain=("frame", strain))
 
 
 def test_mechanical_activity(tmp_path):

@@ -256,7 +256,9 @@ def test_quasistatic_shear(tmp_path):
     assert float(thermo["largest_force"].max()) < 1e-8
     dataset = open_trajectory(path).load()
     strain = dataset["box"].values[:, 1, 0] / dataset["box"].values[:, 1, 1]
-    np.testing.assert_allclose(strain, dataset["time"], atol=1e-12)
+    np.testing.assert_allclose(strain, dataset["strain"], atol=1e-12)
+    assert (dataset["time"] == dataset["time"][0]).all()
+    np.testing.assert_allclose(thermo["strain"], np.arange(121) * 5e-4, atol=1e-12)
     assert strain[0] == 0.0
     assert strain[-1] == pytest.approx(0.06, rel=1e-12)
     before, after = dataset["step"].values[1:-1:2], dataset["step"].values[2:-1:2]
