@@ -199,7 +199,8 @@ class PairModel(Model):
     def _tabulate(self, folder: Path) -> Path:
         """Write the potentials as a table, for those that no style of LAMMPS has.
 
-        Its splines are off by at most 1e-10, which is where a smoothing begins, and as fast as lj/cut; the style
+        Its splines are off by at most 1e-10, which is where a smoothing begins (the force of Hertzian spheres by 1e-8
+        epsilon, which is where they touch), and as fast as lj/cut; the style
         ``lepton``, exact, is six to twelve times slower (silica: 0.05 against 0.6 million particle-steps a second).
         """
         file = folder / "pairs.table"

@@ -192,7 +192,7 @@ class CutPotential(PairPotential):
             found = self.begin - 2.0 * u1 / u2
             if self.cutoff is not None and abs(self.cutoff / found - 1.0) > 1e-9:
                 raise ParameterError(
-                    f"cutoff {self.cutoff}: 'cubic' from {self.begin} on ends at {found:.10g}: omit it"
+                    f"cutoff {self.cutoff}: 'cubic' from {self.begin} ends at {found:.10g}: leave it out"
                 )
             object.__setattr__(self, "cutoff", found)
         if self.cutoff is None:
