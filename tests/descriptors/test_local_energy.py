@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import glassdask as gd
+from glassdask.declarations import plain
 from glassdask.descriptors.coordination import Coordination
 from glassdask.descriptors.local_energy import LocalEnergy
 from glassdask.errors import BoxError, ParameterError, SpeciesError
+from glassdask.simulation.forms import Dzugutov, LennardJones
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, POLYMER
 from tests.conftest import SHIPPED, SHIPPED_FILES
 from tests.neighborhood.brute_neighbors import pairs
@@ -48,6 +52,26 @@ def test_chains_count_their_bonds():
     # bonds replace the potential between bonded monomers; the next ones are at 1.94
     assert found[0] == pytest.approx(0.5 * (bond + POLYMER.pair("A", "A").energy(1.94)))
     assert found[10] == pytest.approx(bond + POLYMER.pair("A", "A").energy(1.94))
+
+
+@pytest.mark.parametrize("form", [LennardJones(epsilon=1, sigma=1, cutoff=2.5), Dzugutov(epsilon=1, sigma=1)])
+def test_particles_at_the_same_place(form):
+    model = replace(KOB_ANDERSEN, name="a", species=("A",), fractions=(1,), masses=(1,), pairs=(form,))
+    position = [[[1.0, 1, 1], [1, 1, 1], [2, 1, 1], [3.1, 1, 1]]]
+    found = gd.describe(gd.from_arrays(position, species=["A"] * 4, box=[8.0] * 3), [LocalEnergy(model=model)])
+    energies = found["local_energy"].values[0]
+    assert np.isnan(energies[:2]).all()
+    assert energies[2] == pytest.approx(form.energy(1.0) + 0.5 * form.energy(1.1), rel=1e-10)
+
+
+def test_a_model_as_a_table():
+    """As a file has it: the same as the one that it spells out; and what is wrong is named by its path."""
+    table = plain(KAM_2D)
+    del table["type"]
+    assert LocalEnergy(model=table) == LocalEnergy(model="kam_2d") == LocalEnergy(model=KAM_2D)
+    table["masses"] = [1.0, "1"]
+    with pytest.raises(ParameterError, match=r"^LocalEnergy.model.masses\[1\]: expected float, found '1'"):
+        LocalEnergy(model=table)
 
 
 def test_limits_and_errors(liquid):

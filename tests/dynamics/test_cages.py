@@ -12,7 +12,8 @@ from glassdask.dynamics.cages import _static_neighbors, cage_positions
 from glassdask.errors import ParameterError
 from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, POLYMER
+from glassdask.simulation.forms import Dzugutov, Hertzian, LennardJones
+from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, KOB_ANDERSEN_SMOOTH, POLYMER, PairModel
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +36,37 @@ def mixture():
     return gd.from_arrays(position, species=np.where(rng.random(216) < 0.2, "B", "A"), box=[6.0, 6.0, 6.0])
 
 
-def kernel_input(trajectory, radius, sweeps, step=0.06):
+# smoothed, splined forms, and one table for both
+SPLINED = PairModel(
+    name="splined",
+    species=("A", "B"),
+    fractions=(0.8, 0.2),
+    masses=(1.0, 1.0),
+    density=1.0,
+    timestep=0.004,
+    pairs={
+        "A-A": Dzugutov(epsilon=1.0, sigma=0.9),
+        "A-B": LennardJones(epsilon=1.0, sigma=0.9, scheme="cubic", begin=1.5),
+        "B-B": Hertzian(epsilon=50.0, sigma=1.2),
+    },
+)
+LIQUIDS = pytest.mark.parametrize("model", [KOB_ANDERSEN, KOB_ANDERSEN_SMOOTH, SPLINED], ids=lambda m: m.name)
+
+
+def kernel_input(model, trajectory, radius, sweeps, step=0.06):
     names = ("A", "B")
     codes = (trajectory["species"].values == "B").astype(np.int8)
     configuration = Configuration(trajectory["position"].values[0], codes, trajectory["box"].values[0], names)
-    table = KOB_ANDERSEN.table(names)
+    table = model.table(names, inner_only=True)
     random = np.random.default_rng(1).random((sweeps, len(codes), 4))
     random[..., :3] = step * (2 * random[..., :3] - 1)
-    return configuration, table, _static_neighbors(configuration, table[:, :, 0] + 2 * radius), random
+    return configuration, table, _static_neighbors(configuration, model.cutoffs(names) + 2 * radius), random
 
 
-def test_the_kernel_is_metropolis_with_the_whole_energy(mixture):
+@LIQUIDS
+def test_the_kernel_is_metropolis_with_the_whole_energy(mixture, model):
     """The same random numbers, the whole energy computed anew for each trial."""
-    configuration, table, (offsets, index, vector), random = kernel_input(mixture, 0.1, 1)
+    configuration, table, (offsets, index, vector), random = kernel_input(model, mixture, 0.1, 1)
     n, beta, radius = 216, 1 / 0.8, 0.1
     shift, total, square = np.zeros((3, n)), np.zeros((3, n)), np.zeros(n)
     arguments = (offsets, index, vector, configuration.species, table, beta, radius, random)
@@ -55,9 +74,7 @@ def test_the_kernel_is_metropolis_with_the_whole_energy(mixture):
 
     def energy(moved):
         position = (configuration.position + moved) % 6.0
-        return KOB_ANDERSEN.energies(
-            Configuration(position, configuration.species, configuration.box, ("A", "B"))
-        ).sum()
+        return model.energies(Configuration(position, configuration.species, configuration.box, ("A", "B"))).sum()
 
     moved, count = np.zeros((n, 3)), 0
     last = energy(moved)
@@ -67,14 +84,15 @@ def test_the_kernel_is_metropolis_with_the_whole_energy(mixture):
         if np.linalg.norm(trial[i]) < radius and random[0, i, 3] < np.exp(min(0.0, -beta * (energy(trial) - last))):
             moved, count = trial, count + 1
             last = energy(moved)
-    assert 20 < accepted == count < 200
+    assert 20 < accepted == count < 216
     np.testing.assert_allclose(shift.T, moved, atol=1e-14)
     np.testing.assert_allclose(total, shift, atol=1e-14)
     np.testing.assert_allclose(square, (moved**2).sum(axis=1), atol=1e-14)
 
 
-def test_compiled_and_plain_agree(mixture, monkeypatch):
-    configuration, table, neighbors, random = kernel_input(mixture, 0.2, 1)
+@LIQUIDS
+def test_compiled_and_plain_agree(mixture, model, monkeypatch):
+    configuration, table, neighbors, random = kernel_input(model, mixture, 0.2, 1)
     arguments = (*neighbors, configuration.species, table, 2.0, 0.2, random)
     results = []
     for sweep in (kernels.sweep_cages, kernels.sweep_cages.py_func):
