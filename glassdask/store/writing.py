@@ -282,7 +282,8 @@ def _prepare(
             layout.chunks_of(dims, variable.shape, grid),
             variable.dtype,
             dims,
-            variable.attrs,
+            # but not the name of the graph that makes it here and now, see `glassdask.store.identity`
+            {key: value for key, value in variable.attrs.items() if key != "graph"},
             shards=layout.chunks_of(dims, variable.shape, shard) if shard else None,
         )
         if is_lazy(variable):
