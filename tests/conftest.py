@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
+from glassdask import frames
 
 DATA = Path(__file__).parent / "data"
 SHIPPED = Path(__file__).parents[1] / "pipelines" / "data"
@@ -42,6 +43,16 @@ def liquid():
     fraction = rng.random((3, 240, 3))
     position = np.einsum("fpa,fas->fps", fraction, box)
     return gd.from_arrays(position, species=np.where(np.arange(240) % 3 == 0, "B", "A"), box=box)
+
+
+@pytest.fixture
+def task_rows(monkeypatch):
+    """A function that sets how many particles of all its frames together a task has, instead of seconds of work."""
+
+    def set_rows(rows):
+        monkeypatch.setattr(frames, "task_shape", lambda n, items, *_, **__: frames.shape_of_rows(n, items, rows))
+
+    return set_rows
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "code", "files", "variables", "declarations", "plugins"}
+BASE = {"errors", "code", "files", "variables", "declarations", "plugins", "graphs"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
+WALK = SPACE | {"store", "frames"}
 MAY_IMPORT = {
     "errors": set(),
     "code": {"errors"},
@@ -22,16 +23,18 @@ MAY_IMPORT = {
     "plugins": {"errors"},
     "files": {"errors"},
     "variables": {"errors"},
+    "graphs": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,
     "kernels": set(),
     "neighborhood": BASE | {"schema", "kernels"},
+    "frames": SPACE | {"store"},
     "simulation": SPACE | {"store"},
-    "correlations": SPACE | {"store"},
-    "descriptors": SPACE | {"store", "simulation", "learning"},
-    "dynamics": SPACE | {"store", "correlations", "fields", "simulation"},
-    "fields": SPACE | {"store", "correlations"},
+    "correlations": WALK,
+    "descriptors": WALK | {"simulation", "learning"},
+    "dynamics": WALK | {"simulation"},
+    "fields": WALK,
     "learning": BASE,
     "plotting": set(),
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import sum_over_frames
 from glassdask.errors import ParameterError
+from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
@@ -61,7 +61,7 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     if not isinstance(neighbors, Neighborhood):
         check_radius(trajectory, float(pair_matrix(neighbors, names).max()))
         neighbors = Cutoff(neighbors)
-    (ordered,) = sum_over_frames(trajectory, partial(_triplets, neighbors=neighbors, n_bins=n_bins))
+    (ordered,) = sum_frames(partial(_triplets, neighbors=neighbors, n_bins=n_bins), trajectory)
     # a triplet was found with its ends in one of the two orders
     counts = ordered + ordered.swapaxes(1, 2)
     like = np.arange(len(names))

@@ -9,16 +9,17 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
-from glassdask.correlations.frames import mean_spacing, sum_over_frames, volumes
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.boxes import mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_names, validate
 
 # Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
 PARTICLES_AT_ONCE = 64
-# Products of a particle and a mode in one task: about a second.
-TASK_PRODUCTS = 1 << 30
+# What a mode of one particle takes, roughly.
+MODE_MICROSECONDS = 1e-3
 # Smoothing of S(k) before its first peak is looked for, in bins.
 PEAK_SMOOTHING = 1.5
 # Where that peak is looked for: beyond this multiple of pi over the mean spacing.
@@ -73,11 +74,12 @@ def structure_factor(
     if n_bins < 1 or modes_per_bin < 1:
         raise ParameterError(f"n_bins is {n_bins!r} and modes_per_bin {modes_per_bin!r}: expected at least 1 of each")
     names = species_names(trajectory)
-    products, modes = sum_over_frames(
-        trajectory,
+    used = np.minimum(_expected(np.asarray(trajectory["box"].values)[0], k_max, n_bins), modes_per_bin)
+    products, modes = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
+        trajectory,
         items=n_bins,
-        rows=max(1, TASK_PRODUCTS // (modes_per_bin * trajectory.sizes["particle"])),
+        microseconds=MODE_MICROSECONDS * max(used.mean(), 1.0) * trajectory.sizes["particle"],
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / (modes * trajectory.sizes["particle"])
@@ -190,9 +192,7 @@ def wave_vectors(
     step = k_max / n_bins
     reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
     edges = np.arange(n_bins + 1) * step
-    unit_ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
-    expected = 0.5 * unit_ball * np.diff(edges**d) / abs(np.linalg.det(reciprocal))
-    complete = int(np.searchsorted(expected, limit))
+    complete = int(np.searchsorted(_expected(cell, k_max, n_bins), limit))
     found = [_all_up_to(cell, reciprocal, edges[min(complete, last + 1)])]
     for b in range(max(first, complete), last + 1):
         rng = np.random.default_rng(b)
@@ -213,6 +213,14 @@ def wave_vectors(
     padded = np.zeros((len(chosen), 3), np.int64)
     padded[:, :d] = modes[chosen]
     return padded, bin_of[chosen]
+
+
+def _expected(cell: np.ndarray, k_max: float, n_bins: int) -> np.ndarray:
+    """About how many wave vectors are in each bin, one of k and -k."""
+    d = len(cell)
+    edges = np.arange(n_bins + 1) * (k_max / n_bins)
+    unit_ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+    return 0.5 * unit_ball * np.diff(edges**d) * abs(np.linalg.det(cell)) / (2.0 * math.pi) ** d
 
 
 def _all_up_to(cell: np.ndarray, reciprocal: np.ndarray, k: float) -> np.ndarray:

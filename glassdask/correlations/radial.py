@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.frames import mean_spacing, sum_over_frames, volumes
 from glassdask.errors import ParameterError
+from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
-from glassdask.neighborhood.boxes import check_radius, half_widths
+from glassdask.neighborhood.boxes import check_radius, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_codes, species_names, validate
 
@@ -67,7 +67,7 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
         raise ParameterError(f"n_bins is {n_bins!r}: expected at least 1")
     check_radius(trajectory, r_max)
     names = species_names(trajectory)
-    counts, weighted = sum_over_frames(trajectory, partial(_pairs, r_max=r_max, n_bins=n_bins))
+    counts, weighted = sum_frames(partial(_pairs, r_max=r_max, n_bins=n_bins), trajectory)
 
     edges = np.linspace(0.0, r_max, n_bins + 1)
     d = trajectory.sizes["space"]

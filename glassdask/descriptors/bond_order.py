@@ -14,7 +14,6 @@ from glassdask.errors import ParameterError
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.scratch import Scratch
 
 # Centres whose coefficients, with those of their neighbours, are held at once by the Lechner-Dellago average.
 AVERAGE_BATCH = 1 << 15
@@ -173,14 +172,13 @@ class LechnerDellago(Descriptor):
         """See `Descriptor.plan`."""
         cutoffs = pair_matrix(self.cutoffs, names)
         table = recurrence(self.l_max)
-        rooms = Scratch(), Scratch(), Scratch()
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             grid = configuration.grid(float(cutoffs.max()))
             order = grid.order(centers)
             for begin in range(0, len(order), AVERAGE_BATCH):
                 rows = order[begin : begin + AVERAGE_BATCH]
-                out[rows] = _average(configuration, centers[rows], cutoffs, self.l_min, table, rooms)
+                out[rows] = _average(configuration, centers[rows], cutoffs, self.l_min, table)
 
         return _plan(self, compute, None)
 
@@ -196,18 +194,18 @@ def _invariants(neighbors: Neighbors, weight: np.ndarray, l_min: int, table: np.
     kernels.bond_order(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, out)
 
 
-def _average(configuration, centers, cutoffs, l_min, table, rooms) -> np.ndarray:
+def _average(configuration, centers, cutoffs, l_min, table) -> np.ndarray:
     """Invariants of `centers` in the order of their cells: coefficients of each and its neighbours, then averages."""
     n_coefficients = sum(2 * (l + 1) for l in range(l_min, table.shape[1]))
-    own_room, batch_room, weights = rooms
+    scratch = configuration.scratch
     lists: list[np.ndarray] = []
     offsets = np.zeros(len(centers) + 1, np.int64)
 
     def coefficients(particles: np.ndarray, q: np.ndarray, keep: bool) -> None:
         for which, neighbors in configuration.batches(particles, cutoffs):
-            weight = weights(len(neighbors.index))
+            weight = scratch("weights", len(neighbors.index))
             weight[:] = 1.0
-            part = batch_room(len(which), n_coefficients)
+            part = scratch("coefficients of a batch", len(which), n_coefficients)
             work, z, real, imag = _workspace(neighbors, table)
             kernels.coefficients(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, part)
             q[which] = part
@@ -215,7 +213,7 @@ def _average(configuration, centers, cutoffs, l_min, table, rooms) -> np.ndarray
                 lists.append(neighbors.index.copy())  # batches follow the cells, as `centers` do
                 offsets[which + 1] = neighbors.counts
 
-    own = own_room(len(centers), n_coefficients)
+    own = scratch("coefficients of the centres", len(centers), n_coefficients)
     coefficients(centers, own, keep=True)
     np.cumsum(offsets, out=offsets)
     index = np.concatenate(lists)

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import check_positions, names_and_codes, validate
-from glassdask.store import identity, in_frames, task_rows, task_shape
-
-# One task writes at most this much and runs for about a second.
-BLOCK_BYTES = 48 << 20
-BLOCK_ROWS = 1 << 17
-BLOCK_MICROSECONDS = 1e6
-# Frames up to this size are not cut: cell lists, tessellations and the coefficients of neighbours are made once.
-WHOLE_FRAME = 1 << 15
+from glassdask.schema import names_and_codes, validate
+from glassdask.store import identity
 
 
 def describe(
@@ -43,7 +36,8 @@ def describe(
     trajectory : Dataset of the schema, in memory or lazy
     descriptors : a list, or a mapping from the variable's name where the same class is wanted twice
     centers : species of the central particles; None is all
-    block : most central particles to a task; by default as many as make a task of about a second and at most 48 MiB
+    block : most central particles to a task; by default as many as make a task of the usual length and size, a second
+        and 48 MiB unless dask is configured otherwise (`glassdask.graphs`)
 
     Returns
     -------
@@ -69,6 +63,8 @@ def describe(
     """
     validate(trajectory)
     named = _named(descriptors)
+    if block is not None and block < 1:
+        raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
     names, codes = names_and_codes(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
@@ -78,8 +74,10 @@ def describe(
     check_radius(trajectory, reach)
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
     microseconds = sum(plan.microseconds for plan in plans.values())
-    shape = _block_shape(trajectory.sizes["frame"], trajectory.sizes["particle"], sum(sizes), microseconds, block)
-    packed = _packed(trajectory, tuple(named.values()), names, codes, is_center, sum(sizes), shape)
+    packed = map_blocks(
+        _Work(tuple(plans.values()), is_center), trajectory, columns=sum(sizes), microseconds=microseconds,
+        block=block, token=[tuple(named.values()), dimension, wanted],
+    )  # fmt: skip
 
     described = identity(trajectory)
 
@@ -105,51 +103,35 @@ def describe(
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
 
 
-def describe_block(
-    frames: np.ndarray,
-    particles: np.ndarray,
-    position: np.ndarray,
-    box: np.ndarray,
-    codes: np.ndarray,
-    is_center: np.ndarray,
-    *,
-    descriptors: tuple[Descriptor, ...],
-    names: tuple[str, ...],
-    n_features: int,
-) -> np.ndarray:
-    """All descriptors of some central particles in some frames, side by side: (frames, particles, n_features).
+@dataclass(frozen=True)
+class _Work:
+    """What is computed of every frame. It is made once and goes with the graph to every worker."""
 
-    `position` (frames, N, d) holds whole frames, because every particle may be a neighbour.
-    """
-    plans = [descriptor.plan(names, position.shape[-1]) for descriptor in descriptors]
-    out = np.full((len(frames), len(particles), n_features), np.nan)
-    rows = np.nonzero(is_center[particles])[0]
-    if len(rows) == 0:
-        return out
-    centers = particles[rows]
-    room = Scratch()
-    for k, frame in enumerate(frames):
-        check_positions(position[k : k + 1], first_frame=int(frame))
-        configuration = Configuration(position[k], codes, box[k], names, label=f"frame {frame}")
-        _describe_frame(configuration, centers, plans, out[k], rows, room)
-    return out
+    plans: tuple[Plan, ...]
+    is_center: np.ndarray
+
+    def __call__(self, configuration: Configuration, particles: np.ndarray, *, out: np.ndarray) -> None:
+        rows = np.nonzero(self.is_center[particles])[0]
+        if len(rows):
+            _describe_frame(configuration, particles[rows], self.plans, out, rows)
 
 
 def _describe_frame(
     configuration: Configuration,
     centers: np.ndarray,
-    plans: list[Plan],
+    plans: Sequence[Plan],
     out: np.ndarray,
     rows: np.ndarray,
-    room: Scratch,
 ) -> None:
+    """Rows of `out` (particles, all features side by side) for the `centers`."""
+    scratch = configuration.scratch
     first = 0
     shared: list[tuple[Plan, slice]] = []
     for plan in plans:
         columns = slice(first, first + int(np.prod(plan.shape)))
         first = columns.stop
         if plan.cutoffs is None:
-            part = room(len(centers), *plan.shape)
+            part = scratch("features", len(centers), *plan.shape)
             part[...] = np.nan
             plan.compute(configuration, centers, part)
             out[rows, columns] = part.reshape(len(centers), -1)
@@ -160,45 +142,9 @@ def _describe_frame(
     cutoffs = np.max([plan.cutoffs for plan, _ in shared if plan.cutoffs is not None], axis=0)
     for which, neighbors in configuration.batches(centers, cutoffs):
         for plan, columns in shared:
-            part = room(len(which), *plan.shape)
+            part = scratch("features", len(which), *plan.shape)
             plan.compute(configuration, neighbors, part)
             out[rows[which], columns] = part.reshape(len(which), -1)
-
-
-def _packed(trajectory, descriptors, names, codes, is_center, n_features, block_shape) -> da.Array:
-    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
-    frames_per_task, particles_per_task = block_shape
-    position = in_frames(trajectory["position"], frames_per_task)
-    box = da.from_array(np.asarray(trajectory["box"].values), chunks=(frames_per_task, -1, -1))
-    return da.blockwise(
-        describe_block, "fpk",
-        da.arange(n_frames, chunks=frames_per_task), "f",
-        da.arange(n_particles, chunks=particles_per_task), "p",
-        position, "fas",
-        box, "fbs",
-        da.from_array(codes, chunks=-1), "a",
-        da.from_array(is_center, chunks=-1), "a",
-        new_axes={"k": n_features}, concatenate=True, dtype=np.float64, meta=np.empty((0, 0, 0)),
-        descriptors=descriptors, names=names, n_features=n_features, name=None,
-    )  # fmt: skip
-
-
-def _block_shape(
-    n_frames: int, n_particles: int, n_features: int, microseconds: float, block: int | None
-) -> tuple[int, int]:
-    """Frames and central particles of a task."""
-    if block is not None:
-        if block < 1:
-            raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
-        rows = block
-    else:
-        rows = min(BLOCK_ROWS, BLOCK_BYTES // (8 * n_features))
-        # fewer frames where they take long; one frame is not cut for that, since cells and angles need its neighbours
-        rows = min(rows, max(int(BLOCK_MICROSECONDS / microseconds), n_particles))
-        rows = task_rows(n_frames * n_particles, most=rows)
-        if n_particles <= WHOLE_FRAME and 8 * n_features * n_particles <= 4 * BLOCK_BYTES:
-            rows = max(rows, n_particles)
-    return task_shape(n_frames, n_particles, rows)
 
 
 def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:

@@ -8,18 +8,16 @@ import numpy as np
 
 from glassdask.kernels import weights as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.scratch import Scratch
 
-# Weights (P,) of the pairs of a batch, which the next call overwrites.
+# Weights (P,) of the pairs of a batch, which the next call for the same configuration overwrites.
 Weigh = Callable[[Configuration, Neighbors], np.ndarray]
 
 
 def sharp(cutoffs: np.ndarray) -> Weigh:
     """Weights 1 for pairs closer than their cutoff, 0 for the others."""
-    room = Scratch()
 
     def weigh(configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
-        weight = room(len(neighbors.index))
+        weight = configuration.scratch("weights", len(neighbors.index))
         kernels.sharp(
             neighbors.centers, neighbors.offsets, neighbors.index, neighbors.distance, configuration.species, cutoffs,
             weight,
@@ -33,10 +31,9 @@ def smooth(cutoffs: np.ndarray, gamma: float, enlargement: float) -> Weigh:
     """Weights exp(-(r / r_c)^gamma) for r < enlargement * r_c (paper A, Eq. 8); a cutoff of zero excludes the pair."""
     with np.errstate(divide="ignore"):
         inverse2 = np.where(cutoffs > 0, 1.0 / np.square(cutoffs), np.inf)
-    room = Scratch()
 
     def weigh(configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
-        weight = room(len(neighbors.index))
+        weight = configuration.scratch("weights", len(neighbors.index))
         kernels.smooth_exponent(
             neighbors.centers, neighbors.offsets, neighbors.index, neighbors.distance, configuration.species, inverse2,
             0.5 * gamma, enlargement * enlargement, weight,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
-from glassdask.fields.frames import map_frames
+from glassdask.frames import map_frames
 from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import wrap
@@ -16,6 +16,7 @@ from glassdask.simulation.models import PairModel, read_model
 
 # Trial moves are uniform in a cube from -STEP to STEP: 4 of 10 are accepted in Kob-Andersen at T = 0.44.
 STEP = 0.06
+SWEEP_MICROSECONDS = 0.7  # what a trial move takes, roughly
 SWEEPS_AT_ONCE = 50  # as many random numbers as fit into the cache of a core for some thousand particles
 
 
@@ -85,8 +86,9 @@ def cage_positions(
     work = partial(
         _cage, model=liquid, temperature=temperature, radius=radius, sweeps=sweeps, burn_in=burn_in, seed=seed
     )
-    column = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
-    packed = map_frames(work, trajectory.chunk(frame=1), frames, column)
+    dims = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
+    microseconds = SWEEP_MICROSECONDS * (sweeps + burn_in)
+    packed = map_frames(work, trajectory, frames, dims=dims, microseconds=microseconds)
     position = packed.isel(column=slice(0, dimension)).rename(column="space").assign_attrs(units="length")
     size = packed.isel(column=dimension).assign_attrs(units="length^2", long_name="mean square distance from the mean")
     return xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]})

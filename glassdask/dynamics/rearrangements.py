@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
+from glassdask.frames import map_blocks
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
 from glassdask.schema import check_positions, species_codes, species_names, validate
-from glassdask.store import in_frames, task_rows, task_shape
 
-# Particles of one task at most: at 1 to 5 us each a fraction of a second.
-TASK_ROWS = 1 << 17
+# What a particle takes, roughly.
+MICROSECONDS = 5.0
 
 
 def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.Dataset:
@@ -89,16 +88,10 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     check_radius(reference, float(matrix.max()))
     n_frames = max(reference.sizes["frame"], deformed.sizes["frame"])
     n, d = reference.sizes["particle"], reference.sizes["space"]
-    frames, particles = task_shape(n_frames, n, task_rows(n_frames * n, most=TASK_ROWS))
-    packed = da.blockwise(
-        _block, "fpk",
-        da.arange(n_frames, chunks=frames), "f",
-        da.arange(n, chunks=particles), "p",
-        *_of_frames(reference, n_frames, frames),
-        *_of_frames(deformed, n_frames, frames),
-        da.from_array(species_codes(reference), chunks=-1), "n",
-        new_axes={"k": d * d + 2}, concatenate=True, dtype=np.float64, meta=np.empty((0, 0, 0)),
-        matrix=matrix, names=names, name=None,
+    numbers = xr.DataArray(np.arange(deformed.sizes["frame"]), dims="frame")
+    packed = map_blocks(
+        partial(_rearranged, matrix=matrix), reference, numbers, deformed["position"], deformed["box"],
+        columns=d * d + 2, microseconds=MICROSECONDS,
     )  # fmt: skip
     strain = packed[:, :, 2:].reshape(n_frames, n, d, d)
     dims = ("frame", "particle")
@@ -199,42 +192,25 @@ def _check_pair(reference: xr.Dataset, deformed: xr.Dataset) -> None:
         )
 
 
-def _of_frames(trajectory: xr.Dataset, n_frames: int, frames: int) -> tuple:
-    """Whole frames of positions and boxes as arguments of `blockwise`; a single frame goes to every task."""
-    box = np.asarray(trajectory["box"].values)
-    alone = len(box) == 1
-    chunks = (1 if alone else frames, -1, -1)
-    position = in_frames(trajectory["position"], chunks[0])
-    if alone and n_frames > 1:
-        return position, "gnx", da.from_array(box, chunks=chunks), "gax"
-    return position, "fnx", da.from_array(box, chunks=chunks), "fax"
-
-
-def _block(frames, particles, old, old_box, new, new_box, codes, *, matrix, names):
-    """D2min, number of neighbours and strain of some particles in some frames, (frame, particle, 2 + d * d)."""
-    d = old.shape[-1]
-    out = np.empty((len(frames), len(particles), 2 + d * d))
-    for k, frame in enumerate(frames):
-        # a single frame goes with all of the other
-        a, b = min(k, len(old) - 1), min(k, len(new) - 1)
-        check_positions(old[a : a + 1], first_frame=int(frame) if len(old) > 1 else 0)
-        check_positions(new[b : b + 1], first_frame=int(frame) if len(new) > 1 else 0)
-        configuration = Configuration(old[a], codes, old_box[a], names, label=f"frame {frame}")
-        inverse = np.linalg.inv(old_box[a])
-        moved = _embed(new[b] @ np.linalg.inv(new_box[b]) - old[a] @ inverse)
-        affine, box = np.eye(3), np.eye(3)
-        affine[:d, :d], box[:d, :d] = inverse @ new_box[b], new_box[b]
-        for rows, found in configuration.batches(particles, matrix):
-            scratch = np.empty((3, int(found.counts.max(initial=0))))
-            residual, gradient = np.empty(len(rows)), np.empty((len(rows), 3, 3))
-            kernels.nonaffine(
-                found.centers, found.offsets, found.index, found.vector, moved, 1.0, affine, box, d, scratch, residual,
-                gradient,
-            )  # fmt: skip
-            gradient = gradient[:, :d, :d]
-            strain = 0.5 * (gradient @ gradient.transpose(0, 2, 1) - np.eye(d))
-            out[k, rows, 0], out[k, rows, 1], out[k, rows, 2:] = residual, found.counts, strain.reshape(-1, d * d)
-    return out
+def _rearranged(configuration, particles, number, position, new_box, *, out, matrix):
+    """D2min, number of neighbours and strain of some particles, (particle, 2 + d * d); of the deformed frame number."""
+    check_positions(position[None], first_frame=int(number))
+    d = configuration.dimension
+    old, old_box = configuration.position[:, :d], configuration.box[:d, :d]
+    inverse = np.linalg.inv(old_box)
+    moved = _embed(position @ np.linalg.inv(new_box) - old @ inverse)
+    affine, box = np.eye(3), np.eye(3)
+    affine[:d, :d], box[:d, :d] = inverse @ new_box, new_box
+    for rows, found in configuration.batches(particles, matrix):
+        scratch = np.empty((3, int(found.counts.max(initial=0))))
+        residual, gradient = np.empty(len(rows)), np.empty((len(rows), 3, 3))
+        kernels.nonaffine(
+            found.centers, found.offsets, found.index, found.vector, moved, 1.0, affine, box, d, scratch, residual,
+            gradient,
+        )  # fmt: skip
+        gradient = gradient[:, :d, :d]
+        strain = 0.5 * (gradient @ gradient.transpose(0, 2, 1) - np.eye(d))
+        out[rows, 0], out[rows, 1], out[rows, 2:] = residual, found.counts, strain.reshape(-1, d * d)
 
 
 def _replicas(displacement, position, box, *, matrix, codes, names):

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
-from glassdask.fields.frames import map_frames
+from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.kernels.simd import padded
 from glassdask.neighborhood.boxes import check_radius
@@ -58,7 +58,7 @@ def coarse_grain(
     rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
     values = values.transpose("frame", "particle", *rest)
     dims = {"particle": trajectory.sizes["particle"], **rest, "length": len(xi)}
-    result = map_frames(partial(_coarse_grain, xi=xi, cutoff=cutoff), trajectory, values, dims)
+    result = map_frames(partial(_coarse_grain, xi=xi, cutoff=cutoff), trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
     attrs = {**values.attrs, "coarse_grained": f"weights exp(-(r/length)^2) to r = {cutoff:g} length"}
     return result.assign_coords({**kept, "length": xi}).assign_attrs(attrs).rename(values.name)

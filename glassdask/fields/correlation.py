@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, SchemaError
-from glassdask.fields.frames import map_frames
+from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths
 
@@ -60,7 +60,8 @@ def spatial_correlation(
         raise ParameterError(f"r_max {reach:.4g} and width {width:.4g}: expected r_max of at least one positive width")
     check_radius(trajectory, n_bins * width)
     values = values.transpose("frame", "particle")
-    both = map_frames(partial(_correlate, n_bins=n_bins, width=width), trajectory, values, {"kind": 2, "r": n_bins})
+    work = partial(_correlate, n_bins=n_bins, width=width)
+    both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins})
     both = both.assign_coords(r=("r", (np.arange(n_bins) + 0.5) * width, {"units": "length"}))
     if "time" in values.coords and values["time"].dims == ("frame",):
         both = both.assign_coords(time=values["time"].variable)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, SchemaError
-from glassdask.fields.frames import map_frames
+from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.voronoi import of_species
@@ -58,7 +58,7 @@ def to_grid(
         raise ParameterError(f"shape {shape}: expected one number of points for each of {dimension} dimensions")
     each = _sizes(trajectory, sizes, cutoff)
     dims = dict(zip(AXES, points))
-    result = map_frames(partial(_spread, points=points, each=each, cutoff=cutoff), trajectory, None, dims)
+    result = map_frames(partial(_spread, points=points, each=each, cutoff=cutoff), trajectory, dims=dims)
     fractions = {axis: (np.arange(n) + 0.5) / n for axis, n in dims.items()}
     return result.assign_coords(fractions).assign_attrs(long_name="density on a grid", units="").rename("grid")
 
@@ -102,7 +102,7 @@ def from_grid(
     each = _sizes(trajectory, sizes, cutoff)
     grid = grid.transpose("frame", *axes)
     dims = {"particle": trajectory.sizes["particle"]}
-    result = map_frames(partial(_gather, each=each, cutoff=cutoff), trajectory, grid, dims)
+    result = map_frames(partial(_gather, each=each, cutoff=cutoff), trajectory, grid, dims=dims)
     return result.assign_attrs(grid.attrs).rename(grid.name)
 
 
@@ -126,7 +126,7 @@ def _geometry(configuration, each, cutoff):
     return fraction, configuration.box, widths, 1.0 / (a * own) ** 2, cutoff * own, origin
 
 
-def _spread(configuration, _, *, points, each, cutoff):
+def _spread(configuration, *, points, each, cutoff):
     grid = np.zeros((*points, 1)[:3])
     kernels.spread(*_geometry(configuration, each, cutoff), grid)  # type: ignore[call-arg]
     return grid.reshape(points)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
-from glassdask.fields.frames import map_frames
+from glassdask.frames import map_frames
 from glassdask.neighborhood.boxes import check_radius
 
 
@@ -57,7 +57,7 @@ def average_shells(
     rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
     values = values.transpose("frame", "particle", *rest)
     dims = {"particle": trajectory.sizes["particle"], **rest, "generation": generations + 1}
-    result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims)
+    result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
     attrs = {**values.attrs, "averaged": f"weights exp(-r/r_c) to r_c = {cutoff:g}"}
     coords = {**kept, "generation": np.arange(generations + 1)}

@@ -18,13 +18,14 @@ import dask
 import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
+from glassdask.graphs import batched, compute_batches
 from glassdask.io import tasks
 from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
-from glassdask.store.batches import Progress, batched, compute_batches
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
 from glassdask.store.locks import locked
+from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
 from glassdask.store.writing import create_trajectory
 

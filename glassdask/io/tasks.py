@@ -19,12 +19,13 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError
 from glassdask.files import put, writing
+from glassdask.graphs import batched, compute_batches
 from glassdask.io.frame import Frame
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.schema import CODE
 from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
-from glassdask.store.batches import Progress, batched, compute_batches, watched
 from glassdask.store.groups import attributes
+from glassdask.store.progress import Progress, watched
 
 Block = tuple[int, int]
 

@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.array.core import ArrayBlockIdDep
 
 from glassdask.errors import ParameterError
-
-FAN_IN = 8  # partial results that one task merges: few levels, and never more than 8 matrices in memory
+from glassdask.graphs import merge_blocks
 
 
 def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
@@ -110,43 +108,23 @@ def check_features(n_features: int, names: Sequence[str] | None, X: Any, given: 
 
 
 def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any:
-    """``leaf(*chunk)`` of every chunk of rows, merged in a tree: ``merge(list of results)``.
+    """``leaf(*chunk, chunk=number)`` of every chunk of rows, merged in a tree: ``merge(list of results)``.
 
-    NumPy arrays are one chunk and need no dask. With dask arrays every task holds one chunk, or `FAN_IN` results.
+    NumPy arrays are one chunk and need no dask. With dask arrays every task holds one chunk, or a few results.
     """
     if not isinstance(arrays[0], da.Array):
         return merge([leaf(*arrays, chunk=0)])
-    parts = chunk_results(leaf, arrays)
-    merged = dask.delayed(merge, pure=True)
-    while True:
-        parts = [merged(parts[i : i + FAN_IN]) for i in range(0, len(parts), FAN_IN)]
-        if len(parts) == 1:
-            return parts[0].compute()
 
+    def numbered(number: tuple[int], *chunk: np.ndarray) -> Any:
+        return leaf(*chunk, chunk=number[0])
 
-def chunk_results(leaf: Callable, arrays: Sequence[Any]) -> list[Any]:
-    """``leaf(*chunk, chunk=number)`` of every chunk of rows of dask arrays, as one delayed object each."""
-
-    # blockwise instead of delayed calls, and a number that is no array: so dask fuses the leaf with whatever makes the
-    # chunk, and no chunk waits in a worker's memory between two tasks
-    def boxed(number: tuple[int], *chunk: np.ndarray) -> np.ndarray:
-        result = np.empty(1, dtype=object)
-        result[0] = leaf(*chunk, chunk=number[0])
-        return result
-
-    n_chunks = arrays[0].numblocks[0]
-    pairs: list[Any] = [ArrayBlockIdDep(((1,) * n_chunks,)), "i"]
+    pairs: list[Any] = [ArrayBlockIdDep(((1,) * arrays[0].numblocks[0],)), "i"]
     for array in arrays:
         pairs += [array, ("i", "jk"[array is not arrays[0]]) if array.ndim == 2 else "i"]
     leaves = da.blockwise(
-        boxed, "i", *pairs, dtype=object, meta=np.empty(0, dtype=object), align_arrays=False, concatenate=True
+        numbered, "i", *pairs, dtype=object, meta=np.empty(0, dtype=object), align_arrays=False, concatenate=True
     )
-    first = dask.delayed(_first, pure=True)
-    return [first(block) for block in leaves.to_delayed().ravel()]
-
-
-def _first(box: np.ndarray) -> Any:
-    return box[0]
+    return merge_blocks(leaves, merge)
 
 
 def map_rows(function: Callable, X: Any, n_out: int) -> Any:

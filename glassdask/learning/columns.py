@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
 
-from glassdask.learning.arrays import as_matrix, chunk_results
+from glassdask.learning.arrays import as_matrix, reduce_chunks
 from glassdask.learning.moments import BLOCK, Described, centred
 
 
@@ -60,11 +58,12 @@ def column_moments(X: Any) -> Columns:
 def columns_of_chunks(X: Any) -> list[Columns]:
     """`Columns` of each chunk of rows in turn, in one pass."""
     X, names = as_matrix(X)
-    if isinstance(X, da.Array):
-        parts = dask.compute(*chunk_results(_chunk_columns, [X]))
-    else:
-        parts = (_chunk_columns(X, chunk=0),)
+    parts = reduce_chunks(lambda x, *, chunk: [_chunk_columns(x, chunk=chunk)], _joined, [X])
     return [replace(part, names=names) for part in parts]
+
+
+def _joined(parts: Sequence[list[Columns]]) -> list[Columns]:
+    return [columns for part in parts for columns in part]
 
 
 def merge_columns(parts: Iterable[Columns]) -> Columns:

@@ -1,4 +1,4 @@
-"""How far a neighbour may be in a periodic box, so that none is seen twice."""
+"""Periodic boxes: their sizes, and how far a neighbour may be so that none is seen twice."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def half_width(box: np.ndarray) -> np.ndarray:
     1.0
     """
     return 0.5 / np.linalg.norm(np.linalg.inv(box), axis=-2).max(axis=-1)
+
+
+def volumes(trajectory: xr.Dataset) -> np.ndarray:
+    """Volume (area in two dimensions) of the box of each frame, (frame,)."""
+    return np.abs(np.linalg.det(np.asarray(trajectory["box"].values)))
+
+
+def mean_spacing(trajectory: xr.Dataset) -> float:
+    """Edge of the cube (square) that a particle has on average."""
+    return float((volumes(trajectory).mean() / trajectory.sizes["particle"]) ** (1 / trajectory.sizes["space"]))
 
 
 def check_radius(trajectory: xr.Dataset, radius: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +9,11 @@ import numpy as np
 
 from glassdask.kernels import cells
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
+from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import CODE
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
-# The room of the last search of each thread, for the next one: see `Scratch` for why.
-_left = threading.local()
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Configuration:
     box : (d, d) cell matrix, rows are the cell vectors
     names : species names in the order of the codes
     label : how errors call this configuration, e.g. ``"frame 3"``
+    scratch : memory that the frames of a task use one after the other; by default this one has its own
 
     Examples
     --------
@@ -71,10 +70,11 @@ class Configuration:
     [4, 4, 4, 4, 4, 4, 4, 4, 4]
     """
 
-    def __init__(self, position, species, box, names, label="configuration"):
+    def __init__(self, position, species, box, names, label="configuration", scratch=None):
         self.dimension = position.shape[1]
         self.names = tuple(names)
         self.label = label
+        self.scratch = Scratch() if scratch is None else scratch
         self.species = np.ascontiguousarray(species, dtype=CODE)
         if self.dimension == 3:
             self.position = np.ascontiguousarray(position, dtype=np.float64)
@@ -125,7 +125,7 @@ class Configuration:
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         offsets = np.empty(len(rows) + 1, np.int64)
-        neighbor, vector = room = _room(28 * grid.longest_run)
+        neighbor, vector = room = self._room(28 * grid.longest_run)
         done = 0
         try:
             while done < len(rows):
@@ -141,7 +141,7 @@ class Configuration:
                 done += n
         finally:
             if len(neighbor) == BATCH_PAIRS:
-                _left.room = room
+                self.scratch.pairs = room
 
     def neighbors(self, centers: np.ndarray, cutoffs: np.ndarray) -> Neighbors:
         """All neighbours of `centers` within `cutoffs` (S, S) at once, in the order of `centers`.
@@ -150,14 +150,13 @@ class Configuration:
         """
         return gather(self.batches(centers, cutoffs), centers)
 
-
-def _room(most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Index and vector of at least `most` pairs. What is left by the last search is taken away from who comes next."""
-    capacity = max(BATCH_PAIRS, most)
-    left = _left.__dict__.pop("room", None)
-    if left is not None and len(left[0]) == capacity:
-        return left
-    return np.empty(capacity, np.int32), np.empty((4, capacity))
+    def _room(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Index and vector of at least `most` pairs: those of the last search, unless another search has them now."""
+        capacity = max(BATCH_PAIRS, most)
+        left, self.scratch.pairs = self.scratch.pairs, None
+        if left is not None and len(left[0]) == capacity:
+            return left
+        return np.empty(capacity, np.int32), np.empty((4, capacity))
 
 
 def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray) -> Neighbors:

@@ -11,7 +11,7 @@ from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
 from glassdask.store.identity import identity
 from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
-from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory, task_rows, task_shape
+from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory, stored_source
 from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset, write_datasets
 
 __all__ = [
@@ -33,8 +33,7 @@ __all__ = [
     "resize_frames",
     "save_trajectory",
     "set_attributes",
-    "task_rows",
-    "task_shape",
+    "stored_source",
     "trajectory_layout",
     "verify",
     "write_dataset",

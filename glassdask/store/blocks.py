@@ -16,12 +16,12 @@ import numpy as np
 import xarray as xr
 from dask.highlevelgraph import HighLevelGraph
 
+from glassdask.graphs import batched, compute_batches, one_task_each
 from glassdask.schema import check_positions
 from glassdask.store import layout
 from glassdask.store.arrays import ArrayInfo, is_stored, write_region
-from glassdask.store.batches import Progress, batched, compute_batches, watched
-from glassdask.store.fusing import one_task_each
 from glassdask.store.groups import attributes
+from glassdask.store.progress import Progress, watched
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
+from glassdask.graphs import task_bytes
 from glassdask.schema import VARIABLES, validate
 from glassdask.store import layout
 from glassdask.store.arrays import ArrayInfo, arrays, content_hash, read_region
@@ -21,12 +22,6 @@ from glassdask.store.groups import COMPLETE, attributes, children, is_group
 
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "species", "time", "step", "id")
-# What one task reads, unless it is told otherwise: as many small files as this, since a task alone costs 2 ms.
-READ_BYTES = 16 << 20
-# Small jobs are cut into this many tasks, so that none of a few cores waits long for the last one, but not below some
-# particles, for which a task would cost as much as its work.
-LEAST_TASKS = 48
-SMALLEST_TASK_ROWS = 1 << 12
 # attributes that belong to the machinery of the store, not to the dataset
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 
@@ -59,7 +54,8 @@ _opened: WeakValueDictionary[str, _StoredArray] = WeakValueDictionary()
 
 def _lazy(info: ArrayInfo, token: str) -> da.Array:
     source = _StoredArray(info, token)
-    together = max(1, READ_BYTES // layout.n_bytes(info.unit, info.dtype))
+    # as many small files together, since a task alone costs 2 ms
+    together = max(1, task_bytes() // layout.n_bytes(info.unit, info.dtype))
     array = _read(source, (together * info.unit[0], *info.unit[1:]) if info.unit else ())
     _opened[array.name] = source
     return array
@@ -69,6 +65,11 @@ def _read(source: _StoredArray, chunks: tuple[int, ...]) -> da.Array:
     # fancy=False: an index list is applied after the whole chunk was read, as the source would do anyway
     meta = np.empty((0,) * source.ndim, source.dtype)
     return da.from_array(source, chunks=chunks, asarray=True, fancy=False, inline_array=True, meta=meta)
+
+
+def stored_source(values: xr.DataArray) -> _StoredArray | None:
+    """Where an array is read from that is just as it was opened; ``source[3:5]`` reads its frames 3 and 4."""
+    return None if values.chunks is None else _opened.get(values.data.name)
 
 
 def in_frames(values: xr.DataArray, frames: int) -> da.Array:
@@ -82,39 +83,11 @@ def in_frames(values: xr.DataArray, frames: int) -> da.Array:
     >>> in_frames(xr.DataArray(np.zeros((5, 2, 3)), dims=("frame", "particle", "space")), 2).chunks[0]
     (2, 2, 1)
     """
-    source = None if values.chunks is None else _opened.get(values.data.name)
+    source = stored_source(values)
     if source is not None:
         return _read(source, (frames, *source.shape[1:]))
     first, *others = values.dims
     return values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
-
-
-def task_rows(n_rows: int, most: int) -> int:
-    """Particles (of all frames together) of one of the tasks that share `n_rows` of them: at most `most`.
-
-    A function of the data alone, so that a store looks the same wherever it was made.
-
-    Examples
-    --------
-    >>> task_rows(10**9, most=2**17), task_rows(10**6, most=2**17), task_rows(8000, most=2**17)
-    (131072, 20833, 4096)
-    """
-    return max(1, min(most, max(n_rows // LEAST_TASKS, SMALLEST_TASK_ROWS)))
-
-
-def task_shape(n_frames: int, n_particles: int, rows: int) -> tuple[int, int]:
-    """Frames and particles of a task of at most this many rows: whole frames, or an equal part of one.
-
-    Frames are a power of two, as they are in the chunks of a stored trajectory.
-
-    Examples
-    --------
-    >>> task_shape(100, 4000, 20_000), task_shape(100, 10**6, 300_000)
-    ((4, 4000), (1, 250000))
-    """
-    if rows >= n_particles:
-        return min(n_frames, layout.power_of_two(rows // n_particles)), n_particles
-    return 1, -(-n_particles // -(-n_particles // rows))
 
 
 def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from glassdask.correlations import first_peak_wavenumber, radial_distribution, structure_factor
-from glassdask.correlations.frames import mean_spacing
 from glassdask.dynamics import relaxation_time, self_correlations
 from glassdask.errors import StoreError
 from glassdask.learning import pearson
+from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
 from glassdask.store.groups import attributes, is_group
 from glassdask.sweep.state import ENSEMBLE

@@ -12,7 +12,6 @@ from glassdask.correlations.angles import bond_angle_distribution
 from glassdask.errors import BoxError, ParameterError
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.nearest import SANN, Cutoff, KNearest
-from glassdask.store import reading
 from tests.conftest import pair_cutoffs
 from tests.correlations.test_radial import BCC, FCC, crystal
 from tests.neighborhood.brute_neighbors import sets
@@ -86,9 +85,9 @@ def test_sann_in_the_face_centred_cubic_crystal_is_its_first_shell():
     assert np.array_equal(a["counts"], b["counts"])
 
 
-def test_blocks_give_the_same_numbers(liquid, monkeypatch):
+def test_blocks_give_the_same_numbers(liquid, task_rows):
     whole = bond_angle_distribution(liquid, 1.4)
-    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", 50)
+    task_rows(50)
     assert whole.identical(bond_angle_distribution(liquid, 1.4))
 
 

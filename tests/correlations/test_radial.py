@@ -9,13 +9,13 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.correlations import frames, radial
-from glassdask.correlations.frames import sum_over_frames
+from glassdask import graphs
+from glassdask.correlations import radial
 from glassdask.correlations.radial import radial_distribution
 from glassdask.errors import BoxError, ParameterError, PositionError
+from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.store import reading
 from tests.conftest import DATA
 from tests.neighborhood.brute_neighbors import pairs
 
@@ -155,10 +155,11 @@ def test_chunks_give_the_same_numbers(liquid, chunks):
 
 
 @pytest.mark.parametrize("rows", [7, 240, 500])
-def test_blocks_of_particles_give_the_same_numbers(liquid, monkeypatch, rows):
+def test_blocks_of_particles_give_the_same_numbers(liquid, monkeypatch, task_rows, rows):
     whole = radial_distribution(liquid, r_max=2.5, n_bins=30)
-    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", rows)
-    monkeypatch.setattr(frames, "FAN_IN", 3)
+    task_rows(rows)
+    monkeypatch.setattr(graphs, "FAN_IN", 3)
+    monkeypatch.setattr(graphs, "BATCH", 20)
     for scheduler in ("threads", "synchronous"):
         with dask.config.set(scheduler=scheduler):
             xr.testing.assert_allclose(radial_distribution(liquid, r_max=2.5, n_bins=30), whole, rtol=1e-12)
@@ -171,16 +172,16 @@ def test_worker_processes_give_the_same_numbers(liquid, two_workers):
     xr.testing.assert_allclose(radial_distribution(lazy(liquid, (1, 240, 3)), r_max=2.5), whole, rtol=1e-12)
 
 
-def test_no_task_sees_more_than_its_frames(liquid, monkeypatch):
+def test_no_task_sees_more_than_its_frames(liquid, task_rows):
     seen = []
 
     def look(configuration, items):
         seen.append((configuration.label, len(configuration.position), len(items)))
         return (np.zeros(1),)
 
-    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", 100)
+    task_rows(100)
     with dask.config.set(scheduler="synchronous"):
-        sum_over_frames(lazy(liquid, (1, 240, 3)), look)
+        sum_frames(look, lazy(liquid, (1, 240, 3)))
     assert sorted(seen) == [(f"frame {f}", 240, 80) for f in range(3) for _ in range(3)]
 
 

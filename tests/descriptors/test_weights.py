@@ -82,9 +82,10 @@ def test_searches_do_not_share_their_room(mixture):
 
 
 def test_scratch_is_used_again():
-    room = Scratch()
-    first = room(3, 5)
+    scratch = Scratch()
+    first = scratch("a", 3, 5)
     assert first.shape == (3, 5)
-    assert np.shares_memory(room(4), first)
-    assert room(100, 100).shape == (100, 100)
-    assert not np.shares_memory(room(4), first)
+    assert np.shares_memory(scratch("a", 4), first)
+    assert not np.shares_memory(scratch("b", 4), first)
+    assert scratch("a", 100, 100).shape == (100, 100)
+    assert not np.shares_memory(scratch("a", 4), first)

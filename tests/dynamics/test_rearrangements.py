@@ -11,7 +11,6 @@ from glassdask.dynamics import d2min, replica_d2min
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.store import reading
 
 PAIRS = {("A", "A"): 1.8, ("A", "B"): 1.6, ("B", "B"): 1.4}
 MATRIX = np.array([[1.8, 1.6], [1.6, 1.4]])
@@ -192,7 +191,7 @@ def test_too_few_neighbours(dimension):
     assert d2min(t, t, 4.5)["d2min"][0, :5].notnull().all()
 
 
-def test_frames_and_chunks(monkeypatch):
+def test_frames_and_chunks(task_rows):
     rng = np.random.default_rng(7)
     old, species, box = liquid_of(3, n=300)
     path = old + np.cumsum(0.1 * rng.normal(size=(5, 300, 3)), axis=0)
@@ -209,7 +208,7 @@ def test_frames_and_chunks(monkeypatch):
     np.testing.assert_allclose(since["d2min"][4], until["d2min"][0], rtol=1e-9, atol=1e-13)
     assert since["d2min"][0].max() < 1e-25
     assert until["d2min"][4].max() < 1e-25
-    monkeypatch.setattr(reading, "SMALLEST_TASK_ROWS", 70)
+    task_rows(70)
     lazy = run.chunk(frame=2, particle=41)
     for first, second, whole in ((run.isel(frame=[0]), lazy, since), (lazy, lazy.isel(frame=[4]), until)):
         again = d2min(first, second, PAIRS)

@@ -353,9 +353,9 @@ KILLED = """
     import os, signal, sys, time
     import dask
     from glassdask.io import ingest, tasks
-    from glassdask.store import batches, layout
+    from glassdask.store import layout, progress as watching
     layout.CHUNK_BYTES = 2 * 20 * 3 * 8
-    batches.POLL_SECONDS = 0.001
+    watching.POLL_SECONDS = 0.001
     real = tasks.write_region
     def slow(*args, **options):
         time.sleep(0.02)

@@ -3,7 +3,8 @@
 import dask
 import pytest
 
-from glassdask.store import batches
+from glassdask import graphs
+from glassdask.store import progress
 
 
 def counted(n, handed):
@@ -13,12 +14,12 @@ def counted(n, handed):
         yield [dask.delayed(pow)(k, 2), dask.delayed(pow)(k, 3)]
 
 
-@pytest.mark.parametrize("overlap", [1, pytest.param(batches.OUTSTANDING, marks=pytest.mark.cluster)])
+@pytest.mark.parametrize("overlap", [1, pytest.param(graphs.OUTSTANDING, marks=pytest.mark.cluster)])
 def test_few_batches_at_a_time_in_order(request, overlap):
     if overlap > 1:
         request.getfixturevalue("two_workers")
     handed = []
-    for k, results in enumerate(batches.compute_batches(counted(7, handed))):
+    for k, results in enumerate(graphs.compute_batches(counted(7, handed))):
         assert results == [k**2, k**3]
         assert len(handed) == min(7, k + overlap)
 
@@ -32,21 +33,21 @@ def test_nothing_is_handed_over_after_an_error(two_workers, tmp_path):
 
     calls = ([dask.delayed(task, pure=False)(k)] for k in range(9))
     with pytest.raises(ValueError, match="one"):
-        list(batches.compute_batches(calls))
+        list(graphs.compute_batches(calls))
     two_workers.sync(two_workers.scheduler.identity)  # what was cancelled before this is known to the scheduler now
     assert {path.name for path in tmp_path.iterdir()} <= {"0", "2"}
 
 
 def test_only_what_may_be_in_work_is_looked_at(monkeypatch):
-    monkeypatch.setattr(batches, "LOOKED_AT", 3)
-    monkeypatch.setattr(batches, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LOOKED_AT", 3)
+    monkeypatch.setattr(progress, "POLL_SECONDS", 0.0)
     done, seen, reported = set(), set(), []
 
     def is_done(item):
         seen.add(item)
         return item in done
 
-    with batches.watched(range(10), is_done, 5, lambda *counts: reported.append(counts)):
+    with progress.watched(range(10), is_done, 5, lambda *counts: reported.append(counts)):
         while (5, 15) not in reported:
             pass
         assert seen == {0, 1, 2}

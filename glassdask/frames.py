@@ -1,0 +1,337 @@
+"""One walk over the frames of a trajectory: what is computed of each is put side by side, or added up.
+
+A task has some frames, and of them a block of central particles; it reads the whole frames itself, since any particle
+may be a neighbour. Nothing is read by one task for another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.array.core import ArraySliceDep, normalize_chunks
+
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.graphs import merge_blocks, task_bytes, task_seconds
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.scratch import Scratch
+from glassdask.schema import check_positions, names_and_codes, validate
+from glassdask.store import in_frames, stored_source
+from glassdask.store.layout import power_of_two
+
+# Small jobs are cut into this many tasks, so that none of a few cores waits long for the last one, unless a task would
+# then be shorter than this part of its usual length, and cost as much as its work.
+LEAST_TASKS = 48
+SHORTEST_TASK = 1 / 50
+# Frames of this many particles are not cut to have more tasks: cell lists, tessellations and what is known of the
+# neighbours are found once. Longer tasks than wanted do not cut frames of four times this size either.
+WHOLE_FRAME = 1 << 15
+
+
+def task_shape(
+    n_frames: int, n_items: int, microseconds: float, *, row_bytes: int = 0, whole: int | None = None
+) -> tuple[int, int]:
+    """Frames and items (central particles) of a task: whole frames, or an equal part of one.
+
+    A function of the data and dask's configuration (see `glassdask.graphs`), so that a store looks the same wherever
+    it was made. Frames are a power of two, as they are in the chunks of a stored trajectory.
+
+    Parameters
+    ----------
+    n_frames, n_items : all frames, and the items of each
+    microseconds : what an item takes, roughly
+    row_bytes : bytes that are given for each item
+    whole : items of a frame that is not cut to have more tasks, by default 32768
+
+    Examples
+    --------
+    >>> task_shape(10_000, 4000, 10.0), task_shape(100, 4000, 10.0), task_shape(100, 10**6, 5.0)
+    ((16, 4000), (2, 4000), (1, 200000))
+    """
+    seconds, most_bytes = 1e6 * task_seconds(), task_bytes()
+    whole = WHOLE_FRAME if whole is None else whole
+    rows = max(int(seconds / microseconds), min(n_items, 4 * whole))
+    rows = min(rows, max(n_frames * n_items // LEAST_TASKS, int(SHORTEST_TASK * seconds / microseconds)))
+    rows = min(rows, most_bytes // row_bytes if row_bytes else rows)
+    if n_items <= whole and row_bytes * n_items <= 4 * most_bytes:
+        rows = max(rows, n_items)
+    return shape_of_rows(n_frames, n_items, rows)
+
+
+def shape_of_rows(n_frames: int, n_items: int, rows: int) -> tuple[int, int]:
+    """Frames and items of a task of at most this many items of all frames together.
+
+    Examples
+    --------
+    >>> shape_of_rows(100, 4000, 20_000), shape_of_rows(100, 10**6, 300_000)
+    ((4, 4000), (1, 250000))
+    """
+    if rows >= n_items:
+        return min(n_frames, power_of_two(rows // n_items)), n_items
+    return 1, -(-n_items // -(-n_items // max(rows, 1)))
+
+
+def map_frames(
+    function: Callable[..., Any],
+    trajectory: xr.Dataset,
+    *values: xr.DataArray,
+    dims: Mapping[str, int] | Sequence[str] = (),
+    dtype: Any = np.float64,
+    microseconds: float = 30.0,
+) -> xr.DataArray:
+    """A function of your own, of one configuration, applied to every frame: lazily, in parallel, on any cluster.
+
+    For what fits no descriptor: something of a whole configuration, or of every particle of it.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(configuration, *values)`` gives the array of one frame. `configuration` has ``position``
+        (particle, 3) and ``box`` (3, 3), padded in two dimensions; ``species`` (particle,), codes that are indices
+        into ``names``; ``dimension``, ``density`` and ``label``, such as "frame 3"; and
+        ``neighbors(centers, cutoffs)``, which finds the neighbours of the particles `centers` within the distances
+        `cutoffs` (species, species): see `glassdask.neighborhood.configuration`. It must not change what it is given.
+    trajectory : Dataset of the schema, in memory or lazy
+    values : DataArrays (frame, ...), in memory or lazy
+        What the function needs besides, such as a variable of `describe`. It gets the part of its frame, and all of
+        what has no dimension ``frame``.
+    dims : dimensions of what the function gives
+        Sizes by name; or only names, of dimensions of the trajectory. None for one number for each frame.
+    dtype : of the result
+    microseconds : about what a frame takes, divided by its particles; tasks get as many frames as take a second
+
+    Returns
+    -------
+    DataArray (frame, *dims), lazy
+        With the times of the frames and the species of the particles where the trajectory has them.
+
+    Raises
+    ------
+    SchemaError
+        When `values` have other frames or particles than the trajectory.
+    ParameterError
+        When the size of a dimension is not known; when it is computed, where the function gives another shape.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 27, box=[3.0, 3.0, 3.0])
+    >>> def nearest(configuration):
+    ...     everybody = np.arange(len(configuration.position))
+    ...     found = configuration.neighbors(everybody, np.array([[1.2]]))
+    ...     return np.minimum.reduceat(found.distance, found.offsets[:-1])
+    >>> map_frames(nearest, crystal, dims=["particle"]).values[0, :4].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    >>> energy = xr.DataArray(np.ones((1, 27)), dims=("frame", "particle"))
+    >>> map_frames(lambda configuration, e: e.sum() * configuration.density, crystal, energy).values.tolist()
+    [27.0]
+    """
+    validate(trajectory)
+    known = dims if isinstance(dims, Mapping) else {dim: trajectory.sizes.get(dim) for dim in dims}
+    unknown = [dim for dim, size in known.items() if size is None]
+    if unknown:
+        raise ParameterError(f"dims {list(known)}: the trajectory has no dimension {unknown[0]}: give sizes by name")
+    sizes = {str(dim): int(size) for dim, size in known.items() if size is not None}
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    frames, _ = task_shape(
+        n_frames, n_particles, microseconds, row_bytes=8 * math.prod(sizes.values()) // n_particles, whole=n_particles
+    )
+    arrays = [_checked(array, trajectory) for array in values]
+    of_block = partial(_stack, shape=tuple(sizes.values()), dtype=np.dtype(dtype))
+    data = _tasks(
+        of_block, function, trajectory, arrays, (frames,), (n_frames,), ("frame", *sizes), new_axes=sizes,
+        dtype=dtype, meta=np.empty((0,) * (1 + len(sizes)), dtype),
+    )  # fmt: skip
+    coords = {"time": trajectory["time"].variable} if "time" in trajectory else {}
+    if sizes.get("particle") == n_particles:
+        coords["species"] = trajectory["species"].variable
+    return xr.DataArray(data, dims=("frame", *sizes), coords=coords)
+
+
+def map_blocks(
+    function: Callable[..., None],
+    trajectory: xr.Dataset,
+    *values: xr.DataArray,
+    columns: int,
+    microseconds: float,
+    block: int | None = None,
+    token: Any = None,
+) -> da.Array:
+    """Columns of numbers for every particle of every frame, lazily: (frame, particle, columns).
+
+    Parameters
+    ----------
+    function : ``function(configuration, centers, *values, out)`` fills `out` (centers, columns), NaN before it
+    trajectory, values : as for `map_frames`, but a single frame of one of them goes with all frames of the others
+    columns : numbers for each particle
+    microseconds : what a particle takes, roughly
+    block : most particles of a task, of all its frames together; by default as many as `task_shape` gives
+    token : what tells this function from others, where pickling it would not be the same each time
+    """
+    n_frames = max([trajectory.sizes["frame"], *(array.sizes.get("frame", 1) for array in values)])
+    sizes = (n_frames, trajectory.sizes["particle"])
+    if block is None:
+        shape = task_shape(*sizes, microseconds, row_bytes=8 * columns)
+    else:
+        shape = shape_of_rows(*sizes, block)
+    arrays = [_checked(array, trajectory, one=True) for array in values]
+    return _tasks(
+        partial(_fill, columns=columns), function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
+        token=token, new_axes={"column": columns}, dtype=np.float64, meta=np.empty((0, 0, 0)),
+    )  # fmt: skip
+
+
+def sum_frames(
+    function: Callable[..., tuple[np.ndarray, ...]],
+    trajectory: xr.Dataset,
+    *values: xr.DataArray,
+    items: int | None = None,
+    microseconds: float = 4.0,
+) -> tuple[np.ndarray, ...]:
+    """Sum of ``function(configuration, items, *values)`` over all frames and items, by the current dask scheduler.
+
+    Parameters
+    ----------
+    function : gives arrays for one frame and an array of item numbers
+    trajectory, values : as for `map_frames`; at most the frames of the running tasks are in memory
+    items : number of items of a frame that may be split over tasks; by default the particles
+    microseconds : what an item takes, roughly
+
+    Raises
+    ------
+    SchemaError, PositionError, BoxError
+        Of the first frame that a task finds bad.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> gas = gd.from_arrays(np.random.default_rng(0).random((5, 40, 3)), species=["A"] * 40, box=[1.0] * 3)
+    >>> sum_frames(lambda configuration, particles: (configuration.position[particles].shape[0],), gas)
+    (200,)
+    """
+    validate(trajectory)
+    sizes = (trajectory.sizes["frame"], trajectory.sizes["particle"] if items is None else items)
+    shape = task_shape(*sizes, microseconds, whole=None if items is None else 1)
+    arrays = [_checked(array, trajectory) for array in values]
+    leaves = _tasks(
+        _sum, function, trajectory, arrays, shape, sizes, ("frame", "item"),
+        dtype=object, meta=np.empty((0, 0), object),
+    )  # fmt: skip
+    return merge_blocks(leaves, _add)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the tasks of a walk have in common: one node of the graph, which a worker gets once."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+    codes: np.ndarray
+    box: np.ndarray
+    sources: tuple[Any, ...]  # for positions and values that tasks read from a store themselves, else None
+
+
+def _tasks(
+    of_block: Callable[..., Any],
+    function: Callable[..., Any],
+    trajectory: xr.Dataset,
+    values: Sequence[xr.DataArray],
+    shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    out: tuple[str, ...],
+    token: Any = None,
+    **options: Any,
+) -> da.Array:
+    """A dask array of ``of_block(job, region, position, *values)``, cut into `shape` along frames (and items)."""
+    names, codes = names_and_codes(trajectory)
+    box = np.asarray(trajectory["box"].values)
+    arrays = [trajectory["position"], *values]
+    sources = tuple(stored_source(array) for array in arrays)
+    token = dask.base.tokenize(function if token is None else token, names, codes, box, sources)
+    # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
+    job = dask.delayed(_Job(function, names, codes, box, sources), name=f"job-{token}", traverse=False)
+    chunks = normalize_chunks(shape, sizes)
+    arguments: list[Any] = [job, None, ArraySliceDep(chunks), out[: len(shape)]]
+    for n, (array, source) in enumerate(zip(arrays, sources)):
+        if source is None:
+            alone = array.sizes["frame"] == 1
+            arguments += [in_frames(array, 1 if alone else shape[0])]
+            frame = f"alone {n}" if alone and sizes[0] > 1 else "frame"
+            arguments += [(frame, *[f"{dim} {n}" for dim in array.dims[1:]])]
+    return da.blockwise(of_block, out, *arguments, concatenate=True, align_arrays=False, **options)
+
+
+def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) -> xr.DataArray:
+    """The values, frames first; with `one`, a single frame of either goes with all of the other."""
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    if "frame" not in values.dims:
+        values, one = values.expand_dims("frame"), True
+    fits = values.sizes["frame"] == n_frames or (one and 1 in (values.sizes["frame"], n_frames))
+    if not fits or values.sizes.get("particle", n_particles) != n_particles:
+        raise SchemaError(
+            f"the values have dimensions {dict(values.sizes)}, the trajectory {n_frames} frames of {n_particles} "
+            "particles: give values of the same frames and particles"
+        )
+    return values.transpose("frame", ...)
+
+
+def _configurations(
+    job: _Job, frames: slice, blocks: Sequence[np.ndarray]
+) -> Iterator[tuple[Configuration, list[np.ndarray]]]:
+    """Each frame of a task, with its part of the values; they share the scratch memory of the task."""
+    scratch = Scratch()
+    given = iter(blocks)
+    arrays = [
+        next(given) if source is None else source[frames if source.shape[0] > 1 else slice(0, 1)]
+        for source in job.sources
+    ]
+    for k, frame in enumerate(range(frames.start, frames.stop)):
+        position, *values = [array[k] if len(array) > 1 else array[0] for array in arrays]
+        number = frame if len(job.box) > 1 else 0
+        check_positions(position[None], first_frame=number)
+        yield Configuration(position, job.codes, job.box[number], job.names, f"frame {number}", scratch), values
+
+
+def _fill(job, region, *blocks, columns):
+    frames, items = region
+    centers = np.arange(items.start, items.stop)
+    out = np.full((frames.stop - frames.start, len(centers), columns), np.nan)
+    for part, (configuration, of_frame) in zip(out, _configurations(job, frames, blocks)):
+        job.function(configuration, centers, *of_frame, out=part)
+    return out
+
+
+def _stack(job, region, *blocks, shape, dtype):
+    (frames,) = region
+    out = np.empty((frames.stop - frames.start, *shape), dtype)
+    for k, (configuration, of_frame) in enumerate(_configurations(job, frames, blocks)):
+        found = np.asarray(job.function(configuration, *of_frame))
+        if found.shape != shape:
+            raise ParameterError(
+                f"{configuration.label}: the function gave an array of shape {found.shape}, expected {shape}: give the "
+                "sizes of its result in dims"
+            )
+        out[k] = found
+    return out
+
+
+def _sum(job, region, *blocks):
+    frames, items = region
+    numbers = np.arange(items.start, items.stop)
+    parts = (job.function(c, numbers, *own) for c, own in _configurations(job, frames, blocks))
+    total = next(parts)
+    for part in parts:
+        total = _add([total, part])
+    return total
+
+
+def _add(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    return tuple(sum(arrays[1:], start=arrays[0]) for arrays in zip(*parts))

@@ -1,0 +1,282 @@
+"""Graphs of many tasks: how large a task is, what it does at once, sums in a tree, a bounded number of tasks at a time.
+
+A task that is too small costs more than its work, one that is too large leaves cores without any and fills the memory.
+Both sizes can be set through dask's configuration, as ``dask.config.set({"glassdask.task.seconds": 5})``, in a file of
+dask's or as DASK_GLASSDASK__TASK__SECONDS:
+
+- ``glassdask.task.bytes`` (48 MiB): what a task reads, holds of paths, or gives
+- ``glassdask.task.seconds`` (1): how long a task takes, roughly, on one core
+
+They shape the chunks of what is stored; an interrupted command goes on only with the sizes that it began with.
+
+Between two tasks a result waits in a worker's memory, and under pressure goes to disk and back. Dask fuses chains of
+tasks; `one_task_each` fuses the tree above a block, so that only what several blocks share is a task of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import dask
+import dask.array as da
+from dask.core import flatten, get_dependencies, quote
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
+from dask.utils import parse_bytes
+
+from glassdask.errors import ParameterError
+
+T = TypeVar("T")
+
+dask.config.update_defaults({"glassdask": {"task": {"bytes": "48 MiB", "seconds": 1.0}}})
+
+BATCH = 512  # tasks (blocks) handed to the scheduler at a time: a graph costs the client a millisecond or so a block
+OUTSTANDING = 2  # batches that a cluster has: while the last tasks of one are running, workers go on with the next
+FAN_IN = 8  # partial results that one task merges: few levels, and never more than 8 matrices in memory
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.5  # seconds between two looks at which results are there
+
+
+def task_bytes() -> int:
+    """Most bytes that one task reads or gives: ``glassdask.task.bytes`` of dask's configuration."""
+    return int(_positive("bytes", parse_bytes))
+
+
+def task_seconds() -> float:
+    """What one task takes, roughly: ``glassdask.task.seconds`` of dask's configuration."""
+    return _positive("seconds", float)
+
+
+def _positive(name: str, read: Callable[[Any], float]) -> float:
+    value = dask.config.get(f"glassdask.task.{name}")
+    try:
+        number = read(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ParameterError(f"glassdask.task.{name} is {value!r} in dask's configuration: expected a positive number")
+    return number
+
+
+def batched(items: Sequence[T]) -> list[Sequence[T]]:
+    """The items, `BATCH` at a time."""
+    return [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
+
+
+def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
+    """Results of each batch of dask collections, in order, by the current dask scheduler.
+
+    However many batches there are, the scheduler and the client know of at most `OUTSTANDING` of them. A batch is asked
+    for when it is handed over. After an error nothing more is handed over, and what a cluster has not begun is
+    cancelled.
+
+    Examples
+    --------
+    >>> list(compute_batches([dask.delayed(pow)(k, 2) for k in pair] for pair in ((0, 1), (2, 3))))
+    [[0, 1], [4, 9]]
+    """
+    client = _client()
+    if client is None:
+        for batch in batches:
+            yield list(dask.compute(*batch))
+        return
+    crew = _Crew(client)
+    try:
+        for batch in batches:
+            crew.hand_over(batch)
+            if len(crew.batches) == OUTSTANDING:
+                yield crew.first()
+        while crew.batches:
+            yield crew.first()
+    finally:
+        crew.cancel()
+
+
+class _Crew:
+    """Batches that a cluster works on.
+
+    Every result comes to the client within half a second, and is no longer kept on a worker: a worker that ends by its
+    lifetime or its wall time takes with it what it holds, and all of that would be computed once more.
+    """
+
+    def __init__(self, client: Any):
+        self.client = client
+        self.pending: dict[Any, Any] = {}  # key -> future, of what is not computed yet
+        self.values: dict[Any, Any] = {}
+        self.batches: deque[list[Any]] = deque()
+
+    def hand_over(self, batch: Sequence[Any]) -> None:
+        """Have a batch computed."""
+        from distributed import futures_of
+
+        persisted = self.client.persist(list(batch))
+        self.pending |= {future.key: future for future in futures_of(persisted)}
+        # names, not collections, which would keep the results on the workers
+        self.batches.append([(part.__dask_keys__(), part.__dask_postcompute__()) for part in persisted])
+
+    def first(self) -> list[Any]:
+        """The results of the batch that was handed over first, once they are all there."""
+        batch = self.batches[0]
+        keys = {key for part, _ in batch for key in flatten(part)}
+        begun, collected = time.monotonic(), 0
+        while missing := self.pending.keys() & keys:
+            done = [key for key, future in self.pending.items() if future.done()]
+            if done:
+                self.values |= zip(done, self.client.gather([self.pending[key] for key in done]))
+                for key in done:
+                    del self.pending[key]
+                collected += len(done)
+            else:
+                # a question to the workers for every result would cost as much as the result: many are collected at a
+                # time, but nobody waits long after the last one
+                seconds = time.monotonic() - begun
+                left = seconds * len(missing) / max(collected, 1)
+                time.sleep(min(max(min(seconds, left) / 10, SHORTEST_PAUSE), LONGEST_PAUSE))
+        self.batches.popleft()
+        results = [finalize(_nested(part, self.values), *extra) for part, (finalize, extra) in batch]
+        for key in keys:
+            self.values.pop(key, None)
+        return results
+
+    def cancel(self) -> None:
+        """Have nothing more computed."""
+        if self.pending:
+            self.client.cancel(list(self.pending.values()), force=True)
+
+
+def _nested(keys: Any, values: dict[Any, Any]) -> Any:
+    """Values in the places of their keys."""
+    return [_nested(key, values) for key in keys] if isinstance(keys, list) else values[keys]
+
+
+def _client() -> Any:
+    """The `distributed.Client` that dask computes with now, if it does."""
+    owner = getattr(dask.base.get_scheduler(), "__self__", None)
+    distributed = sys.modules.get("distributed")  # where it is not imported there is no client
+    return owner if distributed is not None and isinstance(owner, distributed.Client) else None
+
+
+def merge_blocks(blocks: da.Array, merge: Callable[[list[Any]], Any]) -> Any:
+    """``merge(list of results)`` of all blocks, in a tree of tasks, computed by the current dask scheduler.
+
+    The blocks may be any objects, not only arrays. A task computes one block with all that no other block needs, or
+    merges `FAN_IN` results; however many blocks there are, only some batches of them are known to the scheduler. What
+    is merged with what depends on the number of blocks alone, so that sums of floats are the same on any number of
+    workers.
+
+    Examples
+    --------
+    >>> merge_blocks(da.arange(10, chunks=1), sum).tolist()
+    [45]
+    """
+    keys = list(flatten(blocks.__dask_keys__()))
+    trees: Any = ([_tree(one_task_each(_some(blocks, part)), merge)] for part in batched(keys))
+    total: Any = None
+    for n, (part,) in enumerate(compute_batches(trees)):
+        total = part if n == 0 else merge([total, part])
+    return total
+
+
+def _some(blocks: Any, keys: Sequence[Any]) -> da.Array:
+    """Some of the blocks, in a row."""
+    name = f"some-{dask.base.tokenize(keys)}"
+    layer: dict[Any, Any] = {(name, n): (_same, key) for n, key in enumerate(keys)}
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[blocks])
+    return da.Array(graph, name, chunks=((1,) * len(keys),), dtype=object)
+
+
+def _same(value: T) -> T:
+    return value
+
+
+def _tree(blocks: Any, merge: Callable[[list[Any]], Any]) -> Delayed:
+    name = f"merge-{dask.base.tokenize(blocks.name, merge)}"
+    keys: list[Any] = list(flatten(blocks.__dask_keys__()))
+    layer: dict[Any, Any] = {}
+    while True:
+        above = []
+        for first in range(0, len(keys), FAN_IN):
+            layer[(name, len(layer))] = (merge, keys[first : first + FAN_IN])
+            above.append((name, len(layer) - 1))
+        keys = above
+        if len(keys) == 1:
+            graph = HighLevelGraph.from_collections(name, layer, dependencies=[blocks])
+            return Delayed(keys[0], graph, layer=name)
+
+
+def one_task_each(array: da.Array) -> da.Array:
+    """The same array, each chunk of which is one task that does all that no other chunk needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shared = da.from_delayed(dask.delayed(np.arange)(3), (3,), int)
+    >>> joined = da.concatenate([da.stack([shared, shared + k]).sum(axis=0) for k in range(4)])
+    >>> fused = one_task_each(joined)
+    >>> len(fused.dask) < len(joined.dask), fused.compute().tolist() == joined.compute().tolist()
+    (True, True)
+    """
+    (optimised,) = dask.optimize(array)
+    graph = dict(optimised.__dask_graph__())
+    outputs = dict.fromkeys(flatten(optimised.__dask_keys__()))
+    needs = {key: get_dependencies(graph, key) for key in graph}
+    owner = _owners(outputs, needs)
+    parts: dict[Any, dict[Any, Any]] = {output: {} for output in outputs}
+    layer: dict[Any, Any] = {}
+    for key, task in graph.items():
+        if owner.get(key) is None:
+            layer[key] = task
+        else:
+            parts[owner[key]][key] = task
+    name = f"fused-{optimised.name}"
+    for output, part in parts.items():
+        # an output that others need is a task of its own
+        used = {need for key in part for need in needs[key]} if part else {output}
+        outside = sorted(used - part.keys(), key=str)
+        run = partial(_run, _Hidden(part, output, tuple(outside)))
+        layer[(name, *output[1:])] = (run, list(outside))
+    joined = HighLevelGraph.from_collections(name, layer, dependencies=())
+    return da.Array(joined, name, chunks=optimised.chunks, dtype=optimised.dtype, meta=optimised._meta)
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """A piece of a graph that dask does not look into."""
+
+    tasks: dict[Any, Any]
+    output: Any
+    outside: tuple[Any, ...]
+
+
+def _run(hidden: _Hidden, values: Sequence[Any]) -> Any:
+    given = {key: quote(value) for key, value in zip(hidden.outside, values)}
+    return dask.get({**hidden.tasks, **given}, hidden.output)
+
+
+def _owners(outputs: Iterable[Any], needs: dict[Any, set[Any]]) -> dict[Any, Any]:
+    """For each task the only output that needs it, or None where several do.
+
+    None too for what cuts the share of one output out of something that several need: it runs where that lies, so that
+    only the share travels.
+    """
+    owner: dict[Any, Any] = {output: output for output in outputs}
+    waiting = dict.fromkeys(needs, 0)
+    for found in needs.values():
+        for need in found:
+            waiting[need] += 1
+    ready = [key for key, count in waiting.items() if count == 0]
+    while ready:
+        key = ready.pop()
+        for need in needs[key]:
+            owner[need] = owner.get(key) if owner.get(need, owner.get(key)) == owner.get(key) else None
+            waiting[need] -= 1
+            if waiting[need] == 0:
+                ready.append(need)
+    shared = {key for key, found in owner.items() if found is None}
+    shares = [key for key in owner if key not in outputs and len(needs[key]) == 1 and needs[key] <= shared]
+    return owner | dict.fromkeys(shares)
