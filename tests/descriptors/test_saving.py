@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -23,10 +24,10 @@ def liquid(seed=0, **options):
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """Five frames in chunks of two."""
-    monkeypatch.setattr("glassdask.store.reading.READ_BYTES", 0)
     monkeypatch.setattr("glassdask.store.layout.CHUNK_BYTES", 2 * 60 * 3 * 8)
     gd.save_trajectory(liquid(time=np.arange(5.0)), tmp_path / "run.zarr")
-    return tmp_path / "run.zarr"
+    with dask.config.set({"glassdask.task.bytes": 2 * 60 * 3 * 8}):
+        yield tmp_path / "run.zarr"
 
 
 @pytest.fixture

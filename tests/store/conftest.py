@@ -6,7 +6,7 @@ import pytest
 def small_chunks(monkeypatch):
     """Two frames in a chunk (for 30 particles in three dimensions), each read by a task of its own."""
     monkeypatch.setattr("glassdask.store.layout.CHUNK_BYTES", 2 * 30 * 3 * 8)
-    with dask.config.set({"glassdask.task.bytes": 1}):
+    with dask.config.set({"glassdask.task.bytes": 2 * 30 * 3 * 8}):
         yield
 
 

@@ -215,7 +215,7 @@ sys.path[:0] = sys.argv[4:]
 from glassdask import store
 import test_store_resume as case
 store.layout.CHUNK_BYTES = 2 * 30 * 3 * 8
-dask.config.set({"glassdask.task.bytes": 1})
+dask.config.set({"glassdask.task.bytes": 2 * 30 * 3 * 8})
 path, log, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
 trajectory = store.open_trajectory(path)
 dataset = case.derived(trajectory, log)
