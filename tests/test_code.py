@@ -92,7 +92,7 @@ def test_nothing_else_changes_anything(checkout):
         ("descriptors/bond_order.py", r'\A"""', '"""Other words. '),
         ("simulation/models.py", r"\Z", "\nANOTHER = 1\n"),
         ("errors.py", r"\Z", "\n\nclass AnotherError(GlassdaskError):\n    '''Nothing.'''\n"),
-        ("store/reading.py", r"^SMALLEST_TASK_ROWS = ", "SMALLEST_TASK_ROWS = 2 * "),
+        ("graphs.py", r"^OUTSTANDING = ", "OUTSTANDING = 2 * "),
         ("cli/__init__.py", r"\Z", "\nNAME = 1\n"),
         ("__init__.py", r"^LOADED", "OTHER = 1\nLOADED"),
     ]

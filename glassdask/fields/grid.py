@@ -128,7 +128,7 @@ def _geometry(configuration, each, cutoff):
 
 def _spread(configuration, *, points, each, cutoff):
     grid = np.zeros((*points, 1)[:3])
-    kernels.spread(*_geometry(configuration, each, cutoff), grid)  # type: ignore[call-arg]
+    kernels.spread(*_geometry(configuration, each, cutoff), grid)
     return grid.reshape(points)
 
 
@@ -136,9 +136,9 @@ def _gather(configuration, values, *, each, cutoff):
     geometry = _geometry(configuration, each, cutoff)
     grid = values.reshape((*values.shape, 1)[:3])
     density = np.zeros(grid.shape)
-    kernels.spread(*geometry, density)  # type: ignore[call-arg]
+    kernels.spread(*geometry, density)
     reached = density > 0
     share = np.divide(grid, density, out=np.zeros(grid.shape), where=reached)
     out = np.empty(len(configuration.position))
-    kernels.gather(*geometry, share, out)  # type: ignore[call-arg]
+    kernels.gather(*geometry, share, out)
     return out
