@@ -76,3 +76,27 @@ def test_what_cannot_be_used_says_whose_it_is(catalog, name, message):
 def test_unknown_names_list_what_there_is(catalog):
     with pytest.raises(ParameterError, match=r"^run.part: part 'none' is not known: expected one of bad, broken, fine"):
         catalog.find("none", "run.part")
+
+
+def test_a_model_of_another_package(tmp_path, monkeypatch):
+    """Found by its name wherever a model is named, and refused where it is none."""
+    from glassdask.descriptors.local_energy import LocalEnergy
+    from glassdask.simulation.models import MODELS
+
+    folder = tmp_path / "their_liquids-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-liquids\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[glassdask.models]\nsoft = theirs:SOFT\nnone = theirs:NAME\n")
+    (tmp_path / "theirs.py").write_text(
+        "from glassdask.simulation import Harmonic, PairModel\n"
+        "SOFT = PairModel(name='soft', species=('A',), fractions=(1,), masses=(1,), density=1, timestep=0.01,\n"
+        "                 pairs=(Harmonic(epsilon=1, sigma=1),))\n"
+        "NAME = 'soft'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "_outside", plugins._outside.__wrapped__)
+    assert "soft" in list(MODELS)
+    assert LocalEnergy(model="soft").model.species == ("A",)
+    with pytest.raises(PluginError, match="'none' of their-liquids is theirs:NAME, expected a Model"):
+        LocalEnergy(model="none")
+    sys.modules.pop("theirs")

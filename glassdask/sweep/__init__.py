@@ -21,7 +21,7 @@ store while it runs (`status`)::
     lags = [0.1, 1.0, 10.0]         # ... and when displacements are measured
 
     [[runs]]                        # states that are simulated
-    model = "kob_andersen"
+    model = "kob_andersen"          # or a table of your own: see glassdask.simulation.models
     temperatures = [0.6, 0.5, 0.45]
     densities = [1.2]               # optional
     centers = "A"                   # optional: [describe] for these states

@@ -13,7 +13,7 @@ from glassdask.declarations import Count, Declaration, Finite, Positive, Where
 from glassdask.errors import ParameterError
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
-from glassdask.simulation.models import MODELS, Model
+from glassdask.simulation.models import MODELS, Model, read_model
 from glassdask.simulation.protocols import Dynamics, Isoconfigurational, RandomStart, Simulation, StoredStart, quench
 from glassdask.sweep.state import State, label_of, naming
 
@@ -47,9 +47,12 @@ class Protocol(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated(Protocol):
-    """A table of ``[[runs]]`` whose states are simulated, with what it takes from ``[protocol]``."""
+    """A table of ``[[runs]]`` whose states are simulated, with what it takes from ``[protocol]``.
 
-    model: str
+    `model` is the name of one, or a table of its own: see `glassdask.simulation.models`.
+    """
+
+    model: str | dict[str, Any]
     temperatures: Positives
     densities: Positives | None = None
 
@@ -118,10 +121,13 @@ def _model(run: Simulated, folder: Path, where: str) -> Model:
             )
         with naming(f"{where}.potential"):
             return copper_zirconium(str(folder / run.potential))
-    if run.model not in MODELS:
+    given = run.model
+    if isinstance(given, str) and given not in MODELS:
         known = ", ".join([*MODELS, COPPER_ZIRCONIUM])
-        raise ParameterError(f"{where}.model: no model {run.model!r}: choose one of {known}")
-    return MODELS[run.model]
+        raise ParameterError(f"{where}.model: no model {given!r}: choose one of {known}")
+    if isinstance(given, dict) and isinstance(given.get("file"), str):
+        given = {**given, "file": str(folder / given["file"])}
+    return read_model(given, f"{where}.model")
 
 
 def _recipe(run: Simulated, model: Model, state: State) -> Recipe:

@@ -96,6 +96,48 @@ def test_simulated_states(file):
     assert read_sweep(file).states[1].units["correlate"].groups == ("reductions/structure",)
 
 
+OWN = """
+[runs.model]
+name = "soft"
+species = ["A", "B"]
+fractions = [0.5, 0.5]
+masses = [1.0, 1.0]
+density = 0.9
+timestep = 0.004
+
+[runs.model.pairs]
+A-A = {type = "harmonic", epsilon = 1.0, sigma = 1.0}
+B-A = {type = "hertzian", epsilon = 1.0, sigma = 1.2}
+B-B = {type = "yukawa", epsilon = 1.0, sigma = 1.4, kappa = 3.0, cutoff = 3.5, scheme = "even"}
+"""
+
+
+def test_a_liquid_of_its_own(file):
+    """A model that is spelled out in the file; what is wrong in it is named by its path, and belongs to the key."""
+    text = FILE.replace('model = "kam_2d"\n', "").replace('centers = "B"\n', 'centers = "B"\n' + OWN)
+    file.write_text(text)
+    state = next(state for state in read_sweep(file).states if state.model == "soft")
+    assert state.label == "soft/rho=1.2000/T=1.0000/seed=1"
+    model = read_sweep(file).settings[state.label]["simulate"].simulation.model
+    assert [type(pair).__name__ for pair in model.pairs] == ["Harmonic", "Hertzian", "Yukawa"]
+    assert model.pair("A", "B").sigma == 1.2
+    file.write_text(text.replace("sigma = 1.2", "sigma = 1.3"))
+    other = next(state for state in read_sweep(file).states if state.model == "soft")
+    assert other.units["simulate"].key != state.units["simulate"].key
+    for change, message in {
+        ("sigma = 1.2", "sigma = '1.2'"): r"runs\[0\].model.pairs.A-B.sigma: expected float, found '1.2'",
+        ("B-A =", "B-C ="): r"runs\[0\].model: pairs.A-B: is missing or unknown: expected A-A, A-B, B-B",
+        ("masses =", "mass ="): r"runs\[0\].model.mass: unknown",
+        ("[0.5, 0.5]", "[0.5, 0.4]"): r"runs\[0\].model: soft: fractions add up to 0.9, expected 1",
+        ('["A", "B"]', '["A", "A"]'): r"runs\[0\].model: soft: species",
+        ("timestep = 0.004", 'timestep = 0.004\nfile = "a.eam"'): r"runs\[0\].model.*pairs: unknown",
+    }.items():
+        assert change[0] in text
+        file.write_text(text.replace(*change))
+        with pytest.raises(ParameterError, match=message):
+            read_sweep(file)
+
+
 def test_cold_and_long_first(file):
     file.write_text(FILE.replace("temperatures = [1.0]\npressure", "temperatures = [1.0, 1.4, 0.6]\npressure"))
     assert [state.temperature for state in read_sweep(file).states[1:]] == [0.6, 1.0, 1.4]

@@ -72,6 +72,39 @@ def swept(tmp_path_factory):
     return folder, run_sweep(folder / "sweep.toml")
 
 
+OWN = """
+[[runs]]
+temperatures = [1.0]
+
+[runs.model]
+name = "soft"
+species = ["A", "B"]
+fractions = [0.5, 0.5]
+masses = [1.0, 1.0]
+density = 0.7
+timestep = 0.004
+dimension = 2
+
+[runs.model.pairs]
+A-A = {type = "hertzian", epsilon = 100.0, sigma = 1.0}
+A-B = {type = "dzugutov", epsilon = 1.0, sigma = 0.9}
+B-B = {type = "wca", epsilon = 1.0, sigma = 1.1}
+"""
+
+
+def test_a_liquid_of_its_own(tmp_path):
+    """A model that only the file knows is simulated, and its energies are those of the stored configurations."""
+    head = FILE.format(store="runs.zarr").partition("[[runs]]")[0]
+    (tmp_path / "sweep.toml").write_text(head + OWN)
+    run_sweep(tmp_path / "sweep.toml")
+    sweep = read_sweep(tmp_path / "sweep.toml")
+    (state,) = sweep.states
+    stored = open_trajectory(state.path)
+    model = sweep.settings[state.label]["simulate"].simulation.model
+    energies = gd.describe(stored, [gd.LocalEnergy(model=model)])["local_energy"]
+    np.testing.assert_allclose(energies, stored["energy"], rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.slow
 def test_all_stages(swept):
     folder, table = swept
