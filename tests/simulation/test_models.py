@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from glassdask.declarations import plain
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
@@ -187,19 +190,197 @@ def test_kernel_compiled_and_plain(compiled):
     np.testing.assert_allclose(out, [0.5 * sum(pairs[:4]), 0.5 * pairs[4]], rtol=1e-13)
 
 
-def test_papers_numbers():
-    """What the papers print (A, App. A; B; C, Table I)."""
-    wahn, ka = models.WAHNSTROM, models.KOB_ANDERSEN
-    assert [p.sigma for p in wahn.pairs] == [1.0, 11 / 12, 5 / 6]
-    assert wahn.masses[0] == 2 * wahn.masses[1]
-    assert [p.epsilon for p in ka.pairs] == [1.0, 1.5, 0.5]
+SILICON_OXYGEN = 1.078 * (1 + 2 * (6 - 12 * (5 / 11) ** 6) / (42 - 156 * (5 / 11) ** 6))
+# Every field of every model as it is published. A: Coslovich, Jack and Paret (2022), App. A. B: Rottler and Ortner
+# (2024), "Glass models". C: Oyama, Koyama and Kawasaki (2023), Table 1. berni: the data base of models of D. Coslovich,
+# version 0.2.1, which prints numbers where the papers refer to older ones. Timesteps are ours: none of these has any.
+PUBLISHED = {
+    # A: x_A = 0.5, density 1.297; G. Wahnström, Phys. Rev. A 44, 3752 (1991) and B: sigma, m_A = 2 m_B, all epsilon
+    # equal; berni ("wahnstrom"): cut and shifted at 2.5 sigma_ab, the cutoff not in the original paper
+    "wahnstrom": {
+        "species": ["A", "B"],
+        "fractions": [0.5, 0.5],
+        "masses": [1.0, 0.5],
+        "density": 1.297,
+        "timestep": 0.004,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "cutoff": 2.5},
+            {"epsilon": 1.0, "sigma": 0.9166666666666667, "cutoff": 2.2916666666666667},
+            {"epsilon": 1.0, "sigma": 0.8333333333333333, "cutoff": 2.0833333333333333},
+        ],
+    },
+    # A: x_A = 0.8, density 1.2; W. Kob and H. C. Andersen, Phys. Rev. E 51, 4626 (1995): epsilon, sigma, equal masses,
+    # cut and shifted at 2.5 sigma_ab; berni ("kob_andersen") has the same
+    "kob_andersen": {
+        "species": ["A", "B"],
+        "fractions": [0.8, 0.2],
+        "masses": [1.0, 1.0],
+        "density": 1.2,
+        "timestep": 0.005,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "cutoff": 2.5},
+            {"epsilon": 1.5, "sigma": 0.8, "cutoff": 2.0},
+            {"epsilon": 0.5, "sigma": 0.88, "cutoff": 2.2},
+        ],
+    },
+    # berni ("coslovich_pastore"): inverse powers of 12 with epsilon 1 and Lennard-Jones with epsilon 6, sigma, cubic
+    # splines from 1.8, 1.078 and 1.53 on; its sample of 85 Si and 170 O: masses 1 and 0.57, density 1.655. The cutoffs
+    # of (sigma/r)^12 follow: 15/13 of where the splines begin.
+    "silica": {
+        "species": ["Si", "O"],
+        "fractions": [0.3333333333333333, 0.6666666666666667],
+        "masses": [1.0, 0.57],
+        "density": 1.655,
+        "timestep": 0.004,
+        "pairs": [
+            {"type": "inverse_power", "epsilon": 1.0, "sigma": 1.0, "n": 12.0, "scheme": "cubic", "begin": 1.8,
+             "cutoff": 2.076923076923077},
+            {"epsilon": 6.0, "sigma": 0.49, "scheme": "cubic", "begin": 1.078, "cutoff": SILICON_OXYGEN},
+            {"type": "inverse_power", "epsilon": 1.0, "sigma": 0.85, "n": 12.0, "scheme": "cubic", "begin": 1.53,
+             "cutoff": 1.7653846153846153},
+        ],
+    },
+    # A: x_Y = 0.67, density 1.5; berni ("dellavalle_gazzillo_pastore"): the rest but the masses
+    "nickel_yttrium": {
+        "species": ["Y", "Ni"],
+        "fractions": [0.67, 0.33],
+        "masses": [1.0, 1.0],
+        "density": 1.5,
+        "timestep": 0.0025,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "quadratic", "cutoff": 2.5},
+            {"epsilon": 1.0, "sigma": 0.772768, "scheme": "quadratic", "cutoff": 1.93192},
+            {"epsilon": 1.0, "sigma": 0.69573, "scheme": "quadratic", "cutoff": 1.739325},
+        ],
+    },
+    # B: 80-20, density 1.2, "smoothly interpolates to zero between r = 2.2 and 2.5"; sigma_AB = 0.8 as in Kob and
+    # Andersen, where B prints 0.88
+    "kob_andersen_smooth": {
+        "species": ["A", "B"],
+        "fractions": [0.8, 0.2],
+        "masses": [1.0, 1.0],
+        "density": 1.2,
+        "timestep": 0.005,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+            {"epsilon": 1.5, "sigma": 0.8, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+            {"epsilon": 0.5, "sigma": 0.88, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+        ],
+    },
+    # B: 50-50, density 1.3, sigma_BB = 5/6, sigma_AB = 11/12, m_A = 2 m_B
+    "wahnstrom_smooth": {
+        "species": ["A", "B"],
+        "fractions": [0.5, 0.5],
+        "masses": [1.0, 0.5],
+        "density": 1.3,
+        "timestep": 0.004,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+            {"epsilon": 1.0, "sigma": 0.9166666666666667, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+            {"epsilon": 1.0, "sigma": 0.8333333333333333, "scheme": "smooth", "begin": 2.2, "cutoff": 2.5},
+        ],
+    },
+    # B: chains of 20, truncated at 2.25 and shifted, density 1.04; K. Kremer and G. S. Grest, J. Chem. Phys. 92, 5057
+    # (1990): k = 30 epsilon / sigma^2, R_0 = 1.5 sigma
+    "polymer": {
+        "species": ["A"],
+        "fractions": [1.0],
+        "masses": [1.0],
+        "density": 1.04,
+        "timestep": 0.005,
+        "pairs": [{"epsilon": 1.0, "sigma": 1.0, "cutoff": 2.25}],
+        "chains": {"type": "chains", "length": 20, "k": 30.0, "r_max": 1.5, "epsilon": 1.0, "sigma": 1.0},
+    },
+    # C: N_A : N_B = 1300 : 700, linear smoothing at 2.5 sigma_ij
+    "kam_2d": {
+        "species": ["A", "B"],
+        "fractions": [0.65, 0.35],
+        "masses": [1.0, 1.0],
+        "density": 1.2,
+        "timestep": 0.004,
+        "dimension": 2,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "linear", "cutoff": 2.5},
+            {"epsilon": 1.5, "sigma": 0.8, "scheme": "linear", "cutoff": 2.0},
+            {"epsilon": 0.5, "sigma": 0.88, "scheme": "linear", "cutoff": 2.2},
+        ],
+    },
+    # C: N_A : N_B = 1000 : 1000, linear smoothing at 3 sigma_ij
+    "abm_2d": {
+        "species": ["A", "B"],
+        "fractions": [0.5, 0.5],
+        "masses": [1.0, 1.0],
+        "density": 1.09,
+        "timestep": 0.004,
+        "dimension": 2,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 0.8333333333333333, "scheme": "linear", "cutoff": 2.5},
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "linear", "cutoff": 3.0},
+            {"epsilon": 1.0, "sigma": 1.1666666666666667, "scheme": "linear", "cutoff": 3.5},
+        ],
+    },
+}  # fmt: skip
+MODEL = {"type": "pair_model", "dimension": 3, "chains": None}
+PAIR = {"type": "lennard_jones", "scheme": "shift", "begin": None}
+
+
+def near(value):
+    """The same, numbers to twelve digits."""
+    if isinstance(value, dict):
+        return {key: near(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [near(item) for item in value]
+    if isinstance(value, float):
+        return pytest.approx(value, rel=1e-12)
+    return value
+
+
+def test_all_models_are_published():
+    assert {model.name for model in models.OWN} == set(PUBLISHED)
+    assert all(models.MODELS[model.name] is model for model in models.OWN)
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_published_constants(name):
+    """Field by field, all of them."""
+    expected = MODEL | PUBLISHED[name] | {"name": name}
+    expected["pairs"] = [PAIR | pair for pair in expected["pairs"]]
+    assert plain(models.MODELS[name]) == near(expected)
+
+
+def test_minima():
+    """Where each pair of the plain models is best off, and how much it gains: 2^(1/6) sigma, epsilon less the shift."""
+    for name in ("wahnstrom", "kob_andersen"):
+        for pair, published in zip(models.MODELS[name].pairs, PUBLISHED[name]["pairs"]):
+            r = np.linspace(0.9 * pair.sigma, pair.cutoff, 20_001)
+            u = pair.energy(r)
+            assert r[u.argmin()] == pytest.approx(2 ** (1 / 6) * published["sigma"], abs=1e-4)
+            # 4 (2.5^-12 - 2.5^-6) = -0.0163169
+            assert u.min() == pytest.approx(-published["epsilon"] * (1 - 0.0163169), abs=1e-6)
+
+
+def test_numbers_of_particles():
+    """C: 1300 and 700, 1000 and 1000; berni's sample of silica: 85 and 170."""
     assert models.KAM_2D.counts(2000) == (1300, 700)
     assert models.ABM_2D.counts(2000) == (1000, 1000)
-    assert [p.cutoff / p.sigma for p in models.ABM_2D.pairs] == [3.0, 3.0, 3.0]
-    assert {p.begin for p in models.KOB_ANDERSEN_SMOOTH.pairs} == {2.2}
-    assert {p.cutoff for p in models.KOB_ANDERSEN_SMOOTH.pairs} == {2.5}
-    assert models.POLYMER.chains.length == 20
-    assert models.POLYMER.pairs[0].cutoff == 2.25
+    assert models.SILICA.counts(255) == (85, 170)
+
+
+def test_copper_zirconium(tmp_path):
+    """A, App. A 5: x_Cu = 0.64; standard atomic weights (IUPAC); density and timestep are ours to begin with."""
+    model = plain(copper_zirconium(str(write_setfl(tmp_path / "toy"))))
+    assert model.pop("file") == str(tmp_path / "toy")
+    assert len(model.pop("sha256")) == 64
+    assert model == {
+        "type": "embedded_atom",
+        "name": "copper_zirconium",
+        "species": ["Cu", "Zr"],
+        "fractions": [0.64, 0.36],
+        "masses": [63.546, 91.224],
+        "density": 0.058,
+        "timestep": 0.002,
+        "dimension": 3,
+    }
 
 
 def test_energies_of_shipped_configurations(shipped):
@@ -279,3 +460,60 @@ def test_definition_errors():
         LennardJones(epsilon=1.0, sigma=1.0, begin=1.15, scheme="cubic")
     with pytest.raises(ParameterError, match="chains of 20"):
         Chains().bonds(50)
+    with pytest.raises(ParameterError, match="2 pairs of 2 species: expected A-A, A-B, B-B"):
+        replace(models.WAHNSTROM, pairs=models.WAHNSTROM.pairs[:2])
+    with pytest.raises(ParameterError, match="3 fractions and 2 masses"):
+        replace(models.WAHNSTROM, fractions=(0.5, 0.25, 0.25))
+    with pytest.raises(ParameterError, match=r"add up to 0\.9"):
+        replace(models.WAHNSTROM, fractions=(0.5, 0.4))
+    for species in (("A", "A"), ("A", "B-C"), ("A", "")):
+        with pytest.raises(ParameterError, match="different names without hyphens"):
+            replace(models.WAHNSTROM, species=species)
+
+
+def test_pairs_by_name():
+    """A mapping from pairs of species, in any order."""
+    a, b, c = models.WAHNSTROM.pairs
+    assert replace(models.WAHNSTROM, pairs={"B-A": b, "B-B": c, ("A", "A"): a}) == models.WAHNSTROM
+    for pairs, words in (
+        ({"A-A": a, "A-B": b}, "pairs.B-B: is missing"),
+        ({"A-A": a, "A-B": b, "B-B": c, "C-B": c}, "B-C"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            replace(models.WAHNSTROM, pairs=pairs)
+    with pytest.raises(ParameterError, match="A-B: is given twice"):
+        replace(models.WAHNSTROM, pairs={"A-A": a, "A-B": b, "B-A": b})
+
+
+@pytest.mark.parametrize("model", [*models.OWN, "toy"], ids=lambda m: getattr(m, "name", m))
+def test_models_are_read_again(model, tmp_path):
+    """From what a store or a file holds of them."""
+    if model == "toy":
+        model = copper_zirconium(str(write_setfl(tmp_path / "toy")))
+    assert models.read_model(plain(model), "model") == model
+    assert models.read_model({k: v for k, v in plain(model).items() if k != "type"}, "model") == model
+
+
+def test_a_changed_potential_file_is_another_model(tmp_path):
+    described = plain(copper_zirconium(str(write_setfl(tmp_path / "toy"))))
+    (tmp_path / "toy").write_text((tmp_path / "toy").read_text().replace("made for", "changed for"))
+    with pytest.raises(FormatError, match="give the file that was used"):
+        models.read_model(described, "model")
+
+
+def test_chains_of_two_species(tmp_path):
+    """The bonds take the place of the pair potential of their own two species."""
+    model = replace(
+        models.POLYMER, species=("A", "B"), fractions=(0.5, 0.5), masses=(1.0, 1.0), pairs=models.KAM_2D.pairs
+    )
+    with instance(model, tmp_path) as lmp:
+        Scatter(n_particles=N, density=0.8, seed=1).perform(lmp, State(NoRecorder()), 1000)
+        frame = lmp.frame()
+    species = np.arange(N) % 2
+    with instance(model, tmp_path) as lmp:
+        lmp.load(Frame(frame.position, species, frame.box, frame.image))
+        lmp.integrate("nve", (1.0, 1.0), None)
+        lmp.run(0, 0, 0)
+        expected = lmp.frame().energy
+    own = model.energies(Configuration(frame.position, species, frame.box, model.species))
+    np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-9)
