@@ -67,6 +67,8 @@ VARIABLES = {
     "space": _v("space", "U", "", "Cartesian component"),
     "species": _v("[particle] (species)", "U", "", "name of the species"),
     "time": _v("[frame] (sample)", "f", "time", "time"),
+    "step": _v("[frame] (sample)", "i", "", "integration step"),
+    "strain": _v("[frame] (sample)", "f", "", "shear strain since the shear began"),
     "species_a": _v("species_a", "U", "", "species of the first particle of a pair"),
     "species_b": _v("species_b", "U", "", "species of the second particle of a pair"),
     "center": _v("center", "U", "", "species of the particle in the middle"),
@@ -131,10 +133,15 @@ VARIABLES = {
     "volume": _v("sample", "f", "length^d", "volume"),
     "shear_stress": _v("sample", "f", "energy/length^d", "shear stress"),
     "largest_force": _v("sample", "f", "energy/length", "largest component of a force"),
-    # reductions
+    "inherent_energy": _v("frame", "f", "energy", "energy of a particle in the inherent structure"),
+    # reductions, and what they have to do with the propensity
     "projection": _v("frame particle component", "f", "", "projection on the principal direction"),
     "explained_variance": _v("component", "f", "", "variance along the principal direction"),
     "explained_variance_ratio": _v("component", "f", "", "share of the variance"),
+    "pearson": _v("species column lag", "f", "", "|Pearson R| with the propensity"),
+    "column": _v("column", "U", "", "component or feature that is correlated"),
+    "descriptor": _v("column", "U", "", "descriptor that the column is of"),
+    "particles": _v("species", "i", "", "particles that were correlated"),
     "mean": _v("...", "f", "", "mean of each feature"),
 }
 

@@ -119,7 +119,7 @@ def first_component(row: pd.Series) -> xr.DataArray | None:
     """|R| (lag) of the first stored principal component with the propensity of the species that it was made of."""
     if not (Path(row["path"]) / "reductions" / "propensity").exists():
         return None
-    r = gd.open_reduction(row["path"], "propensity")["r"].load()
+    r = gd.open_reduction(row["path"], "propensity")["pearson"].load()
     return r.isel(column=0).dropna("species", how="all").mean("species")
 
 

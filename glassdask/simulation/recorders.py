@@ -15,6 +15,7 @@ from glassdask.errors import SimulationError
 from glassdask.files import replacing
 from glassdask.simulation.acts import read_frame
 from glassdask.simulation.instance import Frame
+from glassdask.variables import annotated
 
 DTYPES = {
     "position": "f8", "box": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8", "time": "f8",
@@ -94,7 +95,7 @@ def store_thermo(path: str, thermo: dict[str, np.ndarray]) -> None:
 
     whole = ("stage", "step", "replica")
     columns = {name: values.astype(np.int64) if name in whole else values for name, values in thermo.items()}
-    dataset = xr.Dataset({name: ("sample", values) for name, values in columns.items()})
+    dataset = annotated(xr.Dataset({name: ("sample", values) for name, values in columns.items()}))
     write_dataset(dataset, path, "reductions/thermo", parameters={}, overwrite=True)
 
 

@@ -26,6 +26,7 @@ from glassdask.simulation.models import read_model
 from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
 from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, store_thermo
 from glassdask.simulation.worker import DONE, Job
+from glassdask.variables import annotated
 
 # particle-steps between two checkpoints, about a minute of work
 CHECKPOINT_WORK = 50_000_000
@@ -177,8 +178,8 @@ def isoconfigurational(
 
     The store holds the start as a trajectory of one frame, and as its reduction "isoconfigurational"
 
-    - ``displacement`` (lag, particle): the mean of |r(t) - r(0)| over the replicas, the dynamic propensity
-    - ``squared_displacement`` (lag, particle): the mean of |r(t) - r(0)|^2
+    - ``propensity`` (power, lag, particle): the means of |r(t) - r(0)| and of |r(t) - r(0)|^2 over the replicas, see
+      `glassdask.dynamics.propensity`
     - ``replica_displacement`` (replica, lag, particle, space), with ``keep=True``: r(t) - r(0) of every replica
 
     and as "thermo" the thermodynamic numbers of every replica.
@@ -252,16 +253,15 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
     if _ensemble_key(path) != key:
         sums = [np.load(folder / "sums.npz") for folder in folders]
         time = np.array(ensemble.steps) * ensemble.step
-        means = {
-            name: (("lag", "particle"), sum(part[column] for part in sums) / ensemble.replicas)
-            for name, column in (("displacement", "distance"), ("squared_displacement", "squared"))
-        }
-        dataset = xr.Dataset(means, coords={"lag": ("lag", time, {"units": "time"})})
+        means = np.stack([sum(part[name] for part in sums) / ensemble.replicas for name in ("distance", "squared")])
+        values = (("power", "lag", "particle"), means, {"units": "length^power"})
+        dataset = xr.Dataset({"propensity": values}, coords={"power": [1, 2], "lag": time})
         if ensemble.keep:
             files = [file for folder in folders for file in sorted(folder.glob("replica-*.npy"))]
             dims = ("replica", "lag", "particle", "space")
             dataset["replica_displacement"] = (dims, _stacked(files))
             dataset = dataset.assign_coords(space=list("xyz"[: ensemble.model.dimension]))
+        dataset = annotated(dataset)
         parameters = {**plain(ensemble), "key": key, "lammps": int(sums[0]["lammps"])}
         columns = [name for name in sums[0].files if name.startswith("thermo_")]
         thermo = {name.removeprefix("thermo_"): np.concatenate([part[name] for part in sums]) for name in columns}

@@ -64,7 +64,7 @@ unit runs at a time and its chunks run on all cores of the machine: that is the 
     STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
     STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
     STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, tau_total, and their _error
-    STATE/reductions/propensity         correlate: r (species, column, lag), |Pearson R| with the propensity
+    STATE/reductions/propensity         correlate: pearson (species, column, lag), |Pearson R| with the propensity
 
 ``glassdask.open_reduction(STATE, "relaxation")`` opens one. STATE is ``STORE/LABEL`` for simulated states. What the
 sweep keeps about itself is hidden in ``STORE/.sweep``:

@@ -13,6 +13,7 @@ from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
 from glassdask.store.groups import attributes, is_group
 from glassdask.sweep.state import ENSEMBLE
+from glassdask.variables import annotated
 
 BINS = 300  # of g(r)
 K_MAX = 4.0 * np.pi  # of S(k), over the mean spacing: about twice the wave number of the first peak
@@ -34,14 +35,8 @@ def structure(path: str) -> xr.Dataset:
         sources["inherent_energy"] = open_trajectory(f"{path}/inherent")
     for name, source in sources.items():
         if "energy" in source:
-            found[name] = (
-                source["energy"]
-                .mean("particle")
-                .compute()
-                .drop_vars("time", errors="ignore")
-                .assign_attrs(units="energy", long_name=f"{name.replace('_', ' ')} of a particle")
-            )
-    return found
+            found[name] = source["energy"].mean("particle").compute().drop_vars("time", errors="ignore")
+    return annotated(found)
 
 
 def relaxation(path: str, k: float | None) -> xr.Dataset:
@@ -52,13 +47,12 @@ def relaxation(path: str, k: float | None) -> xr.Dataset:
     """
     if k is None:
         k = first_peak_wavenumber(open_reduction(path, "structure").load())
-    attrs = {"units": "1/length", "long_name": "wave number of F_s"}
     trajectory = open_trajectory(path)
     if "time" not in trajectory or trajectory.sizes["frame"] < 2:
-        return xr.Dataset({"k": ((), k, attrs), "tau_total": ((), np.nan), "tau_total_error": ((), np.nan)})
+        return annotated(xr.Dataset({"k": k, "tau_total": np.nan, "tau_total_error": np.nan}))
     curves = self_correlations(trajectory, k=k)
     kept = [name for name in curves if str(name).startswith("fs") or name in ("msd_total", "alpha2_total")]
-    return xr.merge([curves[kept], relaxation_time(curves)]).assign(k=((), k, attrs))
+    return annotated(xr.merge([curves[kept], relaxation_time(curves)]).assign(k=k))
 
 
 def ensemble_key(path: str) -> str:
@@ -78,13 +72,13 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
     Returns
     -------
     xarray.Dataset
-        ``r`` (species, column, lag), NaN for species that are no centres and for columns that do not vary; coordinates
-        ``column``, such as "sbo PC1" or "sbo 3" (counted from 1 through all features), and ``descriptor`` (column).
-        ``particles`` (species): rows that were correlated.
+        ``pearson`` (species, column, lag), NaN for species that are no centres and for columns that do not vary;
+        coordinates ``column``, such as "sbo PC1" or "sbo 3" (counted from 1 through all features), and ``descriptor``
+        (column). ``particles`` (species): rows that were correlated.
     """
     start = f"{path}/{ENSEMBLE.split('/')[0]}"
     found = open_reduction(start, "isoconfigurational")
-    target = found["squared_displacement"].transpose("particle", "lag").values
+    target = found["propensity"].sel(power=2).transpose("particle", "lag").values
     frame = _frame_of(start, path)
     columns, names, owners = [], [], []
     for name in reductions:
@@ -107,18 +101,10 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
         count[k] = rows.sum()
         if count[k] > 2:
             r[k] = np.abs(pearson(matrix[rows], target[rows]))
-    return xr.Dataset(
-        {
-            "r": (("species", "column", "lag"), r, {"long_name": "|R| with the propensity", "units": ""}),
-            "particles": ("species", count, {"long_name": "particles that were correlated"}),
-        },
-        coords={
-            "species": kinds.astype(str),
-            "column": names,
-            "descriptor": ("column", owners),
-            "lag": ("lag", found["lag"].values, {"units": "time", "long_name": "lag"}),
-        },
-    )
+    lag = found["lag"].values
+    coords = {"species": kinds.astype(str), "column": names, "descriptor": ("column", owners), "lag": lag}
+    variables = {"pearson": (("species", "column", "lag"), r), "particles": ("species", count)}
+    return annotated(xr.Dataset(variables, coords=coords))
 
 
 def _frame_of(start: str, path: str) -> int:

@@ -34,7 +34,7 @@ class Ensembles:
         for store in stores:
             starts.append(gd.open_trajectory(store).isel(frame=[0]).load())
             found = gd.open_reduction(store, "isoconfigurational").load()
-            propensities.append(found["squared_displacement"].values)
+            propensities.append(found["propensity"].sel(power=2).values)
             lags.append(found["lag"].values)
             if "replica_displacement" in found:
                 squares = (found["replica_displacement"].values ** 2).sum(axis=-1)

@@ -136,10 +136,10 @@ def test_ensembles_are_read_from_stores(state, tmp_path):
         gd.save_trajectory(state.trajectory.isel(frame=[k]).load(), store)
         dataset = xr.Dataset(
             {
-                "squared_displacement": (("lag", "particle"), (moved**2).sum(-1).mean(0)),
+                "propensity": (("power", "lag", "particle"), (moved**2).sum(-1).mean(0)[None]),
                 "replica_displacement": (("replica", "lag", "particle", "space"), moved),
             },
-            coords={"lag": ("lag", [0.1, 1.0 + k])},
+            coords={"power": [2], "lag": [0.1, 1.0 + k]},
         )
         write_dataset(dataset, store, "reductions/isoconfigurational", parameters={"test": k})
         stores.append(store)
@@ -260,8 +260,8 @@ def test_sections(shells, state, tmp_path, monkeypatch):
 
         store = tmp_path / f"{k}.zarr"
         gd.save_trajectory(state.trajectory.isel(frame=[k]).load(), store)
-        values = rng.gamma(2.0, size=(3, 2000))
-        dataset = xr.Dataset({"squared_displacement": (("lag", "particle"), values)}, {"lag": [0.1, 1.0, 10.0]})
+        values = (("power", "lag", "particle"), rng.gamma(2.0, size=(1, 3, 2000)))
+        dataset = xr.Dataset({"propensity": values}, {"power": [2], "lag": [0.1, 1.0, 10.0]})
         write_dataset(dataset, store, "reductions/isoconfigurational", parameters={"test": k})
         ensemble_stores.append(store)
     report = Report(tmp_path / "report", "Paper A")

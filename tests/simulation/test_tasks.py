@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassdask.dynamics import d2min
+from glassdask.dynamics import d2min, propensity
 from glassdask.errors import SimulationError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import from_arrays
@@ -214,11 +214,11 @@ def test_isoconfigurational_means_equal_those_of_replicas(liquid, tmp_path):
     )
     compute(isoconfigurational(ensemble, target))
     result = open_reduction(target, "isoconfigurational").load()
-    assert dict(result.sizes) == {"lag": 3, "particle": 100, "replica": 3, "space": 2}
+    assert dict(result.sizes) == {"power": 2, "lag": 3, "particle": 100, "replica": 3, "space": 2}
     np.testing.assert_allclose(result["lag"], [0.004, 0.1, 2.0], rtol=1e-12)
-    squared = (result["replica_displacement"] ** 2).sum("space")
-    np.testing.assert_allclose(result["squared_displacement"], squared.mean("replica"), rtol=1e-12)
-    np.testing.assert_allclose(result["displacement"], np.sqrt(squared).mean("replica"), rtol=1e-12)
+    for power in (1, 2):
+        expected = propensity(result["replica_displacement"], power)["propensity"]
+        np.testing.assert_allclose(result["propensity"].sel(power=power), expected, rtol=1e-12)
     # after one step: the velocities that were drawn, different in each replica, without total momentum
     first = result["replica_displacement"].isel(lag=0).values / 0.004
     temperature = (first**2).mean(axis=(1, 2))

@@ -140,14 +140,14 @@ def test_propensity(swept):
     found = tree["reductions/propensity"]
     assert found["column"].values.tolist() == ["bo PC1", "bo PC2", "bo 1", "bo 2", "bo 3", "bo 4"]
     centers = tree["trajectory"]["species"].values == "A"
-    moved = tree["isoconfigurational/reductions/isoconfigurational"]["squared_displacement"].values[:, centers]
+    moved = tree["isoconfigurational/reductions/isoconfigurational"]["propensity"].sel(power=2).values[:, centers]
     q4 = tree["descriptors/bo"]["bo"].values[-1, centers, 3]
     x1 = tree["reductions/bo"]["projection"].values[-1, centers, 0]
     for lag in range(2):
         for column, values in (("bo 4", q4), ("bo PC1", x1)):
             expected = abs(np.corrcoef(values, moved[lag])[0, 1])
-            assert float(found["r"].sel(species="A", column=column)[lag]) == pytest.approx(expected, rel=1e-10)
-    assert np.isnan(found["r"].sel(species="B")).all()
+            assert float(found["pearson"].sel(species="A", column=column)[lag]) == pytest.approx(expected, rel=1e-10)
+    assert np.isnan(found["pearson"].sel(species="B")).all()
     assert found["particles"].values.tolist() == [centers.sum(), 0]
 
 
