@@ -15,7 +15,8 @@ from glassdask.errors import ParameterError
 from glassdask.store.layout import checked_path
 from glassdask.sweep import records
 from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
-from glassdask.sweep.stages import STAGES
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.stages import STAGES, ordered
 from glassdask.sweep.state import Settings, State, Unit, naming
 from glassdask.sweep.trajectories import Found, found_states
 
@@ -41,22 +42,19 @@ class Sweep:
     Attributes
     ----------
     store : path of the sweep's store
+    stages : the stages that any of the states has, in order
     states : all states
     settings : of each state, by its label: of each stage, what its table says
     text, folder, file : the description, and where it lies
     """
 
     store: str
+    stages: tuple[str, ...]
     states: tuple[State, ...] = field(repr=False)
     settings: Mapping[str, Settings] = field(repr=False)
     text: str = field(repr=False)
     folder: str = field(repr=False)
     file: str = field(repr=False)
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages that any of the states has, in order."""
-        return tuple(stage for stage in STAGES if any(stage in state.units for state in self.states))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -123,24 +121,26 @@ def _checked(path: Path, text: str, store: Path | None) -> Sweep:
 
 
 def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) -> Sweep:
-    tables = {name: stage for name, stage in STAGES.items() if name != SIMULATE}
+    tables = [name for name in STAGES if name != SIMULATE]
     known = [*SweepFile.__dataclass_fields__, *tables]
     for name in content:
         if name not in known:
             raise ParameterError(f"{name}: unknown, expected some of {', '.join(known)}")
     file = make(SweepFile, {name: value for name, value in content.items() if name not in tables})
     protocol = parts(Protocol, file.protocol, "protocol")
-    stages = {name: make(stage.table, content[name], name) for name, stage in tables.items() if name in content}
+    stages = ordered(name for name in content if name in tables)
+    made = {name: make(stage.table, content[name], name) for name, stage in stages.items() if name in content}
     root = store or checked_path(os.path.normpath(path.parent / (file.store or f"{path.stem}.zarr")))
     states: list[State] = []
     settings: dict[str, Settings] = {}
     for number, table in enumerate(file.runs):
         where = f"runs[{number}]"
-        run, own = _split(table, stages, where)
+        run, own = _split(table, stages, made, where)
         for state, recipe in _states_of(run, protocol, root, path.parent, file.seeds, where):
-            chosen = {SIMULATE: recipe, **own} if recipe else own
+            given = {SIMULATE: recipe, **own}
+            chosen = {name: given[name] for name in stages if given.get(name) is not None}
             with naming(where):
-                states.append(_planned(state, chosen))
+                states.append(_planned(state, chosen, stages))
             settings[state.label] = chosen
     repeated = [label for label, count in Counter(state.label for state in states).items() if count > 1]
     if repeated:
@@ -152,18 +152,21 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     # long simulations first, then low temperatures: what begins late should be short
     work = {label: found[SIMULATE].work if SIMULATE in found else 0.0 for label, found in settings.items()}
     states.sort(key=lambda state: (-work[state.label], state.temperature, state.label))
-    return Sweep(str(root), tuple(states), settings, text, str(path.parent), path.name)
+    done = tuple(name for name in stages if any(name in state.units for state in states))
+    return Sweep(str(root), done, tuple(states), settings, text, str(path.parent), path.name)
 
 
-def _split(table: dict[str, Any], stages: Settings, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(
+    table: dict[str, Any], stages: Mapping[str, Stage], made: Settings, where: str
+) -> tuple[dict[str, Any], Settings]:
     """A run without the settings of stages that it gives for its own states, and the stages' settings with these."""
-    run, own = dict(table), dict(stages)
-    for name, stage in STAGES.items():
+    run, own = dict(table), dict(made)
+    for name, stage in stages.items():
         given = {key: run.pop(key) for key in stage.of_runs if key in run}
-        if given and name not in stages:
+        if given and name not in made:
             raise ParameterError(f"{where}.{min(given)}: means nothing without [{name}]: add it or leave this out")
         if given:
-            own[name] = replace(stages[name], **parts(type(stages[name]), given, where))
+            own[name] = replace(made[name], **parts(type(made[name]), given, where))
     return run, own
 
 
@@ -182,11 +185,11 @@ def _states_of(
     yield from simulated_states(make(Simulated, merged, where), root, folder, seeds, where)
 
 
-def _planned(state: State, settings: Settings) -> State:
+def _planned(state: State, settings: Settings, stages: Mapping[str, Stage]) -> State:
     """A state with its units: the key of each depends on its settings and on the stages before it."""
     units: dict[str, Unit] = {}
     for name in settings:
-        stage = STAGES[name]
+        stage = stages[name]
         stage.check(settings)
         after = tuple(before for before in stage.after(state, settings) if before in units)
         key = digest(name, stage.identity(settings), [units[before].key for before in after])[:20]

@@ -24,7 +24,7 @@ from glassdask.sweep import progress as progress_of
 from glassdask.sweep import records
 from glassdask.sweep.description import Sweep, read_sweep
 from glassdask.sweep.lock import locked
-from glassdask.sweep.stages import STAGES
+from glassdask.sweep.stages import stage_named
 from glassdask.sweep.state import Settings, State
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def perform(task: Task) -> str:
         return status
 
     try:
-        STAGES[task.stage].run(task.state, task.settings, task.overwrite)
+        stage_named(task.stage).run(task.state, task.settings, task.overwrite)
         if not _whole(task.state, task.stage):
             raise CorruptStoreError(
                 f"{task.state.path}: {task.stage} finds all done, but files are missing (glassdask verify names them): "

@@ -12,8 +12,8 @@ from glassdask.sweep.state import Settings, State
 class Stage:
     """One kind of work on a state, that may be killed and repeated at any time.
 
-    A sweep whose file has a table ``[NAME]`` has the stage. For a package of one's own see the entry point
-    ``glassdask.stages``.
+    A sweep whose file has a table ``[NAME]`` has the stage. Another package adds one of its own by the entry point
+    ``glassdask.stages`` (see `glassdask.plugins`), whose name is that of the stage and whose value is the class.
 
     Attributes
     ----------

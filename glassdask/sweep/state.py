@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glassdask.declarations import Declaration
-from glassdask.errors import GlassdaskError, ParameterError
+from glassdask.errors import GlassdaskError, ParameterError, PluginError
 from glassdask.store.layout import checked_name
 
 # Of each stage of a state, what its table of the sweep's file says (or how the state is simulated).
@@ -95,5 +95,7 @@ def naming(where: str) -> Iterator[None]:
     """Say where in a sweep's file a mistake is that is found inside."""
     try:
         yield
+    except PluginError:
+        raise
     except GlassdaskError as error:
         raise ParameterError(f"{where}: {error}") from None

@@ -16,7 +16,7 @@ import pytest
 import glassdask as gd
 from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.sweep import read_sweep, run_sweep, running, status
-from glassdask.sweep.stages import STAGES as THERE
+from glassdask.sweep.stages import OWN
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
 
 NAMES = ["describe", "reduce", "correlate"]
@@ -293,7 +293,7 @@ def test_status_meanwhile(tmp_path, monkeypatch):
     """What status says while a stage runs, after it was interrupted, and after it failed."""
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
     phases = []
-    real = THERE["describe"].run
+    real = OWN["describe"].run
 
     def describe(state, settings, overwrite):
         phases.append(status(tmp_path / "sweep.zarr"))
@@ -304,7 +304,7 @@ def test_status_meanwhile(tmp_path, monkeypatch):
         real(state, settings, overwrite)
         phases.append(status(tmp_path / "sweep.zarr"))
 
-    monkeypatch.setattr(THERE["describe"], "run", describe)
+    monkeypatch.setattr(OWN["describe"], "run", describe)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(file)
     assert phases[0].loc[FIRST, [*NAMES, "describe_fraction"]].tolist() == ["partial", "absent", "absent", 0.0]
@@ -337,7 +337,7 @@ def test_few_outstanding(tmp_path, monkeypatch):
     """Of 2000 states (6000 units) the scheduler knows a few for each worker, and the client no more."""
     file = many(tmp_path, 2000)
     for name in NAMES:
-        monkeypatch.setattr(THERE[name], "run", lambda state, settings, overwrite: None)
+        monkeypatch.setattr(OWN[name], "run", lambda state, settings, overwrite: None)
     known, held = [], []
     settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
@@ -357,7 +357,7 @@ def test_few_outstanding(tmp_path, monkeypatch):
 def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
     """What a dying process of an earlier run still writes, or a cancelled job killed, is no failure of the state."""
     file = save_sweep(tmp_path, temperatures=(0.5,))
-    attempts, real = Counter(), THERE["describe"].run
+    attempts, real = Counter(), OWN["describe"].run
 
     def describe(state, settings, overwrite):
         attempts[state.label] += 1
@@ -367,7 +367,7 @@ def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
             raise SimulationKilledError("ended with signal SIGTERM")
         real(state, settings, overwrite)
 
-    monkeypatch.setattr(THERE["describe"], "run", describe)
+    monkeypatch.setattr(OWN["describe"], "run", describe)
     settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         table = run_sweep(file, client, stages=["describe"])
@@ -382,14 +382,14 @@ class Deadly(distributed.WorkerPlugin):
     """A plugin of dask's workers: the first state kills them."""
 
     def setup(self, worker):
-        real = THERE["describe"].run
+        real = OWN["describe"].run
 
         def describe(state, settings, overwrite):
             if state.label == FIRST:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(state, settings, overwrite)
 
-        THERE["describe"].run = describe
+        OWN["describe"].run = describe
 
 
 @pytest.mark.slow
@@ -427,7 +427,7 @@ def test_two_runs_at_once(tmp_path, monkeypatch):
             except StoreError as error:
                 messages.append((share, str(error)))
 
-    monkeypatch.setattr(THERE["describe"], "run", describe)
+    monkeypatch.setattr(OWN["describe"], "run", describe)
     run_sweep(file, stages=["describe"], share=(1, 2))
     assert [share for share, _ in messages] == [None, (1, 2), (1, 3)]
     assert all(f"process {os.getpid()}" in text for _, text in messages)
