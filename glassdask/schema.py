@@ -18,6 +18,12 @@ SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
 # particle.
 CODE = np.int32
+# A position this many boxes away has lost its place in the box to rounding, and its image does not fit 32 bits.
+MOST_BOXES = 2.0**31
+# Programs wrap particles when they rebuild their neighbour lists; until then some are this part of the box outside.
+SLACK = 0.05
+# Fewer particles may all be in one cell by chance.
+FEW = 30
 
 DIMENSIONS = {
     "frame": "configurations in the order of time, or independent configurations",
@@ -39,10 +45,11 @@ class Variable:
 
 
 VARIABLES = {
-    "position": Variable(("frame", "particle", "space"), "f", "length", "positions wrapped into the box", True),
+    "position": Variable(("frame", "particle", "space"), "f", "length", "positions in the box, from its corner", True),
     "species": Variable(("particle",), "U", "", "name of the species of each particle", True),
     "box": Variable(("frame", "axis", "space"), "f", "length", "cell matrix, rows are the cell vectors", True),
-    "image": Variable(("frame", "particle", "axis"), "i", "", "periodic image: unwrapped = position + image @ box"),
+    "origin": Variable(("frame", "space"), "f", "length", "lower corner of the box; zero where it is not there"),
+    "image": Variable(("frame", "particle", "axis"), "i", "", "unwrapped position = origin + position + image @ box"),
     "velocity": Variable(("frame", "particle", "space"), "f", "length/time", "velocities"),
     "energy": Variable(("frame", "particle"), "f", "energy", "potential energy of each particle"),
     "time": Variable(("frame",), "f", "time", "time of each frame"),
@@ -111,9 +118,21 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
     if (np.asarray(dataset["species"].values) == "").any():
         raise SpeciesError("a species has an empty name: give every particle a name such as 'A'")
     check_box(np.asarray(dataset["box"].values))
+    if "origin" in dataset and not np.isfinite(dataset["origin"].values).all():
+        raise BoxError("an origin of the box is not finite: give the place of its lower corner, or leave it out")
+    if "id" in dataset:
+        _check_ids(np.asarray(dataset["id"].values))
     if isinstance(dataset["position"].variable._data, np.ndarray):
         check_positions(dataset["position"].values)
     return dataset
+
+
+def _check_ids(ids: np.ndarray) -> None:
+    if len(ids) < 2 or (ids[1:] > ids[:-1]).all():
+        return
+    found, counts = np.unique(ids, return_counts=True)
+    if len(found) < len(ids):
+        raise SchemaError(f"id {found[np.argmax(counts > 1)]} is there twice: give each particle an id of its own")
 
 
 def check_box(box: np.ndarray, first_frame: int = 0) -> None:
@@ -145,19 +164,24 @@ def check_positions(position: np.ndarray, first_frame: int = 0) -> None:
 def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
     """Cell matrices (frame, axis, space) from edge lengths (d,), (frame, d) or cells (d, d), (frame, d, d).
 
-    A (frame, d) array with frame == d is read as one cell matrix only where it has off-diagonal zeros in its upper
-    triangle or is not positive; give (frame, d, d) to be explicit.
+    A (d, d) array is always one cell matrix. Where there are as many frames as dimensions, edge lengths of each frame
+    must be given as cells (frame, d, d).
 
     Examples
     --------
     >>> cell_matrix([2.0, 3.0], 1, 2).tolist()
     [[[2.0, 0.0], [0.0, 3.0]]]
     """
-    array = np.asarray(box, dtype=np.float64)
+    array = _numbers("box", box).astype(np.float64)
     eye = np.eye(n_space)
     if array.shape == (n_space,):
         array = (array * eye)[None]
-    elif array.shape == (n_space, n_space) and (n_frames != n_space or not (array > 0).all()):
+    elif array.shape == (n_space, n_space):
+        if n_frames == n_space and (array > 0).all() and np.linalg.matrix_rank(array) < n_space:
+            raise BoxError(
+                f"box {array.tolist()} is one cell matrix, and flat: give edge lengths of {n_frames} frames as cells "
+                f"({n_frames}, {n_space}, {n_space})"
+            )
         array = array[None]
     elif array.shape == (n_frames, n_space):
         array = array[:, None, :] * eye
@@ -169,10 +193,11 @@ def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(array, (n_frames, n_space, n_space)))
 
 
-def wrap(position: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wrap(position: np.ndarray, box: np.ndarray, where: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Positions (frame, particle, space) folded into the box, and the image (frame, particle, axis) they came from.
 
-    position_in = position_out + image @ box. A particle on the upper face is put on the lower one.
+    position_in = position_out + image @ box. A particle on the upper face is put on the lower one. A `PositionError`
+    about a particle so far away that nothing of its place in the box is left begins with `where`, or with its frame.
 
     Examples
     --------
@@ -186,6 +211,13 @@ def wrap(position: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     wrapped = np.array(position, dtype=np.float64)
     if outside.any():
         frames = np.nonzero(outside)[0]
+        far = np.abs(image[outside]).max(axis=-1)
+        if far.max() >= MOST_BOXES:
+            frame, particle = np.argwhere(outside)[np.argmax(far)]
+            raise PositionError(
+                f"{where or f'frame {frame}'}, particle {particle}: position {position[frame, particle].tolist()} is "
+                f"{far.max():.3g} boxes away, where rounding leaves no place in the box: remove or repair this frame"
+            )
         wrapped[outside] -= np.einsum("na,nas->ns", image[outside], box[frames])
         # rounding may leave a tiny negative fraction at the upper face: that point is the lower face itself
         fraction = np.einsum("ns,nsa->na", wrapped[outside], inverse[frames])
@@ -196,11 +228,44 @@ def wrap(position: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return wrapped, image.astype(np.int32)
 
 
+def add_images(image: Any, shift: np.ndarray, where: str = "image") -> np.ndarray:
+    """Sum (..., axis) of the images that are given and those that wrapping has found, as 32-bit integers."""
+    total = np.asarray(image).astype(np.int64) + shift
+    if total.size and np.abs(total).max() >= MOST_BOXES:
+        raise PositionError(f"{where}: an image of {np.abs(total).max():.3g} boxes does not fit 32 bits: repair it")
+    return total.astype(np.int32)
+
+
+def span(position: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Least and largest fractional coordinates along each axis, (2, axis), of positions (frame, particle, space)."""
+    fraction = position @ np.linalg.inv(box)
+    return np.stack([fraction.min(axis=(0, 1)), fraction.max(axis=(0, 1))])
+
+
+def looks_wrapped(bounds: np.ndarray, n_particles: int) -> bool:
+    """Whether positions with this `span`, of all frames together, have been wrapped, as far as they tell.
+
+    They have where all lie in one cell that begins or is centred at the origin, or, where it is filled by many
+    particles, anywhere; `SLACK` of the box may stick out. Else they are the unwrapped ones.
+
+    Examples
+    --------
+    >>> looks_wrapped(np.array([[-0.5], [0.499]]), 10), looks_wrapped(np.array([[0.1], [1.9]]), 10)
+    (True, False)
+    """
+    low, high = bounds
+    if n_particles >= FEW:
+        return bool((high - low <= 1.0 + 2.0 * SLACK).all())
+    cells = [(low >= begin - SLACK) & (high <= begin + 1.0 + SLACK) for begin in (0.0, -0.5)]
+    return bool((cells[0] | cells[1]).all())
+
+
 def from_arrays(
     position: Any,
     *,
     species: Any,
     box: Any,
+    origin: Any = None,
     time: Any = None,
     velocity: Any = None,
     energy: Any = None,
@@ -218,9 +283,17 @@ def from_arrays(
     species : array (particle,) or (frame, particle)
         Names, or anything whose ``str`` is the name. Must not change between frames.
     box : array
-        Edge lengths (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors.
-    time, velocity, energy, image, step, id : arrays, optional
-        See `VARIABLES`. `image` is kept consistent with the wrapping.
+        Edge lengths (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors. A
+        (d, d) array is always one cell.
+    origin : array (space,) or (frame, space), optional
+        Where the lower corner of the box is, in the same coordinates as `position`, from which it is subtracted. By
+        default at zero. Displacements in a box that moves or breathes need it.
+    image : integers (frame, particle, axis), optional
+        The images that go with the given positions: zeros say that these are unwrapped. What wrapping finds is added.
+        By default positions that do not all fit into one cell are taken to be unwrapped and what wrapping finds is
+        kept; of others there is nothing to tell, and they have no images.
+    time, velocity, energy, step, id : arrays, optional
+        See `VARIABLES`.
 
     Returns
     -------
@@ -234,10 +307,10 @@ def from_arrays(
     Examples
     --------
     >>> t = from_arrays(np.array([[[0.5, 0.5], [2.5, 0.5]]]), species=["A", "B"], box=[2.0, 2.0])
-    >>> t["position"].values[0, 1].tolist(), t["position"].attrs["wrapped"]
-    ([0.5, 0.5], 1)
+    >>> t["position"].values[0, 1].tolist(), t["image"].values[0, 1].tolist(), t["position"].attrs["wrapped"]
+    ([0.5, 0.5], [1, 0], 1)
     """
-    array = np.asarray(position, dtype=np.float64)
+    array = _numbers("position", position).astype(np.float64, copy=False)
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
@@ -246,25 +319,55 @@ def from_arrays(
     check_positions(array)
     cells = cell_matrix(box, n_frames, n_space)
     check_box(cells)
-    array, shift = wrap(array, cells)
-    variables: dict[str, Any] = {
-        "position": array,
-        "species": _constant_species(species, n_particles),
-        "box": cells,
-    }
-    optional = {"time": time, "velocity": velocity, "energy": energy, "step": step, "id": id}
+    variables: dict[str, Any] = {}
+    if origin is not None:
+        corner = _numbers("origin", origin)
+        if corner.shape not in ((n_space,), (n_frames, n_space)):
+            raise SchemaError(f"origin has shape {corner.shape}, expected ({n_space},) or ({n_frames}, {n_space})")
+        variables["origin"] = np.broadcast_to(corner, (n_frames, n_space)).astype(np.float64)
+        array = array - variables["origin"][:, None]
+    wrapped, shift = wrap(array, cells)
+    variables |= {"position": wrapped, "species": _constant_species(species, n_particles), "box": cells}
+    optional = {"time": time, "velocity": velocity, "energy": energy, "image": image, "step": step, "id": id}
     for name, value in optional.items():
         if value is not None:
-            values = np.asarray(value)
-            if VARIABLES[name].kind == "f" and values.dtype.kind != "f":
-                values = values.astype(np.float64)
+            values = _numbers(name, value, VARIABLES[name].kind)
             missing_frame = len(VARIABLES[name].dims) - values.ndim == 1 and VARIABLES[name].dims[0] == "frame"
             variables[name] = values[None] if missing_frame else values
     if image is not None:
-        variables["image"] = np.asarray(image).reshape(shift.shape).astype(np.int32) + shift
-    dataset = assemble(variables, attrs=attrs)
+        if variables["image"].shape != shift.shape:
+            raise SchemaError(f"image has shape {np.shape(image)}, expected {shift.shape}, one for each position")
+        variables["image"] = add_images(variables["image"], shift)
+    elif shift.any() and not looks_wrapped(span(array, cells), n_particles):
+        variables["image"] = shift
+    dataset = assemble({name: variables[name] for name in VARIABLES if name in variables}, attrs=attrs)
     dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
     return validate(dataset)
+
+
+def _unmasked(name: str, value: Any) -> np.ndarray:
+    """The array, which must not hide values: NumPy's functions would take what is behind the mask."""
+    if np.ma.is_masked(value):
+        raise SchemaError(
+            f"{name} is a masked array of which {np.ma.count_masked(value)} values are masked: fill them, or leave out "
+            "their frames or particles"
+        )
+    return np.asarray(value)
+
+
+def _numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
+    """The array as floats (kind "f"), or as the integers that it must hold ("i")."""
+    try:
+        array = _unmasked(name, value)
+    except ValueError as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise SchemaError(f"{name} is no array of numbers ({error}): give every frame the same shape") from None
+    if kind == "i" and array.dtype.kind == "f" and (np.abs(array) < 2.0**53).all() and (array == np.rint(array)).all():
+        return array.astype(np.int64)
+    if array.dtype.kind not in ("iu" if kind == "i" else "fiub"):
+        raise SchemaError(f"{name} has dtype {array.dtype}, expected {'integers' if kind == 'i' else 'real numbers'}")
+    return array if kind == array.dtype.kind or kind == "i" else array.astype(np.float64)
 
 
 def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> xr.Dataset:
@@ -287,7 +390,9 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
 
 
 def _constant_species(species: Any, n_particles: int) -> np.ndarray:
-    names = np.asarray(species)
+    names = _unmasked("species", species)
+    if names.dtype.kind in "fO" and any(name is None or name != name for name in names.ravel().tolist()):
+        raise SpeciesError("species has None or NaN among the names: give every particle a name such as 'A'")
     if names.ndim == 2:
         changed = (names != names[0]).any(axis=1)
         if changed.any():

@@ -49,6 +49,94 @@ def test_every_form_of_box(box, shape):
     assert np.linalg.det(t["box"].values) == pytest.approx(6.0)
 
 
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_space", [2, 3])
+def test_a_square_array_is_one_cell(n_frames, n_space):
+    """Also where there are as many frames as dimensions and no element is zero."""
+    cell = (7.0 * np.eye(3) + 1.0)[:n_space, :n_space]
+    fraction = np.random.default_rng(0).random((n_frames, 5, n_space))
+    t = gd.from_arrays(fraction @ cell, species=["A"] * 5, box=cell)
+    np.testing.assert_array_equal(t["box"].values, np.broadcast_to(cell, (n_frames, n_space, n_space)))
+    assert t["position"].attrs["wrapped"] == 0
+
+
+def test_edges_of_as_many_frames_as_dimensions_are_refused():
+    edges = np.array([[8.0, 8, 8], [8.1, 8.1, 8.1], [8.2, 8.2, 8.2]])
+    with pytest.raises(BoxError, match=r"is one cell matrix, and flat: give edge lengths of 3 frames as cells"):
+        gd.from_arrays(np.zeros((3, 1, 3)), species=["A"], box=edges)
+    t = gd.from_arrays(np.zeros((3, 1, 3)), species=["A"], box=edges[:, None] * np.eye(3))
+    np.testing.assert_array_equal(np.diagonal(t["box"].values, axis1=1, axis2=2), edges)
+
+
+WALK = np.array([0.5, 5.0, 9.5, 14.0])
+MANY = np.random.default_rng(3).random((4, 50, 1)) * 5.0
+
+
+@pytest.mark.parametrize(
+    ("x", "kept"),
+    [
+        (WALK[:, None, None], True),
+        (np.array([0.5, 5.5])[:, None, None], True),  # one whole box
+        (-WALK[:, None, None], True),
+        (MANY + 0.4 * np.arange(4)[:, None, None], True),
+        (np.where(np.arange(4)[:, None, None] == 3, MANY + 5.0, MANY), True),  # only the last frame is outside
+        (MANY, False),
+        (MANY - 2.5, False),  # a box that is centred
+        (MANY + 12.3, False),  # or anywhere
+        (MANY[:, :3] - 2.5, False),
+        (np.minimum(MANY * 1.03, 5.15), False),  # wrapped some steps ago
+        (np.array([0.5, 5.0])[:, None, None], False),  # on the upper face
+        (np.array([-1e-15, 5.0 + 1e-9, 2.0])[:, None, None], False),
+    ],
+)
+@pytest.mark.parametrize("box", [[5.0] * 3, 5.0 * np.eye(3) + np.tri(3, k=-1)])
+def test_images_are_kept_where_positions_are_unwrapped(x, kept, box):
+    cell = np.eye(3) * 5.0 if np.ndim(box) == 1 else box
+    fraction = np.concatenate([x / 5.0, np.full_like(x, 0.5), np.full_like(x, 0.5)], axis=-1)
+    position = fraction @ cell
+    t = gd.from_arrays(position, species=["A"] * x.shape[1], box=box)
+    assert ("image" in t) == kept
+    if kept:
+        np.testing.assert_allclose(gd.dynamics.unwrapped(t), position, atol=1e-12)
+    told = gd.from_arrays(position, species=["A"] * x.shape[1], box=box, image=np.zeros(position.shape, int))
+    np.testing.assert_allclose(gd.dynamics.unwrapped(told), position, atol=1e-12)
+
+
+def test_origin():
+    rng = np.random.default_rng(0)
+    place = rng.random((3, 20, 2)) * 4.0
+    origin = np.array([[0.0, 0.0], [-2.0, 1.0], [-1.5, 0.3]])
+    t = gd.from_arrays(place + origin[:, None], species=["A"] * 20, box=[4.0, 4.0], origin=origin)
+    np.testing.assert_allclose(t["position"], place, atol=1e-14)
+    np.testing.assert_array_equal(t["origin"], origin)
+    assert t["origin"].dims == ("frame", "space")
+    assert t["position"].attrs["wrapped"] == 0
+    assert "image" not in t
+    same = gd.from_arrays(place + np.array([1.0, 2.0]), species=["A"] * 20, box=[4.0, 4.0], origin=[1.0, 2.0])
+    np.testing.assert_array_equal(same["origin"], [[1.0, 2.0]] * 3)
+    with pytest.raises(SchemaError, match=r"origin has shape \(3,\), expected \(2,\) or \(3, 2\)"):
+        gd.from_arrays(place, species=["A"] * 20, box=[4.0, 4.0], origin=[1.0, 2.0, 3.0])
+    with pytest.raises(BoxError, match="origin of the box is not finite"):
+        gd.validate(t.assign(origin=t["origin"] * np.nan))
+
+
+@pytest.mark.parametrize("x", [1e30, -1e30, 1e17, 8.0 * 2**31, np.float32(3e10)])
+def test_positions_that_are_nowhere_in_the_box(x):
+    position = np.random.default_rng(0).random((2, 5, 3)) * 8
+    position[1, 3, 2] = x
+    with pytest.raises(PositionError, match=r"frame 1, particle 3: position .* boxes away, where rounding leaves no"):
+        gd.from_arrays(position, species=["A"] * 5, box=[8.0] * 3)
+
+
+def test_far_is_not_absurd():
+    position = np.full((1, 2, 3), 8.0 * 2.0**30 + 1.0)
+    t = gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3)
+    np.testing.assert_array_equal(t["position"], 1.0)
+    np.testing.assert_array_equal(gd.dynamics.unwrapped(t), position)
+    with pytest.raises(PositionError, match="does not fit 32 bits"):
+        gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3, image=np.full((1, 2, 3), 2**30))
+
+
 def test_dataset_is_labelled():
     t = gd.from_arrays(
         np.zeros((2, 3, 3)), species=[1, 2, 2], box=[1, 1, 1], time=[0.0, 5.0], velocity=np.zeros((2, 3, 3))
@@ -80,6 +168,20 @@ ZEROS = np.zeros((2, 3, 3))
         (SpeciesError, "frame 1, particle 0: species is B", {"species": [["A", "A", "A"], ["B", "A", "A"]]}),
         (SpeciesError, "empty name", {"species": ["A", "", "A"]}),
         (SchemaError, "disagree in size", {"time": [1.0, 2.0, 3.0]}),
+        (SchemaError, r"image has shape \(3, 3\), expected \(2, 3, 3\)", {"image": np.zeros((3, 3), int)}),
+        (SchemaError, r"image has shape", {"image": np.zeros((2, 3, 2), int)}),
+        (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), 0.5)}),
+        (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), np.nan)}),
+        (SchemaError, "id 7 is there twice", {"id": [7, 3, 7]}),
+        (SchemaError, "position is a masked array of which 18", {"position": np.ma.masked_all((2, 3, 3))}),
+        (SchemaError, "box is a masked array", {"box": np.ma.array([1.0, 1.0, 1.0], mask=[0, 0, 1])}),
+        (SchemaError, "species is a masked array", {"species": np.ma.array(["A"] * 3, mask=[0, 0, 1])}),
+        (SchemaError, "energy is a masked array", {"energy": np.ma.array(np.zeros((2, 3)), mask=True)}),
+        (SchemaError, "position has dtype <U1, expected real numbers", {"position": [[["x"] * 3] * 3] * 2}),
+        (SchemaError, "position has dtype complex128", {"position": np.zeros((2, 3, 3), complex)}),
+        (SchemaError, "velocity is no array of numbers", {"velocity": [[[0.0] * 3], [[0.0] * 2]]}),
+        (SpeciesError, "None or NaN among the names", {"species": ["A", None, "B"]}),
+        (SpeciesError, "None or NaN among the names", {"species": [1.0, np.nan, 2.0]}),
         (SchemaError, "nothing to work on", {"position": np.zeros((1, 0, 3)), "species": []}),
     ],
 )

@@ -18,8 +18,10 @@ class Frame:
     """One configuration, particles in the order of the file, the box's origin subtracted from the positions.
 
     `codes` are indices into `species`, the names in order of appearance. `box` is a cell matrix (axis, space), or None
-    where the file has none. `image` is None where the positions are wrapped and the file does not say from where, and
-    zeros where the positions are unwrapped. `wrapped` counts the particles that `glassdask.io.frames` had to wrap.
+    where the file has none. `origin` (space,) is where the file has the box's lower corner. `image` is None where the
+    file has none, and zeros where it says that the positions are unwrapped; `told` is false where it does not say
+    whether they are. `wrapped` counts the particles that `glassdask.io.frames` had to wrap, and `span` is what it found
+    of positions that are not `told`.
     """
 
     position: np.ndarray
@@ -27,13 +29,16 @@ class Frame:
     codes: np.ndarray
     box: np.ndarray | None = None
     periodic: tuple[bool, ...] = (True, True, True)
+    origin: np.ndarray | None = None
     image: np.ndarray | None = None
     velocity: np.ndarray | None = None
     energy: np.ndarray | None = None
     time: float | None = None
     step: int | None = None
     id: np.ndarray | None = None
+    told: bool = True
     wrapped: int = 0
+    span: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

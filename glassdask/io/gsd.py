@@ -1,7 +1,8 @@
 """GSD files of HOOMD-blue: tilted boxes, images, types and per-particle logged quantities.
 
-HOOMD centres its box on the origin and stores single precision: positions are shifted by half the cell, which makes
-them lie in [0, cell), and are exact to 6e-8 relative to the box. Velocities and images are read where there are any.
+HOOMD centres its box on zero and stores single precision: positions are shifted by half the cell, which makes them lie
+in [0, cell) and is kept as ``origin``, and are exact to 6e-8 relative to the box. Velocities and images are read where
+there are any.
 ``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy.
 """
 
@@ -59,6 +60,7 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
         tuple(particles.types),
         np.asarray(particles.typeid, dtype=CODE),
         box,
+        origin=-box.sum(axis=0) / 2,
         image=vectors("image"),
         velocity=None if velocity is None else velocity.astype(np.float64),
         energy=None if energy is None else np.asarray(found.log[energy], dtype=np.float64).reshape(-1),

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections import deque
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,9 +18,11 @@ import dask
 import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
+from glassdask.files import writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import tasks
 from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
+from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
@@ -61,6 +63,7 @@ class _Reference:
     n_space: int
     variables: tuple[str, ...]
     id: np.ndarray | None
+    told: bool  # whether the positions are wrapped; else images are what wrapping finds
 
 
 def ingest(
@@ -98,7 +101,7 @@ def ingest(
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
-        ``dimension``, ``dt``, ``box`` of `scan`, and options of the reader: ``columns``, ``topology``.
+        ``dimension``, ``dt``, ``box``, ``wrapped`` of `scan`, and options of the reader: ``columns``, ``topology``.
 
     Returns
     -------
@@ -116,7 +119,11 @@ def ingest(
     Notes
     -----
     The variables of the first file (or of the store) are kept: a later file must have them too, and others that it has
-    are left out.
+    are left out. Only the ``origin`` of the box is kept where any file has it, and is zero in the others.
+
+    Where files do not say whether their positions are wrapped (XYZ, NumPy archives, what mdtraj reads) the images that
+    wrapping finds are kept if the positions of all frames do not fit into one cell
+    (`glassdask.schema.looks_wrapped`), else there are none.
 
     Examples
     --------
@@ -171,10 +178,10 @@ def _create(
 ) -> Ingestion:
     first = indexes[0]
     names = np.array(first.species)[first.codes]
-    reference = _Reference(first.path, names, first.n_space, first.variables, first.id)
+    reference = _Reference(first.path, names, first.n_space, _variables(indexes), first.id, first.told)
     indexes = [_alike(index, reference) for index in indexes]
     n_frames = sum(index.n_frames for index in indexes)
-    dtypes: dict[str, Any] = dict.fromkeys(("position", "box", *first.variables), np.float64)
+    dtypes: dict[str, Any] = dict.fromkeys(("position", "box", *reference.variables), np.float64)
     dtypes |= {name: kind for name, kind in (("image", np.int32), ("step", np.int64)) if name in dtypes}
     if first.id is not None:
         dtypes["id"] = np.int64
@@ -190,13 +197,16 @@ def _create(
         write_region(group, "id", (slice(None),), first.id)
     blocks = frame_blocks(0, n_frames, size)
     try:
-        count = _write(group, indexes, blocks, 0, progress)
+        count, span = _write(group, indexes, blocks, 0, progress)
     except StoreError:
         raise
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
         remove_group(group)
         raise
-    set_attributes(group / "position", wrapped=count)
+    set_attributes(group / "position", wrapped=count, span=span)
+    if span is not None and "image" in reference.variables and looks_wrapped(span, len(names)):
+        with writing(group):
+            shutil.rmtree(group / "image")
     finish(group)
     tasks.forget(group)
     return Ingestion(str(group), n_frames, n_frames, len(names), count, tuple(skipped))
@@ -231,19 +241,26 @@ def _append(
         trajectory = open_trajectory(group)
         variables = tuple(name for name in OPTIONAL if name in trajectory)
         ids = trajectory["id"].values if "id" in trajectory else None
-        reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids)
+        attrs = trajectory["position"].attrs
+        span = np.array(attrs["span"]) if "span" in attrs else None
+        reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids, span is None)
         indexes = [_alike(index, reference) for index in indexes]
         plan = batched(tasks.plan(indexes, blocks, old))
         # read all before the store is touched: a bad frame found later would leave it neither old nor new
         checks = ([dask.delayed(tasks.check, pure=False)(str(group), task) for task in batch] for batch in plan)
-        deque(compute_batches(checks), maxlen=0)
+        span = tasks.joined([span, *(found for batch in compute_batches(checks) for found in batch)])
+        files = [index.path for index in indexes]
+        if span is not None and "image" not in variables and not looks_wrapped(span, shape[1]):
+            raise FormatError(
+                f"{', '.join(files)}: the positions do not fit into one cell, as if they were unwrapped, and {group} "
+                "has no images: ingest all files together into another store, or say wrapped=true"
+            )
         tasks.forget(group)
-        before = array_info(group, "position").attrs.get("wrapped", 0)
-        pending = {"key": key, "files": [index.path for index in indexes], "wrapped": before}
+        pending = plain({"key": key, "files": files, "wrapped": attrs.get("wrapped", 0), "span": span})
         set_attributes(group, pending=pending)
     resize_frames(group, old + n_new)
-    count = _write(group, indexes, blocks, old, progress)
-    set_attributes(group / "position", wrapped=pending["wrapped"] + count)
+    count, _ = _write(group, indexes, blocks, old, progress)
+    set_attributes(group / "position", wrapped=pending["wrapped"] + count, span=pending.get("span"))
     sources = [*known.get("sources", []), *[_entry(index) for index in indexes]]
     finish(group, sources=sources, key=_key(sources, settings), pending=None)
     tasks.forget(group)
@@ -252,12 +269,22 @@ def _append(
 
 def _write(
     group: Path, indexes: list[SourceIndex], blocks: list[tasks.Block], first: int, progress: Progress | None
-) -> int:
-    """Write the blocks that are missing; returns how many particles were wrapped in all of them."""
+) -> tuple[int, np.ndarray | None]:
+    """Write the blocks that are missing; returns how many particles were wrapped in all of them, and their span."""
     variables = ("position", "box", *indexes[0].variables)
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(indexes, missing, first), len(blocks), progress)
-    return tasks.wrapped(group, blocks)
+    return tasks.found(group, blocks)
+
+
+def _variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
+    """The variables of a store of these files: see `ingest`."""
+    names = set(indexes[0].variables)
+    if any("origin" in index.variables for index in indexes):
+        names.add("origin")
+    if not indexes[0].told and all("image" in index.variables or not index.told for index in indexes):
+        names.add("image")
+    return tuple(name for name in OPTIONAL if name in names)
 
 
 def _resolved(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -322,9 +349,13 @@ def _alike(index: SourceIndex, reference: _Reference) -> SourceIndex:
             f"{index.path}, frame 0, particle {particle}: species is {names[particle]}, in {reference.where} it is "
             f"{reference.names[particle]}: ingest it into another store, or name the species with species_names"
         )
-    missing = [name for name in reference.variables if name not in index.variables]
+    found_or_zero = {"origin"} if index.told or reference.told else {"origin", "image"}
+    missing = [name for name in reference.variables if name not in {*index.variables, *found_or_zero}]
     if missing:
-        raise FormatError(f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them")
+        remedy = ", or say wrapped=false if its positions are not wrapped" if missing == ["image"] else ""
+        raise FormatError(
+            f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them{remedy}"
+        )
     if reference.id is not None and not _equal(index.id, reference.id):
         raise FormatError(f"{index.path}: the ids are not those of {reference.where}: ingest it into another store")
     return replace(index, variables=reference.variables, id=None if reference.id is None else index.id)

@@ -3,8 +3,8 @@
 Positions come from ``x y z``, ``xs ys zs`` (scaled), ``xu yu zu`` (unwrapped) or ``xsu ysu zsu`` (both); where several
 are there, wrapped ones are taken if image flags ``ix iy iz`` come with them, then unwrapped ones, for these keep the
 images. Optional: ``id``, ``vx vy vz``, ``element`` or ``type``, and a per-atom energy (`ENERGY`, or named by
-``columns={"energy": "c_1"}``). The lower corner of the box is subtracted from x and xu. A dump that says nothing about
-its boundaries is taken as periodic.
+``columns={"energy": "c_1"}``). The lower corner of the box is subtracted from x and xu, and kept as ``origin``. A dump
+that says nothing about its boundaries is taken as periodic.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ def _body(lines: text.Lines, header: Header, columns: dict[str, str]) -> Frame:
         table["species"],
         box,
         header.periodic[:n_space],
+        header.origin[:n_space],
         image,
         velocity=np.stack([table[name] for name in velocities], axis=1) if velocities else None,
         energy=table.get("energy"),

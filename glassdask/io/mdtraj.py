@@ -74,6 +74,7 @@ def read(
                 codes,
                 None if cell is None else cell[k].astype(np.float64) * scale,
                 time=float(piece.time[k]) if suffix in TIMED else None,
+                told=False,
             )
             number += 1
 

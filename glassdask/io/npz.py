@@ -1,4 +1,4 @@
-"""NumPy archives (.npz): position, species, box and optional time, step, velocity, energy, image, id.
+"""NumPy archives (.npz): position, species, box and optional origin, time, step, velocity, energy, image, id.
 
 Shapes are those of `glassdask.from_arrays`. The arrays of a value per particle are read frame by frame from inside the
 archive. ``columns={"position": "positions"}`` names arrays that are called otherwise.
@@ -85,7 +85,9 @@ def read(
                     f"'{names[role]}' has shape {stream.shape}, expected ({n_frames}, {n_particles}, ...)"
                 )
         with np.load(path, allow_pickle=False) as arrays:
-            small = {role: arrays[name] for role, name in names.items() if role in ("box", "time", "step", "id")}
+            small = {
+                role: arrays[name] for role, name in names.items() if role in ("box", "origin", "time", "step", "id")
+            }
             species = arrays[names["species"]]
         for role in ("time", "step"):
             if role in small and small[role].size != n_frames:
@@ -95,6 +97,13 @@ def read(
         if species.shape not in ((1, n_particles), (n_frames, n_particles)):
             raise FormatError(f"'{names['species']}' has shape {species.shape}, expected ({n_particles},)")
         box = schema.cell_matrix(small["box"], n_frames, n_space) if "box" in small else None
+        origin = small.get("origin")
+        if origin is not None and origin.dtype.kind not in "fiu":  # a text that says where the data are from
+            origin = None
+        if origin is not None:
+            if origin.shape not in ((n_space,), (n_frames, n_space)):
+                raise FormatError(f"'{names['origin']}' has shape {origin.shape}, expected ({n_frames}, {n_space})")
+            origin = np.broadcast_to(origin, (n_frames, n_space)).astype(np.float64)
         for stream in streams.values():
             stream.skip(start)
         table: list[str | int] = []
@@ -103,13 +112,17 @@ def read(
             if number and len(species) > 1:
                 codes = encode(species[number], table)
             values: dict[str, Any] = {role: stream.next() for role, stream in streams.items()}
+            if origin is not None:
+                values["position"] = values["position"] - origin[number]
             yield Frame(
                 species=tuple(str(name) for name in table),
                 codes=codes,
                 box=None if box is None else box[number],
+                origin=None if origin is None else origin[number],
                 time=float(small["time"].flat[number]) if "time" in small else None,
                 step=int(small["step"].flat[number]) if "step" in small else None,
                 id=small.get("id"),
+                told=False,
                 **values,
             )
 

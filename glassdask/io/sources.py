@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from glassdask import schema
-from glassdask.errors import FormatError, GlassdaskError, ParameterError, SpeciesError
+from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io.frame import Frame, Survey
 
 
@@ -37,7 +37,7 @@ FORMATS = {
         ("columns", "topology"),
     ),
 }
-OPTIONAL = ("image", "velocity", "energy", "time", "step")
+OPTIONAL = ("origin", "image", "velocity", "energy", "time", "step")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SourceIndex:
 
     `codes` are indices into `species`, the sorted names that the particles get in the trajectory; `renamed` gives them
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
-    with frame `first`.
+    with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
     """
 
     path: str
@@ -62,6 +62,8 @@ class SourceIndex:
     random_access: bool
     offsets: np.ndarray | None = None
     first: int = 0
+    told: bool = True
+    wrapped: bool | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
     dt: float | None = None
@@ -99,6 +101,7 @@ def scan(
     dimension: int | None = None,
     dt: float | None = None,
     box: Any = None,
+    wrapped: bool | None = None,
     **options: Any,
 ) -> SourceIndex:
     """Survey a file in one streaming pass: number of frames and particles, variables, species, SHA-256.
@@ -117,7 +120,10 @@ def scan(
     dt : float, optional
         Time of one step, for files that know the step and not the time.
     box : array, optional
-        Edge lengths or cell vectors (rows), for files that have no box.
+        Edge lengths or cell vectors (rows), for files that have no box. Where the file has one, they must agree.
+    wrapped : bool, optional
+        Whether positions without images have been wrapped, for files that do not say: XYZ, NumPy archives, and what
+        mdtraj reads. By default `ingest` takes them to be unwrapped where they do not all fit into one cell.
     **options
         For the reader, see its module: ``columns`` for all, ``topology`` for mdtraj.
 
@@ -149,8 +155,11 @@ def scan(
         raise ParameterError(
             f"{path}: format {name} has no option {', '.join(unknown)}: it has {', '.join(FORMATS[name].options)}"
         )
-    if dimension not in (None, 2, 3):
-        raise ParameterError(f"dimension is {dimension}, expected 2 or 3")
+    if dimension is not None and (isinstance(dimension, bool) or dimension not in (2, 3)):
+        raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
+    if not (wrapped is None or isinstance(wrapped, bool)):
+        raise ParameterError(f"wrapped is {wrapped!r}, expected true or false")
+    dt, box = _time_of_step(dt), _cell(box)
     options = {key: value for key, value in options.items() if value is not None}
     try:
         size = os.stat(path).st_size
@@ -189,19 +198,46 @@ def scan(
         renamed=renamed,
         dimension=dimension,
         dt=dt,
-        box=None if box is None else np.asarray(box, dtype=np.float64),
+        box=box,
+        told=first.told or first.image is not None or wrapped is not None,
+        wrapped=wrapped,
         options=options,
     )
     index = replace(index, codes=_codes(first, index))
     first = prepare(first, index, 0)
-    return replace(index, variables=tuple(key for key in OPTIONAL if getattr(first, key) is not None))
+    kept = [key for key in OPTIONAL if getattr(first, key) is not None and (key != "image" or index.told)]
+    return replace(index, variables=tuple(kept))
+
+
+def _time_of_step(dt: Any) -> float | None:
+    if dt is None:
+        return None
+    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt < np.inf:
+        raise ParameterError(f"dt is {dt!r}, expected a positive number, the time of one step, such as 0.005")
+    return float(dt)
+
+
+def _cell(box: Any) -> np.ndarray | None:
+    """The cell vectors, from edge lengths too."""
+    if box is None:
+        return None
+    try:
+        array = np.asarray(box, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BoxError(f"box is {box!r}, expected two or three edge lengths, or cell vectors as rows") from None
+    if array.shape not in ((2,), (3,), (2, 2), (3, 3)):
+        raise BoxError(f"box has shape {array.shape}, expected two or three edge lengths, or cell vectors as rows")
+    cell = np.diag(array) if array.ndim == 1 else array
+    schema.check_box(cell[None])
+    return cell
 
 
 def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
     """Frames of a scanned file, one after the other, with memory for one of them.
 
     Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
-    positions are finite and wrapped, `image` says from where if the file knows images.
+    positions are finite and wrapped, `image` says from where. It is what wrapping has found where the file does not say
+    whether its positions were wrapped: `span` tells (`glassdask.schema.looks_wrapped`).
 
     Raises
     ------
@@ -212,7 +248,13 @@ def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Gener
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
     with closing(module.read(index.path, start, stop, offset, **index.options)) as stream:
         for number, frame in enumerate(stream, start):
-            yield prepare(frame, index, number)
+            frame = prepare(frame, index, number)
+            if "origin" not in index.variables and frame.origin is not None and frame.origin.any():
+                raise FormatError(
+                    f"{index.path}, frame {number}: the box begins at {frame.origin.tolist()}, and where it began in "
+                    "the frames before is not known: ingest all files together into another store"
+                )
+            yield frame
 
 
 def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
@@ -238,6 +280,10 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
         )
     if frame.time is None and index.dt is not None and frame.step is not None:
         frame.time = frame.step * index.dt
+    if not index.told or (frame.image is None and index.wrapped is False):
+        frame.image = np.zeros(frame.position.shape, dtype=np.int32)
+    if frame.origin is None and "origin" in index.variables:
+        frame.origin = np.zeros(index.n_space)
     missing = [name for name in index.variables if getattr(frame, name) is None]
     if missing:
         raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
@@ -248,11 +294,13 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
         schema.check_positions(position, number)
     except GlassdaskError as error:
         raise type(error)(f"{index.path}, {error}") from None
-    position, shift = schema.wrap(position, box)
+    if not index.told:
+        frame.span = schema.span(position, box)
+    position, shift = schema.wrap(position, box, where)
+    if frame.image is not None:
+        frame.image = schema.add_images(frame.image, shift[0], where)
     frame.box, frame.position = box[0], position[0]
     frame.wrapped = int(shift.any(axis=-1).sum())
-    if frame.image is not None:
-        frame.image = np.asarray(frame.image).astype(np.int32) + shift[0]
     frame.species, frame.codes = index.species, codes
     return frame
 
@@ -275,8 +323,13 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     if box is None:
         if index.box is None:
             raise FormatError(f"{where}: no box in the file: give box=[edge lengths]")
-        box = np.asarray(index.box, dtype=np.float64)
-        box = np.diag(box) if box.ndim == 1 else box
+        box = index.box
+    elif index.box is not None:
+        d = min(len(box), len(index.box))
+        if not np.allclose(box[:d, :d], index.box[:d, :d], rtol=1e-6, atol=1e-6 * np.abs(box).max()):
+            raise BoxError(
+                f"{where}: the box in the file is {box.tolist()}, box= says {index.box.tolist()}: leave out box="
+            )
     if box.ndim != 2 or len(box) < n_space:
         raise FormatError(
             f"{where}: the box has shape {box.shape}, expected {n_space} cell vectors: give dimension=2 or 3"
@@ -297,7 +350,8 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
         for name in ("position", "image", "velocity")
         if (value := getattr(frame, name)) is not None
     }
-    return replace(frame, box=box[:n_space, :n_space], **vectors)
+    origin = None if frame.origin is None else np.asarray(frame.origin, dtype=np.float64)[:n_space]
+    return replace(frame, box=box[:n_space, :n_space], origin=origin, **vectors)
 
 
 def _order(frame: Frame, where: str) -> np.ndarray | None:

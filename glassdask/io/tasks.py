@@ -8,8 +8,9 @@ frames that belong to the block before, and reads on into the next files for the
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,14 +110,19 @@ def write(group: str, task: Task, key: str | None) -> GlassdaskError | None:
     return None
 
 
-def check(group: str, task: Task) -> None:
-    """Read all frames of a task as `write` does, and write nothing."""
-    for _ in _stream(task.pieces, _particles(Path(group))):
-        pass
+def check(group: str, task: Task) -> np.ndarray | None:
+    """Read all frames of a task as `write` does, and write nothing; returns the `joined` span of its frames."""
+    return joined(frame.span for _, frame, _ in _stream(task.pieces, _particles(Path(group))))
+
+
+def joined(spans: Iterable[np.ndarray | None]) -> np.ndarray | None:
+    """The `glassdask.schema.span` of all frames together; None where there is nothing to tell."""
+    known = [span for span in spans if span is not None]
+    return np.stack([np.min(known, axis=0)[0], np.max(known, axis=0)[1]]) if known else None
 
 
 def receipts(group: Path) -> Path:
-    """The folder of the receipts, one file for each block: how many particles were wrapped in it."""
+    """The folder of the receipts, one file for each block: how many particles were wrapped in it, and the span."""
     return group / ".ingest"
 
 
@@ -130,9 +136,11 @@ def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
     return _receipt(group, block).exists() and all(chunk_exists(group, name, region) for name in variables)
 
 
-def wrapped(group: Path, blocks: list[Block]) -> int:
-    """Particles that were wrapped in all blocks."""
-    return sum(int(_receipt(group, block).read_text()) for block in blocks)
+def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None]:
+    """Particles that were wrapped in all blocks, and their `joined` span."""
+    notes = [json.loads(_receipt(group, block).read_text()) for block in blocks]
+    spans = (None if note["span"] is None else np.array(note["span"]) for note in notes)
+    return sum(note["wrapped"] for note in notes), joined(spans)
 
 
 def forget(group: Path) -> None:
@@ -175,7 +183,7 @@ def _write_block(
 ) -> None:
     start, stop = block
     arrays: dict[str, np.ndarray] = {}
-    n_wrapped = 0
+    n_wrapped, bounds = 0, None
     for number, frame, variables in stream:
         if number < start:  # of a block that an earlier run has written
             continue
@@ -186,8 +194,10 @@ def _write_block(
                 arrays[name] = np.empty((stop - start, *value.shape), dtype=dtype)
             arrays[name][number - start] = value
         n_wrapped += frame.wrapped
+        bounds = joined((bounds, frame.span))
         if number == stop - 1:
             break
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
-    put(_receipt(group, block), str(n_wrapped), sync=False)
+    note = {"wrapped": n_wrapped, "span": None if bounds is None else bounds.tolist()}
+    put(_receipt(group, block), json.dumps(note), sync=False)

@@ -1,9 +1,9 @@
 """XYZ text: plain, gzip or zstd; extended, or with the cell in the comment as atooms and partycls write it.
 
 Extended: ``Lattice="ax ay az bx ..." Properties=species:S:1:pos:R:3:velo:R:3 Time=0.1 Step=20``, optional ``Origin``
-(subtracted) and ``pbc``. Plain: ``columns:id,pos step:0 cell:5.0,5.0,5.0``, where ``id`` is the species; two edge
-lengths make a two-dimensional trajectory; without ``columns`` the lines begin with species, x, y(, z). A file without a
-cell needs ``box=``.
+(subtracted, and kept) and ``pbc``. Plain: ``columns:id,pos step:0 cell:5.0,5.0,5.0``, where ``id`` is the species; two
+edge lengths make a two-dimensional trajectory; without ``columns`` the lines begin with species, x, y(, z). A file
+without a cell needs ``box=``.
 """
 
 from __future__ import annotations
@@ -173,12 +173,14 @@ def _body(lines: text.Lines, header: Header, columns: dict[str, str]) -> Frame:
         table["species"],
         header.box,
         header.periodic,
+        None if header.origin is None else header.origin[:n_space],
         vector("image"),
         velocity=vector("velocity"),
         energy=table.get("energy"),
         time=header.time,
         step=header.step,
         id=table.get("id"),
+        told=False,
     )
 
 

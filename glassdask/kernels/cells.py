@@ -12,6 +12,20 @@ from glassdask.kernels import kernel
 
 
 @kernel
+def any_outside(position, inverse, slack):
+    """Whether a fractional coordinate is below -`slack` or above 1 + `slack`."""
+    for i in range(position.shape[0]):
+        x = position[i, 0]
+        y = position[i, 1]
+        z = position[i, 2]
+        for a in range(3):
+            fraction = x * inverse[0, a] + y * inverse[1, a] + z * inverse[2, a]
+            if fraction < -slack or fraction > 1.0 + slack:
+                return True
+    return False
+
+
+@kernel
 def count_particles(position, inverse, n_cells, cell, counts):
     """Padded cell of each particle, and the population of each padded cell with its ghosts.
 

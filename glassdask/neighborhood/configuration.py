@@ -10,7 +10,7 @@ import numpy as np
 from glassdask.kernels import cells
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
 from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import CODE
+from glassdask.schema import CODE, wrap
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
@@ -54,7 +54,7 @@ class Configuration:
 
     Parameters
     ----------
-    position : (N, d) wrapped positions, d = 2 or 3
+    position : (N, d) positions, d = 2 or 3; those outside the box are wrapped
     species : (N,) species codes 0..S-1
     box : (d, d) cell matrix, rows are the cell vectors
     names : species names in the order of the codes
@@ -87,6 +87,8 @@ class Configuration:
             # high enough that no image above or below is ever within reach of a cutoff that fits in the plane
             self.box[2, 2] = 2.0 * np.abs(box).sum()
         self.inverse = np.linalg.inv(self.box)
+        if cells.any_outside(self.position, self.inverse, ROUNDING):
+            self.position = wrap(self.position[None], self.box[None], label)[0][0]
         self._grids: dict[float, _Grid] = {}
 
     @property

@@ -21,7 +21,7 @@ from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
 
 # of a trajectory: small enough to be read at once, needed to plan the work
-IN_MEMORY = ("box", "species", "time", "step", "id")
+IN_MEMORY = ("box", "origin", "species", "time", "step", "id")
 # attributes that belong to the machinery of the store, not to the dataset
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 

@@ -7,7 +7,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.dynamics import displacements, unwrapped
-from glassdask.errors import ParameterError, SchemaError
+from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import wrap
 
@@ -96,3 +96,50 @@ def test_unknown_reference():
     t = gd.from_arrays(np.ones((2, 1, 3)), species=["A"], box=[4.0] * 3)
     with pytest.raises(ParameterError, match="frames 0 to 1"):
         displacements(t, reference=2)
+
+
+def at_rest(n_frames=4, n=40):
+    """Positions at rest in the laboratory, in boxes that breathe about their centre, move, and shear."""
+    rng = np.random.default_rng(4)
+    place = np.broadcast_to(rng.random((n, 3)) * 9.0 - 4.5, (n_frames, n, 3))
+    edges = np.array([10.0, 10.4, 9.8, 10.6])[:n_frames, None, None] * np.eye(3)
+    tilted = edges + np.array([[0, 0, 0], [1.0, 0, 0], [0.5, -0.7, 0]])
+    centred = -0.5 * edges.sum(axis=1)
+    moved = np.arange(n_frames)[:, None] * [0.5, -0.7, 0.2]
+    return place, {
+        "breathing": (edges, centred),
+        "moved": (edges[:1], moved),
+        "tilted": (tilted, -0.5 * tilted.sum(axis=1)),
+        "still": (edges[0], centred[0]),
+    }
+
+
+@pytest.mark.parametrize("case", ["breathing", "moved", "tilted", "still"])
+@pytest.mark.parametrize("images", [True, False])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_particles_at_rest_stay_where_the_box_moves(case, images, lazy):
+    place, boxes = at_rest()
+    box, origin = boxes[case]
+    given = {"image": np.zeros(place.shape, int)} if images else {}
+    t = gd.from_arrays(place, species=["A"] * 40, box=box, origin=origin, time=np.arange(4.0), **given)
+    assert (t["position"].values @ np.linalg.inv(t["box"].values) >= 0).all()
+    if not images:
+        t = t.drop_vars("image", errors="ignore")
+    t = t.chunk(frame=3, particle=7) if lazy else t
+    np.testing.assert_allclose(displacements(t), 0.0, atol=1e-12)
+    if images:
+        np.testing.assert_allclose(unwrapped(t), place, atol=1e-12)
+    msd = gd.dynamics.mean_square_displacement(t, lags=[1.0, 3.0])["msd_total"]
+    np.testing.assert_allclose(msd, 0.0, atol=1e-20)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_positions_outside_the_box_have_no_images(lazy):
+    walk, box = path_and_box(3)
+    t = trajectory(walk, box, images=True)
+    other = t.assign(position=unwrapped(t))
+    with pytest.raises(PositionError, match=r"frame \d+, particle \d+: position .* is outside the box") as caught:
+        unwrapped(other.chunk(frame=7, particle=11) if lazy else other).compute()
+    f, p = (int(word) for word in str(caught.value).replace(",", "").replace(":", "").split()[1:4:2])
+    fraction = other["position"].values[f, p] @ np.linalg.inv(box[f])
+    assert ((fraction < 0) | (fraction > 1)).any()

@@ -25,6 +25,7 @@ class Sample:
     velocity: np.ndarray
     energy: np.ndarray
     box: np.ndarray
+    origin: np.ndarray
     species: np.ndarray
     step: np.ndarray
     time: np.ndarray
@@ -57,6 +58,7 @@ def sample(n_frames: int = 5, n_particles: int = 20, cell: np.ndarray = CUBIC, s
         velocity=rng.normal(size=(n_frames, n_particles, d)),
         energy=rng.normal(size=(n_frames, n_particles)),
         box=box,
+        origin=np.zeros((n_frames, d)),
         species=np.where(np.arange(n_particles) % 3 == 0, "2", "1"),
         step=100 * np.arange(n_frames),
         time=0.5 * np.arange(n_frames),

@@ -153,7 +153,7 @@ def test_gsd(tmp_path, cell):
 def test_gsd_without_images_and_errors(tmp_path):
     run = sample()
     path = write_gsd(tmp_path / "run.gsd", run, images=False)
-    assert gio.scan(path).variables == ("step",)
+    assert gio.scan(path).variables == ("origin", "step")
     with pytest.raises(errors.FormatError, match=r"frame 0: nothing logged as 'x': found \[\]"):
         gio.scan(path, columns={"energy": "x"})
     path.write_bytes(b"no gsd" * 100)

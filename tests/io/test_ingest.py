@@ -21,12 +21,12 @@ import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import tasks
 from glassdask.store import layout, verify
-from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, sample, write
+from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, plain_xyz, sample, write
 from tests.io.test_binary_formats import save, write_gsd
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "data").glob("*.npz"))
 FULL = "id type x y z vx vy vz ix iy iz c_pe"
-VARIABLES = ("image", "velocity", "energy", "step", "id")
+VARIABLES = ("origin", "image", "velocity", "energy", "step", "id")
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +36,13 @@ def small_chunks(monkeypatch):
 
 
 def part(run: Sample, start: int, stop: int) -> Sample:
-    per_frame = ("position", "image", "velocity", "energy", "box", "step", "time")
+    per_frame = ("position", "image", "velocity", "energy", "box", "origin", "step", "time")
     values = {name: getattr(run, name)[start:stop] if name in per_frame else getattr(run, name) for name in vars(run)}
     return Sample(**values)
 
 
 def joined(one: Sample, other: Sample) -> Sample:
-    per_frame = ("position", "image", "velocity", "energy", "box", "step", "time")
+    per_frame = ("position", "image", "velocity", "energy", "box", "origin", "step", "time")
     return Sample(
         **{
             name: np.concatenate([getattr(one, name), getattr(other, name)])
@@ -150,6 +150,196 @@ def test_many_species(tmp_path, number):
     for path in files:
         gio.ingest(path, tmp_path / f"{path.name}.zarr")
         np.testing.assert_array_equal(gd.open_trajectory(tmp_path / f"{path.name}.zarr")["species"], run.species)
+
+
+def at_rest(n_frames: int = 8) -> tuple[Sample, np.ndarray]:
+    """A run whose particles are where they are in a box that breathes and moves, and the corners of that box."""
+    run = sample(n_frames=n_frames)
+    place = sample(n_frames=1).position[0]
+    centre = 0.5 * run.box[0].sum(axis=0) + 0.1 * np.arange(n_frames)[:, None]
+    origin = centre - 0.5 * run.box.sum(axis=1)
+    run.position[:] = place - origin[:, None]
+    run.image[:] = 0
+    return run, origin
+
+
+def at_rest_file(folder: Path, kind: str) -> Path:
+    """The run `at_rest` as a file in which the box has a place."""
+    run, origin = at_rest()
+    parts = [part(run, k, k + 1) for k in range(len(run.position))]
+    if kind == "gsd":  # centred on zero
+        run.position[:] = sample(n_frames=1).position[0] + 0.5 * (run.box - run.box[:1]).sum(axis=1)[:, None]
+        return write_gsd(folder / "run.gsd", run)
+    if kind == "npz":
+        return save(folder / "run.npz", run, "image", "time", position=run.position + origin[:, None], origin=origin)
+    if kind == "xyz":
+        for one, corner in zip(parts, origin):
+            one.position += corner
+        text = [extxyz(one, rest=f' Origin="{" ".join(map(repr, c.tolist()))}"') for one, c in zip(parts, origin)]
+        return write(folder / "run.xyz", "".join(text))
+    return write(folder / "run.dump", "".join(dump(one, kind, origin=c) for one, c in zip(parts, origin)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["id type x y z", "id type xs ys zs ix iy iz", "id type xu yu zu", "xyz", "npz", "gsd"]
+)
+def test_particles_at_rest_do_not_move_with_the_box(tmp_path, kind):
+    if kind == "gsd":
+        pytest.importorskip("gsd")
+    gio.ingest(at_rest_file(tmp_path, kind), tmp_path / "run.zarr")
+    found = gd.open_trajectory(tmp_path / "run.zarr")
+    assert found["origin"].chunks is None
+    tolerance = 1e-6 if kind == "gsd" else 1e-12
+    np.testing.assert_allclose(gd.dynamics.displacements(found), 0.0, atol=tolerance)
+    if kind != "gsd":
+        np.testing.assert_allclose(found["origin"], at_rest()[1], atol=1e-12)
+        np.testing.assert_allclose(gd.dynamics.unwrapped(found)[0], at_rest()[0].position[0] + at_rest()[1][0])
+
+
+def test_the_origin_of_some_files(tmp_path):
+    """It is zero where a file has none; but what was stored without is not known to be at zero."""
+    run = sample(n_frames=2)
+    plain = write(tmp_path / "plain.xyz", extxyz(run))
+    moved = write(tmp_path / "moved.xyz", extxyz(run, rest=' Origin="1 2 3"'))
+    for files in ([plain, moved], [moved, plain]):
+        gio.ingest(files, tmp_path / "run.zarr", overwrite=True)
+        stored = gd.open_trajectory(tmp_path / "run.zarr")["origin"]
+        np.testing.assert_array_equal(
+            stored, [[float(file == moved) * x for x in (1, 2, 3)] for file in files for _ in (0, 1)]
+        )
+    gio.ingest(moved, tmp_path / "moved.zarr")
+    gio.ingest(plain, tmp_path / "moved.zarr", append=True)
+    np.testing.assert_array_equal(
+        gd.open_trajectory(tmp_path / "moved.zarr")["origin"], [[1, 2, 3]] * 2 + [[0, 0, 0]] * 2
+    )
+    gio.ingest(plain, tmp_path / "plain.zarr")
+    with pytest.raises(
+        errors.FormatError, match=r"moved.xyz, frame 0: the box begins at \[1.0, 2.0, 3.0\], and where it"
+    ):
+        gio.ingest(moved, tmp_path / "plain.zarr", append=True)
+    assert gd.open_trajectory(tmp_path / "plain.zarr").sizes["frame"] == 2
+
+
+def walk(n_frames: int = 12) -> Sample:
+    """Particles that walk over many boxes, not wrapped."""
+    run = sample(n_frames=n_frames)
+    steps = np.random.default_rng(5).normal(scale=3.0, size=run.position.shape)
+    run.position[:] = run.position[0] + np.cumsum(steps, axis=0) - steps[0]
+    return run
+
+
+def untold(folder: Path, run: Sample, kind: str, name: str = "run") -> tuple[Path, dict]:
+    """A file that does not say whether its positions are wrapped, and the options that it needs."""
+    if kind == "npz":
+        return save(folder / f"{name}.npz", run, "time"), {}
+    if kind == "xyz":
+        return write(folder / f"{name}.xyz", plain_xyz(run)), {}
+    mdtraj = pytest.importorskip("mdtraj")
+    topology = mdtraj.Topology()
+    residue = topology.add_residue("GLA", topology.add_chain())
+    for _ in run.species:
+        topology.add_atom("A", mdtraj.element.argon, residue)
+    # DCD is in ångström, mdtraj in nanometres
+    lengths, angles = 0.1 * np.diagonal(run.box, axis1=1, axis2=2), np.full((len(run.box), 3), 90.0)
+    trajectory = mdtraj.Trajectory(0.1 * run.position, topology, unitcell_lengths=lengths, unitcell_angles=angles)
+    trajectory[0].save(str(folder / "top.pdb"))
+    trajectory.save(str(folder / f"{name}.dcd"))
+    return folder / f"{name}.dcd", {"topology": str(folder / "top.pdb")}
+
+
+@pytest.mark.parametrize("kind", ["xyz", "npz", "mdtraj"])
+def test_unwrapped_positions_keep_their_images(tmp_path, kind):
+    run = walk()
+    path, options = untold(tmp_path, run, kind)
+    report = gio.ingest(path, tmp_path / "run.zarr", **options)
+    found = gd.open_trajectory(tmp_path / "run.zarr")
+    assert found["image"].dtype == np.int32
+    assert report.wrapped == found["position"].attrs["wrapped"] > 0
+    np.testing.assert_allclose(gd.dynamics.unwrapped(found), run.position, atol=1e-4 if kind == "mdtraj" else 1e-10)
+    assert verify(tmp_path / "run.zarr") == []
+    again = gio.ingest(path, tmp_path / "run.zarr", **options)
+    assert (again.n_new, again.n_frames) == (0, 12)
+    gio.ingest(path, tmp_path / "told.zarr", wrapped=True, **options)
+    assert "image" not in gd.open_trajectory(tmp_path / "told.zarr")
+
+
+@pytest.mark.parametrize("kind", ["xyz", "npz", "mdtraj"])
+@pytest.mark.parametrize("shift", [0.0, 0.5, -0.02, 3.3])
+def test_wrapped_positions_have_no_images(tmp_path, kind, shift):
+    """Whichever the cell is into which they are wrapped, and also where some stick out a little."""
+    run = sample(n_frames=12, n_particles=40)
+    run.position -= shift * np.diagonal(run.box, axis1=1, axis2=2)[:, None]
+    path, options = untold(tmp_path, run, kind)
+    gio.ingest(path, tmp_path / "run.zarr", **options)
+    assert "image" not in gd.open_trajectory(tmp_path / "run.zarr")
+    assert verify(tmp_path / "run.zarr") == []
+    assert gio.ingest(path, tmp_path / "run.zarr", **options).n_new == 0
+    gio.ingest(path, tmp_path / "told.zarr", wrapped=False, **options)
+    found = gd.open_trajectory(tmp_path / "told.zarr")
+    np.testing.assert_allclose(gd.dynamics.unwrapped(found), run.position, atol=1e-4 if kind == "mdtraj" else 1e-10)
+
+
+def test_images_over_files_and_appends(tmp_path):
+    run = walk()
+    paths = [untold(tmp_path, part(run, a, b), "npz", f"{a}")[0] for a, b in itertools.pairwise([0, 1, 5, 12])]
+    gio.ingest(paths[:2], tmp_path / "run.zarr")  # all of the first frame is inside
+    gio.ingest(paths[2], tmp_path / "run.zarr", append=True)
+    np.testing.assert_allclose(
+        gd.dynamics.unwrapped(gd.open_trajectory(tmp_path / "run.zarr")), run.position, atol=1e-10
+    )
+    # inside the box, nothing tells: what comes then cannot be put to it
+    gio.ingest(paths[0], tmp_path / "one.zarr")
+    assert "image" not in gd.open_trajectory(tmp_path / "one.zarr")
+    with pytest.raises(
+        errors.FormatError, match=r"1.npz: the positions do not fit into one cell, as if they were unwr"
+    ):
+        gio.ingest(paths[1], tmp_path / "one.zarr", append=True)
+    assert gd.open_trajectory(tmp_path / "one.zarr").sizes["frame"] == 1
+    gio.ingest(paths[1], tmp_path / "one.zarr", append=True, wrapped=True)
+    assert "image" not in gd.open_trajectory(tmp_path / "one.zarr")
+    # images that were given, and a file that does not say what its positions are
+    given = save(tmp_path / "given.npz", run, "image", "time")
+    gio.ingest(given, tmp_path / "given.zarr")
+    with pytest.raises(errors.FormatError, match=r"1.npz: no image, which .*given.zarr has: .* or say wrapped=false"):
+        gio.ingest(paths[1], tmp_path / "given.zarr", append=True)
+    gio.ingest(paths[1], tmp_path / "given.zarr", append=True, wrapped=False)
+    found = gd.dynamics.unwrapped(gd.open_trajectory(tmp_path / "given.zarr"))
+    np.testing.assert_allclose(found[12:], run.position[1:5], atol=1e-10)
+
+
+@pytest.mark.parametrize("suffix", [".dump", ".xyz", ".npz"])
+def test_a_box_that_contradicts_the_file(tmp_path, suffix):
+    run = sample(n_frames=1)
+    texts = {".dump": dump(run), ".xyz": extxyz(run)}
+    path = save(tmp_path / "run.npz", run) if suffix == ".npz" else write(tmp_path / f"run{suffix}", texts[suffix])
+    with pytest.raises(errors.BoxError, match=r"frame 0: the box in the file is .*, box= says .*: leave out box="):
+        gio.ingest(path, tmp_path / "run.zarr", box=[20, 20, 20])
+    gio.ingest(path, tmp_path / "run.zarr", box=[6.0, 7.0, 8.0])
+    np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "run.zarr")["box"], run.box)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"dt": "2"}, "dt is '2', expected a positive number"),
+        ({"dt": 0}, "dt is 0, expected a positive number"),
+        ({"dt": -0.1}, "dt is -0.1"),
+        ({"dt": np.nan}, "dt is nan"),
+        ({"dt": True}, "dt is True"),
+        ({"dt": [0.1]}, "dt is"),
+        ({"box": "x"}, "box is 'x', expected two or three edge lengths"),
+        ({"box": [1.0]}, r"box has shape \(1,\)"),
+        ({"box": [1.0, 0.0, 1.0]}, "positive volume"),
+        ({"wrapped": "no"}, "wrapped is 'no', expected true or false"),
+        ({"dimension": "2"}, "dimension is '2', expected 2 or 3"),
+        ({"dimension": True}, "dimension is True, expected 2 or 3"),
+    ],
+)
+def test_options_are_checked(tmp_path, option, message):
+    path = write(tmp_path / "run.dump", dump(sample(n_frames=1)))
+    with pytest.raises(errors.GlassdaskError, match=message):
+        gio.ingest(path, tmp_path / "run.zarr", **option)
+    assert not (tmp_path / "run.zarr").exists()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -271,7 +461,7 @@ def test_files_must_be_alike(tmp_path):
     assert not (tmp_path / "run.zarr").exists()
     # the variables of the first file are kept
     gio.ingest([bare, first], tmp_path / "run.zarr")
-    same_values(tmp_path / "run.zarr", joined(run, run).trajectory("step", "id"))
+    same_values(tmp_path / "run.zarr", joined(run, run).trajectory("origin", "step", "id"))
 
 
 def test_same_content_twice_is_skipped(tmp_path):

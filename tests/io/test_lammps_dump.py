@@ -46,7 +46,7 @@ def test_numbers_are_those_of_the_file(tmp_path, suffix, cell):
     np.testing.assert_allclose(found["box"], run.box, rtol=1e-14, atol=1e-14)
     index = gio.scan(path)
     assert (index.n_frames, index.n_particles, index.n_space) == (5, 20, 3)
-    assert index.variables == ("image", "velocity", "energy", "time", "step")
+    assert index.variables == ("origin", "image", "velocity", "energy", "time", "step")
     assert index.species == ("1", "2")
     assert not found["wrapped"].any()
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassdask.errors import BoxError
+from glassdask.errors import BoxError, PositionError
 from glassdask.kernels import cells
 from glassdask.neighborhood import configuration as module
 from glassdask.neighborhood.configuration import Configuration
@@ -203,3 +203,37 @@ def test_kernels_as_plain_python(monkeypatch, box):
     assert np.array_equal(compiled.offsets, plain.offsets)
     assert np.array_equal(compiled.index, plain.index)
     np.testing.assert_allclose(compiled.vector, plain.vector, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("box", [CUBE * 4.0, SKEWED, TURNED, np.array([[5.0, 0.0], [4.0, 3.0]])])
+@pytest.mark.parametrize("far", [1, 3, 1000])
+def test_positions_outside_the_box_are_wrapped(box, far):
+    rng = np.random.default_rng(5)
+    position = wrapped(rng.random((60, len(box))), box)
+    moved = position + rng.integers(-far, far + 1, position.shape) @ box
+    before = moved.copy()
+    r = 0.9 * half_width(box)
+    names, cutoffs = np.zeros(60, int), np.array([[r]])
+    found = Configuration(moved, names, box, NAMES)
+    np.testing.assert_array_equal(moved, before)
+    np.testing.assert_allclose(found.position[:, : len(box)], position, atol=1e-11 * far)
+    expected = sets(position, names, box, cutoffs)
+    neighbors = found.neighbors(np.arange(60), cutoffs)
+    assert [set(part) for part in np.split(neighbors.index, neighbors.offsets[1:-1])] == [set(s) for s in expected]
+
+
+def test_positions_nowhere_are_refused():
+    position = np.array([[0.5, 0.5, 0.5], [1e17, 0.5, 0.5]])
+    with pytest.raises(PositionError, match=r"^frame 7, particle 1: position .* boxes away"):
+        Configuration(position, [0, 0], CUBE * 4.0, NAMES, label="frame 7")
+
+
+def test_any_outside_as_python_and_compiled():
+    inverse = np.linalg.inv(SKEWED)
+    inside = np.random.default_rng(6).random((30, 3))
+    for place, outside in ((0.5, False), (1.0, False), (1.0 + 1e-9, True), (-1e-9, True), (7.0, True), (np.nan, False)):
+        for axis in range(3):
+            fraction = inside.copy()
+            fraction[29, axis] = place
+            for function in (cells.any_outside, cells.any_outside.py_func):
+                assert function(fraction @ SKEWED, inverse, 1e-12) == outside
