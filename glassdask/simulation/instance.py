@@ -41,6 +41,7 @@ class Frame:
     species: np.ndarray
     box: np.ndarray
     image: np.ndarray | None = None
+    origin: np.ndarray | None = None
     velocity: np.ndarray | None = None
     energy: np.ndarray | None = None
 
@@ -189,6 +190,7 @@ class Instance:
             self.lmp.numpy.extract_atom("type")[:n][order] - 1,
             box,
             image + shift[0],
+            np.array(low[:d]),
             self.lmp.numpy.extract_atom("v")[:n][order, :d].copy(),
             energy,
         )
@@ -230,9 +232,11 @@ def write_data(file: Path, frame: Frame, model: Model) -> None:
     box[:d, :d] = frame.box
     if np.triu(box, 1).any() or (np.diag(box) <= 0).any():
         raise BoxError(f"box {frame.box.tolist()} is not lower triangular, as LAMMPS needs: rotate the configuration")
-    bottom = -0.5 if d == 2 else 0.0
+    low = np.array([0.0, 0.0, -0.5 if d == 2 else 0.0])
+    if frame.origin is not None:
+        low[:d] = frame.origin
     position = np.full((n, 3), 0.0)
-    position[:, :d] = frame.position
+    position[:, :d] = frame.position + low[:d]
     image = np.zeros((n, 3), int)
     if frame.image is not None:
         image[:, :d] = frame.image
@@ -244,8 +248,8 @@ def write_data(file: Path, frame: Frame, model: Model) -> None:
         out.write(f"glassdask\n\n{n} atoms\n{len(model.species)} atom types\n")
         if chains is not None:
             out.write(f"{len(bonds)} bonds\n1 bond types\n2 extra bond per atom\n")
-        for axis, (low, length) in zip("xyz", [(0.0, box[0, 0]), (0.0, box[1, 1]), (bottom, box[2, 2])]):
-            out.write(f"{low:.17g} {low + length:.17g} {axis}lo {axis}hi\n")
+        for axis, begin, length in zip("xyz", low, np.diag(box)):
+            out.write(f"{begin:.17g} {begin + length:.17g} {axis}lo {axis}hi\n")
         if np.tril(box, -1).any():
             out.write(f"{box[1, 0]:.17g} {box[2, 0]:.17g} {box[2, 1]:.17g} xy xz yz\n")
         out.write(f"\nAtoms # {'atomic' if chains is None else 'bond'}\n\n")

@@ -18,8 +18,8 @@ from glassdask.simulation.instance import Frame
 from glassdask.variables import annotated
 
 DTYPES = {
-    "position": "f8", "box": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8", "time": "f8",
-    "strain": "f8",
+    "position": "f8", "box": "f8", "origin": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8",
+    "time": "f8", "strain": "f8",
 }  # fmt: skip
 
 
@@ -142,4 +142,5 @@ class MeansRecorder:
 
 def unwrapped(frame: Frame) -> np.ndarray:
     """Positions that do not jump at the faces of the box, shape (N, d)."""
-    return frame.position if frame.image is None else frame.position + frame.image @ frame.box
+    place = frame.position if frame.image is None else frame.position + frame.image @ frame.box
+    return place if frame.origin is None else place + frame.origin

