@@ -102,7 +102,7 @@ def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] |
     if not isinstance(value, Mapping):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise ParameterError(
-                f"{where}: expected a number, or one for each pair such as {{'A-B': 1.2}}, found {value!r}"
+                f"{where}: expected a number, or one for each pair such as {{'A-B': 1.2}}, found {shown(value)}"
             )
         return converted(value, Positive, where)
     found: dict[tuple[str, str], float] = {}
@@ -122,7 +122,7 @@ def pair_of(key: Any, where: str = "pair") -> tuple[str, str]:
     """
     parts = tuple(key.split("-")) if isinstance(key, str) else key
     if not isinstance(parts, tuple) or len(parts) != 2 or not all(isinstance(p, str) and p for p in parts):
-        raise SpeciesError(f"{where}: expected two species such as 'A-B' or ('A', 'B'), found {key!r}")
+        raise SpeciesError(f"{where}: expected two species such as 'A-B' or ('A', 'B'), found {shown(key)}")
     first, second = sorted(str(part) for part in parts)
     return first, second
 
@@ -201,7 +201,7 @@ def parts(cls: type, values: Any, where: str | None = None) -> dict[str, Any]:
     """The fields that a mapping gives, each checked by itself; others may come from elsewhere before all is made."""
     known = hints(cls)
     if not isinstance(values, Mapping):
-        raise ParameterError(f"{where or cls.__name__}: expected a table of {_listed(known)}, found {values!r}")
+        raise ParameterError(f"{where or cls.__name__}: expected a table of {_listed(known)}, found {shown(values)}")
     for name in values:
         if name not in known:
             raise ParameterError(f"{_joined(where, name)}: unknown, expected some of {_listed(known)}")
@@ -217,7 +217,7 @@ def converted(value: Any, hint: Any, where: str) -> Any:
         result = reader.function(value, where) if reader else converted(value, inner, where)
         for item in conditions:
             if not item.holds(result):
-                raise ParameterError(f"{where}: expected {item.expected}, found {value!r}")
+                raise ParameterError(f"{where}: expected {item.expected}, found {shown(value)}")
         return result
     if value is None and inner is not hint:  # or None
         return None
@@ -259,14 +259,14 @@ def _member(value: Any, hint: Any, where: str) -> Any:
         return converted(value, hint, where) if origin is Annotated else _leaf(value, hint, where)
     if origin is tuple:
         if isinstance(value, str) or not isinstance(value, Iterable):
-            raise ParameterError(f"{where}: expected a list, found {value!r}")
+            raise ParameterError(f"{where}: expected a list, found {shown(value)}")
         items = list(value)
         each = [args[0]] * len(items) if args[-1:] == (...,) else list(args)
         if len(each) != len(items):
             raise ParameterError(f"{where}: expected {len(each)} values, found {len(items)}")
         return tuple(converted(item, kind, f"{where}[{k}]") for k, (item, kind) in enumerate(zip(items, each)))
     if not isinstance(value, Mapping):
-        raise ParameterError(f"{where}: expected a table, found {value!r}")
+        raise ParameterError(f"{where}: expected a table, found {shown(value)}")
     return {str(key): converted(item, args[1], f"{where}.{key}") for key, item in value.items()}
 
 
@@ -284,10 +284,12 @@ def _declaration(value: Any, cls: type, where: str) -> Any:
             values = dict(value)
             chosen = values.pop(TAG, tag_of(cls) if cls in members.values() else None)
             if chosen not in members:
-                raise ParameterError(f"{_joined(where, TAG)}: expected one of {_listed(members)}, found {chosen!r}")
+                raise ParameterError(
+                    f"{_joined(where, TAG)}: expected one of {_listed(members)}, found {shown(chosen)}"
+                )
             return make(members[chosen], values, where)
         return make(cls, value, where)
-    raise ParameterError(f"{where}: expected {_article(cls, members)}, found {value!r}")
+    raise ParameterError(f"{where}: expected {_article(cls, members)}, found {shown(value)}")
 
 
 def _article(cls: type, members: Mapping[str, type]) -> str:
@@ -312,7 +314,7 @@ def _leaf(value: Any, hint: Any, where: str) -> Any:
         if "[...]" in place:  # below a key that msgspec does not tell
             found = got.replace("`", "") or "another value"
         else:
-            found = repr(functools.reduce(operator.getitem, map(int, re.findall(r"\[(\d+)\]", place)), value))
+            found = shown(functools.reduce(operator.getitem, map(int, re.findall(r"\[(\d+)\]", place)), value))
         raise ParameterError(f"{where}{place}: {expected}, found {found}") from None
     except TypeError as error:  # a hint that msgspec cannot serve is a mistake of ours
         raise TypeError(f"{where}: {error}") from None
@@ -333,6 +335,16 @@ def _builtin(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _builtin(item) for key, item in value.items()}
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def shown(value: Any) -> str:
+    """A value for an error, on one line and not too long.
+
+    >>> shown(np.eye(2)), len(shown("a" * 1000))
+    ('array([[1., 0.], [0., 1.]])', 83)
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _is_union(hint: Any) -> bool:
@@ -387,7 +399,7 @@ def plain(value: Any) -> Any:
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise ParameterError(f"{value!r} of type {type(value).__name__} cannot be written: use numbers, text or lists")
+    raise ParameterError(f"{shown(value)} of type {type(value).__name__} cannot be written: use numbers, text or lists")
 
 
 def digest(*values: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,11 +111,43 @@ def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
     run(monkeypatch, capsys, "ingest", archive, "--store", store, *ARGS)
     file = tmp_path / "descriptors.toml"
     file.write_text(
-        '[sharp]\ndescriptor = "bo"\nl_max = 4\ncutoffs = 1.3\n\n'
+        '[sharp]\ntype = "bo"\nl_max = 4\nneighbors = {type = "k_nearest", k = 12}\n\n[ld]\nneighbors = "sann"\n\n'
         '[sbo]\ncutoffs = {"1-1" = 1.4, "1-2" = 1.3, "2-2" = 1.2}\n'
     )
     assert run(monkeypatch, capsys, "describe", store, "--parameters", file, *ARGS)[0] == 0
-    assert set(gd.open_descriptors(store).data_vars) == {"sharp", "sbo"}
+    stored = gd.open_descriptors(store)
+    assert set(stored.data_vars) == {"sharp", "sbo", "ld"}
+    rule = "bo:name='again',l_max=4,neighbors={type='k_nearest',k=12}"
+    code, _, error = run(monkeypatch, capsys, "describe", store, rule, "ld:name='angles',neighbors='sann'", *ARGS)
+    assert code == 0, error
+    stored = gd.open_descriptors(store)
+    np.testing.assert_array_equal(stored["again"].values, stored["sharp"].values)
+    np.testing.assert_array_equal(stored["angles"].values, stored["ld"].values)
+    expected = gd.describe(gd.open_trajectory(store), [gd.BondOrder(l_max=4, neighbors=gd.KNearest(12))])["bo"]
+    np.testing.assert_array_equal(stored["sharp"].values, expected.values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[soap]\nr_cut = 1.6\nn_max = 6.5\nl_max = 8\nsigma = 0.2", r"soap.n_max: expected int, found 6\.5"),
+        ("[ld]\nneighbors = {type = 'k_nearest', k = 0}", "ld.neighbors.k: expected a whole number of at least 1"),
+        ("[ld]\nneighbors = 'nearest'", "ld.neighbors.type: expected one of .*, found 'nearest'"),
+        ("[sharp]\nl_max = 3", "sharp: descriptor 'sharp' is not known: expected one of ace, bo"),
+        ("[sharp]\ntype = 'bo'\nsize = 3", "sharp.size: unknown, expected some of l_max"),
+        ("l_max = 3", "'l_max' stands outside of a table"),
+        ("[sharp", "cannot be read as TOML"),
+    ],
+)
+def test_errors_of_parameter_files_name_the_path(monkeypatch, capsys, tmp_path, archive, text, message):
+    store = tmp_path / "liquid.zarr"
+    gd.ingest(archive, store)
+    file = tmp_path / "descriptors.toml"
+    file.write_text(text)
+    code, _, error = run(monkeypatch, capsys, "describe", store, "--parameters", file, *ARGS)
+    assert code == 1
+    assert "\n" not in error
+    assert re.match(rf"glassdask: {file}: .*{message}", error)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +157,14 @@ def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
         (("describe", "STORE", "sbo:l_max", *ARGS), "write name:parameter=value"),
         (("describe", "STORE", "sbo:l_min=9, l_max=8, cutoffs=1.2", *ARGS), "l_min = 9"),
         (("describe", "STORE", "sbo", "--cutoff", "1-3=1.2", *ARGS), "the species of this store are 1, 2"),
-        (("describe", "STORE", "bo:size=3", *ARGS), "has no parameter size"),
+        (("describe", "STORE", "bo:size=3", *ARGS), "bo.size: unknown, expected some of l_max"),
+        (("describe", "STORE", "soap:r_cut=1.6,n_max=6.5,l_max=8,sigma=0.2", *ARGS), "soap.n_max: expected int, found"),
+        (("describe", "STORE", "ld:neighbors={k=3}", *ARGS), "ld.neighbors.type: expected one of"),
         (("describe", "STORE", *ARGS), "no descriptors"),
         (("describe", "STORE", "bo:cutoffs=1.2", "--centers", "Z", *ARGS), "expected some of the species 1, 2"),
         (("describe", "STORE", "bo:cutoffs=3.6", *ARGS), "more than half of the narrowest box width"),
         (("describe", "STORE", "bo", "--cutoff", "1-1", *ARGS), "expected KEY=VALUE"),
-        (("describe", "STORE", "bo", "--cutoff", "11=1", *ARGS), "expected two species and a number"),
+        (("describe", "STORE", "bo", "--cutoff", "11=1", *ARGS), "expected two species such as 'A-B'"),
         (("reduce", "STORE", "soap", *ARGS), "no descriptor"),
         (("plot", "STORE", "soap", "-o", "x.png"), "no reduction"),
         (("info", "nowhere.zarr"), "no zarr.json"),
@@ -163,10 +196,8 @@ def test_help_and_version(monkeypatch, capsys):
         assert "Usage" in out
 
 
-@pytest.mark.parametrize("name", sorted(registry.HOME))
+@pytest.mark.parametrize("name", sorted(registry.DESCRIPTORS))
 def test_every_descriptor_has_its_name(name):
     cls = registry.descriptor_class(name)
     assert cls.name == name
     assert getattr(gd, cls.__name__) is cls
-    module = Path(__file__).parents[1] / "glassdask" / "descriptors" / f"{registry.HOME[name][0]}.py"
-    assert module.is_file()

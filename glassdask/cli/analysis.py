@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, console, key_values, progress_bar
+from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, console, key_values, progress_bar, value_of
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
@@ -72,7 +71,9 @@ def describe(
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
     with connect(cluster, workers=workers):
-        made = {name: registry.make(kind, values, measured.defaults()) for name, (kind, values) in wanted.items()}
+        made = {
+            name: registry.make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()
+        }
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
         with progress_bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
@@ -141,26 +142,21 @@ def _tell(measured: Any, out: Console = console) -> None:
 
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Variable name -> (kind of descriptor, its parameters) from arguments and a parameter file."""
+    """Variable name -> (path in errors, parameters) from arguments and a parameter file."""
+    from glassdask.declarations import TAG, read_toml
     from glassdask.descriptors.registry import parse
 
     wanted = {}
     for text in descriptors or ():
         kind, values = parse(text)
-        wanted[values.pop("name", kind)] = (kind, values)
-    if parameters is not None:
-        try:
-            tables = tomllib.loads(parameters.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        name = values.pop("name", kind)
+        wanted[name] = (kind, {TAG: kind, **values})
+    for name, values in ({} if parameters is None else read_toml(parameters)).items():
+        if not isinstance(values, dict):
             raise ParameterError(
-                f"{parameters}: {error}: expected a TOML file with a table for each descriptor"
-            ) from None
-        for name, values in tables.items():
-            if not isinstance(values, dict):
-                raise ParameterError(
-                    f"{parameters}: '{name}' stands outside of a table: put it below [sbo] or another name"
-                )
-            wanted[name] = (values.pop("descriptor", name), values)
+                f"{parameters}: '{name}' stands outside of a table: put it below [sbo] or another name"
+            )
+        wanted[name] = (f"{parameters}: {name}", values)
     if not wanted:
         raise ParameterError("no descriptors: name at least one, such as sbo, or give --parameters FILE")
     return wanted
@@ -168,19 +164,14 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
     """Cutoffs that are given, by pairs of species of the trajectory."""
+    from glassdask.declarations import read_pairs
     from glassdask.schema import species_names
 
     known = species_names(trajectory)
-    result: dict[tuple[str, str], float] = {}
-    for key, value in key_values(texts, "--cutoff", "A-B=1.25"):
-        a, dash, b = key.partition("-")
-        pair = (a, b) if a < b else (b, a)
-        try:
-            result[pair] = float(value)
-        except ValueError:
-            dash = ""
-        if not dash:
-            raise ParameterError(f"--cutoff {key}={value}: expected two species and a number, such as A-B=1.25")
+    given = {key: value_of(value) for key, value in key_values(texts, "--cutoff", "A-B=1.25")}
+    result = read_pairs(given, "--cutoff")
+    assert isinstance(result, dict)
+    for pair in result:
         if not set(pair) <= set(known):
-            raise ParameterError(f"--cutoff {key}: the species of this store are {', '.join(known)}")
+            raise ParameterError(f"--cutoff {'-'.join(pair)}: the species of this store are {', '.join(known)}")
     return result

@@ -13,8 +13,8 @@ from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import species_names, validate
 
 
@@ -58,10 +58,9 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     if n_bins < 1:
         raise ParameterError(f"n_bins is {n_bins!r}: expected at least 1")
     names = species_names(trajectory)
-    if not isinstance(neighbors, Neighborhood):
-        check_radius(trajectory, float(pair_matrix(neighbors, names).max()))
-        neighbors = Cutoff(neighbors)
-    (ordered,) = sum_frames(partial(_triplets, neighbors=neighbors, n_bins=n_bins), trajectory)
+    rule = rule_of(neighbors, "the distribution of bond angles")
+    check_radius(trajectory, rule.reach(names))
+    (ordered,) = sum_frames(partial(_triplets, neighbors=rule, n_bins=n_bins), trajectory)
     # a triplet was found with its ends in one of the two orders
     counts = ordered + ordered.swapaxes(1, 2)
     like = np.arange(len(names))

@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 from glassdask.correlations.radial import radial_distribution
+from glassdask.declarations import read_pairs
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.schema import species_names
 
@@ -101,7 +102,9 @@ def first_minima(source: xr.Dataset, overrides: Mapping[Any, float] | None = Non
     >>> {pair: round(r, 1) for pair, r in first_minima(crystal).items()}
     {('A', 'A'): 1.2}
     """
-    given = _sorted_pairs(overrides or {})
+    given = read_pairs(overrides or {}, "overrides")
+    if not isinstance(given, dict):
+        raise ParameterError(f"overrides is {overrides!r}: expected distances of some pairs, such as {{'A-B': 1.25}}")
     names = [str(name) for name in source["species_a"].values] if _is_distribution(source) else species_names(source)
     unknown = sorted({name for pair in given for name in pair} - set(names))
     if unknown:
@@ -299,14 +302,3 @@ def _turning_points(values: np.ndarray, threshold: np.ndarray, share: float) -> 
             found.append(best)
             best, rising = i, not rising
     return found
-
-
-def _sorted_pairs(values: Mapping[Any, float]) -> dict[tuple[str, str], float]:
-    """The mapping with its keys ("B", "A") or "A-B" as sorted pairs."""
-    result = {}
-    for key, value in values.items():
-        pair = tuple(sorted(key.split("-") if isinstance(key, str) else map(str, key)))
-        if len(pair) != 2 or not (np.isfinite(value) and value > 0):
-            raise ParameterError(f"override {key!r}: {value!r}: expected a pair of species and a positive distance")
-        result[pair] = float(value)
-    return result

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
+from glassdask.declarations import Positive, Where
 from glassdask.descriptors import ace_basis
 from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.descriptors.weights import everyone
 from glassdask.errors import ParameterError
 from glassdask.kernels import ace as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
 
 MAX_L = 32
+TotalDegree = Annotated[float, Where(lambda degree: 1 <= degree < np.inf, "a total degree of at least 1, such as 10")]
+RadialOrder = Annotated[int, Where(lambda n: 1 <= n <= 100, "a whole number from 1 to 100")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class ACE(Descriptor):
     w_l : weight of l in the total degree, w_L
     purified : without self-interaction
     r_0 : distance of best resolution, about that of nearest neighbours
+    neighbors : who of those closer than r_cut counts, such as ``SANN()``; None is everybody
 
     Output ``ace`` (frame, particle, ace_feature), no unit, sorted by body order, species, degree, n and l. The
     labels ``ace_feature`` look like ``"A1"``, ``"A1 B2 l=1"`` and ``"A1 A1 B2 l=1,1,0"``: species and n of each factor,
@@ -73,27 +79,20 @@ class ACE(Descriptor):
     """
 
     name: ClassVar[str] = "ace"
-    r_cut: float
-    degree: float
-    n_max: int | None = None
-    body_order: int = 4
-    w_l: float = 1.5
+    r_cut: Positive
+    degree: TotalDegree
+    n_max: RadialOrder | None = None
+    body_order: Literal[2, 3, 4] = 4
+    w_l: Positive = 1.5
     purified: bool = True
-    r_0: float = 1.0
+    r_0: Positive = 1.0
+    neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
-        if not 0 < self.r_cut < np.inf:
-            raise ParameterError(f"r_cut = {self.r_cut}: expected a positive finite length, such as 4")
-        if not 0 < self.r_0 < self.r_cut:
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        if self.r_0 >= self.r_cut:
             raise ParameterError(f"r_0 = {self.r_0}: expected a distance between 0 and r_cut = {self.r_cut}, such as 1")
-        if not 1 <= self.degree < np.inf:
-            raise ParameterError(f"degree = {self.degree}: expected a total degree of at least 1, such as 10")
-        if self.body_order not in (2, 3, 4):
-            raise ParameterError(f"body_order = {self.body_order}: expected 2, 3 or 4")
-        if self.n_max is not None and not (1 <= self.n_max <= 100 and int(self.n_max) == self.n_max):
-            raise ParameterError(f"n_max = {self.n_max}: expected a whole number from 1 to 100, or None")
-        if not 0 < self.w_l < np.inf:
-            raise ParameterError(f"w_l = {self.w_l}: expected a positive weight, such as 1.5")
+        refuse_weights(self.neighbors, "ACE")
         largest = (self.degree - 2) / (2 * self.w_l)
         if self.body_order > 2 and largest >= MAX_L + 1:
             raise ParameterError(
@@ -116,18 +115,18 @@ class ACE(Descriptor):
 
     @property
     def _n_max(self) -> int:
-        return ace_basis.whole(self.degree) if self.n_max is None else int(self.n_max)
+        return ace_basis.whole(self.degree) if self.n_max is None else self.n_max
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """The features of these species and the function that computes them."""
-        clusters, tables = _prepare(self, len(names), dimension)
-        r_cut = float(self.r_cut)
+        sizes = (self.degree, self._n_max, self.w_l, self.body_order)
+        clusters, tables = _prepare(len(names), sizes, dimension, self.purified, self.r_cut, self.r_0)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             # the row behind the last neighbour takes those that are out of reach
             width = int(neighbors.counts.max(initial=0)) + 1
             kernels.expand(
-                neighbors.offsets, neighbors.index, neighbors.vector, configuration.species, r_cut, tables,
+                neighbors.offsets, neighbors.index, neighbors.vector, configuration.species, self.r_cut, tables,
                 np.empty((len(names), 4, width)), np.empty(width), np.empty((int(tables.depth.max()), width)),
                 np.empty((len(tables.depth) ** 2, width)), np.empty((tables.rows, kernels.LANES)),
                 np.empty((len(clusters), kernels.LANES)), out,
@@ -137,7 +136,7 @@ class ACE(Descriptor):
             dims=("ace_feature",),
             shape=(len(clusters),),
             coords={name: ("ace_feature", values) for name, values in self._coordinates(clusters, names).items()},
-            cutoffs=np.full((len(names), len(names)), r_cut),
+            search=everyone(self.r_cut, names, self.neighbors),
             compute=compute,
             attrs={"long_name": f"{'purified ' if self.purified else ''}atomic cluster expansion", "units": ""},
         )
@@ -165,7 +164,9 @@ def _label(cluster: ace_basis.Cluster, names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _prepare(ace: ACE, n_species: int, dimension: int) -> tuple[list[ace_basis.Cluster], kernels.Tables]:
+def _prepare(
+    n_species: int, sizes: tuple[float, int, float, int], dimension: int, purified: bool, r_cut: float, r_0: float
+) -> tuple[list[ace_basis.Cluster], kernels.Tables]:
     """Features and tables; kept, because every task of a graph asks for the same."""
-    clusters = ace_basis.features(n_species, ace.degree, ace._n_max, ace.w_l, ace.body_order, dimension)
-    return clusters, ace_basis.tables(clusters, n_species, ace.purified, ace.r_cut, ace.r_0)
+    clusters = ace_basis.features(n_species, *sizes, dimension)
+    return clusters, ace_basis.tables(clusters, n_species, purified, r_cut, r_0)

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, degree_range, pair_matrix
-from glassdask.descriptors.weights import sharp, smooth
-from glassdask.errors import ParameterError
+from glassdask.declarations import PairValues
+from glassdask.descriptors.base import Descriptor, Plan, Search, degree_range
+from glassdask.descriptors.weights import Enlargement, Exponent, Weigh, bonds, either, smooth_bonds
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.nearest import Batches, Cutoff, Neighborhood
 
 # Centres whose coefficients, with those of their neighbours, are held at once by the Lechner-Dellago average.
 AVERAGE_BATCH = 1 << 15
@@ -31,7 +32,9 @@ class BondOrder(Descriptor):
     l_max, l_min : degrees l_min..l_max, at most 32
     cutoffs : neighbours are closer than this distance, one for all or one for each pair of species, such as the
         `first_minima` of g_ab(r)
-    neighbors : instead of `cutoffs`, another definition of neighbours: `KNearest` or `SANN`
+    neighbors : instead of `cutoffs`, another rule: `KNearest`, `SANN` or `Voronoi`. With ``Voronoi(weighted=True)`` the
+        mean over the neighbours is weighted by the areas of their faces: the Minkowski structure metrics q'_l of Mickel
+        et al., J. Chem. Phys. 138, 044501 (2013), Eq. 6, which do not jump when faces vanish
     neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
 
     Output ``bo`` (frame, particle, l), no unit. NaN for a centre without neighbours or with a neighbour on top of it.
@@ -49,37 +52,18 @@ class BondOrder(Descriptor):
     name: ClassVar[str] = "bo"
     l_max: int = 8
     l_min: int = 1
-    cutoffs: Cutoffs | None = None
-    neighbors: Any = None
+    cutoffs: PairValues | None = None
+    neighbors: Neighborhood | None = None
     neighbor_species: str | tuple[str, ...] = "all"
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
-        if (self.cutoffs is None) == (self.neighbors is None):
-            raise ParameterError("BondOrder takes either cutoffs or neighbors: give exactly one of them")
+        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        allowed = allowed_pairs(self.neighbor_species, names)
-        table = recurrence(self.l_max)
-
-        def from_neighbors(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            _invariants(neighbors, weigh(configuration, neighbors), self.l_min, table, out)
-
-        if self.cutoffs is None:
-            weigh = sharp(np.where(allowed, np.inf, 0.0))  # however far the definition's neighbours are
-
-            def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-                for rows, neighbors in self.neighbors.batches(configuration, centers):
-                    part = np.empty((len(rows), out.shape[1]))
-                    from_neighbors(configuration, neighbors, part)
-                    out[rows] = part
-
-            return _plan(self, compute, None)
-
-        cutoffs = pair_matrix(self.cutoffs, names, needed=allowed)
-        weigh = sharp(cutoffs)
-        return _plan(self, from_neighbors, cutoffs)
+        return _weighted(self, *bonds(self.cutoffs, self.neighbors, names, self.neighbor_species))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +79,8 @@ class SmoothedBondOrder(Descriptor):
     gamma : sharpness of the cutoff; 8 for close-packed mixtures, 18 for SiO2. Infinity is the sharp `BondOrder`
     cutoffs : r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r)
     enlargement : R / r_c
+    neighbors : who of those closer than R counts, such as ``Voronoi()``; None is everybody. A rule that weighs its
+        neighbours multiplies f
     neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
 
     Output ``sbo`` (frame, particle, l), no unit. NaN for a centre with nothing within R or with a neighbour on top of
@@ -113,28 +99,22 @@ class SmoothedBondOrder(Descriptor):
     name: ClassVar[str] = "sbo"
     l_max: int = 8
     l_min: int = 1
-    gamma: float = 8
-    cutoffs: Cutoffs
-    enlargement: float = 1.3
+    gamma: Exponent = 8.0
+    cutoffs: PairValues
+    enlargement: Enlargement = 1.3
+    neighbors: Neighborhood | None = None
     neighbor_species: str | tuple[str, ...] = "all"
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
-        if not self.gamma > 0:
-            raise ParameterError(f"gamma = {self.gamma}: expected a positive exponent, such as 8")
-        if not 1 <= self.enlargement < np.inf:
-            raise ParameterError(f"enlargement = {self.enlargement}: expected R / r_c of at least 1, such as 1.3")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        cutoffs = pair_matrix(self.cutoffs, names, needed=allowed_pairs(self.neighbor_species, names))
-        weigh = smooth(cutoffs, self.gamma, self.enlargement)
-        table = recurrence(self.l_max)
-
-        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            _invariants(neighbors, weigh(configuration, neighbors), self.l_min, table, out)
-
-        return _plan(self, compute, cutoffs * self.enlargement)
+        search, weigh = smooth_bonds(
+            self.cutoffs, self.gamma, self.enlargement, self.neighbors, names, self.neighbor_species
+        )
+        return _weighted(self, search, weigh)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +124,13 @@ class LechnerDellago(Descriptor):
     qbar_lm(i) = 1/(N_b(i) + 1) [q_lm(i) + sum_j q_lm(j)],  Q_l(i) = sqrt(4 pi / (2 l + 1) sum_m |qbar_lm(i)|^2)
     (Lechner and Dellago, J. Chem. Phys. 129, 114707 (2008); paper A, reference 31), with q_lm of Eq. (4).
 
+    Where the neighbours have weights w_j, which add up to 1 (``Voronoi(weighted=True)``), q_lm(j) counts w_j and the
+    centre's own coefficients count like a neighbour of average weight: qbar_lm(i) = [s q_lm(i) + sum_j w_j q_lm(j)] /
+    (s + 1), s = sum_j w_j^2. With equal weights that is the formula above, and it does not jump when faces vanish.
+
     Parameters
     ----------
-    l_max, l_min, cutoffs : as for `BondOrder`
+    l_max, l_min, cutoffs, neighbors : as for `BondOrder`
 
     Output ``ld`` (frame, particle, l), no unit. NaN for a centre that has no neighbours.
 
@@ -163,22 +147,29 @@ class LechnerDellago(Descriptor):
     name: ClassVar[str] = "ld"
     l_max: int = 8
     l_min: int = 1
-    cutoffs: Cutoffs
+    cutoffs: PairValues | None = None
+    neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
+        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        cutoffs = pair_matrix(self.cutoffs, names)
+        rule = self.neighbors if self.cutoffs is None else Cutoff(self.cutoffs)
+        assert rule is not None
+        reach = rule.reach(names)
         table = recurrence(self.l_max)
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            grid = configuration.grid(float(cutoffs.max()))
-            order = grid.order(centers)
+            # neighbours outside of a piece are looked at again, so a piece is to be a compact part of space
+            spacing = configuration.density ** (-1 / configuration.dimension)
+            order = configuration.grid(reach or min(spacing, 0.5 * float(configuration.widths.min()))).order(centers)
             for begin in range(0, len(order), AVERAGE_BATCH):
                 rows = order[begin : begin + AVERAGE_BATCH]
-                out[rows] = _average(configuration, centers[rows], cutoffs, self.l_min, table)
+                which, average = _average(configuration, centers[rows], rule, self.l_min, table)
+                out[rows[which]] = average
 
         return _plan(self, compute, None)
 
@@ -189,54 +180,70 @@ def _workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...
     return np.empty((6, longest)), np.empty(longest), np.zeros((degrees, degrees)), np.zeros((degrees, degrees))
 
 
-def _invariants(neighbors: Neighbors, weight: np.ndarray, l_min: int, table: np.ndarray, out: np.ndarray) -> None:
-    work, z, real, imag = _workspace(neighbors, table)
-    kernels.bond_order(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, out)
+def _average(configuration, centers, rule, l_min, table) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `centers`, in the order in which their neighbours are found, and their invariants.
 
-
-def _average(configuration, centers, cutoffs, l_min, table) -> np.ndarray:
-    """Invariants of `centers` in the order of their cells: coefficients of each and its neighbours, then averages."""
+    First the coefficients of each centre and neighbour, then averages.
+    """
     n_coefficients = sum(2 * (l + 1) for l in range(l_min, table.shape[1]))
     scratch = configuration.scratch
-    lists: list[np.ndarray] = []
-    offsets = np.zeros(len(centers) + 1, np.int64)
+    row = np.full(len(configuration.position), -1)
 
-    def coefficients(particles: np.ndarray, q: np.ndarray, keep: bool) -> None:
-        for which, neighbors in configuration.batches(particles, cutoffs):
-            weight = scratch("weights", len(neighbors.index))
-            weight[:] = 1.0
-            part = scratch("coefficients of a batch", len(which), n_coefficients)
+    def coefficients(particles: np.ndarray, q: np.ndarray, first: int) -> Batches:
+        done = 0
+        for which, neighbors in rule.batches(configuration, particles):
+            part = q[done : done + len(which)]
+            row[neighbors.centers] = first + done + np.arange(len(which))
+            weight = neighbors.weight
+            if weight is None:
+                weight = scratch("weights", len(neighbors.index))
+                weight[:] = 1.0
             work, z, real, imag = _workspace(neighbors, table)
             kernels.coefficients(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, part)
-            q[which] = part
-            if keep:
-                lists.append(neighbors.index.copy())  # batches follow the cells, as `centers` do
-                offsets[which + 1] = neighbors.counts
+            yield which, neighbors
+            done += len(which)
 
     own = scratch("coefficients of the centres", len(centers), n_coefficients)
-    coefficients(centers, own, keep=True)
-    np.cumsum(offsets, out=offsets)
-    index = np.concatenate(lists)
-    row = np.full(len(configuration.position), -1)
-    row[index] = 0
-    row[centers] = -1
-    others = np.flatnonzero(row == 0)
-    row[centers], row[others] = np.arange(len(centers)), len(centers) + np.arange(len(others))
+    found = [(which, n.counts, n.index.copy(), n.weight) for which, n in coefficients(centers, own, 0)]
+    which, counts, index = (np.concatenate([part[k] for part in found]) for k in range(3))
+    row[index[row[index] < 0]] = -2
+    others = np.flatnonzero(row == -2)
     halo = np.empty((len(others), n_coefficients))
-    coefficients(others, halo, keep=False)
+    for _ in coefficients(others, halo, len(own)):
+        pass
     q = np.concatenate([own, halo]) if len(others) else own
-    out = np.empty((len(centers), table.shape[1] - l_min))
-    kernels.averaged(offsets, index, row, q, l_min, np.empty(n_coefficients), out)
-    return out
+    own_weight = np.ones(len(which))
+    if found[0][-1] is None:
+        weight = np.ones(len(index))
+    else:
+        weight = np.concatenate([part[-1] for part in found])
+        own_weight[:] = np.bincount(np.repeat(np.arange(len(which)), counts), np.square(weight), len(which))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    out = np.empty((len(which), table.shape[1] - l_min))
+    kernels.averaged(offsets, index, weight, own_weight, row, q, l_min, np.empty(n_coefficients), out)
+    return which, out
 
 
-def _plan(descriptor: Any, compute: Callable[..., None], cutoffs: np.ndarray | None) -> Plan:
+def _weighted(descriptor: Any, search: Search, weigh: Weigh) -> Plan:
+    table = recurrence(descriptor.l_max)
+
+    def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+        weight = weigh(configuration, neighbors)
+        work, z, real, imag = _workspace(neighbors, table)
+        kernels.bond_order(
+            neighbors.offsets, neighbors.vector, weight, descriptor.l_min, table, work, z, real, imag, out
+        )
+
+    return _plan(descriptor, compute, search)
+
+
+def _plan(descriptor: Any, compute: Callable[..., None], search: Search | None) -> Plan:
     degrees = degree_range(descriptor.l_min, descriptor.l_max)
     return Plan(
         dims=("l",),
         shape=(len(degrees),),
         coords={"l": ("l", degrees)},
-        cutoffs=cutoffs,
+        search=search,
         compute=compute,
         attrs={"long_name": (type(descriptor).__doc__ or "").strip().splitlines()[0].rstrip("."), "units": ""},
     )

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, pair_matrix
-from glassdask.descriptors.weights import sharp, smooth
+from glassdask.declarations import PairValues
+from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.descriptors.weights import Enlargement, Exponent, bonds, either, smooth_bonds
 from glassdask.errors import ParameterError
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.nearest import Neighborhood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ class Coordination(Descriptor):
     cutoffs : r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r)
     gamma : sharpness of the smooth cutoff, such as 8; None is the sharp one
     enlargement : R / r_c of the smooth cutoff
+    neighbors : instead of the sharp cutoff, another rule, such as ``SANN()``: the number of its neighbours; of a rule
+        that weighs them the sum of their weights, so that with ``Voronoi(weighted=True)`` and `by_species` it is the
+        share of each species in the surface of the cell. With `gamma`: who of those closer than R counts
     neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
     by_species : count the neighbours of each species apart
 
@@ -43,25 +48,28 @@ class Coordination(Descriptor):
     """
 
     name: ClassVar[str] = "coordination"
-    cutoffs: Cutoffs
-    gamma: float | None = None
-    enlargement: float = 1.3
+    cutoffs: PairValues | None = None
+    gamma: Exponent | None = None
+    enlargement: Enlargement = 1.3
+    neighbors: Neighborhood | None = None
     neighbor_species: str | tuple[str, ...] = "all"
     by_species: bool = False
 
-    def __post_init__(self):
-        if self.gamma is not None and not self.gamma > 0:
-            raise ParameterError(f"gamma = {self.gamma}: expected a positive exponent such as 8, or None")
-        if not 1 <= self.enlargement < np.inf:
-            raise ParameterError(f"enlargement = {self.enlargement}: expected R / r_c of at least 1, such as 1.3")
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        if self.gamma is None:
+            either(self, self.cutoffs, self.neighbors)
+        elif self.cutoffs is None:
+            raise ParameterError("Coordination with gamma needs cutoffs: they are r_c of its weights")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        cutoffs = pair_matrix(self.cutoffs, names, needed=allowed_pairs(self.neighbor_species, names))
-        if self.gamma is None:
-            weigh, reach = sharp(cutoffs), cutoffs
+        if self.gamma is None or self.cutoffs is None:
+            search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
         else:
-            weigh, reach = smooth(cutoffs, self.gamma, self.enlargement), cutoffs * self.enlargement
+            search, weigh = smooth_bonds(
+                self.cutoffs, self.gamma, self.enlargement, self.neighbors, names, self.neighbor_species
+            )
         columns = len(names) if self.by_species else 1
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
@@ -76,7 +84,7 @@ class Coordination(Descriptor):
             dims=(dim,) if self.by_species else (),
             shape=(columns,) if self.by_species else (),
             coords={dim: (dim, np.array(names))} if self.by_species else {},
-            cutoffs=reach,
+            search=search,
             compute=compute,
             attrs={"long_name": "coordination number", "units": ""},
         )

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.declarations import digest, plain
+from glassdask.descriptors.base import Descriptor, Plan, Search
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import names_and_codes, validate
 from glassdask.store import identity
 
@@ -70,12 +72,14 @@ def describe(
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
     wanted = _center_species(names, centers)
     is_center = np.isin(names, wanted)[codes]
-    reach = max((float(plan.cutoffs.max()) for plan in plans.values() if plan.cutoffs is not None), default=0.0)
-    check_radius(trajectory, reach)
+    searches = _searches(list(plans.values()))
+    for search, _ in searches:
+        check_radius(trajectory, search.reach(names) if isinstance(search, Neighborhood) else float(search.max()))
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
     microseconds = sum(plan.microseconds for plan in plans.values())
+    microseconds += sum(search.microseconds for search, _ in searches if isinstance(search, Neighborhood))
     packed = map_blocks(
-        _Work(tuple(plans.values()), is_center), trajectory, columns=sum(sizes), microseconds=microseconds,
+        _Work(tuple(plans.values()), searches, is_center), trajectory, columns=sum(sizes), microseconds=microseconds,
         block=block, token=[tuple(named.values()), dimension, wanted],
     )  # fmt: skip
 
@@ -96,7 +100,7 @@ def describe(
         for coordinate, (dim, values) in plan.coords.items():
             moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
             coords[moved] = (renamed[dim], values)
-        parameters = json.dumps(named[name].parameters(), sort_keys=True)
+        parameters = json.dumps(plain(named[name]), sort_keys=True)
         origin = {"input": described, "graph": data.name}
         attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
@@ -108,43 +112,55 @@ class _Work:
     """What is computed of every frame. It is made once and goes with the graph to every worker."""
 
     plans: tuple[Plan, ...]
+    searches: list[tuple[Search, list[int]]]
     is_center: np.ndarray
 
     def __call__(self, configuration: Configuration, particles: np.ndarray, *, out: np.ndarray) -> None:
         rows = np.nonzero(self.is_center[particles])[0]
         if len(rows):
-            _describe_frame(configuration, particles[rows], self.plans, out, rows)
+            _describe_frame(configuration, particles[rows], self, out, rows)
 
 
 def _describe_frame(
     configuration: Configuration,
     centers: np.ndarray,
-    plans: Sequence[Plan],
+    work: _Work,
     out: np.ndarray,
     rows: np.ndarray,
 ) -> None:
     """Rows of `out` (particles, all features side by side) for the `centers`."""
-    scratch = configuration.scratch
-    first = 0
-    shared: list[tuple[Plan, slice]] = []
-    for plan in plans:
-        columns = slice(first, first + int(np.prod(plan.shape)))
-        first = columns.stop
-        if plan.cutoffs is None:
+    plans, scratch = work.plans, configuration.scratch
+    ends = np.cumsum([int(np.prod(plan.shape)) for plan in plans])
+    columns = [slice(end - int(np.prod(plan.shape)), end) for plan, end in zip(plans, ends)]
+    for k, plan in enumerate(plans):
+        if plan.search is None:
             part = scratch("features", len(centers), *plan.shape)
             part[...] = np.nan
             plan.compute(configuration, centers, part)
-            out[rows, columns] = part.reshape(len(centers), -1)
+            out[rows, columns[k]] = part.reshape(len(centers), -1)
+    for search, members in work.searches:
+        if isinstance(search, Neighborhood):
+            batches = search.batches(configuration, centers)
         else:
-            shared.append((plan, columns))
-    if not shared:
-        return
-    cutoffs = np.max([plan.cutoffs for plan, _ in shared if plan.cutoffs is not None], axis=0)
-    for which, neighbors in configuration.batches(centers, cutoffs):
-        for plan, columns in shared:
-            part = scratch("features", len(which), *plan.shape)
-            plan.compute(configuration, neighbors, part)
-            out[rows[which], columns] = part.reshape(len(which), -1)
+            batches = configuration.batches(centers, search)
+        for which, neighbors in batches:
+            for k in members:
+                part = scratch("features", len(which), *plans[k].shape)
+                plans[k].compute(configuration, neighbors, part)
+                out[rows[which], columns[k]] = part.reshape(len(which), -1)
+
+
+def _searches(plans: Sequence[Plan]) -> list[tuple[Search, list[int]]]:
+    """The searches that the plans need and which plans share each: one for all distances, one for each rule."""
+    found: list[tuple[Search, list[int]]] = []
+    within = {k: plan.search for k, plan in enumerate(plans) if isinstance(plan.search, np.ndarray)}
+    if within:
+        found.append((np.max(list(within.values()), axis=0), list(within)))
+    by_rule: dict[str, tuple[Search, list[int]]] = {}
+    for k, plan in enumerate(plans):
+        if isinstance(plan.search, Neighborhood):
+            by_rule.setdefault(digest(plan.search), (plan.search, []))[1].append(k)
+    return found + list(by_rule.values())
 
 
 def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:

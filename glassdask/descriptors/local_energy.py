@@ -11,7 +11,7 @@ from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.simulation.models import AnyModel, PairModel, read_model
+from glassdask.simulation.models import AnyModel, PairModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,6 @@ class LocalEnergy(Descriptor):
     name: ClassVar[str] = "local_energy"
     model: AnyModel
 
-    def __post_init__(self):
-        object.__setattr__(self, "model", read_model(self.model, "LocalEnergy.model"))
-
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         model = self.model
@@ -57,9 +54,9 @@ class LocalEnergy(Descriptor):
                 )  # fmt: skip
 
             cutoffs = model.cutoffs(names)
-            return Plan(dims=(), shape=(), coords={}, cutoffs=cutoffs, compute=of_batch, attrs=attrs)
+            return Plan(dims=(), shape=(), coords={}, search=cutoffs, compute=of_batch, attrs=attrs)
 
         def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             out[:] = model.energies(configuration)[centers]
 
-        return Plan(dims=(), shape=(), coords={}, cutoffs=None, compute=of_block, attrs=attrs)
+        return Plan(dims=(), shape=(), coords={}, search=None, compute=of_block, attrs=attrs)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
+from glassdask.declarations import NotNegative, Positive
 from glassdask.descriptors.base import Descriptor, Plan, degree_range
+from glassdask.descriptors.weights import everyone
 from glassdask.errors import ParameterError
 from glassdask.kernels import radial_bond_order as kernels
 from glassdask.kernels.expansion import row_recurrence
 from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
 from glassdask.schema import CODE
 
 
@@ -29,6 +33,7 @@ class RadialBondOrder(Descriptor):
     delta : width of the shells
     l_max, l_min : degrees l_min..l_max, at most 32
     r_max : R_max, by default d_nmax + 2.5 delta
+    neighbors : who of those closer than R_max counts, such as ``Voronoi()``; None is everybody
 
     Output ``rbo`` (frame, particle, l, r), no unit. NaN in the shells without any weight: everywhere when nobody is
     within R_max, and where all neighbours are more than 37 delta from d_n. NaN with another particle on top.
@@ -48,13 +53,15 @@ class RadialBondOrder(Descriptor):
     """
 
     name: ClassVar[str] = "rbo"
-    grid: tuple[float, ...]
-    delta: float = 0.2
+    grid: tuple[NotNegative, ...]
+    delta: Positive = 0.2
     l_max: int = 8
     l_min: int = 1
-    r_max: float | None = None
+    r_max: Positive | None = None
+    neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
         _check_shells(self)
 
@@ -76,7 +83,7 @@ class RadialBondOrder(Descriptor):
             dims=("l", "r"),
             shape=(len(degrees), len(self.grid)),
             coords={"l": ("l", degrees), "r": ("r", np.array(self.grid, dtype=np.float64))},
-            cutoffs=np.full((len(names), len(names)), reach),
+            search=everyone(reach, names, self.neighbors),
             compute=compute,
             attrs={"long_name": "Radial bond order Q_ln", "units": ""},
         )
@@ -95,6 +102,7 @@ class RadialDensity(Descriptor):
     delta : width of the shells
     by_species : one density for each species of the neighbours, otherwise one for all together
     r_max : R_max, by default the last radius + 2.5 delta, as for `RadialBondOrder`
+    neighbors : who of those closer than R_max counts, such as ``SANN()``; None is everybody
 
     Output ``radial_density`` (frame, particle, neighbor_species, r), no unit; without `by_species` (frame, particle,
     r). Zero where there is nobody.
@@ -111,12 +119,14 @@ class RadialDensity(Descriptor):
     """
 
     name: ClassVar[str] = "radial_density"
-    grid: tuple[float, ...]
-    delta: float = 0.2
+    grid: tuple[NotNegative, ...]
+    delta: Positive = 0.2
     by_species: bool = True
-    r_max: float | None = None
+    r_max: Positive | None = None
+    neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         _check_shells(self)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
@@ -139,27 +149,23 @@ class RadialDensity(Descriptor):
             dims=("neighbor_species", "r") if self.by_species else ("r",),
             shape=(kinds, len(self.grid)) if self.by_species else (len(self.grid),),
             coords=coords,
-            cutoffs=np.full((len(names), len(names)), reach),
+            search=everyone(reach, names, self.neighbors),
             compute=compute,
             attrs={"long_name": "Radial density", "units": ""},
         )
 
 
 def _check_shells(descriptor: RadialBondOrder | RadialDensity) -> None:
-    grid, delta, r_max = np.asarray(descriptor.grid, dtype=np.float64), descriptor.delta, descriptor.r_max
-    object.__setattr__(descriptor, "grid", tuple(np.atleast_1d(grid).tolist()))  # also from a list or an array
-    if grid.ndim != 1 or len(grid) == 0 or not np.isfinite(grid).all() or grid[0] < 0 or not (np.diff(grid) > 0).all():
-        raise ParameterError(f"grid {grid.tolist()}: expected increasing radii of at least 0, such as (0.9, 1.0, 1.1)")
-    if not (np.isfinite(delta) and delta > 0):
-        raise ParameterError(f"delta = {delta}: expected a positive width, such as 0.2")
-    if r_max is not None and not (np.isfinite(r_max) and r_max > 0):
-        raise ParameterError(f"r_max = {r_max}: expected a positive radius, or None for the last radius + 2.5 delta")
+    grid = descriptor.grid
+    if not grid or any(a >= b for a, b in pairwise(grid)):
+        raise ParameterError(f"grid {list(grid)}: expected increasing radii of at least 0, such as (0.9, 1.0, 1.1)")
+    refuse_weights(descriptor.neighbors, type(descriptor).__name__)
 
 
 def _shells(descriptor: RadialBondOrder | RadialDensity) -> tuple[float, np.ndarray, float]:
     """R_max, the grid padded to whole vectors (1, columns), and 1 / (sqrt(2) delta)."""
     grid = np.asarray(descriptor.grid, dtype=np.float64)
-    reach = float(grid[-1] + 2.5 * descriptor.delta) if descriptor.r_max is None else float(descriptor.r_max)
+    reach = float(grid[-1] + 2.5 * descriptor.delta) if descriptor.r_max is None else descriptor.r_max
     wide = aligned(1, padded(len(grid)))
     wide[:] = grid[-1]
     wide[0, : len(grid)] = grid

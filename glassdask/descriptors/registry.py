@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
+from glassdask import declarations
+from glassdask.declarations import TAG, hints, parts, required
 from glassdask.descriptors.base import Descriptor
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, PluginError
+from glassdask.plugins import Catalog
 
-HOME = {
-    "ace": ("ace", "ACE"),
-    "bo": ("bond_order", "BondOrder"),
-    "coordination": ("coordination", "Coordination"),
-    "ld": ("bond_order", "LechnerDellago"),
-    "lfs": ("voronoi_cell", "LocallyFavoredStructure"),
-    "local_energy": ("local_energy", "LocalEnergy"),
-    "radial_density": ("radial_bond_order", "RadialDensity"),
-    "rbo": ("radial_bond_order", "RadialBondOrder"),
-    "sbo": ("bond_order", "SmoothedBondOrder"),
-    "soap": ("soap", "SOAP"),
-    "tetrahedrality": ("tetrahedrality", "Tetrahedrality"),
-    "theta": ("tong_tanaka", "TongTanaka"),
-    "voronoi": ("voronoi_cell", "VoronoiCell"),
-}
+# Ours by where they are, so that one can be had without importing the others, and those of other packages.
+DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
+    "descriptor",
+    {
+        "ace": "glassdask.descriptors.ace:ACE",
+        "bo": "glassdask.descriptors.bond_order:BondOrder",
+        "coordination": "glassdask.descriptors.coordination:Coordination",
+        "ld": "glassdask.descriptors.bond_order:LechnerDellago",
+        "lfs": "glassdask.descriptors.voronoi_cell:LocallyFavoredStructure",
+        "local_energy": "glassdask.descriptors.local_energy:LocalEnergy",
+        "radial_density": "glassdask.descriptors.radial_bond_order:RadialDensity",
+        "rbo": "glassdask.descriptors.radial_bond_order:RadialBondOrder",
+        "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
+        "soap": "glassdask.descriptors.soap:SOAP",
+        "tetrahedrality": "glassdask.descriptors.tetrahedrality:Tetrahedrality",
+        "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
+        "voronoi": "glassdask.descriptors.voronoi_cell:VoronoiCell",
+    },
+    Descriptor,
+)
 
 
-def descriptor_class(name: str) -> type[Descriptor]:
-    """The class of the descriptor whose variable is called `name`.
+def descriptor_class(name: str, where: str | None = None) -> type[Descriptor]:
+    """The class of the descriptor whose variable is called `name`; errors begin with `where`.
 
     Examples
     --------
     >>> descriptor_class("sbo").__name__
     'SmoothedBondOrder'
     """
-    if name not in HOME:
-        raise ParameterError(f"descriptor '{name}' is not known: expected one of {', '.join(sorted(HOME))}")
-    module, class_name = HOME[name]
-    return getattr(import_module(f"glassdask.descriptors.{module}"), class_name)
+    found = DESCRIPTORS.find(name, where)
+    if getattr(found, "name", None) != name:
+        raise PluginError(
+            f"descriptor '{name}' of {found.__module__} calls itself {getattr(found, 'name', None)!r}: give its class "
+            "and its entry point the same name"
+        )
+    return found
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -47,8 +56,8 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 
     Examples
     --------
-    >>> parse("sbo: l_max=6, neighbor_species='other'")
-    ('sbo', {'l_max': 6, 'neighbor_species': 'other'})
+    >>> parse("bo: l_max=6, neighbors={type='k_nearest', k=12}")
+    ('bo', {'l_max': 6, 'neighbors': {'type': 'k_nearest', 'k': 12}})
     """
     name, _, parameters = text.partition(":")
     try:
@@ -61,30 +70,35 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def make(
-    name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Callable[[], Any]] | None = None
+    name: str,
+    values: Mapping[str, Any],
+    defaults: Mapping[str, Callable[[], Any]] | None = None,
+    where: str | None = None,
 ) -> Descriptor:
-    """The descriptor `name` with these parameters.
+    """The descriptor of a table of parameters, as files and the command line have it.
 
-    `defaults` maps parameters such as ``cutoffs`` to functions that measure them from the data; one is called only when
-    the descriptor has that parameter and neither it nor an alternative (``neighbors``) is given.
+    Parameters
+    ----------
+    name : of the table, which is the kind of the descriptor too unless the table has a ``type``
+    values : parameters
+    defaults : parameters such as ``cutoffs``, with functions that measure them from the data; one is called only when
+        the descriptor has that parameter and neither it nor what stands in for it (``neighbors``) is given
+    where : begins the path in errors, by default `name`
 
     Examples
     --------
-    >>> make("bo", {"l_max": 4}, {"cutoffs": lambda: 1.4}).cutoffs
+    >>> make("sharp", {"type": "bo", "l_max": 4}, {"cutoffs": lambda: 1.4}).cutoffs
     1.4
+    >>> make("soap", {"r_cut": 1.6, "n_max": 6.5, "l_max": 8, "sigma": 0.2}, where="describe.soap")
+    Traceback (most recent call last):
+        ...
+    glassdask.errors.ParameterError: describe.soap.n_max: expected int, found 6.5
     """
-    cls = descriptor_class(name)
-    fields = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(parameters) - fields)
-    if unknown:
-        raise ParameterError(
-            f"descriptor '{name}' has no parameter {', '.join(unknown)}: expected some of {', '.join(sorted(fields))}"
-        )
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
+    place = name if where is None else where
+    given = dict(values)
+    cls = descriptor_class(given.pop(TAG, name), where)
+    given = parts(cls, given, place)  # what is wrong shows before anything is measured
     for key, measure in (defaults or {}).items():
-        if key in fields and key not in values and values.get("neighbors") is None:
-            values[key] = measure()
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ParameterError(f"descriptor '{name}': {error}: expected some of {', '.join(sorted(fields))}") from None
+        if key in hints(cls) and key not in given and (key in required(cls) or "neighbors" not in given):
+            given[key] = measure()
+    return declarations.make(cls, given, place)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from glassdask.declarations import NotNegative, Positive, Where
 from glassdask.descriptors import radial_basis
 from glassdask.descriptors.base import Descriptor, Plan, degree_range
+from glassdask.descriptors.weights import everyone
 from glassdask.errors import ParameterError
 from glassdask.kernels import soap as kernels
 from glassdask.kernels.expansion import row_recurrence
 from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
+
+RadialFunctions = Annotated[int, Where(lambda n: 1 <= n <= 32, "1 to 32 radial functions")]
+# Narrower Gaussians, in units of r_cut, only cost: at most 32 radial functions do not tell them from points, and the
+# table of their projections grows.
+SHARPEST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +39,7 @@ class SOAP(Descriptor):
     ----------
     r_cut : radius of the expansion; for the first shell slightly beyond the first minimum of g(r), 1.6 in paper A
     n_max, l_max : number of radial functions, largest degree (at most 32)
-    sigma : width of the Gaussians, about r_cut / n_max
+    sigma : width of the Gaussians, about r_cut / n_max, at least r_cut / 200
     basis : ``"polynomial"``, g_n = sum_n' beta_nn' (r_cut - r)^(n' + 2) (paper A, Eq. 15), or ``"gto"``,
         g_nl = r^l sum_n' beta_nn'l exp(-alpha_n'l r^2) with alpha_nl such that the n-th of n_max radii between 1 and
         r_cut sees it decayed to 0.001. Both are made orthonormal by beta = S^(-1/2), S the overlaps, in the unit of
@@ -42,6 +50,7 @@ class SOAP(Descriptor):
     normalize : divide the feature vector of each particle by its length
     center : the central particle is part of the density, as in DScribe
     padding : by default sigma sqrt(-2 ln 0.001), where a Gaussian has decayed to 0.001, as in DScribe
+    neighbors : who of those closer than r_cut + padding counts, such as ``Voronoi()``; None is everybody
 
     Output ``soap`` (frame, particle, soap_feature), no unit, with the coordinates ``soap_l``, ``soap_n``, ``soap_n2``
     (n') and ``soap_species`` (such as ``"A-B"``, ``"all"`` when species-blind) on it. l changes slowest, then n, then
@@ -63,41 +72,35 @@ class SOAP(Descriptor):
     """
 
     name: ClassVar[str] = "soap"
-    r_cut: float
-    n_max: int
+    r_cut: Positive
+    n_max: RadialFunctions
     l_max: int
-    sigma: float
-    basis: str = "polynomial"
+    sigma: Positive
+    basis: Literal["polynomial", "gto"] = "polynomial"
     by_species: bool = False
-    spectrum: str = "full"
+    spectrum: Literal["full", "diagonal"] = "full"
     normalize: bool = False
     center: bool = True
-    padding: float | None = None
+    padding: NotNegative | None = None
+    neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         degree_range(0, self.l_max)
-        if not 1 <= self.n_max <= 32:
-            raise ParameterError(f"n_max = {self.n_max}: expected 1 to 32 radial functions")
-        if not (np.isfinite(self.sigma) and self.sigma > 0):
-            raise ParameterError(f"sigma = {self.sigma}: expected a positive width, such as 0.2")
-        if not (np.isfinite(self.r_cut) and self.r_cut > 0):
-            raise ParameterError(f"r_cut = {self.r_cut}: expected a positive radius, such as 1.6")
-        if self.basis not in ("polynomial", "gto"):
-            raise ParameterError(f"basis {self.basis!r}: expected 'polynomial' or 'gto'")
         if self.basis == "gto" and self.r_cut <= 1:
             raise ParameterError(f"r_cut = {self.r_cut}: GTOs are placed between 1 and r_cut, expected more than 1")
-        if self.spectrum not in ("full", "diagonal"):
-            raise ParameterError(f"spectrum {self.spectrum!r}: expected 'full' or 'diagonal'")
-        if self.padding is not None and not (np.isfinite(self.padding) and self.padding >= 0):
-            raise ParameterError(f"padding = {self.padding}: expected a length of at least 0, or None")
+        if self.sigma < self.r_cut / SHARPEST:
+            raise ParameterError(
+                f"sigma = {self.sigma}: {self.n_max} radial functions on r_cut = {self.r_cut} cannot resolve this "
+                f"width, expected about r_cut / n_max = {self.r_cut / self.n_max:.2g}, at least r_cut / {SHARPEST}"
+            )
+        refuse_weights(self.neighbors, "SOAP")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         padding = self.sigma * np.sqrt(-2 * np.log(1e-3)) if self.padding is None else self.padding
         reach = float(self.r_cut + padding)
-        inverse_width, pieces = radial_basis.pieces(
-            self.basis, float(self.r_cut), int(self.n_max), int(self.l_max), float(self.sigma), reach
-        )
+        inverse_width, pieces = radial_basis.pieces(self.basis, self.r_cut, self.n_max, self.l_max, self.sigma, reach)
         table = row_recurrence(self.l_max)
         channels = len(names) if self.by_species else 1
         coords = self._coordinates(names)
@@ -118,7 +121,7 @@ class SOAP(Descriptor):
             dims=("soap_feature",),
             shape=(len(coords["soap_l"][1]),),
             coords=coords,
-            cutoffs=np.full((len(names), len(names)), reach),
+            search=everyone(reach, names, self.neighbors),
             compute=compute,
             attrs={"long_name": "SOAP power spectrum Q_nn'l", "units": ""},
         )

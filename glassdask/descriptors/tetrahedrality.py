@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, allowed_pairs, pair_matrix
-from glassdask.descriptors.weights import sharp
-from glassdask.errors import ParameterError
+from glassdask.declarations import PairValues, Where
+from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.descriptors.weights import bonds, either
 from glassdask.kernels.local_order import bond_angles
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Neighborhood
 
-DEVIATIONS = ("cosine", "angle")
+Degrees = Annotated[float, Where(lambda angle: 0 <= angle <= 180, "degrees between 0 and 180")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class Tetrahedrality(Descriptor):
     Parameters
     ----------
     cutoffs : neighbours are closer than this distance, one for all or one for each pair of species
-    neighbors : instead of `cutoffs`, another definition of neighbours, such as ``KNearest(4)``
+    neighbors : instead of `cutoffs`, another rule, such as ``KNearest(4)``. Where it weighs the neighbours, a pair
+        counts by the product of their weights
     neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's: O around Si) or a tuple of names
     angle : theta_0 in degrees
     deviation : ``"cosine"`` or ``"angle"``
@@ -47,44 +48,31 @@ class Tetrahedrality(Descriptor):
     """
 
     name: ClassVar[str] = "tetrahedrality"
-    cutoffs: Cutoffs | None = None
+    cutoffs: PairValues | None = None
     neighbors: Neighborhood | None = None
     neighbor_species: str | tuple[str, ...] = "all"
-    angle: float = 109.5
-    deviation: str = "cosine"
+    angle: Degrees = 109.5
+    deviation: Literal["cosine", "angle"] = "cosine"
 
-    def __post_init__(self):
-        if (self.cutoffs is None) == (self.neighbors is None):
-            raise ParameterError("Tetrahedrality takes either cutoffs or neighbors: give exactly one of them")
-        if not 0 <= self.angle <= 180:
-            raise ParameterError(f"angle = {self.angle}: expected degrees between 0 and 180")
-        if self.deviation not in DEVIATIONS:
-            raise ParameterError(f"deviation = {self.deviation!r}: expected one of {', '.join(DEVIATIONS)}")
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        allowed = allowed_pairs(self.neighbor_species, names)
-        cutoffs = None if self.cutoffs is None else pair_matrix(self.cutoffs, names, needed=allowed)
-        # the cutoff of a neighbour that another definition found is none
-        weigh = sharp(np.where(allowed, np.inf, 0.0) if cutoffs is None else cutoffs)
+        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
 
-        def of_batch(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            unit = np.empty((3, int(neighbors.counts.max(initial=0))))
-            counted = weigh(configuration, neighbors) > 0
-            bond_angles(neighbors.offsets, neighbors.vector, counted, self.angle, self.deviation == "cosine", unit, out)
-
-        def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            for rows, neighbors in self.neighbors.batches(configuration, centers):  # type: ignore[union-attr]
-                part = np.empty(len(rows))
-                of_batch(configuration, neighbors, part)
-                out[rows] = part
+        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            bond = np.empty((4, int(neighbors.counts.max(initial=0))))
+            weight = weigh(configuration, neighbors)
+            bond_angles(neighbors.offsets, neighbors.vector, weight, self.angle, self.deviation == "cosine", bond, out)
 
         return Plan(
             dims=(),
             shape=(),
             coords={},
-            cutoffs=cutoffs,
-            compute=of_block if cutoffs is None else of_batch,
+            search=search,
+            compute=compute,
             attrs={
                 "long_name": "mean deviation of the bond angles from the tetrahedral one",
                 "units": "" if self.deviation == "cosine" else "degree",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from glassdask.descriptors.base import Cutoffs, Descriptor, Plan, pair_matrix
+from glassdask.declarations import PairValues
+from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError
 from glassdask.kernels import local_order as kernels
-from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.nearest import Neighborhood
-from glassdask.neighborhood.voronoi import Voronoi, of_species
+from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.cutoffs import pair_matrix
+from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
+from glassdask.neighborhood.voronoi import Diameters, Voronoi, of_species
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class TongTanaka(Descriptor):
         neighbours share a face of the radical Voronoi cells of these spheres
     sigma : instead, or for sigma_ab alone: distances at contact for each pair of species, which need not be additive
         (paper C takes the potential's sigma_ab). Without `diameters` neighbours share a face of the Voronoi cells
-    neighbors : another definition of neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`
+    neighbors : another rule for neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`
 
     Output ``theta`` (frame, particle), no unit. NaN for a centre that is in no tetrahedron, in two dimensions for one
     with fewer than three neighbours.
@@ -50,13 +51,15 @@ class TongTanaka(Descriptor):
     """
 
     name: ClassVar[str] = "theta"
-    diameters: Mapping[str, float] | None = None
-    sigma: Cutoffs | None = None
+    diameters: Diameters | None = None
+    sigma: PairValues | None = None
     neighbors: Neighborhood | None = None
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """See `Declaration.check`."""
         if self.diameters is None and self.sigma is None:
             raise ParameterError("TongTanaka needs diameters of the species or sigma of their pairs: give one of them")
+        refuse_weights(self.neighbors, "TongTanaka")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
@@ -65,13 +68,23 @@ class TongTanaka(Descriptor):
             sigma = 0.5 * (each[:, None] + each)
         if self.sigma is not None:
             sigma = pair_matrix(self.sigma, names, "sigma")
-        neighborhood = self.neighbors or Voronoi(self.diameters)
+        rule = self.neighbors or Voronoi(self.diameters)
+        rule.reach(names)
 
-        def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            (_tetrahedra if dimension == 3 else _rings)(configuration, neighborhood, centers, sigma, out)
+        def in_space(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
+            _tetrahedra(configuration, rule, centers, sigma, out)
 
-        attrs = {"long_name": "Tong and Tanaka's Theta", "units": ""}
-        return Plan(dims=(), shape=(), coords={}, cutoffs=None, compute=compute, attrs=attrs)
+        def in_plane(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            _rings(configuration, neighbors, sigma, out)
+
+        return Plan(
+            dims=(),
+            shape=(),
+            coords={},
+            search=None if dimension == 3 else rule,
+            compute=in_space if dimension == 3 else in_plane,
+            attrs={"long_name": "Tong and Tanaka's Theta", "units": ""},
+        )
 
 
 def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) -> None:
@@ -88,10 +101,9 @@ def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) 
     )  # fmt: skip
 
 
-def _rings(configuration, neighborhood: Neighborhood, centers, sigma, out) -> None:
-    found = neighborhood.find(configuration, centers)
+def _rings(configuration, found: Neighbors, sigma, out) -> None:
     longest = int(found.counts.max(initial=0))
     kernels.ring(
-        centers, found.offsets, found.index, found.vector, configuration.species, sigma,
+        found.centers, found.offsets, found.index, found.vector, configuration.species, sigma,
         np.empty(longest), np.empty(longest, np.int64), out,
     )  # fmt: skip

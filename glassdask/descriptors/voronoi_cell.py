@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from glassdask.descriptors.base import Descriptor, Plan
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.voronoi import of_species, tessellate
+from glassdask.neighborhood.voronoi import Diameters, Voronoi, tessellate
 
 Signature = tuple[int, ...]
 CELL_MICROSECONDS = 18.0
@@ -45,11 +44,11 @@ class VoronoiCell(Descriptor):
     """
 
     name: ClassVar[str] = "voronoi"
-    diameters: Mapping[str, float] | None = None
+    diameters: Diameters | None = None
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        radii = _radii(self.diameters, names)
+        radii = Voronoi(self.diameters).radii(names)
         features = ["volume", "faces"] + (["n3", "n4", "n5", "n6"] if dimension == 3 else [])
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
@@ -65,7 +64,7 @@ class VoronoiCell(Descriptor):
             dims=(dim,),
             shape=(len(features),),
             coords={dim: (dim, np.array(features))},
-            cutoffs=None,
+            search=None,
             compute=compute,
             attrs={"long_name": "radical Voronoi cell" if self.diameters else "Voronoi cell", "units": ""},
             microseconds=CELL_MICROSECONDS,
@@ -100,11 +99,12 @@ class LocallyFavoredStructure(Descriptor):
     """
 
     name: ClassVar[str] = "lfs"
-    signature: Signature | Mapping[str, Signature]
-    diameters: Mapping[str, float] | None = None
+    signature: Signature | dict[str, Signature]
+    diameters: Diameters | None = None
 
-    def __post_init__(self):
-        for signature in self.signature.values() if isinstance(self.signature, Mapping) else [self.signature]:
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        for signature in self.signature.values() if isinstance(self.signature, dict) else [self.signature]:
             if sum(signature) < 4 or min(signature) < 0:
                 raise ParameterError(f"signature {signature}: expected numbers of faces with 3, 4, 5, ... edges")
 
@@ -114,8 +114,8 @@ class LocallyFavoredStructure(Descriptor):
             raise ParameterError(
                 "LocallyFavoredStructure needs three dimensions: in the plane count VoronoiCell's faces"
             )
-        radii = _radii(self.diameters, names)
-        wanted = self.signature if isinstance(self.signature, Mapping) else dict.fromkeys(names, self.signature)
+        radii = Voronoi(self.diameters).radii(names)
+        wanted = self.signature if isinstance(self.signature, dict) else dict.fromkeys(names, self.signature)
         unknown = [name for name in wanted if name not in names]
         if unknown:
             raise SpeciesError(f"a signature for {unknown[0]!r}: known species are {', '.join(names)}")
@@ -133,9 +133,5 @@ class LocallyFavoredStructure(Descriptor):
 
         attrs = {"long_name": "1 in the locally favoured structure", "units": ""}
         return Plan(
-            dims=(), shape=(), coords={}, cutoffs=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS
+            dims=(), shape=(), coords={}, search=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS
         )  # fmt: skip
-
-
-def _radii(diameters: Mapping[str, float] | None, names: tuple[str, ...]) -> np.ndarray | None:
-    return None if diameters is None else 0.5 * of_species(diameters, names)

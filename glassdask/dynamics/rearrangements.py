@@ -13,7 +13,8 @@ from glassdask.frames import map_blocks
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Cutoff
 from glassdask.schema import check_positions, species_codes, species_names, validate
 
 # What a particle takes, roughly.
@@ -84,7 +85,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     deformed = _in_order_of(reference, deformed)
     _check_pair(reference, deformed)
     names = species_names(reference)
-    matrix = pair_matrix(cutoffs, names)
+    matrix = Cutoff(cutoffs).matrix(names)
     check_radius(reference, float(matrix.max()))
     n_frames = max(reference.sizes["frame"], deformed.sizes["frame"])
     n, d = reference.sizes["particle"], reference.sizes["space"]
@@ -146,7 +147,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
     check_displacement(displacement, ("particle", "space"))
     check_start(start, displacement)
     names = species_names(start)
-    matrix = pair_matrix(cutoffs, names)
+    matrix = Cutoff(cutoffs).matrix(names)
     check_radius(start, float(matrix.max()))
     result = xr.apply_ufunc(
         partial(_replicas, matrix=matrix, codes=species_codes(start), names=names),

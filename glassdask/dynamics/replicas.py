@@ -17,7 +17,7 @@ from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
+from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import cell_matrix, check_box, check_positions, species_codes, species_names, validate
 from glassdask.variables import annotated
 
@@ -223,7 +223,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     """
     check_displacement(displacement, ("particle", "space"))
     check_start(start, displacement)
-    rule = neighbors if isinstance(neighbors, Neighborhood) else Cutoff(neighbors)
+    rule = rule_of(neighbors, "the cage-relative displacement")
     result = xr.apply_ufunc(
         partial(_cage_relative, rule=rule, codes=species_codes(start), names=species_names(start)),
         whole_particles(displacement),

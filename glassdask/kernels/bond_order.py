@@ -63,20 +63,24 @@ def coefficients(offsets, vector, weight, l_min, table, work, z, real, imag, out
 
 
 @kernel
-def averaged(offsets, index, row, q, l_min, mean, out):
+def averaged(offsets, index, weight, own, row, q, l_min, mean, out):
     """Invariants of coefficients averaged over each centre and its neighbours (Lechner and Dellago).
 
-    `index` (P,) neighbours of each centre; `q` (rows, number of coefficients) as `coefficients` writes them, the rows
-    of the centres first, `row` (N,) that of each particle; `mean` (number of coefficients,) scratch. Output: `out`
-    (C, degrees).
+    `index` (P,) neighbours of each centre, `weight` (P,) how much each counts and `own` (C,) the centre itself. `q`
+    (rows, number of coefficients) as `coefficients` writes them, the rows of the centres first, `row` (N,) that of each
+    particle; `mean` (number of coefficients,) scratch. Output: `out` (C, degrees).
     """
     for c in range(offsets.shape[0] - 1):
-        mean[:] = q[c]
+        total_weight = own[c]
+        for k in range(mean.shape[0]):
+            mean[k] = own[c] * q[c, k]
         for p in range(offsets[c], offsets[c + 1]):
             one = q[row[index[p]]]
+            w = weight[p]
+            total_weight += w
             for k in range(mean.shape[0]):
-                mean[k] += one[k]
-        inverse = 1.0 / (offsets[c + 1] - offsets[c] + 1)
+                mean[k] += w * one[k]
+        inverse = 1.0 / total_weight if total_weight != 0.0 else np.nan
         k = 0
         for degree in range(out.shape[1]):
             total = mean[k] * mean[k]

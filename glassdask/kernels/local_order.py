@@ -8,30 +8,34 @@ from glassdask.kernels import kernel
 
 
 @kernel
-def bond_angles(offsets, vector, counts_pair, ideal, as_cosine, unit, out):
+def bond_angles(offsets, vector, weight, ideal, as_cosine, bond, out):
     """Mean deviation of the angles between all pairs of bonds from the `ideal` angle in degrees.
 
-    `offsets` (C + 1,), `vector` (4, P); `counts_pair` (P,) which neighbours count; `unit` (3, longest) is scratch.
-    With `as_cosine` the deviation is |cos theta - cos ideal|, else |theta - ideal| in degrees. `out` (C,): NaN with
-    fewer than two bonds.
+    `offsets` (C + 1,), `vector` (4, P); `weight` (P,) of each neighbour, a pair counts by the product of its two;
+    `bond` (4, longest) is scratch. With `as_cosine` the deviation is |cos theta - cos ideal|, else |theta - ideal| in
+    degrees. `out` (C,): NaN with fewer than two bonds.
     """
     cosine = np.cos(np.radians(ideal))
     for c in range(out.shape[0]):
         n = 0
         for k in range(offsets[c], offsets[c + 1]):
-            if counts_pair[k]:
+            if weight[k] > 0.0:
                 for d in range(3):
-                    unit[d, n] = vector[d, k] / vector[3, k]
+                    bond[d, n] = vector[d, k] / vector[3, k]
+                bond[3, n] = weight[k]
                 n += 1
         total = 0.0
+        norm = 0.0
         for p in range(n):
             for q in range(p):
-                product = unit[0, p] * unit[0, q] + unit[1, p] * unit[1, q] + unit[2, p] * unit[2, q]
+                product = bond[0, p] * bond[0, q] + bond[1, p] * bond[1, q] + bond[2, p] * bond[2, q]
+                w = bond[3, p] * bond[3, q]
+                norm += w
                 if as_cosine:
-                    total += abs(product - cosine)
+                    total += w * abs(product - cosine)
                 else:
-                    total += abs(np.degrees(np.arccos(min(max(product, -1.0), 1.0))) - ideal)
-        out[c] = total / (0.5 * n * (n - 1)) if n > 1 else np.nan
+                    total += w * abs(np.degrees(np.arccos(min(max(product, -1.0), 1.0))) - ideal)
+        out[c] = total / norm if n > 1 else np.nan
 
 
 @kernel

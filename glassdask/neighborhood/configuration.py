@@ -26,12 +26,14 @@ class Neighbors:
     offsets : (C + 1,) the neighbours of centre c are the entries ``offsets[c]:offsets[c + 1]``
     index : (P,) index of each neighbour
     vector : (4, P) components x, y, z of r_j - r_i and the distance r_ij
+    weight : (P,) how much each neighbour counts, where the rule weighs them: they then add up to 1 for each centre
     """
 
     centers: np.ndarray
     offsets: np.ndarray
     index: np.ndarray
     vector: np.ndarray
+    weight: np.ndarray | None = None
 
     @property
     def distance(self) -> np.ndarray:
@@ -46,7 +48,8 @@ class Neighbors:
     def select(self, keep: np.ndarray) -> Neighbors:
         """The same centres with only the neighbours for which `keep` (P,) is true."""
         total = np.concatenate([[0], np.cumsum(keep)])
-        return Neighbors(self.centers, total[self.offsets], self.index[keep], self.vector[:, keep])
+        weight = None if self.weight is None else self.weight[keep]
+        return Neighbors(self.centers, total[self.offsets], self.index[keep], self.vector[:, keep], weight)
 
 
 class Configuration:
@@ -166,17 +169,20 @@ def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray)
     pieces = []
     counts = np.zeros(len(centers), np.int64)
     for rows, batch in batches:
-        pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy()))
+        pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy(), batch.weight))
         counts[rows] = batch.counts
     offsets = np.concatenate([[0], np.cumsum(counts)])
     index = np.empty(offsets[-1], np.int32)
     vector = np.empty((4, offsets[-1]))
-    for rows, number, piece_index, piece_vector in pieces:
+    weight = np.empty(offsets[-1]) if pieces and pieces[0][-1] is not None else None
+    for rows, number, piece_index, piece_vector, piece_weight in pieces:
         begin = np.concatenate([[0], np.cumsum(number)])[:-1]
         target = np.arange(len(piece_index)) + np.repeat(offsets[rows] - begin, number)
         index[target] = piece_index
         vector[:, target] = piece_vector
-    return Neighbors(np.asarray(centers), offsets, index, vector)
+        if weight is not None:
+            weight[target] = piece_weight
+    return Neighbors(np.asarray(centers), offsets, index, vector, weight)
 
 
 class _Grid:

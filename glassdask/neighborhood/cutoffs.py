@@ -37,46 +37,35 @@ def allowed_pairs(neighbor_species: str | tuple[str, ...], names: tuple[str, ...
 def pair_matrix(
     values: Cutoffs, names: tuple[str, ...], what: str = "cutoffs", needed: np.ndarray | None = None
 ) -> np.ndarray:
-    """Symmetric (S, S) matrix from one number or a mapping of pairs ("A", "B") or "A-B" to numbers.
+    """Symmetric (S, S) matrix from one number or one for each pair of species, as `read_pairs` has checked them.
 
     Where `needed` (S, S) is given, pairs that are not needed become zero and need not be named.
 
     Raises
     ------
     ParameterError
-        When a pair is missing or a value is not positive and finite.
+        When a pair is missing.
     SpeciesError
         When a pair names a species that is not there.
 
     Examples
     --------
-    >>> pair_matrix({("A", "A"): 1.4, "A-B": 1.3, ("B", "B"): 1.2}, ("A", "B")).tolist()
+    >>> pair_matrix({("A", "A"): 1.4, ("A", "B"): 1.3, ("B", "B"): 1.2}, ("A", "B")).tolist()
     [[1.4, 1.3], [1.3, 1.2]]
     """
-    matrix = np.full((len(names), len(names)), np.nan)
+    n = len(names)
+    matrix = np.full((n, n), np.nan)
     if isinstance(values, Mapping):
-        for key, value in values.items():
-            pair = tuple(key.split("-")) if isinstance(key, str) else tuple(key)
-            unknown = [s for s in pair if s not in names]
-            if unknown or len(pair) != 2:
-                raise SpeciesError(
-                    f"{what} for {key!r}: known species are {', '.join(names)}; write ('A', 'B') or 'A-B'"
-                )
-            a, b = names.index(pair[0]), names.index(pair[1])
-            if np.isfinite(matrix[a, b]) and matrix[a, b] != value:
-                raise ParameterError(f"{what} for {pair[0]}-{pair[1]}: found both {matrix[a, b]} and {value}: give one")
-            matrix[a, b] = matrix[b, a] = value
-        if needed is not None:
-            matrix[np.isnan(matrix) & ~needed] = 0.0
-        missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
-        if missing:
-            raise ParameterError(
-                f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}"
-            )
+        code = {name: k for k, name in enumerate(names)}
+        for (a, b), value in values.items():
+            if a not in code or b not in code:
+                raise SpeciesError(f"{what} for {a}-{b}: known species are {', '.join(names)}")
+            matrix[code[a], code[b]] = matrix[code[b], code[a]] = value
     else:
         matrix[:] = values
-    wanted = np.ones_like(matrix, dtype=bool) if needed is None else needed
-    matrix[~wanted] = 0.0
-    if not (np.isfinite(matrix[wanted]) & (matrix[wanted] > 0)).all():
-        raise ParameterError(f"{what} is {values!r}: expected positive finite lengths")
+    if needed is not None:
+        matrix[~needed] = 0.0
+    missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
+    if missing:
+        raise ParameterError(f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}")
     return matrix

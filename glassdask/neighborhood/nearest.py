@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from glassdask.declarations import Count, Declaration, PairValues
 from glassdask.errors import BoxError, ParameterError
 from glassdask.kernels import nearest
 from glassdask.neighborhood.configuration import Configuration, Neighbors, gather
-from glassdask.neighborhood.cutoffs import Cutoffs, pair_matrix
+from glassdask.neighborhood.cutoffs import pair_matrix
 
 Batches = Iterator[tuple[np.ndarray, Neighbors]]
 
@@ -19,8 +21,22 @@ Batches = Iterator[tuple[np.ndarray, Neighbors]]
 ENLARGEMENT = 1.4
 
 
-class Neighborhood:
-    """A rule for who is a neighbour of whom: `batches` for kernels, `find` for all at once."""
+class Neighborhood(Declaration):
+    """A rule for who is a neighbour of whom: `batches` for kernels, `find` for all at once.
+
+    In files a rule is a table such as ``{type = "k_nearest", k = 12}``, or ``"sann"`` where it needs no parameters.
+    """
+
+    weighted: bool = False
+    # what a particle takes, roughly, to find its neighbours
+    microseconds: ClassVar[float] = 5.0
+
+    def reach(self, names: tuple[str, ...]) -> float:
+        """Distance beyond which nobody is a neighbour, 0 where that depends on the configuration.
+
+        The rule's parameters are checked against the species here.
+        """
+        return 0.0
 
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """Neighbours of `centers`, a cache-sized batch at a time.
@@ -33,6 +49,19 @@ class Neighborhood:
     def find(self, configuration: Configuration, centers: np.ndarray) -> Neighbors:
         """Neighbours of all `centers` at once, in the order of `centers`."""
         return gather(self.batches(configuration, centers), centers)
+
+
+def rule_of(neighbors: Any, what: str) -> Neighborhood:
+    """The rule that `neighbors` is, or that of these cutoffs, for `what` counts all neighbours alike."""
+    rule = neighbors if isinstance(neighbors, Neighborhood) else Cutoff(neighbors)
+    refuse_weights(rule, what)
+    return rule
+
+
+def refuse_weights(rule: Neighborhood | None, what: str) -> None:
+    """Raise `ParameterError` where a rule weighs its neighbours and `what` would count them alike."""
+    if rule is not None and rule.weighted:
+        raise ParameterError(f"{what} counts all neighbours alike, found {rule}: leave weighted out")
 
 
 @dataclass(frozen=True)
@@ -59,15 +88,25 @@ class Cutoff(Neighborhood):
     [1, 2, 1]
     """
 
-    cutoffs: Cutoffs
+    cutoffs: PairValues
+
+    def matrix(self, names: tuple[str, ...]) -> np.ndarray:
+        """Cutoffs (S, S) in the order of `names`."""
+        return pair_matrix(self.cutoffs, names)
+
+    def reach(self, names: tuple[str, ...]) -> float:
+        """The largest cutoff."""
+        return float(self.matrix(names).max())
 
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`."""
-        return configuration.batches(centers, pair_matrix(self.cutoffs, configuration.names))
+        return configuration.batches(centers, self.matrix(configuration.names))
 
 
 class _Adaptive(Neighborhood):
     """Neighbours chosen among the candidates of a search that is enlarged for the centres that need it."""
+
+    microseconds = 10.0
 
     def _expected(self, dimension: int) -> float:
         """Candidates that decide in nearly all cases."""
@@ -130,7 +169,7 @@ class KNearest(_Adaptive):
     Raises
     ------
     ParameterError
-        When k is not a positive integer, or not less than the number of particles.
+        When k is not a whole number of at least 1, or not less than the number of particles.
     BoxError
         When half of the narrowest box width does not hold k neighbours.
 
@@ -142,11 +181,7 @@ class KNearest(_Adaptive):
     [1, 0, 0]
     """
 
-    k: int
-
-    def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
-            raise ParameterError(f"k is {self.k!r}: expected a number of neighbours, an integer of at least 1")
+    k: Count
 
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
@@ -162,7 +197,7 @@ class KNearest(_Adaptive):
         return 1.2 * self.k + 4
 
     def _limit(self) -> int:
-        return int(self.k)
+        return self.k
 
     def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
         return np.where(found.counts >= self.k, self.k, -1)

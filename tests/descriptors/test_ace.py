@@ -42,7 +42,7 @@ def expand(descriptor, vectors, species, dimension=3, reach=None):
     codes = np.concatenate([[0], species]).astype(np.int8)
     configuration = Configuration(position, codes, np.eye(dimension) * BOX, ("A", "B"))
     plan = descriptor.plan(("A", "B"), dimension)
-    cutoffs = plan.cutoffs if reach is None else np.full((2, 2), reach)
+    cutoffs = plan.search if reach is None else np.full((2, 2), reach)
     out = np.full((1, *plan.shape), np.nan)
     plan.compute(configuration, configuration.neighbors(np.array([0]), cutoffs), out)
     return out[0]

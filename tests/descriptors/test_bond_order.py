@@ -265,7 +265,8 @@ def test_kernels_as_plain_python(monkeypatch):
     def average(kernel, q):
         out = np.empty((2, 7))
         row = np.array([0, -1, -1, 2, 1])  # of particles 0, 3 and 4; two centres, 0 and 4, and one more neighbour
-        kernel(np.array([0, 2, 3]), np.array([3, 4, 3]), row, q, 1, np.empty(q.shape[1]), out)
+        some = np.array([0.2, 0.5, 0.3]), np.array([0.4, 1.0])
+        kernel(np.array([0, 2, 3]), np.array([3, 4, 3]), *some, row, q, 1, np.empty(q.shape[1]), out)
         return out
 
     n_coefficients = 70  # l = 1..7, m = 0..l, real and imaginary parts
@@ -313,8 +314,8 @@ def test_high_degrees_are_stable():
         (lambda: gd.BondOrder(l_max=-1, cutoffs=1.0), "l_max = -1"),
         (lambda: gd.BondOrder(l_max=40, cutoffs=1.0), "l_max = 40"),
         (lambda: gd.BondOrder(), "exactly one"),
-        (lambda: gd.SmoothedBondOrder(cutoffs=1.0, gamma=0), "gamma = 0"),
-        (lambda: gd.SmoothedBondOrder(cutoffs=1.0, enlargement=0.9), "enlargement = 0.9"),
+        (lambda: gd.SmoothedBondOrder(cutoffs=1.0, gamma=0), "gamma: expected a positive exponent .*, found 0"),
+        (lambda: gd.SmoothedBondOrder(cutoffs=1.0, enlargement=0.9), "enlargement: expected .*, found 0.9"),
     ],
 )
 def test_bad_parameters(make, message):

@@ -322,11 +322,11 @@ def test_bad_parameters(liquid):
         (Tetrahedrality, {"cutoffs": 1.2, "angle": 190.0}),
         (Tetrahedrality, {"cutoffs": 1.2, "deviation": "sine"}),
         (TongTanaka, {}),
+        (Coordination, {"cutoffs": -1.0}),
     ):
         with pytest.raises(ParameterError):
             wrong(**options)
     for descriptor, error in (
-        (Coordination(cutoffs=-1.0), ParameterError),
         (Coordination(cutoffs={"A-A": 1.0}), ParameterError),
         (Tetrahedrality(cutoffs=1.0, neighbor_species=("C",)), SpeciesError),
         (TongTanaka(diameters={"A": 1.0}), ParameterError),
@@ -345,10 +345,10 @@ def test_kernels_as_plain_python():
     found = Voronoi().find(configuration, everyone)
     longest = int(found.counts.max())
     sigma = np.array([[1.0, 0.8], [0.8, 0.9]])
-    keep = rng.random(len(found.index)) < 0.8
+    weight = rng.random(len(found.index)) * (rng.random(len(found.index)) < 0.8)
     pairs = {
         kernels.bond_angles: [
-            (found.offsets, found.vector, keep, 109.5, as_cosine, np.empty((3, longest))) for as_cosine in (True, False)
+            (found.offsets, found.vector, weight, 109.5, cosine, np.empty((4, longest))) for cosine in (True, False)
         ],
         kernels.compactness: [
             (

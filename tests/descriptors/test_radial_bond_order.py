@@ -214,9 +214,9 @@ def test_kernels_as_plain_python(monkeypatch):
         ({"grid": (-0.1, 1.0)}, "at least 0"),
         ({"grid": (0.9, np.nan)}, "grid"),
         ({"grid": ((0.9,), (1.0,))}, "grid"),
-        ({"grid": (0.9,), "delta": 0.0}, "delta = 0.0"),
-        ({"grid": (0.9,), "delta": -0.1}, "delta = -0.1"),
-        ({"grid": (0.9,), "r_max": 0.0}, "r_max = 0.0"),
+        ({"grid": (0.9,), "delta": 0.0}, "delta: expected .*, found 0.0"),
+        ({"grid": (0.9,), "delta": -0.1}, "delta: expected .*, found -0.1"),
+        ({"grid": (0.9,), "r_max": 0.0}, "r_max: expected .*, found 0.0"),
     ],
 )
 def test_bad_parameters(parameters, message):

@@ -336,17 +336,18 @@ def test_kernels_as_plain_python(monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"sigma": 0.0}, "sigma = 0.0"),
-        ({"sigma": -0.2}, "sigma = -0.2"),
-        ({"r_cut": 0.0}, "r_cut = 0.0"),
-        ({"r_cut": np.inf}, "r_cut = inf"),
-        ({"n_max": 0}, "n_max = 0"),
+        ({"sigma": 0.0}, "SOAP.sigma: expected .*, found 0.0"),
+        ({"sigma": -0.2}, "SOAP.sigma: expected .*, found -0.2"),
+        ({"r_cut": 0.0}, "SOAP.r_cut: expected .*, found 0.0"),
+        ({"r_cut": np.inf}, "SOAP.r_cut: expected .*, found inf"),
+        ({"n_max": 0}, "SOAP.n_max: expected .*, found 0"),
         ({"l_max": 33}, "l_max = 33"),
         ({"l_max": -1}, "l_max = -1"),
-        ({"basis": "bessel"}, "'polynomial' or 'gto'"),
+        ({"basis": "bessel"}, "expected one of 'polynomial', 'gto', found 'bessel'"),
         ({"basis": "gto", "r_cut": 0.9}, "more than 1"),
-        ({"spectrum": "bi"}, "'full' or 'diagonal'"),
-        ({"padding": -0.1}, "padding = -0.1"),
+        ({"spectrum": "bi"}, "expected one of 'full', 'diagonal', found 'bi'"),
+        ({"sigma": 1e-4}, "cannot resolve this width, expected about r_cut / n_max"),
+        ({"padding": -0.1}, "SOAP.padding: expected .*, found -0.1"),
     ],
 )
 def test_bad_parameters(changed, message):
