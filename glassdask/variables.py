@@ -43,14 +43,15 @@ class Variable:
     lacking: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
-    def check(self, name: str, found: xr.Variable) -> None:
-        """Raise `SchemaError` where dimensions or kind are others."""
+    def misfit(self, found: xr.Variable) -> str | None:
+        """What is other than declared: dimensions or dtype."""
         named = set(self.dims) - {"..."}
         missing, unknown = named - set(self.lacking) - set(found.dims), set(found.dims) - named - set(self.also)
         if missing or (unknown and "..." not in self.dims):
-            raise SchemaError(f"'{name}' has dimensions {found.dims}, declared are {self.dims}: transpose or rename")
+            return f"has dimensions {found.dims}, declared are {self.dims}: transpose or rename"
         if found.dtype.kind != self.kind:
-            raise SchemaError(f"'{name}' has dtype {found.dtype}, declared is kind '{self.kind}': convert it")
+            return f"has dtype {found.dtype}, declared is kind '{self.kind}': convert it"
+        return None
 
 
 def _v(dims: str, kind: str, unit: str | None, meaning: str) -> Variable:
@@ -69,6 +70,8 @@ VARIABLES = {
     "time": _v("[frame] (sample)", "f", "time", "time"),
     "step": _v("[frame] (sample)", "i", "", "integration step"),
     "strain": _v("[frame] (sample)", "f", "", "shear strain since the shear began"),
+    "space_a": _v("space_a", "U", "", "Cartesian component, the first of two"),
+    "space_b": _v("space_b", "U", "", "Cartesian component, the second of two"),
     "species_a": _v("species_a", "U", "", "species of the first particle of a pair"),
     "species_b": _v("species_b", "U", "", "species of the second particle of a pair"),
     "center": _v("center", "U", "", "species of the particle in the middle"),
@@ -79,6 +82,7 @@ VARIABLES = {
     "component": _v("component", "i", "", "number of the principal component"),
     "direction": _v("component ...", "f", "", "principal direction in the space of features"),
     "range": _v("range", "U", "", "the lower or the upper part of a curve"),
+    "position": _v("frame particle space", "f", "length", "positions in the box, from its corner"),
     # structure
     "r": _v("[r]", "f", "length", "distance"),
     "r_edge": _v("r_edge", "f", "length", "upper end of the distances"),
@@ -172,7 +176,7 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     Parameters
     ----------
     data : Dataset or DataArray
-        Coordinates that are not declared (of features, or the caller's own) stay as they are.
+        Coordinates that are not declared so (of features, or the caller's own) stay as they are.
     details
         More attributes of some variables, by name.
 
@@ -196,11 +200,11 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     variables |= {str(name): values.variable for name, values in own.items()}
     for name, variable in variables.items():
         known = declared(name)
-        if known is None:
-            if name in own:
-                raise SchemaError(f"'{name}' is declared nowhere: add it to glassdask.variables")
+        wrong = known.misfit(variable) if known else "is declared nowhere: add it to glassdask.variables"
+        if wrong and name in own:
+            raise SchemaError(f"'{name}' {wrong}")
+        if wrong or known is None:
             continue
-        known.check(name, variable)
         more = {**variable.attrs, **details.get(name, {})}
         units = more.pop("units", None) if known.unit is None else known.unit
         if units is None:

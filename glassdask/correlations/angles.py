@@ -16,6 +16,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import species_names, validate
+from glassdask.variables import annotated
 
 
 def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cutoffs, n_bins: int = 180) -> xr.Dataset:
@@ -70,18 +71,9 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
         probability = counts / (counts.sum(axis=-1, keepdims=True) * width)
         total = ordered.sum(axis=(0, 1, 2)) / (ordered.sum() * width)
     dims = ("center", "species_a", "species_b", "theta")
-    return xr.Dataset(
-        {
-            "probability": (dims, probability, {"units": "1/degree", "long_name": "distribution of bond angles"}),
-            "probability_total": (("theta",), total, {"units": "1/degree", "long_name": "of all triplets alike"}),
-            "counts": (dims, counts, {"long_name": "triplets in all frames"}),
-        },
-        coords={
-            **{dim: list(names) for dim in dims[:3]},
-            "theta": ("theta", (np.arange(n_bins) + 0.5) * width, {"units": "degree", "long_name": "bond angle"}),
-        },
-        attrs={"frames": trajectory.sizes["frame"]},
-    )
+    found = {"probability": (dims, probability), "probability_total": ("theta", total), "triplets": (dims, counts)}
+    coords = {**{dim: list(names) for dim in dims[:3]}, "theta": (np.arange(n_bins) + 0.5) * width}
+    return annotated(xr.Dataset(found, coords=coords, attrs={"frames": trajectory.sizes["frame"]}))
 
 
 def _triplets(

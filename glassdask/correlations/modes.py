@@ -15,6 +15,7 @@ from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_names, validate
+from glassdask.variables import annotated
 
 # Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
 PARTICLES_AT_ONCE = 64
@@ -84,27 +85,14 @@ def structure_factor(
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / (modes * trajectory.sizes["particle"])
     pair = ("species_a", "species_b")
-    return xr.Dataset(
-        {
-            "S": ((*pair, "k"), partials, {"long_name": "partial structure factor"}),
-            "S_total": (("k",), partials.sum(axis=(0, 1)), {"long_name": "structure factor"}),
-            "modes": (("k",), modes, {"long_name": "wave vectors in all frames"}),
-        },
-        coords={
-            "species_a": list(names),
-            "species_b": list(names),
-            "k": (
-                "k",
-                (np.arange(n_bins) + 0.5) * (k_max / n_bins),
-                {"units": "1/length", "long_name": "wave number"},
-            ),
-        },
-        attrs={
-            "frames": trajectory.sizes["frame"],
-            "dimension": trajectory.sizes["space"],
-            "density": float((trajectory.sizes["particle"] / volumes(trajectory)).mean()),
-        },
-    )
+    found = {"S": ((*pair, "k"), partials), "S_total": ("k", partials.sum(axis=(0, 1))), "modes": ("k", modes)}
+    coords = {**{dim: list(names) for dim in pair}, "k": (np.arange(n_bins) + 0.5) * (k_max / n_bins)}
+    attrs = {
+        "frames": trajectory.sizes["frame"],
+        "dimension": trajectory.sizes["space"],
+        "density": float((trajectory.sizes["particle"] / volumes(trajectory)).mean()),
+    }
+    return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
 
 
 def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> float:

@@ -14,6 +14,7 @@ from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_codes, species_names, validate
+from glassdask.variables import annotated
 
 # Default reach in mean spacings: three shells of a liquid, and the work stays small.
 REACH = 3.5
@@ -81,25 +82,15 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
         g_total = weighted.sum(axis=(0, 1)) / n_frames / (n * (n - 1) * shells)
     within = np.concatenate([np.zeros((len(names), len(names), 1)), np.cumsum(counts, axis=-1)], axis=-1)
     pair = ("species_a", "species_b")
-    return xr.Dataset(
-        {
-            "g": ((*pair, "r"), g, {"long_name": "partial radial distribution function"}),
-            "g_total": (("r",), g_total, {"long_name": "radial distribution function of all particles"}),
-            "counts": ((*pair, "r"), counts, {"long_name": "pairs in all frames, the centre is of species_a"}),
-            "coordination": (
-                (*pair, "r_edge"),
-                within / (n_frames * number[:, None, None]),
-                {"long_name": "mean number of neighbours of species_b within r_edge"},
-            ),
-        },
-        coords={
-            "species_a": list(names),
-            "species_b": list(names),
-            "r": ("r", 0.5 * (edges[1:] + edges[:-1]), {"units": "length", "long_name": "distance"}),
-            "r_edge": ("r_edge", edges, {"units": "length", "long_name": "upper end of the distances"}),
-        },
-        attrs={"frames": n_frames, "dimension": d, "density": float((n / volumes(trajectory)).mean())},
-    )
+    found = {
+        "g": ((*pair, "r"), g),
+        "g_total": ("r", g_total),
+        "counts": ((*pair, "r"), counts),
+        "coordination": ((*pair, "r_edge"), within / (n_frames * number[:, None, None])),
+    }
+    coords = {**{dim: list(names) for dim in pair}, "r": 0.5 * (edges[1:] + edges[:-1]), "r_edge": edges}
+    attrs = {"frames": n_frames, "dimension": d, "density": float((n / volumes(trajectory)).mean())}
+    return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
 
 
 def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import wrap
 from glassdask.simulation.models import PairModel, read_model
+from glassdask.variables import annotated
 
 # Trial moves are uniform in a cube from -STEP to STEP: 4 of 10 are accepted in Kob-Andersen at T = 0.44.
 STEP = 0.06
@@ -89,9 +90,9 @@ def cage_positions(
     dims = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
     microseconds = SWEEP_MICROSECONDS * (sweeps + burn_in)
     packed = map_frames(work, trajectory, frames, dims=dims, microseconds=microseconds)
-    position = packed.isel(column=slice(0, dimension)).rename(column="space").assign_attrs(units="length")
-    size = packed.isel(column=dimension).assign_attrs(units="length^2", long_name="mean square distance from the mean")
-    return xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]})
+    position = packed.isel(column=slice(0, dimension)).rename(column="space")
+    size = packed.isel(column=dimension)
+    return annotated(xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]}))
 
 
 def _cage(

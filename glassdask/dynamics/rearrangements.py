@@ -16,6 +16,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Cutoff
 from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.variables import annotated
 
 # What a particle takes, roughly.
 MICROSECONDS = 5.0
@@ -47,7 +48,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     Returns
     -------
     xarray.Dataset, lazy
-        ``d2min`` (frame, particle); ``strain`` (frame, particle, space, direction), the Green-Lagrange strain
+        ``d2min`` (frame, particle); ``local_strain`` (frame, particle, space_a, space_b), the Green-Lagrange strain
         (F^T F - 1) / 2 of the best map; ``neighbors`` (frame, particle), their number, as a float. The first two are
         NaN where the neighbours do not span the space (fewer than d, or in a plane). Coordinates ``species``
         (particle), and ``time`` (frame) of the deformed frames.
@@ -97,17 +98,15 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     strain = packed[:, :, 2:].reshape(n_frames, n, d, d)
     dims = ("frame", "particle")
     axes = list("xyz"[:d])
-    coords = {"species": reference["species"].variable, "space": axes, "direction": axes}
+    coords = {"species": reference["species"].variable, "space_a": axes, "space_b": axes}
     if "time" in deformed and deformed.sizes["frame"] == n_frames:
         coords["time"] = deformed["time"].variable
-    return xr.Dataset(
-        {
-            "d2min": (dims, packed[:, :, 0], {"units": "length^2", "long_name": "non-affine square displacement"}),
-            "strain": ((*dims, "space", "direction"), strain, {"long_name": "local Green-Lagrange strain"}),
-            "neighbors": (dims, packed[:, :, 1], {"long_name": "neighbours in the reference"}),
-        },
-        coords=coords,
-    )
+    found = {
+        "d2min": (dims, packed[:, :, 0]),
+        "local_strain": ((*dims, "space_a", "space_b"), strain),
+        "neighbors": (dims, packed[:, :, 1]),
+    }
+    return annotated(xr.Dataset(found, coords=coords))
 
 
 def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoffs) -> xr.DataArray:
@@ -159,7 +158,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    return result.rename("d2min").assign_attrs(units="length^2", long_name="non-affine square displacement")
+    return annotated(result.rename("d2min"))
 
 
 def _in_order_of(reference: xr.Dataset, deformed: xr.Dataset) -> xr.Dataset:

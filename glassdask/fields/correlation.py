@@ -11,6 +11,7 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths
+from glassdask.variables import annotated
 
 
 def spatial_correlation(
@@ -62,15 +63,10 @@ def spatial_correlation(
     values = values.transpose("frame", "particle")
     work = partial(_correlate, n_bins=n_bins, width=width)
     both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins})
-    both = both.assign_coords(r=("r", (np.arange(n_bins) + 0.5) * width, {"units": "length"}))
+    both = both.assign_coords(r=(np.arange(n_bins) + 0.5) * width)
     if "time" in values.coords and values["time"].dims == ("frame",):
         both = both.assign_coords(time=values["time"].variable)
-    return xr.Dataset(
-        {
-            "correlation": both.isel(kind=0).assign_attrs(long_name="spatial correlation, 1 at r = 0", units=""),
-            "pairs": both.isel(kind=1).assign_attrs(long_name="pairs of particles in each bin", units=""),
-        }
-    )
+    return annotated(xr.Dataset({"correlation": both.isel(kind=0), "pairs": both.isel(kind=1)}))
 
 
 def correlation_length(correlation: xr.DataArray, level: float = float(np.exp(-1.0))) -> xr.DataArray:

@@ -14,6 +14,7 @@ from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.voronoi import of_species
 from glassdask.schema import species_names
+from glassdask.variables import annotated
 
 AXES = ("grid_x", "grid_y", "grid_z")
 
@@ -60,7 +61,7 @@ def to_grid(
     dims = dict(zip(AXES, points))
     result = map_frames(partial(_spread, points=points, each=each, cutoff=cutoff), trajectory, dims=dims)
     fractions = {axis: (np.arange(n) + 0.5) / n for axis, n in dims.items()}
-    return result.assign_coords(fractions).assign_attrs(long_name="density on a grid", units="").rename("grid")
+    return annotated(result.assign_coords(fractions).rename("grid"))
 
 
 def from_grid(

@@ -35,7 +35,7 @@ def test_equals_brute_force(liquid):
     cutoffs = np.array([[1.5, 1.3], [1.3, 1.1]])
     found = bond_angle_distribution(liquid, pair_cutoffs(cutoffs), n_bins=36)
     counts = brute_force(liquid, cutoffs, np.linspace(0, 180, 37))
-    assert np.array_equal(found["counts"].values, counts)
+    assert np.array_equal(found["triplets"].values, counts)
     np.testing.assert_allclose((found["probability"] * 5).sum("theta"), 1.0)
     np.testing.assert_allclose((found["probability_total"] * 5).sum(), 1.0)
     unlike = counts[:, 0, 1]
@@ -55,7 +55,7 @@ def test_equals_brute_force(liquid):
 def test_crystals(basis, cutoff, angles):
     # 179 bins, so that no angle is on an edge but 180
     found = bond_angle_distribution(crystal(basis), cutoff, n_bins=179)
-    counts = found["counts"].values[0, 0, 0] / (5 ** basis.shape[1] * len(basis))
+    counts = found["triplets"].values[0, 0, 0] / (5 ** basis.shape[1] * len(basis))
     for angle, number in angles.items():
         assert counts[min(int(angle / 180 * 179), 178)] == number
     assert counts.sum() == sum(angles.values())
@@ -75,14 +75,14 @@ def test_independent_neighbours(dimension):
 @pytest.mark.parametrize("rule, number", [(KNearest(4), 6), (KNearest(12), 66)])
 def test_other_rules_for_neighbours(liquid, rule, number):
     found = bond_angle_distribution(liquid, rule)
-    like = found["counts"].values[:, [0, 1], [0, 1]].sum() + found["counts"].values[:, 0, 1].sum()
+    like = found["triplets"].values[:, [0, 1], [0, 1]].sum() + found["triplets"].values[:, 0, 1].sum()
     assert like == number * 240 * 3
 
 
 def test_sann_in_the_face_centred_cubic_crystal_is_its_first_shell():
     a = bond_angle_distribution(crystal(FCC), SANN(), n_bins=179)
     b = bond_angle_distribution(crystal(FCC), Cutoff(0.85), n_bins=179)
-    assert np.array_equal(a["counts"], b["counts"])
+    assert np.array_equal(a["triplets"], b["triplets"])
 
 
 def test_blocks_give_the_same_numbers(liquid, task_rows):
@@ -100,7 +100,7 @@ def test_triplets_that_do_not_occur_are_nan(liquid):
 def test_a_neighbour_on_top_of_the_centre_has_no_direction():
     position = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [2.0, 1.0, 1.0], [1.0, 2.0, 1.0]])
     trajectory = gd.from_arrays(position, species=["A"] * 4, box=[5.0] * 3)
-    counts = bond_angle_distribution(trajectory, 1.1, n_bins=3)["counts"].values[0, 0, 0]
+    counts = bond_angle_distribution(trajectory, 1.1, n_bins=3)["triplets"].values[0, 0, 0]
     # a right angle at each of the two on one point, angle 0 at each of the two others
     assert counts.tolist() == [2, 2, 0]
 

@@ -88,7 +88,7 @@ def test_nothing_under_affine_deformations(dimension, size):
         assert found["d2min"].max() < 1e-12
         # row vectors: r' = r map, F = map^T
         expected = 0.5 * (map_ @ map_.T - np.eye(dimension))
-        deviation = (found["strain"] - xr.DataArray(expected, dims=("space", "direction"))).where(known)
+        deviation = (found["local_strain"] - xr.DataArray(expected, dims=("space_a", "space_b"))).where(known)
         assert np.abs(deviation).max() < 1e-9
 
 
@@ -120,7 +120,7 @@ def test_invariances(dimension):
     twice = {pair: 2 * cutoff for pair, cutoff in PAIRS.items()}
     scaled = d2min(as_dataset(2 * old, species, 2 * box), as_dataset(2 * new, species, 2 * box), twice)
     same(scaled / 4)
-    np.testing.assert_allclose(scaled["strain"], reference["strain"], rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(scaled["local_strain"], reference["local_strain"], rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -134,7 +134,7 @@ def test_flips_of_the_cell_do_not_matter(dimension):
     reference = d2min(as_dataset(old, species, box), as_dataset(new, species, box @ shear), PAIRS)
     found = d2min(as_dataset(old, species, box), as_dataset(new, species, flipped), PAIRS)
     np.testing.assert_allclose(found["d2min"], reference["d2min"], rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(found["strain"], reference["strain"], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found["local_strain"], reference["local_strain"], rtol=1e-8, atol=1e-10)
 
 
 def test_a_planted_rearrangement_is_found(shipped):
@@ -183,7 +183,7 @@ def test_too_few_neighbours(dimension):
     t = as_dataset(row, ["A"] * 6, np.eye(dimension) * 12)
     found = d2min(t, t, 2.5)
     assert np.isnan(found["d2min"]).all()
-    assert np.isnan(found["strain"]).all()
+    assert np.isnan(found["local_strain"]).all()
     assert found["neighbors"].values[0].tolist() == [2, 3, 4, 3, 2, 0]
     row[:, 1] += [0.0, 0.5, 0.0, 0.5, 0.0, 0.0]
     row[:, -1] += [0.0, 0.5, 0.3, 0.0, 0.0, 0.0]
