@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -170,6 +171,32 @@ def test_what_is_written_is_read_again():
     assert converted(written, Thing, "again") == thing
     assert pickle.loads(pickle.dumps(thing)) == thing
     assert family(Rule) == {"near_ones": NearOnes, "all": All}
+
+
+class Abstract(Declaration, ABC):
+    """What its members share, among them fields."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared(Abstract):
+    k: Count
+
+    @abstractmethod
+    def of(self):
+        """What members must have."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Member(Shared):
+    def of(self):
+        return self.k
+
+
+def test_abstract_classes_are_no_members():
+    assert family(Abstract) == {"member": Member}
+    assert converted({"type": "member", "k": 2}, Abstract, "x").of() == 2
+    with pytest.raises(ParameterError, match=r"x.type: expected one of member, found 'shared'"):
+        converted({"type": "shared", "k": 2}, Abstract, "x")
 
 
 def test_equal_declarations_have_equal_digests():

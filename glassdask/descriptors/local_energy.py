@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,18 +45,26 @@ class LocalEnergy(Descriptor):
             )
         attrs = {"long_name": f"potential energy, {model.name}", "units": "energy"}
         if isinstance(model, PairModel) and model.chains is None:
-            table = model.table(names)
-
-            def of_batch(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-                kernels.pair_energies(
-                    neighbors.centers, neighbors.offsets, neighbors.index, neighbors.distance,
-                    configuration.species, table, out,
-                )  # fmt: skip
-
             cutoffs = model.cutoffs(names)
-            return Plan(dims=(), shape=(), coords={}, search=cutoffs, compute=of_batch, attrs=attrs)
+            return Plan(dims=(), shape=(), coords={}, search=cutoffs, compute=_OfPairs(model, names), attrs=attrs)
 
         def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             out[:] = model.energies(configuration)[centers]
 
         return Plan(dims=(), shape=(), coords={}, search=None, compute=of_block, attrs=attrs)
+
+
+class _OfPairs:
+    """Energies of a batch of centres. A splined table, up to a megabyte, is made anew where a graph sends this."""
+
+    def __init__(self, model: PairModel, names: tuple[str, ...]):
+        self.model, self.names, self.table = model, names, model.table(names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OfPairs, (self.model, self.names)
+
+    def __call__(self, configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+        kernels.pair_energies(
+            neighbors.centers, neighbors.offsets, neighbors.index, neighbors.distance, configuration.species,
+            self.table, out,
+        )  # fmt: skip

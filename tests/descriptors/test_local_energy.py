@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -62,6 +64,16 @@ def test_particles_at_the_same_place(form):
     energies = found["local_energy"].values[0]
     assert np.isnan(energies[:2]).all()
     assert energies[2] == pytest.approx(form.energy(1.0) + 0.5 * form.energy(1.1), rel=1e-10)
+
+
+def test_graphs_stay_small():
+    """Every task carries its plan: the splines, megabytes where there are many species, are not in it."""
+    form = Dzugutov(epsilon=1.0, sigma=1.0)
+    model = replace(KOB_ANDERSEN, name="two", pairs=(form,) * 3)
+    plan = LocalEnergy(model=model).plan(("A", "B"), 3)
+    sent = cloudpickle.dumps(plan)
+    assert len(sent) < 5000 < plan.compute.table.nbytes
+    np.testing.assert_array_equal(pickle.loads(sent).compute.table, plan.compute.table)
 
 
 def test_a_model_as_a_table():
