@@ -43,6 +43,7 @@ from .fields.correlation import spatial_correlation as spatial_correlation
 from .fields.grid import from_grid as from_grid
 from .fields.grid import to_grid as to_grid
 from .fields.shells import average_shells as average_shells
+from .frames import map_frames as map_frames
 from .io import ingest as ingest
 from .io.public import ingest_public as ingest_public
 from .io.public import read_public as read_public

@@ -56,7 +56,7 @@ def _positive(name: str, read: Callable[[Any], float]) -> float:
     value = dask.config.get(f"glassdask.task.{name}")
     try:
         number = read(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, AttributeError):
         number = 0.0
     if not 0 < number < float("inf"):
         raise ParameterError(f"glassdask.task.{name} is {value!r} in dask's configuration: expected a positive number")

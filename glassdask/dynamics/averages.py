@@ -14,6 +14,7 @@ import xarray as xr
 from glassdask.dynamics.lags import frame_pairs
 from glassdask.dynamics.paths import unwrapped
 from glassdask.errors import ParameterError, PositionError
+from glassdask.graphs import task_bytes, task_seconds
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
@@ -21,9 +22,8 @@ from glassdask.variables import annotated
 # Time origins of a lag: neighbouring ones tell much the same, and the work grows with their number.
 ORIGINS = 100
 # A task holds the whole path of its particles: at most this much, and about a second of work.
-TASK_BYTES = 64 << 20
-TASK_PARTICLE_PAIRS = 1 << 26
 SMALLEST_TASK_PARTICLES = 256
+MICROSECONDS = 0.015  # what one displacement of one particle takes, roughly
 # Paths that are in memory together. A longer trajectory is read again for each part of its particles.
 PART_BYTES = 2 << 30
 # Blocks of origins whose scatter gives the errors.
@@ -228,8 +228,8 @@ def _sums(trajectory: xr.Dataset, pairs: np.ndarray, k: float, a: float) -> np.n
             trajectory = trajectory.isel(frame=frames)
     n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
     path_bytes = 8 * d * n_frames
-    rows = max(SMALLEST_TASK_PARTICLES, min(TASK_PARTICLE_PAIRS // len(pairs), n_particles // 8))
-    rows = max(1, min(rows, TASK_BYTES // path_bytes, n_particles))
+    rows = max(SMALLEST_TASK_PARTICLES, min(int(1e6 * task_seconds() / MICROSECONDS) // len(pairs), n_particles // 8))
+    rows = max(1, min(rows, task_bytes() // path_bytes, n_particles))
     part = rows * max(1, PART_BYTES // (path_bytes * rows))
     chunks = {"frame": -1, "particle": rows}
     cut = {name: trajectory[name].chunk(chunks) for name in ("position", "image") if name in trajectory}

@@ -14,15 +14,13 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, PositionError, SchemaError
+from glassdask.graphs import task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import cell_matrix, check_box, check_positions, species_codes, species_names, validate
 from glassdask.variables import annotated
-
-# Bytes of displacements that one task holds.
-TASK_BYTES = 64 << 20
 
 
 def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any = None) -> xr.DataArray:
@@ -255,7 +253,7 @@ def whole_particles(displacement: xr.DataArray) -> xr.DataArray:
     if displacement.chunks is None:
         return displacement
     others = [str(dim) for dim in displacement.dims if dim not in ("particle", "space")]
-    at_once = max(1, TASK_BYTES // (8 * displacement.sizes["particle"] * displacement.sizes["space"]))
+    at_once = max(1, task_bytes() // (8 * displacement.sizes["particle"] * displacement.sizes["space"]))
     chunks = {"particle": -1, "space": -1}
     for dim in reversed(others):
         chunks[dim] = min(at_once, displacement.sizes[dim])

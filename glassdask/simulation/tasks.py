@@ -19,6 +19,7 @@ from dask.delayed import Delayed
 
 from glassdask.declarations import plain
 from glassdask.errors import StoreError
+from glassdask.graphs import task_bytes
 from glassdask.simulation import engine
 from glassdask.simulation.acts import Act, Load, Relax
 from glassdask.simulation.mixture import Model
@@ -32,7 +33,6 @@ from glassdask.variables import annotated
 CHECKPOINT_WORK = 50_000_000
 LEAST_CHECKPOINT = 1000
 PROPENSITY = "isoconfigurational"
-BLOCK_BYTES = 2**25
 # Stores below that of a simulation that are simulated from it, and go when it is overwritten.
 DERIVED = ("inherent", "isoconfigurational")
 
@@ -283,7 +283,7 @@ def _stacked(files: list[Path]) -> da.Array:
         return np.stack([np.load(file, mmap_mode="r")[:, low:high] for file in files])
 
     lags, particles, space = np.load(files[0], mmap_mode="r").shape
-    size = max(1, BLOCK_BYTES // (8 * len(files) * lags * space))
+    size = max(1, task_bytes() // (8 * len(files) * lags * space))
     blocks = []
     for low in range(0, particles, size):
         high = min(low + size, particles)

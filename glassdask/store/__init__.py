@@ -11,7 +11,8 @@ from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
 from glassdask.store.identity import identity
 from glassdask.store.layout import chunks_of, frame_blocks, trajectory_layout
-from glassdask.store.reading import in_frames, open_descriptors, open_reduction, open_trajectory, stored_source
+from glassdask.store.reading import open_descriptors, open_reduction, open_trajectory
+from glassdask.store.stored import in_frames, stored_source
 from glassdask.store.writing import create_trajectory, save_trajectory, write_dataset, write_datasets
 
 __all__ = [

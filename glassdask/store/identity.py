@@ -21,7 +21,8 @@ import xarray as xr
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.store.arrays import content_hash
 from glassdask.store.encoding import is_text
-from glassdask.store.reading import in_frames, open_descriptors, open_trajectory
+from glassdask.store.reading import open_descriptors, open_trajectory
+from glassdask.store.stored import in_frames, stored_source
 
 # what descriptors depend on; velocities, energies and times they do not see
 DESCRIBED = ("position", "box", "species")
@@ -42,9 +43,10 @@ def identity(trajectory: xr.Dataset) -> str:
     (True, False)
     """
     described = {name: trajectory[name].variable for name in DESCRIBED}
-    if described["position"].chunks is None:
+    source = stored_source(described["position"])
+    if source is None and described["position"].chunks is None:
         return VALUES + digest(described)
-    path = trajectory.attrs.get("store", "")
+    path = trajectory.attrs.get("store", "") if source is None else source.info.path.parent
     try:
         opened = open_trajectory(path)
     except GlassdaskError:  # none, moved, or being written anew
@@ -52,7 +54,8 @@ def identity(trajectory: xr.Dataset) -> str:
     if opened is not None and all(_same(value, opened[name].variable) for name, value in described.items()):
         return content_hash(path)
     box_and_species = digest({name: described[name] for name in DESCRIBED[1:]})
-    return LAZY + str(dask.base.tokenize(described["position"].data.name, box_and_species))
+    lazy = described["position"].data.name if source is None else source
+    return LAZY + str(dask.base.tokenize(lazy, box_and_species))
 
 
 def is_stored_at(path: str | os.PathLike[str], found: str | None) -> bool:
@@ -128,6 +131,8 @@ def _blocks(variable: xr.Variable) -> Any:
 
 def _same(found: xr.Variable, opened: xr.Variable) -> bool:
     """Whether a variable of a dataset is the one that was opened."""
+    if stored_source(found) is not None:
+        return stored_source(found) == stored_source(opened)
     if opened.chunks is not None:
         return isinstance(found.data, da.Array) and _is_cut_from(found.data, opened.data.name)
     return found.shape == opened.shape and np.array_equal(found.values, opened.values)

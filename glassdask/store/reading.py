@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
-import dask.array as da
 import numpy as np
 import xarray as xr
+from xarray.core import indexing
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
-from glassdask.graphs import task_bytes
 from glassdask.schema import VARIABLES, validate
 from glassdask.store import layout
-from glassdask.store.arrays import ArrayInfo, arrays, content_hash, read_region
+from glassdask.store.arrays import arrays, content_hash, read_region
 from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
+from glassdask.store.stored import IndexedArray, Source, StoredArray
 
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "origin", "species", "time", "step", "id")
@@ -26,71 +26,26 @@ IN_MEMORY = ("box", "origin", "species", "time", "step", "id")
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 
 
-class _StoredArray:
-    """What `dask.array.from_array` needs; carries the path, not the data, to the task that reads."""
-
-    def __init__(self, info: ArrayInfo, token: str) -> None:
-        self.info, self.token = info, token
-        self.shape, self.dtype, self.ndim = info.shape, info.dtype, len(info.shape)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        parts = key if isinstance(key, tuple) else (key,)
-        parts = (*parts, *[slice(None)] * (self.ndim - len(parts)))
-        region, rest = [], []
-        for part, size in zip(parts, self.shape):
-            plain = isinstance(part, slice) and part.step in (None, 1)
-            start, stop, _ = part.indices(size) if plain else (0, size, 1)
-            region.append(slice(start, stop))
-            rest.append(slice(None) if plain else part)
-        return read_region(self.info, tuple(region))[tuple(rest)]
-
-    def __dask_tokenize__(self) -> tuple[str, str]:
-        return str(self.info.path), self.token
+Lazy = Callable[[Source], Any]
 
 
-# What the arrays that were opened read from, by the names that dask knows them by.
-_opened: WeakValueDictionary[str, _StoredArray] = WeakValueDictionary()
+def _indexed(source: Source) -> indexing.LazilyIndexedArray:
+    return indexing.LazilyIndexedArray(IndexedArray(source))
 
 
-def _lazy(info: ArrayInfo, token: str) -> da.Array:
-    source = _StoredArray(info, token)
-    # as many small files together, since a task alone costs 2 ms
-    together = max(1, task_bytes() // layout.n_bytes(info.unit, info.dtype))
-    array = _read(source, (together * info.unit[0], *info.unit[1:]) if info.unit else ())
-    _opened[array.name] = source
-    return array
+def open_group(path: str | os.PathLike[str], name: str | None = None) -> xr.Dataset:
+    """A trajectory, or a group that was derived from it, as `xarray.open_dataset` wants it.
 
-
-def _read(source: _StoredArray, chunks: tuple[int, ...]) -> da.Array:
-    # fancy=False: an index list is applied after the whole chunk was read, as the source would do anyway
-    meta = np.empty((0,) * source.ndim, source.dtype)
-    return da.from_array(source, chunks=chunks, asarray=True, fancy=False, inline_array=True, meta=meta)
-
-
-def stored_source(values: xr.DataArray) -> _StoredArray | None:
-    """Where an array is read from that is just as it was opened; ``source[3:5]`` reads its frames 3 and 4."""
-    return None if values.chunks is None else _opened.get(values.data.name)
-
-
-def in_frames(values: xr.DataArray, frames: int) -> da.Array:
-    """An array (frame, ...) in dask chunks of this many whole frames.
-
-    What is just as it was opened is read by the tasks that need it: none waits for another one that reads, and nothing
-    that was read is cut, sent about or kept in memory between two tasks. All else is rechunked.
-
-    Examples
-    --------
-    >>> in_frames(xr.DataArray(np.zeros((5, 2, 3)), dims=("frame", "particle", "space")), 2).chunks[0]
-    (2, 2, 1)
+    Its variables are read when they are used, and are no dask arrays. The group is at `path`, or `name` below it.
     """
-    source = stored_source(values)
-    if source is not None:
-        return _read(source, (frames, *source.shape[1:]))
-    first, *others = values.dims
-    return values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
+    group = layout.checked_path(path) / (layout.checked_name(name) if name else "")
+    if "input" not in attributes(group):
+        return _open_trajectory(group, _indexed)
+    owner = next(above for above in group.parents if "status" in attributes(above))
+    return _current(group, content_hash(owner), _indexed)
 
 
-def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:
+def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredArray.of) -> xr.Dataset:
     """The dataset of one complete group; arrays named in `eager` (None: small ones and coordinates) are read."""
     attrs = attributes(path)
     if not is_group(path):
@@ -106,11 +61,12 @@ def _open_group(path: Path, eager: tuple[str, ...] | None) -> xr.Dataset:
         named = "flag_meanings" in info.attrs
         in_memory = info.name in (*coordinates, *info.dims) or named or (eager is not None and info.name in eager)
         whole = tuple(slice(0, size) for size in info.shape)
-        values = read_region(info, whole) if in_memory else _lazy(info, token)
+        values = read_region(info, whole) if in_memory else lazy(Source.whole(info, token))
         array_attrs = info.attrs
+        encoding = {} if in_memory else {"preferred_chunks": dict(zip(info.dims, info.unit))}
         if named:
             values, array_attrs = decode_names(np.asarray(values), array_attrs, str(info.path))
-        variables[info.name] = (info.dims, values, array_attrs)
+        variables[info.name] = (info.dims, values, array_attrs, encoding)
     text = attrs.get("text", {})
     variables |= {name: decode_text(stored) for name, stored in text.items()}
     coordinates += [name for name, stored in text.items() if stored.get("coordinate")]
@@ -168,13 +124,17 @@ def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     group = layout.checked_path(path)
     if not (group / "zarr.json").exists() and not group.exists():
         raise StoreError(f"{path}: does not exist: check the path, or ingest a trajectory first")
-    dataset = _open_group(group, IN_MEMORY)
+    return _open_trajectory(group, StoredArray.of)
+
+
+def _open_trajectory(group: Path, lazy: Lazy) -> xr.Dataset:
+    dataset = _open_group(group, IN_MEMORY, lazy)
     order = [name for name in VARIABLES if name in dataset.data_vars]
     dataset = dataset[[*order, *[name for name in dataset.data_vars if name not in order]]]
     try:
         return validate(dataset)
     except SchemaError as error:
-        raise StoreError(f"{path}: not a trajectory ({error}): give the path of a trajectory") from None
+        raise StoreError(f"{group}: not a trajectory ({error}): give the path of a trajectory") from None
 
 
 def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = None) -> xr.Dataset:
@@ -252,9 +212,9 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     return reduction
 
 
-def _current(group: Path, content: str) -> xr.Dataset:
+def _current(group: Path, content: str, lazy: Lazy = StoredArray.of) -> xr.Dataset:
     """A derived group, unless the trajectory has changed since."""
-    dataset = _open_group(group, None)
+    dataset = _open_group(group, None, lazy)
     if dataset.attrs.get("input") != content:
         raise StoreError(f"{group}: was computed before the trajectory was changed: compute it again with overwrite")
     return dataset

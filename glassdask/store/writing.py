@@ -42,6 +42,7 @@ from glassdask.store.groups import (
 )
 from glassdask.store.locks import locked
 from glassdask.store.reading import HIDDEN
+from glassdask.store.stored import with_dask
 
 # attributes that are made anew when a dataset that was opened is stored again
 RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from")
@@ -125,7 +126,7 @@ def save_trajectory(
     StoreError
         The path cannot be written, or holds another trajectory.
     """
-    validate(dataset)
+    dataset = with_dask(validate(dataset))
     group = layout.checked_path(path)
     attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED)}
     sizes = (dataset.sizes["frame"], dataset.sizes["particle"])
