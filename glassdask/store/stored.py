@@ -205,12 +205,10 @@ def in_frames(values: xr.DataArray, frames: int) -> da.Array:
 
 def with_dask(dataset: xr.Dataset) -> xr.Dataset:
     """The dataset with dask arrays in place of what xarray would read as a whole."""
-    found = {name: stored_source(variable) for name, variable in dataset.variables.items()}
-    lazy = {
-        name: dataset[name].variable.copy(deep=False, data=StoredArray.of(source))
-        for name, source in found.items()
-        if source is not None
-    }
+    lazy = {}
+    for name, variable in dataset.variables.items():
+        if source := stored_source(variable):
+            lazy[name] = (variable.dims, StoredArray.of(source), variable.attrs)
     return dataset.assign(lazy)
 
 
