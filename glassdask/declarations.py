@@ -258,7 +258,7 @@ def _member(value: Any, hint: Any, where: str) -> Any:
     if origin is Annotated or origin is None or not _needs_us(hint):
         return converted(value, hint, where) if origin is Annotated else _leaf(value, hint, where)
     if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
             raise ParameterError(f"{where}: expected a list, found {shown(value)}")
         items = list(value)
         each = [args[0]] * len(items) if args[-1:] == (...,) else list(args)

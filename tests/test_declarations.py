@@ -128,6 +128,8 @@ WRONG = [
     ({"table": {"y": 3}}, "table.y: expected All or NearOnes, found 3"),
     ({"limits": [1, -2]}, "limits[1]: expected a positive finite number, found -2"),
     ({"limits": [1]}, "limits: expected 2 values, found 1"),
+    ({"limits": {1: 0, 2: 0}}, "limits: expected a list, found {1: 0, 2: 0}"),
+    ({"rules": {}}, "rules: expected a list, found {}"),
     ({"range": [1, -2]}, "range[1]: expected a positive finite number, found -2"),
 ]
 

@@ -26,7 +26,7 @@ def read_centers(value: Any, where: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     names = (value,) if isinstance(value, str) else converted(value, tuple[str, ...], where)
-    if not all(names) or not names or len(set(names)) < len(names):
+    if not all(name.strip() for name in names) or not names or len(set(names)) < len(names):
         raise ParameterError(f'{where}: expected a species or a list of different ones, such as ["B"], found {value!r}')
     return names
 

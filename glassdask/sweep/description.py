@@ -23,14 +23,17 @@ from glassdask.sweep.trajectories import Found, found_states
 SIMULATE = "simulate"  # its settings are those of the runs; the other stages have tables of their own
 
 
+Seeds = Annotated[
+    tuple[int, ...], Where(lambda seeds: 0 < len(seeds) == len(set(seeds)), "a list of different numbers")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepFile(Declaration):
     """The file of a sweep, besides the tables of its stages."""
 
     store: Annotated[str, Where(lambda path: bool(path.strip()), "the path of a store")] | None = None
-    seeds: (
-        Annotated[tuple[int, ...], Where(lambda seeds: len(seeds) > 0, "a list of numbers, not an empty one")] | None
-    ) = None
+    seeds: Seeds | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
 
@@ -178,6 +181,8 @@ def _states_of(
         for state in found_states(make(Found, run, where), folder, where):
             yield state, None
         return
+    if "temperatures" not in run:
+        raise ParameterError(f"{where}.temperatures: is missing: give them, or the trajectories that exist already")
     merged = {**protocol, **run}
     for name in required(Protocol):
         if name not in merged:

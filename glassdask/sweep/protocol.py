@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Count, Declaration, Finite, Positive, Where
+from glassdask.declarations import Declaration, Finite, Positive, Where
 from glassdask.errors import ParameterError
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
@@ -19,16 +19,18 @@ from glassdask.sweep.state import State, label_of, naming
 
 COPPER_ZIRCONIUM = "copper_zirconium"
 Positives = Annotated[
-    tuple[Positive, ...], Where(lambda values: len(values) > 0, "a list of numbers, not an empty one")
+    tuple[Positive, ...], Where(lambda values: 0 < len(values) == len(set(values)), "a list of different numbers")
 ]
-Some = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
+MOST = 2**31 - 1  # what LAMMPS counts
+Some = Annotated[int, Where(lambda n: 0 <= n <= MOST, f"a whole number from 0 to {MOST}")]
+Particles = Annotated[int, Where(lambda n: 1 <= n <= MOST, f"a whole number from 1 to {MOST}")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Declaration):
     """The table ``[protocol]``: how states are prepared, and what is simulated of each. A run may give any of it."""
 
-    particles: Count
+    particles: Particles
     melt: Positive
     melt_time: Positive
     rate: Positive

@@ -92,10 +92,10 @@ def label_of(model: str, temperature: float, density: float | None, seed: int | 
 
 @contextmanager
 def naming(where: str) -> Iterator[None]:
-    """Say where in a sweep's file a mistake is that is found inside."""
+    """Say where in a sweep's file a mistake is that is found inside, in one line."""
     try:
         yield
     except PluginError:
         raise
     except GlassdaskError as error:
-        raise ParameterError(f"{where}: {error}") from None
+        raise ParameterError(" ".join(f"{where}: {error}".splitlines())) from None

@@ -91,5 +91,5 @@ def _state(path: str, told: dict[str, Any], where: str) -> State:
             if isinstance(error, ParameterError):
                 raise
             raise ParameterError(f"{where}: {name} of {path}: not a number where one is expected ({error})") from None
-    with naming(where):
+    with naming(f"{where}: model {known['model']!r}"):
         return State(label=label_of(**known), path=path, **known)
