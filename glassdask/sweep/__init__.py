@@ -34,6 +34,9 @@ store while it runs (`status`)::
     structures = "instantaneous"    # or "inherent", those of PATH/inherent
     [describe.descriptors.sbo]      # as for glassdask describe --parameters; cutoffs not given are found per state
     l_max = 8
+    [describe.descriptors.nearest]  # another name: its type says which descriptor it is
+    type = "bo"
+    neighbors = {type = "k_nearest", k = 12}
 
     [reduce]
     descriptors = ["sbo"]           # default: all of [describe]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Declaration, PairValues, Read, converted
+from glassdask.declarations import TAG, Declaration, PairValues, Read, converted, parts
 from glassdask.errors import ParameterError, StoreError
 from glassdask.store.groups import is_group
 from glassdask.store.layout import checked_name
@@ -32,7 +32,7 @@ def read_centers(value: Any, where: str) -> tuple[str, ...] | None:
 
 
 def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
-    """A table of parameters for each name; ``descriptor`` among them says which one it is, unless the name does."""
+    """A table of parameters for each name; ``type`` among them says which descriptor it is, unless the name does."""
     from glassdask.descriptors import registry
 
     if not isinstance(value, Mapping) or not value:
@@ -43,12 +43,12 @@ def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
         check_name(name, where)
         if not isinstance(table, Mapping):
             raise ParameterError(f"{place}: expected a table of parameters, found {table!r}")
-        parameters = {key: item for key, item in table.items() if key != "descriptor"}
-        kind = converted(table.get("descriptor", name), str, f"{place}.descriptor")
-        with naming(place):
-            # what is measured later stands in for itself here, so that all other mistakes show before any work
-            registry.make(kind, parameters, {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}})
-        found[name] = {"descriptor": kind, **parameters}
+        kind = converted(table.get(TAG, name), str, f"{place}.{TAG}")
+        cls = registry.descriptor_class(kind, f"{place}.{TAG}" if TAG in table else place)
+        # what is measured later stands in for itself here, so that all other mistakes show before any work
+        registry.make(name, table, {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}}, place)
+        given = {key: item for key, item in table.items() if key != TAG}
+        found[name] = {TAG: kind, **parts(cls, given, place)}
     return found
 
 
@@ -112,10 +112,7 @@ class Describe(Stage):
         path = structures(state, settings)
         trajectory = open_trajectory(path)
         measured = Measured(trajectory, table.cutoffs)
-        made = {}
-        for name, values in table.descriptors.items():
-            parameters = {key: value for key, value in values.items() if key != "descriptor"}
-            made[name] = make(values["descriptor"], parameters, measured.defaults())
+        made = {name: make(name, values, measured.defaults()) for name, values in table.descriptors.items()}
         features = describe(trajectory, made, centers=None if table.centers is None else list(table.centers))
         save_descriptors(features, path, overwrite=overwrite)
 

@@ -43,7 +43,7 @@ cutoffs = {A-A = 1.2}
 [describe]
 cutoffs = {A-A = 1.4, B-A = 1.3}
 [describe.descriptors.first]
-descriptor = "bo"
+type = "bo"
 l_max = 4
 [reduce]
 [correlate]
@@ -163,9 +163,9 @@ def test_cold_and_long_first(file):
             ParameterError,
             "'inherent', found 'frozen'",
         ),
-        (('descriptor = "bo"', 'descriptor = "bond"'), ParameterError, "'bond' is not known"),
+        (('type = "bo"', 'type = "bond"'), ParameterError, "'bond' is not known"),
         (("l_max = 4", "l_max = 400"), ParameterError, "descriptors.first.*400"),
-        (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "descriptors.first: .*l_most"),
+        (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "descriptors.first.l_most: unknown"),
         (("A-A = 1.4", "AA = 1.4"), ParameterError, "describe.cutoffs: expected two species"),
         (("[reduce]", '[reduce]\ndescriptors = ["second"]'), ParameterError, "second.*first"),
         (

@@ -125,6 +125,30 @@ def test_inherent_and_measured(tmp_path):
     assert float(found["reductions/relaxation"]["k"]) == pytest.approx(2 * np.pi, rel=0.02)
 
 
+@pytest.mark.usefixtures("synchronous")
+def test_rules_for_neighbours(tmp_path):
+    """Any rule, spelled out in the file, is that of the single functions; another one is another descriptor."""
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    text = file.read_text()
+    tables = [
+        "neighbors = {type = 'k_nearest', k = 4}\n[describe.descriptors.few]\ntype = 'bo'\nneighbors = 'voronoi'\n",
+        "neighbors = {type = 'k_nearest', k = 3}\n[describe.descriptors.few]\ntype = 'bo'\nneighbors = 'sann'\n",
+    ]
+    keys = []
+    for table in tables:
+        file.write_text(text.replace("l_max = 2\n", f"l_max = 2\n{table}"))
+        keys.append(read_sweep(file).states[0].units["describe"].key)
+    assert len(set(keys)) == 2
+    file.write_text(text.replace("l_max = 2\n", f"l_max = 2\n{tables[0]}"))
+    table = run_sweep(file)
+    assert (table[NAMES] == "complete").all(axis=None), table.filter(like="_error").values.tolist()
+    path = table.loc[FIRST, "path"]
+    wanted = {"bo": gd.BondOrder(l_max=2, neighbors=gd.KNearest(4)), "few": gd.BondOrder(neighbors=gd.Voronoi())}
+    features = gd.describe(gd.open_trajectory(path), wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(gd.open_descriptors(path)[name], features[name])
+
+
 EARLIER = """{
   "version": 1, "folder": "..", "file": "sweep.toml", "stages": ["describe", "correlate"],
   "states": [{

@@ -52,7 +52,7 @@ cutoffs = {A-A = 1.4}
 [describe.descriptors.sbo]
 l_max = 4
 [describe.descriptors.first]
-descriptor = "bo"
+type = "bo"
 l_max = 4
 [reduce]
 descriptors = ["sbo"]
@@ -122,10 +122,10 @@ WRONG = {
     "describe.structures": CHOICE,
     "describe.centers": CENTERS,
     "describe.cutoffs": CUTOFFS,
-    "describe.descriptors": [*TABLE, {}, {"thermo": {"descriptor": "bo"}}, {"a/b": {"descriptor": "bo"}}],
+    "describe.descriptors": [*TABLE, {}, {"thermo": {"type": "bo"}}, {"a/b": {"type": "bo"}}],
     "describe.descriptors.sbo": TABLE,
-    "describe.descriptors.sbo.l_max": [-1, 33, *NOT_FINITE, *TEXTS, *LISTS, *TABLES],
-    "describe.descriptors.first.descriptor": CHOICE,
+    "describe.descriptors.sbo.l_max": [-1, 33, 1.5, 2.0, True, *NOT_FINITE, *TEXTS, *LISTS, *TABLES],
+    "describe.descriptors.first.type": CHOICE,
     "reduce": TABLE,
     "reduce.descriptors": [*LIST, ["sbo", "sbo"], ["none"]],
     "reduce.n_components": [0, -1, 1.5, 2.0, *COUNT[COUNT.index(True) :]],
