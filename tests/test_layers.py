@@ -42,10 +42,6 @@ MAY_IMPORT = {
 }
 # the front doors may know everything
 DOORS = {"__init__", "__main__", "cli"}
-# circles that are being taken apart: whoever has done it removes the line
-CIRCLES = {
-    "learning": pytest.mark.xfail(strict=True, reason="convolution and convolution_training know each other"),
-}
 
 
 def module_name(file: Path) -> str:
@@ -98,7 +94,7 @@ def test_arrows_point_one_way(file):
     assert not wrong, f"{room} imports {', '.join(sorted(wrong))}"
 
 
-@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES.get(room, ())) for room in [*MAY_IMPORT, *DOORS]])
+@pytest.mark.parametrize("room", [*MAY_IMPORT, *DOORS])
 def test_no_module_imports_itself_through_others(room):
     assert [circle for circle in circles() if any(name.split(".")[1:2] == [room] for name in circle)] == []
 

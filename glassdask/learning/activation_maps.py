@@ -1,4 +1,4 @@
-"""Grad-CAM: what in an image speaks for a class (paper C, Sec. III B), by Captum."""
+"""Grad-CAM: what in an image speaks for a class (paper C, Sec. III B); torch is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import MissingPackageError, ParameterError
-from glassdask.learning.convolution import feature_shape, map_images
+from glassdask.errors import ParameterError
+from glassdask.learning.images import feature_shape, map_images
 
 
 def grad_cam(model: Any, X: Any, target: Any) -> Any:
@@ -19,7 +19,7 @@ def grad_cam(model: Any, X: Any, target: Any) -> Any:
 
     with the score :math:`y^C` before the softmax and the activations :math:`A^m` of the last convolution, after its
     ReLU, of Z points each (paper C, Eqs. 3-4; R. Selvaraju et al., Int. J. Comput. Vis. 128, 336 (2020)). The network
-    is that of `ConvolutionalClassifier`, and Captum's ``LayerGradCam`` does it.
+    is that of `ConvolutionalClassifier`.
 
     Parameters
     ----------
@@ -39,8 +39,6 @@ def grad_cam(model: Any, X: Any, target: Any) -> Any:
     ------
     ParameterError
         When the class is unknown, the model is not fitted, or images have another shape.
-    MissingPackageError
-        Without Captum.
 
     Examples
     --------
@@ -52,11 +50,8 @@ def grad_cam(model: Any, X: Any, target: Any) -> Any:
     >>> score.shape, bool((score >= 0).all())
     ((6, 8, 8), True)
     """
-    try:
-        import captum  # noqa: F401
-    except ImportError:
-        raise MissingPackageError("Grad-CAM needs captum: pip install 'glassdask[learning]'") from None
-    classes = getattr(model, "classes_", np.array([])).tolist()
+    model.check_fitted()
+    classes = model.classes_.tolist()
     if target not in classes:
         raise ParameterError(f"class {target!r} is not among those trained on: {classes}")
     shape = feature_shape(model.image_shape_, model.kernel_sizes, model.strides)
@@ -64,18 +59,21 @@ def grad_cam(model: Any, X: Any, target: Any) -> Any:
 
 
 def _grad_cam(model: Any, images: np.ndarray, code: int) -> np.ndarray:
-    from captum.attr import LayerGradCam
+    import torch
 
     from glassdask.learning.convolution_training import PIECE, as_tensor, deterministic, device_of, network_of
 
     device = device_of(model.device)
     network = network_of(model, device)
-    method = LayerGradCam(network, network.maps[-1])
     out = np.empty((len(images), *feature_shape(model.image_shape_, model.kernel_sizes, model.strides)))
     for k in range(0, len(images), PIECE):
         with deterministic():
-            found = method.attribute(
-                as_tensor(model, images[k : k + PIECE], device), target=code, relu_attributions=True
-            )
-        out[k : k + PIECE] = found[:, 0].detach().cpu().numpy()
+            with torch.no_grad():
+                maps = network.maps(as_tensor(model, images[k : k + PIECE], device))
+            maps.requires_grad_()
+            # each image has a score of its own, so the gradient of their sum is that of each
+            (gradient,) = torch.autograd.grad(network.scores(maps)[:, code].sum(), maps)
+            weight = gradient.mean(dim=tuple(range(2, maps.ndim)), keepdim=True)
+            score = (weight * maps.detach()).sum(dim=1).relu()
+        out[k : k + PIECE] = score.cpu().numpy()
     return out

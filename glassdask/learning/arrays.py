@@ -18,23 +18,76 @@ from glassdask.graphs import merge_blocks
 def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
     """The 2-D array behind `X` (NumPy or dask, one chunk of columns) and the names of its features, if it has any.
 
-    A DataArray gives its last dimension's coordinates as names, such as ``"l=6"``.
+    A DataArray gives its last dimension's coordinates as names, such as ``"l=6"``, a DataFrame its columns.
     """
     names = None
     if isinstance(X, xr.DataArray):
         names = feature_names(X)
         X = X.data
+    elif hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
+        names = list(X.columns)
     if not isinstance(X, da.Array):
-        X = np.asarray(X)
+        X = _as_array(X, what)
     if X.ndim != 2:
-        raise ParameterError(f"{what} has shape {X.shape}, expected (sample, feature): flatten it with feature_matrix")
+        raise ParameterError(
+            f"{what} has shape {X.shape}, expected (sample, feature). Reshape your data, as feature_matrix does"
+        )
     if X.shape[1] == 0:
-        raise ParameterError(f"{what} has no features: its shape is {X.shape}")
+        raise ParameterError(
+            f"{what} has 0 feature(s) (shape={X.shape}) while a minimum of 1 is required: describe again"
+        )
     if X.dtype.kind not in "fiub":
-        raise ParameterError(f"{what} has dtype {X.dtype}, expected real numbers: convert it to float")
+        problem = "Complex data not supported" if X.dtype.kind == "c" else f"dtype {X.dtype}"
+        raise ParameterError(f"{what}: {problem}, expected real numbers: convert it to float")
     if isinstance(X, da.Array) and X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     return X, names
+
+
+def _as_array(values: Any, what: str) -> np.ndarray:
+    """An array of numbers, if need be from a list of lists or from objects."""
+    if hasattr(values, "toarray"):
+        raise ParameterError(f"{what} is a sparse matrix: give a dense one, such as its toarray()")
+    try:
+        array = np.asarray(values)
+        return array.astype(np.float64) if array.dtype == object else array
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{what} is no matrix of numbers ({error}): give an array (sample, feature)") from None
+
+
+def as_labels(values: Any, X: Any, *, what: str) -> Any:
+    """Labels (sample,), such as classes or configurations, with the rows of `X`, in chunks where `X` has them.
+
+    Lazy ones with a lazy `X` are to be looked at chunk by chunk, with `checked_labels`.
+    """
+    values = getattr(values, "data", values) if isinstance(values, xr.DataArray) else values
+    lazy = isinstance(values, da.Array)
+    labels = values if lazy else np.asarray(values)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ParameterError(f"{what} has shape {labels.shape}, expected one label for each sample, (sample,)")
+    if lazy and isinstance(X, da.Array):
+        return like_rows(labels, X, what=what)
+    return like_rows(checked_labels(np.asarray(labels), what), X, what=what)
+
+
+def checked_labels(labels: np.ndarray, what: str) -> np.ndarray:
+    """Labels that can be told apart and sorted: `ParameterError` where some are missing or of another type."""
+    if labels.dtype == object:
+        kinds = {type(label).__name__ for label in labels}
+        if len(kinds) > 1 or "NoneType" in kinds:
+            raise ParameterError(
+                f"{what} are of the types {', '.join(sorted(kinds))}: give all rows labels of one type"
+            )
+        labels = np.array(labels.tolist())
+    missing = labels != labels  # as NaN and NaT are
+    if np.any(missing):
+        raise ParameterError(
+            f"{what}: {np.count_nonzero(missing)} of {len(labels)} rows have the label {labels[missing][0]}: leave "
+            "these rows out or give them a label"
+        )
+    return labels
 
 
 def as_targets(y: Any, X: Any) -> Any:
@@ -42,7 +95,7 @@ def as_targets(y: Any, X: Any) -> Any:
     if isinstance(y, xr.DataArray):
         y = y.data
     if not isinstance(y, da.Array):
-        y = np.asarray(y)
+        y = _as_array(y, "y")
     if y.ndim == 1:
         y = y[:, None]
     y, _ = as_matrix(y, what="y")
@@ -92,19 +145,6 @@ def feature_names(X: xr.DataArray) -> list[str] | None:
             return None
         labels.append([", ".join(f"{n}={v[i]}" for n, v in columns.items()) for i in range(X.sizes[dim])])
     return [", ".join(parts) for parts in product(*labels)]
-
-
-def check_features(n_features: int, names: Sequence[str] | None, X: Any, given: Sequence[str] | None) -> None:
-    """Raise `ParameterError` unless `X`, whose features are called `given`, is what a model was fitted on."""
-    if X.shape[1] != n_features:
-        raise ParameterError(f"X has {X.shape[1]} features, but the model was fitted on {n_features}")
-    if names is None or given is None:
-        return
-    for i, (expected, found) in enumerate(zip(names, given)):
-        if expected != found:
-            raise ParameterError(
-                f"feature {i} is '{found}', but the model was fitted on '{expected}': reorder or refit"
-            )
 
 
 def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any:

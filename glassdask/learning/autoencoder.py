@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from glassdask.errors import ConvergenceError, ParameterError
-from glassdask.learning.arrays import as_matrix, check_features, map_rows
+from glassdask.learning.arrays import as_matrix, map_rows
 from glassdask.learning.directions import feature_scale
+from glassdask.learning.estimators import Estimator, check_width
 from glassdask.learning.moments import compute_moments
 
 
-class Autoencoder(BaseEstimator):
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     r"""Network of layers (M, 5M, P, 5M, M) that reproduces its input through a bottleneck of P numbers.
 
     Layers are tanh, linear (the bottleneck), tanh, linear; weights start from Glorot's uniform distribution, biases
@@ -126,7 +127,7 @@ class Autoencoder(BaseEstimator):
         unit = float(np.sqrt(total / moments.n / moments.n_features)) if self.unit is None else float(self.unit)
         self.mean_, self.scale_ = moments.x_mean, scale * unit
         self.n_samples_, self.n_undefined_ = moments.n, moments.n_undefined
-        self.n_features_in_, self.feature_names_ = moments.n_features, names
+        self.set_features(moments.n_features, names)
 
         with threads_for(moments.n_features):
             device = device_of(self.device)
@@ -141,8 +142,13 @@ class Autoencoder(BaseEstimator):
         self.weights_ = each[self.best_]
         return self
 
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.weights_[3])
+
     def repeat(self, k: int) -> Autoencoder:
         """The same model with the k-th of the networks that were trained in place of the best one."""
+        self.check_fitted()
         if not 0 <= k < len(self.repeats_validation_loss_):
             raise ParameterError(f"repeat {k}: expected 0 to {len(self.repeats_validation_loss_) - 1}")
         other = copy.copy(self)
@@ -186,8 +192,7 @@ class Autoencoder(BaseEstimator):
 
     def transform(self, X: Any) -> Any:
         """Reduced features (sample, component): the bottleneck; lazy for dask, NaN for rows with NaN."""
-        X, names = as_matrix(X)
-        check_features(self.n_features_in_, self.feature_names_, X, names)
+        X = self.matrix(X)
         w1, b1, w2, b2 = self.weights_[:4]
         mean, scale = self.mean_, self.scale_
 
@@ -198,9 +203,10 @@ class Autoencoder(BaseEstimator):
 
     def inverse_transform(self, X: Any) -> Any:
         """Features (sample, feature) reconstructed from reduced ones (sample, component); lazy for dask."""
+        self.check_fitted()
         X, _ = as_matrix(X)
         w3, b3, w4, b4 = self.weights_[4:]
-        check_features(len(w3), None, X, None)
+        check_width(X.shape[1], len(w3), "inverse_transform")
         mean, scale = self.mean_, self.scale_
 
         def decode(block: np.ndarray) -> np.ndarray:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils.multiclass import type_of_target
 
 from glassdask.errors import ConvergenceError, ParameterError
-from glassdask.learning.arrays import as_matrix, check_features, like_rows, map_rows
+from glassdask.learning.arrays import as_labels, as_matrix, checked_labels, map_rows
 from glassdask.learning.directions import feature_scale
+from glassdask.learning.estimators import Estimator
 from glassdask.learning.moments import compute_moments
 
 
-class LinearClassifier(ClassifierMixin, BaseEstimator):
+class LinearClassifier(ClassifierMixin, Estimator):
     r"""What both classifiers share: class 1 where :math:`\sum_j \beta_j X_j + \beta_0 > 0`.
 
     Features are divided by their standard deviations in the rows that are fitted, and in no others, before
@@ -28,6 +30,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     intercept_ : float
     classes_ : array (2,)
         The two labels in ascending order.
+    n_iter_ : int
+        Iterations that were made.
     n_samples_, n_undefined_ : int
         Rows used, and rows with a NaN in a feature, which are left out.
     """
@@ -45,11 +49,17 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"C is {self.C} and max_iter {self.max_iter}: both must be positive")
         X, names = as_matrix(X)
         X = np.asarray(X, dtype=np.float64)
-        labels = like_rows(np.asarray(y).ravel(), X, what="y")
+        self.require_target(y)
+        labels = as_labels(y, X, what="y")
         moments = compute_moments(X)  # names what is infinite
         moments.require_rows(2)
         defined = ~np.isnan(X).any(axis=1)
         self.classes_ = np.unique(labels[defined])
+        if len(self.classes_) > 2:
+            raise ParameterError(
+                f"Only binary classification is supported. The type of the target is {type_of_target(labels)}: y has "
+                f"{len(self.classes_)} classes, such as {self.classes_[:3].tolist()}"
+            )
         if len(self.classes_) != 2:
             raise ParameterError(
                 f"the {moments.n} defined rows to learn from have the classes {self.classes_.tolist()}, expected two: "
@@ -74,26 +84,45 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         self.coef_ = np.zeros(moments.n_features)
         self.coef_[varying] = model.coef_[0] / scale
         self.intercept_ = float(model.intercept_[0] - self.coef_ @ moments.x_mean)
+        self.n_iter_ = int(np.max(model.n_iter_))
         self.n_samples_ = moments.n
         self.n_undefined_ = moments.n_undefined
-        self.n_features_in_ = moments.n_features
-        self.feature_names_ = names
+        self.set_features(moments.n_features, names)
         return self
 
     def decision_function(self, X: Any) -> Any:
         """Signed distance (sample,) from the separating plane, in the units of `coef_`; lazy for dask."""
-        X, names = as_matrix(X)
-        check_features(self.n_features_in_, self.feature_names_, X, names)
+        X = self.matrix(X)
         coef, intercept = self.coef_[:, None], self.intercept_
         return map_rows(lambda block: block @ coef + intercept, X, 1)[:, 0]
 
     def predict(self, X: Any) -> Any:
-        """Labels (sample,); a row with NaN gets the lower one, so look at `decision_function` where that matters."""
-        above = self.decision_function(X) > 0
-        classes = self.classes_
-        if hasattr(above, "dask"):
-            return above.map_blocks(lambda block: classes[block.astype(int)], dtype=classes.dtype)
-        return classes[above.astype(int)]
+        """Labels (sample,); lazy for dask.
+
+        Raises
+        ------
+        ParameterError
+            Where a row has a NaN, which has no label; where X is lazy, when it is computed. `decision_function` gives
+            NaN for such rows.
+        """
+        decision = self.decision_function(X)
+        if hasattr(decision, "dask"):
+            return decision.map_blocks(self._labels, dtype=self.classes_.dtype, meta=self.classes_[:0])
+        return self._labels(decision)
+
+    def _labels(self, decision: np.ndarray) -> np.ndarray:
+        undefined = np.isnan(decision)
+        if undefined.any():
+            raise ParameterError(
+                f"row {int(np.argmax(undefined))} (and {undefined.sum() - 1} more of {len(decision)}) has a NaN and so "
+                "no label: predict the defined rows, or use decision_function, which gives NaN"
+            )
+        return self.classes_[(decision > 0).astype(int)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
 
 
 class LogisticRegression(LinearClassifier):
@@ -197,8 +226,8 @@ def cross_validate_classifier(model: Any, X: Any, y: Any, groups: Any, n_folds: 
 
     X, _ = as_matrix(X)
     X = np.asarray(X, dtype=np.float64)
-    labels = like_rows(np.asarray(y).ravel(), X, what="y")
-    members = like_rows(np.asarray(groups).ravel(), X, what="groups")
+    labels = as_labels(y, X, what="y")
+    members = as_labels(groups, X, what="groups")
     n_groups = len(np.unique(members))
     if not 2 <= n_folds <= n_groups:
         raise ParameterError(f"{n_folds} folds of {n_groups} groups: expected 2 to the number of groups")
@@ -219,18 +248,44 @@ def cross_validate_classifier(model: Any, X: Any, y: Any, groups: Any, n_folds: 
 def accuracy(y: Any, predicted: Any) -> float:
     """Fraction of labels that are predicted right.
 
+    Parameters
+    ----------
+    y, predicted : arrays (sample,)
+        Labels of the same kind, all of them defined.
+
+    Raises
+    ------
+    ParameterError
+        When their shapes or kinds differ, or a label is NaN.
+
     Examples
     --------
     >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
     0.75
     """
-    return float(np.mean(np.asarray(y) == np.asarray(predicted)))
+    found = _vectors(y=y, predicted=predicted)
+    true, guessed = (checked_labels(values, name) for name, values in found.items())
+    if (true.dtype.kind in "US") != (guessed.dtype.kind in "US"):
+        raise ParameterError(f"y has labels of {true.dtype} and predicted of {guessed.dtype}: none could be equal")
+    return float(np.mean(true == guessed))
 
 
 def roc_auc(y: Any, decision: Any) -> float:
-    """Probability that an active row (label 1) gets a larger decision value than an inactive one; ties count half.
+    """Probability that an active row gets a larger decision value than an inactive one; ties count half.
 
     This is the area under the receiver operating characteristic. NaN with one class only, or none.
+
+    Parameters
+    ----------
+    y : array (sample,)
+        Labels of at most two classes; active is the larger one, as True, 1, or ``classes_[1]`` of a classifier.
+    decision : array (sample,)
+        Rows with NaN are left out.
+
+    Raises
+    ------
+    ParameterError
+        When shapes differ, there are more than two classes, or a label is NaN.
 
     Examples
     --------
@@ -239,11 +294,14 @@ def roc_auc(y: Any, decision: Any) -> float:
     """
     import scipy.stats
 
-    active = np.asarray(y).astype(bool)
+    found = _vectors(y=y, decision=decision)
+    values, defined = _defined(found["decision"], "decision")
+    _, active = _two_classes(found["y"])
+    active = active[defined]
     n1, n0 = int(active.sum()), int((~active).sum())
     if n1 == 0 or n0 == 0:
         return float("nan")
-    ranks = scipy.stats.rankdata(np.asarray(decision, dtype=np.float64))
+    ranks = scipy.stats.rankdata(values[defined])
     return float((ranks[active].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
@@ -253,9 +311,9 @@ def calibration(y: Any, probability: Any, n_bins: int = 10) -> tuple[np.ndarray,
     Parameters
     ----------
     y : array (sample,)
-        0 and 1.
+        0 and 1, or False and True.
     probability : array (sample,)
-        Predicted probability of 1; rows with NaN are left out.
+        Predicted probability of class 1; rows with NaN are left out.
     n_bins : int
         Bins of equal width between 0 and 1.
 
@@ -264,20 +322,58 @@ def calibration(y: Any, probability: Any, n_bins: int = 10) -> tuple[np.ndarray,
     predicted, observed, count : arrays (bin,)
         NaN in the first two for an empty bin.
 
+    Raises
+    ------
+    ParameterError
+        When shapes differ, a probability is not between 0 and 1, or labels are others than 0 and 1.
+
     Examples
     --------
     >>> predicted, observed, count = calibration([0, 1, 1, 1], [0.2, 0.4, 0.9, 0.7], n_bins=2)
     >>> predicted.round(3).tolist(), observed.tolist(), count.tolist()
     ([0.3, 0.8], [0.5, 1.0], [2, 2])
     """
-    p = np.asarray(probability, dtype=np.float64)
-    label = np.asarray(y, dtype=np.float64)[~np.isnan(p)]
-    p = p[~np.isnan(p)]
-    if n_bins < 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ParameterError(f"{n_bins} bins of probabilities: expected at least one, and probabilities from 0 to 1")
+    if isinstance(n_bins, bool) or not isinstance(n_bins, (int, np.integer)) or n_bins < 1:
+        raise ParameterError(f"n_bins is {n_bins!r}, expected a whole number of bins, at least 1")
+    found = _vectors(y=y, probability=probability)
+    values, defined = _defined(found["probability"], "probability")
+    p = values[defined]
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ParameterError(f"probabilities go from {p.min():g} to {p.max():g}, expected from 0 to 1")
+    classes, active = _two_classes(found["y"])
+    if not set(classes.tolist()) <= {0, 1}:
+        raise ParameterError(f"y has the labels {classes.tolist()}, expected 0 and 1: give y == the label of class 1")
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
     count = np.bincount(bins, minlength=n_bins)
     with np.errstate(invalid="ignore"):
         predicted = np.bincount(bins, weights=p, minlength=n_bins) / count
-        observed = np.bincount(bins, weights=label, minlength=n_bins) / count
+        observed = np.bincount(bins, weights=active[defined], minlength=n_bins) / count
     return predicted, observed, count
+
+
+def _vectors(**values: Any) -> dict[str, np.ndarray]:
+    """Arrays (sample,) of the same length."""
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 or 0 in shape for shape in shapes.values()):
+        found = " and ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        raise ParameterError(f"{found}: expected one number for each sample, (sample,), the same for both")
+    return arrays
+
+
+def _defined(values: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values as floats, and which of them are not NaN."""
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{what} has dtype {values.dtype}, expected numbers") from None
+    return numbers, ~np.isnan(numbers)
+
+
+def _two_classes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of labels, at most two, and which rows have the larger one (or 1, where it is the only one)."""
+    labels = checked_labels(y, "y")
+    classes = np.unique(labels)
+    if len(classes) > 2:
+        raise ParameterError(f"y has {len(classes)} classes, such as {classes[:3].tolist()}, expected two")
+    return classes, labels == (classes[-1] if len(classes) == 2 else 1)

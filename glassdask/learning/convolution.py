@@ -8,15 +8,15 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import xarray as xr
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 
 from glassdask.errors import ConvergenceError, ParameterError
+from glassdask.learning.arrays import checked_labels
+from glassdask.learning.estimators import Estimator
+from glassdask.learning.images import as_images, check_shape, feature_shape, map_images
 
-DEFINITION = ("filters", "kernel_sizes", "strides", "dense", "dropout")
 
-
-class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
+class ConvolutionalClassifier(ClassifierMixin, Estimator):
     r"""Convolutions with circular padding, no pooling, and two dense layers: which class is an image of?
 
     Each convolution is followed by a ReLU; the last feature maps go to a dense layer, dropout, and a dense layer with
@@ -167,7 +167,8 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
             held_out = (Xv, self._codes(_labels(validation[1], Xv.shape[0], "the validation's y")))
         feature_shape(shape, self.kernel_sizes, self.strides)
         self.image_shape_ = shape
-        self.n_features_in_, self.n_samples_, self.feature_names_ = int(np.prod(shape)), int(X.shape[0]), None
+        self.set_features(int(np.prod(shape)), None)
+        self.n_samples_ = int(X.shape[0])
         from glassdask.learning.convolution_training import train
 
         history, self.weights_ = train(self, (X, self._codes(labels)), held_out, checkpoint, callback)
@@ -180,6 +181,7 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities (sample, class), the classes in the order of `classes_`; lazy for dask."""
         from glassdask.learning.convolution_training import probabilities
 
+        self.check_fitted()
         return map_images(probabilities, self, X, (len(self.classes_),))
 
     def predict(self, X: Any) -> Any:
@@ -219,66 +221,10 @@ class ConvolutionalClassifier(ClassifierMixin, BaseEstimator):
             )
 
 
-def as_images(X: Any) -> tuple[Any, tuple[int, ...]]:
-    """The array behind images (sample, channel, x, y[, z]), NumPy or dask with whole images a chunk; their shape."""
-    if isinstance(X, xr.DataArray):
-        X = X.data
-    if not isinstance(X, da.Array):
-        X = np.asarray(X)
-    if X.ndim not in (4, 5) or X.dtype.kind not in "fiub" or 0 in X.shape:
-        raise ParameterError(f"images have shape {X.shape}, {X.dtype}: expected numbers (sample, channel, x, y[, z])")
-    if isinstance(X, da.Array) and max(X.numblocks[1:]) > 1:
-        X = X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
-    return X, tuple(int(size) for size in X.shape[1:])
-
-
-def check_shape(expected: tuple[int, ...], found: tuple[int, ...]) -> None:
-    """Raise `ParameterError` unless images have the shape of those that were trained on."""
-    if tuple(expected) != tuple(found):
-        raise ParameterError(f"images have shape {found}, but the model is trained on {tuple(expected)}: grid them so")
-
-
-def feature_shape(shape: tuple[int, ...], kernel_sizes: Any, strides: Any) -> tuple[int, ...]:
-    """Points of the last feature maps along each axis.
-
-    >>> feature_shape((1, 48, 48), (5, 4, 3), (1, 2, 1))
-    (24, 24)
-    """
-    points = np.array(shape[1:])
-    for kernel, stride in zip(kernel_sizes, strides):
-        if (kernel - stride) % 2 or kernel < stride:
-            raise ParameterError(
-                f"kernel {kernel} with stride {stride}: (kernel - stride) / 2 must be whole and not negative, so that "
-                "the points of feature maps lie in the middle of those they stand for"
-            )
-        if (points % stride).any() or ((kernel - stride) // 2 > points).any():
-            raise ParameterError(f"kernel {kernel}, stride {stride}: do not fit maps of {points.tolist()} points")
-        points = points // stride
-    return tuple(points.tolist())
-
-
-def map_images(function: Callable, model: Any, X: Any, shape: tuple[int, ...], *arguments: Any) -> Any:
-    """``function(model, block, *arguments)`` of every chunk of images; results are (sample, *shape), lazy for dask."""
-    if not hasattr(model, "weights_"):
-        raise ParameterError(f"this {type(model).__name__} is not fitted: call fit first")
-    X, found = as_images(X)
-    check_shape(model.image_shape_, found)
-    if not isinstance(X, da.Array):
-        return function(model, X, *arguments)
-    axes = tuple(range(1, X.ndim))
-    return da.map_blocks(
-        lambda block: function(model, block, *arguments),
-        X,
-        drop_axis=axes,
-        new_axis=tuple(range(1, 1 + len(shape))),
-        chunks=(X.chunks[0], *((size,) for size in shape)),
-        dtype=np.float64,
-        meta=np.empty((0,) * (1 + len(shape))),
-    )
-
-
 def _labels(y: Any, n: int, what: str) -> np.ndarray:
-    labels = np.asarray(y).ravel()
-    if len(labels) != n:
-        raise ParameterError(f"{what} has {len(labels)} labels for {n} images: give one for each")
-    return labels
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (n,):
+        raise ParameterError(f"{what} has shape {labels.shape} for {n} images: give one label for each")
+    return checked_labels(labels, what)

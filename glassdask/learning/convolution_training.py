@@ -19,7 +19,7 @@ from torch import nn
 
 from glassdask.errors import FormatError, ParameterError, StoreError
 from glassdask.files import replacing, writing
-from glassdask.learning.convolution import DEFINITION, feature_shape
+from glassdask.learning.images import feature_shape
 from glassdask.learning.training import device_of
 
 PIECE = 64  # images that are evaluated at a time
@@ -238,7 +238,10 @@ def _evaluate(model, network, data, device) -> tuple[float, float]:
 
 def _key(model: Any, data: Images) -> str:
     """What a training depends on besides its length and device."""
-    names = (*DEFINITION, "batch_size", "learning_rate", "l2", "decay", "augment", "standardize", "buffer", "seed")
+    names = (
+        "filters", "kernel_sizes", "strides", "dense", "dropout", "batch_size", "learning_rate", "l2", "decay",
+        "augment", "standardize", "buffer", "seed",
+    )  # fmt: skip
     digest = hashlib.sha256()
     digest.update(json.dumps([np.asarray(getattr(model, name)).tolist() for name in names]).encode())
     digest.update(json.dumps([model.image_shape_, model.classes_.tolist(), data.borders.tolist()]).encode())

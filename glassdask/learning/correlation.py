@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
-from glassdask.learning.arrays import like_rows
+from glassdask.learning.arrays import as_matrix, like_rows
 from glassdask.learning.moments import Moments, compute_moments, grouped_moments
 
 
@@ -150,7 +150,9 @@ def _columns(x: Any) -> Any:
 def _ranks(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     import scipy.stats
 
-    columns = [np.asarray(_columns(values), dtype=np.float64) for values in (x, y)]
+    columns = [
+        np.asarray(as_matrix(_columns(values), what=name)[0], dtype=np.float64) for name, values in (("x", x), ("y", y))
+    ]
     like_rows(columns[1], columns[0], what="y")
     defined = ~np.isnan(np.hstack(columns)).any(axis=1)
     if not defined.any():

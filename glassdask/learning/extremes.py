@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import ParameterError
-from glassdask.learning.arrays import like_rows
+from glassdask.learning.arrays import as_labels
 
 
 def balanced_extremes(activity: Any, fraction: float, groups: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +118,7 @@ def _defined_groups(values: np.ndarray, groups: Any) -> Iterator[np.ndarray]:
     if groups is None:
         yield rows
         return
-    labels = like_rows(np.asarray(groups).ravel(), values, what="groups")[rows]
+    labels = as_labels(groups, values, what="groups")[rows]
     order = np.argsort(labels, kind="stable")
     yield from np.split(rows[order], np.flatnonzero(np.diff(np.unique(labels, return_inverse=True)[1][order])) + 1)
 

@@ -14,16 +14,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import RegressorMixin
 
 from glassdask.errors import ParameterError
-from glassdask.learning.arrays import as_matrix, check_features, map_rows
+from glassdask.learning.arrays import map_rows
 from glassdask.learning.correlation import correlations
+from glassdask.learning.estimators import Estimator
 from glassdask.learning.moments import Moments, compute_moments, grouped_moments, merge_moments
 from glassdask.learning.pca import PCA
 
 
-class LinearModel(BaseEstimator):
+class LinearModel(RegressorMixin, Estimator):
     r"""What all linear models share: :math:`\hat y = \sum_j \beta_j X_j + \beta_0` (A, Eq. 26, with an intercept).
 
     Attributes
@@ -32,8 +33,8 @@ class LinearModel(BaseEstimator):
     intercept_ : float or array (target,)
     n_samples_, n_undefined_ : int
         Rows used, and rows with a NaN in a feature or a target, which are left out.
-    feature_names_ : list of str or None
-        Names of the features if a DataArray was given.
+    n_features_in_, feature_names_in_
+        See `Estimator`.
     """
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Any:
@@ -41,9 +42,15 @@ class LinearModel(BaseEstimator):
 
         `groups`, the configuration of each row, matters only to models that tune a parameter.
         """
+        self.require_target(y)
         if groups is None:
             return self.fit_moments(compute_moments(X, y))
         return self.fit_groups(grouped_moments(X, y, groups))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     def fit_groups(self, parts: Mapping[Hashable, Moments]) -> Any:
         """Fit to the moments of several groups of rows."""
@@ -67,14 +74,12 @@ class LinearModel(BaseEstimator):
         self.intercept_ = float(intercept[0]) if moments.vector_target else intercept
         self.n_samples_ = moments.n
         self.n_undefined_ = moments.n_undefined
-        self.n_features_in_ = moments.n_features
-        self.feature_names_ = moments.names
+        self.set_features(moments.n_features, moments.names)
         return self
 
     def predict(self, X: Any) -> Any:
         """Predicted targets, shaped like the `y` that was fitted; lazy for dask. Rows with NaN give NaN."""
-        X, names = as_matrix(X)
-        check_features(self.n_features_in_, self.feature_names_, X, names)
+        X = self.matrix(X)
         coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
         predicted = map_rows(lambda block: block @ coef.T + intercept, X, len(coef))
         return predicted[:, 0] if np.ndim(self.coef_) == 1 else predicted
@@ -89,7 +94,8 @@ class LinearModel(BaseEstimator):
 
     def predicted_moments(self, moments: Moments) -> Moments:
         """Moments of predictions (as features) and targets on rows whose moments are known; no data are needed."""
-        check_features(self.n_features_in_, self.feature_names_, moments.xx, moments.names)
+        self.check_fitted()
+        self.check_features(moments.n_features, moments.names)
         coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
         n_targets = len(coef)
         to_predictions = np.zeros((2 * n_targets, len(moments.mean)))

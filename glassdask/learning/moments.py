@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glassdask.errors import ParameterError
-from glassdask.learning.arrays import as_matrix, as_targets, like_rows, reduce_chunks
+from glassdask.learning.arrays import as_labels, as_matrix, as_targets, checked_labels, reduce_chunks
 
 BLOCK = 2**19  # numbers that are centred at a time: a few MB, so that they stay in the cache
 
@@ -53,7 +53,7 @@ class Described:
         """Raise `ParameterError` if fewer than `least` rows are defined."""
         if self.n < least:
             raise ParameterError(
-                f"{self.n} rows without NaN (and {self.n_undefined} with), but at least {least} are needed: "
+                f"{self.n} sample(s) without NaN (and {self.n_undefined} with), but at least {least} are needed: "
                 "check the descriptor's cutoffs and centres"
             )
 
@@ -207,7 +207,7 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
     X, y
         As in `compute_moments`.
     groups : array (sample,), optional
-        Label of each row. Without it there is one group, `None`.
+        Label of each row, all of one type and none NaN. Without it there is one group, `None`.
 
     Examples
     --------
@@ -218,26 +218,26 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
     X, names = as_matrix(X)
     arrays = [X]
     n_targets = 0
+    vector = False
     if y is not None:
+        y = y if hasattr(y, "ndim") else np.asarray(y)
+        vector = y.ndim == 1
         arrays.append(as_targets(y, X))
         n_targets = arrays[1].shape[1]
     if groups is not None:
-        labels = getattr(groups, "data", groups) if hasattr(groups, "dims") else groups
-        labels = labels if hasattr(labels, "dask") else np.asarray(labels).ravel()
-        arrays.append(like_rows(labels, X, what="groups"))
+        arrays.append(as_labels(groups, X, what="groups"))
 
     def leaf(chunk_x: np.ndarray, *others: np.ndarray, chunk: int) -> dict[Hashable, Moments]:
         chunk_y = others[0] if n_targets else None
         if groups is None:
             return {None: _chunk_moments(chunk_x, chunk_y, chunk)}
-        found = others[-1]
+        found = checked_labels(others[-1], "groups")
         return {
             label.item(): _chunk_moments(chunk_x, chunk_y, chunk, np.flatnonzero(found == label))
             for label in np.unique(found)
         }
 
     merged = reduce_chunks(leaf, _merge_groups, arrays)
-    vector = y is not None and np.ndim(y) == 1
     return {group: replace(part, names=names, vector_target=vector) for group, part in merged.items()}
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from glassdask.errors import ParameterError
-from glassdask.learning.arrays import as_matrix, check_features, map_rows
+from glassdask.learning.arrays import as_matrix, map_rows
 from glassdask.learning.directions import Directions, check_method, n_for, principal_directions
+from glassdask.learning.estimators import Estimator, check_width
 from glassdask.learning.moments import Moments, compute_moments
 
 
-class PCA(BaseEstimator):
+class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     r"""Directions of the largest variance of a descriptor, paper A, Eqs. (22)-(24).
 
     The directions are the eigenvectors of :math:`\mathrm{cov}(X_j, X_k)`, Eq. (23), and
@@ -49,8 +50,8 @@ class PCA(BaseEstimator):
         What is subtracted, and what is divided by (ones without scaling).
     n_samples_, n_undefined_ : int
         Rows used, and rows with a NaN, which are left out.
-    feature_names_ : list of str or None
-        Names of the features if a DataArray was given.
+    n_features_in_, feature_names_in_
+        See `Estimator`.
 
     Raises
     ------
@@ -95,20 +96,23 @@ class PCA(BaseEstimator):
         self.scale_ = found.scale
         self.n_samples_ = found.n_samples
         self.n_undefined_ = found.n_undefined
-        self.n_features_in_ = found.components.shape[1]
-        self.feature_names_ = found.names
+        self.set_features(found.components.shape[1], found.names)
         return self
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
 
     def n_components_for(self, variance: float) -> int:
         """Number of components that together explain at least this fraction of the variance (A: 0.8 as a rule)."""
         if not 0.0 < variance <= 1.0:
             raise ParameterError(f"variance is {variance}, expected a fraction between 0 and 1")
+        self.check_fitted()
         return n_for(self.spectrum_, variance)
 
     def transform(self, X: Any) -> Any:
         """Projections (sample, component), Eq. (22) about the mean; lazy for dask. Rows with NaN stay NaN."""
-        X, names = as_matrix(X)
-        check_features(self.n_features_in_, self.feature_names_, X, names)
+        X = self.matrix(X)
         mean, directions = self.mean_, (self.components_ / self.scale_).T
 
         def project(block: np.ndarray) -> np.ndarray:
@@ -118,8 +122,9 @@ class PCA(BaseEstimator):
 
     def inverse_transform(self, X: Any) -> Any:
         """Features (sample, feature) of projections (sample, component); lazy for dask."""
+        self.check_fitted()
         X, _ = as_matrix(X)
-        check_features(self.n_components_, None, X, None)
+        check_width(X.shape[1], self.n_components_, "inverse_transform")
         mean, directions = self.mean_, self.components_ * self.scale_
 
         def lift(block: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def load_model(path: str | os.PathLike[str], features: xr.DataArray | None = Non
     model = _rebuild(description, "", arrays, source)
     written = description.get("features")
     if features is not None:
-        _compare(written or {"names": model.feature_names_, "descriptor": None}, features, source)
+        _compare(written or {"names": model.names, "descriptor": None}, features, source)
     return model
 
 
@@ -127,12 +127,11 @@ def _describe(model: Any, prefix: str, arrays: dict[str, np.ndarray]) -> dict[st
     if name not in MODELS or not type(model).__module__.startswith("glassdask.learning."):
         raise ParameterError(f"{name} is not a model of glassdask.learning: expected one of {', '.join(MODELS)}")
     learned = {key: value for key, value in vars(model).items() if key.endswith("_")}
-    if "n_features_in_" not in learned:
-        raise ParameterError(f"this {name} is not fitted: call fit before it is saved")
+    model.check_fitted()
     values: dict[str, Any] = {}
     for key, value in learned.items():
         if isinstance(value, np.ndarray):
-            arrays[prefix + key] = value
+            arrays[prefix + key] = value.astype(str) if value.dtype == object else value  # names
         elif isinstance(value, list) and value and isinstance(value[0], np.ndarray):
             arrays |= {f"{prefix}{key}{i}": array for i, array in enumerate(value)}
             values[key] = {"arrays": len(value)}

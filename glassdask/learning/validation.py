@@ -160,6 +160,7 @@ class RidgeCV(LinearModel):
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> RidgeCV:
         """Fit features and targets; `groups`, the configuration of each row, is needed to choose the penalty."""
+        self.require_target(y)
         if groups is None:
             raise ParameterError("RidgeCV chooses its penalty by groups: give groups, the configuration of each row")
         return super().fit(X, y, groups)

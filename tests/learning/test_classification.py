@@ -112,7 +112,13 @@ def test_lazy_predictions_and_undefined_rows(model):
     assert isinstance(decision, da.Array)
     np.testing.assert_allclose(decision.compute(), fitted.decision_function(x), rtol=1e-12)
     assert np.flatnonzero(np.isnan(decision.compute())).tolist() == [7]
-    np.testing.assert_array_equal(fitted.predict(array).compute(), fitted.predict(x))
+    # a row without a decision has no label: the lower one was a guess that accuracy counted
+    for given in (x, array):
+        with pytest.raises(ParameterError, match=r"row 7 \(and 0 more of \d+\) has a NaN and so no label"):
+            np.asarray(fitted.predict(given))
+    labels = fitted.predict(x[8:])
+    np.testing.assert_array_equal(fitted.predict(array[8:]).compute(), labels)
+    np.testing.assert_array_equal(labels, np.where(fitted.decision_function(x[8:]) > 0, "inactive", "active"))
 
 
 @BOTH
@@ -185,3 +191,52 @@ def test_metrics_against_scikit_learn():
     assert np.isnan(calibration([1.0], [0.95])[0][:9]).all()
     with pytest.raises(ParameterError, match="from 0 to 1"):
         calibration([1.0], [1.5])
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (False, True), (-1, 1), (1, 2), ("a", "b"), (0.0, 1.0), (3, 10)])
+def test_two_labels_of_any_kind(labels):
+    """The larger one is active, as scikit-learn has it."""
+    rng = np.random.default_rng(1)
+    p = rng.uniform(size=200).round(2)
+    active = rng.uniform(size=200) < p
+    y = np.array(labels)[active.astype(int)]
+    assert roc_auc(y, p) == pytest.approx(sklearn.metrics.roc_auc_score(active, p), abs=1e-12)
+    assert roc_auc(y.astype(object), p) == roc_auc(y, p)
+    undefined = np.where(np.arange(200) < 50, np.nan, p)
+    assert roc_auc(y, undefined) == pytest.approx(sklearn.metrics.roc_auc_score(active[50:], p[50:]), abs=1e-12)
+    if set(labels) == {0, 1}:
+        np.testing.assert_allclose(calibration(y, p), calibration(active, p))
+    else:
+        with pytest.raises(ParameterError, match="expected 0 and 1: give y == the label"):
+            calibration(y, p)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [[0, 1, np.nan, 0], [0, 1, None, 0], ["a", 1, "b", 0], [[0], [1], [1], [0]], [0, 1, 1], [], 1],
+)
+def test_labels_that_are_none(y):
+    p = np.array([0.1, 0.8, 0.2, 0.3])
+    labels = np.array(y, dtype=object) if np.ndim(y) == 1 else y
+    for metric, other in ((roc_auc, p), (calibration, p), (accuracy, [0, 1, 1, 0])):
+        with pytest.raises(ParameterError):
+            metric(labels, other)
+
+
+def test_three_classes_have_no_curve():
+    for metric in (roc_auc, calibration):
+        with pytest.raises(ParameterError, match=r"3 classes, such as \[0, 1, 2\], expected two"):
+            metric([0, 1, 2, 0], [0.1, 0.8, 0.2, 0.3])
+
+
+def test_metrics_compare_like_with_like():
+    for wrong in ([0, 1], [[0, 1], [1, 0], [0, 0]], [0.0, np.nan, 1.0], ["0", "1", "1"]):
+        with pytest.raises(ParameterError):
+            accuracy([0, 1, 1], wrong)
+    for wrong in ([0.1, 0.2], [[0.1, 0.9]] * 3, ["low", "high", "high"]):
+        for metric in (roc_auc, calibration):
+            with pytest.raises(ParameterError):
+                metric([0, 1, 1], wrong)
+    for n_bins in (0, 2.5, True, "3"):
+        with pytest.raises(ParameterError, match="n_bins"):
+            calibration([0, 1, 1], [0.1, 0.2, 0.3], n_bins=n_bins)

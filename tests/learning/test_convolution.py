@@ -284,7 +284,7 @@ def test_errors(fitted):
     small = ConvolutionalClassifier(**SMALL)
     with pytest.raises(ParameterError, match="expected numbers"):
         small.fit(images[:, 0], labels)
-    with pytest.raises(ParameterError, match="give one for each"):
+    with pytest.raises(ParameterError, match="give one label for each"):
         small.fit(images, labels[:-1])
     with pytest.raises(ParameterError, match="two or more"):
         small.fit(images, ["glass"] * 60)

@@ -228,5 +228,5 @@ def test_features_must_match():
         model.predict(x[:, :5])
     with pytest.raises(ParameterError, match="features only"):
         LinearRegression().fit_moments(compute_moments(x))
-    with pytest.raises(ParameterError, match="0 rows without NaN"):
+    with pytest.raises(ParameterError, match=r"0 sample\(s\) without NaN"):
         LinearRegression().fit(x * np.nan, y)

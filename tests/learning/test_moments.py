@@ -5,7 +5,16 @@ import pytest
 import xarray as xr
 
 from glassdask.errors import ParameterError
-from glassdask.learning import compute_moments, grouped_moments, merge_moments
+from glassdask.learning import (
+    LogisticRegression,
+    RidgeCV,
+    balanced_extremes,
+    bootstrap_pearson,
+    compute_moments,
+    cross_validate_classifier,
+    grouped_moments,
+    merge_moments,
+)
 from glassdask.learning.arrays import feature_names
 from glassdask.learning.columns import column_moments
 
@@ -60,7 +69,7 @@ def test_rows_with_nan_are_counted_and_left_out():
         np.testing.assert_allclose(m.xy, (x[good] - x[good].mean(axis=0)).T @ y[good], rtol=1e-9)
     nothing = compute_moments(da.full((40, 2), np.nan, chunks=(9, 2)))
     assert (nothing.n, nothing.n_undefined) == (0, 40)
-    with pytest.raises(ParameterError, match="0 rows without NaN"):
+    with pytest.raises(ParameterError, match=r"0 sample\(s\) without NaN"):
         nothing.require_rows(1)
 
 
@@ -137,8 +146,8 @@ def test_targets_and_groups_may_be_data_arrays_or_dask():
     ("x", "y", "message"),
     [
         (np.zeros(3), None, "expected \\(sample, feature\\)"),
-        (np.zeros((3, 0)), None, "no features"),
-        (np.zeros((3, 2), dtype=complex), None, "dtype"),
+        (np.zeros((3, 0)), None, r"0 feature\(s\)"),
+        (np.zeros((3, 2), dtype=complex), None, "Complex data not supported"),
         (np.zeros((3, 2)), np.zeros(4), "y has 4 rows and X 3"),
     ],
 )
@@ -168,3 +177,50 @@ def test_features_that_vary_by_rounding_only_are_constant():
     x = np.column_stack([np.full(500, 0.1), rounded, small, around_zero, np.zeros(500)])
     assert compute_moments(x).constant_features().tolist() == [0, 1, 4]
     assert column_moments(x).constant_features().tolist() == [0, 1, 4]
+
+
+UNGROUPED = {
+    "NaN": np.repeat([0.0, 1.0, 2.0, np.nan], 50),
+    "NaT": np.repeat(np.array(["2026-01-01", "2026-01-02", "NaT", "NaT"], dtype="M8[D]"), 50),
+    "None": np.array([0, 1, None, 1] * 50, dtype=object),
+    "NaN of objects": np.array([0.0, 1.0, np.nan, 1.0] * 50, dtype=object),
+    "types": np.array([0, "a", 1, "b"] * 50, dtype=object),
+    "two columns": np.zeros((100, 2), dtype=int),
+    "too few": np.zeros(199, dtype=int),
+    "a number": 3,
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("kind", UNGROUPED)
+def test_rows_without_a_group_do_not_vanish(kind, lazy):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    groups = UNGROUPED[kind]
+    if lazy:
+        x = da.from_array(x, chunks=(60, 3))
+        groups = da.from_array(groups, chunks=60) if np.ndim(groups) == 1 else groups
+    for function in (
+        lambda: grouped_moments(x, x[:, 0], groups),
+        lambda: bootstrap_pearson(x, x[:, 0], groups),
+        lambda: balanced_extremes(np.asarray(x[:, 0]), 0.2, np.asarray(groups)),
+        lambda: cross_validate_classifier(LogisticRegression(), x, np.asarray(x[:, 0]) > 0, groups),
+        lambda: RidgeCV().fit(x, x[:, 0], groups),
+    ):
+        with pytest.raises(ParameterError, match="groups"):
+            function()
+
+
+@pytest.mark.parametrize("labels", [[3, 1, 2], ["b", "c", "a"], [2.5, -1.0, 0.0], [True, False, True]])
+def test_groups_of_any_one_type(labels):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    groups = np.array(labels)[np.arange(60) % 3]
+    whole = grouped_moments(x, groups=groups)
+    assert list(whole) == sorted(set(labels))
+    assert sum(part.n for part in whole.values()) == 60
+    for given in (groups.astype(object), groups[:, None], xr.DataArray(groups, dims="sample"), list(groups)):
+        again = grouped_moments(x, groups=given)
+        assert list(again) == list(whole)
+        for group, part in again.items():
+            np.testing.assert_array_equal(part.scatter, whole[group].scatter)
+    lazy = grouped_moments(da.from_array(x, chunks=(7, 2)), groups=groups)
+    assert {group: part.n for group, part in lazy.items()} == {group: part.n for group, part in whole.items()}

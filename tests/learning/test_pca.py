@@ -171,7 +171,7 @@ def test_wrong_method_and_features():
     x, _ = planted(50)
     with pytest.raises(ParameterError, match="expected one of"):
         PCA(method="randomized").fit(x)
-    with pytest.raises(ParameterError, match="X has 3 features, but the model was fitted on 5"):
+    with pytest.raises(ParameterError, match="X has 3 features, but PCA is expecting 5"):
         PCA().fit(x).transform(x[:, :3])
     named = xr.DataArray(x, dims=("sample", "l"), coords={"l": [1, 2, 3, 4, 5]})
     with pytest.raises(ParameterError, match="feature 0 is 'l=5'"):

@@ -11,7 +11,6 @@ import pytest
 import xarray as xr
 
 pytest.importorskip("torch")
-pytest.importorskip("captum")
 
 import glass_vs_liquid
 from paper_c import dynamics, images, mobility, runs, sections, sources, structure
