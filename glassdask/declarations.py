@@ -402,6 +402,51 @@ def plain(value: Any) -> Any:
     raise ParameterError(f"{shown(value)} of type {type(value).__name__} cannot be written: use numbers, text or lists")
 
 
+def grammar(cls: Any) -> list[tuple[str, str, str]]:
+    """Name, kind and default of each field of a declaration in the words of files, for people; "" is no default.
+
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class Shell(Declaration):
+    ...     radius: Positive
+    ...     degrees: tuple[int, ...] = (4, 6)
+    ...     kind: typing.Literal["sharp", "smooth"] | None = None
+    >>> for line in grammar(Shell):
+    ...     print(line)
+    ('radius', 'a positive finite number', '')
+    ('degrees', 'list of int', '[4, 6]')
+    ('kind', '"sharp" | "smooth"', 'none')
+    """
+    found = []
+    known = hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in known:
+            default = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            text = "" if default is dataclasses.MISSING else json.dumps(plain(default)).replace("null", "none")
+            found.append((field.name, _kind(known[field.name]), text))
+    return found
+
+
+def _kind(hint: Any) -> str:
+    """An annotation in the words of files."""
+    if typing.get_origin(hint) is Annotated:
+        inner, *extra = typing.get_args(hint)
+        return next((item.expected for item in extra if isinstance(item, Where)), _kind(inner))
+    if _is_union(hint):
+        return " | ".join(_kind(member) for member in typing.get_args(hint) if member is not types.NoneType)
+    if is_declaration(hint):
+        return " | ".join(f'"{tag}"' for tag in sorted(family(hint)))
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return " | ".join(map(json.dumps, args))
+    if origin is tuple:
+        return f"list of {_kind(args[0])}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"table of {_kind(args[1])}"
+    return getattr(hint, "__name__", str(hint))
+
+
 def digest(*values: Any) -> str:
     """SHA-256 of the values as JSON: equal declarations have equal digests, wherever they were made."""
     return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperCommand
 
 from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, console, key_values, progress_bar, value_of
 from glassdask.errors import ParameterError
@@ -38,7 +39,31 @@ def cutoffs(
         plotting.save(drawn, output, plotting.pair_correlations(axes[0], distribution["g"], chosen))
 
 
-@app.command()
+class _WithDescriptors(TyperCommand):
+    """A command whose help lists the descriptors, those of other packages too."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The usual help, then the parameters of each descriptor."""
+        from glassdask.declarations import grammar
+        from glassdask.descriptors.registry import DESCRIPTORS, descriptor_class
+        from glassdask.errors import PluginError
+
+        super().format_help(ctx, formatter)
+        formatter.write("Descriptors: parameters, what each may be, and its default. Rules for neighbors that have\n")
+        formatter.write("parameters are tables, such as {type='k_nearest', k=12}.\n")
+        for name in DESCRIPTORS:
+            try:
+                cls = descriptor_class(name)
+                first = (cls.__doc__ or "").strip().partition("\n")[0]
+                rows = [(f"  {key}", f"{kind}; {default}" if default else kind) for key, kind, default in grammar(cls)]
+            except PluginError as error:
+                first, rows = str(error), []
+            formatter.write(f"\n{name}  {first}\n")
+            if rows:
+                formatter.write_dl(rows)
+
+
+@app.command(cls=_WithDescriptors)
 def describe(
     store: Store,
     descriptors: Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import digest, plain
+from glassdask.declarations import digest, plain, shown
 from glassdask.descriptors.base import Descriptor, Plan, Search
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.frames import map_blocks
@@ -164,18 +164,20 @@ def _searches(plans: Sequence[Plan]) -> list[tuple[Search, list[int]]]:
 
 
 def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:
-    if isinstance(descriptors, Descriptor):
-        descriptors = [descriptors]
-    if isinstance(descriptors, Mapping):
-        named = dict(descriptors)
-    else:
-        listed = list(descriptors)
-        named = {descriptor.name: descriptor for descriptor in listed}
-        if len(named) < len(listed):
+    several = isinstance(descriptors, Iterable) and not isinstance(descriptors, str)
+    listed: list[Any] = list(descriptors) if several else [descriptors]
+    named = dict(descriptors) if isinstance(descriptors, Mapping) else {}
+    for each in named.values() or listed:
+        if not isinstance(each, Descriptor):
             raise ParameterError(
-                f"{len(listed)} descriptors but only the names {', '.join(named)}: give a mapping from names of your "
-                "choice, such as {'sharp': BondOrder(...), 'wide': BondOrder(...)}"
+                f"descriptors: found {shown(each)}, expected descriptors such as BondOrder(cutoffs=1.4)"
             )
+    named = named or {descriptor.name: descriptor for descriptor in listed}
+    if len(named) < len(listed):
+        raise ParameterError(
+            f"{len(listed)} descriptors but only the names {', '.join(named)}: give a mapping from names of your "
+            "choice, such as {'sharp': BondOrder(...), 'wide': BondOrder(...)}"
+        )
     if not named:
         raise ParameterError("no descriptors: give at least one, such as SmoothedBondOrder(cutoffs=...)")
     return named

@@ -75,6 +75,14 @@ def test_labels_and_undefined_rows(liquid):
     assert features["l"].values.tolist() == list(range(1, 9))
 
 
+@pytest.mark.parametrize(
+    "given", [gd.BondOrder, [gd.BondOrder], "bo", ["bo"], {"x": "bo"}, 3, None, [gd.SANN()], {"x": {"type": "bo"}}]
+)
+def test_what_is_no_descriptor(liquid, given):
+    with pytest.raises(ParameterError, match=r"^descriptors: found .*, expected descriptors such as BondOrder"):
+        gd.describe(liquid, given)
+
+
 def test_two_of_a_kind_need_names(liquid):
     two = [gd.BondOrder(cutoffs=1.0), gd.BondOrder(cutoffs=1.0, l_max=4)]
     with pytest.raises(ParameterError, match="give a mapping"):
