@@ -10,9 +10,9 @@ Which rooms of glassdask count
 ------------------------------
 Those that decide the numbers: kernels, neighborhood, schema, descriptors, correlations, fields, dynamics, learning,
 simulation, the readers of files, and the walk over frames, whose order of summation decides the last bits. The others
-move numbers without making any (files, store, graphs, cluster, sweep), show them (cli, plotting), or check what is
-given (errors, declarations, plugins): what is computed with is in the parameters of a result. Where a function of one
-of these rooms is what computes, its own module counts.
+move numbers without making any (files, store, graphs, cluster, sweep), show them (cli, plotting, variables), or check
+what is given (errors, declarations, plugins): what is computed with is in the parameters of a result. Where a function
+of one of these rooms is what computes, its own module counts.
 
 Of code outside of glassdask, the same package counts, and what is not installed: scripts and what lies beside them.
 """
@@ -93,6 +93,8 @@ def digest(*computing: Any, apart: tuple[str, ...] = ()) -> str:
     ------
     StoreError
         A file of glassdask was edited after this process had loaded it: what computes is not known any more.
+    LookupError
+        There is no source by a name that was given.
 
     Examples
     --------
@@ -135,6 +137,9 @@ def _target(thing: Any) -> Target | Part:
     """Where something is defined; a `Part` of its own where that cannot be read."""
     if isinstance(thing, str):
         module, _, name = thing.partition(":")
+        scope = _module(module)
+        if scope is None or (name and not scope.find(name.partition(".")[0])):
+            raise LookupError(f"{thing}: no source of this name")
         return module, name
     if isinstance(thing, types.ModuleType):
         return thing.__name__, ""

@@ -25,7 +25,6 @@ WHAT = {
     "coordination": "glassdask.descriptors.coordination:Coordination",
     "reduce": "glassdask.descriptors.reduce:reduce",
     "g(r)": "glassdask.correlations.radial:radial_distribution",
-    "LAMMPS": "glassdask.simulation.instance:Instance",
 }
 
 
@@ -49,8 +48,13 @@ def digests(checkout: Path) -> dict[str, str]:
     program = f"""
     import json
     from glassdask import code
-    apart = {{"LAMMPS": ("glassdask.neighborhood",)}}
-    print(json.dumps({{name: code.digest(place, apart=apart.get(name, ())) for name, place in {WHAT}.items()}}))
+    from glassdask.simulation import engine, models, protocols
+    found = {{name: code.digest(place) for name, place in {WHAT}.items()}}
+    stages = (protocols.Dynamics(time=1.0, temperature=1.0),)
+    start = protocols.RandomStart(n_particles=100)
+    found["simulation"] = engine.key(protocols.Simulation(model=models.KOB_ANDERSEN, start=start, stages=stages))
+    found["inherent"] = engine.key(models.KOB_ANDERSEN, *engine.INHERENT)
+    print(json.dumps(found))
     """
     return json.loads(answer(checkout, program))
 
@@ -64,7 +68,7 @@ def changed(checkout: Path, *edits: tuple[str, str, str]) -> set[str]:
         assert count == 1, name
         file.write_text(edited)
     after = digests(checkout)
-    return {name for name in WHAT if before[name] != after[name]}
+    return {name for name in before if before[name] != after[name]}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +79,13 @@ def changed(checkout: Path, *edits: tuple[str, str, str]) -> set[str]:
         (("kernels/cells.py", r" < ", " <= "), {"soap", "bond order", "coordination", "g(r)"}),
         (("learning/moments.py", r"\bBLOCK = ", "BLOCK = 1 + "), {"reduce"}),
         (("learning/incremental.py", r"^from __future__", "import math\n\nmath.tau\n\nfrom __future__"), {"reduce"}),
-        (("simulation/instance.py", r'"lj": 0\.3', '"lj": 0.4'), {"LAMMPS"}),
-        (("kernels/__init__.py", r'"reassoc", ', ""), {"soap", "bond order", "coordination", "g(r)", "LAMMPS"}),
+        (("simulation/instance.py", r'"lj": 0\.3', '"lj": 0.4'), {"simulation", "inherent"}),
+        (("simulation/protocols.py", r"steps = round\(stage", "steps = 1 + round(stage"), {"simulation"}),
+        (("simulation/acts.py", r"FORCE_TOLERANCE = ", "FORCE_TOLERANCE = 2 * "), {"simulation", "inherent"}),
+        (
+            ("kernels/__init__.py", r'"reassoc", ', ""),
+            {*WHAT, "simulation", "inherent"} - {"reduce"},
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -90,7 +99,9 @@ def test_nothing_else_changes_anything(checkout):
         ("kernels/soap.py", r'"""SOAP', '"""Smooth overlap of atomic positions; SOAP'),
         ("kernels/soap.py", r"^    last = ", "    # spread\n\n    last  =  "),
         ("descriptors/bond_order.py", r'\A"""', '"""Other words. '),
-        ("simulation/models.py", r"\Z", "\nANOTHER = 1\n"),
+        ("simulation/models.py", r"\Z", "\nANOTHER = dataclasses.replace(KOB_ANDERSEN, density=1.3)\n"),
+        ("simulation/models.py", r"^from __future__.*", r"\g<0>\n\nimport dataclasses"),
+        ("simulation/checkpoints.py", r"\Z", "\nANOTHER = 1\n"),
         ("errors.py", r"\Z", "\n\nclass AnotherError(GlassdaskError):\n    '''Nothing.'''\n"),
         ("graphs.py", r"^OUTSTANDING = ", "OUTSTANDING = 2 * "),
         ("cli/__init__.py", r"\Z", "\nNAME = 1\n"),
@@ -218,6 +229,12 @@ PROMPT = """
 linecache.cache["<cell 1>"] = (len(source), None, source.splitlines(True), "<cell 1>")
 exec(compile(source, "<cell 1>", "exec"))
 """
+
+
+@pytest.mark.parametrize("name", ["glassdask.soap", "glassdask.descriptors.soap:Soap", "no_such_package:x"])
+def test_names_of_nothing(name):
+    with pytest.raises(LookupError, match=re.escape(name)):
+        code.digest(name)
 
 
 def test_what_a_function_is_wrapped_in(monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glassdask import code
 from glassdask.declarations import digest, plain, shown
 from glassdask.descriptors.base import Descriptor, Plan, Search
 from glassdask.errors import ParameterError, SpeciesError
@@ -45,8 +46,8 @@ def describe(
     -------
     xarray.Dataset
         One lazy variable (frame, particle, features...) for each descriptor, with the coordinate ``species``
-        (particle) and the attributes ``centers`` and ``parameters``, and ``input`` and ``graph``, by which
-        `save_descriptors` knows what it was computed from. Rows of other particles are NaN. Two
+        (particle) and the attributes ``centers``, ``parameters`` and ``code`` (`glassdask.code.digest`), and ``input``
+        and ``graph``, by which `save_descriptors` knows what it was computed from. Rows of other particles are NaN. Two
         descriptors whose feature dimensions have the same name but not the same values get ``dim_name`` for the later.
 
     Raises
@@ -101,7 +102,7 @@ def describe(
             moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
             coords[moved] = (renamed[dim], values)
         parameters = json.dumps(plain(named[name]), sort_keys=True)
-        origin = {"input": described, "graph": data.name}
+        origin = {"code": code.digest(named[name], _Work), "input": described, "graph": data.name}
         attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glassdask.code import digest
 from glassdask.descriptors.features import center_species, feature_matrix, project
 from glassdask.store.identity import condition, fingerprint
 
@@ -37,7 +38,8 @@ def reduce(
         ``projection`` (frame, particle, component), lazy where `features` is and NaN where they are undefined;
         ``direction`` (component, features...), ``explained_variance_ratio`` and ``explained_variance`` (component),
         ``mean`` (features...). The fit itself is computed at once, in one pass over the chunks. The attribute
-        ``origin`` says what the features were, for `save_reduction`.
+        ``code`` names the code that computed the features and that of this reduction, ``origin`` says what the features
+        were, for `save_reduction`.
 
     Examples
     --------
@@ -83,6 +85,8 @@ def reduce(
         },
         coords=coords,
     )
+    # of what computed the features, and of what reduces them
+    dataset.attrs["code"] = " ".join([*features.attrs.get("code", "").split(), digest(reduce)])
     dataset.attrs["reduction"] = json.dumps(
         {
             "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),

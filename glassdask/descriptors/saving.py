@@ -41,7 +41,8 @@ def save_descriptors(
         in memory. It must still be lazy: ``features.persist()`` keeps results in memory and can be stored,
         ``features.load()`` cannot, because nothing would show whether they were edited since.
     path : the store, or a state point inside a tree
-    overwrite : replace descriptors of the same name with other parameters; otherwise they are a `StoreError`
+    overwrite : replace descriptors of the same name with other parameters, or of other code; otherwise they are a
+        `StoreError`. Those that are the same are kept
     progress : called with the numbers of finished and of all blocks
 
     Raises
@@ -63,7 +64,7 @@ def save_descriptors(
     (2, 60, 8)
     >>> folder.cleanup()
     """
-    datasets, parameters = {}, {}
+    datasets, parameters, code = {}, {}, {}
     for name, variable in features.data_vars.items():
         group = f"descriptors/{name}"
         if _is_read_from(variable, path, group):
@@ -77,7 +78,8 @@ def save_descriptors(
             **json.loads(variable.attrs["parameters"]),
             "centers": center_species(variable),
         }
-    write_datasets(datasets, path, parameters=parameters, overwrite=overwrite, on_block=progress)
+        code[group] = variable.attrs["code"]
+    write_datasets(datasets, path, parameters=parameters, code=code, overwrite=overwrite, on_block=progress)
 
 
 def save_reduction(
@@ -110,18 +112,18 @@ def save_reduction(
         )
     made_from = _made_from(origin, path, name)
     _require(is_stored_at(path, origin["input"]), path, f"reduction '{name}'")
-    stored = reduced.map(_without_origin, keep_attrs=True)
+    stored = reduced.assign({known: _without_origin(values) for known, values in reduced.data_vars.items()})
     del stored.attrs["origin"]
     parameters = json.loads(reduced.attrs["reduction"])
     write_dataset(
-        stored, path, f"reductions/{name}", parameters=parameters, made_from=made_from, overwrite=overwrite,
-        on_block=progress,
+        stored, path, f"reductions/{name}", parameters=parameters, code=reduced.attrs["code"], made_from=made_from,
+        overwrite=overwrite, on_block=progress,
     )  # fmt: skip
 
 
 def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:
     """Refuse what is not, or no longer, a result of `describe` for the trajectory of this store."""
-    if not {"parameters", "centers", "input", "graph"} <= variable.attrs.keys():
+    if not {"parameters", "centers", "code", "input", "graph"} <= variable.attrs.keys():
         raise StoreError(f"{path}: '{variable.name}' is no result of describe: {OWN}")
     if not untouched(variable):
         what = "changed since describe gave it" if variable.chunks else "in memory, where nothing shows edits"

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glassdask.code import digest
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.files import RefusedError, unpickle
 from glassdask.schema import from_arrays
@@ -63,7 +64,8 @@ def ingest_public(
     save_trajectory(trajectory, store, overwrite=overwrite)
     if len(known.data_vars):
         parameters = {"sources": trajectory.attrs["sources"], "density": density}
-        write_dataset(known, store, f"reductions/{GROUP}", parameters=parameters, overwrite=overwrite)
+        made_by = digest(read_public)
+        write_dataset(known, store, f"reductions/{GROUP}", parameters=parameters, code=made_by, overwrite=overwrite)
 
 
 def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.Dataset]:

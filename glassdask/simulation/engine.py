@@ -6,6 +6,7 @@ goes when the store is complete.
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import shutil
 import signal
@@ -14,19 +15,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from glassdask import code
 from glassdask.declarations import digest
 from glassdask.errors import SimulationError, SimulationKilledError, StoreError
 from glassdask.files import put, writing
+from glassdask.simulation.acts import Load, Relax
+from glassdask.simulation.instance import Instance
+from glassdask.simulation.recorders import TrajectoryRecorder
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
 
-# Part of the key of every simulation: raised when a change of the code changes what a simulation gives.
-VERSION = 1
 SCRATCH = ".simulation"
+# how inherent structures are made, as part of their keys
+INHERENT = (Load(path="", frame=0, keep_time=True), Relax(keep=True))
 
 
-def key(*parts: Any) -> str:
-    """SHA-256 of the descriptions of all that a result depends on."""
-    return digest(VERSION, *parts)
+def code_of(*parts: Any, recorder: type = TrajectoryRecorder) -> str:
+    """Digest of the code that decides what LAMMPS is told and how it is recorded.
+
+    Simulations are long: what goes on around LAMMPS (processes, checkpoints, errors) is left out, and so are neighbours
+    and kernels that glassdask itself computes energies with; potentials that it tabulates for LAMMPS are not.
+    """
+    declared = [part for part in parts if dataclasses.is_dataclass(part)]
+    return code.digest(*declared, Instance, recorder, apart=("glassdask.neighborhood",))
+
+
+def key(*parts: Any, recorder: type = TrajectoryRecorder) -> str:
+    """SHA-256 of the descriptions of all that a result depends on, and of the code that simulates it."""
+    return digest(code_of(*parts, recorder=recorder), *parts)
 
 
 def execute(job: Job, folder: Path, identity: str) -> None:

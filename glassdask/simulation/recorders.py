@@ -86,17 +86,17 @@ class TrajectoryRecorder:
         elif self.first != self.n_frames:
             raise SimulationError(f"{self.path}: {self.first} of {self.n_frames} frames were made: report this")
         finish(self.path, lammps=lammps)
-        store_thermo(self.path, thermo)
+        store_thermo(self.path, thermo, self.attrs.get("key", ""), self.attrs.get("code", ""))
 
 
-def store_thermo(path: str, thermo: dict[str, np.ndarray]) -> None:
-    """Store thermodynamic numbers as ``reductions/thermo``."""
+def store_thermo(path: str, thermo: dict[str, np.ndarray], key: str, code: str) -> None:
+    """Store thermodynamic numbers as ``reductions/thermo``, of the simulation with this key and code."""
     from glassdask.store import write_dataset
 
     whole = ("stage", "step", "replica")
     columns = {name: values.astype(np.int64) if name in whole else values for name, values in thermo.items()}
     dataset = annotated(xr.Dataset({name: ("sample", values) for name, values in columns.items()}))
-    write_dataset(dataset, path, "reductions/thermo", parameters={}, overwrite=True)
+    write_dataset(dataset, path, "reductions/thermo", parameters={"key": key}, code=code, overwrite=True)
 
 
 class MeansRecorder:

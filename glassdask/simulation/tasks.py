@@ -120,7 +120,7 @@ def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, 
         "parameters": {"type": "inherent_structures", "model": plain(model)},
         "sources": [{"path": source, "sha256": content}],
     }
-    identity = ["inherent_structures", model, content]
+    identity = [model, *engine.INHERENT, content]
     return _run(model, model.timestep, tuple(acts), sizes["frame"], sizes["particle"], path, identity, attrs, overwrite)
 
 
@@ -141,9 +141,10 @@ def _run(
     checkpoint = _checkpoint(n_particles)
     key = engine.key(*identity, checkpoint)
     scratch = Path(path) / engine.SCRATCH
-    if not _is_done(path, key, overwrite) or (scratch.exists() and not (scratch / DONE).exists()):
+    if not _is_done(path, key, attrs["parameters"], overwrite) or (scratch.exists() and not (scratch / DONE).exists()):
         create_parents(Path(path))
-        recorder = TrajectoryRecorder(path, n_frames, model.species, {**attrs, "key": key, "model": model.name})
+        attrs |= {"key": key, "code": engine.code_of(*identity), "model": model.name}
+        recorder = TrajectoryRecorder(path, n_frames, model.species, attrs)
         engine.execute(Job(model, timestep, acts, recorder, checkpoint), scratch, key)
     shutil.rmtree(scratch, ignore_errors=True)
     return path
@@ -153,7 +154,7 @@ def _checkpoint(n_particles: int) -> int:
     return max(LEAST_CHECKPOINT, CHECKPOINT_WORK // n_particles)
 
 
-def _is_done(path: str, key: str, overwrite: bool) -> bool:
+def _is_done(path: str, key: str, parameters: dict[str, Any], overwrite: bool) -> bool:
     """Whether the store is complete and holds what has this key; removes what is to be overwritten."""
     from glassdask.store import remove_group
     from glassdask.store.groups import COMPLETE, attributes, is_group
@@ -163,7 +164,8 @@ def _is_done(path: str, key: str, overwrite: bool) -> bool:
     if found.get("key") == key:
         return found["status"] == COMPLETE
     if not overwrite:
-        raise StoreError(f"{path}: holds another simulation: overwrite it or choose another path")
+        what = "the same simulation by other code" if found.get("parameters") == parameters else "another simulation"
+        raise StoreError(f"{path}: holds {what}: overwrite it or choose another path")
     for below in DERIVED:
         if is_group(f"{path}/{below}"):
             remove_group(f"{path}/{below}")
@@ -205,7 +207,7 @@ def _prepare(ensemble: Isoconfigurational, path: str, overwrite: bool, after: An
     stored = open_trajectory(start.path)
     content = content_hash(start.path)
     known = dataclasses.replace(ensemble, start=StoredStart(path="", frame=start.frame % stored.sizes["frame"]))
-    key = engine.key(known, content, _checkpoint(stored.sizes["particle"]))
+    key = engine.key(known, content, _checkpoint(stored.sizes["particle"]), recorder=MeansRecorder)
     found = _ensemble_key(path)
     if found is not None and found != key and not overwrite:
         raise StoreError(f"{path}: holds another isoconfigurational ensemble: overwrite it or choose another path")
@@ -268,9 +270,12 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
         # a replica is two stages: loading and dynamics
         thermo["replica"] = np.concatenate([first + part["thermo_stage"] // 2 for first, part in zip(batches, sums)])
         del thermo["stage"]
-        store_thermo(path, thermo)
+        made_by = engine.code_of(ensemble, recorder=MeansRecorder)
+        store_thermo(path, thermo, key, made_by)
         with dask.config.set(scheduler="synchronous"):  # this is a task already
-            write_dataset(dataset, path, f"reductions/{PROPENSITY}", parameters=parameters, overwrite=True)
+            write_dataset(
+                dataset, path, f"reductions/{PROPENSITY}", parameters=parameters, code=made_by, overwrite=True
+            )
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     return path

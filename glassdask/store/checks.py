@@ -102,7 +102,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     group = layout.checked_path(path)
     attrs = attributes(group)
     summary: dict[str, Any] = {"path": str(group), "status": attrs.get("status", "group")}
-    names = ("schema_version", "glassdask_version", "created", "versions", "sources", "parameters")
+    names = ("schema_version", "glassdask_version", "code", "created", "versions", "sources", "parameters")
     summary |= {name: attrs[name] for name in names if name in attrs}
     infos = arrays(group)
     summary["sizes"] = {dim: size for info in infos for dim, size in zip(info.dims, info.shape)}
@@ -156,5 +156,5 @@ def _box(info: ArrayInfo) -> dict[str, Any]:
 def _derived(group: Path) -> dict[str, Any]:
     attrs = attributes(group)
     stored = sum(entry["bytes_stored"] for entry in map(_array_summary, arrays(group)))
-    names = ("status", "parameters", "created", "glassdask_version")
+    names = ("status", "parameters", "created", "glassdask_version", "code")
     return {**{name: attrs.get(name) for name in names}, "bytes_stored": stored}

@@ -13,7 +13,6 @@ import dask
 import numpy as np
 import xarray as xr
 
-from glassdask import __version__
 from glassdask.errors import StoreError
 from glassdask.schema import VARIABLES, validate
 from glassdask.store import layout
@@ -45,7 +44,7 @@ from glassdask.store.reading import HIDDEN
 from glassdask.store.stored import with_dask
 
 # attributes that are made anew when a dataset that was opened is stored again
-RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from")
+RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from", "code")
 
 
 def create_trajectory(
@@ -146,6 +145,7 @@ def write_dataset(
     group: str,
     *,
     parameters: dict[str, Any],
+    code: str = "",
     made_from: dict[str, str] | None = None,
     overwrite: bool = False,
     on_block: Progress | None = None,
@@ -153,8 +153,9 @@ def write_dataset(
     """Store a derived dataset in a group below a store: `write_datasets` of one."""
     before = {group: made_from or {}}
     write_datasets(
-        {group: dataset}, path, parameters={group: parameters}, made_from=before, overwrite=overwrite, on_block=on_block
-    )
+        {group: dataset}, path, parameters={group: parameters}, code={group: code}, made_from=before,
+        overwrite=overwrite, on_block=on_block,
+    )  # fmt: skip
 
 
 def write_datasets(
@@ -162,6 +163,7 @@ def write_datasets(
     path: str | os.PathLike[str],
     *,
     parameters: dict[str, dict[str, Any]],
+    code: dict[str, str] | None = None,
     made_from: dict[str, dict[str, str]] | None = None,
     overwrite: bool = False,
     on_block: Progress | None = None,
@@ -179,15 +181,18 @@ def write_datasets(
     path : path
         The store that holds the trajectory from which they were derived.
     parameters : dict
-        For each group, what its dataset was computed with. Together with the content of the trajectory, the version of
-        glassdask, and the sizes and coordinates of the dataset it decides whether what is stored there is the same:
-        then only what is missing is computed.
+        For each group, what its dataset was computed with. Together with the content of the trajectory, `code`, and
+        the sizes and coordinates of the dataset it decides whether what is stored there is the same: then only what is
+        missing is computed.
+    code : dict, optional
+        For each group, the `glassdask.code.digest` of what computes it. A group that was begun by other code is not
+        continued.
     made_from : dict, optional
         For each group, the other groups of the store that it was made from, with their keys, which then belong to its
         own: once one of them has changed, it is out of date.
     overwrite : bool
-        Replace a group with other parameters, and compute a complete one again. An interrupted group with the same
-        parameters is continued all the same.
+        Replace groups of other input, parameters or code; what is the same is kept, or continued where it was
+        interrupted. A complete group whose `code` is not told is computed again, too.
     on_block : callable, optional
         Called with the number of blocks that are stored and of all blocks, now and then, from another thread.
 
@@ -220,13 +225,15 @@ def write_datasets(
             locks.enter_context(locked(group))
             origin = content_hash(root)
             before = (made_from or {}).get(name, {})
-            code = json.dumps([plain(parameters[name]), origin, __version__, _labels(dataset), before], sort_keys=True)
+            made_by = (code or {}).get(name, "")
+            known = json.dumps([plain(parameters[name]), origin, made_by, _labels(dataset), before], sort_keys=True)
             attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED, "sources")}
             attrs |= {
                 "parameters": parameters[name],
                 "input": origin,
+                "code": made_by,
                 "made_from": before,
-                "key": hashlib.sha256(code.encode()).hexdigest(),
+                "key": hashlib.sha256(known.encode()).hexdigest(),
             }
             lazy = _prepare(dataset, group, attrs, grid, None, overwrite)
             if lazy is not None:
@@ -322,18 +329,22 @@ def _begin(
     if not is_group(group) or "status" not in (found := attributes(group)):
         return True
     same, complete = found.get("key") == attrs["key"], found["status"] == COMPLETE
-    cut = all(units.get(info.name, info.unit) == info.unit for info in arrays(group))
-    if same and not (overwrite and (complete or not cut)):
-        if complete and not any(missing_chunks(info) for info in arrays(group)):
-            return False
-        set_attributes(group, status=WRITING)
-        return True
+    there = arrays(group)
+    whole = complete and {info.name for info in there} >= {*units} and not any(map(missing_chunks, there))
+    torn = any((group / name / "c").exists() and not (group / name / "zarr.json").exists() for name in units)
+    can_go_on = not torn and all(units.get(info.name, info.unit) == info.unit for info in there)
+    # without its code, who overwrites a result may know of a difference that its key does not tell
+    kept = (whole or can_go_on) if attrs.get("code") else (can_go_on and not complete)
+    if same and (kept or not overwrite):
+        if not whole:
+            set_attributes(group, status=WRITING)
+        return not whole
     if not overwrite:
-        state = "" if complete else "an interrupted "
-        raise StoreError(
-            f"{group}: holds {state}data of other input, parameters or version of glassdask: overwrite it or choose "
-            "another name"
-        )
+        state = "" if complete else "interrupted "
+        same = all(found.get(name) == attrs.get(name) for name in ("parameters", "input", "made_from"))
+        made = f"glassdask {found.get('glassdask_version')}, {found.get('created')}"
+        what = f"results of other code ({made})" if same else "data of other input, parameters or code"
+        raise StoreError(f"{group}: holds {state}{what}: overwrite it or choose another name")
     source = dataset.attrs.get("store")
     if source is not None and Path(source).resolve() == group.resolve():
         raise StoreError(f"{group}: cannot be overwritten with what is read from it: choose another path")

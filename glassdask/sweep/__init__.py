@@ -79,8 +79,8 @@ sweep keeps about itself is hidden in ``STORE/.sweep``:
   traceback)
 - ``locks/``: who runs it (`glassdask.sweep.lock`)
 
-The key of a unit is a hash of its settings, of the version of glassdask and of the keys of the stages before it. A unit
-whose record is complete and has this key is not run again; one with another key is done only with ``overwrite``.
+The key of a unit is a hash of its settings, of the code that computes it and of the keys of the stages before it. A
+unit whose record is complete and has this key is not run again; one with another key is done only with ``overwrite``.
 
 `status` gives all of this as a table with one row for each state, and ``read_sweep(STORE)["kob_andersen/T=0.4500"]`` an
 `xarray.DataTree` of what is stored of a state, lazily.

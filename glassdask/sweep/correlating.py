@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from glassdask import __version__
+from glassdask.code import digest
 from glassdask.declarations import Declaration, Positive, plain
 from glassdask.store.groups import COMPLETE, attributes, is_group
 from glassdask.sweep.describing import structures
@@ -45,6 +45,10 @@ class Correlate(Stage):
         names += [PROPENSITY] if _ensemble(state, settings) and _columns(settings) else []
         return [f"reductions/{name}" for name in names]
 
+    def computing(self, settings: Settings) -> tuple[Any, ...]:
+        """What measures each of them."""
+        return tuple(f"glassdask.sweep.measures:{name}" for name in (STRUCTURE, RELAXATION, PROPENSITY))
+
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One after the other."""
         from glassdask.store import content_hash
@@ -53,15 +57,18 @@ class Correlate(Stage):
         table: CorrelateTable = settings[self.name]
         path, groups = state.path, state.units[self.name].groups
         inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
-        _derive(path, STRUCTURE, {"inherent": inherent}, overwrite, lambda: measures.structure(path))
+        _derive(path, STRUCTURE, {"inherent": inherent}, {}, overwrite, lambda: measures.structure(path))
         if table.dynamics:
-            _derive(path, RELAXATION, {"k": table.k}, overwrite, lambda: measures.relaxation(path, table.k))
+            # where k is not given, it is that of the peak of S(k)
+            before = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
+            peak = {group: str(attributes(f"{path}/{group}")["key"]) for group in before}
+            _derive(path, RELAXATION, {"k": table.k}, peak, overwrite, lambda: measures.relaxation(path, table.k))
         if f"reductions/{PROPENSITY}" in groups:
             place, names = structures(state, settings), (_columns(settings), reduced(settings))
             # the key of the unit stands for the descriptors and reductions that are correlated
             parameters = {"descriptors": names[0], "reductions": names[1], "key": state.units[self.name].key}
             parameters |= {"ensemble": measures.ensemble_key(path)}
-            _derive(path, PROPENSITY, parameters, overwrite, lambda: measures.propensity(path, place, *names))
+            _derive(path, PROPENSITY, parameters, {}, overwrite, lambda: measures.propensity(path, place, *names))
 
 
 def _ensemble(state: State, settings: Settings) -> bool:
@@ -77,17 +84,25 @@ def _columns(settings: Settings) -> list[str]:
 
 
 def _derive(
-    path: str, name: str, parameters: dict[str, Any], overwrite: bool, compute: Callable[[], xr.Dataset]
+    path: str,
+    name: str,
+    parameters: dict[str, Any],
+    made_from: dict[str, str],
+    overwrite: bool,
+    compute: Callable[[], xr.Dataset],
 ) -> None:
     """Store ``reductions/NAME``, computed now, unless the same is there and whole."""
     from glassdask.store import content_hash, write_dataset
     from glassdask.store.arrays import arrays, missing_chunks
 
-    group = f"{path}/reductions/{name}"
-    wanted = {**plain(parameters), "version": __version__}
+    group, code = f"{path}/reductions/{name}", digest(f"glassdask.sweep.measures:{name}")
+    wanted = {"parameters": plain(parameters), "code": code, "made_from": made_from, "input": content_hash(path)}
     if is_group(group):
         found = attributes(group)
-        same = found.get("parameters") == wanted and found.get("input") == content_hash(path)
-        if same and found["status"] == COMPLETE and not any(missing_chunks(info) for info in arrays(group)):
+        same = all(found.get(key) == value for key, value in wanted.items()) and found["status"] == COMPLETE
+        if same and not any(missing_chunks(info) for info in arrays(group)):
             return
-    write_dataset(compute(), path, f"reductions/{name}", parameters=wanted, overwrite=overwrite)
+    write_dataset(
+        compute(), path, f"reductions/{name}", parameters=wanted["parameters"], code=code, made_from=made_from,
+        overwrite=overwrite,
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,8 @@ from glassdask.sweep.state import Settings, State, naming
 
 # Groups and reductions of other stages, beside which no descriptor of the same name can be stored.
 RESERVED = ("structure", "relaxation", "propensity", "thermo", "isoconfigurational")
+# stand in for what is measured of each state
+UNMEASURED: dict[str, Callable[[], Any]] = {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}}
 
 
 def read_centers(value: Any, where: str) -> tuple[str, ...] | None:
@@ -45,8 +47,7 @@ def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
             raise ParameterError(f"{place}: expected a table of parameters, found {table!r}")
         kind = converted(table.get(TAG, name), str, f"{place}.{TAG}")
         cls = registry.descriptor_class(kind, f"{place}.{TAG}" if TAG in table else place)
-        # what is measured later stands in for itself here, so that all other mistakes show before any work
-        registry.make(name, table, {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}}, place)
+        registry.make(name, table, UNMEASURED, place)  # so that mistakes show before any work
         given = {key: item for key, item in table.items() if key != TAG}
         found[name] = {TAG: kind, **parts(cls, given, place)}
     return found
@@ -99,6 +100,13 @@ class Describe(Stage):
     def groups(self, state: State, settings: Settings) -> list[str]:
         """A group for each descriptor."""
         return [f"{within(settings)}descriptors/{name}" for name in settings[self.name].descriptors]
+
+    def computing(self, settings: Settings) -> tuple[Any, ...]:
+        """The descriptors, and what measures cutoffs that are not given."""
+        from glassdask.descriptors.registry import make
+
+        made = [make(name, values, UNMEASURED) for name, values in settings[self.name].descriptors.items()]
+        return "glassdask.descriptors.describe:_Work", "glassdask.correlations.measured:Measured", *made
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """All descriptors in one pass."""

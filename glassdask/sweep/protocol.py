@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Declaration, Finite, Positive, Where
+from glassdask.declarations import Declaration, Finite, Positive, Where, digest
 from glassdask.errors import ParameterError
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
 from glassdask.simulation.models import MODELS, Model, read_model
 from glassdask.simulation.protocols import Dynamics, Isoconfigurational, RandomStart, Simulation, StoredStart, quench
+from glassdask.simulation.recorders import MeansRecorder
 from glassdask.sweep.state import State, label_of, naming
 
 COPPER_ZIRCONIUM = "copper_zirconium"
@@ -91,7 +92,8 @@ class Recipe:
     def key(self) -> str:
         """Hash of everything that is simulated, wherever it is stored."""
         ensemble = self.ensemble and replace(self.ensemble, start=StoredStart(path="", frame=self.ensemble.start.frame))
-        return engine.key(self.simulation, self.inherent, ensemble)
+        inherent = engine.key(self.simulation.model, *engine.INHERENT) if self.inherent else None
+        return digest(engine.key(self.simulation), inherent, ensemble and engine.key(ensemble, recorder=MeansRecorder))
 
 
 def simulated_states(

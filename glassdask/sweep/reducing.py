@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from glassdask.declarations import Declaration, Where
 from glassdask.errors import ParameterError
@@ -56,6 +56,10 @@ class Reduce(Stage):
     def groups(self, state: State, settings: Settings) -> list[str]:
         """A group for each descriptor."""
         return [f"{within(settings)}reductions/{name}" for name in reduced(settings)]
+
+    def computing(self, settings: Settings) -> tuple[Any, ...]:
+        """`glassdask.reduce`."""
+        return ("glassdask.descriptors.reduce:reduce",)
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One descriptor after the other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from glassdask import __version__
+from glassdask.code import digest
 from glassdask.declarations import Declaration, plain
 from glassdask.sweep.state import Settings, State
 
@@ -55,7 +55,11 @@ class Stage:
 
     def identity(self, settings: Settings) -> Any:
         """What its results depend on, besides those of the stages before it; it becomes part of the key."""
-        return [__version__, plain(settings[self.name])]
+        return [digest(*self.computing(settings)), plain(settings[self.name])]
+
+    def computing(self, settings: Settings) -> tuple[Any, ...]:
+        """The code that computes its results, as `glassdask.code.digest` takes it: by default this class."""
+        return (type(self),)
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """Do it, or what is left of it. What is stored already and the same is kept.

@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 
 import glassdask as gd
+from glassdask.code import digest
 from glassdask.fields.coarse import normalize
 from glassdask.fields.grid import to_grid
 from glassdask.learning import ConvolutionalClassifier, load_model, save_model
@@ -36,14 +37,7 @@ def make(sample: Sample, sizes: Sizes) -> None:
         images = normalize(grid, [dim for dim in grid.dims if dim != "frame"]).astype(np.float32)
         parameters = {"shape": shape, "sizes": dict(sample.sizes)}
         write_dataset(images.to_dataset(name=GROUP), store, f"reductions/{GROUP}", parameters=parameters,
-                      overwrite=not _made(store, shape))  # fmt: skip
-
-
-def _made(store: Path, shape: tuple[int, ...]) -> bool:
-    try:
-        return gd.open_reduction(store, GROUP)[GROUP].shape[1:] == shape
-    except gd.errors.StoreError:
-        return False
+                      code=digest(to_grid, normalize), overwrite=True)  # fmt: skip
 
 
 def of_part(part: Part) -> da.Array:
