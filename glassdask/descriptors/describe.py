@@ -87,9 +87,9 @@ def describe(
     described = identity(trajectory)
 
     variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {"species": trajectory["species"].variable}
+    coords: dict[str, Any] = {"species": trajectory["species"].variable.compute()}
     if "time" in trajectory:
-        coords["time"] = trajectory["time"].variable
+        coords["time"] = trajectory["time"].variable.compute()
     sizes_of: dict[str, int] = {}
     first = 0
     for (name, plan), size in zip(plans.items(), sizes):
