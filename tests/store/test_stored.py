@@ -147,3 +147,19 @@ def test_all_that_is_opened_can_be_worked_with(path, how, tmp_path):
     np.testing.assert_allclose(gd.open_descriptors(path)["bo"], expected, atol=1e-12)
     gd.save_trajectory(opened.isel(frame=slice(2, None)), tmp_path / "again.zarr")
     np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "again.zarr")["position"], opened["position"][2:])
+
+
+TOGETHER = {
+    "a function": lambda v: xr.apply_ufunc(np.add, v, 2 * v, dask="parallelized", output_dtypes=[float]),
+    "chunks": lambda v: xr.unify_chunks(v, 2 * v)[0] + 2 * v,
+    "a dataset": lambda v: (d := xr.Dataset({"a": v, "b": 2 * v}).unify_chunks()).a + d.b,
+    "a choice": lambda v: xr.where(v > 0, v, v) + 2 * v,
+    "blocks": lambda v: xr.map_blocks(lambda d: d.a + d.b, xr.Dataset({"a": v, "b": 2 * v})),
+}
+
+
+@pytest.mark.parametrize("how", TOGETHER)
+@pytest.mark.parametrize("opened", OPENED)
+def test_opened_and_computed_arrays_go_together(path, opened, how):
+    values = OPENED[opened](path)["position"]
+    np.testing.assert_allclose(TOGETHER[how](values), 3 * values.values)
