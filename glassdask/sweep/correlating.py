@@ -45,7 +45,7 @@ class Correlate(Stage):
         names += [PROPENSITY] if _ensemble(state, settings) and _columns(settings) else []
         return [f"reductions/{name}" for name in names]
 
-    def computing(self, settings: Settings) -> tuple[Any, ...]:
+    def computing(self, own: Any) -> tuple[Any, ...]:
         """What measures each of them."""
         return tuple(f"glassdask.sweep.measures:{name}" for name in (STRUCTURE, RELAXATION, PROPENSITY))
 

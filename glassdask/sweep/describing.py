@@ -101,11 +101,11 @@ class Describe(Stage):
         """A group for each descriptor."""
         return [f"{within(settings)}descriptors/{name}" for name in settings[self.name].descriptors]
 
-    def computing(self, settings: Settings) -> tuple[Any, ...]:
+    def computing(self, own: DescribeTable) -> tuple[Any, ...]:
         """The descriptors, and what measures cutoffs that are not given."""
         from glassdask.descriptors.registry import make
 
-        made = [make(name, values, UNMEASURED) for name, values in settings[self.name].descriptors.items()]
+        made = [make(name, values, UNMEASURED) for name, values in own.descriptors.items()]
         return "glassdask.descriptors.describe:_Work", "glassdask.correlations.measured:Measured", *made
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:

@@ -139,11 +139,12 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     for number, table in enumerate(file.runs):
         where = f"runs[{number}]"
         run, own = _split(table, stages, made, where)
+        shared = {name: stages[name].identity(settled) for name, settled in own.items()}  # by all states of the run
         for state, recipe in _states_of(run, protocol, root, path.parent, file.seeds, where):
             given = {SIMULATE: recipe, **own}
             chosen = {name: given[name] for name in stages if given.get(name) is not None}
             with naming(where):
-                states.append(_planned(state, chosen, stages))
+                states.append(_planned(state, chosen, stages, shared))
             settings[state.label] = chosen
     repeated = [label for label, count in Counter(state.label for state in states).items() if count > 1]
     if repeated:
@@ -190,14 +191,15 @@ def _states_of(
     yield from simulated_states(make(Simulated, merged, where), root, folder, seeds, where)
 
 
-def _planned(state: State, settings: Settings, stages: Mapping[str, Stage]) -> State:
+def _planned(state: State, settings: Settings, stages: Mapping[str, Stage], shared: Mapping[str, Any]) -> State:
     """A state with its units: the key of each depends on its settings and on the stages before it."""
     units: dict[str, Unit] = {}
     for name in settings:
         stage = stages[name]
         stage.check(settings)
         after = tuple(before for before in stage.after(state, settings) if before in units)
-        key = digest(name, stage.identity(settings), [units[before].key for before in after])[:20]
+        identity = shared[name] if name in shared else stage.identity(settings[name])
+        key = digest(name, identity, [units[before].key for before in after])[:20]
         groups = tuple(stage.groups(state, settings))
         taken = [group for unit in units.values() for group in unit.groups if group in groups]
         if taken:

@@ -57,7 +57,7 @@ class Reduce(Stage):
         """A group for each descriptor."""
         return [f"{within(settings)}reductions/{name}" for name in reduced(settings)]
 
-    def computing(self, settings: Settings) -> tuple[Any, ...]:
+    def computing(self, own: Any) -> tuple[Any, ...]:
         """`glassdask.reduce`."""
         return ("glassdask.descriptors.reduce:reduce",)
 

@@ -19,9 +19,9 @@ class Simulate(Stage):
         recipe: Recipe = settings[self.name]
         return ["", *(["inherent"] if recipe.inherent else []), *([ENSEMBLE] if recipe.ensemble else [])]
 
-    def identity(self, settings: Settings) -> Any:
+    def identity(self, own: Recipe) -> Any:
         """Everything that is simulated."""
-        return settings[self.name].key()
+        return own.key()
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One after the other."""

@@ -53,11 +53,11 @@ class Stage:
         """What it stores, relative to the state's store: it is complete when all of these groups are."""
         raise NotImplementedError
 
-    def identity(self, settings: Settings) -> Any:
-        """What its results depend on, besides those of the stages before it; it becomes part of the key."""
-        return [digest(*self.computing(settings)), plain(settings[self.name])]
+    def identity(self, own: Any) -> Any:
+        """What its results depend on, besides those of the stages before it, by its own settings; part of the key."""
+        return [digest(*self.computing(own)), plain(own)]
 
-    def computing(self, settings: Settings) -> tuple[Any, ...]:
+    def computing(self, own: Any) -> tuple[Any, ...]:
         """The code that computes its results, as `glassdask.code.digest` takes it: by default this class."""
         return (type(self),)
 
