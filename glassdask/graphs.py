@@ -19,6 +19,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -63,6 +65,35 @@ def _positive(name: str, read: Callable[[Any], float]) -> float:
     return number
 
 
+_within_task: ContextVar[bool] = ContextVar("_within_task", default=False)
+
+
+@contextmanager
+def within_task() -> Iterator[None]:
+    """What `compute` is asked for inside is computed at once, in this thread: workers are busy with other tasks.
+
+    For this thread alone. What dask's configuration says holds for all threads of a process, so that it must not be
+    changed in a task: with threads as workers it is the configuration of the user's own session.
+    """
+    token = _within_task.set(True)
+    try:
+        yield
+    finally:
+        _within_task.reset(token)
+
+
+def compute(*collections: Any) -> tuple[Any, ...]:
+    """`dask.compute` by the current scheduler, or at once where this is part of a task (`within_task`).
+
+    Examples
+    --------
+    >>> with within_task():
+    ...     compute(da.arange(3, chunks=1).sum())
+    (3,)
+    """
+    return dask.compute(*collections, scheduler="synchronous" if _within_task.get() else None)
+
+
 def batched(items: Sequence[T]) -> list[Sequence[T]]:
     """The items, `BATCH` at a time."""
     return [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
@@ -83,7 +114,7 @@ def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
     client = _client()
     if client is None:
         for batch in batches:
-            yield list(dask.compute(*batch))
+            yield list(compute(*batch))
         return
     crew = _Crew(client)
     try:
@@ -156,6 +187,8 @@ def _nested(keys: Any, values: dict[Any, Any]) -> Any:
 
 def _client() -> Any:
     """The `distributed.Client` that dask computes with now, if it does."""
+    if _within_task.get():
+        return None
     owner = getattr(dask.base.get_scheduler(), "__self__", None)
     distributed = sys.modules.get("distributed")  # where it is not imported there is no client
     return owner if distributed is not None and isinstance(owner, distributed.Client) else None

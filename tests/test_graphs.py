@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -13,8 +14,72 @@ import numpy as np
 import pytest
 from dask.highlevelgraph import HighLevelGraph
 
+from glassdask import graphs
+from glassdask.cli.cluster import kernel_speed
 from glassdask.cluster import connect
-from glassdask.graphs import compute_batches, one_task_each
+from glassdask.graphs import compute, compute_batches, one_task_each, within_task
+
+
+def threads_of(blocks=8):
+    """A lazy array whose blocks are the numbers of the threads that compute them."""
+
+    def where(block):
+        time.sleep(0.01)
+        return np.full_like(block, threading.get_ident())
+
+    return da.zeros(blocks, chunks=1, dtype=np.int64).map_blocks(where, meta=np.empty(0, np.int64))
+
+
+def test_a_task_computes_in_its_own_thread_and_changes_nothing_for_others():
+    """As many tasks as there are threads, one inside of the other in time: dask's configuration is the process's."""
+    before = dask.config.get("scheduler", None)
+    others, seen = [], []
+
+    @dask.delayed(pure=False)
+    def task(k):
+        with within_task():
+            time.sleep(0.02 * (k % 3))
+            inside = {threading.get_ident()} == {*compute(threads_of())[0].tolist()}
+            (written,) = compute_batches([[threads_of()]])
+            inside &= {threading.get_ident()} == {*written[0].tolist()}
+            seen.append(dask.config.get("scheduler", None))
+        return inside
+
+    def session():
+        while len(seen) < 6:
+            others.append(len({*compute(threads_of())[0].tolist()}))
+
+    user = threading.Thread(target=session)
+    user.start()
+    with dask.config.set(num_workers=6):
+        assert dask.compute(*map(task, range(6)), scheduler="threads") == (True,) * 6
+    user.join()
+    assert seen == [before] * 6
+    assert max(others) > 1  # the session of the user had all its threads meanwhile
+    assert dask.config.get("scheduler", None) == before
+    assert len({*compute(threads_of())[0].tolist()}) > 1
+
+
+def test_within_a_task_is_over_after_an_error():
+    with pytest.raises(ZeroDivisionError), within_task():
+        raise ZeroDivisionError
+    assert len({*compute(threads_of())[0].tolist()}) > 1
+
+
+@pytest.mark.slow
+def test_the_session_keeps_its_scheduler_after_threaded_tasks_of_ours():
+    before = dask.config.get("scheduler", None)
+    speeds = dask.compute(*[dask.delayed(kernel_speed, pure=False)() for _ in range(6)], scheduler="threads")
+    assert min(speeds) > 0
+    assert dask.config.get("scheduler", None) == before
+    assert len({*compute(threads_of())[0].tolist()}) > 1
+
+
+def test_no_task_of_ours_touches_the_configuration():
+    """Where a scheduler is asked for, it is for a person at a prompt (`connect`), not for a task."""
+    package = Path(graphs.__file__).parent
+    asked = {str(f.relative_to(package)) for f in package.rglob("*.py") if "config.set(scheduler" in f.read_text()}
+    assert asked == {"cluster/connection.py"}
 
 
 @pytest.mark.cluster

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -14,7 +13,7 @@ import xarray as xr
 from glassdask.dynamics.lags import frame_pairs
 from glassdask.dynamics.paths import unwrapped
 from glassdask.errors import ParameterError, PositionError
-from glassdask.graphs import task_bytes, task_seconds
+from glassdask.graphs import compute, task_bytes, task_seconds
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
@@ -246,7 +245,7 @@ def _sums(trajectory: xr.Dataset, pairs: np.ndarray, k: float, a: float) -> np.n
     )  # fmt: skip
     total = np.zeros(sums.shape[1:])
     for first in range(0, sums.shape[0], part // rows):
-        total += dask.compute(sums[first : first + part // rows].sum(axis=0))[0]
+        total += compute(sums[first : first + part // rows].sum(axis=0))[0]
     return total
 
 

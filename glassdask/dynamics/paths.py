@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, PositionError, SchemaError
+from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import validate
+from glassdask.store.stored import of_one_class
 
 # Without images, a particle that moves by this much of the box between two frames may have gone either way round.
 AMBIGUOUS = 0.45
@@ -52,7 +54,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     [3.5, 4.5, 5.5]
     """
     validate(trajectory)
-    position, box = trajectory["position"], trajectory["box"].compute()
+    position, box = trajectory["position"], *compute(trajectory["box"])
     particle = xr.DataArray(np.arange(position.sizes["particle"]), dims="particle")
     if "image" in trajectory:
         parts = xr.Dataset(
@@ -66,7 +68,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
         )
         if parts.chunks:
             parts = parts.unify_chunks()
-            parts = parts.chunk({**parts.chunksizes, "space": -1, "axis": -1})
+            parts = of_one_class(parts.chunk({**parts.chunksizes, "space": -1, "axis": -1}))
         result = xr.apply_ufunc(
             _place,
             *(parts[name] for name in parts.data_vars),

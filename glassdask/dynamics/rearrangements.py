@@ -10,6 +10,7 @@ import xarray as xr
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
 from glassdask.frames import map_blocks
+from glassdask.graphs import compute
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
@@ -151,8 +152,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
     result = xr.apply_ufunc(
         partial(_replicas, matrix=matrix, codes=species_codes(start), names=names),
         whole_particles(displacement),
-        start["position"].isel(frame=0, drop=True).load(),
-        start["box"].isel(frame=0, drop=True).load(),
+        *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
         output_core_dims=[["particle"]],
         dask="parallelized",

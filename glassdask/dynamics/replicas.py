@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError, PositionError, SchemaError
-from glassdask.graphs import task_bytes
+from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -225,8 +225,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     result = xr.apply_ufunc(
         partial(_cage_relative, rule=rule, codes=species_codes(start), names=species_names(start)),
         whole_particles(displacement),
-        start["position"].isel(frame=0, drop=True).load(),
-        start["box"].isel(frame=0, drop=True).load(),
+        *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
         output_core_dims=[["particle", "space"]],
         dask="parallelized",

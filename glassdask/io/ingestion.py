@@ -19,7 +19,7 @@ import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
 from glassdask.files import writing
-from glassdask.graphs import batched, compute_batches
+from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
 from glassdask.schema import looks_wrapped
@@ -317,7 +317,7 @@ def _scanned(paths: list[str], format: str | None, settings: dict[str, Any]) -> 
     seen = set()
     for begin in range(0, len(paths), SCANS):
         batch = [dask.delayed(scan, pure=False)(path, format, **settings) for path in paths[begin : begin + SCANS]]
-        for index in dask.compute(*batch):
+        for index in compute(*batch):
             if index.sha256 in seen:
                 repeated.append(index.path)
                 continue

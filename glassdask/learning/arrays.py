@@ -12,7 +12,7 @@ import xarray as xr
 from dask.array.core import ArrayBlockIdDep
 
 from glassdask.errors import ParameterError
-from glassdask.graphs import merge_blocks
+from glassdask.graphs import compute, merge_blocks
 
 
 def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
@@ -109,7 +109,7 @@ def like_rows(values: Any, X: Any, *, what: str) -> Any:
     if known and n_rows != n_expected:
         raise ParameterError(f"{what} has {n_rows} rows and X {n_expected}: give one for each sample")
     if not isinstance(X, da.Array):
-        return values.compute() if isinstance(values, da.Array) else values
+        return compute(values)[0] if isinstance(values, da.Array) else values
     if known:
         chunks = (X.chunks[0], *((size,) for size in values.shape[1:]))
         return values.rechunk(chunks) if isinstance(values, da.Array) else da.from_array(values, chunks=chunks)

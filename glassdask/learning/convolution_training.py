@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import nn
 
 from glassdask.errors import FormatError, ParameterError, StoreError
 from glassdask.files import replacing, writing
+from glassdask.graphs import compute
 from glassdask.learning.images import feature_shape
 from glassdask.learning.training import device_of
 
@@ -103,7 +103,7 @@ class Images:
         if self.kept is not None and number in self.kept:
             return self.kept[number], self.codes[first:last]
         block = self.X.blocks[number] if isinstance(self.X, da.Array) else self.X[first:last]
-        images = np.asarray(dask.compute(block)[0], dtype=np.float32)
+        images = np.asarray(compute(block)[0], dtype=np.float32)
         bad = ~np.isfinite(images).reshape(len(images), -1).all(axis=1)
         if bad.any():
             raise ParameterError(f"image {first + int(np.argmax(bad))} is not finite: leave it out")

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import torch
 
 from glassdask.errors import ParameterError
+from glassdask.graphs import compute
 
 IN_MEMORY = 2**30  # bytes of rows that are kept on the device; beyond them chunks are read anew in every epoch
 PIECE = 2**16  # rows that are evaluated at a time
@@ -64,7 +64,7 @@ class Rows:
         """All defined rows of a chunk."""
         if self.kept is not None and chunk in self.kept:
             return self.kept[chunk]
-        block = np.asarray(dask.compute(self.blocks[chunk])[0], dtype=np.float64)
+        block = np.asarray(compute(self.blocks[chunk])[0], dtype=np.float64)
         block = block[~np.isnan(block).any(axis=1)]
         block = ((block - self.model.mean_) / self.model.scale_).astype(np.float32)
         rows = torch.from_numpy(block).to(self.device)

@@ -19,7 +19,7 @@ from dask.delayed import Delayed
 
 from glassdask.declarations import plain
 from glassdask.errors import StoreError
-from glassdask.graphs import task_bytes
+from glassdask.graphs import compute, task_bytes, within_task
 from glassdask.simulation import engine
 from glassdask.simulation.acts import Act, Load, Relax
 from glassdask.simulation.mixture import Model
@@ -74,8 +74,8 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
     if isinstance(start, StoredStart):
         stored = open_trajectory(start.path)
         n_particles, frame = stored.sizes["particle"], start.frame % stored.sizes["frame"]
-        with dask.config.set(scheduler="synchronous"):  # this is a task already
-            moving = "velocity" in stored and bool(stored["velocity"][frame].values.any())
+        with within_task():
+            moving = "velocity" in stored and bool(compute(stored["velocity"][frame].any())[0])
         sources = [{"path": str(start.path), "sha256": content_hash(start.path)}]
         # what the start holds matters, not where it lies
         known: Any = dataclasses.replace(simulation, start=StoredStart(path="", frame=frame))
@@ -212,8 +212,8 @@ def _prepare(ensemble: Isoconfigurational, path: str, overwrite: bool, after: An
     if found is not None and found != key and not overwrite:
         raise StoreError(f"{path}: holds another isoconfigurational ensemble: overwrite it or choose another path")
     if found != key:
-        with dask.config.set(scheduler="synchronous"):  # this is a task already
-            frame = stored.isel(frame=[start.frame]).load()
+        with within_task():
+            (frame,) = compute(stored.isel(frame=[start.frame]))
             frame.attrs = {"model": ensemble.model.name, "sources": [{"path": str(start.path), "sha256": content}]}
             save_trajectory(frame, path, overwrite=overwrite)
     return key
@@ -272,7 +272,7 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
         del thermo["stage"]
         made_by = engine.code_of(ensemble, recorder=MeansRecorder)
         store_thermo(path, thermo, key, made_by)
-        with dask.config.set(scheduler="synchronous"):  # this is a task already
+        with within_task():
             write_dataset(
                 dataset, path, f"reductions/{PROPENSITY}", parameters=parameters, code=made_by, overwrite=True
             )

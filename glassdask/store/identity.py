@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import GlassdaskError, StoreError
+from glassdask.graphs import compute
 from glassdask.store.arrays import content_hash
 from glassdask.store.encoding import is_text
 from glassdask.store.reading import open_descriptors, open_trajectory
@@ -126,7 +127,7 @@ def _blocks(variable: xr.Variable) -> Any:
     frames = max(1, DIGEST_BYTES // max(1, variable[:1].nbytes))
     data = in_frames(xr.DataArray(variable), frames)
     for first, last in itertools.pairwise(np.cumsum([0, *data.chunks[0]])):
-        yield data[first:last].compute()
+        yield from compute(data[first:last])
 
 
 def _same(found: xr.Variable, opened: xr.Variable) -> bool:

@@ -222,6 +222,14 @@ def with_dask(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.assign(lazy)
 
 
+def of_one_class(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with dask's own arrays only: functions of xarray that take several refuse to mix them with ours."""
+    ours = {name: variable for name, variable in dataset.variables.items() if isinstance(variable._data, StoredArray)}
+    arrays = {name: variable.data for name, variable in ours.items()}
+    plain = {name: da.Array(array.dask, array.name, array.chunks, meta=array._meta) for name, array in arrays.items()}
+    return dataset.assign({name: (variable.dims, plain[name], variable.attrs) for name, variable in ours.items()})
+
+
 def file_chunks(source: Source) -> tuple[tuple[int, ...], ...]:
     """The chunks of as many whole files as one task reads."""
     unit = source.info.unit

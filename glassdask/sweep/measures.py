@@ -8,6 +8,7 @@ import xarray as xr
 from glassdask.correlations import first_peak_wavenumber, radial_distribution, structure_factor
 from glassdask.dynamics import relaxation_time, self_correlations
 from glassdask.errors import StoreError
+from glassdask.graphs import compute
 from glassdask.learning import pearson
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
@@ -35,7 +36,7 @@ def structure(path: str) -> xr.Dataset:
         sources["inherent_energy"] = open_trajectory(f"{path}/inherent")
     for name, source in sources.items():
         if "energy" in source:
-            found[name] = source["energy"].mean("particle").compute().drop_vars("time", errors="ignore")
+            found[name] = compute(source["energy"].mean("particle"))[0].drop_vars("time", errors="ignore")
     return annotated(found)
 
 
@@ -46,7 +47,7 @@ def relaxation(path: str, k: float | None) -> xr.Dataset:
     curve.
     """
     if k is None:
-        k = first_peak_wavenumber(open_reduction(path, "structure").load())
+        k = first_peak_wavenumber(*compute(open_reduction(path, "structure")))
     trajectory = open_trajectory(path)
     if "time" not in trajectory or trajectory.sizes["frame"] < 2:
         return annotated(xr.Dataset({"k": k, "tau_total": np.nan, "tau_total_error": np.nan}))
@@ -78,16 +79,16 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
     """
     start = f"{path}/{ENSEMBLE.split('/')[0]}"
     found = open_reduction(start, "isoconfigurational")
-    target = found["propensity"].sel(power=2).transpose("particle", "lag").values
+    target = _values(found["propensity"].sel(power=2).transpose("particle", "lag"))
     frame = _frame_of(start, path)
     columns, names, owners = [], [], []
     for name in reductions:
-        values = open_reduction(described, name)["projection"].isel(frame=frame).values
+        values = _values(open_reduction(described, name)["projection"].isel(frame=frame))
         columns.append(values)
         names += [f"{name} PC{k}" for k in range(1, values.shape[1] + 1)]
         owners += [name] * values.shape[1]
     for name in descriptors:
-        values = open_descriptors(described, [name])[name].isel(frame=frame).values
+        values = _values(open_descriptors(described, [name])[name].isel(frame=frame))
         columns.append(values.reshape(len(values), -1))
         names += [f"{name} {k}" for k in range(1, columns[-1].shape[1] + 1)]
         owners += [name] * columns[-1].shape[1]
@@ -107,11 +108,15 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
     return annotated(xr.Dataset(variables, coords=coords))
 
 
+def _values(array: xr.DataArray) -> np.ndarray:
+    return compute(array.data)[0]
+
+
 def _frame_of(start: str, path: str) -> int:
     """The frame of a trajectory that an ensemble starts from."""
-    own = open_trajectory(start)["position"][0].values
+    own = _values(open_trajectory(start)["position"][0])
     trajectory = open_trajectory(path)["position"]
     for frame in range(trajectory.sizes["frame"] - 1, -1, -1):  # usually the last
-        if np.array_equal(trajectory[frame].values, own):
+        if np.array_equal(_values(trajectory[frame]), own):
             return frame
     raise StoreError(f"{start}: starts from no frame of {path}: its propensity says nothing about these structures")

@@ -10,14 +10,12 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask
-
 from glassdask.errors import BusyStoreError, CorruptStoreError, ParameterError, SimulationKilledError, StoreError
+from glassdask.graphs import within_task
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import is_group
 from glassdask.sweep import progress as progress_of
@@ -146,7 +144,7 @@ def perform(task: Task) -> str:
 
 def on_worker(task: Task) -> str:
     """`perform` with its chunks one after the other, because the workers are busy with other units."""
-    with _synchronous():
+    with within_task():
         return perform(task)
 
 
@@ -302,28 +300,6 @@ class _Outstanding:
             threads = sum(self.client.nthreads().values())
             self.most, self.counted = max(LEAST_OUTSTANDING, PER_WORKER * threads), time.monotonic()
         return self.most
-
-
-_inside = 0
-_setting: Any = None
-_guard = threading.Lock()
-
-
-@contextmanager
-def _synchronous() -> Iterator[None]:
-    """Dask's synchronous scheduler, as long as any thread of this process is inside: its settings are the process's."""
-    global _inside, _setting
-    with _guard:
-        if _inside == 0:
-            _setting = dask.config.set(scheduler="synchronous")
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _guard:
-            _inside -= 1
-            if _inside == 0:
-                _setting.__exit__(None, None, None)
 
 
 def _closing() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glassdask.graphs import compute
 from glassdask.sweep.protocol import Recipe
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import ENSEMBLE, Settings, State
@@ -35,4 +36,4 @@ class Simulate(Stage):
             minimise = inherent_structures(recipe.simulation.model, state.path, place, overwrite=overwrite)
             minimise.compute(scheduler="synchronous")
         if recipe.ensemble is not None:
-            isoconfigurational(recipe.ensemble, f"{state.path}/isoconfigurational", overwrite=overwrite).compute()
+            compute(isoconfigurational(recipe.ensemble, f"{state.path}/isoconfigurational", overwrite=overwrite))

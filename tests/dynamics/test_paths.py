@@ -10,6 +10,7 @@ from glassdask.dynamics import displacements, unwrapped
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import wrap
+from glassdask.store import open_trajectory, save_trajectory
 
 BOX = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-1.0, 0.8, 4.0]])
 
@@ -143,3 +144,11 @@ def test_positions_outside_the_box_have_no_images(lazy):
     f, p = (int(word) for word in str(caught.value).replace(",", "").replace(":", "").split()[1:4:2])
     fraction = other["position"].values[f, p] @ np.linalg.inv(box[f])
     assert ((fraction < 0) | (fraction > 1)).any()
+
+
+def test_stored_images_give_the_same_path(tmp_path):
+    """Positions and images that are read by the tasks that need them, beside arrays of dask's own."""
+    walk, box = path_and_box(3)
+    whole = trajectory(walk, box, images=True)
+    save_trajectory(whole, tmp_path / "run.zarr")
+    np.testing.assert_array_equal(unwrapped(open_trajectory(tmp_path / "run.zarr")), unwrapped(whole))

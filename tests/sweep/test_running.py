@@ -15,6 +15,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
+from glassdask.graphs import within_task
 from glassdask.sweep import read_sweep, run_sweep, running, status
 from glassdask.sweep.stages import OWN
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
@@ -81,6 +82,19 @@ def test_every_stage(tmp_path):
     chunk.unlink()
     run_sweep(file)
     assert stored(path) == before
+
+
+def test_units_within_tasks_leave_the_scheduler_alone(tmp_path):
+    """On a worker, a unit computes in its own thread, whatever the process computes with otherwise."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("the scheduler of the process was asked to compute")
+
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    with dask.config.set(scheduler=refuse), within_task():
+        table = run_sweep(file)
+    assert table[[f"{name}_error" for name in NAMES]].to_numpy().tolist() == [["", "", ""]]
+    assert (table[NAMES] == "complete").all(axis=None)
 
 
 @pytest.mark.usefixtures("synchronous")
