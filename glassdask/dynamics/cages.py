@@ -90,6 +90,7 @@ def cage_positions(
     dims = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
     microseconds = SWEEP_MICROSECONDS * (sweeps + burn_in)
     packed = map_frames(work, trajectory, frames, dims=dims, microseconds=microseconds)
+    packed = packed.drop_vars("species")  # a variable of trajectories, in which these positions may be put
     position = packed.isel(column=slice(0, dimension)).rename(column="space")
     size = packed.isel(column=dimension)
     return annotated(xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]}))

@@ -128,6 +128,13 @@ def test_nobody_leaves_its_cage(mixture):
     assert 0 < np.linalg.norm(moved, axis=-1).max() < 0.05
 
 
+def test_they_make_a_trajectory(mixture):
+    """Mean positions take the place of those that they were made of."""
+    cages = cage_positions(mixture, KOB_ANDERSEN, 1.0, sweeps=2, burn_in=1)
+    structure = mixture[["species", "box"]].assign(position=cages["position"])
+    assert gd.describe(structure, [gd.Coordination(cutoffs=1.2)])["coordination"].shape[:2] == (1, 216)
+
+
 def test_two_dimensions_and_reproducibility():
     places = np.stack(np.meshgrid(*[np.arange(8.0)] * 2), axis=-1).reshape(64, 2) + 0.5
     flat = gd.from_arrays(np.stack([places, places]), species=["A"] * 40 + ["B"] * 24, box=[8.0, 8.0])
