@@ -16,6 +16,7 @@ import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
 from glassdask.cluster.jobs import Keeper, refusal
+from glassdask.cluster.profile import Adaptive
 from glassdask.cluster.thrift import thrifty
 from glassdask.errors import ClusterError, ParameterError
 from tests.certificates import write_certificates
@@ -137,7 +138,7 @@ def test_profile_in_yaml(write_profile):
     options: {cores: 1, processes: 1, memory: 2GiB, walltime: "00:30:00", interface: lo, local_directory: /tmp}
     """
     profile = read_profile(write_profile(text, "slurm.yaml"))
-    assert profile.adaptive == (1, 4)
+    assert profile.adaptive == Adaptive(minimum=1, maximum=4)
     assert profile.options["memory"] == "2GiB"
 
 
@@ -145,27 +146,45 @@ def test_profile_in_yaml(write_profile):
     ("old", "new", "message"),
     [
         ('kind = "slurm"', "kind = slurm", "not a TOML profile"),
-        ('kind = "slurm"', 'kind = "cray"', "expected one of slurm"),
-        ('kind = "slurm"', 'kind = "slurm"\nwalltime = 3', "unknown keys walltime"),
-        ("workers = 3", "workers = 0", "workers is 0"),
-        ("[options]", "[options]\nqueu = 1", "unknown options queu: expected .*queue"),
-        ("4GiB", "4GB", "memory is '4GB', expected powers of 1024 such as '4GiB'"),
-        ("4GiB", "4G", "memory is '4G', expected powers of 1024 such as '4GiB'"),
+        (
+            'kind = "slurm"',
+            'kind = "cray"',
+            "kind: expected one of 'slurm', 'pbs', 'lsf', 'sge', 'local', found 'cray'",
+        ),
+        ('kind = "slurm"', 'kind = "slurm"\nwalltime = 3', "walltime: unknown, expected some of kind, workers"),
+        ("workers = 3", "workers = 0", "workers: expected a whole number of at least 1, found 0"),
+        ("[options]", "[options]\nqueu = 1", "options.queu: unknown, expected some of .*queue"),
+        ("4GiB", "4GB", "options.memory: expected powers of 1024 such as '4GiB', found '4GB'"),
+        ("4GiB", "4G", "options.memory: expected powers of 1024 such as '4GiB', found '4G'"),
         ('"50m"', '"55m"', "expected less than the walltime of 3600 s"),
-        ('"50m"', '"soon"', "lifetime is 'soon', expected a duration"),
+        ('"50m"', '"soon"', "lifetime: expected a duration such as '55m' or '30s', found 'soon'"),
         ('interface = "lo"', "", "options.interface is missing"),
         ('interface = "lo"', 'interface = "ib7"', "interface 'ib7' is not on this machine, found .*lo"),
         ('local_directory = "/tmp"', "", "options.local_directory is missing .*scratch"),
         ('memory = "4GiB"', "", "options.memory is missing"),
-        ("cores = 2", "cores = '2'", "options.cores is '2'"),
-        ('walltime = "01:00:00"', 'walltime = "1h"', "walltime is '1h'"),
-        ("workers = 3", "adaptive = {maximum = 0}", "adaptive.maximum is 0"),
-        ("workers = 3", "tls = true", "tls is True, expected 'temporary' or a table"),
+        ("cores = 2", "cores = '2'", "options.cores: expected int, found '2'"),
+        (
+            'walltime = "01:00:00"',
+            'walltime = "1h"',
+            "options.walltime: expected text such as '04:00:00' .*, found '1h'",
+        ),
+        ("workers = 3", "adaptive = {maximum = 0}", "adaptive.maximum: expected a whole number of at least 1, found 0"),
+        ("workers = 3", "tls = true", "tls: expected 'temporary' or Certificates, found True"),
         ("workers = 3", "tls = {ca = 'a', certificate = 'b', key = 'c'}", "tls.ca: no file"),
         ("[options]", "[options]\nscheduler_options = {dashboard_address = ':8787'}", "listens on all interfaces"),
         ("[options]", "[options]\nscheduler_options = {dashboard_address = '0.0.0.0:1'}", "listens on all interfaces"),
-        ("[options]", "[options]\nscheduler_options = {host = '0.0.0.0'}", "unknown scheduler_options host"),
+        (
+            "[options]",
+            "[options]\nscheduler_options = {host = '0.0.0.0'}",
+            "options.scheduler_options.host: unknown, expected some of interface, port",
+        ),
         ("[options]", "[options]\nworker_extra_args = ['--host', '0.0.0.0']", "worker_extra_args has --host"),
+        ('lifetime = "50m"', "lifetime = true", "lifetime: expected a duration .*, found True"),
+        ("workers = 3", "path = 'x'", "path: unknown"),
+        ("workers = 3", "adaptive = {minimum = 4, maximum = 2}", "adaptive: minimum 4: expected at most maximum, 2"),
+        ("cores = 2", "cores = true", "options.cores: expected int, found True"),
+        ("[options]", "[options]\nworker_extra_args = '--nanny'", "options.worker_extra_args: expected list, found"),
+        ('walltime = "01:00:00"', "walltime = 3600", "options.walltime: expected str, found 3600"),
         ("[options]", "[options]\nworker_extra_args = ['--lifetime=5m']", "worker_extra_args has --lifetime"),
     ],
 )

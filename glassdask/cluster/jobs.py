@@ -64,7 +64,7 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
     arguments = _arguments(profile)
     with dask.config.set(settings), getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind])(**arguments) as cluster:
         if profile.adaptive and workers is None:
-            cluster.adapt(minimum=profile.adaptive[0], maximum=profile.adaptive[1])
+            cluster.adapt(minimum=profile.adaptive.minimum, maximum=profile.adaptive.maximum)
             yield cluster
             return
         keeper = Keeper(cluster, profile)
@@ -88,7 +88,7 @@ def _arguments(profile: Profile) -> dict[str, Any]:
     options["log_directory"] = _log_directory(profile)
     if profile.tls is not None:
         options["security"] = security(profile)
-        if profile.tls.get("temporary") and not options.get("shared_temp_directory"):
+        if profile.tls == "temporary" and not options.get("shared_temp_directory"):
             folder = Path.home() / ".cache" / "glassdask"  # homes are what all nodes share
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             options["shared_temp_directory"] = str(folder)

@@ -22,14 +22,15 @@ def security(profile: Profile | None) -> Any:
         return None
     from distributed import Security
 
-    if profile.tls.get("temporary"):
+    if profile.tls == "temporary":
         try:
             return Security.temporary()
         except ImportError:
             raise MissingPackageError(
                 f"{profile.path}: temporary certificates need cryptography: pip install 'glassdask[cluster]'"
             ) from None
+    tls = profile.tls
     pairs: dict[str, str] = {}
     for role in ("client", "scheduler", "worker"):
-        pairs |= {f"tls_{role}_cert": profile.tls["certificate"], f"tls_{role}_key": profile.tls["key"]}
-    return Security(require_encryption=True, tls_ca_file=profile.tls["ca"], **pairs)
+        pairs |= {f"tls_{role}_cert": tls.certificate, f"tls_{role}_key": tls.key}
+    return Security(require_encryption=True, tls_ca_file=tls.ca, **pairs)

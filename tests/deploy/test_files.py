@@ -59,7 +59,7 @@ def test_profile_passes_its_checks(tmp_path):
     (tmp_path / "slurm.toml").write_text(text.replace('"ib0"', '"lo"'))
     profile = read_profile(tmp_path / "slurm.toml")
     assert profile.lifetime + profile.lifetime_stagger < 4 * 3600
-    assert profile.tls == {"temporary": True}
+    assert profile.tls == "temporary"
     assert {"queue", "cores", "processes", "memory", "interface", "local_directory", "log_directory"} <= set(
         profile.options
     )
@@ -69,8 +69,8 @@ def test_profile_passes_its_checks(tmp_path):
     everything = re.sub(r"^# (?=\w+ = )", "", without, flags=re.M)
     (tmp_path / "slurm.toml").write_text(everything)
     profile = read_profile(tmp_path / "slurm.toml")
-    assert profile.adaptive == (2, 32)
-    assert profile.tls["ca"] == str(tmp_path / "tls" / "ca.pem")
+    assert (profile.adaptive.minimum, profile.adaptive.maximum) == (2, 32)
+    assert profile.tls.ca == str(tmp_path / "tls" / "ca.pem")
 
 
 def instructions():
