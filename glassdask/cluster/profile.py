@@ -63,12 +63,13 @@ def read_seconds(value: Any, where: str) -> float:
         seconds = -1.0 if isinstance(value, bool) else float(parse_timedelta(value))
     except (ValueError, KeyError, TypeError):
         seconds = -1.0
-    if not 0 < seconds < math.inf:
+    if not 0 <= seconds < math.inf:
         raise ParameterError(f"{where}: expected a duration such as '55m' or '30s', found {shown(value)}")
     return seconds
 
 
 Seconds = Annotated[float, Read(read_seconds)]
+Lifetime = Annotated[Seconds, Where(lambda seconds: seconds > 0, "a duration such as '55m' or '30s'")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,17 @@ class Certificates(Declaration):
     ca: str
     certificate: str
     key: str
+
+
+def read_tls(value: Any, where: str) -> str | Certificates | None:
+    """The word ``"temporary"``, or files."""
+    if value is None or value == "temporary" or isinstance(value, Certificates):
+        return value
+    if not isinstance(value, dict):
+        raise ParameterError(
+            f"{where}: expected 'temporary' or a table of ca, certificate and key, found {shown(value)}"
+        )
+    return make(Certificates, value, where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +171,11 @@ class Profile(Declaration):
     kind: Literal["slurm", "pbs", "lsf", "sge", "local"]
     workers: Count = 1
     options: dict[str, Any] = field(default_factory=dict)
-    lifetime: Seconds | None = None
-    lifetime_stagger: Seconds | Literal[0] = 0
-    lost_worker_timeout: Seconds | Literal[0] = 15.0
+    lifetime: Lifetime | None = None
+    lifetime_stagger: Seconds = 0.0
+    lost_worker_timeout: Seconds = 15.0
     adaptive: Adaptive | None = None
-    tls: Literal["temporary"] | Certificates | None = None
+    tls: Annotated[Literal["temporary"] | Certificates | None, Read(read_tls)] = None
     path: str = field(init=False, default="profile")
 
     def check(self) -> None:
@@ -179,7 +191,7 @@ class Profile(Declaration):
                 raise ParameterError(f"options.{name}: unknown, expected some of {', '.join(known)}")
         for name, why in REQUIRED.items():
             if self.options.get(name) in (None, ""):
-                raise ParameterError(f"options.{name}: is missing{why}: add it")
+                raise ParameterError(f"options.{name} is missing{why}: add it")
         ours = {name: value for name, value in self.options.items() if name in hints(JobOptions)}
         walltime = make(JobOptions, ours, "options").seconds
         longest = (self.lifetime or 0.0) + self.lifetime_stagger
