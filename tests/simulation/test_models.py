@@ -486,8 +486,9 @@ def test_definition_errors():
         LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.5, scheme="none")
     with pytest.raises(ParameterError, match="0 < begin < cutoff"):
         LennardJones(epsilon=1.0, sigma=1.0, begin=2.6, cutoff=2.5, scheme="smooth")
-    with pytest.raises(ParameterError, match="must differ in sign"):
-        LennardJones(epsilon=1.0, sigma=1.0, begin=1.15, scheme="cubic")
+    for begin in (1.1226, 1.15, 1.24):  # between the minimum and the inflection
+        with pytest.raises(ParameterError, match="must differ in sign"):
+            LennardJones(epsilon=1.0, sigma=1.0, begin=begin, scheme="cubic")
     with pytest.raises(ParameterError, match="chains of 20"):
         Chains().bonds(50)
     with pytest.raises(ParameterError, match="2 pairs of 2 species: expected A-A, A-B, B-B"):
@@ -529,6 +530,19 @@ def test_a_changed_potential_file_is_another_model(tmp_path):
     (tmp_path / "toy").write_text((tmp_path / "toy").read_text().replace("made for", "changed for"))
     with pytest.raises(FormatError, match="give the file that was used"):
         models.read_model(described, "model")
+
+
+def test_chains():
+    """Kremer and Grest's bond with numbers of its own."""
+    chains = Chains(length=3, k=20.0, r_max=1.6, epsilon=2.0, sigma=0.9)
+    assert chains.bonds(6).tolist() == [[0, 1], [1, 2], [3, 4], [4, 5]]
+    r = np.array([0.8, 0.95, 1.0, 1.02, 1.3, 1.59])  # the core ends at 1.0102
+    spring = -10.0 * 2.56 * np.log(1 - (r / 1.6) ** 2)
+    core = np.where(r < 2 ** (1 / 6) * 0.9, lj(2.0, 0.9, r)[0] + 2.0, 0.0)
+    np.testing.assert_allclose(chains.energy(r), spring + core, rtol=1e-13)
+    assert np.isinf(chains.energy(np.array([1.6, 2.0]))).all()
+    with pytest.raises(ParameterError, match=r"Chains.length: expected a whole number of at least 2, found 1"):
+        Chains(length=1)
 
 
 def test_chains_of_two_species(tmp_path):

@@ -144,6 +144,29 @@ def test_force_is_minus_the_slope(potential):
     assert (np.abs(slope + potential.force(r)) < 1e-6 * (1 + curvature)).all()
 
 
+@pytest.mark.parametrize("form", [*UNCUT, *WITH_AN_END], ids=lambda p: type(p).__name__)
+def test_slopes_and_curvatures(form):
+    """Those that a form knows, and those that are found from it."""
+    r = np.linspace(0.6, 0.95, 50) * form.end
+    for known, found in zip(form.derivatives(r), PairPotential.derivatives(form, r)):
+        np.testing.assert_allclose(known, found, rtol=1e-9, atol=1e-9)
+
+
+@ALL
+def test_closed_form(potential):
+    """What is c_12 r^-12 + c_6 r^-6 and even in no fourth power needs no spline: the same energies."""
+    closed = isinstance(potential, (LennardJones, WCA)) or getattr(potential, "n", 0) == 12
+    assert (potential.row is not None) == (closed and getattr(potential, "scheme", "") != "even")
+    if potential.row is None:
+        return
+    r = distances(potential)
+    out, species = np.empty(len(r)), np.zeros(2 * len(r), np.int32)
+    alone, others = np.arange(len(r)), np.arange(len(r), 2 * len(r), dtype=np.int32)
+    offsets = np.arange(len(r) + 1)
+    kernels.pair_energies(alone, offsets, others, r, species, potential.row[None, None], out)
+    np.testing.assert_allclose(2 * out, potential.energy(r), rtol=1e-12, atol=1e-12)
+
+
 @ALL
 def test_nothing_jumps(potential):
     """The energy never, the force only where the potential is no more than shifted."""
@@ -185,6 +208,7 @@ def test_published_numbers():
     top = u[r > 1.3]
     assert r[r > 1.3][top.argmax()] == pytest.approx(1.63, abs=0.01)
     assert top.max() == pytest.approx(0.46, abs=0.005)
+    assert Dzugutov(epsilon=1.0, sigma=0.5).end == 0.97
     # Ninarello, Berthier and Coslovich (2017): c_0 = -28 / x_c^12, c_2 = 48 / x_c^14, c_4 = -21 / x_c^16, x_c = 1.25
     swap = InversePower(epsilon=1.0, sigma=1.0, cutoff=1.25, scheme="even")
     expected = [-28 / 1.25**12, 0.0, 48 / 1.25**14, 0.0, -21 / 1.25**16]
@@ -296,7 +320,7 @@ def test_energies_of_particles(dimension):
 
 STYLES = {
     "lj/cut": (WCA(epsilon=1, sigma=1), LennardJones(epsilon=1.5, sigma=0.8, cutoff=2.0), WCA(epsilon=1, sigma=0.9)),
-    "yukawa": [Yukawa(epsilon=e, sigma=1.0, kappa=3.0, cutoff=3.0) for e in (1.0, 2.0, 3.0)],
+    "yukawa": [Yukawa(epsilon=e, sigma=s, kappa=3 * s, cutoff=3.0) for e, s in ((1, 0.9), (2, 1), (3, 1.1))],
     "table": SIX,
 }  # fmt: skip
 
