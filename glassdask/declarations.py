@@ -326,8 +326,8 @@ def _builtin(value: Any) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    if hasattr(value, "__array__"):  # also one with labels
+        return np.asarray(value).tolist()
     if isinstance(value, range):
         return list(value)
     if isinstance(value, (list, tuple)):

@@ -22,7 +22,7 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import merge_blocks, task_bytes, task_seconds
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import check_positions, names_and_codes, validate
+from glassdask.schema import check_kind, check_positions, names_and_codes, validate
 from glassdask.store import in_frames, stored_source
 from glassdask.store.layout import power_of_two
 
@@ -271,6 +271,7 @@ def _tasks(
 
 def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) -> xr.DataArray:
     """The values, frames first; with `one`, a single frame of either goes with all of the other."""
+    check_kind(values, xr.DataArray, "the values", "put a name to each dimension")
     n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
     if "frame" not in values.dims:
         values, one = values.expand_dims("frame"), True

@@ -59,6 +59,12 @@ VARIABLES = {
 }
 
 
+def check_kind(value: Any, kind: type, what: str, remedy: str) -> None:
+    """Raise `SchemaError` unless a value is a `xarray.Dataset` or `xarray.DataArray`, whichever `kind` is."""
+    if not isinstance(value, kind):
+        raise SchemaError(f"{what}: expected an xarray.{kind.__name__}, found {type(value).__name__}: {remedy}")
+
+
 def species_names(dataset: xr.Dataset) -> tuple[str, ...]:
     """The species of a trajectory, sorted by name.
 
@@ -93,6 +99,7 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
     SchemaError, SpeciesError, BoxError, PositionError, StoreVersionError
         With one line that says what was found and what was expected.
     """
+    check_kind(dataset, xr.Dataset, "the trajectory", "make one with from_arrays or open_trajectory")
     version = int(dataset.attrs.get("schema_version", SCHEMA_VERSION))
     if version > SCHEMA_VERSION:
         raise StoreVersionError(

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError
+from glassdask.declarations import Count, converted
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius
@@ -56,8 +56,7 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     ([30.0, 90.0, 150.0], [0.0, 0.8, 0.2])
     """
     validate(trajectory)
-    if n_bins < 1:
-        raise ParameterError(f"n_bins is {n_bins!r}: expected at least 1")
+    n_bins = converted(n_bins, Count, "bond_angle_distribution.n_bins")
     names = species_names(trajectory)
     rule = rule_of(neighbors, "the distribution of bond angles")
     check_radius(trajectory, rule.reach(names))

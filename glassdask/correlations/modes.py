@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
-from glassdask.errors import ParameterError, SpeciesError
+from glassdask.declarations import Count, Positive, converted
+from glassdask.errors import ParameterError, SchemaError, SpeciesError
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import species_names, validate
+from glassdask.schema import check_kind, species_names, validate
 from glassdask.variables import annotated
 
 # Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
@@ -70,10 +71,9 @@ def structure_factor(
     validate(trajectory)
     if k_max is None:
         k_max = 6.0 * math.pi / mean_spacing(trajectory)
-    if not 0 < k_max < math.inf:
-        raise ParameterError(f"k_max is {k_max!r}: expected a positive wave number")
-    if n_bins < 1 or modes_per_bin < 1:
-        raise ParameterError(f"n_bins is {n_bins!r} and modes_per_bin {modes_per_bin!r}: expected at least 1 of each")
+    k_max = converted(k_max, Positive, "structure_factor.k_max")
+    n_bins = converted(n_bins, Count, "structure_factor.n_bins")
+    modes_per_bin = converted(modes_per_bin, Count, "structure_factor.modes_per_bin")
     names = species_names(trajectory)
     used = np.minimum(_expected(np.asarray(trajectory["box"].values)[0], k_max, n_bins), modes_per_bin)
     products, modes = sum_frames(
@@ -117,6 +117,10 @@ def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> 
     >>> round(first_peak_wavenumber(structure_factor(crystal, k_max=8.0, n_bins=40)) / (2 * np.pi), 1)
     1.0
     """
+    remedy = "give the result of structure_factor"
+    check_kind(structure, xr.Dataset, "the structure factor", remedy)
+    if not {"S", "S_total", "modes"} <= {*structure.data_vars}:
+        raise SchemaError(f"no variables S, S_total and modes, found {sorted(map(str, structure.variables))}: {remedy}")
     names = [str(name) for name in structure["species_a"].values]
     if species is None:
         values = structure["S_total"].values

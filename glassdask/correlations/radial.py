@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError
+from glassdask.declarations import Count, Positive, converted
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths, mean_spacing, volumes
@@ -60,12 +60,10 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
     ([1.0, 1.0, 1.0, 1.0, 1.0], [0.25, 0.75, 1.25, 1.75, 2.25])
     """
     validate(trajectory)
+    n_bins = converted(n_bins, Count, "radial_distribution.n_bins")
     if r_max is None:
         r_max = min(REACH * mean_spacing(trajectory), float(half_widths(trajectory).min()))
-    if not 0 < r_max < math.inf:
-        raise ParameterError(f"r_max is {r_max!r}: expected a positive distance")
-    if n_bins < 1:
-        raise ParameterError(f"n_bins is {n_bins!r}: expected at least 1")
+    r_max = converted(r_max, Positive, "radial_distribution.r_max")
     check_radius(trajectory, r_max)
     names = species_names(trajectory)
     counts, weighted = sum_frames(partial(_pairs, r_max=r_max, n_bins=n_bins), trajectory)

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from glassdask.correlations.radial import radial_distribution
 from glassdask.declarations import read_pairs
 from glassdask.errors import ParameterError, SpeciesError
-from glassdask.schema import species_names
+from glassdask.schema import check_kind, species_names, validate
 
 # All lengths in mean spacings. Width of the Gaussian that smooths g before its turning points, and its slope before
 # its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
@@ -135,11 +135,17 @@ def _distribution(source: xr.Dataset) -> xr.Dataset:
 
 
 def _is_distribution(source: xr.Dataset) -> bool:
-    return "species_a" in source.dims
+    """Whether it is a `radial_distribution`; otherwise it must be a trajectory."""
+    check_kind(source, xr.Dataset, "the source", "give a radial_distribution or a trajectory")
+    if {"g", "counts", "r_edge"} <= {*source.variables}:
+        return True
+    validate(source)
+    return False
 
 
 def first_shells(distribution: xr.Dataset) -> tuple[FirstShell, ...]:
     """`first_shell` of every pair of species of a `radial_distribution`, in the order of their names."""
+    distribution = _distribution(distribution)
     names = [str(name) for name in distribution["species_a"].values]
     return tuple(first_shell(distribution, *pair) for pair in itertools.combinations_with_replacement(names, 2))
 
@@ -194,6 +200,7 @@ class _Curve:
 
     @classmethod
     def of(cls, distribution: xr.Dataset, a: str, b: str) -> _Curve:
+        distribution = _distribution(distribution)
         names = [str(name) for name in distribution["species_a"].values]
         unknown = sorted({a, b} - set(names))
         if unknown:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask import code
-from glassdask.declarations import digest, plain, shown
+from glassdask.declarations import Count, converted, digest, plain, shown
 from glassdask.descriptors.base import Descriptor, Plan, Search
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.frames import map_blocks
@@ -66,8 +66,7 @@ def describe(
     """
     validate(trajectory)
     named = _named(descriptors)
-    if block is not None and block < 1:
-        raise ParameterError(f"block = {block}: expected a number of central particles of at least 1")
+    block = converted(block, Count | None, "describe.block")
     names, codes = names_and_codes(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
@@ -187,7 +186,8 @@ def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict
 def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:
     if centers is None:
         return list(names)
-    wanted = [centers] if isinstance(centers, str) else list(centers)
+    several = isinstance(centers, Iterable) and not isinstance(centers, str)
+    wanted: list[Any] = list(centers) if several else [centers]
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")

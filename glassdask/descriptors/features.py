@@ -9,7 +9,8 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import SchemaError
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.schema import check_kind
 
 
 def feature_matrix(features: xr.DataArray) -> Any:
@@ -67,6 +68,8 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     (2, 60, 2)
     """
     data, columns = _flat_features(features)
+    if not hasattr(model, "transform"):
+        raise ParameterError(f"model: {type(model).__name__} has no transform: give a fitted model, such as PCA")
     width = model.transform(np.zeros((1, columns))).shape[1]
 
     def transform(block: np.ndarray) -> np.ndarray:
@@ -89,6 +92,7 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
 
 
 def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
+    check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
     if features.dims[:2] != ("frame", "particle"):
         raise SchemaError(f"features have dimensions {features.dims}, expected (frame, particle, features...)")
     data = features.data

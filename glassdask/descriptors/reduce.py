@@ -11,7 +11,9 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
+from glassdask.declarations import converted
 from glassdask.descriptors.features import center_species, feature_matrix, project
+from glassdask.schema import check_kind
 from glassdask.store.identity import condition, fingerprint
 
 # Chunks whose moments are one graph: it stays bounded however long the trajectory is.
@@ -54,7 +56,9 @@ def reduce(
     # not `PCA` itself: for its class every worker would load scikit-learn, a second and 40 MB each
     from glassdask.learning.directions import check_method, principal_directions
 
+    check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
     check_method(method)
+    scale = converted(scale, bool, "reduce.scale")
     if method == "exact":
         found = principal_directions(_moments(features), n_components, scale)
     else:

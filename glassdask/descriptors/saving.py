@@ -11,6 +11,7 @@ import xarray as xr
 
 from glassdask.descriptors.features import center_species
 from glassdask.errors import StoreError
+from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
 from glassdask.store.groups import attributes, is_group
 from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_stored_at, untouched
@@ -64,6 +65,9 @@ def save_descriptors(
     (2, 60, 8)
     >>> folder.cleanup()
     """
+    check_kind(features, xr.Dataset, "the features", "give what describe returned")
+    if not features.data_vars:
+        raise StoreError(f"{path}: the features hold no variable: give what describe returned")
     datasets, parameters, code = {}, {}, {}
     for name, variable in features.data_vars.items():
         group = f"descriptors/{name}"
@@ -101,6 +105,7 @@ def save_reduction(
         When the features are of other data, or they or the reduction were changed since; when the store holds another
         reduction of this name.
     """
+    check_kind(reduced, xr.Dataset, "the reduction", "give what reduce returned")
     checked_name(name)
     origin = json.loads(reduced.attrs.get("origin", "{}"))
     if not origin:

@@ -10,9 +10,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import frame_pairs
 from glassdask.dynamics.paths import unwrapped
-from glassdask.errors import ParameterError, PositionError
+from glassdask.errors import PositionError
 from glassdask.graphs import compute, task_bytes, task_seconds
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
@@ -93,8 +94,7 @@ def self_correlations(
     """
     validate(trajectory)
     for name, value in (("k", k), ("a", a)):
-        if value is not None and not 0 < value < math.inf:
-            raise ParameterError(f"{name} is {value!r}: expected a positive number")
+        converted(value, Positive | None, name)
     found_lags, pairs = frame_pairs(trajectory, lags, origins)
     sums = _sums(trajectory, np.concatenate(pairs), k or 0.0, a or 0.0)
     names = species_names(trajectory)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import ParameterError, SchemaError
 
 # Lags that are chosen where none are asked for, evenly spaced in their logarithm.
@@ -32,8 +33,7 @@ def frame_pairs(
     ParameterError
         When a lag does not occur, or the numbers are not positive.
     """
-    if origins < 1:
-        raise ParameterError(f"origins is {origins!r}: expected at least 1")
+    origins = converted(origins, Count, "origins")
     if "time" not in trajectory:
         raise SchemaError(
             "no variable 'time' (frame): lags are differences of times; give from_arrays(..., time=...) the times, or "
@@ -50,9 +50,9 @@ def frame_pairs(
     if lags is None:
         wanted = _choose(time, tolerance)
     else:
-        wanted = np.asarray(lags, dtype=np.float64).reshape(-1)
-        if wanted.size == 0 or not (np.isfinite(wanted) & (wanted > 0)).all():
-            raise ParameterError(f"lags {wanted.tolist()}: expected positive times")
+        wanted = np.atleast_1d(converted(lags, Positive | tuple[Positive, ...], "lags"))
+        if wanted.size == 0:
+            raise ParameterError("lags: expected positive times, found none")
     pairs = [_pairs(time, lag, tolerance) for lag in wanted]
     missing = [lag for lag, found in zip(wanted, pairs) if len(found) == 0]
     if missing:

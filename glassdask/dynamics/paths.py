@@ -126,7 +126,8 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
     >>> displacements(t).values[:, 0, 0].tolist()
     [0.0, 1.0, 2.0]
     """
-    n_frames = trajectory.sizes.get("frame", 0)
+    validate(trajectory)
+    n_frames = trajectory.sizes["frame"]
     if not -n_frames <= reference < n_frames:
         raise ParameterError(f"reference frame {reference}: the trajectory has frames 0 to {n_frames - 1}")
     path = unwrapped(trajectory)

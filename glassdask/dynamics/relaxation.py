@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize_scalar
 
+from glassdask.declarations import Where, converted
 from glassdask.errors import ConvergenceError, ParameterError, SchemaError
+from glassdask.schema import check_kind
 from glassdask.variables import annotated
 
 
@@ -47,10 +49,10 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     >>> relaxation_time(fs)["tau"].values.round(1).tolist(), round(10 ** (1 + (0.5 - 1 / math.e) / 0.3), 1)
     ([27.6], 27.6)
     """
+    check_kind(correlations, xr.Dataset, "the correlations", "give the result of self_correlations")
     if quantity not in correlations:
         raise SchemaError(f"no variable '{quantity}': found {', '.join(sorted(map(str, correlations)))}")
-    if not 0 < level < 1:
-        raise ParameterError(f"level is {level!r}: expected a number between 0 and 1")
+    level = converted(level, Annotated[float, Where(lambda x: 0 < x < 1, "a number between 0 and 1")], "level")
     if "lag" not in correlations.coords:
         raise SchemaError("no coordinate 'lag': give the result of self_correlations, or assign_coords(lag=...)")
     correlations = correlations.sortby("lag")  # the first crossing is the one at the shortest lag

@@ -19,7 +19,7 @@ from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
-from glassdask.schema import cell_matrix, check_box, check_positions, species_codes, species_names, validate
+from glassdask.schema import cell_matrix, check_box, check_kind, check_positions, species_codes, species_names, validate
 from glassdask.variables import annotated
 
 
@@ -161,6 +161,7 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
     >>> found["propensity"].values.tolist(), found["lag"].values.tolist()
     ([[nan], [1.25]], [nan, 15.0])
     """
+    check_kind(propensities, xr.Dataset, "the propensities", "give the result of propensity")
     if any(name not in propensities.coords or propensities[name].dims != ("lag",) for name in ("delta", "lag")):
         raise SchemaError(
             "no coordinates 'delta' (lag) and 'lag': give the result of propensity() of displacements with lags"

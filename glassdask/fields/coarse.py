@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError
+from glassdask.declarations import Positive, converted
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.kernels.simd import padded
 from glassdask.neighborhood.boxes import check_radius
+from glassdask.schema import check_kind
 
 
 def coarse_grain(
@@ -51,12 +54,12 @@ def coarse_grain(
     >>> coarse_grain(x, row, [0.1, 1.0]).values[0].round(4).tolist()
     [[0.0, 0.2689], [1.0, 0.7311], [4.0, 4.0]]
     """
-    xi = np.atleast_1d(np.asarray(list(lengths) if isinstance(lengths, Iterable) else lengths, dtype=np.float64))
-    if xi.size == 0 or not (np.isfinite(xi) & (xi > 0)).all() or not 0 < cutoff < np.inf:
-        raise ParameterError(f"lengths {xi.tolist()}, cutoff {cutoff}: expected positive finite numbers")
+    xi = np.atleast_1d(converted(lengths, Positive | tuple[Positive, ...], "coarse_grain.lengths"))
+    if xi.size == 0:
+        raise ParameterError("coarse_grain.lengths: expected at least one length, found none")
+    cutoff = converted(cutoff, Positive, "coarse_grain.cutoff")
+    values, rest = particle_values(values, trajectory)
     check_radius(trajectory, float(xi.max()) * cutoff)
-    rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
-    values = values.transpose("frame", "particle", *rest)
     dims = {"particle": trajectory.sizes["particle"], **rest, "length": len(xi)}
     result = map_frames(partial(_coarse_grain, xi=xi, cutoff=cutoff), trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
@@ -83,6 +86,10 @@ def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:
     >>> normalize(xr.DataArray([[2.0, 4.0, 3.0]], dims=("frame", "particle"))).values.tolist()
     [[0.0, 1.0, 0.5]]
     """
+    check_kind(values, xr.DataArray, "the values", "give an array with dimensions")
+    missing = {dim} - {*values.dims} if isinstance(dim, str) else {*dim} - {*values.dims}
+    if missing:
+        raise SchemaError(f"the values have dimensions {values.dims}: expected {', '.join(sorted(missing))} among them")
     low = values.min(dim)
     span = values.max(dim) - low
     return ((values - low) / span.where(span > 0)).assign_attrs(values.attrs)

@@ -7,10 +7,13 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Positive, converted
 from glassdask.errors import ParameterError, SchemaError
+from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths
+from glassdask.schema import check_kind
 from glassdask.variables import annotated
 
 
@@ -53,14 +56,16 @@ def spatial_correlation(
     >>> c["correlation"].values[0].tolist()
     [nan, nan, -1.0, nan, 1.0, nan, -1.0]
     """
-    if set(values.dims) != {"frame", "particle"}:
+    values, rest = particle_values(values, trajectory)
+    if rest:
         raise SchemaError(f"the values have dimensions {values.dims}: expected (frame, particle), select one feature")
+    width = converted(width, Positive, "spatial_correlation.width")
     reach = float(half_widths(trajectory).min()) if r_max is None else r_max
-    n_bins = int(np.floor(reach / width + 1e-9)) if width > 0 and reach > 0 else 0
+    reach = converted(reach, Positive, "spatial_correlation.r_max")
+    n_bins = int(np.floor(reach / width + 1e-9))
     if n_bins < 1:
         raise ParameterError(f"r_max {reach:.4g} and width {width:.4g}: expected r_max of at least one positive width")
     check_radius(trajectory, n_bins * width)
-    values = values.transpose("frame", "particle")
     work = partial(_correlate, n_bins=n_bins, width=width)
     both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins})
     both = both.assign_coords(r=(np.arange(n_bins) + 0.5) * width)
@@ -89,6 +94,7 @@ def correlation_length(correlation: xr.DataArray, level: float = float(np.exp(-1
     >>> float(correlation_length(c, level=0.0)), float(correlation_length(c, level=0.5))
     (2.0, 1.0)
     """
+    check_kind(correlation, xr.DataArray, "the correlation", "give that of spatial_correlation")
     if "r" not in correlation.dims or not level < 1:
         raise ParameterError(
             f"dimensions {correlation.dims}, level {level}: expected a dimension r and a level below 1"

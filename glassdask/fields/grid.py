@@ -8,12 +8,13 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Count, Positive, converted, shown
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.voronoi import of_species
-from glassdask.schema import species_names
+from glassdask.schema import check_kind, species_names, validate
 from glassdask.variables import annotated
 
 AXES = ("grid_x", "grid_y", "grid_z")
@@ -53,9 +54,13 @@ def to_grid(
     >>> grid.values[0].round(3).tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.0, 0.882, 0.882, 0.0], [0.0, 0.882, 0.882, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
+    validate(trajectory)
     dimension = trajectory.sizes["space"]
-    points = (shape,) * dimension if isinstance(shape, int) else tuple(shape)
-    if len(points) != dimension or min(points) < 1:
+    if not isinstance(shape, (int, tuple, list)):
+        raise ParameterError(f"to_grid.shape: expected an int or a tuple of ints, found {shown(shape)}")
+    found = converted(shape, Count | tuple[Count, ...], "to_grid.shape")
+    points = (found,) * dimension if isinstance(found, int) else found
+    if len(points) != dimension:
         raise ParameterError(f"shape {shape}: expected one number of points for each of {dimension} dimensions")
     each = _sizes(trajectory, sizes, cutoff)
     dims = dict(zip(AXES, points))
@@ -97,6 +102,8 @@ def from_grid(
     >>> from_grid(ones, two, {"A": 0.8}).values.round(9).tolist()
     [[32.0, 32.0]]
     """
+    validate(trajectory)
+    check_kind(grid, xr.DataArray, "the grid", "give an array with the dimensions of to_grid")
     axes = AXES[: trajectory.sizes["space"]]
     if set(grid.dims) != {"frame", *axes}:
         raise SchemaError(f"the grid has dimensions {grid.dims}: expected (frame, {', '.join(axes)})")
@@ -109,8 +116,7 @@ def from_grid(
 
 def _sizes(trajectory: xr.Dataset, sizes: Mapping[str, float], cutoff: float) -> np.ndarray:
     each = of_species(sizes, species_names(trajectory))
-    if not 0 < cutoff < np.inf:
-        raise ParameterError(f"cutoff {cutoff}: expected a positive number of sizes")
+    cutoff = converted(cutoff, Positive, "cutoff")
     check_radius(trajectory, cutoff * float(each.max()))
     return each
 

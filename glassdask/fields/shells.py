@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError
+from glassdask.declarations import Count, Positive, converted
+from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.neighborhood.boxes import check_radius
 
@@ -51,11 +52,10 @@ def average_shells(
     >>> average_shells(x, row, cutoff=2.0, generations=2).values[0].round(4).tolist()
     [[0.0, 0.3775, 0.47], [1.0, 0.6225, 0.53], [4.0, 4.0, 4.0]]
     """
-    if not 0 < cutoff < np.inf or generations < 1:
-        raise ParameterError(f"cutoff {cutoff}, {generations} generations: expected a positive radius and at least 1")
+    cutoff = converted(cutoff, Positive, "average_shells.cutoff")
+    generations = converted(generations, Count, "average_shells.generations")
+    values, rest = particle_values(values, trajectory)
     check_radius(trajectory, cutoff)
-    rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
-    values = values.transpose("frame", "particle", *rest)
     dims = {"particle": trajectory.sizes["particle"], **rest, "generation": generations + 1}
     result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}

@@ -18,8 +18,9 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import GlassdaskError, StoreError
+from glassdask.errors import GlassdaskError, SchemaError, StoreError
 from glassdask.graphs import compute
+from glassdask.schema import check_kind
 from glassdask.store.arrays import content_hash
 from glassdask.store.encoding import is_text
 from glassdask.store.reading import open_descriptors, open_trajectory
@@ -43,6 +44,10 @@ def identity(trajectory: xr.Dataset) -> str:
     >>> identity(t) == identity(t.isel(particle=[0, 1])), identity(t) == identity(t.isel(particle=[1, 0]))
     (True, False)
     """
+    check_kind(trajectory, xr.Dataset, "the trajectory", "make one with from_arrays or open_trajectory")
+    missing = [name for name in DESCRIBED if name not in trajectory]
+    if missing:
+        raise SchemaError(f"no variable '{missing[0]}': found {sorted(map(str, trajectory.variables))}")
     described = {name: trajectory[name].variable for name in DESCRIBED}
     source = stored_source(described["position"])
     if source is None and described["position"].chunks is None:
