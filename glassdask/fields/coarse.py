@@ -56,7 +56,7 @@ def coarse_grain(
     """
     xi = np.atleast_1d(converted(lengths, Positive | tuple[Positive, ...], "coarse_grain.lengths"))
     if xi.size == 0:
-        raise ParameterError("coarse_grain.lengths: expected at least one length, found none")
+        raise ParameterError("coarse_grain.lengths: expected positive finite numbers, found none")
     cutoff = converted(cutoff, Positive, "coarse_grain.cutoff")
     values, rest = particle_values(values, trajectory)
     check_radius(trajectory, float(xi.max()) * cutoff)
