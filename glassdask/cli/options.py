@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
 
 
+# Numbers that TOML does not take: without a digit on one side of the point.
+NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
 @contextmanager
 def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar as the callback (done, total) that long work takes."""
@@ -52,8 +57,12 @@ def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[s
 
 
 def value_of(text: str) -> Any:
-    """A TOML value, or the text itself: numbers, lists and quoted words mean what they say."""
+    """A TOML value, or the text itself: numbers, lists and quoted words mean what they say.
+
+    >>> value_of("0.005"), value_of(".005"), value_of("[1, 2]"), value_of("c_1")
+    (0.005, 0.005, [1, 2], 'c_1')
+    """
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return float(text) if NUMBER.fullmatch(text) else text

@@ -168,11 +168,10 @@ def _in_order_of(reference: xr.Dataset, deformed: xr.Dataset) -> xr.Dataset:
     ours, theirs = (np.asarray(trajectory["id"].values) for trajectory in (reference, deformed))
     if np.array_equal(ours, theirs):
         return deformed
-    if len(np.unique(theirs)) != len(theirs) or not np.array_equal(np.sort(ours), np.sort(theirs)):
-        lost = np.setdiff1d(ours, theirs)[:1].tolist() or np.setdiff1d(theirs, ours)[:1].tolist()
+    if not np.array_equal(np.sort(ours), np.sort(theirs)):
         raise SchemaError(
-            f"the ids differ ({f'particle {lost[0]} is in one only' if lost else 'some occur twice'}): give "
-            "configurations of the same particles, or drop_vars('id') where their order is the same"
+            f"the ids differ (particle {np.setxor1d(ours, theirs)[0]} is in one only): give configurations of the same "
+            "particles, or drop_vars('id') where their order is the same"
         )
     where = np.argsort(theirs)
     return deformed.isel(particle=where[np.searchsorted(theirs, ours, sorter=where)])

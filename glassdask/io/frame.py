@@ -43,12 +43,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over a file tells: `offsets` are the bytes of (decompressed) text before each frame."""
+    """What one pass over a file tells.
+
+    `offsets` are the bytes of (decompressed) text before each frame; `steps` and `times` are there where all frames
+    have them. `unfinished`: the file ends within a frame that is not counted.
+    """
 
     n_frames: int
     sha256: str
     offsets: np.ndarray | None
     random_access: bool
+    steps: np.ndarray | None = None
+    times: np.ndarray | None = None
+    unfinished: bool = False
 
 
 def encode(labels: np.ndarray, species: list[str | int]) -> np.ndarray:

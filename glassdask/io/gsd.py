@@ -25,7 +25,7 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
     with _opened(path) as trajectory:
-        return Survey(len(trajectory), digest, None, True)
+        return Survey(len(trajectory), digest, None, True, _steps(trajectory.file))
 
 
 def read(
@@ -66,6 +66,19 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
         energy=None if energy is None else np.asarray(found.log[energy], dtype=np.float64).reshape(-1),
         step=int(found.configuration.step),
     )
+
+
+def _steps(file: Any) -> np.ndarray | None:
+    """The step of each frame; a frame that has none has that of the first, as gsd reads it."""
+    name = "configuration/step"
+    if name not in file.find_matching_chunk_names(name):  # zero, or never told
+        return np.zeros(1, dtype=np.int64) if file.nframes == 1 else None
+    first = int(file.read_chunk(frame=0, name=name)[0]) if file.chunk_exists(frame=0, name=name) else 0
+    steps = np.full(file.nframes, first, dtype=np.int64)
+    for k in range(1, file.nframes):
+        if file.chunk_exists(frame=k, name=name):
+            steps[k] = file.read_chunk(frame=k, name=name)[0]
+    return steps
 
 
 @contextmanager

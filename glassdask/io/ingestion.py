@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreErr
 from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
+from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
 from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
@@ -36,7 +38,10 @@ SCANS = 64  # files handed to the scheduler at a time
 
 @dataclass(frozen=True)
 class Ingestion:
-    """What `ingest` did: frames in the store, new ones, positions wrapped in these, files that were there already."""
+    """What `ingest` did: frames in the store, new ones, positions wrapped in these, files that were there already.
+
+    `notes` are lines about frames that were taken once or wait, and files in another order.
+    """
 
     store: str
     n_frames: int
@@ -44,6 +49,7 @@ class Ingestion:
     n_particles: int
     wrapped: int
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         line = f"{self.store}: {self.n_new} new frames, {self.n_frames} in all, of {self.n_particles} particles"
@@ -51,7 +57,7 @@ class Ingestion:
             line += f"; {self.wrapped} positions outside the box were wrapped"
         if self.skipped:
             line += f"; there already: {', '.join(self.skipped)}"
-        return line
+        return "\n".join([line, *self.notes])
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,17 @@ def ingest(
     Parameters
     ----------
     sources : path, pattern, or list of them
-        Files in the order of time. What a pattern such as ``run/dump.*.gz`` matches is sorted by name, with numbers by
-        their value. A file with the content of another one is skipped, and reported.
+        Files of one run. Their frames are put in the order of their steps (or else of their times), each of which is
+        taken once: frames with the same step must have the same positions. Where the files have neither, they follow
+        each other as they are given; what a pattern such as ``run/dump.*.gz`` matches is sorted by name, with numbers
+        by their value. Of such files one of several frames with the content of another one is skipped, and reported.
     store : path
         The store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
     format : str, optional
         Name of the reader, for files whose suffix does not tell.
     append : bool
-        Add the frames to those of the store. Files that it has already are skipped, and reported.
+        Add the frames to those of the store. Files that it has already are skipped, and reported, and of a file that
+        has grown only the new frames are added; its last one waits while it is unfinished.
     overwrite : bool
         Replace what the store has, with all that was derived from it.
     species_names : dict, optional
@@ -101,7 +110,7 @@ def ingest(
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
-        ``dimension``, ``dt``, ``box``, ``wrapped`` of `scan`, and options of the reader: ``columns``, ``topology``.
+        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``topology``.
 
     Returns
     -------
@@ -139,9 +148,11 @@ def ingest(
     group = checked_path(store)
     paths = _resolved(sources)
     settings = {"species_names": species_names, **options}
-    indexes, skipped = _scanned(paths, format, settings)
+    indexes, skipped = _scanned(paths, format, settings, growing=append)
+    waiting = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     with locked(group):
-        return _ingested(group, indexes, skipped, settings, append, overwrite, progress)
+        done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
+    return replace(done, notes=(*done.notes, *waiting))
 
 
 def _ingested(
@@ -161,26 +172,28 @@ def _ingested(
             skipped += [index.path for index in indexes if index.sha256 in present]
             indexes = [index for index in indexes if index.sha256 not in present]
             return _append(group, known, indexes, skipped, settings, progress)
-    key = _key([_entry(index) for index in indexes], settings)
+    stretches, lines = arranged(indexes)
+    key = _key(_entries(stretches), settings)
     if known is not None and not _begun(group, known, key, overwrite):
         n_frames, n_particles, _ = array_info(group, "position").shape
         return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *[index.path for index in indexes]))
-    return _create(group, indexes, key, skipped, settings, progress)
+    return replace(_create(group, stretches, key, skipped, settings, progress), notes=tuple(lines))
 
 
 def _create(
     group: Path,
-    indexes: list[SourceIndex],
+    stretches: list[Stretch],
     key: str,
     skipped: list[str],
     settings: dict[str, Any],
     progress: Progress | None,
 ) -> Ingestion:
+    indexes = [stretch.index for stretch in stretches]
     first = indexes[0]
     names = np.array(first.species)[first.codes]
     reference = _Reference(first.path, names, first.n_space, _variables(indexes), first.id, first.told)
-    indexes = [_alike(index, reference) for index in indexes]
-    n_frames = sum(index.n_frames for index in indexes)
+    stretches = [replace(stretch, index=_alike(stretch.index, reference)) for stretch in stretches]
+    n_frames = sum(stretch.n_frames for stretch in stretches)
     dtypes: dict[str, Any] = dict.fromkeys(("position", "box", *reference.variables), np.float64)
     dtypes |= {name: kind for name, kind in (("image", np.int32), ("step", np.int64)) if name in dtypes}
     if first.id is not None:
@@ -191,13 +204,13 @@ def _create(
         species=names,
         n_space=first.n_space,
         dtypes=dtypes,
-        attrs={"sources": [_entry(index) for index in indexes], "parameters": _parameters(settings), "key": key},
+        attrs={"sources": _entries(stretches), "parameters": _parameters(settings), "key": key},
     )
     if first.id is not None:
         write_region(group, "id", (slice(None),), first.id)
     blocks = frame_blocks(0, n_frames, size)
     try:
-        count, span = _write(group, indexes, blocks, 0, progress)
+        count, span = _write(group, stretches, blocks, 0, progress)
     except StoreError:
         raise
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
@@ -222,18 +235,7 @@ def _append(
 ) -> Ingestion:
     shape = array_info(group, "position").shape
     begun = known["status"] != COMPLETE
-    key = _key([_entry(index) for index in indexes], settings)
-    pending = known.get("pending", {})
-    if begun and pending.get("key") != key:
-        raise StoreError(
-            f"{group}: an append of {', '.join(pending.get('files', []))} was interrupted: run it again, or overwrite "
-            "the store"
-        )
-    if not indexes:
-        return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped))
     old = known["appending"]["from"] if begun else shape[0]
-    n_new = sum(index.n_frames for index in indexes)
-    blocks = frame_blocks(old, old + n_new, array_info(group, "position").unit[0])
     if begun:
         variables = tuple(name for name in OPTIONAL if name in {info.name for info in arrays(group)})
         indexes = [replace(index, variables=variables) for index in indexes]
@@ -245,11 +247,25 @@ def _append(
         span = np.array(attrs["span"]) if "span" in attrs else None
         reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids, span is None)
         indexes = [_alike(index, reference) for index in indexes]
-        plan = batched(tasks.plan(indexes, blocks, old))
+    stretches, lines = arranged(indexes)
+    stretches, there = following(stretches, group, old, compare=not begun)
+    key = _key(_entries(stretches), settings)
+    pending = known.get("pending", {})
+    if begun and pending.get("key") != key:
+        raise StoreError(
+            f"{group}: an append of {', '.join(pending.get('files', []))} was interrupted: run it again, or overwrite "
+            "the store"
+        )
+    if not stretches:
+        return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped), (*lines, *there))
+    n_new = sum(stretch.n_frames for stretch in stretches)
+    blocks = frame_blocks(old, old + n_new, array_info(group, "position").unit[0])
+    if not begun:
+        plan = batched(tasks.plan(stretches, blocks, old))
         # read all before the store is touched: a bad frame found later would leave it neither old nor new
         checks = ([dask.delayed(tasks.check, pure=False)(str(group), task) for task in batch] for batch in plan)
         span = tasks.joined([span, *(found for batch in compute_batches(checks) for found in batch)])
-        files = [index.path for index in indexes]
+        files = [entry["name"] for entry in _entries(stretches)]
         if span is not None and "image" not in variables and not looks_wrapped(span, shape[1]):
             raise FormatError(
                 f"{', '.join(files)}: the positions do not fit into one cell, as if they were unwrapped, and {group} "
@@ -259,21 +275,21 @@ def _append(
         pending = plain({"key": key, "files": files, "wrapped": attrs.get("wrapped", 0), "span": span})
         set_attributes(group, pending=pending)
     resize_frames(group, old + n_new)
-    count, _ = _write(group, indexes, blocks, old, progress)
+    count, _ = _write(group, stretches, blocks, old, progress)
     set_attributes(group / "position", wrapped=pending["wrapped"] + count, span=pending.get("span"))
-    sources = [*known.get("sources", []), *[_entry(index) for index in indexes]]
+    sources = [*known.get("sources", []), *_entries(stretches)]
     finish(group, sources=sources, key=_key(sources, settings), pending=None)
     tasks.forget(group)
-    return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped))
+    return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped), (*lines, *there))
 
 
 def _write(
-    group: Path, indexes: list[SourceIndex], blocks: list[tasks.Block], first: int, progress: Progress | None
+    group: Path, stretches: list[Stretch], blocks: list[tasks.Block], first: int, progress: Progress | None
 ) -> tuple[int, np.ndarray | None]:
     """Write the blocks that are missing; returns how many particles were wrapped in all of them, and their span."""
-    variables = ("position", "box", *indexes[0].variables)
+    variables = ("position", "box", *stretches[0].index.variables)
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
-    tasks.run(group, tasks.plan(indexes, missing, first), len(blocks), progress)
+    tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
     return tasks.found(group, blocks)
 
 
@@ -308,17 +324,27 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _scanned(paths: list[str], format: str | None, settings: dict[str, Any]) -> tuple[list[SourceIndex], list[str]]:
-    """Indexes of all files with different content, and the other files. Equal codes and ids are kept once."""
+def _scanned(
+    paths: list[str], format: str | None, settings: dict[str, Any], growing: bool
+) -> tuple[list[SourceIndex], list[str]]:
+    """Indexes of all files, and files that are there twice. Equal codes and ids are kept once.
+
+    A file without steps or times that has the content of another one may be a frame like it, but not a run like it.
+    """
     for path in paths:
         find_format(path, format)  # before hours are spent on the others
     indexes: list[SourceIndex] = []
     repeated: list[str] = []
-    seen = set()
+    seen: set[str] = set()
+    paths, twice = list(dict.fromkeys(paths)), [path for path, n in Counter(paths).items() if n > 1]
+    repeated += twice
     for begin in range(0, len(paths), SCANS):
-        batch = [dask.delayed(scan, pure=False)(path, format, **settings) for path in paths[begin : begin + SCANS]]
+        batch = [
+            dask.delayed(scan, pure=False)(path, format, growing=growing, **settings)
+            for path in paths[begin : begin + SCANS]
+        ]
         for index in compute(*batch):
-            if index.sha256 in seen:
+            if index.sha256 in seen and index.n_frames > 1 and not index.clock_name:
                 repeated.append(index.path)
                 continue
             seen.add(index.sha256)
@@ -386,14 +412,23 @@ def _begun(group: Path, known: dict[str, Any], key: str, overwrite: bool) -> boo
     return True
 
 
-def _entry(index: SourceIndex) -> dict[str, Any]:
-    return {
-        "name": index.path,
-        "sha256": index.sha256,
-        "format": index.format,
-        "n_frames": index.n_frames,
-        "ingested": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def _entries(stretches: list[Stretch]) -> list[dict[str, Any]]:
+    """What is noted of each file in the store, in the order of the frames."""
+    found: dict[str, dict[str, Any]] = {}
+    for stretch in stretches:
+        index = stretch.index
+        entry = found.setdefault(
+            index.path,
+            {
+                "name": index.path,
+                "sha256": index.sha256,
+                "format": index.format,
+                "n_frames": 0,
+                "ingested": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+        entry["n_frames"] += stretch.n_frames
+    return list(found.values())
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:

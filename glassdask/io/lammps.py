@@ -36,9 +36,9 @@ class Header:
     periodic: tuple[bool, ...] = (True, True, True)
 
 
-def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+def survey(path: str, columns: dict[str, str] | None = None, growing: bool = False) -> Survey:
     """Find the frames of a dump."""
-    return text.survey(path, read_header)
+    return text.survey(path, read_header, growing)
 
 
 def read(

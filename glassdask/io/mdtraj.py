@@ -39,8 +39,9 @@ def survey(path: str, columns: dict[str, str] | None = None, topology: str | Non
     """Count the frames of a file."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    n_frames = sum(len(piece) for piece in _pieces(path, 0, topology))
-    return Survey(n_frames, digest, None, _suffix(path) not in AT_ONCE)
+    times = np.concatenate([np.empty(0), *(np.asarray(piece.time, float) for piece in _pieces(path, 0, topology))])
+    timed = times if _suffix(path) in TIMED else None
+    return Survey(len(times), digest, None, _suffix(path) not in AT_ONCE, times=timed)
 
 
 def read(

@@ -61,9 +61,13 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
     with _opened(path) as (archive, stack):
-        name = _names(archive, columns)["position"]
+        names = _names(archive, columns)
+        name = names["position"]
         n_frames = Frames(stack.enter_context(archive.open(f"{name}.npy")), name, 3).shape[0]
-    return Survey(n_frames, digest, None, False)
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {role: arrays[names[role]].reshape(-1) for role in ("step", "time") if role in names}
+    clocks = {f"{role}s": values for role, values in found.items() if len(values) == n_frames}
+    return Survey(n_frames, digest, None, False, steps=clocks.get("steps"), times=clocks.get("times"))
 
 
 def read(

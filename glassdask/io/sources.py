@@ -24,11 +24,12 @@ class Format:
     module: str
     suffixes: tuple[str, ...]
     options: tuple[str, ...] = ("columns",)
+    text: bool = False
 
 
 FORMATS = {
-    "lammps": Format("glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump")),
-    "xyz": Format("glassdask.io.xyz", (".xyz", ".extxyz")),
+    "lammps": Format("glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump"), text=True),
+    "xyz": Format("glassdask.io.xyz", (".xyz", ".extxyz"), text=True),
     "gsd": Format("glassdask.io.gsd", (".gsd",)),
     "npz": Format("glassdask.io.npz", (".npz",)),
     "mdtraj": Format(
@@ -47,6 +48,8 @@ class SourceIndex:
     `codes` are indices into `species`, the sorted names that the particles get in the trajectory; `renamed` gives them
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
     with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
+    `clock` are the steps of all frames, or else their times, as `clock_name` says; `unfinished` is true where the file
+    ends within a frame that is not counted.
     """
 
     path: str
@@ -64,6 +67,9 @@ class SourceIndex:
     first: int = 0
     told: bool = True
     wrapped: bool | None = None
+    clock: np.ndarray | None = None
+    clock_name: str = ""
+    unfinished: bool = False
     renamed: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
     dt: float | None = None
@@ -102,6 +108,8 @@ def scan(
     dt: float | None = None,
     box: Any = None,
     wrapped: bool | None = None,
+    ordered: bool = True,
+    growing: bool = False,
     **options: Any,
 ) -> SourceIndex:
     """Survey a file in one streaming pass: number of frames and particles, variables, species, SHA-256.
@@ -124,6 +132,10 @@ def scan(
     wrapped : bool, optional
         Whether positions without images have been wrapped, for files that do not say: XYZ, NumPy archives, and what
         mdtraj reads. By default `ingest` takes them to be unwrapped where they do not all fit into one cell.
+    ordered : bool
+        False says that frames are independent configurations: their steps and times are not read.
+    growing : bool
+        Whether a text file may end within a frame, which is then left out.
     **options
         For the reader, see its module: ``columns`` for all, ``topology`` for mdtraj.
 
@@ -157,8 +169,9 @@ def scan(
         )
     if dimension is not None and (isinstance(dimension, bool) or dimension not in (2, 3)):
         raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
-    if not (wrapped is None or isinstance(wrapped, bool)):
-        raise ParameterError(f"wrapped is {wrapped!r}, expected true or false")
+    for key, value in (("wrapped", wrapped), ("ordered", ordered)):
+        if not (isinstance(value, bool) or (key == "wrapped" and value is None)):
+            raise ParameterError(f"{key} is {value!r}, expected true or false")
     dt, box = _time_of_step(dt), _cell(box)
     options = {key: value for key, value in options.items() if value is not None}
     try:
@@ -170,7 +183,7 @@ def scan(
     if size == 0:
         raise FormatError(f"{path}: the file is empty: write it again or leave it out")
     module = importlib.import_module(FORMATS[name].module)
-    survey: Survey = module.survey(path, **options)
+    survey: Survey = module.survey(path, **options, **({"growing": growing} if FORMATS[name].text else {}))
     if survey.n_frames == 0:
         raise FormatError(f"{path}: the file has no frames: write it again or leave it out")
     with closing(module.read(path, 0, 1, 0, **options)) as stream:
@@ -199,14 +212,19 @@ def scan(
         dimension=dimension,
         dt=dt,
         box=box,
+        unfinished=survey.unfinished,
         told=first.told or first.image is not None or wrapped is not None,
         wrapped=wrapped,
         options=options,
     )
     index = replace(index, codes=_codes(first, index))
     first = prepare(first, index, 0)
-    kept = [key for key in OPTIONAL if getattr(first, key) is not None and (key != "image" or index.told)]
-    return replace(index, variables=tuple(kept))
+    left_out = (*(() if index.told else ("image",)), *(() if ordered else ("step", "time")))
+    index = replace(index, variables=tuple(k for k in OPTIONAL if getattr(first, k) is not None and k not in left_out))
+    for clock_name, clock in (("step", survey.steps), ("time", survey.times)):
+        if clock is not None and ordered:
+            return replace(index, clock=clock, clock_name=clock_name)
+    return index
 
 
 def _time_of_step(dt: Any) -> float | None:
@@ -232,12 +250,15 @@ def _cell(box: Any) -> np.ndarray | None:
     return cell
 
 
-def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+def frames(
+    index: SourceIndex, start: int = 0, stop: int | None = None, *, moved: bool = False
+) -> Generator[Frame, None, None]:
     """Frames of a scanned file, one after the other, with memory for one of them.
 
     Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
     positions are finite and wrapped, `image` says from where. It is what wrapping has found where the file does not say
-    whether its positions were wrapped: `span` tells (`glassdask.schema.looks_wrapped`).
+    whether its positions were wrapped: `span` tells (`glassdask.schema.looks_wrapped`). A box that does not begin at
+    zero is refused where ``origin`` is not among the variables, unless with `moved`.
 
     Raises
     ------
@@ -249,7 +270,7 @@ def frames(index: SourceIndex, start: int = 0, stop: int | None = None) -> Gener
     with closing(module.read(index.path, start, stop, offset, **index.options)) as stream:
         for number, frame in enumerate(stream, start):
             frame = prepare(frame, index, number)
-            if "origin" not in index.variables and frame.origin is not None and frame.origin.any():
+            if not moved and "origin" not in index.variables and frame.origin is not None and frame.origin.any():
                 raise FormatError(
                     f"{index.path}, frame {number}: the box begins at {frame.origin.tolist()}, and where it began in "
                     "the frames before is not known: ingest all files together into another store"

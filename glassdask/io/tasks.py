@@ -22,6 +22,7 @@ from glassdask.errors import GlassdaskError
 from glassdask.files import put, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io.frame import Frame
+from glassdask.io.order import Stretch
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.schema import CODE
 from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
@@ -51,24 +52,25 @@ class Task:
     pieces: tuple[Piece, ...]
 
 
-def plan(indexes: list[SourceIndex], blocks: list[Block], first: int) -> list[Task]:
-    """Tasks that write `blocks` of a store in which the files follow each other from frame `first` on."""
-    edges = first + np.concatenate([[0], np.cumsum([index.n_frames for index in indexes])])
+def plan(stretches: list[Stretch], blocks: list[Block], first: int) -> list[Task]:
+    """Tasks that write `blocks` of a store in which the stretches follow each other from frame `first` on."""
+    edges = first + np.concatenate([[0], np.cumsum([stretch.n_frames for stretch in stretches])])
     owners = [int(np.searchsorted(edges, start, side="right")) - 1 for start, _ in blocks]
 
     def task_of(k: int) -> tuple[int, int]:
-        return owners[k], k if indexes[owners[k]].random_access else -1
+        return owners[k], k if stretches[owners[k]].index.random_access else -1
 
     tasks = []
     for _, group in itertools.groupby(range(len(blocks)), key=task_of):
         mine = tuple(blocks[k] for k in group)
         start, stop = mine[0][0], mine[-1][1]
         pieces = []
-        for file in range(int(np.searchsorted(edges, start, side="right")) - 1, len(indexes)):
+        for file in range(int(np.searchsorted(edges, start, side="right")) - 1, len(stretches)):
             low, high = max(start, int(edges[file])), min(stop, int(edges[file + 1]))
             if low < high:
-                begin = low - int(edges[file])
-                pieces.append(Piece(_light(indexes[file], begin), begin, high - int(edges[file]), low))
+                shift = stretches[file].start - int(edges[file])
+                begin = low + shift
+                pieces.append(Piece(_light(stretches[file].index, begin), begin, high + shift, low))
         tasks.append(Task(mine, tuple(pieces)))
     return tasks
 
@@ -153,6 +155,7 @@ def _light(index: SourceIndex, start: int) -> SourceIndex:
     return replace(
         index,
         codes=np.empty(0, dtype=CODE),
+        clock=None,
         id=None if index.id is None else np.empty(0, dtype=np.int64),
         offsets=None if index.offsets is None else index.offsets[start : start + 1].copy(),
         first=start,

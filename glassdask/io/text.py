@@ -116,15 +116,18 @@ class Lines:
         return False
 
 
-def survey(path: str, read_header: Callable[[Lines], Any]) -> Survey:
-    """Offsets of all frames of a text file and its SHA-256, in one pass that skips the atom lines unparsed.
+def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False) -> Survey:
+    """Offsets, steps and times of all frames of a text file and its SHA-256, in one pass, atom lines unparsed.
 
-    `read_header(lines)` reads the lines before the atom lines and returns an object with `n_particles`, or None at the
-    end of the file.
+    `read_header(lines)` reads the lines before the atom lines and returns an object with `n_particles`, `step` and
+    `time`, or None at the end of the file. The last frame of a `growing` file may be unfinished.
     """
     digest = hashlib.sha256()
     offsets: list[int] = []
+    steps: list[int | None] = []
+    times: list[float | None] = []
     first: int | None = None
+    unfinished = False
     with Lines(path, digest=digest) as lines:
         while True:
             offset, frame = lines.offset, len(offsets)
@@ -135,6 +138,9 @@ def survey(path: str, read_header: Callable[[Lines], Any]) -> Survey:
                 for _ in lines.blocks(header.n_particles):
                     pass
             except EOFError:
+                if growing and frame > 0:
+                    unfinished = True
+                    break
                 raise FormatError(_truncated(path, frame, offset)) from None
             except FormatError as error:
                 raise FormatError(f"{path}, frame {frame}: {error}") from None
@@ -145,8 +151,18 @@ def survey(path: str, read_header: Callable[[Lines], Any]) -> Survey:
                     "particles must not change, split the file"
                 )
             offsets.append(offset)
+            steps.append(header.step)
+            times.append(header.time)
         plain = compression(path) is None
-    return Survey(len(offsets), digest.hexdigest(), np.array(offsets, dtype=np.int64), plain)
+    return Survey(
+        len(offsets),
+        digest.hexdigest(),
+        np.array(offsets, dtype=np.int64),
+        plain,
+        None if None in steps else np.array(steps, dtype=np.int64),
+        None if None in times else np.array(times, dtype=np.float64),
+        unfinished,
+    )
 
 
 def read(

@@ -42,9 +42,9 @@ class Header:
     step: int | None = None
 
 
-def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+def survey(path: str, columns: dict[str, str] | None = None, growing: bool = False) -> Survey:
     """Find the frames of an XYZ file."""
-    return text.survey(path, read_header)
+    return text.survey(path, read_header, growing)
 
 
 def read(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -20,6 +22,7 @@ import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import tasks
+from glassdask.io.order import Stretch
 from glassdask.store import layout, verify
 from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, plain_xyz, sample, write
 from tests.io.test_binary_formats import save, write_gsd
@@ -90,14 +93,19 @@ def test_plan_gives_each_block_one_task_and_each_frame_once(data):
     counts = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=6))
     access = data.draw(st.lists(st.booleans(), min_size=len(counts), max_size=len(counts)))
     size, first = data.draw(st.integers(1, 15)), data.draw(st.integers(0, 9))
-    indexes = [
-        gio.SourceIndex("", "lammps", "", n, 1, 3, (), ("A",), np.zeros(1), None, random_access, np.arange(n) * 10)
-        for n, random_access in zip(counts, access)
+    skipped = [data.draw(st.integers(0, 3)) for _ in counts]
+    stretches = [
+        Stretch(
+            gio.SourceIndex("", "lammps", "", n, 1, 3, (), ("A",), np.zeros(1), None, free, 10 * np.arange(n + s)),
+            s,
+            n + s,
+        )
+        for n, s, free in zip(counts, skipped, access)
     ]
     blocks = layout.frame_blocks(first, first + sum(counts), size)
     pending = [block for block in blocks if data.draw(st.booleans())]
-    source = [(file, k) for file, n in enumerate(counts) for k in range(n)]
-    planned = tasks.plan(indexes, pending, first)
+    source = [(file, s + k) for file, (n, s) in enumerate(zip(counts, skipped)) for k in range(n)]
+    planned = tasks.plan(stretches, pending, first)
     assert [block for task in planned for block in task.blocks] == pending
     for task in planned:
         covered = [piece.number + k for piece in task.pieces for k in range(piece.stop - piece.start)]
@@ -105,7 +113,7 @@ def test_plan_gives_each_block_one_task_and_each_frame_once(data):
         for piece in task.pieces:
             file = source[piece.number - first][0]
             assert source[piece.number - first] == (file, piece.start)
-            assert piece.stop <= counts[file]
+            assert piece.stop <= counts[file] + skipped[file]
             assert piece.index.offsets.tolist() == [10 * piece.start]
             assert piece.index.first == piece.start
     # a compressed file is entered by the task of its own blocks, and by the one whose last block it ends
@@ -200,14 +208,16 @@ def test_the_origin_of_some_files(tmp_path):
     """It is zero where a file has none; but what was stored without is not known to be at zero."""
     run = sample(n_frames=2)
     plain = write(tmp_path / "plain.xyz", extxyz(run))
-    moved = write(tmp_path / "moved.xyz", extxyz(run, rest=' Origin="1 2 3"'))
-    for files in ([plain, moved], [moved, plain]):
+    before, after = (replace(run, step=run.step + by, time=run.time + by) for by in (-1000, 1000))
+    moved = write(tmp_path / "moved.xyz", extxyz(after, rest=' Origin="1 2 3"'))
+    first = write(tmp_path / "first.xyz", extxyz(before, rest=' Origin="1 2 3"'))
+    for files in ([plain, moved], [first, plain]):
         gio.ingest(files, tmp_path / "run.zarr", overwrite=True)
         stored = gd.open_trajectory(tmp_path / "run.zarr")["origin"]
         np.testing.assert_array_equal(
-            stored, [[float(file == moved) * x for x in (1, 2, 3)] for file in files for _ in (0, 1)]
+            stored, [[float(file != plain) * x for x in (1, 2, 3)] for file in files for _ in (0, 1)]
         )
-    gio.ingest(moved, tmp_path / "moved.zarr")
+    gio.ingest(first, tmp_path / "moved.zarr")
     gio.ingest(plain, tmp_path / "moved.zarr", append=True)
     np.testing.assert_array_equal(
         gd.open_trajectory(tmp_path / "moved.zarr")["origin"], [[1, 2, 3]] * 2 + [[0, 0, 0]] * 2
@@ -299,10 +309,13 @@ def test_images_over_files_and_appends(tmp_path):
     assert "image" not in gd.open_trajectory(tmp_path / "one.zarr")
     # images that were given, and a file that does not say what its positions are
     given = save(tmp_path / "given.npz", run, "image", "time")
+    later = untold(tmp_path, replace(part(run, 1, 5), time=run.time[1:5] + 100), "npz", "later")[0]
     gio.ingest(given, tmp_path / "given.zarr")
-    with pytest.raises(errors.FormatError, match=r"1.npz: no image, which .*given.zarr has: .* or say wrapped=false"):
-        gio.ingest(paths[1], tmp_path / "given.zarr", append=True)
-    gio.ingest(paths[1], tmp_path / "given.zarr", append=True, wrapped=False)
+    with pytest.raises(
+        errors.FormatError, match=r"later.npz: no image, which .*given.zarr has: .* or say wrapped=false"
+    ):
+        gio.ingest(later, tmp_path / "given.zarr", append=True)
+    gio.ingest(later, tmp_path / "given.zarr", append=True, wrapped=False)
     found = gd.dynamics.unwrapped(gd.open_trajectory(tmp_path / "given.zarr"))
     np.testing.assert_allclose(found[12:], run.position[1:5], atol=1e-10)
 
@@ -359,7 +372,9 @@ def test_wrapped_particles_are_counted(tmp_path):
     outside = int((run.image != 0).any(axis=2).sum())
     assert gio.ingest(paths, tmp_path / "run.zarr").wrapped == outside
     assert gd.open_trajectory(tmp_path / "run.zarr")["position"].attrs["wrapped"] == outside
-    more = write(tmp_path / "more.dump", dump(part(run, 0, 5), "id type xu yu zu"))
+    later = part(run, 0, 5)
+    later.step += 10_000
+    more = write(tmp_path / "more.dump", dump(later, "id type xu yu zu"))
     added = int((run.image[:5] != 0).any(axis=2).sum())
     assert gio.ingest(more, tmp_path / "run.zarr", append=True).wrapped == added
     assert gd.open_trajectory(tmp_path / "run.zarr")["position"].attrs["wrapped"] == outside + added
@@ -455,13 +470,15 @@ def test_append_of_what_does_not_fit_changes_nothing(tmp_path):
 def test_files_must_be_alike(tmp_path):
     run = sample(n_frames=4)
     first = write(tmp_path / "a.dump", dump(run, FULL))
-    bare = write(tmp_path / "b.dump", dump(run, "id type x y z"))
+    bare = write(tmp_path / "b.dump", dump(replace(run, step=run.step + 1000), "id type x y z"))
     with pytest.raises(errors.FormatError, match=r"b.dump: no image, velocity, energy, which .*a.dump has"):
         gio.ingest([first, bare], tmp_path / "run.zarr")
     assert not (tmp_path / "run.zarr").exists()
     # the variables of the first file are kept
-    gio.ingest([bare, first], tmp_path / "run.zarr")
-    same_values(tmp_path / "run.zarr", joined(run, run).trajectory("origin", "step", "id"))
+    later = replace(run, step=run.step + 2000)
+    gio.ingest([bare, write(tmp_path / "c.dump", dump(later, FULL))], tmp_path / "run.zarr")
+    expected = joined(replace(run, step=run.step + 1000), later)
+    same_values(tmp_path / "run.zarr", expected.trajectory("origin", "step", "id"))
 
 
 def test_same_content_twice_is_skipped(tmp_path):
@@ -469,7 +486,135 @@ def test_same_content_twice_is_skipped(tmp_path):
     path = dumps(tmp_path, run, [])[0]
     shutil.copy(path, tmp_path / "copy.dump")
     report = gio.ingest([path, tmp_path / "copy.dump"], tmp_path / "run.zarr")
-    assert (report.n_frames, report.skipped) == (5, (str(tmp_path / "copy.dump"),))
+    assert (report.n_frames, report.notes) == (
+        5,
+        (f"{tmp_path}/copy.dump: 5 frames (step 0 to step 400) are in {path} already, and were taken once",),
+    )
+    report = gio.ingest([path, path], tmp_path / "same.zarr")
+    assert (report.n_frames, report.skipped) == (5, (str(path),))
+
+
+def clocked(folder: Path, steps: list[int], name: str, kind: str = "dump", seed: int = 1, digits: bool = False) -> Path:
+    """A file with some steps of a long run of 20 particles; with other `digits` as a restart may write them."""
+    run = sample(n_frames=12, seed=seed)
+    chosen = [step // 100 for step in steps]
+    per_frame = ("position", "image", "velocity", "energy", "box", "origin", "step", "time")
+    run = replace(run, **{key: getattr(run, key)[chosen] for key in per_frame})
+    if digits:
+        run.position *= 1.0 + 1e-7
+    if kind == "dump":
+        return write(folder / f"{name}.dump.gz", dump(run, FULL))
+    if kind == "gsd":
+        return write_gsd(folder / f"{name}.gsd", run)
+    if kind == "xyz":  # times only
+        return write(folder / f"{name}.xyz", extxyz(run).replace(" Step=", " was="))
+    return save(folder / f"{name}.npz", run, "step", "image")
+
+
+@pytest.mark.parametrize("kind", ["dump", "gsd", "xyz", "npz"])
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([[0, 100], [100, 200]], [0, 100, 200]),
+        ([[0, 100, 200, 300], [200, 300, 400]], [0, 100, 200, 300, 400]),
+        ([[400, 500], [0, 100]], [0, 100, 400, 500]),  # in the order of the shell
+        ([[0], [1000], [100], [200]], [0, 100, 200, 1000]),
+        ([[0, 200, 400], [100, 300]], [0, 100, 200, 300, 400]),
+        ([[0, 100], [0, 100]], [0, 100]),
+        ([[0, 0, 100, 100]], [0, 100]),
+    ],
+)
+def test_each_step_once_and_in_order(tmp_path, kind, files, expected):
+    if kind == "gsd":
+        pytest.importorskip("gsd")
+    paths = [clocked(tmp_path, steps, str(k), kind, digits=k > 0) for k, steps in enumerate(files)]
+    report = gio.ingest(paths, tmp_path / "run.zarr")
+    found = gd.open_trajectory(tmp_path / "run.zarr")
+    clock = found["time"].values * 200 if kind == "xyz" else found["step"].values
+    assert clock.tolist() == expected
+    whole = sample(n_frames=12)
+    np.testing.assert_allclose(found["position"], whole.position[np.array(expected) // 100], atol=2e-6)
+    given = list(itertools.chain(*files))
+    assert bool(report.notes) == (given != expected)
+    assert gio.ingest(paths, tmp_path / "run.zarr").n_new == 0
+    if len(expected) == len(given):
+        assert gio.ingest(paths[::-1], tmp_path / "run.zarr").n_new == 0
+
+
+def test_steps_that_go_back_or_differ_are_refused(tmp_path):
+    one = clocked(tmp_path, [0, 100, 200], "one")
+    with pytest.raises(
+        errors.FormatError, match=r"back.dump.gz, frame 2: step 100 comes after step 200: split the file"
+    ):
+        gio.ingest(clocked(tmp_path, [0, 200, 100], "back"), tmp_path / "run.zarr")
+    other = clocked(tmp_path, [200, 300], "other", seed=2)
+    with pytest.raises(
+        errors.FormatError, match=r"other.dump.gz, frame 0: has the step 200 of .*one.dump.gz, frame 2, but"
+    ):
+        gio.ingest([one, other], tmp_path / "run.zarr")
+    assert not (tmp_path / "run.zarr").exists()
+    gio.ingest([one, other], tmp_path / "run.zarr", ordered=False)
+    found = gd.open_trajectory(tmp_path / "run.zarr")
+    assert found.sizes["frame"] == 5
+    assert "step" not in found
+
+
+@pytest.mark.parametrize("kind", ["dump", "gsd", "xyz", "npz"])
+def test_a_grown_file_adds_what_is_new(tmp_path, kind):
+    if kind == "gsd":
+        pytest.importorskip("gsd")
+    store = tmp_path / "run.zarr"
+    for steps in ([0, 100], [0, 100, 200], [0, 100, 200, 300, 400], [400, 500]):
+        path = clocked(tmp_path, steps, "grown", kind)
+        with pytest.raises(errors.StoreError) if steps != [0, 100] else contextlib.nullcontext():
+            gio.ingest(path, store)
+        gio.ingest(path, store, append=True)
+        report = gio.ingest(path, store, append=True)
+        assert (report.n_new, report.n_frames) == (0, max(steps) // 100 + 1)
+        found = gd.open_trajectory(store)
+        np.testing.assert_allclose(found["position"], sample(n_frames=12).position[: max(steps) // 100 + 1], atol=2e-6)
+        assert verify(store) == []
+    with pytest.raises(errors.FormatError, match=r"early.*, frame 0: (step|time) .* comes before (step|time)|has the"):
+        gio.ingest(clocked(tmp_path, [0, 600], "early", kind, seed=2), store, append=True)
+    gio.ingest(clocked(tmp_path, [1000], "late", kind), store, append=True)
+    with pytest.raises(
+        errors.FormatError, match=r"gap.*, frame 0: (step|time) .* comes before (step|time) .* is not in it"
+    ):
+        gio.ingest(clocked(tmp_path, [800, 1100], "gap", kind), store, append=True)
+    assert gd.open_trajectory(store).sizes["frame"] == 7
+
+
+@pytest.mark.parametrize("suffix", [".dump", ".dump.gz"])
+def test_an_unfinished_frame_waits(tmp_path, suffix):
+    run = sample(n_frames=4)
+    text, store, path = dump(run, FULL), tmp_path / "run.zarr", tmp_path / f"run{suffix}"
+    ends = [len(dump(part(run, 0, k), FULL)) for k in range(1, 5)]
+    rng = np.random.default_rng(0)
+    for cut in sorted({*rng.integers(ends[0], ends[3], 12).tolist(), ends[2] - 1, ends[2], ends[3]}):
+        write(path, text[:cut])
+        report = gio.ingest(path, store, append=True)
+        whole = sum(cut >= end for end in ends)
+        assert report.n_frames == whole
+        assert any("its last frame is unfinished, and waits" in line for line in report.notes) == (cut not in ends)
+        np.testing.assert_array_equal(gd.open_trajectory(store)["position"], run.position[:whole])
+    write(path, text[:-5])
+    with pytest.raises(errors.FormatError, match="truncated"):
+        gio.ingest(path, tmp_path / "other.zarr")
+
+
+def test_equal_files_without_steps_are_frames(tmp_path):
+    """Inherent structures, one a file: frame k is that of the k-th file."""
+    run = sample(n_frames=3)
+    run.position[2] = run.position[0]
+    run.box[:] = run.box[0]
+    texts = [plain_xyz(part(run, k, k + 1)).replace(f"step:{run.step[k]} ", "") for k in range(3)]
+    paths = [write(tmp_path / f"{k}.xyz", text) for k, text in enumerate(texts)]
+    for _ in range(2):
+        assert gio.ingest(paths, tmp_path / "run.zarr").n_frames == 3
+    np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "run.zarr")["position"], run.position)
+    # a run of many frames is no frame like another one
+    both = [write(tmp_path / name, "".join(texts)) for name in ("a.xyz", "b.xyz")]
+    assert gio.ingest(both, tmp_path / "many.zarr").skipped == (str(both[1]),)
 
 
 def test_same_again_other_and_overwrite(tmp_path):
