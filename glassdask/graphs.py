@@ -15,7 +15,9 @@ tasks; `one_task_each` fuses the tree above a block, so that only what several b
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,6 +66,18 @@ def _positive(name: str, read: Callable[[Any], float]) -> float:
         raise ParameterError(f"glassdask.task.{name} is {value!r} in dask's configuration: expected a positive number")
     return number
 
+
+def _after_fork() -> None:
+    """Forget the threads of the parent, which a forked process does not have: dask would wait for them for ever."""
+    threaded: Any = sys.modules.get("dask.threaded")
+    if threaded is not None:
+        threaded.default_pool, threaded.main_thread = None, threading.current_thread()
+        threaded.pools.clear()
+        threaded.pools_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 _within_task: ContextVar[bool] = ContextVar("_within_task", default=False)
 

@@ -7,6 +7,8 @@ import dataclasses
 import itertools
 import os
 import re
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -343,3 +345,27 @@ def test_what_a_batch_system_says_is_one_line():
     )
     absent = FileNotFoundError(2, "No such file or directory", "sbatch")
     assert "'sbatch' is not a command here" in refusal(absent)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("indent", ["", "    "])
+def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, indent):
+    """The processes of a cluster run the script, which starts a cluster: Python says so in a hundred lines."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from glassdask.cluster import connect\n"
+        + ('if __name__ == "__main__":\n' if indent else "")
+        + f'{indent}with connect("local", workers=1) as client:\n'
+        + f"{indent}    print(client.submit(sum, [1, 2]).result())\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, check=False)
+    if indent:
+        assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+        return
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) < 25
+    assert [k for k, line in enumerate(lines) if "Error" in line][-1] == len(lines) - 1
+    assert lines[-1].startswith("glassdask.errors.ClusterError: ")
+    assert lines[-1].endswith('put the lines that connect below `if __name__ == "__main__":`')

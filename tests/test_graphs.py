@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import dask
@@ -164,3 +166,17 @@ def test_an_output_may_need_another():
     layer = {("x", 0): (np.ones, 1), ("x", 1): (np.add, ("x", 0), 1), ("x", 2): (np.add, ("x", 1), ("x", 0))}
     array = da.Array(HighLevelGraph.from_collections("x", layer), "x", chunks=((1, 1, 1),), dtype=float)
     assert one_task_each(array).compute(scheduler="synchronous").tolist() == [1, 2, 3]
+
+
+def doubled(n):
+    return int(compute(2 * da.arange(n, chunks=1).sum())[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_forked_process_computes_after_its_parent_has(workers):
+    """`multiprocessing` forks by default before Python 3.14; the threads of the parent are not in its children."""
+    with dask.config.set(num_workers=workers) if workers else nullcontext():
+        assert doubled(10) == 90
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            assert pool.map_async(doubled, [10, 20]).get(60) == [90, 380]

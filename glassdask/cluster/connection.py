@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from glassdask.cluster.failures import plain_failures
@@ -119,6 +122,44 @@ async def _greeted(address: str) -> None:
     await (await connect(address, **Security().get_connection_args("client"))).close()
 
 
+# names, to the processes that a local cluster starts, a file that tells that one of them came here itself
+STARTING = "GLASSDASK_STARTING"
+
+
+@contextmanager
+def _main_guarded() -> Iterator[None]:
+    """Say what is wrong where the processes of a cluster run the lines of the script that starts it.
+
+    Python's way to start a process runs the file of the script in it first; where nothing keeps the script from
+    starting its cluster there, too, no process gets further.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        mark = Path(folder) / "mark"
+        before = os.environ.get(STARTING)
+        os.environ[STARTING] = str(mark)
+        try:
+            yield
+        except RuntimeError:
+            if not mark.exists():
+                raise
+            raise ClusterError(
+                "the processes of the workers run this script, too, and would start workers of their own: put the "
+                'lines that connect below `if __name__ == "__main__":`'
+            ) from None
+        finally:
+            os.environ.pop(STARTING)
+            if before is not None:
+                os.environ[STARTING] = before
+
+
+def _refuse_while_starting() -> None:
+    """End a process of a cluster that is about to start a cluster because it runs the script that started it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False) and STARTING in os.environ:
+        with suppress(OSError):
+            Path(os.environ[STARTING]).touch()
+        os._exit(1)
+
+
 # How long a worker that died may take to be back before it is given up for good: nobody starts another one, and the
 # work would wait for ever. On a machine that is short of cores, starting takes long.
 LOCAL_PATIENCE = "300s"
@@ -136,18 +177,19 @@ def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any
     # loopback only: a scheduler and a dashboard run whatever they are sent. Workers without an address for their
     # dashboard would open one on all interfaces. Failures of tasks are raised here; what workers log about coming and
     # going tells a person at a prompt nothing
-    with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **thrifty()}),
-        LocalCluster(
-            n_workers=n,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            preload=[DEAF],
-            security=security(profile),
-            **options,
-        ) as cluster,
-    ):
-        yield cluster
+    _refuse_while_starting()
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **thrifty()}):
+        with _main_guarded():
+            cluster = LocalCluster(
+                n_workers=n,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=[DEAF],
+                security=security(profile),
+                **options,
+            )
+        with cluster:
+            yield cluster

@@ -7,11 +7,13 @@ goes when the store is complete.
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ from glassdask.simulation.recorders import TrajectoryRecorder
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
 
 SCRATCH = ".simulation"
+# beginnings of the variables by which launchers tell processes that they belong to an MPI job
+LAUNCHERS = (
+    "PMI_", "PMI2_", "PMIX_", "OMPI_", "PRTE_", "ORTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "MV2_COMM_",
+    "I_MPI_", "PALS_", "ALPS_", "SLURM_",
+)  # fmt: skip
 # how inherent structures are made, as part of their keys
 INHERENT = (Load(path="", frame=0, keep_time=True), Relax(keep=True))
 
@@ -42,6 +49,20 @@ def code_of(*parts: Any, recorder: type = TrajectoryRecorder) -> str:
 def key(*parts: Any, recorder: type = TrajectoryRecorder) -> str:
     """SHA-256 of the descriptions of all that a result depends on, and of the code that simulates it."""
     return digest(code_of(*parts, recorder=recorder), *parts)
+
+
+def alone(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a process that is an MPI job by itself, wherever its parent runs.
+
+    What launchers (mpiexec, srun, those of dask-mpi) tell their processes is taken out: MPI would take it for itself,
+    and wait for, or die without, the other processes. One process needs no network: without this UCX, inside of
+    MPICH, opens a port to the outside.
+
+    >>> alone({"PMI_RANK": "1", "SLURM_PROCID": "1", "HOME": "/root"})
+    {'HOME': '/root', 'UCX_TLS': 'self'}
+    """
+    kept = {name: value for name, value in environment.items() if not name.startswith(LAUNCHERS)}
+    return {**kept, "UCX_TLS": "self"}
 
 
 def execute(job: Job, folder: Path, identity: str) -> None:
@@ -76,7 +97,9 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         put(mark, identity)
         with open(folder / "stderr.txt", "ab") as errors:
             command = [sys.executable, "-m", "glassdask.simulation.worker", str(folder)]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=alone(os.environ)
+            )
     try:
         code = process.wait()
     finally:
@@ -91,7 +114,9 @@ def execute(job: Job, folder: Path, identity: str) -> None:
     signals = {number.value: number.name for number in signal.Signals}
     cause = f"signal {signals.get(-code, -code)}" if code < 0 else f"exit code {code}"
     ended = f"{folder.parent}: LAMMPS' process ended with {cause} (see {folder}/stderr.txt)"
-    if -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS):
+    if -code == signal.SIGBUS:
+        raise SimulationError(f"{ended}: MPI had no room in /dev/shm, or a disk is full: free some, then run it again")
+    if -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE):
         raise SimulationError(f"{ended}: use a smaller timestep")
     again = "run the same command again to go on from the last checkpoint"
     raise (SimulationKilledError if code < 0 else SimulationError)(f"{ended}: {again}")
