@@ -25,7 +25,8 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     Parameters
     ----------
     trajectory : Dataset of the schema, in memory or lazy
-    neighbors : cutoffs, one or for each pair of species, such as the `first_minima`; or `KNearest`, `SANN`
+    neighbors : cutoffs, one or for each pair of species, such as the `first_minima`; or `KNearest`, `SANN`,
+        `Voronoi`
     n_bins : bins of equal width from 0 to 180 degrees
 
     Returns

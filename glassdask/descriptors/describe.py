@@ -31,8 +31,8 @@ def describe(
 ) -> xr.Dataset:
     """Descriptors of every particle of every frame, in one pass over the same neighbours.
 
-    Nothing is computed before the result is stored, plotted or fitted. Neighbours are searched once, for the largest
-    cutoff, a cache-sized batch of centres at a time.
+    Nothing is computed before the result is stored, plotted or fitted. Neighbours are searched once for the largest
+    cutoff, and once for each rule such as `SANN`, a cache-sized batch of centres at a time.
 
     Parameters
     ----------

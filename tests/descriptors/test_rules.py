@@ -241,6 +241,44 @@ def test_minkowski_structure_metrics_of_bcc():
     np.testing.assert_allclose(found, np.tile(expected, (len(found), 1)), atol=1e-12)
 
 
+def test_vanishing_edges_in_the_plane():
+    """The square lattice with noise has up to eight neighbours, four of which hardly touch."""
+    square = np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0)), -1).reshape(-1, 2)
+    noisy = square + np.random.default_rng(1).normal(size=square.shape) * 1e-8
+    exact, shaken = (gd.from_arrays(position, species=["A"] * 64, box=[8.0, 8.0]) for position in (square, noisy))
+    expected = values(exact, gd.BondOrder(cutoffs=1.2))
+    np.testing.assert_allclose(values(shaken, gd.BondOrder(neighbors=gd.Voronoi(weighted=True))), expected, atol=1e-6)
+    assert values(shaken, gd.Coordination(neighbors=gd.Voronoi())).max() > 4
+
+
+@pytest.mark.parametrize("rule", [gd.Voronoi(weighted=True), gd.Voronoi()])
+def test_neighbours_that_are_images_of_one_another(rule):
+    """One cubic cell of a crystal, in which particles share several faces, as in many."""
+    made = [gd.BondOrder(neighbors=rule), gd.LechnerDellago(neighbors=rule), gd.Coordination(neighbors=rule)]
+    many = gd.describe(crystal("fcc"), made)
+    position = crystal("fcc")["position"].values[0]
+    first = position[(position < 0.9).all(axis=-1)]
+    assert len(first) == 4
+    one = gd.describe(gd.from_arrays(first, species=["A"] * 4, box=[1.0] * 3), made)
+    for kind in ("bo", "ld", "coordination"):
+        np.testing.assert_allclose(one[kind].values[0], many[kind].values[0, :4], atol=1e-12)
+
+
+def test_particles_without_cells_have_no_neighbours():
+    """A radical cell may be empty: nothing is defined there, and nobody is its neighbour."""
+    rng = np.random.default_rng(5)
+    position = rng.random((60, 3)) * 6
+    position[-1] = position[0] + 0.05
+    tiny = gd.from_arrays(position, species=["A"] * 59 + ["B"], box=[6.0] * 3)
+    rule = gd.Voronoi(diameters={"A": 2.0, "B": 0.1}, weighted=True)
+    assert rule.find(configuration_of(tiny), np.array([59])).counts[0] == 0
+    found = gd.describe(tiny, [gd.BondOrder(neighbors=rule), gd.LechnerDellago(neighbors=rule)])
+    for kind in ("bo", "ld"):
+        assert np.isnan(found[kind].values[0, 59]).all()
+        assert np.isfinite(found[kind].values[0, :59]).all()
+    assert values(tiny, gd.Coordination(neighbors=rule))[0, 59] == 0
+
+
 @pytest.mark.parametrize("cls", [gd.SOAP, gd.ACE, gd.RadialBondOrder, gd.RadialDensity, gd.TongTanaka])
 def test_weights_that_would_be_ignored_are_refused(cls):
     given = {
