@@ -1,18 +1,17 @@
-"""The names: every dimension and variable with its type, unit and meaning.
+"""What a trajectory is: made from arrays, and checked.
 
-A *trajectory* is an `xarray.Dataset` with the variables of `VARIABLES`. All quantities are in reduced units of the
-model (length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)) unless the dataset's attributes say otherwise.
+A *trajectory* is an `xarray.Dataset` with the variables of `glassdask.variables.TRAJECTORY`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
+from glassdask.variables import TRAJECTORY, VARIABLES
 
 SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
@@ -30,32 +29,6 @@ DIMENSIONS = {
     "particle": "particles, in the same order in every frame",
     "space": "Cartesian components x, y (, z)",
     "axis": "cell vectors a, b (, c)",
-}
-
-
-@dataclass(frozen=True)
-class Variable:
-    """What a variable of a trajectory is: dimensions, kind of NumPy dtype, unit and meaning."""
-
-    dims: tuple[str, ...]
-    kind: str
-    unit: str
-    meaning: str
-    required: bool = False
-
-
-VARIABLES = {
-    "position": Variable(("frame", "particle", "space"), "f", "length", "positions in the box, from its corner", True),
-    "species": Variable(("particle",), "U", "", "name of the species of each particle", True),
-    "box": Variable(("frame", "axis", "space"), "f", "length", "cell matrix, rows are the cell vectors", True),
-    "origin": Variable(("frame", "space"), "f", "length", "lower corner of the box; zero where it is not there"),
-    "image": Variable(("frame", "particle", "axis"), "i", "", "unwrapped position = origin + position + image @ box"),
-    "velocity": Variable(("frame", "particle", "space"), "f", "length/time", "velocities"),
-    "energy": Variable(("frame", "particle"), "f", "energy", "potential energy of each particle"),
-    "time": Variable(("frame",), "f", "time", "time of each frame"),
-    "strain": Variable(("frame",), "f", "", "shear strain since the shear began"),
-    "step": Variable(("frame",), "i", "", "integration step of each frame"),
-    "id": Variable(("particle",), "i", "", "identifier of each particle in its source"),
 }
 
 
@@ -105,7 +78,7 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
         raise StoreVersionError(
             f"schema version {version} is newer than {SCHEMA_VERSION}, which this glassdask reads: upgrade glassdask"
         )
-    for name, variable in VARIABLES.items():
+    for name, variable in TRAJECTORY.items():
         if name not in dataset:
             if variable.required:
                 raise SchemaError(f"no variable '{name}' {variable.dims}: found {sorted(map(str, dataset.variables))}")
@@ -300,7 +273,7 @@ def from_arrays(
         By default positions that do not all fit into one cell are taken to be unwrapped and what wrapping finds is
         kept; of others there is nothing to tell, and they have no images.
     time, velocity, energy, step, id : arrays, optional
-        See `VARIABLES`.
+        See `TRAJECTORY`.
 
     Returns
     -------
@@ -338,8 +311,8 @@ def from_arrays(
     optional = {"time": time, "velocity": velocity, "energy": energy, "image": image, "step": step, "id": id}
     for name, value in optional.items():
         if value is not None:
-            values = _numbers(name, value, VARIABLES[name].kind)
-            missing_frame = len(VARIABLES[name].dims) - values.ndim == 1 and VARIABLES[name].dims[0] == "frame"
+            values = _numbers(name, value, TRAJECTORY[name].kind)
+            missing_frame = len(TRAJECTORY[name].dims) - values.ndim == 1 and TRAJECTORY[name].dims[0] == "frame"
             variables[name] = values[None] if missing_frame else values
     if image is not None:
         if variables["image"].shape != shift.shape:
@@ -347,7 +320,7 @@ def from_arrays(
         variables["image"] = add_images(variables["image"], shift)
     elif shift.any() and not looks_wrapped(span(array, cells), n_particles):
         variables["image"] = shift
-    dataset = assemble({name: variables[name] for name in VARIABLES if name in variables}, attrs=attrs)
+    dataset = assemble({name: variables[name] for name in TRAJECTORY if name in variables}, attrs=attrs)
     dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
     return validate(dataset)
 
@@ -381,16 +354,19 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
     """A dataset of the given arrays (NumPy or dask) with the dimensions, units and coordinates of the schema."""
     data = {}
     for name, values in variables.items():
-        described = VARIABLES[name]
+        described = TRAJECTORY[name]
         if np.ndim(values) != len(described.dims):
             raise SchemaError(f"'{name}' has shape {np.shape(values)}, expected dimensions {described.dims}")
-        data[name] = (described.dims, values, {"units": described.unit, "long_name": described.meaning})
+        data[name] = (described.dims, values, described.attrs)
     try:
         dataset = xr.Dataset(data, attrs={"schema_version": SCHEMA_VERSION, **(attrs or {})})
     except ValueError as error:
         raise SchemaError(f"variables disagree in size: {error}") from None
     n_space = dataset.sizes["space"]
-    coordinates: dict[str, Any] = {"space": list("xyz"[:n_space]), "axis": list("abc"[:n_space])}
+    coordinates: dict[str, Any] = {
+        name: (name, list(letters[:n_space]), VARIABLES[name].attrs)
+        for name, letters in (("space", "xyz"), ("axis", "abc"))
+    }
     if "time" in dataset:
         coordinates["time"] = dataset["time"]
     return dataset.assign_coords(coordinates)

@@ -43,6 +43,11 @@ class Variable:
     lacking: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Unit and meaning, as arrays have them."""
+        return {"units": self.unit or "", "long_name": self.meaning}
+
     def misfit(self, found: xr.Variable) -> str | None:
         """What is other than declared: dimensions or dtype."""
         named = set(self.dims) - {"..."}
@@ -54,22 +59,31 @@ class Variable:
         return None
 
 
-def _v(dims: str, kind: str, unit: str | None, meaning: str) -> Variable:
+def _v(dims: str, kind: str, unit: str | None, meaning: str, *, required: bool = False) -> Variable:
     """A declaration; it may lack dimensions in brackets, and also have those in parentheses."""
     names = dims.split()
     also = tuple(name.strip("()") for name in names if name.startswith("("))
     lacking = tuple(name.strip("[]") for name in names if name.startswith("["))
     own = tuple(name.strip("[]") for name in names if not name.startswith("("))
-    return Variable(own, kind, unit, meaning, lacking=lacking, also=also)
+    return Variable(own, kind, unit, meaning, required, lacking, also)
 
 
 VARIABLES = {
-    # what a variable runs over
-    "space": _v("space", "U", "", "Cartesian component"),
-    "species": _v("[particle] (species)", "U", "", "name of the species"),
+    # trajectories, see `TRAJECTORY`
+    "position": _v("frame particle space", "f", "length", "positions in the box, from its corner", required=True),
+    "species": _v("[particle] (species)", "U", "", "name of the species", required=True),
+    "box": _v("frame axis space", "f", "length", "cell matrix, rows are the cell vectors", required=True),
+    "origin": _v("frame space", "f", "length", "lower corner of the box; zero where it is not there"),
+    "image": _v("frame particle axis", "i", "", "unwrapped position = origin + position + image @ box"),
+    "velocity": _v("frame particle space", "f", "length/time", "velocities"),
+    "energy": _v("[frame] [particle]", "f", "energy", "potential energy of a particle"),
     "time": _v("[frame] (sample)", "f", "time", "time"),
-    "step": _v("[frame] (sample)", "i", "", "integration step"),
     "strain": _v("[frame] (sample)", "f", "", "shear strain since the shear began"),
+    "step": _v("[frame] (sample)", "i", "", "integration step"),
+    "id": _v("particle", "i", "", "identifier of each particle in its source"),
+    # what a variable runs over
+    "axis": _v("axis", "U", "", "cell vector"),
+    "space": _v("space", "U", "", "Cartesian component"),
     "space_a": _v("space_a", "U", "", "Cartesian component, the first of two"),
     "space_b": _v("space_b", "U", "", "Cartesian component, the second of two"),
     "species_a": _v("species_a", "U", "", "species of the first particle of a pair"),
@@ -82,7 +96,6 @@ VARIABLES = {
     "component": _v("component", "i", "", "number of the principal component"),
     "direction": _v("component ...", "f", "", "principal direction in the space of features"),
     "range": _v("range", "U", "", "the lower or the upper part of a curve"),
-    "position": _v("frame particle space", "f", "length", "positions in the box, from its corner"),
     # structure
     "r": _v("[r]", "f", "length", "distance"),
     "r_edge": _v("r_edge", "f", "length", "upper end of the distances"),
@@ -109,7 +122,7 @@ VARIABLES = {
     "replica_displacement": _v("replica [lag] particle space", "f", "length", "displacement of each replica"),
     "cage_relative": _v("particle space ...", "f", "length", "displacement relative to the cage"),
     "propensity": _v("particle (power) (lag) (delta) ...", "f", None, "mean of |dr|^power over the replicas"),
-    "bond_breaking": _v("frame particle lag", "f", "", "share of the neighbours at the beginning that are left"),
+    "bond_breaking": _v("frame particle lag", "f", "", "bond-breaking propensity"),
     "inherent_position": _v("frame particle space", "f", "length", "positions in the minimum of the energy"),
     "cage_position": _v("frame particle space", "f", "length", "mean positions in the cages"),
     "cage_size": _v("frame particle", "f", "length^2", "mean square distance from the mean position"),
@@ -130,7 +143,6 @@ VARIABLES = {
     # thermodynamics; of the sweep too
     "stage": _v("sample", "i", "", "number of the stage of the simulation"),
     "temperature": _v("(sample)", "f", "energy", "temperature"),
-    "energy": _v("[frame] [particle]", "f", "energy", "potential energy of a particle"),
     "potential_energy": _v("sample", "f", "energy", "potential energy of a particle"),
     "kinetic_energy": _v("sample", "f", "energy", "kinetic energy of a particle"),
     "pressure": _v("sample", "f", "energy/length^d", "pressure"),
@@ -148,6 +160,14 @@ VARIABLES = {
     "particles": _v("species", "i", "", "particles that were correlated"),
     "mean": _v("...", "f", "", "mean of each feature"),
 }
+
+# Of a trajectory, in this order; the first three are required, and dimensions are exactly those that are declared.
+TRAJECTORY = {
+    name: VARIABLES[name]
+    for name in (
+        "position", "species", "box", "origin", "image", "velocity", "energy", "time", "strain", "step", "id",
+    )
+}  # fmt: skip
 
 
 def declared(name: str) -> Variable | None:

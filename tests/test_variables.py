@@ -43,6 +43,10 @@ RESULTS = {
     "cage_positions": lambda t: dynamics.cage_positions(
         t.isel(frame=[0]), gd.simulation.MODELS["kob_andersen"], 0.4, sweeps=5, burn_in=2
     ),
+    "trajectory": lambda t: t,
+    "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]).drop_vars("l"),
+    "unwrapped": dynamics.unwrapped,
+    "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
     "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(

@@ -11,6 +11,7 @@ import xarray as xr
 
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.schema import check_kind
+from glassdask.variables import annotated
 
 
 def feature_matrix(features: xr.DataArray) -> Any:
@@ -85,10 +86,9 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
         result = transform(np.asarray(data))
     kept = {n: c for n, c in features.coords.items() if set(c.dims) <= {"frame", "particle"}}
     coords = {**kept, "component": np.arange(1, width + 1)}
-    attrs = {"long_name": "projection on component", "units": ""}
-    if "centers" in features.attrs:
-        attrs["centers"] = features.attrs["centers"]
-    return xr.DataArray(result, dims=("frame", "particle", "component"), coords=coords, name="projection", attrs=attrs)
+    attrs = {"centers": features.attrs["centers"]} if "centers" in features.attrs else {}
+    dims = ("frame", "particle", "component")
+    return annotated(xr.DataArray(result, dims=dims, coords=coords, name="projection", attrs=attrs))
 
 
 def _flat_features(features: xr.DataArray) -> tuple[Any, int]:

@@ -15,6 +15,7 @@ from glassdask.declarations import converted
 from glassdask.descriptors.features import center_species, feature_matrix, project
 from glassdask.schema import check_kind
 from glassdask.store.identity import condition, fingerprint
+from glassdask.variables import annotated
 
 # Chunks whose moments are one graph: it stays bounded however long the trajectory is.
 FIT_CHUNKS = 4096
@@ -74,21 +75,14 @@ def reduce(
     dataset = xr.Dataset(
         {
             "projection": projection,
-            "direction": (
-                ("component", *dims),
-                found.components.reshape(n, *shape),
-                {"long_name": "direction", "units": ""},
-            ),
-            "explained_variance_ratio": (
-                "component",
-                found.explained_variance_ratio,
-                {"long_name": "EVR", "units": ""},
-            ),
-            "explained_variance": ("component", found.explained_variance, {"long_name": "variance", "units": ""}),
-            "mean": (dims, found.mean.reshape(shape), {"long_name": "mean feature", "units": ""}),
+            "direction": (("component", *dims), found.components.reshape(n, *shape)),
+            "explained_variance_ratio": ("component", found.explained_variance_ratio),
+            "explained_variance": ("component", found.explained_variance),
+            "mean": (dims, found.mean.reshape(shape)),
         },
         coords=coords,
     )
+    dataset = annotated(dataset)
     # of what computed the features, and of what reduces them
     dataset.attrs["code"] = " ".join([*features.attrs.get("code", "").split(), digest(reduce)])
     dataset.attrs["reduction"] = json.dumps(

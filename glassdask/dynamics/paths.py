@@ -10,6 +10,7 @@ from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import validate
 from glassdask.store.stored import of_one_class
+from glassdask.variables import annotated
 
 # Without images, a particle that moves by this much of the box between two frames may have gone either way round.
 AMBIGUOUS = 0.45
@@ -94,7 +95,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
         ).transpose(*position.dims)
     if "origin" in trajectory:
         result = result + trajectory["origin"]
-    return result.rename("unwrapped").assign_attrs(units="length", long_name="unwrapped positions")
+    return annotated(result.rename("unwrapped"))
 
 
 def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
@@ -132,7 +133,7 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
         raise ParameterError(f"reference frame {reference}: the trajectory has frames 0 to {n_frames - 1}")
     path = unwrapped(trajectory)
     moved = path - path.isel(frame=reference, drop=True)
-    return moved.rename("displacement").assign_attrs(units="length", long_name=f"displacement since frame {reference}")
+    return annotated(moved.rename("displacement").assign_attrs(reference=reference))
 
 
 def _place(

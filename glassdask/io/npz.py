@@ -18,6 +18,7 @@ import numpy as np
 from glassdask import schema
 from glassdask.errors import FormatError, GlassdaskError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.variables import TRAJECTORY
 
 SKIP = 1 << 20
 
@@ -133,7 +134,7 @@ def read(
 
 def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str, str]:
     found = [name.removesuffix(".npy") for name in archive.namelist()]
-    names = {role: (columns or {}).get(role, role) for role in schema.VARIABLES}
+    names = {role: (columns or {}).get(role, role) for role in TRAJECTORY}
     missing = [
         name for role, name in names.items() if name not in found and role in {"position", "species", *(columns or {})}
     ]

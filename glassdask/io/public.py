@@ -30,12 +30,12 @@ from glassdask.code import digest
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.files import RefusedError, unpickle
 from glassdask.schema import from_arrays
+from glassdask.variables import annotated
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 LETTERS = "ABCDEFGH"  # types are numbers from 0 in all three layouts
 GROUP = "public"
-UNITS = {"propensity": "length", "bond_breaking": "", "inherent_position": "length", "cage_position": "length"}
 
 
 def ingest_public(
@@ -130,12 +130,13 @@ def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.D
             last = "space" if name.endswith("position") else "lag"
             if last == "space":
                 values = from_arrays(values, species=trajectory["species"], box=trajectory["box"])["position"].values
-            variables[name] = (("frame", "particle", last), values, {"units": UNITS[name]})
+            variables[name] = (("frame", "particle", last), values)
     known = xr.Dataset(variables)
     if "lag" in known.dims:
-        lag = np.arange(known.sizes["lag"]) if first.time is None else np.array([first.time])
-        known = known.assign_coords(lag=("lag", lag, {"units": "" if first.time is None else "time"}))
-    return trajectory, known
+        known = known.assign_coords(lag=np.arange(known.sizes["lag"]) if first.time is None else [first.time])
+    if "propensity" in known:
+        known = known.assign_coords(power=1)
+    return trajectory, annotated(known, propensity={"units": "length"})
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import xarray as xr
 from xarray.core import indexing
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
-from glassdask.schema import VARIABLES, validate
+from glassdask.schema import validate
 from glassdask.store import layout
 from glassdask.store.arrays import arrays, content_hash, read_region
 from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
 from glassdask.store.stored import IndexedArray, Source, StoredArray
+from glassdask.variables import TRAJECTORY
 
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "origin", "species", "time", "step", "id")
@@ -129,7 +130,7 @@ def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def _open_trajectory(group: Path, lazy: Lazy) -> xr.Dataset:
     dataset = _open_group(group, IN_MEMORY, lazy)
-    order = [name for name in VARIABLES if name in dataset.data_vars]
+    order = [name for name in TRAJECTORY if name in dataset.data_vars]
     dataset = dataset[[*order, *[name for name in dataset.data_vars if name not in order]]]
     try:
         return validate(dataset)

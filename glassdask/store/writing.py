@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import StoreError
-from glassdask.schema import VARIABLES, validate
+from glassdask.schema import validate
 from glassdask.store import layout
 from glassdask.store.arrays import (
     ArrayInfo,
@@ -42,6 +42,7 @@ from glassdask.store.groups import (
 from glassdask.store.locks import locked
 from glassdask.store.reading import HIDDEN
 from glassdask.store.stored import with_dask
+from glassdask.variables import TRAJECTORY
 
 # attributes that are made anew when a dataset that was opened is stored again
 RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from", "code")
@@ -67,7 +68,7 @@ def create_trajectory(
     species : array (particle,)
         Name of the species of each particle. It is stored at once.
     dtypes : dict
-        Types of the other variables, of `glassdask.schema.VARIABLES`: at least position and box.
+        Types of the other variables, of `glassdask.variables.TRAJECTORY`: at least position and box.
     attrs : dict, optional
         Attributes of the group: sources, parameters, key, ...
     """
@@ -81,9 +82,9 @@ def create_trajectory(
     }
     create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
     for name, dtype in {**dtypes, "species": codes.dtype}.items():
-        described = VARIABLES[name]
+        described = TRAJECTORY[name]
         shape = tuple(sizes[dim] for dim in described.dims)
-        array_attrs = {"units": described.unit, "long_name": described.meaning, **(flags if name == "species" else {})}
+        array_attrs = {**described.attrs, **(flags if name == "species" else {})}
         create_array(
             path,
             name,

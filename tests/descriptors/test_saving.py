@@ -247,15 +247,11 @@ def test_identities_of_equal_content_are_equal(tmp_path):
     gd.save_descriptors(gd.describe(second, [BO]), paths[0])  # a copy
 
 
-def test_what_is_stored_does_not_tell_the_process(path):
-    """The same result has the same bytes, by whatever graph it was made: that of a resumed run is another one."""
-    trees = []
-    for chunks in (2, 4):
-        trajectory = gd.open_trajectory(path).chunk(frame=chunks)
-        features = gd.describe(trajectory, [BO])
-        gd.save_descriptors(features, path, overwrite=True)
-        gd.save_reduction(gd.reduce(features["bo"]), path, "bo", overwrite=True)
-        files = [file for kind in ("descriptors", "reductions") for file in (path / kind / "bo").glob("*/zarr.json")]
-        trees.append({str(file): file.read_bytes() for file in files})
-    assert len(trees[0]) > 5
-    assert trees[0] == trees[1]
+def test_what_is_stored_does_not_tell_the_graph(path):
+    """The same result has the same bytes by whatever graph it was made: that of a resumed run is another one."""
+    features = gd.describe(gd.open_trajectory(path), [BO])
+    gd.save_descriptors(features, path)
+    gd.save_reduction(gd.reduce(features["bo"]), path, "bo")
+    metadata = [file.read_text() for file in path.rglob("zarr.json")]
+    assert len(metadata) > 10
+    assert not any(name in text for text in metadata for name in ('"graph"', features["bo"].data.name))
