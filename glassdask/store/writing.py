@@ -42,7 +42,7 @@ from glassdask.store.groups import (
 from glassdask.store.locks import locked
 from glassdask.store.reading import HIDDEN
 from glassdask.store.stored import with_dask
-from glassdask.variables import TRAJECTORY
+from glassdask.variables import TRAJECTORY, VARIABLES
 
 # attributes that are made anew when a dataset that was opened is stored again
 RENEWED = ("schema_version", "glassdask_version", "created", "versions", "store", "made_from", "code")
@@ -77,8 +77,8 @@ def create_trajectory(
     sizes = {"frame": n_frames, "particle": len(names), "space": n_space, "axis": n_space}
     chunk, shard = layout.trajectory_layout(n_frames, len(names), n_space, np.dtype(dtypes["position"]).itemsize)
     text = {
-        "space": encode_text(np.array(list("xyz"[:n_space])), ("space",), {}, "space"),
-        "axis": encode_text(np.array(list("abc"[:n_space])), ("axis",), {}, "axis"),
+        name: encode_text(np.array(list(letters[:n_space])), (name,), VARIABLES[name].attrs, name)
+        for name, letters in (("space", "xyz"), ("axis", "abc"))
     }
     create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
     for name, dtype in {**dtypes, "species": codes.dtype}.items():
