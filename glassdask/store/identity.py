@@ -152,4 +152,4 @@ def _is_cut_from(array: da.Array, name: str | None) -> bool:
         if len(below) != 1:
             return False
         (layer,) = below
-    return layer == name
+    return bool(layer == name)

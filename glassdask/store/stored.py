@@ -139,7 +139,7 @@ class StoredArray(da.Array, metaclass=_OneKind):
     def __getitem__(self, index: Any) -> Any:
         selected = self.source.select(index)
         if selected is None:
-            return super().__getitem__(index)
+            return super().__getitem__(index)  # type: ignore[no-untyped-call]
         return self if selected == self.source else StoredArray.of(selected)
 
     def copy(self) -> StoredArray:
@@ -210,7 +210,8 @@ def in_frames(values: xr.DataArray, frames: int) -> da.Array:
     if source is not None:
         return StoredArray.of(source, (frames, *source.shape[1:]))
     first, *others = values.dims
-    return values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
+    chunked: da.Array = values.variable.chunk({first: frames, **dict.fromkeys(others, -1)}).data
+    return chunked
 
 
 def with_dask(dataset: xr.Dataset) -> xr.Dataset:

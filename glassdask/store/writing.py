@@ -26,7 +26,7 @@ from glassdask.store.arrays import (
     missing_chunks,
     write_region,
 )
-from glassdask.store.blocks import Progress, is_lazy, write_blocks
+from glassdask.store.blocks import is_lazy, write_blocks
 from glassdask.store.encoding import encode_names, encode_text, is_text
 from glassdask.store.groups import (
     COMPLETE,
@@ -40,6 +40,7 @@ from glassdask.store.groups import (
     set_attributes,
 )
 from glassdask.store.locks import locked
+from glassdask.store.progress import Progress
 from glassdask.store.reading import HIDDEN
 from glassdask.store.stored import with_dask
 from glassdask.variables import TRAJECTORY, VARIABLES

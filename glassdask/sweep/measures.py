@@ -109,7 +109,8 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
 
 
 def _values(array: xr.DataArray) -> np.ndarray:
-    return compute(array.data)[0]
+    values: np.ndarray = compute(array.data)[0]
+    return values
 
 
 def _frame_of(start: str, path: str) -> int:

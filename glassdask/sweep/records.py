@@ -105,7 +105,7 @@ def read_description(store: str | os.PathLike[str]) -> Description:
     if content.get("version") != VERSION:
         raise StoreError(f"{store}: the sweep's description has version {content.get('version')}: upgrade glassdask")
     try:
-        kept = converted(content, Description, DESCRIPTION)
+        kept: Description = converted(content, Description, DESCRIPTION)
     except GlassdaskError as error:
         raise StoreError(f"{store}: the sweep's description is damaged ({error}): run its TOML file again") from None
     states = tuple(replace(state, path=absolute(state.path, store)) for state in kept.states)

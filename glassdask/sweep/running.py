@@ -277,7 +277,7 @@ def _outcome(future: Any, task: Task) -> str:
     from distributed import KilledWorker
 
     try:
-        return future.result()
+        return str(future.result())
     except Exception as error:
         if future.cancelled():  # the scheduler is gone
             raise
@@ -309,6 +309,6 @@ def _closing() -> bool:
     try:
         from distributed import get_worker
 
-        return get_worker().status.name.startswith(("clos", "stop"))
+        return bool(get_worker().status.name.startswith(("clos", "stop")))
     except (ImportError, ValueError):
         return False
