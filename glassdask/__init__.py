@@ -7,6 +7,13 @@ import time
 
 import lazy_loader
 
-__version__ = "0.1.0"
 LOADED = time.time()  # code that was edited later is not what computes here
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":  # asked of git, and so not before somebody wants to know
+        from glassdask.code import version
+
+        return version()
+    return _public(name)

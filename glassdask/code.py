@@ -23,13 +23,16 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import inspect
+import subprocess
 import sys
 import sysconfig
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -78,6 +81,27 @@ class Module:
     def find(self, name: str) -> list[Part] | Target | None:
         """What a name is: statements of this module, something in another module, or nothing that is known here."""
         return self.parts.get(name) or self.bound.get(name)
+
+
+@cache
+def version() -> str:
+    """What people call this code: the newest tag and the commits since, of a checkout; otherwise what is installed.
+
+    No key has it: two versions that compute something in the same way give the same result.
+    """
+    folder = Path(__file__).parents[1]
+    if (folder / ".git").exists():
+        for question in (["describe", "--tags", "--long", "--match", "v[0-9]*"], ["log", "-1", "--format=v0-0-g%h"]):
+            command = ["git", "-C", str(folder), *question]
+            with suppress(OSError, subprocess.SubprocessError):
+                said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+                tag, commits, commit = said.rsplit("-", 2)
+                since = "" if commits == "0" else f".post{commits}"
+                return tag[1:] if tag != "v0" and not since else f"{tag[1:]}{since}+{commit}"
+    try:
+        return importlib.metadata.version(ROOT)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def digest(*computing: Any, apart: tuple[str, ...] = ()) -> str:

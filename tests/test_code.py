@@ -128,6 +128,26 @@ def test_an_edit_after_loading_is_told(checkout):
     assert re.fullmatch("[0-9a-f]{64}", second)
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_the_version_comes_from_git_where_there_is_a_history(checkout):
+    program = "import glassdask; print(glassdask.__version__)"
+    installed = answer(checkout, program)
+    assert installed
+
+    def git(*arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", "-C", str(checkout), *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "--quiet")
+    assert answer(checkout, program) == installed  # nothing is committed yet
+    git("commit", "--quiet", "--allow-empty", "--message", "one")
+    assert re.fullmatch(r"0\+g[0-9a-f]{7,}", answer(checkout, program))
+    git("tag", "v2.1")
+    assert answer(checkout, program) == "2.1"
+    git("commit", "--quiet", "--allow-empty", "--message", "two")
+    assert re.fullmatch(r"2\.1\.post1\+g[0-9a-f]{7,}", answer(checkout, program))
+
+
 # ---- code of other people ------------------------------------------------------------------------------------------
 
 OURS = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from glassdask import __version__
+from glassdask import code
 from glassdask.cli import analysis, cluster, stores, sweep
 from glassdask.errors import GlassdaskError
 
@@ -28,7 +28,7 @@ app.add_typer(sweep.app, name="sweep")
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit")] = False) -> None:
     if version:
-        print(f"glassdask {__version__}")
+        print(f"glassdask {code.version()}")
         raise typer.Exit
 
 

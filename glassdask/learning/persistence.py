@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask import __version__
+from glassdask.code import version
 from glassdask.errors import FormatError, ParameterError, StoreError, StoreVersionError
 from glassdask.files import replacing
 from glassdask.learning.arrays import feature_names
@@ -69,7 +69,7 @@ def save_model(model: Any, path: str | os.PathLike[str], features: xr.DataArray 
     True
     """
     arrays: dict[str, np.ndarray] = {}
-    description = {"format": FORMAT, "glassdask": __version__, "numpy": np.__version__}
+    description = {"format": FORMAT, "glassdask": version(), "numpy": np.__version__}
     description |= _describe(model, "", arrays)
     if features is not None:
         names = feature_names(features)

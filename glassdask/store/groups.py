@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask import __version__
+from glassdask.code import version
 from glassdask.errors import CorruptStoreError, StoreError, StoreVersionError
 from glassdask.files import PARTIAL, check_links, create, read_json, write_json, writing
 from glassdask.schema import SCHEMA_VERSION
@@ -85,7 +85,7 @@ def provenance() -> dict[str, Any]:
     """Attributes that say by what and when a group was made."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "glassdask_version": __version__,
+        "glassdask_version": version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: _version(name) for name in ("numpy", "zarr", "numba", "dask")},
     }
