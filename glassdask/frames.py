@@ -27,9 +27,9 @@ from glassdask.store import in_frames, stored_source
 from glassdask.store.layout import power_of_two
 
 # Small jobs are cut into this many tasks, so that none of a few cores waits long for the last one, unless a task would
-# then be shorter than this part of its usual length, and cost as much as its work.
+# then be shorter than this part of its usual length: files have many small frames, and are read as a whole.
 LEAST_TASKS = 48
-SHORTEST_TASK = 1 / 50
+SHORTEST_TASK = 1 / 10
 # Frames of this many particles are not cut to have more tasks: cell lists, tessellations and what is known of the
 # neighbours are found once. Longer tasks than wanted do not cut frames of four times this size either.
 WHOLE_FRAME = 1 << 15
@@ -219,7 +219,9 @@ def sum_frames(
     """
     validate(trajectory)
     sizes = (trajectory.sizes["frame"], trajectory.sizes["particle"] if items is None else items)
-    shape = task_shape(*sizes, microseconds, whole=None if items is None else 1)
+    # nothing but the length of a task cuts other items than particles
+    whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
+    shape = task_shape(*sizes, microseconds, whole=whole)
     arrays = [_checked(array, trajectory) for array in values]
     leaves = _tasks(
         _sum, function, trajectory, arrays, shape, sizes, ("frame", "item"),

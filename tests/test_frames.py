@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import threading
-
 import dask
 import dask.array as da
 import numpy as np
@@ -135,38 +132,20 @@ DESCRIPTORS = [
 
 @pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=lambda d: d.name)
 def test_threads_share_a_plan_and_nothing_else(liquid, descriptor):
-    """The plan is one object for all threads of a process: what it computes with belongs to each call."""
-    names = ("A", "B")
-    plan = descriptor.plan(names, 3)
-    codes = (liquid["species"].values == "B").astype(np.int32)
-    work = gd.descriptors.describe._Work((plan,), np.ones(240, bool))
-    columns = int(np.prod(plan.shape))
-    # frames at very different densities, so that every thread needs other room
-    cells = [(liquid["position"].values[k % 3] * f, liquid["box"].values[k % 3] * f) for k, f in
-             enumerate(np.linspace(0.9, 1.4, 12))]  # fmt: skip
-
-    def compute(k):
-        out = np.full((240, columns), np.nan)
-        work(frames.Configuration(cells[k][0], codes, cells[k][1], names), np.arange(240), out=out)
-        return out
-
-    alone = [compute(k) for k in range(12)]
-    together = [[None] * 12 for _ in range(4)]
-    start = threading.Barrier(4)
-
-    def run(n):
-        start.wait()
-        for k in np.random.default_rng(n).permutation(12):
-            together[n][k] = compute(k)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for found in together:
-        for k in range(12):
-            np.testing.assert_array_equal(found[k], alone[k])
+    """The plan is one object for all threads of a process: what it computes with belongs to each task."""
+    # frames of very different densities, so that every thread needs other room
+    factors = np.linspace(0.9, 1.4, 12)[:, None, None]
+    frames_of = np.arange(12) % 3
+    many = gd.from_arrays(
+        liquid["position"].values[frames_of] * factors,
+        species=liquid["species"].values,
+        box=liquid["box"].values[frames_of] * factors,
+    )
+    found = gd.describe(many, [descriptor], block=80)[descriptor.name]
+    alone = found.compute(scheduler="synchronous")
+    for _ in range(3):
+        with dask.config.set(scheduler="threads", num_workers=6):
+            np.testing.assert_array_equal(found.compute(), alone)
 
 
 def test_sizes_are_dask_s_configuration():
@@ -224,16 +203,3 @@ def test_sums_are_the_same_however_many_tasks_are_known(liquid, monkeypatch, tas
 
 def configuration_sum(trajectory, frame):
     return trajectory["position"].values[frame].sum(axis=0)
-
-
-def test_a_plan_goes_through_pickle(liquid):
-    cloudpickle = pytest.importorskip("cloudpickle")
-    work = gd.descriptors.describe._Work((gd.SmoothedBondOrder(cutoffs=1.3).plan(("A", "B"), 3),), np.ones(240, bool))
-    again = pickle.loads(cloudpickle.dumps(work))
-    out = np.full((2, 240, 8), np.nan)
-    configuration = frames.Configuration(
-        liquid["position"].values[0], np.zeros(240, int), liquid["box"].values[0], ("A", "B")
-    )
-    for part, one in zip(out, (work, again)):
-        one(configuration, np.arange(240), out=part)
-    np.testing.assert_array_equal(out[0], out[1])

@@ -6,9 +6,22 @@ search itself knows nothing about periodicity: it reads nine contiguous runs of 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from glassdask.kernels import kernel
+
+
+class CellLists(NamedTuple):
+    """Particles and their ghosts, in the order of the padded cells in which they lie."""
+
+    cell: np.ndarray  # (N,) padded cell of each particle
+    n_cells: np.ndarray  # (3,) cells that tile the box; one more layer on each side holds the ghosts
+    starts: np.ndarray  # (padded cells + 1,) first slot of each padded cell
+    xyz: np.ndarray  # (3, slots)
+    particle: np.ndarray  # (slots,)
+    kind: np.ndarray  # (slots,) species of that particle
 
 
 @kernel
@@ -65,12 +78,9 @@ def count_particles(position, inverse, n_cells, cell, counts):
 
 
 @kernel
-def sort_particles(position, species, box, n_cells, cell, starts, xyz, index, kind):
-    """Put particles and ghosts in the order of their padded cells.
-
-    `starts` (padded cells + 1,) holds the first slot of each cell. `xyz` (3, total), `index` (total,) and `kind`
-    (total,) are outputs.
-    """
+def sort_particles(position, species, box, lists):
+    """Put particles and ghosts in the order of their padded cells: fills `xyz`, `index` and `kind` of the `lists`."""
+    cell, n_cells, starts, xyz, index, kind = lists
     pad_y = n_cells[1] + 2
     pad_z = n_cells[2] + 2
     for i in range(position.shape[0]):
@@ -117,15 +127,14 @@ def square_distances(xyz, begin, end, x, y, z, squares):
 
 
 @kernel
-def find_neighbors(
-    centers, position, species, cell, n_cells, starts, xyz, index, kind, cutoff2, scratch, offsets, neighbor, vector
-):
-    """Neighbours of `centers` closer than the cutoff of their pair of species.
+def find_neighbors(centers, position, species, lists, cutoff2, scratch, offsets, neighbor, vector):
+    """Neighbours of `centers` closer than the cutoff of their pair of species, by the cell `lists`.
 
     `cutoff2` (S, S) squared cutoffs; `scratch` (longest run,). Outputs: `offsets` (C + 1,), `neighbor`
     (capacity,) indices, `vector` (4, capacity) x, y, z of r_j - r_i and the distance. Returns the number of centres
     that were done: fewer than C when the buffers are full.
     """
+    cell, n_cells, starts, xyz, index, kind = lists
     pad_y = n_cells[1] + 2
     pad_z = n_cells[2] + 2
     capacity = neighbor.shape[0]

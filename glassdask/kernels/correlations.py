@@ -9,13 +9,14 @@ from glassdask.kernels.cells import square_distances
 
 
 @kernel
-def histogram_pairs(centers, cell, n_cells, starts, xyz, index, kind, radius2, bins_per_length, squares, near, counts):
+def histogram_pairs(centers, lists, radius2, bins_per_length, squares, near, counts):
     """Add each pair closer than the radius to the bin of its distance: `counts` (S, S, bins), centre's species first.
 
     Of the two orders of a pair only one is seen: the particles of a cell that come later in it, and those of 13 of the
-    26 cells around it. With all particles as centres each pair is counted once. Arrays of the cells are those of
-    `cells.find_neighbors`; work space `squares` and `near` (longest run,).
+    26 cells around it. With all particles as centres each pair is counted once. `lists` are the
+    `cells.CellLists`; work space `squares` and `near` (longest run,).
     """
+    cell, n_cells, starts, xyz, index, kind = lists
     last = counts.shape[2] - 1
     pad_y = n_cells[1] + 2
     pad_z = n_cells[2] + 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from glassdask.kernels import kernel
@@ -14,11 +16,38 @@ WALL = -1
 INSIDE, ON, OUTSIDE, FREE = 0, 1, 2, 3
 
 
+class Polyhedron(NamedTuple):
+    """Room for one cell of up to F faces at any time, its corners and the loops of them around its faces."""
+
+    vertex: np.ndarray  # (3, 4 F)
+    state: np.ndarray  # (4 F,)
+    height: np.ndarray  # (4 F,)
+    free: np.ndarray  # (4 F,)
+    loop: np.ndarray  # (F, 2 F)
+    length: np.ndarray  # (F,)
+    owner: np.ndarray  # (F,)
+    bits: np.ndarray  # (F,)
+    edge: np.ndarray  # (4, F)
+
+
+class Cells(NamedTuple):
+    """What is found of the cells of C centres with P candidates in all, those of c from ``offsets[c]`` on.
+
+    Of cell c, ``offsets[c] + k`` is the k-th face: `slot` (P,) its candidate, `area` (P,) and `edges` (P,). `faces`
+    (C,) are how many it has; `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
+    volume; that of two particles of the same radius at the same place belongs to neither, and its volume is NaN.
+    """
+
+    slot: np.ndarray
+    area: np.ndarray
+    edges: np.ndarray
+    faces: np.ndarray
+    volume: np.ndarray
+    status: np.ndarray
+
+
 @kernel
-def cut_cells(
-    offsets, vector, order, species, own, radius2, reach, half_height, tolerance, far,
-    vertex, state, height, free, loop, length, owner, bits, edge, slot, area, edges, count, volume, status,
-):  # fmt: skip
+def cut_cells(offsets, vector, order, species, own, radius2, reach, half_height, tolerance, far, polyhedron, cells):
     """Voronoi or radical Voronoi cells of some centres: C. H. Rycroft, Chaos 19, 041111 (2009), for the idea.
 
     The cell of a centre of radius R_i is what is left of a box once each candidate j has cut off what lies beyond the
@@ -30,18 +59,14 @@ def cut_cells(
     plane, otherwise `reach`; `tolerance` how far from a plane a corner counts as on it; `far` whether `reach` is so
     large that a cell of which nothing is left of the box is empty, and not somewhere else.
 
-    Outputs: `count` (C,) faces of each cell, ``offsets[c] + k`` the k-th of them in `slot` (P,) its candidate, `area`
-    (P,) and `edges` (P,); `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
-    volume; that of two particles of the same radius at the same place belongs to neither, and its volume is NaN.
-
-    Scratch, for cells of up to F faces at any time: `vertex` (3, 4 F), `state`, `height` and `free` (4 F,), `loop`
-    (F, 2 F), `length`, `owner` and `bits` (F,), `edge` (4, F).
+    Output: `cells`, a `Cells`. Scratch: `polyhedron`, a `Polyhedron`.
     """
+    count, volume, status = cells.faces, cells.volume, cells.status
     largest = radius2.max()
     for c in range(offsets.shape[0] - 1):
         begin = offsets[c]
         mine = radius2[own[c]]
-        faces, top = begin_box(reach, half_height, vertex, state, loop, length, owner, bits)
+        faces, top = begin_box(reach, half_height, polyhedron)
         n_free = 0
         furthest2 = 2.0 * reach * reach + half_height * half_height
         status[c] = DONE
@@ -65,7 +90,7 @@ def cut_cells(
             at = 0.5 * (r * r + mine - radius2[species[p]]) * inverse
             faces, top, n_free, furthest2 = cut(
                 vector[0, p] * inverse, vector[1, p] * inverse, vector[2, p] * inverse, at, p, tolerance, furthest2,
-                vertex, state, height, free, loop, length, owner, bits, edge, faces, top, n_free,
+                polyhedron, faces, top, n_free,
             )  # fmt: skip
             if faces <= 0:
                 break
@@ -79,12 +104,13 @@ def cut_cells(
         if furthest + np.sqrt(furthest2 + largest - mine) > reach:
             status[c] = OPEN
             continue
-        measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count, volume, c)
+        measure(begin, faces, polyhedron, cells, c)
 
 
 @kernel
-def begin_box(half, half_height, vertex, state, loop, length, owner, bits):
+def begin_box(half, half_height, polyhedron):
     """A box around the origin, with its faces counterclockwise as seen from outside; returns 6 faces, 8 corners."""
+    vertex, state, _, _, loop, length, owner, bits, _ = polyhedron
     for v in range(8):
         vertex[0, v] = half if v & 1 else -half
         vertex[1, v] = half if v & 2 else -half
@@ -105,14 +131,12 @@ def begin_box(half, half_height, vertex, state, loop, length, owner, bits):
 
 
 @kernel
-def cut(
-    nx, ny, nz, at, candidate, tolerance, furthest2,
-    vertex, state, height, free, loop, length, owner, bits, edge, faces, top, n_free,
-):  # fmt: skip
+def cut(nx, ny, nz, at, candidate, tolerance, furthest2, polyhedron, faces, top, n_free):
     """Cut off r . n > at. Returns faces (0: nothing left, -1: they do not close, -2: too many), top, n_free, furthest2.
 
     Corners are the slots below `top` but those in `free`, which are at the origin and are taken first.
     """
+    vertex, state, height, free, loop, length, owner, bits, edge = polyhedron
     x = vertex[0]
     y = vertex[1]
     z = vertex[2]
@@ -302,8 +326,10 @@ def rotate(loop, f, n, start, kept):
 
 
 @kernel
-def measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count, volume, c):
+def measure(begin, faces, polyhedron, cells, c):
     """Volume of a finished cell; candidate, area and number of edges of each face that is not a wall."""
+    vertex, loop, length, owner = polyhedron.vertex, polyhedron.loop, polyhedron.length, polyhedron.owner
+    slot, area, edges = cells.slot, cells.area, cells.edges
     n = 0
     total = 0.0
     for f in range(faces):
@@ -330,5 +356,5 @@ def measure(begin, faces, vertex, loop, length, owner, slot, area, edges, count,
             area[begin + n] = np.sqrt(sx * sx + sy * sy + sz * sz)
             edges[begin + n] = length[f]
             n += 1
-    count[c] = n
-    volume[c] = abs(total)
+    cells.faces[c] = n
+    cells.volume[c] = abs(total)

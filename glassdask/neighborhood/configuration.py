@@ -135,8 +135,8 @@ class Configuration:
         try:
             while done < len(rows):
                 n = cells.find_neighbors(
-                    sorted_centers[done:], self.position, self.species, grid.cell, grid.n_cells, grid.starts, grid.xyz,
-                    grid.index, grid.kind, cutoff2, grid.scratch, offsets, neighbor, vector,
+                    sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, grid.scratch, offsets,
+                    neighbor, vector,
                 )  # fmt: skip
                 total = offsets[n]
                 found = Neighbors(
@@ -193,21 +193,19 @@ class _Grid:
         n = len(position)
         # not many more cells than particles: a dilute system gains nothing from empty ones
         width = max(radius, (0.125 / configuration.density) ** (1.0 / configuration.dimension))
-        self.n_cells = np.full(3, 2)  # in two dimensions: one layer that does not meet its own images
-        self.n_cells[: configuration.dimension] = np.maximum(1.0, np.floor(configuration.widths / width))
-        self.cell = np.empty(n, np.int64)
-        counts = np.zeros(int(np.prod(self.n_cells + 2)), np.int64)
-        total = cells.count_particles(position, configuration.inverse, self.n_cells, self.cell, counts)
-        self.starts = np.concatenate([[0], np.cumsum(counts)])
-        self.xyz = np.empty((3, total))
-        self.index = np.empty(total, np.int32)
-        self.kind = np.empty(total, CODE)
-        cells.sort_particles(
-            position, configuration.species, box, self.n_cells, self.cell, self.starts, self.xyz, self.index, self.kind
+        n_cells = np.full(3, 2)  # in two dimensions: one layer that does not meet its own images
+        n_cells[: configuration.dimension] = np.maximum(1.0, np.floor(configuration.widths / width))
+        cell = np.empty(n, np.int64)
+        counts = np.zeros(int(np.prod(n_cells + 2)), np.int64)
+        total = cells.count_particles(position, configuration.inverse, n_cells, cell, counts)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        self.lists = cells.CellLists(
+            cell, n_cells, starts, np.empty((3, total)), np.empty(total, np.int32), np.empty(total, CODE)
         )
-        self.longest_run = int((self.starts[3:] - self.starts[:-3]).max())
+        cells.sort_particles(position, configuration.species, box, self.lists)
+        self.longest_run = int((starts[3:] - starts[:-3]).max())
         self.scratch = np.empty(self.longest_run)
 
     def order(self, centers: np.ndarray) -> np.ndarray:
         """Rows of `centers` in the order of their cells, in which one finds in the cache what the last one has read."""
-        return np.argsort(self.cell[centers], kind="stable")
+        return np.argsort(self.lists.cell[centers], kind="stable")

@@ -224,29 +224,33 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
     """The cells of a batch that could be finished, and what became of each."""
     flat = configuration.dimension == 2
     n, pairs = len(found.centers), len(found.index)
-    slot, edges, area = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs)
-    count, volume, status = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    cells = polyhedra.Cells(
+        slot=np.empty(pairs, np.int64), area=np.empty(pairs), edges=np.empty(pairs, np.int64),
+        faces=np.empty(n, np.int64), volume=np.empty(n), status=np.empty(n, np.int64),
+    )  # fmt: skip
     order = np.empty(pairs, np.int64)
     sort_by_distance(found.offsets, found.index, found.distance, pairs, order)
-    vertex, height = np.empty((3, 4 * room)), np.empty(4 * room)
     state, free = np.empty((2, 4 * room), np.int64)
-    loop, edge = np.empty((room, 2 * room), np.int64), np.empty((4, room), np.int64)
     length, owner, bits = np.empty((3, room), np.int64)
+    polyhedron = polyhedra.Polyhedron(
+        np.empty((3, 4 * room)), state, np.empty(4 * room), free, np.empty((room, 2 * room), np.int64), length, owner,
+        bits, np.empty((4, room), np.int64),
+    )  # fmt: skip
     polyhedra.cut_cells(
         found.offsets, found.vector, order, configuration.species[found.index], configuration.species[found.centers],
         radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
-        vertex, state, height, free, loop, length, owner, bits, edge,
-        slot, area, edges, count, volume, status,
+        polyhedron, cells,
     )  # fmt: skip
-    done = np.flatnonzero(status == polyhedra.DONE)
-    offsets = np.concatenate([[0], np.cumsum(count[done])])
-    entries = np.arange(offsets[-1]) + np.repeat(found.offsets[done] - offsets[:-1], count[done])
-    slots = slot[entries]
+    done = np.flatnonzero(cells.status == polyhedra.DONE)
+    count = cells.faces[done]
+    offsets = np.concatenate([[0], np.cumsum(count)])
+    entries = np.arange(offsets[-1]) + np.repeat(found.offsets[done] - offsets[:-1], count)
+    slots = cells.slot[entries]
     neighbors = Neighbors(found.centers[done], offsets, found.index[slots], found.vector[:, slots])
-    volume, area, edges = volume[done], area[entries], edges[entries]
+    volume, area, edges = cells.volume[done], cells.area[entries], cells.edges[entries]
     if flat:
         volume, area, edges = volume / spacing, area / spacing, np.full(len(edges), 2)
-    return Tessellation(neighbors, volume, area, edges), status
+    return Tessellation(neighbors, volume, area, edges), cells.status
 
 
 def _nobody() -> Tessellation:

@@ -182,13 +182,13 @@ def test_select_keeps_the_centres_and_drops_neighbours():
 def test_memory_of_a_dilute_system_follows_its_particles(dimension):
     position = np.random.default_rng(8).random((50, dimension)) * 1000.0
     grid = Configuration(position, np.zeros(50), np.eye(dimension) * 1000.0, NAMES).grid(0.5)
-    assert len(grid.starts) < 100 * 50
+    assert len(grid.lists.starts) < 100 * 50
 
 
 def test_a_long_box_is_cut_finely_along_its_length():
     position = np.random.default_rng(9).random((2000, 3)) * [4.0, 4.0, 125.0]
     grid = Configuration(position, np.zeros(2000), np.diag([4.0, 4.0, 125.0]), NAMES).grid(1.0)
-    assert grid.n_cells.tolist() == [4, 4, 125]
+    assert grid.lists.n_cells.tolist() == [4, 4, 125]
 
 
 @pytest.mark.parametrize("box", [CUBE * 4.0, SKEWED])
