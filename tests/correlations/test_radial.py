@@ -217,7 +217,7 @@ def test_kernel_as_plain_python(dimension, monkeypatch):
     for edge in (2.0, 3.2, 6.3):
         position = rng.random((60, dimension)) * edge
         configuration = Configuration(position, species, np.eye(dimension) * edge, ("A", "B"))
-        assert configuration.grid(1.0).n_cells[0] == int(edge)
+        assert configuration.grid(1.0).lists.n_cells[0] == int(edge)
         compiled, _ = radial._pairs(configuration, np.arange(60), 1.0, 7)
         with monkeypatch.context() as patch:
             for name in ("histogram_pairs", "square_distances"):
