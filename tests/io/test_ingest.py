@@ -602,6 +602,17 @@ def test_an_unfinished_frame_waits(tmp_path, suffix):
         gio.ingest(path, tmp_path / "other.zarr")
 
 
+def test_dumps_without_ids_are_told(tmp_path):
+    """LAMMPS sorts its atoms now and then: a line is not the same particle in every frame."""
+    run = sample()
+    path = write(tmp_path / "run.dump", dump(run, "type x y z"))
+    assert any("run.dump: no ids, so that" in line for line in gio.ingest(path, tmp_path / "run.zarr").notes)
+    one = write(tmp_path / "one.dump", dump(part(run, 0, 1), "type x y z"))
+    assert gio.ingest(one, tmp_path / "one.zarr").notes == ()
+    told = write(tmp_path / "told.dump", dump(run, "id type x y z"))
+    assert gio.ingest(told, tmp_path / "told.zarr").notes == ()
+
+
 def test_equal_files_without_steps_are_frames(tmp_path):
     """Inherent structures, one a file: frame k is that of the k-th file."""
     run = sample(n_frames=3)
