@@ -118,8 +118,8 @@ def _of_state(root: Path, state: State) -> dict[str, Standing]:
 
 def trajectory_content(path: Path) -> str | None:
     """Content hash of the state's trajectory, None unless it is complete."""
-    attrs = (records.read(path / "zarr.json") or {}).get("attributes", {})
-    return attrs.get("content") if attrs.get("status") == STORED else None
+    attrs = (records.read(path / "zarr.json") or {}).get("attributes")
+    return attrs.get("content") if isinstance(attrs, dict) and attrs.get("status") == STORED else None
 
 
 def _standing(path: Path, unit: Unit, record: records.Record | None, content: str | None) -> Standing:

@@ -163,6 +163,27 @@ def test_rules_for_neighbours(tmp_path):
         np.testing.assert_array_equal(gd.open_descriptors(path)[name], features[name])
 
 
+@pytest.mark.usefixtures("synchronous")
+def test_overwriting_leaves_what_is_the_same(tmp_path):
+    """One of two descriptors is changed: the other, its reduction, g(r) and F_s are not written again."""
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    other = "l_max = 2\n[describe.descriptors.other]\ntype = 'bo'\nl_max = 3\n"
+    file.write_text(file.read_text().replace("l_max = 2\n", other))
+    path = run_sweep(file).loc[FIRST, "path"]
+
+    def times():
+        files = (file for file in (tmp_path / path).rglob("*") if file.is_file())
+        return {file.relative_to(path): file.stat().st_mtime_ns for file in files}
+
+    before = times()
+    file.write_text(file.read_text().replace("l_max = 3", "l_max = 4"))
+    assert (run_sweep(file, overwrite=True)[NAMES] == "complete").all(axis=None)
+    assert gd.open_descriptors(path)["other"].shape[-1] == 4
+    after = times()
+    changed = {file for file in before if after.get(file) != before[file]}
+    assert {"/".join(file.parts[:2]) for file in changed} == {"descriptors/other", "reductions/other"}
+
+
 EARLIER = """{
   "version": 1, "folder": "..", "file": "sweep.toml", "stages": ["describe", "correlate"],
   "states": [{
