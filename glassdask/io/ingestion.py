@@ -18,12 +18,13 @@ from typing import Any
 import dask
 import numpy as np
 
+from glassdask.code import digest
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
 from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.sources import OPTIONAL, SourceIndex, find_format, scan
+from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, find_format, scan
 from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
@@ -33,6 +34,7 @@ from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
 from glassdask.store.writing import create_trajectory
 
+OTHER_READER = "other code (another version of glassdask) was interrupted while it read these files"
 SCANS = 64  # files handed to the scheduler at a time
 
 
@@ -179,17 +181,18 @@ def _ingested(
             indexes = [index for index in indexes if index.sha256 not in present]
             return _append(group, known, indexes, skipped, settings, progress)
     stretches, lines = arranged(indexes)
-    key = _key(_entries(stretches), settings)
-    if known is not None and not _begun(group, known, key, overwrite):
+    key, code = _key(_entries(stretches), settings), _code(indexes)
+    if known is not None and not _begun(group, known, key, code, overwrite):
         n_frames, n_particles, _ = array_info(group, "position").shape
         return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *[index.path for index in indexes]))
-    return replace(_create(group, stretches, key, skipped, settings, progress), notes=tuple(lines))
+    return replace(_create(group, stretches, key, code, skipped, settings, progress), notes=tuple(lines))
 
 
 def _create(
     group: Path,
     stretches: list[Stretch],
     key: str,
+    code: str,
     skipped: list[str],
     settings: dict[str, Any],
     progress: Progress | None,
@@ -210,7 +213,7 @@ def _create(
         species=names,
         n_space=first.n_space,
         dtypes=dtypes,
-        attrs={"sources": _entries(stretches), "parameters": _parameters(settings), "key": key},
+        attrs={"sources": _entries(stretches), "parameters": _parameters(settings), "key": key, "code": code},
     )
     if first.id is not None:
         write_region(group, "id", (slice(None),), first.id)
@@ -255,8 +258,10 @@ def _append(
         indexes = [_alike(index, reference) for index in indexes]
     stretches, lines = arranged(indexes)
     stretches, there = following(stretches, group, old, compare=not begun)
-    key = _key(_entries(stretches), settings)
+    key, code = _key(_entries(stretches), settings), _code(indexes)
     pending = known.get("pending", {})
+    if begun and pending.get("code", code) != code:
+        raise StoreError(f"{group}: {OTHER_READER}: overwrite the store")
     if begun and pending.get("key") != key:
         raise StoreError(
             f"{group}: an append of {', '.join(pending.get('files', []))} was interrupted: run it again, or overwrite "
@@ -278,7 +283,7 @@ def _append(
                 "has no images: ingest all files together into another store, or say wrapped=true"
             )
         tasks.forget(group)
-        pending = plain({"key": key, "files": files, "wrapped": attrs.get("wrapped", 0), "span": span})
+        pending = plain({"key": key, "code": code, "files": files, "wrapped": attrs.get("wrapped", 0), "span": span})
         set_attributes(group, pending=pending)
     resize_frames(group, old + n_new)
     count, _ = _write(group, stretches, blocks, old, progress)
@@ -403,10 +408,13 @@ def _known(group: Path) -> dict[str, Any] | None:
     return found
 
 
-def _begun(group: Path, known: dict[str, Any], key: str, overwrite: bool) -> bool:
+def _begun(group: Path, known: dict[str, Any], key: str, code: str, overwrite: bool) -> bool:
     """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
     complete = known["status"] == COMPLETE
-    if known.get("key") == key and "appending" not in known and not (complete and overwrite):
+    same, by_us = known.get("key") == key and "appending" not in known, known.get("code", code) == code
+    if same and not complete and not by_us and not overwrite:
+        raise StoreError(f"{group}: {OTHER_READER}: overwrite it")
+    if same and (by_us or complete) and not (complete and overwrite):
         if complete and not any(missing_chunks(info) for info in arrays(group)):
             return False
         set_attributes(group, status=WRITING)
@@ -439,6 +447,15 @@ def _entries(stretches: list[Stretch]) -> list[dict[str, Any]]:
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in settings.items() if value is not None}
+
+
+def _code(indexes: list[SourceIndex]) -> str:
+    """The code that reads these files.
+
+    It is no part of the key: a store of frames is an original, from which other results are made, and a reader that was
+    rewritten is no reason to make all of them again. But frames of two readers are not put together in one call.
+    """
+    return digest("glassdask.io.sources", *sorted({FORMATS[index.format].module for index in indexes}))
 
 
 def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:

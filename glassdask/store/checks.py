@@ -50,6 +50,13 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     return problems
 
 
+def intact(group: Path) -> bool:
+    """Whether every chunk of the arrays of a group can be read."""
+    work = [(info, region) for info in arrays(group) for region in info.regions()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return not any(pool.map(_check_chunk, *zip(*work)) if work else [])
+
+
 def _walk(group: Path, problems: list[str]) -> Iterator[ArrayInfo]:
     """All arrays in and below a group; what is wrong with the groups and metadata goes to `problems`."""
     try:

@@ -27,6 +27,7 @@ from glassdask.store.arrays import (
     write_region,
 )
 from glassdask.store.blocks import is_lazy, write_blocks
+from glassdask.store.checks import intact
 from glassdask.store.encoding import encode_names, encode_text, is_text
 from glassdask.store.groups import (
     COMPLETE,
@@ -193,8 +194,8 @@ def write_datasets(
         For each group, the other groups of the store that it was made from, with their keys, which then belong to its
         own: once one of them has changed, it is out of date.
     overwrite : bool
-        Replace groups of other input, parameters or code; what is the same is kept, or continued where it was
-        interrupted. A complete group whose `code` is not told is computed again, too.
+        Replace groups of other input, parameters or code, and damaged ones; what is the same is kept, or continued
+        where it was interrupted. A complete group whose `code` is not told is computed again, too.
     on_block : callable, optional
         Called with the number of blocks that are stored and of all blocks, now and then, from another thread.
 
@@ -334,9 +335,10 @@ def _begin(
     there = arrays(group)
     whole = complete and {info.name for info in there} >= {*units} and not any(map(missing_chunks, there))
     torn = any((group / name / "c").exists() and not (group / name / "zarr.json").exists() for name in units)
-    can_go_on = not torn and all(units.get(info.name, info.unit) == info.unit for info in there)
+    damaged = overwrite and whole and bool(attrs.get("code")) and not intact(group)
+    can_go_on = not torn and not damaged and all(units.get(info.name, info.unit) == info.unit for info in there)
     # without its code, who overwrites a result may know of a difference that its key does not tell
-    kept = (whole or can_go_on) if attrs.get("code") else (can_go_on and not complete)
+    kept = ((whole and not damaged) or can_go_on) if attrs.get("code") else (can_go_on and not complete)
     if same and (kept or not overwrite):
         if not whole:
             set_attributes(group, status=WRITING)

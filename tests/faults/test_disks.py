@@ -85,5 +85,5 @@ def test_two_at_once(store, undisturbed):
     assert ended(first)[0] == 0
     assert fingerprint(store) == undisturbed
     text = message(run("describe", store, OTHER, *THREADS))
-    assert "holds data of other input, parameters or version of glassdask: overwrite it or choose another name" in text
+    assert "holds data of other input, parameters or code: overwrite it or choose another name" in text
     assert fingerprint(store) == undisturbed

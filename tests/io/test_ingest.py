@@ -23,7 +23,7 @@ import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import tasks
 from glassdask.io.order import Stretch
-from glassdask.store import layout, verify
+from glassdask.store import layout, set_attributes, verify
 from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, plain_xyz, sample, write
 from tests.io.test_binary_formats import save, write_gsd
 
@@ -772,3 +772,21 @@ def test_lost_chunks_are_written_again(tmp_path):
     assert verify(store)
     gio.ingest(paths, store)
     same_values(store, run.trajectory(*VARIABLES))
+
+
+def test_what_other_code_was_reading_is_not_continued(tmp_path, monkeypatch):
+    """Frames of two readers are never in one store without a word; what one of them has completed is an original."""
+    first, second = dumps(tmp_path, sample(n_frames=6), [4], ".dump")
+    store = tmp_path / "run.zarr"
+    gio.ingest(first, store)
+    assert len(gd.open_trajectory(store).attrs["code"]) == 64
+    monkeypatch.setattr("glassdask.io.ingestion.digest", lambda *modules: "another")
+    assert gio.ingest(first, store).n_new == 0
+    set_attributes(store, status="writing")
+    with pytest.raises(errors.StoreError, match=r"other code .* was interrupted while it read these files: overwrite"):
+        gio.ingest(first, store)
+    assert gio.ingest(first, store, overwrite=True).n_new > 0
+    assert gio.ingest([first, second], store, append=True).n_new > 0
+    set_attributes(store, status="writing", appending={"from": 4}, pending={"key": "k", "code": "older", "files": []})
+    with pytest.raises(errors.StoreError, match=r"other code .* was interrupted"):
+        gio.ingest([first, second], store, append=True)

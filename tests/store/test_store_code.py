@@ -70,6 +70,10 @@ def test_what_is_the_same_is_kept_by_overwriting(run):
     shutil.rmtree(run / "descriptors/b/b")
     assert write(run, ("x", "x"), powers=(1, 3), overwrite=True) > 0
     assert store.verify(run) == []
+    chunk = run / "descriptors/a/a/c/1/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-5])
+    assert write(run, ("x", "x"), powers=(1, 3), overwrite=True) == 1  # of the damaged one
+    assert store.verify(run) == []
     # who does not tell the code computes again
     assert [write(run, ("", ""), overwrite=True) for _ in range(2)] == [2, 2]
 
