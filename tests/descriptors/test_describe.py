@@ -164,6 +164,7 @@ def test_moments_of_a_reduction_are_found_some_chunks_at_a_time(liquid, monkeypa
     xr.testing.assert_allclose(parted, whole, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_workers_need_no_scikit_learn(two_workers, tmp_path):
     """A second of imports and 40 MB for each of them, for a matrix product."""
     rng = np.random.default_rng(5)

@@ -20,7 +20,9 @@ def numbered(n_species, n_particles=300):
     return np.array([f"p{k % n_species:03d}" for k in range(n_particles)])
 
 
-@pytest.mark.parametrize("n_species", [127, 128, 129, 256, 300])
+@pytest.mark.parametrize(
+    "n_species", [127, 128, 129, pytest.param(256, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow)]
+)
 def test_coordination_equals_brute_force(n_species):
     names = numbered(n_species)
     diameters = np.random.default_rng(2).uniform(0.7, 1.3, n_species)

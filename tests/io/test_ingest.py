@@ -715,6 +715,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_killed_ingestion_goes_on(tmp_path):
     run = sample(n_frames=60)
     paths = dumps(tmp_path, run, [33, 40], ".dump.gz")

@@ -66,12 +66,14 @@ def test_an_edited_helper_gives_other_numbers(checkout):
     assert run(checkout, BOND_ORDER) == (folder, before)
 
 
+@pytest.mark.slow
 def test_the_place_that_the_user_names(checkout, tmp_path):
     folder, _ = run(checkout, NUMBA_CACHE_DIR=str(tmp_path / "mine"))
     assert Path(folder).parent == tmp_path / "mine"
     assert list(Path(folder).glob("*.nbc"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["home", "nowhere"])
 def test_without_a_place_in_the_package(checkout, tmp_path, where):
     # a file stands where the folder would be: not even root can write there
@@ -85,6 +87,7 @@ def test_without_a_place_in_the_package(checkout, tmp_path, where):
     assert folder.startswith("None" if where == "nowhere" else str(home / ".cache/glassdask"))
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_and_a_full_disk_stop_nothing(checkout):
     folder, value = run(checkout)
     files = list(Path(folder).iterdir())

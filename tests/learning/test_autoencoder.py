@@ -188,6 +188,7 @@ def test_rotation_is_found():
         align_rotation(x, x, step=0)
 
 
+@pytest.mark.slow
 def test_torch_is_not_imported_before_training():
     code = "import sys, glassdask.learning as l; l.Autoencoder(); l.PCA(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -35,6 +35,7 @@ def sliced(dashboard):
     return dashboard.slice().object[()].data
 
 
+@pytest.mark.slow
 def test_a_temperature_leads_to_its_state(dashboard):
     dashboard.model = "slow"
     assert dashboard.param.temperature.objects == [0.5, 0.7, 1.0]
@@ -154,6 +155,7 @@ def test_names_of_stages_are_no_html():
     assert "<script>" not in stage_bars(table)
 
 
+@pytest.mark.slow
 def test_without_dynamics_all_else_is_shown(tmp_path):
     """Independent configurations have no relaxation time; everything else of the sweep is there to be seen."""
     import dask

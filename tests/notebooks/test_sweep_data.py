@@ -133,6 +133,7 @@ def test_no_defined_particle_has_no_extent():
     assert np.isnan(extent(of(np.full((2, 5, 2), np.nan), (1, 5, 2)))).all()
 
 
+@pytest.mark.slow
 def test_ten_million_particles_are_never_in_memory_together():
     n_frames, n_particles = 100, 100_000
 

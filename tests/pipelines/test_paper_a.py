@@ -54,6 +54,7 @@ def test_published_directions_are_orthonormal():
             assert mixture.autoencoder[role].evr_pca == pytest.approx(sum(table.ratio), abs=0.011)
 
 
+@pytest.mark.slow
 def test_shells_are_as_described(shells):
     small, big = shells
     assert small.rows("sbo").shape == (800, 8)

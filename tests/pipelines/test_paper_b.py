@@ -90,6 +90,7 @@ def test_accuracy_and_its_error():
     assert classify.accuracy(np.array([1, 1, 1, 0]), np.array([0, 0, 0, 1]))[0] == 0.75
 
 
+@pytest.mark.slow
 def test_planted_law_is_found(lawful):
     """Who has B neighbours is active: features of A are of no use, the first one of B is, selection finds it first."""
     found = classify.study(lawful, 2.0, 2, True)
@@ -108,6 +109,7 @@ def test_planted_law_is_found(lawful):
     assert (seen.score > unseen.score - 0.1).all()
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_is():
     """Labels that have nothing to do with structure: half of the unseen ones, although those learned from are known."""
     data = planted("thermal", nothing, n_groups=6)
@@ -333,6 +335,7 @@ def narrow(monkeypatch):
     monkeypatch.setitem(RADII, "mechanical", 2.0)
 
 
+@pytest.mark.slow
 def test_report_says_what_differs(lawful, tmp_path, narrow):
     studies = {lawful.title: {r: classify.study(lawful, r, 1, r == RADII["thermal"]) for r in (2.0, 2.4)}}
     report = Report(tmp_path, "t")

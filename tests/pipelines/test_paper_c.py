@@ -121,6 +121,7 @@ def test_runs_are_not_divided(tmp_path):
         sources.divided({tmp_path / "a": ("a", "a")}, (0.1, 0.2))
 
 
+@pytest.mark.slow
 def test_images_and_network(study, folder, sizes, monkeypatch):
     sample = study.sample
     assert [len(sample.role(role)) for role in ("train", "validation", "test")] == [3, 1, 2]
@@ -258,6 +259,7 @@ def test_energies_of_cooling_runs(tmp_path, sizes):
     np.testing.assert_allclose(found.energy_error, 0.5)
 
 
+@pytest.mark.slow
 def test_own_classes_in_three_dimensions(tmp_path, monkeypatch, capsys):
     """Two preparations of the user's own, from the command line to the report."""
     for k in range(3):

@@ -88,6 +88,7 @@ def test_shuffled_targets_cannot_be_predicted(tmp_path):
         assert abs(float(next(csv.DictReader(file))["mean_r"])) < 0.15
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(tmp_path):
     nothing = run("--output", tmp_path)
     assert nothing.returncode == 2

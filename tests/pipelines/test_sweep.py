@@ -74,6 +74,7 @@ def test_run_and_draw(tmp_path):
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("*") if f.is_file()} == stored
 
 
+@pytest.mark.slow
 def test_failures_are_told(tmp_path):
     """Both states fail at once, because their places are taken: neither hides the other's error, nothing is lost."""
     (tmp_path / "sweep.toml").write_text(SWEEP)

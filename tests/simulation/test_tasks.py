@@ -104,6 +104,7 @@ def test_complete_is_kept_and_another_refused(liquid, monkeypatch):
         compute(simulate(other, path))
 
 
+@pytest.mark.slow
 def test_seeds(tmp_path):
     """The same seed gives the same numbers to the last bit, another seed others."""
     paths = [str(tmp_path / name) for name in ("one.zarr", "again.zarr", "other.zarr")]
@@ -114,6 +115,7 @@ def test_seeds(tmp_path):
     assert one != other
 
 
+@pytest.mark.slow
 def test_energy_is_conserved(tmp_path):
     """NVE: no drift of the total energy beyond its fluctuation, which falls with the square of the timestep."""
     model = models.WAHNSTROM_SMOOTH
@@ -136,6 +138,7 @@ def test_energy_is_conserved(tmp_path):
     assert 2.5 < spread[0] / spread[1] < 6.0
 
 
+@pytest.mark.slow
 def test_pressure(tmp_path):
     """NPT: the volume goes where the pressure is the one that was asked for."""
     run = small(
@@ -168,6 +171,7 @@ def test_pressure(tmp_path):
     assert np.abs(unwrapped(quiet) - unwrapped(dataset)).max() < 2.0
 
 
+@pytest.mark.slow
 def test_start_at_rest(liquid, tmp_path):
     """An inherent structure is at rest: velocities are drawn, with frames that keep theirs they are not."""
     path, run = liquid
@@ -184,6 +188,7 @@ def test_start_at_rest(liquid, tmp_path):
     assert temperature[1] == pytest.approx((last**2).sum() / 198, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_minimum_where_conjugate_gradients_fail(tmp_path):
     """A hot configuration from which they stall at a force of 0.37, with any number of evaluations."""
     run = np.load(Path(__file__).parents[1] / "data" / "abm_2d_N300_T3.npz")
@@ -209,6 +214,7 @@ def test_inherent_structures(liquid, tmp_path):
     assert float(open_reduction(target, "thermo")["largest_force"].max()) < 1e-7
 
 
+@pytest.mark.slow
 def test_isoconfigurational_means_equal_those_of_replicas(liquid, tmp_path):
     path, run = liquid
     target = str(tmp_path / "ensemble.zarr")
@@ -245,6 +251,7 @@ def test_isoconfigurational_means_equal_those_of_replicas(liquid, tmp_path):
         compute(isoconfigurational(other, target))
 
 
+@pytest.mark.slow
 def test_quasistatic_shear(tmp_path):
     """A small glass: the stress rises elastically and drops in events, which are where energy is dissipated."""
     model = models.KAM_2D

@@ -229,6 +229,7 @@ def test_an_append_that_was_begun_must_be_finished_first(tmp_path, small_chunks)
     xr.testing.assert_equal(store.open_trajectory(path).load(), trajectory)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_an_append_killed_anywhere_loses_nothing(tmp_path, small_chunks):
     """It reads as the old trajectory, as the new one or not at all; the same append ends as if undisturbed."""

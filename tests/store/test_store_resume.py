@@ -162,6 +162,7 @@ def test_overwriting_spares_other_state_points(tmp_path):
     assert store.verify(tmp_path / "sweep.zarr") == []
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("task, step", [("save", 4), ("describe", 7), ("describe again", 9), ("overwrite", 9)])
 def test_killed_anywhere_it_goes_on(tmp_path, small_chunks, task, step):
@@ -232,6 +233,7 @@ def start_writer(path, log, pause):
     return subprocess.Popen(command, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle(tmp_path, small_chunks):
     """A process that computes in threads is killed by the system; the same command computes only what is missing."""
     store.save_trajectory(make_trajectory(n_frames=24), tmp_path / "run.zarr")
@@ -261,6 +263,7 @@ def test_kill_9_in_the_middle(tmp_path, small_chunks):
     assert_described(path)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_at_once(tmp_path, small_chunks):
     """The later one waits a little and finds all done, or is told who is at it; nothing is computed twice."""
     path = tmp_path / "run.zarr"
