@@ -219,7 +219,7 @@ def converted(value: Any, hint: Any, where: str) -> Any:
             if not item.holds(result):
                 raise ParameterError(f"{where}: expected {item.expected}, found {shown(value)}")
         return result
-    if value is None and inner is not hint:  # or None
+    if value is None and inner:  # or None
         return None
     if leaf is not None:
         return value if type(value) is leaf else _leaf(value, leaf, where)
@@ -237,8 +237,8 @@ def converted(value: Any, hint: Any, where: str) -> Any:
 def _grammar(hint: Any) -> tuple[Any, Read | None, tuple[Where, ...], tuple[Any, ...] | None, Any]:
     """What an annotation says, found out once.
 
-    Of ``Annotated``: what is inside, our reader and conditions. Else: the annotation (None where None is one of the
-    alternatives), its other alternatives, and these as one where msgspec can serve them.
+    Of ``Annotated``: what is inside, our reader and conditions. Else: whether None is one of the alternatives, the
+    others, and these as one where msgspec can serve them.
     """
     if typing.get_origin(hint) is Annotated:
         inner, *extra = typing.get_args(hint)
@@ -247,7 +247,7 @@ def _grammar(hint: Any) -> tuple[Any, Read | None, tuple[Where, ...], tuple[Any,
     members = _flat(hint)
     others = tuple(member for member in members if member is not types.NoneType)
     leaf = None if any(map(_needs_us, others)) else functools.reduce(operator.or_, others)
-    return (hint if len(others) == len(members) else None), None, (), others, leaf
+    return len(others) < len(members), None, (), others, leaf
 
 
 def _member(value: Any, hint: Any, where: str) -> Any:
@@ -258,7 +258,8 @@ def _member(value: Any, hint: Any, where: str) -> Any:
     if origin is Annotated or origin is None or not _needs_us(hint):
         return converted(value, hint, where) if origin is Annotated else _leaf(value, hint, where)
     if origin is tuple:
-        if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
+        no_list = isinstance(value, (str, bytes, Mapping, set, frozenset)) or getattr(value, "ndim", 1) == 0
+        if no_list or not isinstance(value, Iterable):
             raise ParameterError(f"{where}: expected a list, found {shown(value)}")
         items = list(value)
         each = [args[0]] * len(items) if args[-1:] == (...,) else list(args)
@@ -283,7 +284,7 @@ def _declaration(value: Any, cls: type, where: str) -> Any:
         if TAG not in hints(cls) if dataclasses.is_dataclass(cls) else True:
             values = dict(value)
             chosen = values.pop(TAG, tag_of(cls) if cls in members.values() else None)
-            if chosen not in members:
+            if not isinstance(chosen, str) or chosen not in members:
                 raise ParameterError(
                     f"{_joined(where, TAG)}: expected one of {_listed(members)}, found {shown(chosen)}"
                 )
@@ -330,6 +331,8 @@ def _builtin(value: Any) -> Any:
         return np.asarray(value).tolist()
     if isinstance(value, range):
         return list(value)
+    if isinstance(value, (set, frozenset)):
+        return object()  # in no order, so no list
     if isinstance(value, (list, tuple)):
         return [_builtin(item) for item in value]
     if isinstance(value, Mapping):

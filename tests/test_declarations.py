@@ -157,6 +157,31 @@ def test_pairs_that_are_none(key):
         pair_of(key, "cutoffs")
 
 
+@dataclasses.dataclass(frozen=True)
+class Optional(Declaration):
+    names: str | tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Needed(Declaration):
+    names: str | tuple[str, ...] = "all"
+
+
+def test_none_is_taken_where_it_is_named():
+    # whichever of two annotations that look alike was met first
+    assert Optional(None).names is None
+    assert Needed(()).names == ()
+    for value in (None, {"A", "B"}, [{"A"}], 3):
+        with pytest.raises(ParameterError, match=r"^Needed.names"):
+            Needed(value)
+    for value in ({"type": []}, {"type": None}, {"type": 3}):
+        with pytest.raises(ParameterError, match=r"^Thing.rule.type: expected one of"):
+            Thing(rule=value)
+    for value in (np.array(1.0), {1.0, 2.0}, None, b"ab"):
+        with pytest.raises(ParameterError, match=r"^Thing.limits"):
+            Thing(limits=value)
+
+
 def test_unknown_and_missing_keys():
     with pytest.raises(ParameterError, match=r"^describe.thing.degrees: unknown, expected some of degree, width"):
         make(Thing, {"degrees": 1}, "describe.thing")

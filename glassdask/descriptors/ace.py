@@ -90,8 +90,11 @@ class ACE(Descriptor):
 
     def check(self) -> None:
         """See `Declaration.check`."""
-        if self.r_0 >= self.r_cut:
-            raise ParameterError(f"r_0 = {self.r_0}: expected a distance between 0 and r_cut = {self.r_cut}, such as 1")
+        if not 1e-3 <= self.r_0 / self.r_cut < 1:
+            raise ParameterError(
+                f"r_0 = {self.r_0}: expected the distance of nearest neighbours, such as 1, below r_cut = {self.r_cut} "
+                "and at least a thousandth of it"
+            )
         refuse_weights(self.neighbors, "ACE")
         largest = (self.degree - 2) / (2 * self.w_l)
         if self.body_order > 2 and largest >= MAX_L + 1:

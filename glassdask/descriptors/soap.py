@@ -22,6 +22,8 @@ RadialFunctions = Annotated[int, Where(lambda n: 1 <= n <= 32, "1 to 32 radial f
 # Narrower Gaussians, in units of r_cut, only cost: at most 32 radial functions do not tell them from points, and the
 # table of their projections grows.
 SHARPEST = 200
+# Broader ones, and tails further off, change nothing.
+BROADEST, LONGEST = 100, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,11 @@ class SOAP(Descriptor):
         degree_range(0, self.l_max)
         if self.basis == "gto" and self.r_cut <= 1:
             raise ParameterError(f"r_cut = {self.r_cut}: GTOs are placed between 1 and r_cut, expected more than 1")
+        if self.sigma > BROADEST * self.r_cut or (self.padding or 0.0) > LONGEST * self.sigma:
+            raise ParameterError(
+                f"sigma = {self.sigma}, padding = {self.padding}: expected a width of at most {BROADEST} r_cut and a "
+                f"padding of at most {LONGEST} widths, where nothing is left of a Gaussian"
+            )
         if self.sigma < self.r_cut / SHARPEST:
             raise ParameterError(
                 f"sigma = {self.sigma}: {self.n_max} radial functions on r_cut = {self.r_cut} cannot resolve this "

@@ -104,7 +104,8 @@ class LocallyFavoredStructure(Descriptor):
 
     def check(self) -> None:
         """See `Declaration.check`."""
-        for signature in self.signature.values() if isinstance(self.signature, dict) else [self.signature]:
+        wanted = list(self.signature.values()) if isinstance(self.signature, dict) else [self.signature]
+        for signature in wanted or [()]:
             if sum(signature) < 4 or min(signature) < 0:
                 raise ParameterError(f"signature {signature}: expected numbers of faces with 3, 4, 5, ... edges")
 

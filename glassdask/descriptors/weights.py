@@ -83,7 +83,7 @@ def smooth(cutoffs: np.ndarray, gamma: float, enlargement: float) -> Weigh:
 
     A cutoff of zero excludes the pair.
     """
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         inverse2 = np.where(cutoffs > 0, 1.0 / np.square(cutoffs), np.inf)
 
     def weigh(configuration: Configuration, neighbors: Neighbors) -> np.ndarray:
