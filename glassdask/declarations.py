@@ -80,9 +80,10 @@ class Where:
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """Annotation: the field is read by this function of value and path in place of the annotated type."""
+    """Annotation: the field is read by this function of value and path; `expected` tells people what it takes."""
 
     function: Callable[[Any, str], Any]
+    expected: str = ""
 
 
 Finite = Annotated[float, Where(math.isfinite, "a finite number")]
@@ -435,7 +436,8 @@ def _kind(hint: Any) -> str:
     """An annotation in the words of files."""
     if typing.get_origin(hint) is Annotated:
         inner, *extra = typing.get_args(hint)
-        return next((item.expected for item in extra if isinstance(item, Where)), _kind(inner))
+        told = (item.expected for item in extra if isinstance(item, (Where, Read)) and item.expected)
+        return next(told, None) or _kind(inner)
     if _is_union(hint):
         return " | ".join(_kind(member) for member in typing.get_args(hint) if member is not types.NoneType)
     if is_declaration(hint):

@@ -381,4 +381,4 @@ def read_model(value: Any, where: str) -> Model:
 
 
 # How a declaration says that one of its fields is a model.
-AnyModel = Annotated[Model, Read(read_model)]
+AnyModel = Annotated[Model, Read(read_model, 'the name of a model such as "kob_andersen", or a table of its fields')]

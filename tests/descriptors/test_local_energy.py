@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.declarations import plain
+from glassdask.declarations import grammar, plain
 from glassdask.descriptors.coordination import Coordination
 from glassdask.descriptors.local_energy import LocalEnergy
 from glassdask.errors import BoxError, ParameterError, SpeciesError
@@ -84,6 +84,12 @@ def test_a_model_as_a_table():
     table["masses"] = [1.0, "1"]
     with pytest.raises(ParameterError, match=r"^LocalEnergy.model.masses\[1\]: expected float, found '1'"):
         LocalEnergy(model=table)
+
+
+def test_what_help_says():
+    assert grammar(LocalEnergy) == [
+        ("model", 'the name of a model such as "kob_andersen", or a table of its fields', "")
+    ]
 
 
 def test_limits_and_errors(liquid):
