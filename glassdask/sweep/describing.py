@@ -45,6 +45,8 @@ def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
         check_name(name, where)
         if not isinstance(table, Mapping):
             raise ParameterError(f"{place}: expected a table of parameters, found {table!r}")
+        if "descriptor" in table:
+            raise ParameterError(f"{place}.descriptor: is called {TAG} now: rename it")
         kind = converted(table.get(TAG, name), str, f"{place}.{TAG}")
         cls = registry.descriptor_class(kind, f"{place}.{TAG}" if TAG in table else place)
         registry.make(name, table, UNMEASURED, place)  # so that mistakes show before any work

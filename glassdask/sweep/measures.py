@@ -58,7 +58,8 @@ def relaxation(path: str, k: float | None) -> xr.Dataset:
 
 def ensemble_key(path: str) -> str:
     """What identifies the isoconfigurational ensemble of a state."""
-    return str(attributes(f"{path}/{ENSEMBLE}").get("key"))
+    found = attributes(f"{path}/{ENSEMBLE}")
+    return str(found.get("parameters", {}).get("key", found.get("key")))  # of a simulation: wherever it lies
 
 
 def propensity(path: str, described: str, descriptors: list[str], reductions: list[str]) -> xr.Dataset:

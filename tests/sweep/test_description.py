@@ -164,6 +164,7 @@ def test_cold_and_long_first(file):
             "'inherent', found 'frozen'",
         ),
         (('type = "bo"', 'type = "bond"'), ParameterError, "'bond' is not known"),
+        (('type = "bo"', 'descriptor = "bo"'), ParameterError, "first.descriptor: is called type now: rename it"),
         (("l_max = 4", "l_max = 400"), ParameterError, "descriptors.first.*400"),
         (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "descriptors.first.l_most: unknown"),
         (("A-A = 1.4", "AA = 1.4"), ParameterError, "describe.cutoffs: expected two species"),
