@@ -68,6 +68,12 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     code, out, _ = run(monkeypatch, capsys, "info", store)
     assert code == 0
     assert "liquid.npz" in out
+    assert "other code" not in out
+    kept = gd.store.info(store)["descriptors"]["sbo"]["code"]
+    gd.store.set_attributes(store / "descriptors/sbo", code="0" * 64)
+    (told,) = [line for line in run(monkeypatch, capsys, "info", store)[1].splitlines() if "other code" in line]
+    assert told.startswith("descriptors/sbo: complete, made by other code")
+    gd.store.set_attributes(store / "descriptors/sbo", code=kept)
     assert run(monkeypatch, capsys, "verify", store)[0] == 0
 
     # repeated: nothing to do; with other parameters: refused unless overwritten

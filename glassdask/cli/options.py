@@ -25,7 +25,9 @@ Cluster = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of workers instead of the default")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other parameters")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is there of other input, parameters or code")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
 
 

@@ -70,7 +70,17 @@ def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Pri
         out.print(f"from {source['name']} ({source['n_frames']} frames, sha256 {source['sha256'][:16]}...)")
     for kind in ("descriptors", "reductions"):
         for name, group in found.get(kind, {}).items():
-            out.print(f"{kind}/{name}: {group['status']}, {json.dumps(group['parameters'], sort_keys=True)}")
+            other = ", made by other code than is installed" if _outdated(kind, group) else ""
+            out.print(f"{kind}/{name}: {group['status']}{other}, {json.dumps(group['parameters'], sort_keys=True)}")
+
+
+def _outdated(kind: str, group: dict[str, Any]) -> bool:
+    """Whether a descriptor, or a reduction of one, was computed by other code; what others have made is not known."""
+    from glassdask.descriptors.saving import codes_now
+
+    made_by = (group["code"] or "").split()
+    now = codes_now(kind, group["parameters"]) if made_by else []
+    return any(known not in (None, made) for made, known in zip(made_by, now))
 
 
 @app.command()

@@ -101,10 +101,15 @@ def describe(
             moved = coordinate if renamed[dim] == dim else f"{coordinate}_{name}"
             coords[moved] = (renamed[dim], values)
         parameters = json.dumps(plain(named[name]), sort_keys=True)
-        origin = {"code": code.digest(named[name], _Work), "input": described, "graph": data.name}
+        origin = {"code": code_of(named[name]), "input": described, "graph": data.name}
         attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
     return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
+
+
+def code_of(descriptor: Descriptor) -> str:
+    """The `glassdask.code.digest` of what computes a descriptor."""
+    return code.digest(descriptor, _Work)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from glassdask.descriptors.features import center_species
-from glassdask.errors import StoreError
+from glassdask.errors import GlassdaskError, StoreError
 from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
 from glassdask.store.groups import attributes, is_group
@@ -124,6 +124,28 @@ def save_reduction(
         stored, path, f"reductions/{name}", parameters=parameters, code=reduced.attrs["code"], made_from=made_from,
         overwrite=overwrite, on_block=progress,
     )  # fmt: skip
+
+
+def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
+    """The digests that the attribute ``code`` of a stored descriptor or reduction would have now.
+
+    One that cannot be told is None: of something that is not installed, or of features that are not known.
+    """
+    from glassdask.code import digest
+    from glassdask.descriptors.describe import code_of
+    from glassdask.descriptors.registry import make
+
+    if kind == "reductions":
+        if parameters.get("estimator") != "PCA":
+            return []
+        described = parameters.get("descriptor")
+        features = codes_now("descriptors", described) if described else []
+        return [*features, digest("glassdask.descriptors.reduce:reduce")]
+    values = {name: value for name, value in parameters.items() if name != "centers"}
+    try:
+        return [code_of(make("", values))]
+    except GlassdaskError:
+        return [None]
 
 
 def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:
