@@ -12,9 +12,11 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
-from glassdask.neighborhood.boxes import check_radius, half_widths
+from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths
 from glassdask.schema import check_kind
 from glassdask.variables import annotated
+
+PAIR_MICROSECONDS = 0.022  # what a pair takes, roughly
 
 
 def spatial_correlation(
@@ -67,7 +69,8 @@ def spatial_correlation(
         raise ParameterError(f"r_max {reach:.4g} and width {width:.4g}: expected r_max of at least one positive width")
     check_radius(trajectory, n_bins * width)
     work = partial(_correlate, n_bins=n_bins, width=width)
-    both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins})
+    microseconds = 1.0 + PAIR_MICROSECONDS * expected_neighbors(trajectory, n_bins * width)
+    both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins}, microseconds=microseconds)
     both = both.assign_coords(r=(np.arange(n_bins) + 0.5) * width)
     if "time" in values.coords and values["time"].dims == ("frame",):
         both = both.assign_coords(time=values["time"].variable)

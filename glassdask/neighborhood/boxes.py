@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -32,6 +34,18 @@ def volumes(trajectory: xr.Dataset) -> np.ndarray:
 def mean_spacing(trajectory: xr.Dataset) -> float:
     """Edge of the cube (square) that a particle has on average."""
     return float((volumes(trajectory).mean() / trajectory.sizes["particle"]) ** (1 / trajectory.sizes["space"]))
+
+
+def expected_neighbors(trajectory: xr.Dataset, radius: float) -> float:
+    """How many particles are within a radius of one, if they are spread evenly.
+
+    >>> import glassdask as gd
+    >>> gas = gd.from_arrays(np.zeros((1, 500, 2)), species=["A"] * 500, box=[10.0, 10.0])
+    >>> round(expected_neighbors(gas, 2.0))
+    63
+    """
+    d = trajectory.sizes["space"]
+    return math.pi ** (d / 2) / math.gamma(d / 2 + 1) * (radius / mean_spacing(trajectory)) ** d
 
 
 def check_radius(trajectory: xr.Dataset, radius: float) -> None:
