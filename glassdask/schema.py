@@ -210,9 +210,13 @@ def wrap(position: np.ndarray, box: np.ndarray, where: str | None = None) -> tup
 
 def add_images(image: Any, shift: np.ndarray, where: str = "image") -> np.ndarray:
     """Sum (..., axis) of the images that are given and those that wrapping has found, as 32-bit integers."""
-    total = np.asarray(image).astype(np.int64) + shift
-    if total.size and np.abs(total).max() >= MOST_BOXES:
-        raise PositionError(f"{where}: an image of {np.abs(total).max():.3g} boxes does not fit 32 bits: repair it")
+    given = np.asarray(image)
+    largest = max(abs(int(given.max(initial=0))), abs(int(given.min(initial=0))))
+    if largest < MOST_BOXES:
+        total = given.astype(np.int64) + shift
+        largest = int(np.abs(total).max(initial=0))
+    if largest >= MOST_BOXES:
+        raise PositionError(f"{where}: an image of {largest:.3g} boxes does not fit 32 bits: repair it")
     return total.astype(np.int32)
 
 

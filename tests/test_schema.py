@@ -133,8 +133,9 @@ def test_far_is_not_absurd():
     t = gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3)
     np.testing.assert_array_equal(t["position"], 1.0)
     np.testing.assert_array_equal(gd.dynamics.unwrapped(t), position)
-    with pytest.raises(PositionError, match="does not fit 32 bits"):
-        gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3, image=np.full((1, 2, 3), 2**30))
+    for image in (2**30, -(2**31), 2**31, np.iinfo(np.int64).min, np.uint64(2**64 - 1)):
+        with pytest.raises(PositionError, match="does not fit 32 bits"):
+            gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3, image=np.full((1, 2, 3), image))
 
 
 def test_dataset_is_labelled():

@@ -8,7 +8,7 @@ import xarray as xr
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
-from glassdask.schema import validate
+from glassdask.schema import MOST_BOXES, validate, wrap
 from glassdask.store.stored import of_one_class
 from glassdask.variables import annotated
 
@@ -158,7 +158,10 @@ def _place(
 def _follow(position: np.ndarray, box: np.ndarray, particle: np.ndarray) -> np.ndarray:
     """Unwrapped `position` (particle, frame, space) by the shortest steps; `box` (frame, axis, space)."""
     out = np.empty(position.shape)
-    largest, at, frame = kernels.follow(np.ascontiguousarray(position), box, np.linalg.inv(box), out)
+    inverse = np.linalg.inv(box)
+    if np.abs(position).max(initial=0.0) * np.abs(inverse).sum(axis=1).max() >= MOST_BOXES:
+        wrap(position.swapaxes(0, 1), box)  # says which
+    largest, at, frame = kernels.follow(np.ascontiguousarray(position), box, inverse, out)
     if largest > AMBIGUOUS:
         raise SchemaError(
             f"particle {particle.flat[at]} moves by {largest:.2f} of the box between frames {frame - 1} and {frame} "

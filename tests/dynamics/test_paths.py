@@ -152,3 +152,12 @@ def test_stored_images_give_the_same_path(tmp_path):
     whole = trajectory(walk, box, images=True)
     save_trajectory(whole, tmp_path / "run.zarr")
     np.testing.assert_array_equal(unwrapped(open_trajectory(tmp_path / "run.zarr")), unwrapped(whole))
+
+
+def test_the_short_way_of_positions_that_are_nowhere():
+    walk, box = path_and_box(3)
+    t = trajectory(walk, box, images=False).drop_vars("image", errors="ignore")
+    position = t["position"].copy(deep=True)
+    position[5, 7, 0] = 1e17
+    with pytest.raises(PositionError, match=r"frame 5, particle 7: position .* boxes away"):
+        unwrapped(t.assign(position=position))
