@@ -61,7 +61,8 @@ def grad_cam(model: Any, X: Any, target: Any) -> Any:
 def _grad_cam(model: Any, images: np.ndarray, code: int) -> np.ndarray:
     import torch
 
-    from glassdask.learning.convolution_training import PIECE, as_tensor, deterministic, device_of, network_of
+    from glassdask.learning.convolution_training import PIECE, as_tensor, deterministic, network_of
+    from glassdask.learning.training import device_of
 
     device = device_of(model.device)
     network = network_of(model, device)

@@ -9,7 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.array.core import ArrayBlockIdDep
+from dask.layers import ArrayBlockIdDep
 
 from glassdask.errors import ParameterError
 from glassdask.graphs import compute, merge_blocks
@@ -147,7 +147,7 @@ def feature_names(X: xr.DataArray) -> list[str] | None:
     return [", ".join(parts) for parts in product(*labels)]
 
 
-def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any:
+def reduce_chunks(leaf: Callable[..., Any], merge: Callable[..., Any], arrays: Sequence[Any]) -> Any:
     """``leaf(*chunk, chunk=number)`` of every chunk of rows, merged in a tree: ``merge(list of results)``.
 
     NumPy arrays are one chunk and need no dask. With dask arrays every task holds one chunk, or a few results.
@@ -167,7 +167,7 @@ def reduce_chunks(leaf: Callable, merge: Callable, arrays: Sequence[Any]) -> Any
     return merge_blocks(leaves, merge)
 
 
-def map_rows(function: Callable, X: Any, n_out: int) -> Any:
+def map_rows(function: Callable[[np.ndarray], Any], X: Any, n_out: int) -> Any:
     """``function(block)`` for every chunk of rows, lazily for dask arrays; the result has `n_out` columns."""
     if not isinstance(X, da.Array):
         return function(X)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -14,6 +14,8 @@ from glassdask.learning.arrays import as_matrix, map_rows
 from glassdask.learning.directions import feature_scale
 from glassdask.learning.estimators import Estimator, check_width
 from glassdask.learning.moments import compute_moments
+
+Callback = Callable[[int, np.ndarray, np.ndarray], Any]
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -108,7 +110,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.seed = seed
         self.device = device
 
-    def fit(self, X: Any, y: Any = None, callback: Callable[[int, np.ndarray, np.ndarray], Any] | None = None) -> Any:
+    def fit(self, X: Any, y: Any = None, callback: Callback | None = None) -> Self:
         """Train on `X` (sample, feature); `y` is ignored.
 
         ``callback(epoch, training loss, validation loss)``, with one loss a repeat, is called after each epoch;
@@ -157,7 +159,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         other.explained_variance_ratio_ = float(self.repeats_explained_variance_ratio_[k])
         return other
 
-    def _train(self, data: Any, network: Any, square: float, callback: Callable | None) -> None:
+    def _train(
+        self, data: Any, network: Any, square: float, callback: Callable[[int, np.ndarray, np.ndarray], Any] | None
+    ) -> None:
         training: list[np.ndarray] = []
         validation: list[np.ndarray] = []
         for epoch in range(self.epochs):
@@ -196,7 +200,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         w1, b1, w2, b2 = self.weights_[:4]
         mean, scale = self.mean_, self.scale_
 
-        def encode(block: np.ndarray) -> np.ndarray:
+        def encode(block: np.ndarray) -> Any:
             return np.tanh((block - mean) / scale @ w1 + b1) @ w2 + b2
 
         return map_rows(encode, X, len(b2))
@@ -209,7 +213,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         check_width(X.shape[1], len(w3), "inverse_transform")
         mean, scale = self.mean_, self.scale_
 
-        def decode(block: np.ndarray) -> np.ndarray:
+        def decode(block: np.ndarray) -> Any:
             return (np.tanh(block @ w3 + b3) @ w4 + b4) * scale + mean
 
         return map_rows(decode, X, len(b4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, clone
@@ -43,7 +43,7 @@ class LinearClassifier(ClassifierMixin, Estimator):
     def _estimator(self) -> Any:
         raise NotImplementedError
 
-    def fit(self, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any) -> Self:
         """Fit features (sample, feature) to labels (sample,) of two classes."""
         if not self.C > 0 or self.max_iter < 1:
             raise ParameterError(f"C is {self.C} and max_iter {self.max_iter}: both must be positive")
@@ -117,7 +117,8 @@ class LinearClassifier(ClassifierMixin, Estimator):
                 f"row {int(np.argmax(undefined))} (and {undefined.sum() - 1} more of {len(decision)}) has a NaN and so "
                 "no label: predict the defined rows, or use decision_function, which gives NaN"
             )
-        return self.classes_[(decision > 0).astype(int)]
+        labels: np.ndarray = self.classes_[(decision > 0).astype(int)]
+        return labels
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

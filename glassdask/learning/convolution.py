@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import dask.array as da
 import numpy as np
@@ -86,6 +86,8 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
     (1.0, ['x', 'y'])
     """
 
+    classes_: np.ndarray
+
     def __init__(
         self,
         filters: tuple[int, ...] = (8, 16, 16),
@@ -127,7 +129,7 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
         validation: tuple[Any, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         callback: Callable[[int, dict[str, float]], Any] | None = None,
-    ) -> Any:
+    ) -> Self:
         """Train on images `X` (sample, channel, x, y[, z]) with labels `y` (sample,).
 
         Parameters
@@ -198,7 +200,8 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
         return float(np.average(found, weights=sample_weight))
 
     def _most_probable(self, probability: np.ndarray) -> np.ndarray:
-        return self.classes_[probability.argmax(axis=1)]
+        labels: np.ndarray = self.classes_[probability.argmax(axis=1)]
+        return labels
 
     def _codes(self, labels: np.ndarray) -> np.ndarray:
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))

@@ -160,7 +160,7 @@ def train(
     training: tuple[Any, np.ndarray],
     validation: tuple[Any, np.ndarray] | None,
     checkpoint: Any,
-    callback: Callable | None,
+    callback: Callable[[int, dict[str, float]], Any] | None,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Train a network; the metrics (epoch, 4) in the order of `METRICS`, and the weights."""
     device = device_of(model.device)
@@ -204,7 +204,9 @@ def _moments(data: Images) -> tuple[float, float]:
     return total, scale
 
 
-def _epoch(model, network, optimizer, data, rng, device) -> tuple[float, float]:
+def _epoch(
+    model: Any, network: Network, optimizer: Any, data: Images, rng: np.random.Generator, device: Any
+) -> tuple[float, float]:
     network.train()
     loss_sum = right = 0.0
     for images, codes in data.batches(model.batch_size, rng):
@@ -221,7 +223,7 @@ def _epoch(model, network, optimizer, data, rng, device) -> tuple[float, float]:
     return loss_sum / len(data.codes), right / len(data.codes)
 
 
-def _evaluate(model, network, data, device) -> tuple[float, float]:
+def _evaluate(model: Any, network: Network, data: Images | None, device: Any) -> tuple[float, float]:
     if data is None:
         return float("nan"), float("nan")
     network.eval()
@@ -266,7 +268,8 @@ def _resume(file: Path, key: str, network: Network, optimizer: Any, epochs: int,
     """Take up the state of a checkpoint; nothing in the file is executed. The metrics of its epochs."""
     try:
         state = torch.load(file, map_location=device, weights_only=True)
-        found, history = state["key"], state["history"]
+        found: str = state["key"]
+        history: list[list[float]] = state["history"]
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({error.strerror or error}): check the path") from None
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):

@@ -136,7 +136,8 @@ def _normalised(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray, mean: np.ndarray
     scatter = np.concatenate([xx, yy])
     varies = scatter > n * (64 * np.finfo(np.float64).eps * mean) ** 2
     deviation = np.sqrt(np.where(varies, scatter, np.nan))
-    return np.clip(xy / np.outer(deviation[: len(xx)], deviation[len(xx) :]), -1.0, 1.0)
+    r: np.ndarray = np.clip(xy / np.outer(deviation[: len(xx)], deviation[len(xx) :]), -1.0, 1.0)
+    return r
 
 
 def _columns(x: Any) -> Any:

@@ -32,7 +32,8 @@ class Directions:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Projections (sample, component) of a matrix in memory, paper A, Eq. (22) about the mean."""
-        return (X - self.mean) @ (self.components / self.scale).T
+        projections: np.ndarray = (X - self.mean) @ (self.components / self.scale).T
+        return projections
 
 
 def check_method(method: str) -> None:

@@ -50,7 +50,7 @@ def feature_shape(shape: tuple[int, ...], kernel_sizes: Any, strides: Any) -> tu
     return tuple(points.tolist())
 
 
-def map_images(function: Callable, model: Any, X: Any, shape: tuple[int, ...], *arguments: Any) -> Any:
+def map_images(function: Callable[..., Any], model: Any, X: Any, shape: tuple[int, ...], *arguments: Any) -> Any:
     """``function(model, block, *arguments)`` of every chunk of images; results are (sample, *shape), lazy for dask."""
     model.check_fitted()
     X, found = as_images(X)

@@ -11,7 +11,7 @@ number of standardised features: 4e-14 against `numpy.linalg.lstsq` for 20000 x 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -37,7 +37,7 @@ class LinearModel(RegressorMixin, Estimator):
         See `Estimator`.
     """
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit features (sample, feature) to targets (sample,) or (sample, target); all targets cost one pass.
 
         `groups`, the configuration of each row, matters only to models that tune a parameter.
@@ -52,11 +52,11 @@ class LinearModel(RegressorMixin, Estimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit_groups(self, parts: Mapping[Hashable, Moments]) -> Any:
+    def fit_groups(self, parts: Mapping[Hashable, Moments]) -> Self:
         """Fit to the moments of several groups of rows."""
         return self.fit_moments(merge_moments(parts.values()))
 
-    def fit_moments(self, moments: Moments) -> Any:
+    def fit_moments(self, moments: Moments) -> Self:
         """Fit to moments that are known already."""
         if moments.n_targets == 0:
             raise ParameterError("the moments are of features only: compute_moments(X, y) gives those with targets")
@@ -68,7 +68,7 @@ class LinearModel(RegressorMixin, Estimator):
         """Coefficients (target, feature): what each model has its own way of."""
         raise NotImplementedError
 
-    def _set(self, moments: Moments, coef: np.ndarray) -> Any:
+    def _set(self, moments: Moments, coef: np.ndarray) -> Self:
         intercept = moments.y_mean - coef @ moments.x_mean
         self.coef_ = coef[0] if moments.vector_target else coef
         self.intercept_ = float(intercept[0]) if moments.vector_target else intercept
@@ -191,7 +191,8 @@ class Ridge(LinearModel):
         self.scale = scale
 
     def _solve(self, moments: Moments) -> np.ndarray:
-        return ridge_path(moments, [self.alpha], self.scale)[0]
+        coef: np.ndarray = ridge_path(moments, [self.alpha], self.scale)[0]
+        return coef
 
 
 def ridge_path(moments: Moments, alphas: Sequence[float], scale: bool = True) -> np.ndarray:
@@ -235,4 +236,5 @@ class PrincipalComponentRegression(LinearModel):
         weight = np.zeros_like(variance)
         significant = variance > moments.n_features * np.finfo(np.float64).eps * variance[0]
         weight[significant] = 1.0 / variance[significant]
-        return ((directions.T * weight) @ (directions @ moments.xy)).T
+        coef: np.ndarray = ((directions.T * weight) @ (directions @ moments.xy)).T
+        return coef

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -73,7 +73,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.scale = scale
         self.method = method
 
-    def fit(self, X: Any, y: Any = None) -> PCA:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the directions of `X` (sample, feature); `y` is ignored."""
         check_method(self.method)
         if self.method == "exact":
@@ -82,11 +82,11 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
         return self._set(incremental_directions(X, self.n_components, self.scale))
 
-    def fit_moments(self, moments: Moments) -> PCA:
+    def fit_moments(self, moments: Moments) -> Self:
         """Find the directions from moments that are known already; targets among them are ignored."""
         return self._set(principal_directions(moments, self.n_components, self.scale))
 
-    def _set(self, found: Directions) -> PCA:
+    def _set(self, found: Directions) -> Self:
         self.spectrum_ = found.spectrum
         self.n_components_ = len(found.components)
         self.components_ = found.components
@@ -115,7 +115,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         X = self.matrix(X)
         mean, directions = self.mean_, (self.components_ / self.scale_).T
 
-        def project(block: np.ndarray) -> np.ndarray:
+        def project(block: np.ndarray) -> Any:
             return (block - mean) @ directions
 
         return map_rows(project, X, self.n_components_)
@@ -127,7 +127,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         check_width(X.shape[1], self.n_components_, "inverse_transform")
         mean, directions = self.mean_, self.components_ * self.scale_
 
-        def lift(block: np.ndarray) -> np.ndarray:
+        def lift(block: np.ndarray) -> Any:
             return block @ directions + mean
 
         return map_rows(lift, X, self.n_features_in_)

@@ -138,12 +138,14 @@ class Networks:
     def loss(self, rows: Any) -> np.ndarray:
         """Loss of each network on rows that are not learned from."""
         error = np.sum([self.squared_error(piece) for piece in rows.split(PIECE)], axis=0)
-        return error / rows.numel() + self.penalty().cpu().numpy()
+        found: np.ndarray = error / rows.numel() + self.penalty().cpu().numpy()
+        return found
 
     def squared_error(self, rows: Any) -> np.ndarray:
         """Sum of squared differences of each network."""
         with torch.no_grad():
-            return ((self.reconstruct(rows) - rows) ** 2).double().sum(dim=(1, 2)).cpu().numpy()
+            error: np.ndarray = ((self.reconstruct(rows) - rows) ** 2).double().sum(dim=(1, 2)).cpu().numpy()
+        return error
 
     def weights(self, repeat: int) -> list[np.ndarray]:
         """Weights (in, out) and biases (out,) of the four layers of one network, in turn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -41,7 +41,8 @@ class CrossValidation:
     @property
     def error(self) -> np.ndarray:
         """Standard error of the mean of `r` over groups, (target,)."""
-        return self.r.std(axis=0, ddof=1) / np.sqrt(len(self.r))
+        error: np.ndarray = self.r.std(axis=0, ddof=1) / np.sqrt(len(self.r))
+        return error
 
 
 def cross_validate(model: Any, parts: Parts, n_folds: int | None = None) -> CrossValidation:
@@ -144,7 +145,7 @@ class RidgeCV(LinearModel):
         self.scale = scale
         self.n_folds = n_folds
 
-    def fit_groups(self, parts: Parts) -> RidgeCV:
+    def fit_groups(self, parts: Parts) -> Self:
         """Choose the penalty by cross-validation over the groups and fit to all of them."""
         predictions: dict[Hashable, list[Moments]] = {}
         for held_out in folds(list(parts), self.n_folds):
@@ -158,7 +159,7 @@ class RidgeCV(LinearModel):
         self.alpha_ = float(self.alphas[int(np.argmax(score))])
         return self.fit_moments(merge_moments(parts.values()))
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> RidgeCV:
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit features and targets; `groups`, the configuration of each row, is needed to choose the penalty."""
         self.require_target(y)
         if groups is None:
@@ -168,7 +169,8 @@ class RidgeCV(LinearModel):
     def _solve(self, moments: Moments) -> np.ndarray:
         if not hasattr(self, "alpha_"):
             raise ParameterError("RidgeCV chooses its penalty by groups: use fit_groups, or Ridge for a given penalty")
-        return ridge_path(moments, [self.alpha_], self.scale)[0]
+        coef: np.ndarray = ridge_path(moments, [self.alpha_], self.scale)[0]
+        return coef
 
 
 def pooled_r(predictions: Sequence[Moments]) -> np.ndarray:
