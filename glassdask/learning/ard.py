@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from glassdask.errors import ConvergenceError, ParameterError
+from glassdask.declarations import Count, Positive
+from glassdask.errors import ConvergenceError
 from glassdask.learning.linear import LinearModel
 from glassdask.learning.moments import Moments
 
@@ -54,16 +55,12 @@ class ARDRegression(LinearModel):
     [0.0, 2.0, 0.0, 0.0, 0.0, 0.0]
     """
 
-    def __init__(self, threshold: float = 1e4, max_iter: int = 1000, tol: float = 1e-3):
+    def __init__(self, threshold: Positive = 1e4, max_iter: Count = 1000, tol: Positive = 1e-3):
         self.threshold = threshold
         self.max_iter = max_iter
         self.tol = tol
 
     def _solve(self, moments: Moments) -> np.ndarray:
-        if self.threshold <= 0 or self.tol <= 0 or self.max_iter < 1:
-            raise ParameterError(
-                f"threshold {self.threshold}, tol {self.tol} and max_iter {self.max_iter} must be positive"
-            )
         varying = moments.varying_features()
         coef = np.zeros((moments.n_targets, moments.n_features))
         self.lambda_ = np.full(coef.shape, np.inf)

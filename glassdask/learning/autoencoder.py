@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from glassdask.declarations import Count, NotNegative, Positive
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import as_matrix, map_rows
 from glassdask.learning.directions import feature_scale
-from glassdask.learning.estimators import Estimator, check_width
+from glassdask.learning.estimators import Estimator, Fraction, Seed, Share, check_width
 from glassdask.learning.moments import compute_moments
 
 Callback = Callable[[int, np.ndarray, np.ndarray], Any]
@@ -84,17 +85,17 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def __init__(
         self,
-        n_components: int = 2,
-        epochs: int = 250,
-        batch_size: int = 200,
-        learning_rate: float = 0.05,
-        momentum: float = 0.2,
-        l2: float = 1e-5,
-        validation_fraction: float = 0.3,
-        n_repeats: int = 10,
+        n_components: Count = 2,
+        epochs: Count = 250,
+        batch_size: Count = 200,
+        learning_rate: Positive = 0.05,
+        momentum: Share = 0.2,
+        l2: NotNegative = 1e-5,
+        validation_fraction: Fraction = 0.3,
+        n_repeats: Count = 10,
         scale: bool = False,
-        unit: float | None = None,
-        seed: int = 0,
+        unit: Positive | None = None,
+        seed: Seed = 0,
         device: str = "auto",
     ):
         self.n_components = n_components
@@ -118,9 +119,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         from glassdask.learning.training import Networks, Rows, device_of, threads_for
 
+        self.check_parameters()
         X, names = as_matrix(X)
+        if self.n_components > X.shape[1]:
+            raise ParameterError(f"n_components is {self.n_components}, more than the {X.shape[1]} features")
         moments = compute_moments(X)
-        self._check(moments.n_features)
         moments.require_rows(4)
         if len(moments.constant_features()) == moments.n_features:
             raise ParameterError(f"none of the {moments.n_features} features varies in {moments.n} rows")
@@ -176,23 +179,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.training_loss_, self.validation_loss_ = np.array(training), np.array(validation)
         self.repeats_validation_loss_ = validation[-1]
         self.best_ = int(np.argmin(self.repeats_validation_loss_))
-
-    def _check(self, n_features: int) -> None:
-        for name in ("epochs", "batch_size", "n_repeats", "n_components"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ParameterError(f"{name} is {value!r}, expected a positive integer")
-        if self.n_components > n_features:
-            raise ParameterError(f"n_components is {self.n_components}, more than the {n_features} features")
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise ParameterError(f"validation_fraction is {self.validation_fraction}, expected between 0 and 1")
-        if self.learning_rate <= 0 or not 0 <= self.momentum < 1 or self.l2 < 0:
-            raise ParameterError(
-                f"learning_rate {self.learning_rate} must be positive, momentum {self.momentum} from 0 to 1 and "
-                f"l2 {self.l2} not negative"
-            )
-        if self.unit is not None and not self.unit > 0:
-            raise ParameterError(f"unit is {self.unit}, expected a positive number or None")
 
     def transform(self, X: Any) -> Any:
         """Reduced features (sample, component): the bottleneck; lazy for dask, NaN for rows with NaN."""

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.multiclass import type_of_target
 
+from glassdask.declarations import Count, Positive
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import as_labels, as_matrix, checked_labels, map_rows
 from glassdask.learning.directions import feature_scale
@@ -36,7 +37,7 @@ class LinearClassifier(ClassifierMixin, Estimator):
         Rows used, and rows with a NaN in a feature, which are left out.
     """
 
-    def __init__(self, C: float = 1.0, max_iter: int = 1000):
+    def __init__(self, C: Positive = 1.0, max_iter: Count = 1000):
         self.C = C
         self.max_iter = max_iter
 
@@ -45,8 +46,7 @@ class LinearClassifier(ClassifierMixin, Estimator):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit features (sample, feature) to labels (sample,) of two classes."""
-        if not self.C > 0 or self.max_iter < 1:
-            raise ParameterError(f"C is {self.C} and max_iter {self.max_iter}: both must be positive")
+        self.check_parameters()
         X, names = as_matrix(X)
         X = np.asarray(X, dtype=np.float64)
         self.require_target(y)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import dask.array as da
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from glassdask.declarations import Count, NotNegative, Positive, Where
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import checked_labels
-from glassdask.learning.estimators import Estimator
+from glassdask.learning.estimators import Estimator, Seed, Share
 from glassdask.learning.images import as_images, check_shape, feature_shape, map_images
 
 
@@ -90,20 +91,20 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
 
     def __init__(
         self,
-        filters: tuple[int, ...] = (8, 16, 16),
-        kernel_sizes: tuple[int, ...] = (5, 5, 5),
-        strides: tuple[int, ...] = (1, 1, 1),
-        dense: int = 64,
-        dropout: float = 0.5,
-        epochs: int = 250,
-        batch_size: int = 5,
-        learning_rate: float = 1e-6,
-        l2: float = 1e-5,
-        decay: float = 1.0,
+        filters: tuple[Count, ...] = (8, 16, 16),
+        kernel_sizes: tuple[Count, ...] = (5, 5, 5),
+        strides: tuple[Count, ...] = (1, 1, 1),
+        dense: Count = 64,
+        dropout: Share = 0.5,
+        epochs: Count = 250,
+        batch_size: Count = 5,
+        learning_rate: Positive = 1e-6,
+        l2: NotNegative = 1e-5,
+        decay: Annotated[float, Where(lambda x: 0 < x <= 1, "a number above 0 and at most 1")] = 1.0,
         augment: bool = False,
         standardize: bool = False,
-        buffer: int = 2048,
-        seed: int = 0,
+        buffer: Count = 2048,
+        seed: Seed = 0,
         device: str = "auto",
     ):
         self.filters = filters
@@ -156,7 +157,10 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
         ConvergenceError
             When the loss is not finite.
         """
-        self._check()
+        self.check_parameters()
+        layers = [self.filters, self.kernel_sizes, self.strides]
+        if len({len(layer) for layer in layers}) != 1 or not len(self.filters):
+            raise ParameterError(f"filters, kernel_sizes and strides have lengths {list(map(len, layers))}: one each")
         X, shape = as_images(X)
         labels = _labels(y, X.shape[0], "y")
         self.classes_ = np.unique(labels)
@@ -208,20 +212,6 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
         if unknown:
             raise ParameterError(f"class {unknown[0]!r} is not among those trained on: {self.classes_.tolist()}")
         return np.searchsorted(self.classes_, labels)
-
-    def _check(self) -> None:
-        layers = [self.filters, self.kernel_sizes, self.strides]
-        if len({len(layer) for layer in layers}) != 1 or not len(self.filters):
-            raise ParameterError(f"filters, kernel_sizes and strides have lengths {list(map(len, layers))}: one each")
-        for name in ("filters", "kernel_sizes", "strides", "dense", "epochs", "batch_size", "buffer"):
-            values = np.atleast_1d(getattr(self, name))
-            if values.dtype.kind not in "iu" or (values < 1).any():
-                raise ParameterError(f"{name} is {getattr(self, name)!r}, expected positive integers")
-        if not self.learning_rate > 0 or not 0 <= self.dropout < 1 or not self.l2 >= 0 or not 0 < self.decay <= 1:
-            raise ParameterError(
-                f"learning_rate {self.learning_rate} must be positive, dropout {self.dropout} from 0 to 1, l2 "
-                f"{self.l2} not negative and decay {self.decay} above 0 and at most 1"
-            )
 
 
 def _labels(y: Any, n: int, what: str) -> np.ndarray:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import sklearn.exceptions
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from glassdask.declarations import Where, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
+
+Seed = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
+Share = Annotated[float, Where(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")]
+Fraction = Annotated[float, Where(lambda x: 0 < x < 1, "a number between 0 and 1")]
 
 
 class NotFittedError(ParameterError, sklearn.exceptions.NotFittedError):
@@ -69,6 +74,14 @@ class Estimator(BaseEstimator):
                 raise ParameterError(
                     f"feature {i} is '{found}', but the model was fitted on '{expected}': reorder or refit"
                 )
+
+    def check_parameters(self) -> None:
+        """Raise `ParameterError` unless the parameters are what the annotations of ``__init__`` say.
+
+        When fitting, as scikit-learn wants it: ``set_params`` may have changed them.
+        """
+        for name, hint in get_type_hints(type(self).__init__, include_extras=True).items():
+            converted(getattr(self, name), hint, f"{type(self).__name__}.{name}")
 
     def require_target(self, y: Any) -> None:
         """Raise `ParameterError` where there is nothing to learn."""

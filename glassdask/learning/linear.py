@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from glassdask.declarations import NotNegative
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import map_rows
 from glassdask.learning.correlation import correlations
@@ -42,6 +43,7 @@ class LinearModel(RegressorMixin, Estimator):
 
         `groups`, the configuration of each row, matters only to models that tune a parameter.
         """
+        self.check_parameters()
         self.require_target(y)
         if groups is None:
             return self.fit_moments(compute_moments(X, y))
@@ -58,6 +60,7 @@ class LinearModel(RegressorMixin, Estimator):
 
     def fit_moments(self, moments: Moments) -> Self:
         """Fit to moments that are known already."""
+        self.check_parameters()
         if moments.n_targets == 0:
             raise ParameterError("the moments are of features only: compute_moments(X, y) gives those with targets")
         moments.require_rows(2)
@@ -186,7 +189,7 @@ class Ridge(LinearModel):
     [0.5]
     """
 
-    def __init__(self, alpha: float = 1.0, scale: bool = True):
+    def __init__(self, alpha: NotNegative = 1.0, scale: bool = True):
         self.alpha = alpha
         self.scale = scale
 
@@ -206,7 +209,7 @@ def ridge_path(moments: Moments, alphas: Sequence[float], scale: bool = True) ->
     """
     penalties = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
     if len(penalties) == 0 or not np.isfinite(penalties).all() or (penalties < 0).any():
-        raise ParameterError(f"penalties are {penalties.tolist()}, expected finite numbers that are not negative")
+        raise ParameterError(f"alphas are {penalties.tolist()}, expected finite numbers that are not negative")
     spectrum = Spectrum(moments, scale)
     return np.stack([spectrum.solve(float(penalty))[0] for penalty in penalties])
 

@@ -75,6 +75,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the directions of `X` (sample, feature); `y` is ignored."""
+        self.check_parameters()
         check_method(self.method)
         if self.method == "exact":
             return self.fit_moments(compute_moments(X))
@@ -84,6 +85,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def fit_moments(self, moments: Moments) -> Self:
         """Find the directions from moments that are known already; targets among them are ignored."""
+        self.check_parameters()
         return self._set(principal_directions(moments, self.n_components, self.scale))
 
     def _set(self, found: Directions) -> Self:

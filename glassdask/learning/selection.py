@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from glassdask.declarations import Count
 from glassdask.errors import ParameterError
 from glassdask.learning.linear import LinearModel, LinearRegression, linear_model
 from glassdask.learning.moments import Moments, merge_moments
@@ -78,8 +79,8 @@ class ForwardSelection(LinearModel):
 
     Parameters
     ----------
-    n_features : int
-        How many to use.
+    n_features : int or None
+        How many to use; None for all that are independent.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class ForwardSelection(LinearModel):
         The features used, the first chosen first; the coefficients of the others are 0.
     """
 
-    def __init__(self, n_features: int = 10):
+    def __init__(self, n_features: Count | None = 10):
         self.n_features = n_features
 
     def _solve(self, moments: Moments) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 
+from glassdask.declarations import Count, NotNegative
 from glassdask.errors import ParameterError
 from glassdask.learning.correlation import correlations
 from glassdask.learning.linear import LinearModel, determination, linear_model, ridge_path
@@ -140,13 +141,14 @@ class RidgeCV(LinearModel):
     0.01
     """
 
-    def __init__(self, alphas: Sequence[float] = ALPHAS, scale: bool = True, n_folds: int | None = None):
+    def __init__(self, alphas: tuple[NotNegative, ...] = ALPHAS, scale: bool = True, n_folds: Count | None = None):
         self.alphas = alphas
         self.scale = scale
         self.n_folds = n_folds
 
     def fit_groups(self, parts: Parts) -> Self:
         """Choose the penalty by cross-validation over the groups and fit to all of them."""
+        self.check_parameters()
         predictions: dict[Hashable, list[Moments]] = {}
         for held_out in folds(list(parts), self.n_folds):
             training = merge_moments(part for group, part in parts.items() if group not in held_out)
@@ -161,6 +163,7 @@ class RidgeCV(LinearModel):
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit features and targets; `groups`, the configuration of each row, is needed to choose the penalty."""
+        self.check_parameters()
         self.require_target(y)
         if groups is None:
             raise ParameterError("RidgeCV chooses its penalty by groups: give groups, the configuration of each row")

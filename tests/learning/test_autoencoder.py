@@ -147,11 +147,11 @@ def test_divergence_is_said():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": 0}, "epochs is 0"),
+        ({"epochs": 0}, "epochs: expected"),
         ({"n_components": 7}, "more than the 6 features"),
         ({"validation_fraction": 1.0}, "between 0 and 1"),
-        ({"momentum": 1.0}, "momentum 1.0"),
-        ({"unit": 0.0}, "unit is 0.0"),
+        ({"momentum": 1.0}, "momentum: expected"),
+        ({"unit": 0.0}, "unit: expected"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
         ({"validation_fraction": 1e-4}, "0 of 100 rows in 1 chunks are held out"),
     ],

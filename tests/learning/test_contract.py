@@ -165,3 +165,29 @@ def test_what_is_no_matrix(values, message):
     for model in (learning.PCA(), learning.LinearRegression(), learning.LogisticRegression()):
         with pytest.raises(ParameterError, match=message):
             model.fit(values, [0, 1])
+
+
+WRONG = ("false", None, -1, 1.5, np.nan, [], {}, ["x"])
+TAKEN = {  # which of these are right
+    "n_components": [None], "unit": [None, 1.5], "n_folds": [None], "n_features": [None], "alpha": [1.5], "C": [1.5],
+    "threshold": [1.5], "tol": [1.5], "l2": [1.5], "learning_rate": [1.5],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_wrong_parameters_are_one_line(name):
+    """Nothing is taken for true or false, or ends in an error of NumPy or torch; all is looked at when fitting."""
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    y = x[:, 0] > 0 if name in ("LogisticRegression", "LinearSVM") else x[:, 0]
+    groups = {"groups": np.arange(40) % 5} if name == "RidgeCV" else {}
+    if name == "ConvolutionalClassifier":
+        x, y = np.zeros((4, 1, 4, 4)), [0, 1, 0, 1]
+    cls = getattr(learning, name)
+    for parameter in cls().get_params():
+        for value in WRONG:
+            if any(value is right or value == right for right in TAKEN.get(parameter, [])):
+                continue
+            with pytest.raises(ParameterError) as error:
+                cls().set_params(**{parameter: value}).fit(x, y, **groups)
+            assert "\n" not in str(error.value)
+            assert parameter in str(error.value)

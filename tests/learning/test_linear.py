@@ -161,7 +161,7 @@ def test_ard_says_when_it_has_not_converged():
     x, y, _ = planted(200, noise=3.0)
     with pytest.raises(ConvergenceError, match="target 0: after 2 updates"):
         ARDRegression(max_iter=2, tol=1e-12).fit(x, y)
-    with pytest.raises(ParameterError, match="positive"):
+    with pytest.raises(ParameterError, match="max_iter: expected"):
         ARDRegression(max_iter=0).fit(x, y)
 
 
