@@ -87,12 +87,13 @@ def first_shell(mixture: Mixture, folder: Path) -> str:
         gd.Coordination(cutoffs=cutoffs),
         gd.LocallyFavoredStructure(signature=mixture.signature, diameters=gd.first_peaks(distribution)),
     ]
-    gd.save_descriptors(gd.describe(trajectory, descriptors, centers="B"), store)
+    # the store is this program's own: what older code has computed is computed again, the rest is kept
+    gd.save_descriptors(gd.describe(trajectory, descriptors, centers="B"), store, overwrite=True)
     features = gd.open_descriptors(store)
 
     # Dimensionality reduction
     for name in ("sbo", "bo"):
-        gd.save_reduction(gd.reduce(features[name]), store, name)
+        gd.save_reduction(gd.reduce(features[name]), store, name, overwrite=True)
     smoothed, sharp = (gd.open_reduction(store, name).load() for name in ("sbo", "bo"))
 
     figures.overview(smoothed, features["lfs"].values, folder / "fig1_overview")

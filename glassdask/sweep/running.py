@@ -79,7 +79,7 @@ def run_sweep(
         current dask scheduler
     stages : only these of "simulate", "describe", "reduce", "correlate"
     share : (number from 1, of how many): only this share of the states, for job arrays
-    overwrite : replace what was stored with other parameters; what has the same is kept
+    overwrite : replace what was stored with other parameters or by other code; what is the same is kept
     retry : only units that failed; without it these are left alone
     progress : called with the numbers of finished and of all units that this call works on
 
