@@ -181,6 +181,8 @@ def test_profile_in_yaml(write_profile):
             "scheduler_options.host: unknown, expected",
         ),
         ("[options]", "[options]\nworker_extra_args = ['--host', '0.0.0.0']", "worker_extra_args has --host"),
+        ('lifetime = "50m"', "lifetime = ''", "lifetime: expected a duration .*, found ''"),
+        ('lifetime = "50m"', "lifetime = [1]", r"lifetime: expected a duration .*, found \[1\]"),
         ('lifetime = "50m"', "lifetime = true", "lifetime: expected a duration .*, found True"),
         ("workers = 3", "path = 'x'", "path: unknown"),
         ("workers = 3", "adaptive = {minimum = 4, maximum = 2}", "adaptive: minimum 4: expected at most maximum, 2"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Count, Declaration, Read, Where, hints, make, shown
+from glassdask.declarations import Count, Declaration, Read, Where, converted, hints, make, shown
 from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError
 
 # Batch systems by the names that a profile may use, and the classes of dask-jobqueue that speak to them.
@@ -60,8 +60,8 @@ def read_seconds(value: Any, where: str) -> float:
     from dask.utils import parse_timedelta
 
     try:
-        seconds = -1.0 if isinstance(value, bool) else float(parse_timedelta(value))
-    except (ValueError, KeyError, TypeError):
+        seconds = float(parse_timedelta(converted(value, float | str, where)))
+    except (ParameterError, ValueError, KeyError, IndexError):
         seconds = -1.0
     if not 0 <= seconds < math.inf:
         raise ParameterError(f"{where}: expected a duration such as '55m' or '30s', found {shown(value)}")

@@ -102,7 +102,7 @@ def first_minima(source: xr.Dataset, overrides: Mapping[Any, float] | None = Non
     >>> {pair: round(r, 1) for pair, r in first_minima(crystal).items()}
     {('A', 'A'): 1.2}
     """
-    given = read_pairs(overrides or {}, "overrides")
+    given = read_pairs({} if overrides is None else overrides, "overrides")
     if not isinstance(given, dict):
         raise ParameterError(f"overrides is {overrides!r}: expected distances of some pairs, such as {{'A-B': 1.25}}")
     names = [str(name) for name in source["species_a"].values] if _is_distribution(source) else species_names(source)

@@ -191,8 +191,7 @@ def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict
 def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:
     if centers is None:
         return list(names)
-    several = isinstance(centers, Iterable) and not isinstance(centers, str)
-    wanted: list[Any] = list(centers) if several else [centers]
+    wanted = [centers] if isinstance(centers, str) else list(converted(centers, tuple[str, ...], "centers"))
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")

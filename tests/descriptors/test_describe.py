@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
+from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError, SpeciesError
 from glassdask.learning import moments
 from tests.conftest import pair_cutoffs
 
@@ -83,6 +83,13 @@ def test_what_is_no_descriptor(liquid, given):
         gd.describe(liquid, given)
 
 
+@pytest.mark.parametrize("given", [3, True, "C", ["A", "C"], [], [1], np.zeros((2, 2)), np.array("A"), {"A", "B"}])
+def test_what_are_no_centers(liquid, given):
+    with pytest.raises((ParameterError, SpeciesError), match=r"^centers.*: expected") as caught:
+        gd.describe(liquid, [gd.BondOrder(cutoffs=1.0)], centers=given)
+    assert "\n" not in str(caught.value)
+
+
 def test_two_of_a_kind_need_names(liquid):
     two = [gd.BondOrder(cutoffs=1.0), gd.BondOrder(cutoffs=1.0, l_max=4)]
     with pytest.raises(ParameterError, match="give a mapping"):
@@ -127,7 +134,7 @@ def test_errors_come_before_the_work(liquid):
         gd.describe(liquid, [gd.BondOrder(cutoffs=2.95)])
     with pytest.raises(ParameterError, match="at least one"):
         gd.describe(liquid, [])
-    with pytest.raises(ParameterError, match="block = 0"):
+    with pytest.raises(ParameterError, match=r"describe\.block: expected a whole number of at least 1, found 0"):
         gd.describe(liquid, DESCRIPTORS, block=0)
     with pytest.raises(SchemaError, match="no variable 'box'"):
         gd.describe(liquid.drop_vars("box"), DESCRIPTORS)
