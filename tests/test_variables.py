@@ -8,6 +8,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask import dynamics
+from glassdask.descriptors.registry import DESCRIPTORS
 from glassdask.errors import SchemaError
 from glassdask.variables import VARIABLES, annotated, declared
 
@@ -44,7 +45,7 @@ RESULTS = {
         t.isel(frame=[0]), gd.simulation.MODELS["kob_andersen"], 0.4, sweeps=5, burn_in=2
     ),
     "trajectory": lambda t: t,
-    "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]).drop_vars("l"),
+    "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),
     "unwrapped": dynamics.unwrapped,
     "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
@@ -74,6 +75,44 @@ def test_results_are_what_is_declared(liquid, name):
         assert known.misfit(variable) is None, key
         assert variable.attrs["long_name"] == known.meaning, key
         assert variable.attrs["units"] == known.unit if known.unit is not None else variable.attrs["units"], key
+
+
+PARAMETERS = {
+    "ace": {"r_cut": 2.0, "degree": 3},
+    "bo": {"cutoffs": CUTOFFS},
+    "coordination": {"cutoffs": CUTOFFS, "by_species": True},
+    "ld": {"cutoffs": CUTOFFS},
+    "lfs": {"signature": (0, 0, 12)},
+    "local_energy": {"model": "kob_andersen"},
+    "rbo": {"grid": (1.0, 1.5), "delta": 0.1},
+    "radial_density": {"grid": (1.0, 1.5), "delta": 0.1},
+    "sbo": {"cutoffs": CUTOFFS},
+    "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.1},
+    "tetrahedrality": {"cutoffs": CUTOFFS},
+    "theta": {"neighbors": gd.Cutoff(CUTOFFS), "diameters": {"A": 1.0, "B": 0.8}},
+    "voronoi": {},
+}
+
+
+@pytest.mark.parametrize("name", sorted(DESCRIPTORS))
+def test_descriptors_declare_themselves(name):
+    plan = DESCRIPTORS[name](**PARAMETERS[name]).plan(("A", "B"), 3)
+    assert plan.attrs["long_name"]
+    assert isinstance(plan.attrs["units"], str)
+    assert len(plan.dims) == len(plan.shape)
+    for coordinate, (dim, values) in plan.coords.items():
+        known = declared(coordinate)
+        assert known is None or known.misfit(xr.Variable(dim, values)) is None, coordinate
+
+
+def test_labels_of_features_are_annotated(liquid):
+    described = gd.describe(liquid, [gd.RadialBondOrder(grid=(1.0, 1.5), delta=0.1)])
+    units = {name: described[name].attrs["units"] for name in ("l", "r", "time")}
+    assert units == {"l": "", "r": "length", "time": "time"}
+    coarse = gd.coarse_grain(liquid["energy"], liquid, [0.5, 0.7])
+    assert coarse["length"].attrs["units"] == "length"
+    assert coarse.attrs["units"] == "energy"
+    assert gd.average_shells(liquid["energy"], liquid, cutoff=1.5)["generation"].attrs["long_name"]
 
 
 @pytest.mark.parametrize(

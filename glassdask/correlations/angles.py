@@ -32,10 +32,10 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     Returns
     -------
     xarray.Dataset
-        ``probability`` (center, species_a, species_b, theta), a density per degree whose integral is 1, with species_a
-        and species_b those of j and k, symmetric in them; ``probability_total`` (theta) of all triplets alike;
-        ``counts`` (center, species_a, species_b, theta), triplets of each kind, each counted once and, where a and b
-        differ, under both orders. ``theta`` is the middle of the bins in degrees. No sin(theta) is divided out: without
+        ``probability`` (center, species_a, species_b, angle), a density per degree whose integral is 1, with species_a
+        and species_b those of j and k, symmetric in them; ``probability_total`` (angle) of all triplets alike;
+        ``triplets`` (center, species_a, species_b, angle), triplets of each kind, each counted once and, where a and b
+        differ, under both orders. ``angle`` is the middle of the bins in degrees. No sin(theta) is divided out: without
         correlations the distribution is sin(theta)/2 per radian in three dimensions and flat in two. NaN for kinds of
         triplets that do not occur. A neighbour on top of the centre has no direction and is left out. Computed, not
         lazy.
@@ -53,7 +53,7 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     >>> cubic = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(1, 64, 3)
     >>> crystal = gd.from_arrays(cubic, species=["A"] * 64, box=[4.0, 4.0, 4.0])
     >>> p = bond_angle_distribution(crystal, 1.2, n_bins=3)["probability_total"]
-    >>> p.theta.values.tolist(), (p * 60).values.round(3).tolist()
+    >>> p.angle.values.tolist(), (p * 60).values.round(3).tolist()
     ([30.0, 90.0, 150.0], [0.0, 0.8, 0.2])
     """
     validate(trajectory)
@@ -70,9 +70,9 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     with np.errstate(invalid="ignore", divide="ignore"):
         probability = counts / (counts.sum(axis=-1, keepdims=True) * width)
         total = ordered.sum(axis=(0, 1, 2)) / (ordered.sum() * width)
-    dims = ("center", "species_a", "species_b", "theta")
-    found = {"probability": (dims, probability), "probability_total": ("theta", total), "triplets": (dims, counts)}
-    coords = {**{dim: list(names) for dim in dims[:3]}, "theta": (np.arange(n_bins) + 0.5) * width}
+    dims = ("center", "species_a", "species_b", "angle")
+    found = {"probability": (dims, probability), "probability_total": ("angle", total), "triplets": (dims, counts)}
+    coords = {**{dim: list(names) for dim in dims[:3]}, "angle": (np.arange(n_bins) + 0.5) * width}
     return annotated(xr.Dataset(found, coords=coords, attrs={"frames": trajectory.sizes["frame"]}))
 
 

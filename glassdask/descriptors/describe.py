@@ -20,6 +20,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import names_and_codes, validate
 from glassdask.store import identity
+from glassdask.variables import annotated
 
 
 def describe(
@@ -104,7 +105,8 @@ def describe(
         origin = {"code": code_of(named[name]), "input": described, "graph": data.name}
         attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
-    return xr.Dataset(variables, coords=coords, attrs=dict(trajectory.attrs))
+    labels = annotated(xr.Dataset(coords=coords)).coords
+    return xr.Dataset(variables, coords=labels, attrs=dict(trajectory.attrs))
 
 
 def code_of(descriptor: Descriptor) -> str:

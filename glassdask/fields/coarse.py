@@ -17,6 +17,7 @@ from glassdask.kernels import fields as kernels
 from glassdask.kernels.simd import padded
 from glassdask.neighborhood.boxes import check_radius, expected_neighbors
 from glassdask.schema import check_kind
+from glassdask.variables import annotated
 
 PAIR_MICROSECONDS = 0.013  # what a pair takes for one length, roughly
 
@@ -68,7 +69,8 @@ def coarse_grain(
     result = map_frames(work, trajectory, values, dims=dims, microseconds=microseconds)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
     attrs = {**values.attrs, "coarse_grained": f"weights exp(-(r/length)^2) to r = {cutoff:g} length"}
-    return result.assign_coords({**kept, "length": xi}).assign_attrs(attrs).rename(values.name)
+    coords = annotated(xr.Dataset(coords={**kept, "length": xi})).coords
+    return result.assign_coords(coords).assign_attrs(attrs).rename(values.name)
 
 
 def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:

@@ -11,6 +11,7 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.neighborhood.boxes import check_radius
+from glassdask.variables import annotated
 
 
 def average_shells(
@@ -60,7 +61,7 @@ def average_shells(
     result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
     attrs = {**values.attrs, "averaged": f"weights exp(-r/r_c) to r_c = {cutoff:g}"}
-    coords = {**kept, "generation": np.arange(generations + 1)}
+    coords = annotated(xr.Dataset(coords={**kept, "generation": np.arange(generations + 1)})).coords
     return result.assign_coords(coords).assign_attrs(attrs).rename(values.name)
 
 

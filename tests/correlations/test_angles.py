@@ -36,7 +36,7 @@ def test_equals_brute_force(liquid):
     found = bond_angle_distribution(liquid, pair_cutoffs(cutoffs), n_bins=36)
     counts = brute_force(liquid, cutoffs, np.linspace(0, 180, 37))
     assert np.array_equal(found["triplets"].values, counts)
-    np.testing.assert_allclose((found["probability"] * 5).sum("theta"), 1.0)
+    np.testing.assert_allclose((found["probability"] * 5).sum("angle"), 1.0)
     np.testing.assert_allclose((found["probability_total"] * 5).sum(), 1.0)
     unlike = counts[:, 0, 1]
     total = counts[:, [0, 1], [0, 1]].sum(axis=(0, 1)) + unlike.sum(axis=0)
