@@ -43,7 +43,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     ------
     SchemaError
         When there are no images and a particle moves by more than 0.45 of the box between two frames; where the
-        positions are lazy, when they are computed.
+        positions are lazy, when they are computed. When particles are matched by the lines of a dump without ids.
     PositionError
         When there are images, and a position is outside the box, so that they are not the images of the positions.
 
@@ -55,6 +55,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     [3.5, 4.5, 5.5]
     """
     validate(trajectory)
+    check_matched(trajectory)
     position, box = trajectory["position"], *compute(trajectory["box"])
     particle = xr.DataArray(np.arange(position.sizes["particle"]), dims="particle")
     if "image" in trajectory:
@@ -96,6 +97,17 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     if "origin" in trajectory:
         result = result + trajectory["origin"]
     return annotated(result.rename("unwrapped"))
+
+
+def check_matched(*trajectories: xr.Dataset) -> None:
+    """Raise `SchemaError` where it is not known which particle of a frame is which of another."""
+    n_frames = sum(trajectory.sizes["frame"] for trajectory in trajectories)
+    by_line = any(trajectory["position"].attrs.get("matched_by") == "line" for trajectory in trajectories)
+    if by_line and n_frames > 1:
+        raise SchemaError(
+            "particles are matched by the lines of a dump without ids, which LAMMPS exchanges now and then: write it "
+            "with ids, or where you know that it keeps the order, del trajectory['position'].attrs['matched_by']"
+        )
 
 
 def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:

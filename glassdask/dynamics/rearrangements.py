@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from glassdask.dynamics.paths import check_matched
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
 from glassdask.frames import map_blocks
@@ -84,6 +85,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     """
     validate(reference)
     validate(deformed)
+    check_matched(reference, deformed)
     deformed = _in_order_of(reference, deformed)
     _check_pair(reference, deformed)
     names = species_names(reference)

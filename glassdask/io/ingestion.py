@@ -153,10 +153,9 @@ def ingest(
     indexes, skipped = _scanned(paths, format, settings, growing=append)
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     lines += [
-        f"{index.path}: no ids, so that particles are told apart by their lines, which LAMMPS exchanges now and then; "
-        "displacements are wrong then: write dumps with ids"
+        f"{index.path}: no ids, and LAMMPS exchanges the lines of particles now and then: displacements are refused"
         for index in indexes
-        if index.id is None and index.format == "lammps" and sum(other.n_frames for other in indexes) > 1
+        if _matched_by([index]) and sum(other.n_frames for other in indexes) > 1
     ]
     with locked(group):
         done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
@@ -225,7 +224,7 @@ def _create(
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
         remove_group(group)
         raise
-    set_attributes(group / "position", wrapped=count, span=span)
+    set_attributes(group / "position", wrapped=count, span=span, matched_by=_matched_by(indexes))
     if span is not None and "image" in reference.variables and looks_wrapped(span, len(names)):
         with writing(group):
             shutil.rmtree(group / "image")
@@ -283,11 +282,14 @@ def _append(
                 "has no images: ingest all files together into another store, or say wrapped=true"
             )
         tasks.forget(group)
-        pending = plain({"key": key, "code": code, "files": files, "wrapped": attrs.get("wrapped", 0), "span": span})
+        matched_by = _matched_by(indexes) or attrs.get("matched_by")
+        before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}
+        pending = plain({"key": key, "code": code, "files": files, **before})
         set_attributes(group, pending=pending)
     resize_frames(group, old + n_new)
     count, _ = _write(group, stretches, blocks, old, progress)
-    set_attributes(group / "position", wrapped=pending["wrapped"] + count, span=pending.get("span"))
+    kept = {name: pending.get(name) for name in ("span", "matched_by")}
+    set_attributes(group / "position", wrapped=pending["wrapped"] + count, **kept)
     sources = [*known.get("sources", []), *_entries(stretches)]
     finish(group, sources=sources, key=_key(sources, settings), pending=None)
     tasks.forget(group)
@@ -302,6 +304,11 @@ def _write(
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
     return tasks.found(group, blocks)
+
+
+def _matched_by(indexes: list[SourceIndex]) -> str | None:
+    """ "line" where nothing but its line says which particle is which, and the program exchanges lines."""
+    return "line" if any(index.id is None and index.format == "lammps" for index in indexes) else None
 
 
 def _variables(indexes: list[SourceIndex]) -> tuple[str, ...]:

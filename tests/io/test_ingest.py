@@ -606,9 +606,24 @@ def test_dumps_without_ids_are_told(tmp_path):
     """LAMMPS sorts its atoms now and then: a line is not the same particle in every frame."""
     run = sample()
     path = write(tmp_path / "run.dump", dump(run, "type x y z"))
-    assert any("run.dump: no ids, so that" in line for line in gio.ingest(path, tmp_path / "run.zarr").notes)
+    assert any("run.dump: no ids, and LAMMPS" in line for line in gio.ingest(path, tmp_path / "run.zarr").notes)
+    stored = gd.open_trajectory(tmp_path / "run.zarr")
+    for refused in (
+        lambda: gd.dynamics.displacements(stored),
+        lambda: gd.dynamics.mean_square_displacement(stored.assign_coords(time=stored["step"] * 1.0)),
+        lambda: gd.dynamics.d2min(stored.isel(frame=[0]), stored.isel(frame=[1]), 2.0),
+    ):
+        with pytest.raises(errors.SchemaError, match="matched by the lines of a dump without ids"):
+            refused()
+    gd.dynamics.unwrapped(stored.isel(frame=[0]))
+    gd.describe(stored, [gd.Coordination(cutoffs=2.0)]).compute()
+    del stored["position"].attrs["matched_by"]
+    gd.dynamics.d2min(stored.isel(frame=[0]), stored.isel(frame=[1]), 2.0).compute()
     one = write(tmp_path / "one.dump", dump(part(run, 0, 1), "type x y z"))
     assert gio.ingest(one, tmp_path / "one.zarr").notes == ()
+    later = write(tmp_path / "later.dump", dump(part(run, 1, 3), "type x y z"))
+    gio.ingest(later, tmp_path / "one.zarr", append=True)
+    assert gd.open_trajectory(tmp_path / "one.zarr")["position"].attrs["matched_by"] == "line"
     told = write(tmp_path / "told.dump", dump(run, "id type x y z"))
     assert gio.ingest(told, tmp_path / "told.zarr").notes == ()
 
