@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 import dask
 import dask.array as da
+from dask._task_spec import DataNode
 from dask.core import flatten, get_dependencies, quote
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -272,7 +273,8 @@ def one_task_each(array: da.Array) -> da.Array:
     graph = dict(optimised.__dask_graph__())
     outputs = dict.fromkeys(flatten(optimised.__dask_keys__()))
     needs = {key: get_dependencies(graph, key) for key in graph}
-    owner = _owners(outputs, needs)
+    given = {key for key, task in graph.items() if isinstance(task, DataNode)}
+    owner = _owners(outputs, needs, given)
     parts: dict[Any, dict[Any, Any]] = {output: {} for output in outputs}
     layer: dict[Any, Any] = {}
     for key, task in graph.items():
@@ -305,11 +307,11 @@ def _run(hidden: _Hidden, values: Sequence[Any]) -> Any:
     return dask.get({**hidden.tasks, **given}, hidden.output)
 
 
-def _owners(outputs: Iterable[Any], needs: dict[Any, set[Any]]) -> dict[Any, Any]:
+def _owners(outputs: Iterable[Any], needs: dict[Any, set[Any]], given: set[Any]) -> dict[Any, Any]:
     """For each task the only output that needs it, or None where several do.
 
-    None too for what cuts the share of one output out of something that several need: it runs where that lies, so that
-    only the share travels.
+    None too for what cuts the share of one output out of something computed that several need: it runs where that
+    lies, so that only the share travels. What is `given` with the graph lies nowhere yet.
     """
     owner: dict[Any, Any] = {output: output for output in outputs}
     waiting = dict.fromkeys(needs, 0)
@@ -324,6 +326,6 @@ def _owners(outputs: Iterable[Any], needs: dict[Any, set[Any]]) -> dict[Any, Any
             waiting[need] -= 1
             if waiting[need] == 0:
                 ready.append(need)
-    shared = {key for key, found in owner.items() if found is None}
+    shared = {key for key, found in owner.items() if found is None} - given
     shares = [key for key in owner if key not in outputs and len(needs[key]) == 1 and needs[key] <= shared]
     return owner | dict.fromkeys(shares)

@@ -103,6 +103,8 @@ def test_what_is_stored_is_read_by_the_tasks_that_use_it(liquid, stored, cut, bl
     found = gd.describe(cut(stored), descriptors, block=block)["bo"]
     assert tasks(found.data) == found.data.npartitions + 1
     np.testing.assert_allclose(found, gd.describe(cut(liquid), descriptors)["bo"], rtol=0, atol=1e-12)
+    # with what is done with a block afterwards, as it is when it is stored
+    assert len(graphs.one_task_each(2.0 * found.data).dask) == found.data.npartitions + 1
     grid = gd.to_grid(cut(stored), 6, {"A": 0.5, "B": 0.5})
     assert tasks(grid.data) == grid.data.npartitions + 1
 

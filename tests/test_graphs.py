@@ -162,6 +162,20 @@ def test_what_is_shared_and_what_is_cut_out_of_it_stay_tasks():
     assert sorted(read) == [0, 4]
 
 
+def test_what_is_given_to_all_is_no_share():
+    """What only one block needs is in its task, also where it needs nothing but what comes with the graph."""
+    table = dask.delayed(np.arange(5.0), name="table", traverse=False)
+    numbers = da.core.ArrayBlockIdDep(((1,) * 5,))
+    blocks = da.blockwise(
+        lambda table, n: table[list(n)], "i", table, None, numbers, "i", dtype=float, meta=np.empty(0),
+        align_arrays=False,
+    )  # fmt: skip
+    joined = da.stack([blocks + 1, blocks - 1]).sum(axis=0)
+    fused = one_task_each(joined)
+    assert len(fused.dask) == 5 + 1
+    np.testing.assert_array_equal(fused.compute(scheduler="synchronous"), 2.0 * np.arange(5))
+
+
 def test_an_output_may_need_another():
     layer = {("x", 0): (np.ones, 1), ("x", 1): (np.add, ("x", 0), 1), ("x", 2): (np.add, ("x", 1), ("x", 0))}
     array = da.Array(HighLevelGraph.from_collections("x", layer), "x", chunks=((1, 1, 1),), dtype=float)
