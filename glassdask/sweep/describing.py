@@ -15,6 +15,7 @@ from glassdask.sweep.state import Settings, State, naming
 
 # Groups and reductions of other stages, beside which no descriptor of the same name can be stored.
 RESERVED = ("structure", "relaxation", "propensity", "thermo", "isoconfigurational")
+OF_SPECIES = ("cutoffs", "diameters", "signature", "neighbor_species")  # parameters that may name species
 # stand in for what is measured of each state
 UNMEASURED: dict[str, Callable[[], Any]] = {"cutoffs": lambda: 1.0, "diameters": lambda: {"A": 1.0}}
 
@@ -92,8 +93,10 @@ class Describe(Stage):
         model = recipe.simulation.model
         if table.structures == "inherent" and not recipe.inherent:
             raise ParameterError(f"[describe] wants inherent structures of {model.name}: set inherent = true")
-        pairs = table.cutoffs if isinstance(table.cutoffs, Mapping) else {}
-        for what, names in (("centers", table.centers or ()), ("cutoffs", [name for pair in pairs for name in pair])):
+        named = {"centers": species_in(table.centers), "cutoffs": species_in(table.cutoffs)}
+        for name, values in table.descriptors.items():
+            named |= {f"descriptors.{name}.{key}": species_in(values.get(key)) for key in OF_SPECIES}
+        for what, names in named.items():
             unknown = sorted({*names} - {*model.species})
             if unknown:
                 known = ", ".join(model.species)
@@ -125,6 +128,19 @@ class Describe(Stage):
         made = {name: make(name, values, measured.defaults()) for name, values in table.descriptors.items()}
         features = describe(trajectory, made, centers=None if table.centers is None else list(table.centers))
         save_descriptors(features, path, overwrite=overwrite)
+
+
+def species_in(value: Any) -> tuple[str, ...]:
+    """Species that a parameter names.
+
+    >>> species_in({("A", "B"): 1.2}), species_in("other"), species_in(("A",)), species_in(1.4)
+    (('A', 'B'), (), ('A',), ())
+    """
+    if isinstance(value, Mapping):
+        return tuple(name for key in value for name in (key if isinstance(key, tuple) else (key,)))
+    if isinstance(value, str):
+        return () if value in ("all", "other") else (value,)
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, tuple) else ()
 
 
 def within(settings: Settings) -> str:

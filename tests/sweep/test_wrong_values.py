@@ -126,6 +126,8 @@ WRONG = {
     "describe.descriptors.sbo": TABLE,
     "describe.descriptors.sbo.l_max": [-1, 33, 1.5, 2.0, True, *NOT_FINITE, *TEXTS, *LISTS, *TABLES],
     "describe.descriptors.first.type": CHOICE,
+    "describe.descriptors.sbo.cutoffs": [*CUTOFFS, {"A-C": 1.2}],
+    "describe.descriptors.sbo.neighbor_species": ["C", ["A", "C"], 1, [1], {"a": 1}],
     "reduce": TABLE,
     "reduce.descriptors": [*LIST, ["sbo", "sbo"], ["none"]],
     "reduce.n_components": [0, -1, 1.5, 2.0, *COUNT[COUNT.index(True) :]],
