@@ -107,6 +107,31 @@ NUMBERS = {
     "k": (lambda k: dynamics.self_correlations(LIQUID, k=k), NO_LENGTH),
     "level": (lambda level: dynamics.relaxation_time(FS, level=level), (0, 1.0, -1.0, "0.5", None, np.nan)),
 }
+ROWS, GROUPS = np.random.default_rng(1).normal(size=(60, 2)), np.arange(60) % 6
+PARTS = gd.learning.grouped_moments(ROWS, ROWS[:, 0], GROUPS)
+LEAST_SQUARES, LOGISTIC = gd.learning.LinearRegression(), gd.learning.LogisticRegression()
+NUMBERS |= {
+    "cross_validate": (lambda n: gd.learning.cross_validate(LEAST_SQUARES, PARTS, n), (1, 7, 2.5, "3", True)),
+    "cross_validate_classifier": (
+        lambda n: gd.learning.cross_validate_classifier(LOGISTIC, ROWS, ROWS[:, 0] > 0, GROUPS, n),
+        (1, 7, 2.5, "3", None),
+    ),
+    "learning_curve": (lambda n: gd.learning.learning_curve(LEAST_SQUARES, PARTS, n), ([6], [0], [1.5], "2", 2, None)),
+    "bootstrap": (lambda n: gd.learning.bootstrap(lambda m: m.mean, PARTS, n), (1, 2.5, "3", None)),
+    "bootstrap_pearson": (lambda n: gd.learning.bootstrap_pearson(ROWS, ROWS, GROUPS, n), (1, 2.5, "3", None)),
+    "forward_selection": (
+        lambda n: gd.learning.forward_selection(gd.learning.compute_moments(ROWS, ROWS[:, 0]), n),
+        (3, -1, 1.5, "1"),
+    ),
+    "selection_curve": (lambda n: gd.learning.selection_curve(PARTS, sizes=n), ([3], [0], [1.5], "1", 1)),
+    "selection_curve order": (lambda o: gd.learning.selection_curve(PARTS, order=o), ("best", [0], [0, 9])),
+    "balanced_extremes": (lambda f: gd.learning.balanced_extremes(ROWS[:, 0], f), (0, 0.6, "0.1", None, np.nan)),
+    "balanced_extremes of": (lambda a: gd.learning.balanced_extremes(a, 0.1), (ROWS, "a", ["a", "b"], None, [])),
+    "balanced_above": (lambda t: gd.learning.balanced_above(ROWS[:, 0], t), (99.0, "1", None, np.nan)),
+    "align_rotation": (lambda s: gd.learning.align_rotation(ROWS, ROWS, s), (0, -5, 200, "5", None)),
+    "calibration": (lambda n: gd.learning.calibration(GROUPS % 2, GROUPS / 6, n), NO_COUNT),
+    "n_components_for": (lambda v: gd.learning.PCA().fit(ROWS).n_components_for(v), (0.0, 1.5, np.nan)),
+}
 for name, (call, wrong) in NUMBERS.items():
     SLIPS |= {f"{name}={value!r}": (call, value) for value in wrong}
 

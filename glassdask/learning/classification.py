@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.multiclass import type_of_target
 
-from glassdask.declarations import Count, Positive
+from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import as_labels, as_matrix, checked_labels, map_rows
 from glassdask.learning.directions import feature_scale
@@ -229,7 +229,7 @@ def cross_validate_classifier(model: Any, X: Any, y: Any, groups: Any, n_folds: 
     X = np.asarray(X, dtype=np.float64)
     labels = as_labels(y, X, what="y")
     members = as_labels(groups, X, what="groups")
-    n_groups = len(np.unique(members))
+    n_groups, n_folds = len(np.unique(members)), converted(n_folds, Count, "n_folds")
     if not 2 <= n_folds <= n_groups:
         raise ParameterError(f"{n_folds} folds of {n_groups} groups: expected 2 to the number of groups")
     positive = np.unique(labels)[-1]
@@ -334,8 +334,7 @@ def calibration(y: Any, probability: Any, n_bins: int = 10) -> tuple[np.ndarray,
     >>> predicted.round(3).tolist(), observed.tolist(), count.tolist()
     ([0.3, 0.8], [0.5, 1.0], [2, 2])
     """
-    if isinstance(n_bins, bool) or not isinstance(n_bins, (int, np.integer)) or n_bins < 1:
-        raise ParameterError(f"n_bins is {n_bins!r}, expected a whole number of bins, at least 1")
+    n_bins = converted(n_bins, Count, "calibration.n_bins")
     found = _vectors(y=y, probability=probability)
     values, defined = _defined(found["probability"], "probability")
     p = values[defined]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix, like_rows
 from glassdask.learning.moments import Moments, compute_moments, grouped_moments
+from glassdask.learning.resampling import Several
 
 
 def pearson(x: Any, y: Any) -> Any:
@@ -103,6 +105,7 @@ def bootstrap_correlations(
     parts: Mapping[Hashable, Moments], n_resamples: int = 1000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """R (feature, target) of all groups together and its standard error over resamples of the groups."""
+    n_resamples = converted(n_resamples, Several, "n_resamples")
     filled = [part for part in parts.values() if part.n > 0]
     if len(filled) < 2:
         raise ParameterError(f"{len(filled)} groups with defined rows, but an error over groups needs at least 2")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from glassdask.declarations import Finite, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_labels
 
@@ -37,6 +38,7 @@ def balanced_extremes(activity: Any, fraction: float, groups: Any = None) -> tup
     >>> rows.tolist(), labels.tolist()
     ([1, 3], [0, 1])
     """
+    fraction = converted(fraction, Finite, "fraction")
     if not 0.0 < fraction <= 0.5:
         raise ParameterError(f"fraction is {fraction}, expected more than 0 and at most 0.5 of the particles of a kind")
     values = _activity(activity)
@@ -83,6 +85,7 @@ def balanced_above(
     >>> rows.tolist(), labels.tolist()
     ([0, 1, 3, 4], [1, 0, 1, 0])
     """
+    threshold, avalanche = converted(threshold, Finite, "threshold"), converted(avalanche, Finite | None, "avalanche")
     values = _activity(activity)
     low, high = [], []
     left_out = 0
@@ -104,7 +107,10 @@ def balanced_above(
 
 
 def _activity(activity: Any) -> np.ndarray:
-    values = np.asarray(activity, dtype=np.float64)
+    try:
+        values = np.asarray(activity, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"activity is no array of numbers ({error}): give one for each sample") from None
     if values.ndim != 1:
         raise ParameterError(f"activity has shape {values.shape}, expected (sample,): flatten frames and particles")
     return values

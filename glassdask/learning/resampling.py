@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glassdask.declarations import Where, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.moments import Moments, merge_moments
+
+Several = Annotated[int, Where(lambda n: n >= 2, "a whole number of at least 2")]
 
 
 def bootstrap(
@@ -54,8 +57,7 @@ def bootstrap(
     filled = [part for part in parts.values() if part.n > 0]
     if len(filled) < 2:
         raise ParameterError(f"{len(filled)} groups with defined rows, but an error over groups needs at least 2")
-    if n_resamples < 2:
-        raise ParameterError(f"n_resamples is {n_resamples}, expected at least 2")
+    n_resamples = converted(n_resamples, Several, "n_resamples")
     draws = np.random.default_rng(seed).integers(len(filled), size=(n_resamples, len(filled)))
     samples = np.array([np.asarray(statistic(merge_moments([filled[i] for i in draw]))) for draw in draws])
     return np.asarray(statistic(merge_moments(filled)))[()], samples.std(axis=0, ddof=1)[()]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from glassdask.declarations import Finite, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.moments import compute_moments
 
@@ -45,6 +46,7 @@ def align_rotation(reduced: Any, reference: Any, step: float = 5.0) -> tuple[flo
     moments = compute_moments(reduced, reference)
     if moments.n_features != 2 or moments.n_targets != 2:
         raise ParameterError(f"{moments.n_features} and {moments.n_targets} features given, expected two and two")
+    step = converted(step, Finite, "step")
     if not 0.0 < step <= 180.0:
         raise ParameterError(f"step is {step}, expected degrees between 0 and 180")
     moments.require_rows(3)

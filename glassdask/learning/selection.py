@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.declarations import Count
+from glassdask.declarations import Count, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.linear import LinearModel, LinearRegression, linear_model
 from glassdask.learning.moments import Moments, merge_moments
@@ -48,7 +48,7 @@ def forward_selection(moments: Moments, n_features: int | None = None) -> tuple[
         raise ParameterError("the moments are of features only: compute_moments(X, y) gives those with targets")
     moments.require_rows(2)
     m = moments.n_features
-    wanted = m if n_features is None else n_features
+    wanted = converted(n_features, Count | None, "n_features") or m
     if not 1 <= wanted <= m:
         raise ParameterError(f"n_features is {n_features}, expected 1 to {m}")
     unit = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0))
@@ -120,7 +120,7 @@ def selection_curve(
         they can.
     """
     first = next(iter(parts.values()))
-    steps = list(range(1, first.n_features + 1)) if sizes is None else [int(size) for size in sizes]
+    steps = list(converted(sizes, tuple[int, ...] | None, "sizes") or range(1, first.n_features + 1))
     if not steps or min(steps) < 1 or max(steps) > first.n_features:
         raise ParameterError(f"sizes {steps} must lie between 1 and the {first.n_features} features")
     if isinstance(order, str) and order not in ("forward", "pca"):

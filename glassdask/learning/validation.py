@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 
-from glassdask.declarations import Count, NotNegative
+from glassdask.declarations import Count, NotNegative, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.correlation import correlations
 from glassdask.learning.linear import LinearModel, determination, linear_model, ridge_path
@@ -96,6 +96,8 @@ def learning_curve(
         Mean and standard deviation over the choices of R, which is pooled over the groups left out.
     """
     groups = list(parts)
+    sizes = converted(sizes, tuple[int, ...], "learning_curve.sizes")
+    n_repeats = converted(n_repeats, Count, "learning_curve.n_repeats")
     if any(not 1 <= size < len(groups) for size in sizes):
         raise ParameterError(
             f"sizes {list(sizes)} must lie between 1 and {len(groups) - 1}: one group is left to score"
@@ -189,7 +191,7 @@ def _scores(predictions: Mapping[Hashable, Moments]) -> CrossValidation:
 
 def folds(groups: list[Hashable], n_folds: int | None) -> list[list[Hashable]]:
     """The groups that each fold leaves out."""
-    n = len(groups) if n_folds is None else n_folds
+    n = converted(n_folds, Count | None, "n_folds") or len(groups)
     if not 2 <= n <= len(groups):
         raise ParameterError(f"{n} folds of {len(groups)} groups: expected 2 to the number of groups (configurations)")
     return [groups[i::n] for i in range(n)]

@@ -43,5 +43,5 @@ def test_refused():
     with pytest.raises(ParameterError, match="1 groups with defined rows"):
         bootstrap(lambda m: m.x_mean, parts)
     two = grouped_moments(np.eye(4), groups=[0, 0, 1, 1])
-    with pytest.raises(ParameterError, match="n_resamples is 1"):
+    with pytest.raises(ParameterError, match="n_resamples: expected"):
         bootstrap(lambda m: m.x_mean, two, n_resamples=1)
