@@ -335,7 +335,7 @@ def _begin(
     there = arrays(group)
     whole = complete and {info.name for info in there} >= {*units} and not any(map(missing_chunks, there))
     torn = any((group / name / "c").exists() and not (group / name / "zarr.json").exists() for name in units)
-    damaged = overwrite and whole and bool(attrs.get("code")) and not intact(group)
+    damaged = same and overwrite and whole and bool(attrs.get("code")) and not intact(group)
     can_go_on = not torn and not damaged and all(units.get(info.name, info.unit) == info.unit for info in there)
     # without its code, who overwrites a result may know of a difference that its key does not tell
     kept = ((whole and not damaged) or can_go_on) if attrs.get("code") else (can_go_on and not complete)
@@ -345,9 +345,10 @@ def _begin(
         return not whole
     if not overwrite:
         state = "" if complete else "interrupted "
-        same = all(found.get(name) == attrs.get(name) for name in ("parameters", "input", "made_from"))
+        alike = all(found.get(name) == attrs.get(name) for name in ("parameters", "input", "made_from"))
+        other_code = alike and bool(attrs.get("code")) and found.get("code") != attrs["code"]
         made = f"glassdask {found.get('glassdask_version')}, {found.get('created')}"
-        what = f"results of other code ({made})" if same else "data of other input, parameters or code"
+        what = f"results of other code ({made})" if other_code else "data of other input, parameters or code"
         raise StoreError(f"{group}: holds {state}{what}: overwrite it or choose another name")
     source = dataset.attrs.get("store")
     if source is not None and Path(source).resolve() == group.resolve():

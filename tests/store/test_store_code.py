@@ -159,3 +159,12 @@ def test_a_changed_kernel_recomputes_what_depends_on_it(tmp_path):
     assert sums.split()[1] == first.split()[1]
     assert all(file.stat().st_mtime_ns == time for file, time in times.items())
     assert "reductions/bo: was computed before descriptors/bo was changed" in stale
+
+
+def test_another_trajectory_is_not_called_one_of_other_code(run):
+    other = store.open_trajectory(run).load()
+    other["position"][:] = 0.5
+    with pytest.raises(errors.StoreError, match="holds data of other input, parameters or code"):
+        store.save_trajectory(other.drop_attrs(deep=False), run)
+    with pytest.raises(errors.StoreError, match="holds data of other input, parameters or code"):
+        store.save_trajectory(other, run)
