@@ -18,8 +18,8 @@ import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
 from glassdask.cluster.jobs import Keeper, refusal
+from glassdask.cluster.overhead import low_overhead
 from glassdask.cluster.profile import Adaptive
-from glassdask.cluster.thrift import thrifty
 from glassdask.errors import ClusterError, ParameterError
 from tests.certificates import write_certificates
 from tests.listening import housekeeping, listening, worker_processes
@@ -74,9 +74,9 @@ def test_local_cluster_listens_on_loopback_only():
 def test_settings_of_the_user_stay():
     """Only dask's own defaults are replaced, not what somebody has chosen."""
     chosen = {"distributed.worker.profile.interval": "50ms"}
-    assert set(chosen) < set(thrifty())
+    assert set(chosen) < set(low_overhead())
     with dask.config.set(chosen):
-        assert not set(chosen) & set(thrifty())
+        assert not set(chosen) & set(low_overhead())
 
 
 @pytest.mark.cluster

@@ -15,8 +15,8 @@ from typing import Any
 
 from glassdask.cluster.failures import plain_failures
 from glassdask.cluster.jobs import batch_cluster
+from glassdask.cluster.overhead import low_overhead
 from glassdask.cluster.profile import Profile, read_profile
-from glassdask.cluster.thrift import thrifty
 from glassdask.cluster.tls import security
 from glassdask.errors import ClusterError
 
@@ -178,7 +178,7 @@ def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any
     # dashboard would open one on all interfaces. Failures of tasks are raised here; what workers log about coming and
     # going tells a person at a prompt nothing
     _refuse_while_starting()
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **thrifty()}):
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **low_overhead()}):
         with _main_guarded():
             cluster = LocalCluster(
                 n_workers=n,

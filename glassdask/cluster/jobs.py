@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from glassdask.cluster.overhead import exported, low_overhead
 from glassdask.cluster.profile import BATCH_SYSTEMS, Profile
-from glassdask.cluster.thrift import exported, thrifty
 from glassdask.cluster.tls import security
 from glassdask.errors import ClusterError
 
@@ -59,7 +59,7 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
     settings = {
         "distributed.deploy.lost-worker-timeout": profile.lost_worker_timeout,
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        **thrifty(),
+        **low_overhead(),
     }
     arguments = _arguments(profile)
     with dask.config.set(settings), getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind])(**arguments) as cluster:
@@ -84,7 +84,7 @@ def _arguments(profile: Profile) -> dict[str, Any]:
         extra += ["--lifetime", f"{profile.lifetime:g}s", "--lifetime-stagger", f"{profile.lifetime_stagger:g}s"]
     options["worker_extra_args"] = extra
     options["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **options.get("scheduler_options", {})}
-    options["job_script_prologue"] = [*exported(thrifty()), *options.get("job_script_prologue", [])]
+    options["job_script_prologue"] = [*exported(low_overhead()), *options.get("job_script_prologue", [])]
     options["log_directory"] = _log_directory(profile)
     if profile.tls is not None:
         options["security"] = security(profile)

@@ -3,6 +3,8 @@
 from .activation_maps import grad_cam as grad_cam
 from .ard import ARDRegression as ARDRegression
 from .autoencoder import Autoencoder as Autoencoder
+from .balanced import balanced_above as balanced_above
+from .balanced import balanced_extremes as balanced_extremes
 from .classification import ClassifierScores as ClassifierScores
 from .classification import LinearSVM as LinearSVM
 from .classification import LogisticRegression as LogisticRegression
@@ -17,8 +19,6 @@ from .correlation import bootstrap_spearman as bootstrap_spearman
 from .correlation import correlations as correlations
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
-from .extremes import balanced_above as balanced_above
-from .extremes import balanced_extremes as balanced_extremes
 from .linear import LinearRegression as LinearRegression
 from .linear import PrincipalComponentRegression as PrincipalComponentRegression
 from .linear import Ridge as Ridge

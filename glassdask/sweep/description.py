@@ -66,8 +66,8 @@ class Sweep:
         return (state.label for state in self.states)
 
     def __getitem__(self, label: str) -> Any:
-        """What is stored of a state, as an `xarray.DataTree` (see `glassdask.sweep.reading.open_state`)."""
-        from glassdask.sweep.reading import open_state
+        """What is stored of a state, as an `xarray.DataTree` (see `glassdask.sweep.tree.open_state`)."""
+        from glassdask.sweep.tree import open_state
 
         for state in self.states:
             if state.label == label:

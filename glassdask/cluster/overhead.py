@@ -16,7 +16,7 @@ LOOKS = {
 }
 
 
-def thrifty() -> dict[str, Any]:
+def low_overhead() -> dict[str, Any]:
     """Settings of dask's configuration; what the user has set otherwise is left out."""
     import dask
     from distributed.config import defaults
