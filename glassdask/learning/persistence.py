@@ -17,7 +17,7 @@ from glassdask.errors import FormatError, ParameterError, StoreError, StoreVersi
 from glassdask.files import replacing
 from glassdask.learning.arrays import feature_names
 
-FORMAT = 1
+FORMAT = 2  # 1 had feature_names_, a list or None, for feature_names_in_
 DESCRIPTION = "model.json"
 MODELS = (
     "ARDRegression",
@@ -159,6 +159,10 @@ def _rebuild(description: dict[str, Any], prefix: str, arrays: dict[str, np.ndar
     try:
         model = getattr(import_module("glassdask.learning"), name)(**description["parameters"])
         for key, value in description["attributes"].items():
+            if key == "feature_names_":  # of format 1
+                key, value = "feature_names_in_", np.array(value, dtype=object)
+                if value.ndim == 0:  # None: there were no names
+                    continue
             if isinstance(value, dict) and "arrays" in value:
                 value = [arrays[f"{prefix}{key}{i}"] for i in range(value["arrays"])]
                 for i in range(len(value)):

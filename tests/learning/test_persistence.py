@@ -150,3 +150,26 @@ def test_what_cannot_be_loaded(tmp_path):
                 changed.writestr(name, json.dumps(json.loads(text) | change) if name == "model.json" else text)
         with pytest.raises(error, match=message):
             load_model(tmp_path / "changed.npz")
+
+
+@pytest.mark.parametrize("names", [["l=1", "l=2", "l=3"], None])
+def test_models_of_the_first_format_are_read(tmp_path, names):
+    """Names of features were a list, or None, called feature_names_."""
+    x, y = data(m=3)
+    model = PrincipalComponentRegression().fit(x, y)
+    with (
+        zipfile.ZipFile(save_model(model, tmp_path / "new.npz")) as new,
+        zipfile.ZipFile(tmp_path / "old.npz", "w") as old,
+    ):
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "model.json":
+                description = json.loads(content) | {"format": 1}
+                for part in (description, description["attributes"]["pca_"]["model"]):
+                    part["attributes"]["feature_names_"] = names
+                content = json.dumps(description).encode()
+            old.writestr(name, content)
+    found = load_model(tmp_path / "old.npz")
+    np.testing.assert_array_equal(found.predict(x), model.predict(x))
+    for part in (found, found.pca_):
+        assert (part.feature_names_in_.tolist() if names else hasattr(part, "feature_names_in_")) == (names or False)
