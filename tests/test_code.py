@@ -71,6 +71,7 @@ def changed(checkout: Path, *edits: tuple[str, str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit, affected",
     [

@@ -145,6 +145,7 @@ def run(command, environment=None, check=True):
     return done
 
 
+@pytest.mark.slow
 def test_the_help_lists_it(work):
     found = run(work.command("describe", "--help"), work.environment).stdout
     assert "shells  Number of particles between two distances." in found

@@ -73,6 +73,7 @@ def values(trajectory, descriptor, **options):
     return gd.describe(trajectory, {"it": descriptor}, **options)["it"].values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "rule"), COMBINATIONS)
 def test_equals_the_descriptor_of_the_neighbours_alone(mixture, kind, rule):
     """Each centre once more, in an empty box with nobody but those whom the rule names."""

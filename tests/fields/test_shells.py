@@ -22,6 +22,7 @@ def brute_force(trajectory, frame, values, cutoff):
     return (weight @ np.where(known, values, 0.0)) / (weight @ known)
 
 
+@pytest.mark.slow
 def test_equals_brute_force(liquid):
     values = np.random.default_rng(0).normal(size=(3, 240, 2))
     values[1, ::5, 0] = np.nan

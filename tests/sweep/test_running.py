@@ -307,6 +307,7 @@ def test_only_some_stages(tmp_path):
         run_sweep(file, stages=["simulate"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("synchronous")
 def test_other_parameters(tmp_path):
     """Other parameters are refused before any work; with overwrite they replace what depends on them, and no more."""

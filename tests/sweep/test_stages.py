@@ -87,6 +87,7 @@ def package(tmp_path, monkeypatch):
     sys.modules.pop("their_stages", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("package")
 def test_a_stage_of_another_package(tmp_path):
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=2)
