@@ -33,7 +33,8 @@ Cluster = Annotated[
     ),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Only this stage: simulate, describe, reduce, correlate; repeatable")
+    list[str] | None,
+    typer.Option("--only", help="Only this stage, such as simulate, describe, reduce or correlate; repeatable"),
 ]
 Share = Annotated[
     str | None,
