@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+import glassdask as gd
 from glassdask import plugins
-from glassdask.errors import ParameterError, PluginError
+from glassdask.errors import FormatError, ParameterError, PluginError
 
 ENTRIES = {
     "good-package": (
@@ -100,3 +101,53 @@ def test_a_model_of_another_package(tmp_path, monkeypatch):
     with pytest.raises(PluginError, match="'none' of their-liquids is theirs:NAME, expected a Model"):
         LocalEnergy(model="none")
     sys.modules.pop("theirs")
+
+
+READER = """
+import hashlib
+from pathlib import Path
+import numpy as np
+from glassdask.io.frame import Frame, Survey, encode
+from glassdask.io.sources import Format
+
+FORMAT = Format("rows", (".rows",), ("scale",))
+
+def survey(path, scale=1.0):
+    content = Path(path).read_bytes()
+    return Survey(len(content.splitlines()), hashlib.sha256(content).hexdigest(), None, True)
+
+def read(path, start, stop, offset, scale=1.0):
+    for line in Path(path).read_text().splitlines()[start:stop]:
+        x = scale * np.array(line.split(), dtype=float)
+        names = ["A"]
+        position = np.stack([x, x], axis=1)
+        yield Frame(position, ("A",), encode(np.full(len(x), "A"), names), 4.0 * np.eye(2))
+"""
+
+
+def test_a_reader_of_another_package(tmp_path, monkeypatch):
+    """It is found by its suffix or its name, and takes options of its own."""
+    folder = tmp_path / "rows-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: rows\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[glassdask.readers]\nrows = rows:FORMAT\n")
+    (tmp_path / "rows.py").write_text(READER)
+    (tmp_path / "run.rows").write_text("0.5 1.5\n0.75 1.25\n1.0 1.0\n")
+    (tmp_path / "run.txt").write_text("0.25 0.5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "_outside", plugins._outside.__wrapped__)
+    try:
+        gd.ingest(tmp_path / "run.rows", tmp_path / "run.zarr")
+        gd.ingest(tmp_path / "run.txt", tmp_path / "scaled.zarr", format="rows", scale=2.0)
+        assert gd.open_trajectory(tmp_path / "run.zarr")["position"].values[:, :, 0].tolist() == [
+            [0.5, 1.5],
+            [0.75, 1.25],
+            [1.0, 1.0],
+        ]
+        assert gd.open_trajectory(tmp_path / "scaled.zarr")["position"].values[0, :, 1].tolist() == [0.5, 1.0]
+        with pytest.raises(ParameterError, match="format rows has no option columns: it has scale"):
+            gd.ingest(tmp_path / "run.rows", tmp_path / "no.zarr", columns={"x": "y"})
+        with pytest.raises(FormatError, match=r"unknown suffix; known are .*\.rows"):
+            gd.ingest(tmp_path / "run.txt", tmp_path / "no.zarr")
+    finally:
+        sys.modules.pop("rows", None)

@@ -15,11 +15,17 @@ import numpy as np
 from glassdask import schema
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io.frame import Frame, Survey
+from glassdask.plugins import Catalog
 
 
 @dataclass(frozen=True)
 class Format:
-    """Where a format is read, by which suffixes it is found, and which options its reader takes."""
+    """Where a format is read, by which suffixes it is found, and which options its reader takes.
+
+    The module has ``survey(path, **options)``, which gives a `Survey`, and ``read(path, start, stop, offset,
+    **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. Another package adds one by the
+    entry point ``glassdask.readers``, whose value is a `Format`.
+    """
 
     module: str
     suffixes: tuple[str, ...]
@@ -27,7 +33,7 @@ class Format:
     text: bool = False
 
 
-FORMATS = {
+OWN = {
     "lammps": Format("glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump"), text=True),
     "xyz": Format("glassdask.io.xyz", (".xyz", ".extxyz"), text=True),
     "gsd": Format("glassdask.io.gsd", (".gsd",)),
@@ -38,6 +44,7 @@ FORMATS = {
         ("columns", "topology"),
     ),
 }
+FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)
 OPTIONAL = ("origin", "image", "velocity", "energy", "time", "step")
 
 
@@ -89,8 +96,8 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
         return format
     name = Path(path).name.lower()
     stem = name.removesuffix(".gz").removesuffix(".zst")
-    for known, described in FORMATS.items():
-        if stem.endswith(described.suffixes):
+    for known in [*OWN, *(other for other in FORMATS if other not in OWN)]:
+        if stem.endswith(FORMATS[known].suffixes):
             return known
     known_suffixes = " ".join(suffix for described in FORMATS.values() for suffix in described.suffixes)
     raise FormatError(
