@@ -204,7 +204,11 @@ def _average(configuration, centers, rule, l_min, table) -> tuple[np.ndarray, np
             done += len(which)
 
     own = scratch("coefficients of the centres", len(centers), n_coefficients)
-    found = [(which, n.counts, n.index.copy(), n.weight) for which, n in coefficients(centers, own, 0)]
+    # the arrays of a batch may be those of the next one
+    found = [
+        (which, n.counts, n.index.copy(), None if n.weight is None else n.weight.copy())
+        for which, n in coefficients(centers, own, 0)
+    ]
     which, counts, index = (np.concatenate([part[k] for part in found]) for k in range(3))
     row[index[row[index] < 0]] = -2
     others = np.flatnonzero(row == -2)

@@ -45,12 +45,6 @@ class Neighbors:
         """Number of neighbours of each centre, shape (C,)."""
         return np.diff(self.offsets)
 
-    def select(self, keep: np.ndarray) -> Neighbors:
-        """The same centres with only the neighbours for which `keep` (P,) is true."""
-        total = np.concatenate([[0], np.cumsum(keep)])
-        weight = None if self.weight is None else self.weight[keep]
-        return Neighbors(self.centers, total[self.offsets], self.index[keep], self.vector[:, keep], weight)
-
 
 class Configuration:
     """Positions, species and box of one frame, with the cell lists built on demand.
@@ -169,7 +163,8 @@ def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray)
     pieces = []
     counts = np.zeros(len(centers), np.int64)
     for rows, batch in batches:
-        pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy(), batch.weight))
+        weight = None if batch.weight is None else batch.weight.copy()
+        pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy(), weight))
         counts[rows] = batch.counts
     offsets = np.concatenate([[0], np.cumsum(counts)])
     index = np.empty(offsets[-1], np.int32)

@@ -165,19 +165,6 @@ def test_batches_of_any_size_give_the_same_neighbours(monkeypatch, batch_pairs):
     assert np.array_equal(whole.vector, cut.vector)
 
 
-def test_select_keeps_the_centres_and_drops_neighbours():
-    rng = np.random.default_rng(7)
-    position = wrapped(rng.random((100, 3)), CUBE * 5.0)
-    configuration = Configuration(position, np.zeros(100), CUBE * 5.0, NAMES)
-    far = configuration.neighbors(np.arange(100), np.full((2, 2), 2.0))
-    near = configuration.neighbors(np.arange(100), np.full((2, 2), 1.2))
-    chosen = far.select(far.distance < 1.2)
-    assert np.array_equal(chosen.counts, near.counts)
-    for i in range(100):
-        a, b = slice(*chosen.offsets[i : i + 2]), slice(*near.offsets[i : i + 2])
-        assert set(chosen.index[a]) == set(near.index[b])
-
-
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_memory_of_a_dilute_system_follows_its_particles(dimension):
     position = np.random.default_rng(8).random((50, dimension)) * 1000.0
