@@ -232,12 +232,15 @@ def of_one_class(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def file_chunks(source: Source) -> tuple[tuple[int, ...], ...]:
-    """The chunks of as many whole files as one task reads."""
+    """The chunks of as many whole files as a third of what one task may hold.
+
+    A pass over them has at once what was read, what is made of it, and the next that is being read.
+    """
     unit = source.info.unit
     if not unit:
         return ()
     # as many small files together, since a task alone costs 2 ms
-    together = max(1, task_bytes() // layout.n_bytes(unit, source.dtype))
+    together = max(1, task_bytes() // 3 // layout.n_bytes(unit, source.dtype))
     frames = tuple(len(part) for part in _by_block(source.frames, together * unit[0]))
     return (frames or (0,), *normalize_chunks(unit[1:], source.shape[1:]))
 

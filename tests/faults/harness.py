@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "PYTHONPATH": str(Path(gd.__file__).parents[1]),
     # a lost scheduler is noticed at once; how long a client then waits for another one is not what is tested
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
+    # sixteen tasks of the little work that there is
+    "DASK_GLASSDASK__TASK__SECONDS": "0.2",
 }
 
 

@@ -58,7 +58,7 @@ def test_what_is_not_as_it_was_opened_is_rechunked(path):
 
 
 def test_small_files_are_read_together(path):
-    with dask.config.set({"glassdask.task.bytes": 3 * 2 * 30 * 3 * 8 + 1}):
+    with dask.config.set({"glassdask.task.bytes": 3 * (3 * 2 * 30 * 3 * 8 + 1)}):
         opened = store.open_trajectory(path)["position"]
     assert opened.chunks[0] == (6, 5)
     np.testing.assert_array_equal(opened.values, make_trajectory(n_frames=11)["position"])
