@@ -95,24 +95,43 @@ Count = Annotated[int, Where(lambda n: n >= 1, "a whole number of at least 1")]
 def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] | None:
     """One positive number for all pairs of species, or a mapping from pairs to numbers with its keys as sorted pairs.
 
+    Names that have a "-" in them cannot be told apart in "A-B-C": give a list of (species, species, number) instead.
+
     >>> read_pairs({"B-A": 1.2, ("A", "A"): 1}, "cutoffs")
     {('A', 'B'): 1.2, ('A', 'A'): 1.0}
+    >>> read_pairs([["A", "B-C", 1.2]], "cutoffs")
+    {('A', 'B-C'): 1.2}
     """
     if value is None:
         return None
-    if not isinstance(value, Mapping):
+    items: Any = value.items() if isinstance(value, Mapping) else value
+    if isinstance(value, (list, tuple)):
+        if not all(isinstance(item, (list, tuple)) and len(item) == 3 for item in value):
+            raise ParameterError(f"{where}: expected a list such as [['A', 'B-C', 1.2]], found {shown(value)}")
+        items = [((a, b), number) for a, b, number in value]
+    elif not isinstance(value, Mapping):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise ParameterError(
                 f"{where}: expected a number, or one for each pair such as {{'A-B': 1.2}}, found {shown(value)}"
             )
         return converted(value, Positive, where)
     found: dict[tuple[str, str], float] = {}
-    for key, item in value.items():
+    for key, item in items:
         pair = pair_of(key, where)
-        number = converted(item, Positive, f"{where}.{'-'.join(pair)}")
+        number = converted(item, Positive, f"{where}.{pair_text(*pair)}")
         if found.setdefault(pair, number) != number:
-            raise ParameterError(f"{where}.{'-'.join(pair)}: found both {found[pair]:g} and {number:g}: give one")
+            raise ParameterError(f"{where}.{pair_text(*pair)}: found both {found[pair]:g} and {number:g}: give one")
     return found
+
+
+def pair_text(first: str, second: str) -> str:
+    """A pair of species for people: with a "-", unless one of them has that in its name.
+
+    >>> print(pair_text("A", "B"), pair_text("A", "B-C"))
+    A-B ('A', 'B-C')
+    """
+    pair = (str(first), str(second))
+    return repr(pair) if "-" in first + second else "-".join(pair)
 
 
 def pair_of(key: Any, where: str = "pair") -> tuple[str, str]:
@@ -381,8 +400,10 @@ def _listed(names: Iterable[Any]) -> str:
 def plain(value: Any) -> Any:
     """The value as JSON has it: declarations as tables with their tag, pairs of species as "A-B", no NumPy types.
 
-    >>> plain({("A", "B"): (1, np.float64(2.5))})
-    {'A-B': [1, 2.5]}
+    Where a species has a "-" in its name, a mapping of pairs is a list of (species, species, value): see `read_pairs`.
+
+    >>> plain({("A", "B"): (1, np.float64(2.5))}), plain({("A", "B-C"): 1.2})
+    ({'A-B': [1, 2.5]}, [['A', 'B-C', 1.2]])
     """
     if value is None or (type(value) in _SCALARS and value == value):
         return value
@@ -390,7 +411,12 @@ def plain(value: Any) -> Any:
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {TAG: tag_of(type(value)), **fields}
     if isinstance(value, Mapping):
-        return {"-".join(map(str, k)) if isinstance(k, tuple) else str(k): plain(v) for k, v in value.items()}
+        if any(isinstance(key, tuple) and any("-" in str(part) for part in key) for key in value):
+            return [[*map(str, k if isinstance(k, tuple) else (k,)), plain(v)] for k, v in value.items()]
+        table = {"-".join(map(str, k)) if isinstance(k, tuple) else str(k): plain(v) for k, v in value.items()}
+        if len(table) < len(value):
+            raise ParameterError(f"{shown(value)} cannot be written: two of its keys are the same text: rename one")
+        return table
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):

@@ -23,10 +23,13 @@ from glassdask.declarations import (
     family,
     make,
     pair_of,
+    pair_text,
     plain,
+    read_pairs,
     read_toml,
 )
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.neighborhood.cutoffs import pair_matrix
 
 
 class Rule(Declaration):
@@ -155,6 +158,51 @@ def test_fields_that_do_not_go_together_are_told_with_their_path():
 def test_pairs_that_are_none(key):
     with pytest.raises(SpeciesError, match=r"cutoffs: expected two species"):
         pair_of(key, "cutoffs")
+
+
+@pytest.mark.parametrize(
+    "cutoffs",
+    [
+        {("A", "B-C"): 1.2, ("A-B", "C"): 1.4, ("A", "A"): 1.0},
+        {("A", "A-A"): 1.2, ("A", "A"): 1.4},
+        {("-", "-"): 1.0, ("-", "--"): 2.0},
+        {("A", "B"): 1.0, ("A", "A"): 1.5},
+    ],
+)
+def test_pairs_of_names_with_dashes_stay_apart(cutoffs):
+    written = json.loads(json.dumps(plain(cutoffs)))
+    assert len(written) == len(cutoffs)
+    assert read_pairs(written, "cutoffs") == cutoffs
+    assert Thing(cutoffs=written) == Thing(cutoffs=cutoffs)
+    for pair in cutoffs:
+        assert digest({**cutoffs, pair: 9.0}) != digest(cutoffs)
+    assert len({pair_text(*pair) for pair in cutoffs}) == len(cutoffs)
+
+
+def test_pairs_without_dashes_are_written_as_ever():
+    assert plain({("A", "B"): 1.0}) == {"A-B": 1.0}
+
+
+@pytest.mark.parametrize("table", [{1: 2.0, "1": 3.0}, {("A", "B"): 1.0, "A-B": 2.0}])
+def test_no_key_is_lost_where_two_are_the_same_as_text(table):
+    with pytest.raises(ParameterError, match="cannot be written: two of its keys are the same"):
+        plain(table)
+
+
+@pytest.mark.parametrize("value", [[["A", "B"]], ["A-B"], [["A", "B-C", 1.0, 2.0]], [1.0]])
+def test_lists_that_are_no_pairs(value):
+    with pytest.raises(ParameterError, match=r"^cutoffs: expected a list such as"):
+        read_pairs(value, "cutoffs")
+
+
+def test_lists_of_pairs_say_each_once():
+    with pytest.raises(ParameterError, match=r"^cutoffs.\('A', 'B-C'\): found both 1 and 2"):
+        read_pairs([["A", "B-C", 1.0], ["B-C", "A", 2.0]], "cutoffs")
+
+
+def test_missing_pairs_are_named_so_that_they_can_be_told_apart():
+    with pytest.raises(ParameterError, match=r"lacks \('A', 'A-B'\), \('A-B', 'A-B'\): give"):
+        pair_matrix({("A", "A"): 1.0}, ("A", "A-B"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,9 +154,11 @@ def _open(store: Path) -> Any:
 
 def _tell(measured: Any, out: Console = console) -> None:
     """Print how the cutoffs were chosen."""
+    from glassdask.declarations import pair_text
+
     table = Table("pair", "first peak", "g", "first minimum", "g", "cutoff", "note", title="partial g(r)")
     for pair in measured.pairs:
-        name = "-".join(pair)
+        name = pair_text(*pair)
         if pair in measured.given:
             table.add_row(name, "", "", "", "", f"{measured.given[pair]:.3f}", "given")
             continue
@@ -189,7 +191,7 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
     """Cutoffs that are given, by pairs of species of the trajectory."""
-    from glassdask.declarations import read_pairs
+    from glassdask.declarations import pair_text, read_pairs
     from glassdask.schema import species_names
 
     known = species_names(trajectory)
@@ -198,5 +200,5 @@ def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], 
     assert isinstance(result, dict)
     for pair in result:
         if not set(pair) <= set(known):
-            raise ParameterError(f"--cutoff {'-'.join(pair)}: the species of this store are {', '.join(known)}")
+            raise ParameterError(f"--cutoff {pair_text(*pair)}: the species of this store are {', '.join(known)}")
     return result

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from glassdask.declarations import NotNegative, Positive, Where
+from glassdask.declarations import NotNegative, Positive, Where, pair_text
 from glassdask.descriptors import radial_basis
 from glassdask.descriptors.base import Descriptor, Plan, degree_range
 from glassdask.descriptors.weights import everyone
@@ -144,7 +144,7 @@ class SOAP(Descriptor):
             first, second = first[keep], second[keep]
             degree = np.repeat(np.arange(self.l_max + 1), len(first))
             rows.append(np.stack([degree, np.tile(first, self.l_max + 1), np.tile(second, self.l_max + 1)]))
-            labels += [f"{names[a]}-{names[b]}" if self.by_species else "all"] * len(degree)
+            labels += [pair_text(names[a], names[b]) if self.by_species else "all"] * len(degree)
         columns = np.concatenate(rows, axis=1)
         named = {"soap_l": columns[0], "soap_n": columns[1], "soap_n2": columns[2], "soap_species": np.array(labels)}
         return {name: ("soap_feature", values) for name, values in named.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from glassdask.declarations import pair_text
 from glassdask.errors import ParameterError, SpeciesError
 
 Cutoffs = Mapping[Any, float] | float
@@ -59,13 +60,13 @@ def pair_matrix(
         code = {name: k for k, name in enumerate(names)}
         for (a, b), value in values.items():
             if a not in code or b not in code:
-                raise SpeciesError(f"{what} for {a}-{b}: known species are {', '.join(names)}")
+                raise SpeciesError(f"{what} for {pair_text(a, b)}: known species are {', '.join(names)}")
             matrix[code[a], code[b]] = matrix[code[b], code[a]] = value
     else:
         matrix[:] = values
     if needed is not None:
         matrix[~needed] = 0.0
-    missing = [f"{names[a]}-{names[b]}" for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
+    missing = [pair_text(names[a], names[b]) for a, b in np.argwhere(np.isnan(matrix)) if a <= b]
     if missing:
         raise ParameterError(f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}")
     return matrix

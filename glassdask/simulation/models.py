@@ -33,7 +33,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import TAG, Read, converted, pair_of
+from glassdask.declarations import TAG, Read, converted, pair_of, pair_text
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.files import replacing
 from glassdask.kernels import pairs as kernels
@@ -58,8 +58,8 @@ def read_pair_potentials(value: Any, where: str) -> tuple[PairPotential, ...] | 
     for key, item in value.items():
         pair = pair_of(key, where)
         if pair in by_pair:
-            raise ParameterError(f"{where}.{'-'.join(pair)}: is given twice: give it once")
-        by_pair[pair] = converted(item, PairPotential, f"{where}.{'-'.join(pair)}")
+            raise ParameterError(f"{where}.{pair_text(*pair)}: is given twice: give it once")
+        by_pair[pair] = converted(item, PairPotential, f"{where}.{pair_text(*pair)}")
     return by_pair
 
 
@@ -95,13 +95,13 @@ class PairModel(Model):
         """A potential for each pair of species."""
         super().check()
         n = len(self.species)
-        order = ", ".join(map("-".join, itertools.combinations_with_replacement(self.species, 2)))
+        order = ", ".join(itertools.starmap(pair_text, itertools.combinations_with_replacement(self.species, 2)))
         by_pair: Any = self.pairs
         if isinstance(by_pair, Mapping):
             expected = [pair_of(pair) for pair in itertools.combinations_with_replacement(self.species, 2)]
             for pair in [*expected, *by_pair]:
                 if pair not in by_pair or pair not in expected:
-                    raise ParameterError(f"pairs.{'-'.join(pair)}: is missing or unknown: expected {order}")
+                    raise ParameterError(f"pairs.{pair_text(*pair)}: is missing or unknown: expected {order}")
             object.__setattr__(self, "pairs", tuple(by_pair[pair] for pair in expected))
         if len(self.pairs) != n * (n + 1) // 2:
             raise ParameterError(
