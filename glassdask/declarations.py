@@ -253,6 +253,12 @@ def converted(value: Any, hint: Any, where: str) -> Any:
     raise max(errors, key=lambda error: len(re.findall(r"[.\[]", str(error).partition(": ")[0])))
 
 
+def flags(**values: Any) -> None:
+    """Raise `ParameterError` unless each is true or false: the text "no" and NaN are true to Python."""
+    for name, value in values.items():
+        converted(value, bool, name)
+
+
 @cache
 def _grammar(hint: Any) -> tuple[Any, Read | None, tuple[Where, ...], tuple[Any, ...] | None, Any]:
     """What an annotation says, found out once.

@@ -57,9 +57,9 @@ def reduce(
     # not `PCA` itself: for its class every worker would load scikit-learn, a second and 40 MB each
     from glassdask.learning.directions import check_method, principal_directions
 
+    scale = converted(scale, bool, "scale")
     check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
     check_method(method)
-    scale = converted(scale, bool, "reduce.scale")
     if method == "exact":
         found = principal_directions(_moments(features), n_components, scale)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from glassdask.declarations import flags
 from glassdask.descriptors.features import center_species
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.schema import check_kind
@@ -65,6 +66,7 @@ def save_descriptors(
     (2, 60, 8)
     >>> folder.cleanup()
     """
+    flags(overwrite=overwrite)
     check_kind(features, xr.Dataset, "the features", "give what describe returned")
     if not features.data_vars:
         raise StoreError(f"{path}: the features hold no variable: give what describe returned")
@@ -105,6 +107,7 @@ def save_reduction(
         When the features are of other data, or they or the reduction were changed since; when the store holds another
         reduction of this name.
     """
+    flags(overwrite=overwrite)
     check_kind(reduced, xr.Dataset, "the reduction", "give what reduce returned")
     checked_name(name)
     origin = json.loads(reduced.attrs.get("origin", "{}"))

@@ -19,6 +19,7 @@ import dask
 import numpy as np
 
 from glassdask.code import digest
+from glassdask.declarations import flags
 from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
 from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
@@ -147,6 +148,7 @@ def ingest(
     [[[0.5, 0.5], [0.5, 0.5]]]
     >>> folder.cleanup()
     """
+    flags(append=append, overwrite=overwrite)
     group = checked_path(store)
     paths = _resolved(sources)
     settings = {"species_names": species_names, **options}

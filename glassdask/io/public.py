@@ -27,6 +27,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
+from glassdask.declarations import flags
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.files import RefusedError, unpickle
 from glassdask.schema import from_arrays
@@ -60,6 +61,7 @@ def ingest_public(
     """
     from glassdask.store import save_trajectory, write_dataset
 
+    flags(overwrite=overwrite)
     trajectory, known = read_public(paths, density=density)
     save_trajectory(trajectory, store, overwrite=overwrite)
     if len(known.data_vars):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from glassdask import schema
+from glassdask.declarations import converted, flags
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io.frame import Frame, Survey
 from glassdask.plugins import Catalog
@@ -167,6 +168,8 @@ def scan(
     >>> [frame.position.tolist() for frame in frames(index)]
     [[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]]]
     """
+    flags(ordered=ordered, growing=growing)
+    wrapped = converted(wrapped, bool | None, "wrapped")
     path = os.fspath(path)
     name = find_format(path, format)
     unknown = sorted(set(options) - set(FORMATS[name].options))
@@ -176,9 +179,6 @@ def scan(
         )
     if dimension is not None and (isinstance(dimension, bool) or dimension not in (2, 3)):
         raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
-    for key, value in (("wrapped", wrapped), ("ordered", ordered)):
-        if not (isinstance(value, bool) or (key == "wrapped" and value is None)):
-            raise ParameterError(f"{key} is {value!r}, expected true or false")
     dt, box = _time_of_step(dt), _cell(box)
     options = {key: value for key, value in options.items() if value is not None}
     try:
@@ -271,6 +271,7 @@ def frames(
     ------
     FormatError, BoxError, PositionError, SpeciesError
     """
+    flags(moved=moved)
     stop = index.n_frames if stop is None else stop
     module = importlib.import_module(FORMATS[index.format].module)
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])

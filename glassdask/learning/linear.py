@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from glassdask.declarations import NotNegative
+from glassdask.declarations import NotNegative, flags
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import map_rows
 from glassdask.learning.correlation import correlations
@@ -207,6 +207,7 @@ def ridge_path(moments: Moments, alphas: Sequence[float], scale: bool = True) ->
     >>> ridge_path(m, [0.0, 2.0]).ravel().tolist()
     [1.0, 0.5]
     """
+    flags(scale=scale)
     penalties = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
     if len(penalties) == 0 or not np.isfinite(penalties).all() or (penalties < 0).any():
         raise ParameterError(f"alphas are {penalties.tolist()}, expected finite numbers that are not negative")

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from dask.delayed import Delayed
 
-from glassdask.declarations import plain
+from glassdask.declarations import flags, plain
 from glassdask.errors import StoreError
 from glassdask.graphs import compute, task_bytes, within_task
 from glassdask.simulation import engine
@@ -64,6 +64,7 @@ def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, afte
     StoreError
         Another simulation is stored there.
     """
+    flags(overwrite=overwrite)
     return dask.delayed(_simulate, pure=True)(simulation, str(path), overwrite, after)
 
 
@@ -104,6 +105,7 @@ def inherent_structures(
     path, overwrite, after
         As for `simulate`.
     """
+    flags(overwrite=overwrite)
     liquid = read_model(model, "inherent_structures.model")
     return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
 
@@ -193,6 +195,7 @@ def isoconfigurational(
     path, overwrite, after
         As for `simulate`.
     """
+    flags(overwrite=overwrite)
     batches = range(0, ensemble.replicas, ensemble.batch)
     begun = dask.delayed(_prepare, pure=True)(ensemble, str(path), overwrite, after)
     done = [dask.delayed(_run_batch, pure=True)(ensemble, str(path), first, begun) for first in batches]

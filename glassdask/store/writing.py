@@ -13,6 +13,7 @@ import dask
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import flags
 from glassdask.errors import StoreError
 from glassdask.schema import validate
 from glassdask.store import layout
@@ -128,6 +129,7 @@ def save_trajectory(
     StoreError
         The path cannot be written, or holds another trajectory.
     """
+    flags(overwrite=overwrite)
     dataset = with_dask(validate(dataset))
     group = layout.checked_path(path)
     attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED)}
@@ -154,6 +156,7 @@ def write_dataset(
     on_block: Progress | None = None,
 ) -> None:
     """Store a derived dataset in a group below a store: `write_datasets` of one."""
+    flags(overwrite=overwrite)
     before = {group: made_from or {}}
     write_datasets(
         {group: dataset}, path, parameters={group: parameters}, code={group: code}, made_from=before,
@@ -218,6 +221,7 @@ def write_datasets(
     [[[0.25, 0.25], [0.75, 0.25]]]
     >>> folder.cleanup()
     """
+    flags(overwrite=overwrite)
     root = layout.checked_path(path)
     grid = (_largest_chunk(datasets, "frame"), _largest_chunk(datasets, "particle"))
     begun: dict[Path, list[tuple[ArrayInfo, xr.Variable]]] = {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glassdask.declarations import flags
 from glassdask.errors import BusyStoreError, CorruptStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.graphs import within_task
 from glassdask.store.arrays import arrays, missing_chunks
@@ -97,6 +98,7 @@ def run_sweep(
     ClusterError
         Inside `glassdask.cluster.connect`: the scheduler was lost.
     """
+    flags(overwrite=overwrite, retry=retry)
     described = sweep if isinstance(sweep, Sweep) else read_sweep(sweep)
     wanted = described.stages if stages is None else tuple(stages)
     unknown = [stage for stage in wanted if stage not in described.stages]

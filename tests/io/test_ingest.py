@@ -343,7 +343,7 @@ def test_a_box_that_contradicts_the_file(tmp_path, suffix):
         ({"box": "x"}, "box is 'x', expected two or three edge lengths"),
         ({"box": [1.0]}, r"box has shape \(1,\)"),
         ({"box": [1.0, 0.0, 1.0]}, "positive volume"),
-        ({"wrapped": "no"}, "wrapped is 'no', expected true or false"),
+        ({"wrapped": "no"}, "wrapped: expected bool"),
         ({"dimension": "2"}, "dimension is '2', expected 2 or 3"),
         ({"dimension": True}, "dimension is True, expected 2 or 3"),
     ],
