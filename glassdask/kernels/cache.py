@@ -2,7 +2,8 @@
 
 numba looks only at the file of the function that it has compiled, but kernels inline helpers of other modules: after an
 edit of such a helper it would go on with the old machine code. Here any edit of any kernel leads to another folder.
-numba itself tells its versions and kinds of processors apart.
+numba itself tells its versions and kinds of processors apart. Kernels of another package belong to all its sources;
+those of a script, which may use whatever lies beside it, are compiled anew in every process.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +26,6 @@ PREFIX = "glassdask-"
 KEPT = 8  # folders of other sources that stay, those used last: branches that one changes between
 
 
-@cache
 def digest(*files: Path) -> str:
     """SHA-256 of the names and contents of source files."""
     whole = hashlib.sha256()
@@ -65,20 +66,42 @@ def retire(place: Path, current: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-SOURCES = digest(*sorted(Path(__file__).parent.glob("*.py")))
+HERE = Path(__file__).parent
+SOURCES = digest(*sorted(HERE.glob("*.py")))
 FOLDER = folder_for(f"{PREFIX}{SOURCES[:16]}")
 
 
-class Locator(_CacheLocator):
-    """Tells numba the folder, and what makes an entry of it stale (the file of a kernel that lies elsewhere)."""
+def sources_of(package: str) -> str | None:
+    """Digest of all sources of a package that is being imported; None where it is no package or has no sources."""
+    folders = getattr(sys.modules.get(package), "__path__", ())
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
+    with suppress(OSError):
+        return digest(*files) if files else None
+    return None
 
-    def __init__(self, function: Callable[..., Any], file: str):
-        self._py_file, self._line = file, function.__code__.co_firstlineno
+
+first_sources = cache(sources_of)  # as this process began to import the package
+
+
+class Locator(_CacheLocator):
+    """Tells numba the folder, and what makes an entry of it stale (the sources of a kernel that lies elsewhere)."""
+
+    def __init__(self, function: Callable[..., Any], file: str, stamp: str):
+        self._py_file, self._line, self._stamp = file, function.__code__.co_firstlineno, stamp
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Locator | None:
-        """The locator of a function; none where its source cannot be read, as at a prompt."""
-        return cls(py_func, py_file) if os.path.exists(py_file) else None
+        """The locator of a function; none where it is not known what it is compiled from.
+
+        So it is at a prompt, in a script, and in a package that was edited since this process imported some of it.
+        """
+        if not os.path.exists(py_file):
+            return None
+        if Path(py_file).parent == HERE:
+            return cls(py_func, py_file, SOURCES)
+        package = py_func.__module__.partition(".")[0]
+        stamp = first_sources(package)
+        return cls(py_func, py_file, stamp) if stamp is not None and stamp == sources_of(package) else None
 
     def get_cache_path(self) -> str:
         """The folder."""
@@ -86,11 +109,12 @@ class Locator(_CacheLocator):
 
     def get_source_stamp(self) -> str:
         """What an entry must have been compiled from."""
-        return digest(Path(self._py_file))
+        return self._stamp
 
     def get_disambiguator(self) -> str:
         """What tells functions of one name from each other."""
-        return str(self._line)
+        # files of two packages may have one name
+        return f"{hashlib.sha256(self._py_file.encode()).hexdigest()[:8]}-{self._line}"
 
 
 class Implementation(CompileResultCacheImpl):

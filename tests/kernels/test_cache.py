@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -120,3 +121,87 @@ def test_folders_do_not_pile_up(tmp_path, monkeypatch):
     assert len(left) == cache.KEPT + 2
     assert {used_again.name, f"{cache.PREFIX}new", f"{cache.PREFIX}{cache.KEPT + 4}", "other"} <= left
     assert f"{cache.PREFIX}5" not in left
+
+
+PLUG_IN = """
+from glassdask.kernels import kernel
+from HELPERS import twice
+
+@kernel
+def doubled(x):
+    return twice(x)
+"""
+HELPER = """
+from glassdask.kernels import kernel
+
+FACTOR = 2.0
+
+@kernel
+def twice(x):
+    return FACTOR * x
+"""
+CALL = "from PLUG_IN import doubled; from glassdask.kernels import cache; print(cache.FOLDER, doubled(21.0).hex())"
+
+
+@pytest.mark.parametrize(
+    ("plug_in", "helpers"),
+    [
+        ("mine.kernels", "mine.helpers"),
+        ("mine.inner.kernels", "mine.other.helpers"),
+        ("mine", "mine.helpers"),
+        ("single", "beside"),
+    ],
+)
+def test_an_edited_helper_of_another_package_counts(tmp_path, plug_in, helpers):
+    def place(module: str) -> Path:
+        *folders, name = module.split(".")
+        for depth in range(1, len(folders) + 1):
+            folder = tmp_path.joinpath(*folders[:depth])
+            folder.mkdir(exist_ok=True)
+            (folder / "__init__.py").touch()
+        whole = tmp_path.joinpath(*folders, name)
+        return whole / "__init__.py" if whole.is_dir() else whole.with_suffix(".py")
+
+    helper = place(helpers)
+    helper.write_text(HELPER)
+    place(plug_in).write_text(PLUG_IN.replace("HELPERS", helpers))
+    paths = os.pathsep.join([str(PACKAGE.parent), str(tmp_path)])
+    settings = {"PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(tmp_path / "compiled")}
+    call = CALL.replace("PLUG_IN", plug_in)
+    folder, value = run(tmp_path, call, **settings)
+    assert value == 42.0
+    assert run(tmp_path, call, **settings) == (folder, 42.0)
+    kept = {file.name: file.stat().st_mtime_ns for file in Path(folder).glob("*doubled*.nbc")}
+    assert bool(kept) == ("." in helpers)  # what a module that stands alone may use is not known
+    helper.write_text(HELPER.replace("2.0", "3.0"))
+    assert run(tmp_path, call, **settings) == (folder, 63.0)
+    helper.write_text(HELPER)
+    assert run(tmp_path, call, **settings) == (folder, 42.0)
+
+
+def test_kernels_of_one_name_in_two_packages_are_kept_apart(tmp_path):
+    paths = os.pathsep.join([str(PACKAGE.parent), str(tmp_path)])
+    settings = {"PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(tmp_path / "compiled")}
+    for package, factor in (("one", "2.0"), ("two", "3.0")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+        (tmp_path / package / "kernels.py").write_text(HELPER.replace("2.0", factor))
+    for package, value in (("one", 2.0), ("two", 3.0)) * 2:
+        call = CALL.replace("PLUG_IN", f"{package}.kernels").replace("doubled(21.0)", "twice(1.0)")
+        folder, found = run(tmp_path, call.replace("import doubled", "import twice"), **settings)
+        assert found == value
+    assert len({file.name for file in Path(folder).glob("*twice*.nbi")}) == 2
+
+
+def test_what_was_edited_since_it_was_imported_is_not_kept(tmp_path, monkeypatch):
+    package = tmp_path / "edited_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helpers.py").write_text(HELPER)
+    (package / "kernels.py").write_text(PLUG_IN.replace("HELPERS", "edited_package.helpers"))
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = importlib.import_module("edited_package.helpers").twice
+    assert isinstance(kept._cache, cache.Kept)
+    (package / "helpers.py").write_text(HELPER.replace("2.0", "3.0"))
+    doubled = importlib.import_module("edited_package.kernels").doubled
+    assert not isinstance(doubled._cache, cache.Kept)
