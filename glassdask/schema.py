@@ -100,6 +100,8 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
     check_box(np.asarray(dataset["box"].values))
     if "origin" in dataset and not np.isfinite(dataset["origin"].values).all():
         raise BoxError("an origin of the box is not finite: give the place of its lower corner, or leave it out")
+    if "time" in dataset and not np.isfinite(dataset["time"].values).all():
+        raise SchemaError("a time is not finite: give the time of every frame, or leave out 'time'")
     if "id" in dataset:
         _check_ids(np.asarray(dataset["id"].values))
     if isinstance(dataset["position"].variable._data, np.ndarray):
@@ -152,7 +154,7 @@ def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
     >>> cell_matrix([2.0, 3.0], 1, 2).tolist()
     [[[2.0, 0.0], [0.0, 3.0]]]
     """
-    array = _numbers("box", box).astype(np.float64)
+    array = numbers("box", box).astype(np.float64)
     eye = np.eye(n_space)
     if array.shape == (n_space,):
         array = (array * eye)[None]
@@ -295,7 +297,7 @@ def from_arrays(
     >>> t["position"].values[0, 1].tolist(), t["image"].values[0, 1].tolist(), t["position"].attrs["wrapped"]
     ([0.5, 0.5], [1, 0], 1)
     """
-    array = _numbers("position", position).astype(np.float64, copy=False)
+    array = numbers("position", position).astype(np.float64, copy=False)
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
@@ -306,17 +308,17 @@ def from_arrays(
     check_box(cells)
     variables: dict[str, Any] = {}
     if origin is not None:
-        corner = _numbers("origin", origin)
+        corner = numbers("origin", origin)
         if corner.shape not in ((n_space,), (n_frames, n_space)):
             raise SchemaError(f"origin has shape {corner.shape}, expected ({n_space},) or ({n_frames}, {n_space})")
         variables["origin"] = np.broadcast_to(corner, (n_frames, n_space)).astype(np.float64)
         array = array - variables["origin"][:, None]
     wrapped, shift = wrap(array, cells)
-    variables |= {"position": wrapped, "species": _constant_species(species, n_particles), "box": cells}
+    variables |= {"position": wrapped, "species": constant_species(species, n_particles), "box": cells}
     optional = {"time": time, "velocity": velocity, "energy": energy, "image": image, "step": step, "id": id}
     for name, value in optional.items():
         if value is not None:
-            values = _numbers(name, value, TRAJECTORY[name].kind)
+            values = numbers(name, value, TRAJECTORY[name].kind)
             missing_frame = len(TRAJECTORY[name].dims) - values.ndim == 1 and TRAJECTORY[name].dims[0] == "frame"
             variables[name] = values[None] if missing_frame else values
     if image is not None:
@@ -332,16 +334,23 @@ def from_arrays(
 
 def _unmasked(name: str, value: Any) -> np.ndarray:
     """The array, which must not hide values: NumPy's functions would take what is behind the mask."""
-    if np.ma.is_masked(value):
+    if masked := _count_masked(value):
         raise SchemaError(
-            f"{name} is a masked array of which {np.ma.count_masked(value)} values are masked: fill them, or leave out "
-            "their frames or particles"
+            f"{name} is a masked array of which {masked} values are masked: fill them, or leave out their frames or "
+            "particles"
         )
     return np.asarray(value)
 
 
-def _numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
-    """The array as floats (kind "f"), or as the integers that it must hold ("i")."""
+def _count_masked(value: Any) -> int:
+    """Masked values of an array, or of the arrays in a list."""
+    if isinstance(value, (list, tuple)):
+        return sum(_count_masked(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
+    return int(np.ma.count_masked(value)) if np.ma.is_masked(value) else 0
+
+
+def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
+    """The array as floats (kind "f"), or as the integers that it must hold ("i"), which fit 64 bits."""
     try:
         array = _unmasked(name, value)
     except ValueError as error:
@@ -352,6 +361,8 @@ def _numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
         return array.astype(np.int64)
     if array.dtype.kind not in ("iu" if kind == "i" else "fiub"):
         raise SchemaError(f"{name} has dtype {array.dtype}, expected {'integers' if kind == 'i' else 'real numbers'}")
+    if kind == "i" and array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise SchemaError(f"{name} holds {array.max()}, which does not fit 64 bits: repair it")
     return array if kind == array.dtype.kind or kind == "i" else array.astype(np.float64)
 
 
@@ -377,10 +388,34 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
     return dataset.assign_coords(coordinates)
 
 
-def _constant_species(species: Any, n_particles: int) -> np.ndarray:
+def names_given(species: Any) -> np.ndarray:
+    """Names of any shape, or the numbers that stand for them: none is missing, and bytes are text."""
     names = _unmasked("species", species)
-    if names.dtype.kind in "fO" and any(name is None or name != name for name in names.ravel().tolist()):
+    # NumPy makes text of what a list has besides text
+    looked_at = names if isinstance(species, np.ndarray) else np.asarray(species, dtype=object)
+    if looked_at.dtype.kind in "fcmMO" and any(map(_is_missing, looked_at.ravel().tolist())):
         raise SpeciesError("species has None or NaN among the names: give every particle a name such as 'A'")
+    try:
+        if names.dtype.kind == "S":
+            return np.char.decode(names, "utf-8")
+        if names.dtype.kind == "O" and any(isinstance(name, bytes) for name in names.flat):
+            texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.flat]
+            return np.array(texts).reshape(names.shape)
+    except UnicodeDecodeError as error:
+        raise SpeciesError(f"a species is in bytes that are no UTF-8 ({error}): give text such as 'A'") from None
+    return names
+
+
+def _is_missing(name: Any) -> bool:
+    try:
+        return name is None or bool(name != name)
+    except TypeError:  # of pandas.NA, which is neither
+        return True
+
+
+def constant_species(species: Any, n_particles: int) -> np.ndarray:
+    """Names (particle,) of what is given for all frames or for each."""
+    names = names_given(species)
     if names.ndim == 2:
         changed = (names != names[0]).any(axis=1)
         if changed.any():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -133,7 +134,7 @@ def test_far_is_not_absurd():
     t = gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3)
     np.testing.assert_array_equal(t["position"], 1.0)
     np.testing.assert_array_equal(gd.dynamics.unwrapped(t), position)
-    for image in (2**30, -(2**31), 2**31, np.iinfo(np.int64).min, np.uint64(2**64 - 1)):
+    for image in (2**30, -(2**31), 2**31, np.iinfo(np.int64).min, np.uint64(2**63 - 1)):
         with pytest.raises(PositionError, match="does not fit 32 bits"):
             gd.from_arrays(position, species=["A"] * 2, box=[8.0] * 3, image=np.full((1, 2, 3), image))
 
@@ -174,6 +175,31 @@ ZEROS = np.zeros((2, 3, 3))
         (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), 0.5)}),
         (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), np.nan)}),
         (SchemaError, "id 7 is there twice", {"id": [7, 3, 7]}),
+        (SchemaError, "id holds 18446744073709551615, which", {"id": np.array([0, 1, 2**64 - 1], np.uint64)}),
+        (SchemaError, "step holds 9223372036854775808, which", {"step": np.array([0, 2**63], np.uint64)}),
+        (SchemaError, "image holds 18446744073709551615", {"image": np.full((2, 3, 3), 2**64 - 1, np.uint64)}),
+        (SchemaError, "a time is not finite", {"time": [0.0, np.nan]}),
+        (SchemaError, "a time is not finite", {"time": [np.inf, 1.0]}),
+        (
+            SchemaError,
+            "position is a masked array of which 9",
+            {"position": [np.zeros((3, 3)), np.ma.masked_all((3, 3))]},
+        ),
+        (
+            SchemaError,
+            "position is a masked array of which 1 ",
+            {"position": [[[np.ma.masked] * 1 + [1.0] * 2] + [[1.0] * 3] * 2] * 1},
+        ),
+        (SchemaError, "species is a masked array of which 1 ", {"species": ["A", np.ma.masked, "B"]}),
+        (SpeciesError, "None or NaN among the names", {"species": ["A", np.nan, "B"]}),
+        (SpeciesError, "None or NaN among the names", {"species": ("A", "B", np.float32("nan"))}),
+        (SpeciesError, "None or NaN among the names", {"species": [["A", "A", "A"], ["A", float("nan"), "A"]]}),
+        (SpeciesError, "None or NaN among the names", {"species": ["A", pd.NA, "B"]}),
+        (SpeciesError, "None or NaN among the names", {"species": pd.array(["A", None, "B"], dtype="string")}),
+        (SpeciesError, "None or NaN among the names", {"species": pd.Categorical(["A", None, "B"])}),
+        (SchemaError, "species is a masked array of which 1 ", {"species": pd.array([1, None, 2], dtype="Int64")}),
+        (SpeciesError, "bytes that are no UTF-8", {"species": [b"A", b"\xff", b"B"]}),
+        (SpeciesError, "bytes that are no UTF-8", {"species": np.array([b"A", b"\xff", b"B"], dtype=object)}),
         (SchemaError, "position is a masked array of which 18", {"position": np.ma.masked_all((2, 3, 3))}),
         (SchemaError, "box is a masked array", {"box": np.ma.array([1.0, 1.0, 1.0], mask=[0, 0, 1])}),
         (SchemaError, "species is a masked array", {"species": np.ma.array(["A"] * 3, mask=[0, 0, 1])}),
@@ -191,6 +217,13 @@ def test_bad_arrays(error, message, change):
     with pytest.raises(error, match=message) as caught:
         gd.from_arrays(arrays.pop("position"), **arrays)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["S", object, str])
+def test_names_in_bytes_are_text(dtype):
+    given = [name.encode() if dtype is not str else name for name in ("A", "Bé", "C")]
+    t = gd.from_arrays(ZEROS, species=np.array(given, dtype=dtype), box=[1.0] * 3)
+    assert t["species"].values.tolist() == ["A", "Bé", "C"]
 
 
 def test_bad_datasets():

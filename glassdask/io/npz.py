@@ -66,7 +66,7 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
         name = names["position"]
         n_frames = Frames(stack.enter_context(archive.open(f"{name}.npy")), name, 3).shape[0]
         with np.load(path, allow_pickle=False) as arrays:
-            found = {role: arrays[names[role]].reshape(-1) for role in ("step", "time") if role in names}
+            found = {role: _clock(role, arrays[names[role]]) for role in ("step", "time") if role in names}
     clocks = {f"{role}s": values for role, values in found.items() if len(values) == n_frames}
     return Survey(n_frames, digest, None, False, steps=clocks.get("steps"), times=clocks.get("times"))
 
@@ -93,9 +93,10 @@ def read(
             small = {
                 role: arrays[name] for role, name in names.items() if role in ("box", "origin", "time", "step", "id")
             }
-            species = arrays[names["species"]]
-        for role in ("time", "step"):
-            if role in small and small[role].size != n_frames:
+            species = schema.names_given(arrays[names["species"]])
+        for role in small.keys() & {"time", "step"}:
+            small[role] = _clock(role, small[role])
+            if small[role].size != n_frames:
                 raise FormatError(f"'{names[role]}' has shape {small[role].shape}, expected ({n_frames},)")
         if species.ndim == 1:
             species = species[None]
@@ -103,12 +104,17 @@ def read(
             raise FormatError(f"'{names['species']}' has shape {species.shape}, expected ({n_particles},)")
         box = schema.cell_matrix(small["box"], n_frames, n_space) if "box" in small else None
         origin = small.get("origin")
-        if origin is not None and origin.dtype.kind not in "fiu":  # a text that says where the data are from
+        if origin is not None and origin.dtype.kind in "US":  # a text that says where the data are from
             origin = None
         if origin is not None:
+            origin = schema.numbers("origin", origin)
             if origin.shape not in ((n_space,), (n_frames, n_space)):
                 raise FormatError(f"'{names['origin']}' has shape {origin.shape}, expected ({n_frames}, {n_space})")
             origin = np.broadcast_to(origin, (n_frames, n_space)).astype(np.float64)
+        if "id" in small:
+            small["id"] = schema.numbers("id", small["id"], "i")
+            if small["id"].shape != (n_particles,):
+                raise FormatError(f"'{names['id']}' has shape {small['id'].shape}, expected ({n_particles},)")
         for stream in streams.values():
             stream.skip(start)
         table: list[str | int] = []
@@ -116,7 +122,9 @@ def read(
         for number in range(start, stop):
             if number and len(species) > 1:
                 codes = encode(species[number], table)
-            values: dict[str, Any] = {role: stream.next() for role, stream in streams.items()}
+            values: dict[str, Any] = {
+                role: schema.numbers(role, stream.next(), TRAJECTORY[role].kind) for role, stream in streams.items()
+            }
             if origin is not None:
                 values["position"] = values["position"] - origin[number]
             yield Frame(
@@ -130,6 +138,10 @@ def read(
                 told=False,
                 **values,
             )
+
+
+def _clock(role: str, values: np.ndarray) -> np.ndarray:
+    return schema.numbers(role, values.reshape(-1), TRAJECTORY[role].kind)
 
 
 def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str, str]:

@@ -230,6 +230,9 @@ def scan(
     index = replace(index, variables=tuple(k for k in OPTIONAL if getattr(first, k) is not None and k not in left_out))
     for clock_name, clock in (("step", survey.steps), ("time", survey.times)):
         if clock is not None and ordered:
+            if not np.isfinite(clock).all():
+                frame = int(np.argmin(np.isfinite(clock)))
+                raise FormatError(f"{path}, frame {frame}: the time is {clock[frame]}: repair it, or say ordered=false")
             return replace(index, clock=clock, clock_name=clock_name)
     return index
 
@@ -309,6 +312,8 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
         )
     if frame.time is None and index.dt is not None and frame.step is not None:
         frame.time = frame.step * index.dt
+    if "time" in index.variables and frame.time is not None and not np.isfinite(frame.time):
+        raise FormatError(f"{where}: the time is {frame.time}: repair it, or say ordered=false")
     if not index.told or (frame.image is None and index.wrapped is False):
         frame.image = np.zeros(frame.position.shape, dtype=np.int32)
     if frame.origin is None and "origin" in index.variables:

@@ -100,6 +100,60 @@ def test_archive_errors(tmp_path):
         read(tmp_path / "bad.npz")
 
 
+TYPES = {
+    "position": (complex, str, "S8"),
+    "velocity": (complex, str),
+    "energy": (complex, str),
+    "origin": (complex,),
+    "box": (complex, str),
+    "image": (complex, str, 0.7, np.nan, np.inf, 2.0**63),
+    "step": (complex, str, 0.5, np.nan, 1e20, np.uint64(2**63)),
+    "id": (complex, str, 0.5, np.nan, np.inf),
+    "time": (complex, str, np.nan, np.inf),
+}
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name, all_ in TYPES.items() for wrong in all_])
+def test_archive_types(tmp_path, name, wrong):
+    run = sample()
+    good = run.position[:, 0] if name == "origin" else getattr(run, name)
+    if isinstance(wrong, (type, str)):
+        bad = (good + 1j) if wrong is complex else good.astype(wrong)
+    else:
+        bad = good.astype(type(wrong))
+        bad.flat[-1] = wrong
+    path = save(tmp_path / "bad.npz", run, **{name: bad})
+    with pytest.raises(errors.GlassdaskError, match=f"bad.npz.*{name}") as caught:
+        gio.ingest(path, tmp_path / "run.zarr")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run.zarr").exists()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_archive_whole_numbers_as_floats(tmp_path, whole):
+    """As MATLAB and many scripts write them."""
+    run = sample()
+    floats = {name: getattr(run, name).astype(float) for name in ("image", "step", "id")} if whole else {}
+    path = save(tmp_path / "run.npz", run, "image", "step", "id", **floats)
+    same(read(path), run, "image step")
+
+
+def test_archive_names_in_bytes_and_missing_ones(tmp_path):
+    run = sample()
+    same(read(save(tmp_path / "run.npz", run, species=run.species.astype("S"))), run, "")
+    species = run.species.astype(float)
+    species[3] = np.nan
+    with pytest.raises(errors.SpeciesError, match=r"bad.npz: species has None or NaN"):
+        read(save(tmp_path / "bad.npz", run, species=species))
+
+
+def test_archive_times_that_are_not_read_may_be_missing(tmp_path):
+    run = sample()
+    path = save(tmp_path / "run.npz", run, time=np.full(len(run.time), np.nan))
+    gio.ingest(path, tmp_path / "run.zarr", ordered=False)
+    assert "time" not in gd.open_trajectory(tmp_path / "run.zarr")
+
+
 def test_archive_memory_is_bounded_by_a_frame(tmp_path):
     run = sample(n_frames=2, n_particles=4000)
     path = save(tmp_path / "run.npz", run, position=np.tile(run.position, (50, 1, 1)), box=np.tile(run.box, (50, 1, 1)))
