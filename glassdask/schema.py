@@ -21,6 +21,9 @@ CODE = np.int32
 MOST_BOXES = 2.0**31
 # Programs wrap particles when they rebuild their neighbour lists; until then some are this part of the box outside.
 SLACK = 0.05
+# A cell with less of the volume that its vectors would span at right angles has hardly been meant: similar edge lengths
+# of as many frames as dimensions look so.
+FLAT = 0.1
 # Fewer particles may all be in one cell by chance.
 FEW = 30
 
@@ -159,11 +162,13 @@ def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
     if array.shape == (n_space,):
         array = (array * eye)[None]
     elif array.shape == (n_space, n_space):
-        if n_frames == n_space and (array > 0).all() and np.linalg.matrix_rank(array) < n_space:
-            raise BoxError(
-                f"box {array.tolist()} is one cell matrix, and flat: give edge lengths of {n_frames} frames as cells "
-                f"({n_frames}, {n_space}, {n_space})"
-            )
+        if n_frames == n_space and (array > 0).all():
+            rows = np.linalg.norm(array, axis=1).prod()
+            if abs(np.linalg.det(array)) < FLAT * rows:
+                raise BoxError(
+                    f"box {array.tolist()} is one cell matrix, and almost flat: give edge lengths of {n_frames} "
+                    f"frames as cells ({n_frames}, {n_space}, {n_space})"
+                )
         array = array[None]
     elif array.shape == (n_frames, n_space):
         array = array[:, None, :] * eye

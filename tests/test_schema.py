@@ -61,11 +61,23 @@ def test_a_square_array_is_one_cell(n_frames, n_space):
     assert t["position"].attrs["wrapped"] == 0
 
 
-def test_edges_of_as_many_frames_as_dimensions_are_refused():
-    edges = np.array([[8.0, 8, 8], [8.1, 8.1, 8.1], [8.2, 8.2, 8.2]])
-    with pytest.raises(BoxError, match=r"is one cell matrix, and flat: give edge lengths of 3 frames as cells"):
-        gd.from_arrays(np.zeros((3, 1, 3)), species=["A"], box=edges)
-    t = gd.from_arrays(np.zeros((3, 1, 3)), species=["A"], box=edges[:, None] * np.eye(3))
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [[8.0, 8, 8], [8.1, 8.1, 8.1], [8.2, 8.2, 8.2]],
+        [[8.0, 8.1, 8.2], [8.05, 8.1, 8.3], [8.1, 8.2, 8.2]],
+        [[8.0, 8.1, 8.2], [8.1, 8.2, 8.2], [8.05, 8.1, 8.3]],
+        [[8.0, 4.0, 2.0], [8.4, 4.1, 2.3], [8.8, 4.2, 2.1]],
+        [[8.0, 9.0], [8.2, 8.8]],
+        [[8e-9, 9e-9], [8.2e-9, 8.8e-9]],
+    ],
+)
+def test_edges_of_as_many_frames_as_dimensions_are_refused(edges):
+    edges = np.array(edges)
+    d = len(edges)
+    with pytest.raises(BoxError, match=rf"one cell matrix, and almost flat: give edge lengths of {d} frames as cells"):
+        gd.from_arrays(np.zeros((d, 1, d)), species=["A"], box=edges)
+    t = gd.from_arrays(np.zeros((d, 1, d)), species=["A"], box=edges[:, None] * np.eye(d))
     np.testing.assert_array_equal(np.diagonal(t["box"].values, axis1=1, axis2=2), edges)
 
 
