@@ -75,7 +75,11 @@ class Lines:
         start = 0
         for block in self.blocks(n_lines):
             try:
-                rows = np.loadtxt(io.BytesIO(block), dtype=dtype, comments=None, usecols=usecols, ndmin=1)
+                rows = np.loadtxt(
+                    io.BytesIO(block), dtype=dtype, comments=None, usecols=usecols, ndmin=1, encoding="utf-8"
+                )
+            except UnicodeDecodeError as error:
+                raise FormatError(f"atom lines from {start} on are no UTF-8 ({error}): convert the file") from None
             except ValueError as error:
                 raise FormatError(_bad_line(block, fields, start, usecols) or str(error)) from None
             count = block.count(b"\n")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 
 import glassdask.io as gio
 from glassdask import errors
-from tests.io.sample_files import CUBIC, FLAT, TILTED, extxyz, plain_xyz, sample, write
+from tests.io.sample_files import CUBIC, FLAT, TILTED, dump, extxyz, plain_xyz, sample, write
 from tests.io.test_lammps_dump import read, same
 
 
@@ -19,6 +21,24 @@ def test_extended_numbers_are_those_of_the_file(tmp_path, suffix, cell):
     run = sample(cell=cell)
     run.species = np.where(run.species == "1", "Si", "O")
     same(read(write(tmp_path / f"run{suffix}", extxyz(run))), run, "velocity energy image time step")
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".xyz.gz", ".dump"])
+@pytest.mark.parametrize("names", [("é", "ü"), ("鉄", "β-Sn"), ("A", "Ångström")])
+def test_names_in_any_script(tmp_path, names, suffix):
+    run = sample()
+    run.species = np.where(run.species == "1", *names)
+    text = dump(run, "id element x y z") if suffix == ".dump" else extxyz(run)
+    data = text.encode()
+    path = tmp_path / f"run{suffix}"
+    path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    assert read(path)["species"].tolist() == run.species.tolist()
+    text = text.replace(names[1], "é")
+    path.write_bytes(
+        gzip.compress(text.encode("latin-1", "replace")) if suffix.endswith("gz") else text.encode("latin-1", "replace")
+    )
+    with pytest.raises(errors.FormatError, match=r"frame 0: atom lines from 0 on are no UTF-8"):
+        read(path)
 
 
 def test_extended_ids_sort_the_particles(tmp_path):
