@@ -8,10 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import Declaration
-from glassdask.errors import ParameterError
+from glassdask.declarations import Declaration, shown
+from glassdask.errors import ParameterError, StoreError
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.neighborhood.voronoi import Voronoi  # noqa: F401  (all rules must be there to be named in files)
+from glassdask.store.layout import checked_name
+from glassdask.variables import TRAJECTORY, VARIABLES
+
+# What datasets of descriptors run over, or have of their trajectory
+TAKEN = {*TRAJECTORY, *(name for name, variable in VARIABLES.items() if name in variable.dims), "frame", "particle"}
+LONGEST = 200  # of a name in bytes, as file systems take 255
 
 # Who is searched: everybody within distances (S, S), or whom a rule names.
 Search = np.ndarray | Neighborhood
@@ -54,6 +60,28 @@ class Descriptor(Declaration):
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """Check the parameters against the species `names` and the number of dimensions, and prepare the work."""
         raise NotImplementedError
+
+
+def check_name(name: Any, where: str = "descriptors") -> None:
+    """`ParameterError` where a descriptor cannot be called so: as a variable of a dataset, and as a part of a store.
+
+    >>> check_name("time")
+    Traceback (most recent call last):
+        ...
+    glassdask.errors.ParameterError: descriptors: a descriptor cannot be called time, as a coordinate is: rename it
+    """
+    if not isinstance(name, str):
+        raise ParameterError(f"{where}: expected names of descriptors as text, found {shown(name)}")
+    if name in TAKEN:
+        raise ParameterError(f"{where}: a descriptor cannot be called {name}, as a coordinate is: rename it")
+    try:
+        checked_name(name)
+    except StoreError as error:
+        raise ParameterError(f"{where}: {error}") from None
+    if "/" in name:
+        raise ParameterError(f"{where}: a descriptor cannot be called {name}: leave out the '/'")
+    if len(name.encode()) > LONGEST:
+        raise ParameterError(f"{where}: {shown(name)} is longer than {LONGEST} bytes: give a shorter name")
 
 
 def degree_range(l_min: int, l_max: int) -> np.ndarray:

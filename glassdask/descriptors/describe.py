@@ -12,7 +12,7 @@ import xarray as xr
 
 from glassdask import code
 from glassdask.declarations import Count, converted, digest, plain, shown
-from glassdask.descriptors.base import Descriptor, Plan, Search
+from glassdask.descriptors.base import Descriptor, Plan, Search, check_name
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
@@ -71,6 +71,7 @@ def describe(
     names, codes = names_and_codes(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
+    _check_names(plans)
     wanted = _center_species(names, centers)
     is_center = np.isin(names, wanted)[codes]
     searches = _searches(list(plans.values()))
@@ -188,6 +189,16 @@ def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict
     if not named:
         raise ParameterError("no descriptors: give at least one, such as SmoothedBondOrder(cutoffs=...)")
     return named
+
+
+def _check_names(plans: Mapping[str, Plan]) -> None:
+    """`ParameterError` where a descriptor is called like a dimension or coordinate of the features."""
+    features = {each for plan in plans.values() for each in (*plan.dims, *plan.coords)}
+    features |= {f"{each}_{name}" for each in features for name in plans}  # see `_free_dimensions`
+    for name in plans:
+        check_name(name)
+        if name in features:
+            raise ParameterError(f"descriptors: a descriptor cannot be called {name}, as a coordinate is: rename it")
 
 
 def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:

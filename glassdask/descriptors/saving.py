@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from glassdask.declarations import flags
+from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.schema import check_kind
@@ -72,6 +73,7 @@ def save_descriptors(
         raise StoreError(f"{path}: the features hold no variable: give what describe returned")
     datasets, parameters, code = {}, {}, {}
     for name, variable in features.data_vars.items():
+        check_name(name)
         group = f"descriptors/{name}"
         if _is_read_from(variable, path, group):
             continue

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from glassdask.declarations import TAG, Declaration, PairValues, Read, converted, parts
 from glassdask.errors import ParameterError, StoreError
 from glassdask.store.groups import is_group
-from glassdask.store.layout import checked_name
 from glassdask.sweep.stage import Stage
-from glassdask.sweep.state import Settings, State, naming
+from glassdask.sweep.state import Settings, State
 
 # Groups and reductions of other stages, beside which no descriptor of the same name can be stored.
 RESERVED = ("structure", "relaxation", "propensity", "thermo", "isoconfigurational")
@@ -58,12 +57,11 @@ def read_descriptors(value: Any, where: str) -> dict[str, dict[str, Any]]:
 
 def check_name(name: str, where: str) -> None:
     """`ParameterError` where what is made of a descriptor cannot be stored under a name."""
+    from glassdask.descriptors import base
+
     if name in RESERVED:
         raise ParameterError(f"{where}: a descriptor cannot be called {name}, as other results are: rename it")
-    with naming(where):
-        checked_name(name)
-    if "/" in name:
-        raise ParameterError(f"{where}: a descriptor cannot be called {name}: leave out the '/'")
+    base.check_name(name, where)
 
 
 @dataclass(frozen=True, kw_only=True)

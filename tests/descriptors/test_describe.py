@@ -90,6 +90,35 @@ def test_what_are_no_centers(liquid, given):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *((name, "cannot be called") for name in ("species", "time", "frame", "particle", "position", "space", "box")),
+        *((name, "cannot be called") for name in ("l", "r", "lag", "component", "energy", "id", "l_ld", "a/b")),
+        *((name, "cannot name a part of a store") for name in ("", " ", "..", ".hidden", "two words", "c", "a\\b")),
+        ("x" * 300, "is longer than 200 bytes"),
+        ("\u00e9" * 120, "is longer than 200 bytes"),
+        (3, "expected names of descriptors as text, found 3"),
+        (("a", "b"), "expected names of descriptors as text"),
+    ],
+)
+def test_names_that_no_descriptor_can_have(liquid, name, message):
+    wanted = {name: gd.BondOrder(cutoffs=CUTOFFS), "ld": gd.LechnerDellago(cutoffs=CUTOFFS, l_max=4)}
+    with pytest.raises(ParameterError, match=message) as caught:
+        gd.describe(liquid, wanted)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["soap_feature", "ace_feature"])
+def test_no_descriptor_is_called_like_its_own_dimension(liquid, name):
+    kind = {
+        "soap_feature": gd.SOAP(r_cut=1.2, n_max=2, l_max=1, sigma=0.3),
+        "ace_feature": gd.ACE(r_cut=1.2, degree=4),
+    }[name]
+    with pytest.raises(ParameterError, match=f"cannot be called {name}, as a coordinate is"):
+        gd.describe(liquid, {name: kind})
+
+
 def test_two_of_a_kind_need_names(liquid):
     two = [gd.BondOrder(cutoffs=1.0), gd.BondOrder(cutoffs=1.0, l_max=4)]
     with pytest.raises(ParameterError, match="give a mapping"):

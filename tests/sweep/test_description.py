@@ -180,6 +180,10 @@ def test_cold_and_long_first(file):
             ParameterError,
             "cannot be called structure",
         ),
+        *(
+            (("describe.descriptors.first", f"describe.descriptors.{name}"), ParameterError, "describe.descriptors: .*")
+            for name in ("time", "species", "l", "frame", "x" * 300, '"a/b"', '""')
+        ),
         (('centers = "B"', "centers = 2"), ParameterError, r"runs\[0\].centers: expected list, found 2"),
     ],
 )
