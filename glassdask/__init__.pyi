@@ -38,11 +38,11 @@ from .descriptors.voronoi_cell import LocallyFavoredStructure as LocallyFavoredS
 from .descriptors.voronoi_cell import VoronoiCell as VoronoiCell
 from .fields.coarse import coarse_grain as coarse_grain
 from .fields.coarse import normalize as normalize
-from .fields.correlation import correlation_length as correlation_length
-from .fields.correlation import spatial_correlation as spatial_correlation
 from .fields.grid import from_grid as from_grid
 from .fields.grid import to_grid as to_grid
-from .fields.shells import average_shells as average_shells
+from .fields.shell_averages import average_shells as average_shells
+from .fields.spatial import correlation_length as correlation_length
+from .fields.spatial import spatial_correlation as spatial_correlation
 from .frames import map_frames as map_frames
 from .io import ingest as ingest
 from .io.public import ingest_public as ingest_public

@@ -31,13 +31,13 @@ from glassdask import plotting
 from glassdask.descriptors.registry import make, parse
 from glassdask.dynamics.cages import cage_positions
 from glassdask.errors import GlassdaskError, ParameterError
-from glassdask.fields.shells import average_shells
+from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
 from glassdask.io.public import ingest_public
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
 from glassdask.simulation.models import MODELS
-from glassdask.simulation.tasks import inherent_structures
+from glassdask.simulation.runs import inherent_structures
 
 STRUCTURES = ("initial", "inherent", "cage")
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))

@@ -82,7 +82,7 @@ def changed(checkout: Path, *edits: tuple[str, str, str]) -> set[str]:
         (("learning/incremental.py", r"^from __future__", "import math\n\nmath.tau\n\nfrom __future__"), {"reduce"}),
         (("simulation/instance.py", r'"lj": 0\.3', '"lj": 0.4'), {"simulation", "inherent"}),
         (("simulation/protocols.py", r"steps = round\(stage", "steps = 1 + round(stage"), {"simulation"}),
-        (("simulation/acts.py", r"FORCE_TOLERANCE = ", "FORCE_TOLERANCE = 2 * "), {"simulation", "inherent"}),
+        (("simulation/operations.py", r"FORCE_TOLERANCE = ", "FORCE_TOLERANCE = 2 * "), {"simulation", "inherent"}),
         (
             ("kernels/__init__.py", r'"reassoc", ', ""),
             {*WHAT, "simulation", "inherent"} - {"reduce"},

@@ -16,8 +16,8 @@ import glassdask as gd
 from glassdask import store as stores
 from glassdask.errors import FormatError, GlassdaskError, ParameterError, SimulationError, StoreError
 from glassdask.io.public import load_arrays
-from glassdask.simulation.acts import State
 from glassdask.simulation.checkpoints import load_state
+from glassdask.simulation.operations import State
 from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder
 
 ROOT = Path(__file__).parents[1]

@@ -35,6 +35,6 @@ from .protocols import Simulation as Simulation
 from .protocols import StoredStart as StoredStart
 from .protocols import logarithmic_times as logarithmic_times
 from .protocols import quench as quench
-from .tasks import inherent_structures as inherent_structures
-from .tasks import isoconfigurational as isoconfigurational
-from .tasks import simulate as simulate
+from .runs import inherent_structures as inherent_structures
+from .runs import isoconfigurational as isoconfigurational
+from .runs import simulate as simulate

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from glassdask.errors import SimulationError
 from glassdask.files import RefusedError, unpickle
-from glassdask.simulation.acts import State
+from glassdask.simulation.operations import State
 
 # All that a pickled `State` is made of. Recorders set nothing but their attributes when they are restored.
 KNOWN = dict.fromkeys(
     [
-        "glassdask.simulation.acts.State",
+        "glassdask.simulation.operations.State",
         "glassdask.simulation.recorders.TrajectoryRecorder",
         "glassdask.simulation.recorders.MeansRecorder",
         "glassdask.simulation.instance.Frame",

@@ -21,8 +21,8 @@ from glassdask import code
 from glassdask.declarations import digest
 from glassdask.errors import SimulationError, SimulationKilledError, StoreError
 from glassdask.files import put, writing
-from glassdask.simulation.acts import Load, Relax
 from glassdask.simulation.instance import Instance
+from glassdask.simulation.operations import Load, Relax
 from glassdask.simulation.recorders import TrajectoryRecorder
 from glassdask.simulation.worker import DONE, ERROR, JOB, Job
 

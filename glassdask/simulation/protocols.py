@@ -1,4 +1,4 @@
-"""The papers' protocols: descriptions of simulations, frozen and complete. `glassdask.simulation.tasks` runs them."""
+"""The papers' protocols: descriptions of simulations, frozen and complete. `glassdask.simulation.runs` runs them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where
 from glassdask.errors import ParameterError
-from glassdask.simulation.acts import Act, Integrate, Load, Relax, Scatter, Strain
 from glassdask.simulation.models import AnyModel
+from glassdask.simulation.operations import Integrate, Load, Operation, Relax, Scatter, Strain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,23 +183,23 @@ class Simulation(Declaration):
         """The timestep."""
         return self.model.timestep if self.timestep is None else self.timestep
 
-    def acts(self, frame: int, moving: bool) -> tuple[tuple[Act, ...], int | None]:
+    def operations(self, frame: int, moving: bool) -> tuple[tuple[Operation, ...], int | None]:
         """What a worker has to do, and how many frames that gives (None: known only at the end).
 
         `frame` is the frame of a `StoredStart`, `moving` says whether its particles have velocities.
         """
         if isinstance(self.start, StoredStart):
-            acts: list[Act] = [Load(path=str(self.start.path), frame=frame)]
+            operations: list[Operation] = [Load(path=str(self.start.path), frame=frame)]
         else:
             density = self.model.density if self.start.density is None else self.start.density
-            acts = [Scatter(n_particles=self.start.n_particles, density=density, seed=self.seed)]
+            operations = [Scatter(n_particles=self.start.n_particles, density=density, seed=self.seed)]
         n_frames: int | None = 0
         for number, stage in enumerate(self.stages, start=1):
             last = number == len(self.stages)
             if isinstance(stage, Dynamics):
                 steps = round(stage.time / self.step)
                 frames = tuple(sorted({*stage.frames(self.step), *([steps] if last else [])}))
-                acts.append(
+                operations.append(
                     Integrate(
                         steps=steps,
                         ensemble=stage.ensemble,
@@ -211,15 +211,17 @@ class Simulation(Declaration):
                 )
                 count: int | None = len(frames)
             elif isinstance(stage, Minimum):
-                acts.append(Relax(keep=stage.keep or last))
+                operations.append(Relax(keep=stage.keep or last))
                 count = int(stage.keep or last)
             else:
                 steps, skip = round(stage.strain / stage.increment), round(stage.skip / stage.increment)
-                acts.append(Strain(steps=steps, increment=stage.increment, skip=skip, dissipation=stage.dissipation))
+                operations.append(
+                    Strain(steps=steps, increment=stage.increment, skip=skip, dissipation=stage.dissipation)
+                )
                 count = None
             moving = isinstance(stage, Dynamics)
             n_frames = None if n_frames is None or count is None else n_frames + count
-        return tuple(acts), n_frames
+        return tuple(operations), n_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,11 +280,11 @@ class Isoconfigurational(Declaration):
         """The lags in integration steps."""
         return tuple(round(lag / self.step) for lag in self.lags)
 
-    def acts(self, replicas: range) -> tuple[Act, ...]:
+    def operations(self, replicas: range) -> tuple[Operation, ...]:
         """What a worker has to do for some of the runs."""
-        acts: list[Act] = []
+        operations: list[Operation] = []
         for replica in replicas:
-            acts.append(
+            operations.append(
                 Load(
                     path=str(self.start.path),
                     frame=self.start.frame,
@@ -290,7 +292,7 @@ class Isoconfigurational(Declaration):
                     seed=(self.seed, replica),
                 )
             )
-            acts.append(
+            operations.append(
                 Integrate(
                     steps=self.steps[-1],
                     ensemble=self.ensemble,
@@ -298,7 +300,7 @@ class Isoconfigurational(Declaration):
                     frames=self.steps,
                 )
             )
-        return tuple(acts)
+        return tuple(operations)
 
 
 def logarithmic_times(first: float, last: float, number: int, timestep: float) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ import xarray as xr
 
 from glassdask.errors import SimulationError
 from glassdask.files import replacing
-from glassdask.simulation.acts import read_frame
 from glassdask.simulation.instance import Frame
+from glassdask.simulation.operations import read_frame
 from glassdask.variables import annotated
 
 DTYPES = {

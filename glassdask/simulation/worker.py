@@ -20,10 +20,10 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError, SimulationError
 from glassdask.files import locked, put
-from glassdask.simulation.acts import Act, Recorder, State, Strain
 from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.instance import Instance
 from glassdask.simulation.mixture import Model
+from glassdask.simulation.operations import Operation, Recorder, State, Strain
 
 JOB, ERROR, DONE, CHECKPOINT, STATE = "job.pickle", "error.txt", "done", "checkpoint-", "state.pickle"
 
@@ -34,7 +34,7 @@ class Job:
 
     model: Model
     timestep: float
-    acts: tuple[Act, ...]
+    operations: tuple[Operation, ...]
     recorder: Recorder
     checkpoint: int  # integration steps between two checkpoints
 
@@ -44,25 +44,25 @@ def work(folder: Path) -> None:
     job: Job = pickle.loads((folder / JOB).read_bytes())  # written by the parent just now
     state, restart = newest_checkpoint(folder)
     if state is None:
-        sheared = any(isinstance(act, Strain) for act in job.acts)
+        sheared = any(isinstance(operation, Strain) for operation in job.operations)
         state = State(recorder=job.recorder, strain=0.0 if sheared else None)
     for place in ("path", "folder"):  # a checkpoint does not say where things are written
         if hasattr(job.recorder, place):
             setattr(state.recorder, place, getattr(job.recorder, place))
-    while state.act < len(job.acts):
-        act = job.acts[state.act]
+    while state.operation < len(job.operations):
+        operation = job.operations[state.operation]
         try:
             instance = Instance(job.model, job.timestep, folder)
-            if not act.fresh:
+            if not operation.fresh:
                 assert restart is not None
                 instance.restart(restart, state.step)
-            over = act.perform(instance, state, job.checkpoint)
+            over = operation.perform(instance, state, job.checkpoint)
             state.lammps = instance.lmp.version()
         except Exception as error:
-            where = f"stage {state.act} ({type(act).__name__}), after step {state.step}"
+            where = f"stage {state.operation} ({type(operation).__name__}), after step {state.step}"
             raise SimulationError(f"{where}: {message(error)}") from error
         if over:
-            state.act, state.done, state.memory = state.act + 1, 0, None
+            state.operation, state.done, state.memory = state.operation + 1, 0, None
         restart = save_checkpoint(folder, state, instance)
         instance.close()
     table = np.array(state.thermo, dtype=np.float64).reshape(len(state.thermo), -1)

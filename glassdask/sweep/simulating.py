@@ -26,7 +26,7 @@ class Simulate(Stage):
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One after the other."""
-        from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
+        from glassdask.simulation.runs import inherent_structures, isoconfigurational, simulate
 
         recipe: Recipe = settings[self.name]
         # in this thread, so that an interrupt from the keyboard ends LAMMPS as well

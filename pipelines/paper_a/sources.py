@@ -95,7 +95,7 @@ def samples(mixtures: Iterable[Mixture], folder: Path, potential: str | None) ->
 def sample(mixture: Mixture, store: Path, potential: str | None) -> Delayed:
     """Melted, cooled, equilibrated for 20 relaxation times, and sampled."""
     from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, quench
-    from glassdask.simulation.tasks import simulate
+    from glassdask.simulation.runs import simulate
 
     n_particles, n_configurations = mixture.sample
     low, tau = mixture.temperature, mixture.relaxation
@@ -118,7 +118,7 @@ def sample(mixture: Mixture, store: Path, potential: str | None) -> Delayed:
 def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | None) -> tuple[list[State], Tasks]:
     """The same systems at higher temperatures, begun from their last configurations, and what simulates them."""
     from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
-    from glassdask.simulation.tasks import simulate
+    from glassdask.simulation.runs import simulate
 
     found, tasks = [], {}
     for state in states:
@@ -143,7 +143,7 @@ def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | Non
 def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> tuple[dict[str, list[Path]], Tasks]:
     """Sec. IV: runs with fresh velocities from configurations of the samples: the stores by mixture, and the tasks."""
     from glassdask.simulation.protocols import Isoconfigurational, StoredStart, logarithmic_times
-    from glassdask.simulation.tasks import isoconfigurational as task
+    from glassdask.simulation.runs import isoconfigurational as task
 
     found: dict[str, list[Path]] = {}
     tasks: Tasks = {}

@@ -12,7 +12,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.dynamics import at_delta, cage_relative, propensity
-from glassdask.fields.correlation import correlation_length, spatial_correlation
+from glassdask.fields.spatial import correlation_length, spatial_correlation
 from glassdask.learning import pearson
 from paper_c.published import DELTAS, INDICATORS
 from paper_c.structure import Scored, smooth

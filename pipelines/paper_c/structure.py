@@ -11,8 +11,8 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.fields.coarse import coarse_grain
-from glassdask.fields.correlation import correlation_length, spatial_correlation
 from glassdask.fields.grid import AXES, from_grid
+from glassdask.fields.spatial import correlation_length, spatial_correlation
 from glassdask.learning import grad_cam, pearson, spearman
 from paper_c import images
 from paper_c.published import INDICATORS, PAIRS

@@ -23,7 +23,7 @@ import numpy as np
 from glassdask.simulation.instance import SKIN, Frame, write_data
 from glassdask.simulation.models import WAHNSTROM
 from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
-from glassdask.simulation.tasks import simulate
+from glassdask.simulation.runs import simulate
 from glassdask.store import save_trajectory
 
 

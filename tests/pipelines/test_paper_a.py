@@ -216,11 +216,11 @@ def test_stores_of_the_user():
 
 def test_what_is_simulated(state, tmp_path, monkeypatch):
     """The paper's samples have as many configurations as in the paper; nothing is run here."""
-    from glassdask.simulation import protocols, tasks
+    from glassdask.simulation import protocols, runs
 
     asked = []
-    monkeypatch.setattr(tasks, "simulate", lambda protocol, path: asked.append((protocol, path)))
-    monkeypatch.setattr(tasks, "isoconfigurational", lambda protocol, path: asked.append((protocol, path)))
+    monkeypatch.setattr(runs, "simulate", lambda protocol, path: asked.append((protocol, path)))
+    monkeypatch.setattr(runs, "isoconfigurational", lambda protocol, path: asked.append((protocol, path)))
     for mixture in MIXTURES.values():
         if mixture.name == "copper_zirconium":
             with pytest.raises(ValueError, match="--potential"):
@@ -232,14 +232,14 @@ def test_what_is_simulated(state, tmp_path, monkeypatch):
         assert path == str(found.store)
         assert protocol.model.name == mixture.name
         assert set(mixture.centers.values()) <= set(protocol.model.species)
-        acts, n_frames = protocol.acts(0, False)
-        assert (acts[0].n_particles, n_frames) == mixture.sample
+        operations, n_frames = protocol.operations(0, False)
+        assert (operations[0].n_particles, n_frames) == mixture.sample
     for sizes in sources.PROFILES.values():
         hot, wanted = sources.heated([state], tmp_path, sizes, None)
         assert list(wanted) == [found.title for found in hot]
         assert [found.temperature for found in hot] == [t for t, _, _ in sizes.heated["kob_andersen"]]
         assert all(found.cutoffs is state.cutoffs for found in hot)
-        assert all(protocol.acts(0, True)[1] == 5 for protocol, _ in asked)
+        assert all(protocol.operations(0, True)[1] == 5 for protocol, _ in asked)
         asked.clear()
         stores, wanted = sources.isoconfigurational([state], tmp_path, sizes)
         assert [len(some) for some in wanted.values()] == [2]

@@ -314,7 +314,7 @@ def test_from_simulation_to_report(tmp_path, monkeypatch, narrow):
     assert "accuracy, all radial features of A-A (4)" in text
     assert "nan" not in text
     # what is there is not simulated again
-    monkeypatch.setattr(sources.simulation.tasks.engine, "execute", None)
+    monkeypatch.setattr(sources.simulation.runs.engine, "execute", None)
     assert rearrangements.analyse("tiny", ["kob_andersen"], ["thermal"], tmp_path, "threads") == path
 
 

@@ -95,7 +95,7 @@ def test_what_is_simulated():
             protocol = sources.cooling(system, some, seed=1)
             assert isinstance(protocol, Simulation)
             assert protocol.model.counts(2000) == ((1300, 700) if name == "KAM" else (1000, 1000))
-            _, n_frames = protocol.acts(0, False)
+            _, n_frames = protocol.operations(0, False)
             assert n_frames == 2 * some.cycles
             last = protocol.stages[3]
             assert isinstance(last, Dynamics)

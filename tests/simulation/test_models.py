@@ -12,11 +12,11 @@ from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation import models
-from glassdask.simulation.acts import Scatter, State
 from glassdask.simulation.chains import Chains
 from glassdask.simulation.eam import EmbeddedAtom, copper_zirconium
 from glassdask.simulation.forms import InversePower, LennardJones
 from glassdask.simulation.instance import Frame
+from glassdask.simulation.operations import Scatter, State
 from glassdask.simulation.potentials import PairPotential
 from glassdask.simulation.recorders import unwrapped
 

@@ -12,7 +12,6 @@ import glassdask as gd
 from glassdask.declarations import Positive, converted, family, plain
 from glassdask.errors import ParameterError
 from glassdask.kernels import pairs as kernels
-from glassdask.simulation.acts import Scatter, State
 from glassdask.simulation.forms import (
     WCA,
     Dzugutov,
@@ -25,6 +24,7 @@ from glassdask.simulation.forms import (
 )
 from glassdask.simulation.instance import Frame
 from glassdask.simulation.models import PairModel
+from glassdask.simulation.operations import Scatter, State
 from glassdask.simulation.potentials import CutPotential, PairPotential, spline
 from tests.neighborhood.brute_neighbors import pairs
 

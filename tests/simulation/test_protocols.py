@@ -10,10 +10,10 @@ import pytest
 
 from glassdask.declarations import make, plain
 from glassdask.errors import ParameterError
-from glassdask.simulation.acts import Integrate, Load, Relax, Scatter, Strain, seeded
 from glassdask.simulation.engine import key
 from glassdask.simulation.instance import decode_images, maxwell_boltzmann
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN
+from glassdask.simulation.operations import Integrate, Load, Relax, Scatter, Strain, seeded
 from glassdask.simulation.protocols import (
     Dynamics,
     Isoconfigurational,
@@ -32,44 +32,50 @@ def simulation(*stages, **settings):
 
 
 def test_acts_of_a_glass():
-    acts, n_frames = simulation(
+    operations, n_frames = simulation(
         Dynamics(time=1.0, temperature=2.0),
         quench(2.0, 0.5, rate=0.1),
         Dynamics(time=2.0, temperature=0.5, ensemble="nve", every=1.0),
         Minimum(keep=True),
         seed=5,
-    ).acts(0, False)
-    assert [type(act) for act in acts] == [Scatter, Integrate, Integrate, Integrate, Relax]
-    assert acts[0].density == KOB_ANDERSEN.density
-    assert [act.steps for act in acts[1:4]] == [200, 3000, 400]
-    assert acts[2].temperature == (2.0, 0.5)
-    assert acts[3].frames == (0, 200, 400)
-    assert [act.seed for act in acts[1:4]] == [(5, 1), None, None]  # velocities are drawn once, at the beginning
+    ).operations(0, False)
+    assert [type(operation) for operation in operations] == [Scatter, Integrate, Integrate, Integrate, Relax]
+    assert operations[0].density == KOB_ANDERSEN.density
+    assert [operation.steps for operation in operations[1:4]] == [200, 3000, 400]
+    assert operations[2].temperature == (2.0, 0.5)
+    assert operations[3].frames == (0, 200, 400)
+    assert [operation.seed for operation in operations[1:4]] == [
+        (5, 1),
+        None,
+        None,
+    ]  # velocities are drawn once, at the beginning
     assert n_frames == 4
 
 
 def test_the_last_configuration_is_always_kept():
-    acts, n_frames = simulation(Dynamics(time=1.0, temperature=1.0), Dynamics(time=1.0, temperature=1.0)).acts(0, False)
-    assert acts[1].frames == ()
-    assert acts[2].frames == (200,)
+    operations, n_frames = simulation(
+        Dynamics(time=1.0, temperature=1.0), Dynamics(time=1.0, temperature=1.0)
+    ).operations(0, False)
+    assert operations[1].frames == ()
+    assert operations[2].frames == (200,)
     assert n_frames == 1
-    acts, n_frames = simulation(Minimum()).acts(0, False)
-    assert acts[1].keep
+    operations, n_frames = simulation(Minimum()).operations(0, False)
+    assert operations[1].keep
     assert n_frames == 1
 
 
 def test_velocities_are_drawn_after_a_minimum():
-    acts, _ = simulation(Dynamics(time=1.0, temperature=1.0), Minimum(), Dynamics(time=1.0, temperature=0.1)).acts(
-        0, True
-    )
-    assert acts[1].seed is None
-    assert acts[3].seed == (0, 3)
+    operations, _ = simulation(
+        Dynamics(time=1.0, temperature=1.0), Minimum(), Dynamics(time=1.0, temperature=0.1)
+    ).operations(0, True)
+    assert operations[1].seed is None
+    assert operations[3].seed == (0, 3)
 
 
 def test_shear_has_frames_that_nobody_knows_yet():
-    acts, n_frames = simulation(Minimum(), Shear(strain=0.1, skip=0.05)).acts(0, False)
-    assert isinstance(acts[2], Strain)
-    assert (acts[2].steps, acts[2].skip) == (2000, 1000)
+    operations, n_frames = simulation(Minimum(), Shear(strain=0.1, skip=0.05)).operations(0, False)
+    assert isinstance(operations[2], Strain)
+    assert (operations[2].steps, operations[2].skip) == (2000, 1000)
     assert n_frames is None
 
 
@@ -77,9 +83,9 @@ def test_isoconfigurational_replicas_are_the_same_in_any_batch():
     ensemble = Isoconfigurational(
         model=KAM_2D, start=StoredStart(path="x"), temperature=0.5, lags=(0.1, 1.0), replicas=4, seed=9
     )
-    together, apart = ensemble.acts(range(4)), ensemble.acts(range(2, 4))
+    together, apart = ensemble.operations(range(4)), ensemble.operations(range(2, 4))
     assert together[4:] == apart
-    assert [act.seed for act in together if isinstance(act, Load)] == [(9, 0), (9, 1), (9, 2), (9, 3)]
+    assert [operation.seed for operation in together if isinstance(operation, Load)] == [(9, 0), (9, 1), (9, 2), (9, 3)]
 
 
 def test_logarithmic_times():

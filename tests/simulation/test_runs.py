@@ -17,7 +17,7 @@ from glassdask.dynamics import d2min, propensity, unwrapped
 from glassdask.errors import SimulationError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import from_arrays
-from glassdask.simulation import models, tasks
+from glassdask.simulation import models, runs
 from glassdask.simulation.protocols import (
     Dynamics,
     Isoconfigurational,
@@ -28,7 +28,7 @@ from glassdask.simulation.protocols import (
     StoredStart,
     quench,
 )
-from glassdask.simulation.tasks import inherent_structures, isoconfigurational, simulate
+from glassdask.simulation.runs import inherent_structures, isoconfigurational, simulate
 from glassdask.store import content_hash, open_reduction, open_trajectory, save_trajectory
 
 from .helpers import compute
@@ -341,18 +341,18 @@ def wait_for(condition, process=None):
 
 SCRIPT = """
 import sys
-from glassdask.simulation import tasks
-from tests.simulation.test_tasks import long_run
-tasks.LEAST_CHECKPOINT, tasks.CHECKPOINT_WORK = 100, 0
-tasks.simulate(long_run(), sys.argv[1]).compute(scheduler="synchronous")
+from glassdask.simulation import runs
+from tests.simulation.test_runs import long_run
+runs.LEAST_CHECKPOINT, runs.CHECKPOINT_WORK = 100, 0
+runs.simulate(long_run(), sys.argv[1]).compute(scheduler="synchronous")
 """
 
 
 @pytest.mark.slow
 def test_kill(tmp_path, monkeypatch):
     """Killed twice, once LAMMPS and once the process that waits for it: the store is the same to the last bit."""
-    monkeypatch.setattr(tasks, "LEAST_CHECKPOINT", 100)
-    monkeypatch.setattr(tasks, "CHECKPOINT_WORK", 0)
+    monkeypatch.setattr(runs, "LEAST_CHECKPOINT", 100)
+    monkeypatch.setattr(runs, "CHECKPOINT_WORK", 0)
     whole, killed = str(tmp_path / "whole.zarr"), tmp_path / "killed.zarr"
     compute(simulate(long_run(), whole))
     folder = killed / ".simulation"

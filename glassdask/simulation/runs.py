@@ -21,9 +21,9 @@ from glassdask.declarations import flags, plain
 from glassdask.errors import StoreError
 from glassdask.graphs import compute, task_bytes, within_task
 from glassdask.simulation import engine
-from glassdask.simulation.acts import Act, Load, Relax
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
+from glassdask.simulation.operations import Load, Operation, Relax
 from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
 from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, store_thermo
 from glassdask.simulation.worker import DONE, Job
@@ -82,10 +82,10 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
         known: Any = dataclasses.replace(simulation, start=StoredStart(path="", frame=frame))
     else:
         n_particles, frame, moving, sources, known = start.n_particles, 0, False, [], simulation
-    acts, n_frames = simulation.acts(frame, moving)
+    operations, n_frames = simulation.operations(frame, moving)
     identity = [known, [source["sha256"] for source in sources]]
     attrs = {"parameters": plain(simulation), "sources": sources}
-    return _run(simulation.model, simulation.step, acts, n_frames, n_particles, path, identity, attrs, overwrite)
+    return _run(simulation.model, simulation.step, operations, n_frames, n_particles, path, identity, attrs, overwrite)
 
 
 def inherent_structures(
@@ -114,22 +114,24 @@ def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, 
     from glassdask.store import content_hash, open_trajectory
 
     sizes = open_trajectory(source).sizes
-    acts: list[Act] = []
+    operations: list[Operation] = []
     for frame in range(sizes["frame"]):
-        acts += [Load(path=source, frame=frame, keep_time=True), Relax(keep=True)]
+        operations += [Load(path=source, frame=frame, keep_time=True), Relax(keep=True)]
     content = content_hash(source)
     attrs = {
         "parameters": {"type": "inherent_structures", "model": plain(model)},
         "sources": [{"path": source, "sha256": content}],
     }
     identity = [model, *engine.INHERENT, content]
-    return _run(model, model.timestep, tuple(acts), sizes["frame"], sizes["particle"], path, identity, attrs, overwrite)
+    return _run(
+        model, model.timestep, tuple(operations), sizes["frame"], sizes["particle"], path, identity, attrs, overwrite
+    )
 
 
 def _run(
     model: Model,
     timestep: float,
-    acts: tuple[Act, ...],
+    operations: tuple[Operation, ...],
     n_frames: int | None,
     n_particles: int,
     path: str,
@@ -137,7 +139,7 @@ def _run(
     attrs: dict[str, Any],
     overwrite: bool,
 ) -> str:
-    """Do the acts and store the frames at `path`, unless that has been done."""
+    """Do the operations and store the frames at `path`, unless that has been done."""
     from glassdask.store.groups import create_parents
 
     checkpoint = _checkpoint(n_particles)
@@ -147,7 +149,7 @@ def _run(
         create_parents(Path(path))
         attrs |= {"key": key, "code": engine.code_of(*identity), "model": model.name}
         recorder = TrajectoryRecorder(path, n_frames, model.species, attrs)
-        engine.execute(Job(model, timestep, acts, recorder, checkpoint), scratch, key)
+        engine.execute(Job(model, timestep, operations, recorder, checkpoint), scratch, key)
     shutil.rmtree(scratch, ignore_errors=True)
     return path
 
@@ -245,8 +247,8 @@ def _run_batch(ensemble: Isoconfigurational, path: str, first: int, key: str) ->
         recorder = MeansRecorder(str(folder), path, ensemble.model.species, replicas, lags, ensemble.keep)
         checkpoint = _checkpoint(open_trajectory(path).sizes["particle"])
         # the start as it is stored here, so that the tasks do not depend on its source any more
-        acts = dataclasses.replace(ensemble, start=StoredStart(path=path)).acts(replicas)
-        engine.execute(Job(ensemble.model, ensemble.step, acts, recorder, checkpoint), folder, key)
+        operations = dataclasses.replace(ensemble, start=StoredStart(path=path)).operations(replicas)
+        engine.execute(Job(ensemble.model, ensemble.step, operations, recorder, checkpoint), folder, key)
     return first
 
 

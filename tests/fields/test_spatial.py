@@ -10,7 +10,7 @@ from scipy.special import j0, jn_zeros
 
 import glassdask as gd
 from glassdask.errors import BoxError, ParameterError, SchemaError
-from glassdask.fields.correlation import correlation_length, spatial_correlation
+from glassdask.fields.spatial import correlation_length, spatial_correlation
 from tests.fields.test_coarse import field, in_chunks, refuse
 from tests.neighborhood.brute_neighbors import pairs
 

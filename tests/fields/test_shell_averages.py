@@ -8,7 +8,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.errors import BoxError, ParameterError
-from glassdask.fields.shells import average_shells
+from glassdask.fields.shell_averages import average_shells
 from tests.neighborhood.brute_neighbors import images
 
 

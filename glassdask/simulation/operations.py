@@ -1,7 +1,7 @@
-"""What a worker does, one act after the other; each goes on from the LAMMPS instance that the one before has left.
+"""What a worker does, one operation after the other; each goes on from the LAMMPS instance that the last one has left.
 
-`perform` works from `state.done` to the next checkpoint and tells whether the act is over. Every call begins with a new
-instance, whether or not the process was killed in between.
+`perform` works from `state.done` to the next checkpoint and tells whether the operation is over. Every call begins with
+a new instance, whether or not the process was killed in between.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Recorder(Protocol):
 class State:
     """Where a worker is: all that a checkpoint holds besides LAMMPS' restart file.
 
-    `done` counts the steps of the current act, `memory` is what the act itself has to remember, `thermo` rows of
-    numbers named by `columns`. `strain` is None where nothing is ever sheared.
+    `done` counts the steps of the current operation, `memory` is what the operation itself has to remember, `thermo`
+    rows of numbers named by `columns`. `strain` is None where nothing is ever sheared.
     """
 
     recorder: Recorder
-    act: int = 0
+    operation: int = 0
     done: int = 0
     step: int = 0
     time: float = 0.0
@@ -58,7 +58,7 @@ class State:
 
     def note(self, row: dict[str, float]) -> None:
         """Remember a row of thermodynamic numbers."""
-        full = {"stage": float(self.act), "step": float(self.step), "time": self.time}
+        full = {"stage": float(self.operation), "step": float(self.step), "time": self.time}
         full |= row if self.strain is None else {"strain": self.strain, **row}
         self.columns = tuple(full)
         self.thermo.append(tuple(full.values()))
@@ -68,13 +68,13 @@ class State:
         self.recorder.add(instance.frame(), self.step, self.time, self.strain)
 
 
-class Act(Protocol):
+class Operation(Protocol):
     """One part of a simulation."""
 
-    fresh: ClassVar[bool]  # begins with a configuration of its own, not with the instance of the act before
+    fresh: ClassVar[bool]  # begins with a configuration of its own, not with the instance of the operation before
 
     def perform(self, instance: Instance, state: State, checkpoint: int) -> bool:
-        """Work until the next checkpoint (`checkpoint` integration steps apart); tells whether the act is over."""
+        """Work until the next checkpoint (`checkpoint` integration steps apart); tells whether that was all of it."""
         ...
 
 
