@@ -331,3 +331,11 @@ def test_errors_are_the_scatter_of_blocks_of_origins():
     blocks = [part.mean() for part in np.array_split(square, 10)]
     expected = np.sqrt(np.sum((blocks - np.mean(blocks)) ** 2) / 9 / 10)
     assert found["msd_total_error"].item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_overlap_counts_those_that_moved_less_than_a():
+    """Exactly a is not less: displacements of 0, 0.25, 0.5 and 0.75 are exact in binary, as is a = 0.5."""
+    path = np.full((2, 4, 2), 4.0)
+    path[1, :, 0] += [0.0, 0.25, 0.5, 0.75]
+    found = overlap(as_trajectory(path, np.array([0.0, 1.0])), a=0.5)
+    assert found["overlap_total"].values.tolist() == [0.5]

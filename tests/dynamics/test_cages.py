@@ -155,3 +155,15 @@ def test_wrong_parameters(crystal):
         cage_positions(crystal, "ka", 1.0)
     with pytest.raises(ParameterError, match="2-dimensional"):
         cage_positions(crystal, replace(KAM_2D, name="flat"), 1.0)
+
+
+def test_size_of_a_cage_is_about_its_mean_and_not_about_the_start():
+    """<r^2> of any motion within the radius is at most its square; two particles that push each other apart sit far
+    from where they began, so that the mean and the scatter about it make up most of that."""
+    dimer = gd.from_arrays([[[4.0, 4.0, 4.0], [4.6, 4.0, 4.0]]], species=["A", "A"], box=[8.0] * 3)
+    found = cage_positions(dimer, KOB_ANDERSEN, 0.2, radius=0.3, sweeps=2000, burn_in=200).compute()
+    moved = found["position"].values - dimer["position"].values
+    mean2, size = np.sum(moved**2, axis=-1), found["cage_size"].values
+    assert (mean2 > 0.3 * 0.3**2).all()
+    assert (mean2 + size < 0.3**2).all()
+    assert (mean2 + size > 0.5 * 0.3**2).all()

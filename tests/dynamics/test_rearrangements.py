@@ -304,3 +304,13 @@ def test_bad_arguments():
         d2min(t, broken, 1.5)["d2min"].compute()
     with pytest.raises(SchemaError, match="3 frames"):
         replica_d2min(xr.DataArray(old, dims=("particle", "space")), three, 1.5)
+
+
+@pytest.mark.parametrize(("height", "spans"), [(3e-5, True), (3e-6, False)])
+def test_neighbours_on_a_line_span_no_plane(height, spans):
+    """det Y / (tr Y / 2)^2 = 8 height^2 for three neighbours in a row whose middle ones lie off it: 1e-10 decides."""
+    rows = np.array([[5.0, 5.0], [6.0, 5.0 + height], [4.0, 5.0 + height], [4.0, 5.0 - height]])
+    line = as_dataset(rows[None], ["A"] * 4, np.eye(2) * 12)
+    found = d2min(line, line, 1.5)
+    assert found["neighbors"].values[0, 0] == 3
+    assert np.isfinite(found["d2min"].values[0, 0]) == spans
