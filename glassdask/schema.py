@@ -112,6 +112,34 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
+def check_labels(values: xr.DataArray, trajectory: xr.Dataset, what: str = "the values") -> None:
+    """Raise `SchemaError` where values say of their frames or particles what the trajectory says of other ones.
+
+    Compared are the labels that both have; without any, frames and particles are taken in their order.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> pair = gd.from_arrays([[[0.0, 0], [1, 0]]], species=["A", "B"], box=[4.0, 4.0])
+    >>> values = xr.DataArray([1.0, 2.0], dims="particle", coords={"species": ("particle", ["B", "A"])})
+    >>> check_labels(values, pair)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    glassdask.errors.SchemaError: the values: another species at particle 0 than the trajectory: bring both in ...
+    """
+    for name in ("time", "step", "species", "id", "frame", "particle"):
+        if name not in values.coords or name not in trajectory.variables:
+            continue
+        ours, theirs = values.coords[name], trajectory[name]
+        if ours.ndim > 1 or ours.size != theirs.size or (ours.ndim == 1 and ours.dims != theirs.dims):
+            continue  # of something else, such as the species of neighbours; sizes are checked where they must agree
+        differs = np.ravel(ours.values != theirs.values)
+        if differs.any():
+            raise SchemaError(
+                f"{what}: another {name} at {theirs.dims[0]} {int(np.argmax(differs))} than the trajectory: bring "
+                f"both in one order, or leave out the labels with drop_vars('{name}') where they mean nothing"
+            )
+
+
 def _check_ids(ids: np.ndarray) -> None:
     if len(ids) < 2 or (ids[1:] > ids[:-1]).all():
         return

@@ -19,7 +19,16 @@ from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
-from glassdask.schema import cell_matrix, check_box, check_kind, check_positions, species_codes, species_names, validate
+from glassdask.schema import (
+    cell_matrix,
+    check_box,
+    check_kind,
+    check_labels,
+    check_positions,
+    species_codes,
+    species_names,
+    validate,
+)
 from glassdask.variables import annotated
 
 
@@ -246,6 +255,7 @@ def check_start(start: xr.Dataset, displacement: xr.DataArray) -> None:
     for dim in ("particle", "space"):
         if start.sizes[dim] != displacement.sizes[dim]:
             raise SchemaError(f"{dim}: start has {start.sizes[dim]}, the displacements have {displacement.sizes[dim]}")
+    check_labels(displacement, start[[name for name in ("species", "id") if name in start]], "the displacements")
 
 
 def whole_particles(displacement: xr.DataArray) -> xr.DataArray:

@@ -14,7 +14,7 @@ from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.voronoi import of_species
-from glassdask.schema import check_kind, species_names, validate
+from glassdask.schema import check_kind, check_labels, species_names, validate
 from glassdask.variables import annotated
 
 AXES = ("grid_x", "grid_y", "grid_z")
@@ -107,6 +107,7 @@ def from_grid(
     axes = AXES[: trajectory.sizes["space"]]
     if set(grid.dims) != {"frame", *axes}:
         raise SchemaError(f"the grid has dimensions {grid.dims}: expected (frame, {', '.join(axes)})")
+    check_labels(grid, trajectory, "the grid")
     each = _sizes(trajectory, sizes, cutoff)
     grid = grid.transpose("frame", *axes)
     dims = {"particle": trajectory.sizes["particle"]}

@@ -10,6 +10,8 @@ import xarray as xr
 import glassdask as gd
 from glassdask.errors import BoxError, ParameterError, SchemaError
 from glassdask.fields.coarse import coarse_grain, normalize
+from glassdask.fields.shell_averages import average_shells
+from glassdask.fields.spatial import spatial_correlation
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.configuration import Configuration
 from tests.neighborhood.brute_neighbors import images
@@ -143,6 +145,56 @@ def test_bad_parameters(liquid):
         coarse_grain(x.isel(particle=slice(5)), liquid, 1.0)
     with pytest.raises(SchemaError, match="same frames and particles"):
         coarse_grain(x.isel(frame=slice(2)), liquid, 1.0)
+
+
+@pytest.fixture
+def labelled(liquid):
+    """Two frames whose times and ids differ, and values with all of its labels."""
+    trajectory = liquid.isel(frame=[0, 0]).assign_coords(time=("frame", [0.0, 1.0]))
+    n = trajectory.sizes["particle"]
+    trajectory["id"] = ("particle", np.arange(n)[::-1] + 5)
+    x = np.random.default_rng(2).random((2, n))
+    return trajectory, field(x, time=trajectory["time"], species=trajectory["species"], id=trajectory["id"])
+
+
+FIELDS = [
+    lambda x, t: coarse_grain(x, t, 0.5),
+    lambda x, t: average_shells(x, t, cutoff=1.3),
+    lambda x, t: spatial_correlation(x, t, width=0.5),
+]
+
+
+@pytest.mark.parametrize("function", FIELDS)
+@pytest.mark.parametrize(
+    ("change", "label"),
+    [
+        (lambda x: x.isel(frame=[1, 0]), "time at frame 0"),
+        (lambda x: x.sortby("species").drop_vars("id"), "species at particle"),
+        (lambda x: x.isel(particle=slice(None, None, -1)).drop_vars("species"), "id at particle 0"),
+        (lambda x: x.assign_coords(time=("frame", [0.0, 2.0])), "time at frame 1"),
+    ],
+)
+def test_values_in_another_order_are_refused(labelled, function, change, label):
+    trajectory, x = labelled
+    with pytest.raises(SchemaError, match=f"the values: another {label}"):
+        function(change(x), trajectory)
+
+
+@pytest.mark.parametrize("function", FIELDS)
+def test_values_without_labels_are_taken_in_order(labelled, function):
+    trajectory, x = labelled
+    bare = x.drop_vars(["time", "species", "id"])
+    xr.testing.assert_equal(
+        *(function(v, trajectory).compute().drop_vars(["time", "species", "id"], errors="ignore") for v in (x, bare))
+    )
+
+
+@pytest.mark.parametrize("function", FIELDS)
+@pytest.mark.parametrize("dtype", [complex, str, object, "datetime64[s]"])
+def test_values_that_are_no_real_numbers_are_refused(labelled, function, dtype):
+    trajectory, x = labelled
+    with pytest.raises(SchemaError, match=r"the values have dtype .*, expected real numbers"):
+        function(xr.zeros_like(x, dtype=int).astype(dtype), trajectory)
 
 
 def test_kernels_as_plain_python():

@@ -114,3 +114,11 @@ def test_bad_parameters():
         from_grid(xr.DataArray(np.zeros((2, 8)), dims=("frame", "grid_x")), trajectory, SIZES)
     with pytest.raises(SchemaError, match="same frames"):
         from_grid(to_grid(trajectory, 8, SIZES).isel(frame=[0]), trajectory, SIZES)
+
+
+def test_a_grid_of_frames_in_another_order_is_refused():
+    two = gd.from_arrays(np.ones((2, 1, 2)), species=["A"], box=[4.0, 4.0], time=[0.0, 1.0])
+    grid = to_grid(two, 8, {"A": 0.8}).assign_coords(time=two["time"])
+    assert from_grid(grid, two, {"A": 0.8}).shape == (2, 1)
+    with pytest.raises(SchemaError, match="the grid: another time at frame 0"):
+        from_grid(grid.isel(frame=[1, 0]), two, {"A": 0.8})
