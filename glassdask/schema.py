@@ -5,11 +5,13 @@ A *trajectory* is an `xarray.Dataset` with the variables of `glassdask.variables
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 from glassdask.variables import TRAJECTORY, VARIABLES
 
@@ -109,6 +111,10 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
         _check_ids(np.asarray(dataset["id"].values))
     if isinstance(dataset["position"].variable._data, np.ndarray):
         check_positions(dataset["position"].values)
+    if "image" in dataset and dataset["image"].dtype != np.int32:
+        image = dataset["image"].variable._data
+        if isinstance(image, np.ndarray):
+            add_images(image, 0)
     return dataset
 
 
@@ -243,7 +249,7 @@ def wrap(position: np.ndarray, box: np.ndarray, where: str | None = None) -> tup
     return wrapped, image.astype(np.int32)
 
 
-def add_images(image: Any, shift: np.ndarray, where: str = "image") -> np.ndarray:
+def add_images(image: Any, shift: np.ndarray | int, where: str = "image") -> np.ndarray:
     """Sum (..., axis) of the images that are given and those that wrapping has found, as 32-bit integers."""
     given = np.asarray(image)
     largest = max(abs(int(given.max(initial=0))), abs(int(given.min(initial=0))))
@@ -330,6 +336,8 @@ def from_arrays(
     >>> t["position"].values[0, 1].tolist(), t["image"].values[0, 1].tolist(), t["position"].attrs["wrapped"]
     ([0.5, 0.5], [1, 0], 1)
     """
+    if attrs is not None and not isinstance(attrs, Mapping):
+        raise SchemaError(f"attrs: expected a table such as {{'model': 'KA'}}, found {shown(attrs)}")
     array = numbers("position", position).astype(np.float64, copy=False)
     if array.ndim == 2:
         array = array[None]

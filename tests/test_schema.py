@@ -187,6 +187,8 @@ ZEROS = np.zeros((2, 3, 3))
         (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), 0.5)}),
         (SchemaError, "image has dtype float64, expected integers", {"image": np.full((2, 3, 3), np.nan)}),
         (SchemaError, "id 7 is there twice", {"id": [7, 3, 7]}),
+        (SchemaError, "attrs: expected a table", {"attrs": "x"}),
+        (SchemaError, "attrs: expected a table", {"attrs": [1]}),
         (SchemaError, "id holds 18446744073709551615, which", {"id": np.array([0, 1, 2**64 - 1], np.uint64)}),
         (SchemaError, "step holds 9223372036854775808, which", {"step": np.array([0, 2**63], np.uint64)}),
         (SchemaError, "image holds 18446744073709551615", {"image": np.full((2, 3, 3), 2**64 - 1, np.uint64)}),
@@ -236,6 +238,17 @@ def test_names_in_bytes_are_text(dtype):
     given = [name.encode() if dtype is not str else name for name in ("A", "Bé", "C")]
     t = gd.from_arrays(ZEROS, species=np.array(given, dtype=dtype), box=[1.0] * 3)
     assert t["species"].values.tolist() == ["A", "Bé", "C"]
+
+
+@pytest.mark.parametrize("image", [np.uint64(2**64 - 1), np.int64(2**31), np.uint32(2**31), np.int64(-(2**40))])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_images_that_do_not_fit(image, lazy):
+    t = gd.from_arrays(ZEROS, species=["A"] * 3, box=[1.0] * 3)
+    t["image"] = (("frame", "particle", "axis"), np.full((2, 3, 3), image))
+    if lazy:
+        t = gd.validate(t.chunk(frame=1))
+    with pytest.raises(PositionError, match="does not fit 32 bits"):
+        gd.dynamics.unwrapped(t).compute() if lazy else gd.validate(t)
 
 
 def test_bad_datasets():

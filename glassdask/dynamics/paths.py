@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import converted
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
-from glassdask.schema import MOST_BOXES, validate, wrap
+from glassdask.schema import MOST_BOXES, add_images, validate, wrap
 from glassdask.store.stored import of_one_class
 from glassdask.variables import annotated
 
@@ -141,6 +142,7 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
     """
     validate(trajectory)
     n_frames = trajectory.sizes["frame"]
+    reference = converted(reference, int, "reference")
     if not -n_frames <= reference < n_frames:
         raise ParameterError(f"reference frame {reference}: the trajectory has frames 0 to {n_frames - 1}")
     path = unwrapped(trajectory)
@@ -163,6 +165,8 @@ def _place(
             f"frame {frame[f, 0]}, particle {particle.ravel()[p]}: position {position[f, p].tolist()} is outside the "
             "box, but there are images: make the trajectory with from_arrays(position, image=...), or drop 'image'"
         )
+    if image.dtype != np.int32:
+        image = add_images(image, 0)
     # whole boxes as a product of matrices: ten times as fast as a general contraction
     return position + image @ cell
 

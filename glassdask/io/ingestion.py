@@ -25,7 +25,7 @@ from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, find_format, scan
+from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, checked_file, find_format, scan
 from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
@@ -323,11 +323,12 @@ def _variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
     return tuple(name for name in OPTIONAL if name in names)
 
 
-def _resolved(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+def _resolved(sources: Any) -> list[str]:
     """Paths of all files; what a pattern matches is sorted by name, with numbers by their value."""
     paths: list[str] = []
-    for source in [sources] if isinstance(sources, (str, os.PathLike)) else sources:
-        path = os.fspath(source)
+    one = isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable)
+    for source in [sources] if one else sources:
+        path = checked_file(source)
         if any(character in path for character in "*?[") and not os.path.exists(path):
             found = sorted(glob.glob(path, recursive=True), key=_natural)
             if not found:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError
+from glassdask.errors import FormatError, ParameterError
 from glassdask.io.frame import Frame, Survey, encode
 
 NANOMETRES = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".gro")
@@ -55,7 +55,10 @@ def read(
     """Frames of a file; see the module for what single precision and mdtraj's units do."""
     suffix = _suffix(path)
     scale = 1.0 if suffix in NANOMETRES else 10.0
-    by_element = (columns or {}).get("species") == "element"
+    kind = (columns or {}).get("species", "name")
+    if kind not in ("name", "element"):
+        raise ParameterError(f"{path}: species are the 'name' or the 'element' of the atoms, found columns={columns}")
+    by_element = kind == "element"
     names: list[str | int] = []
     codes = None
     number = start

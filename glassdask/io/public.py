@@ -27,7 +27,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import flags
+from glassdask.declarations import Positive, converted, flags, shown
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.files import RefusedError, unpickle
 from glassdask.schema import from_arrays
@@ -110,9 +110,12 @@ def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.D
     >>> known["propensity"].values[0, :, 0].round(4).tolist()[:2]
     [0.866, 0.866]
     """
-    if not (np.isfinite(density) and density > 0):
-        raise ParameterError(f"density {density}: expected a positive number, such as 1.2")
-    names = [Path(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    density = converted(density, Positive, "density")
+    given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, (str, bytes)) else [paths]
+    wrong = [path for path in given if not isinstance(path, (str, os.PathLike))]
+    if wrong:
+        raise ParameterError(f"expected paths of files, found {shown(wrong[0])}: give text or a pathlib.Path")
+    names = [Path(path) for path in given]
     if not names:
         raise ParameterError("no file to read: name at least one")
     configurations = [_read(path, density) for path in names]

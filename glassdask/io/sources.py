@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from glassdask import schema
-from glassdask.declarations import converted, flags
+from glassdask.declarations import Where, converted, flags, shown
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io.frame import Frame, Survey
 from glassdask.plugins import Catalog
+from glassdask.variables import TRAJECTORY
+
+LARGEST = sys.float_info.max
+Name = Annotated[str, Where(bool, "a name such as 'A'")]
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,35 @@ class Format:
     """Where a format is read, by which suffixes it is found, and which options its reader takes.
 
     The module has ``survey(path, **options)``, which gives a `Survey`, and ``read(path, start, stop, offset,
-    **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. Another package adds one by the
-    entry point ``glassdask.readers``, whose value is a `Format`.
+    **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. The option ``columns`` may name
+    the columns of the variables in `columns` (None: of any). Another package adds one by the entry point
+    ``glassdask.readers``, whose value is a `Format`.
     """
 
     module: str
     suffixes: tuple[str, ...]
     options: tuple[str, ...] = ("columns",)
     text: bool = False
+    columns: tuple[str, ...] | None = None
 
 
 OWN = {
-    "lammps": Format("glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump"), text=True),
-    "xyz": Format("glassdask.io.xyz", (".xyz", ".extxyz"), text=True),
-    "gsd": Format("glassdask.io.gsd", (".gsd",)),
-    "npz": Format("glassdask.io.npz", (".npz",)),
+    "lammps": Format(
+        "glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump"), text=True, columns=("species", "energy")
+    ),
+    "xyz": Format(
+        "glassdask.io.xyz",
+        (".xyz", ".extxyz"),
+        text=True,
+        columns=("position", "species", "velocity", "energy", "image", "id"),
+    ),
+    "gsd": Format("glassdask.io.gsd", (".gsd",), columns=("energy",)),
+    "npz": Format("glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY)),
     "mdtraj": Format(
         "glassdask.io.mdtraj",
         (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
         ("columns", "topology"),
+        columns=("species",),
     ),
 }
 FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)
@@ -92,7 +107,7 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     ('lammps', 'lammps')
     """
     if format is not None:
-        if format not in FORMATS:
+        if not isinstance(format, str) or format not in FORMATS:
             raise FormatError(f"{path}: unknown format '{format}': choose one of {', '.join(FORMATS)}")
         return format
     name = Path(path).name.lower()
@@ -170,17 +185,21 @@ def scan(
     """
     flags(ordered=ordered, growing=growing)
     wrapped = converted(wrapped, bool | None, "wrapped")
-    path = os.fspath(path)
+    path = checked_file(path)
     name = find_format(path, format)
     unknown = sorted(set(options) - set(FORMATS[name].options))
     if unknown:
         raise ParameterError(
             f"{path}: format {name} has no option {', '.join(unknown)}: it has {', '.join(FORMATS[name].options)}"
         )
-    if dimension is not None and (isinstance(dimension, bool) or dimension not in (2, 3)):
+    whole = isinstance(dimension, (int, np.integer)) and not isinstance(dimension, bool)
+    if dimension is not None and not (whole and dimension in (2, 3)):
         raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
     dt, box = _time_of_step(dt), _cell(box)
     options = {key: value for key, value in options.items() if value is not None}
+    if "columns" in options:
+        options["columns"] = _columns(options["columns"], path, FORMATS[name].columns)
+    species_names = _new_names(species_names)
     try:
         size = os.stat(path).st_size
         with open(path, "rb"):
@@ -201,7 +220,7 @@ def scan(
     if order is not None:
         first = _sorted(first, order)
     used = [first.species[code] for code in np.unique(first.codes)]
-    renamed = _renamed(path, used, species_names or {})
+    renamed = _renamed(path, used, species_names)
     index = SourceIndex(
         path=path,
         format=name,
@@ -240,9 +259,38 @@ def scan(
 def _time_of_step(dt: Any) -> float | None:
     if dt is None:
         return None
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt < np.inf:
+    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt <= LARGEST:
         raise ParameterError(f"dt is {dt!r}, expected a positive number, the time of one step, such as 0.005")
     return float(dt)
+
+
+def checked_file(path: Any) -> str:
+    """The path of a file as text, or `ParameterError` where it is none."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"expected the path of a file, found {shown(path)}: give text or a pathlib.Path")
+    return os.fspath(path)
+
+
+def _columns(columns: Any, path: str, known: tuple[str, ...] | None) -> dict[str, str]:
+    """Names of columns by variable, of variables whose columns the reader looks up."""
+    given: dict[str, str] = converted(columns, dict[str, str], "columns")
+    unknown = [variable for variable in given if known is not None and variable not in known]
+    if unknown:
+        raise ParameterError(
+            f"{path}: columns has {', '.join(unknown)}, expected some of {', '.join(known or ())}: give "
+            "columns={variable: name in the file}"
+        )
+    return given
+
+
+def _new_names(species_names: Any) -> dict[str, str]:
+    if species_names is None:
+        return {}
+    if not isinstance(species_names, Mapping):
+        raise ParameterError(
+            f"species_names: expected a table such as {{1: 'A', 2: 'B'}}, found {shown(species_names)}"
+        )
+    return {str(key): converted(value, Name, f"species_names.{key}") for key, value in species_names.items()}
 
 
 def _cell(box: Any) -> np.ndarray | None:
@@ -250,9 +298,9 @@ def _cell(box: Any) -> np.ndarray | None:
     if box is None:
         return None
     try:
-        array = np.asarray(box, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise BoxError(f"box is {box!r}, expected two or three edge lengths, or cell vectors as rows") from None
+        array = schema.numbers("box", box).astype(np.float64)
+    except GlassdaskError:
+        raise BoxError(f"box is {shown(box)}, expected two or three edge lengths, or cell vectors as rows") from None
     if array.shape not in ((2,), (3,), (2, 2), (3, 3)):
         raise BoxError(f"box has shape {array.shape}, expected two or three edge lengths, or cell vectors as rows")
     cell = np.diag(array) if array.ndim == 1 else array
@@ -359,6 +407,8 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
             raise FormatError(f"{where}: no box in the file: give box=[edge lengths]")
         box = index.box
     elif index.box is not None:
+        if len(index.box) < n_space:
+            raise BoxError(f"{where}: box= has {len(index.box)} dimensions, the file {n_space}: leave out box=")
         d = min(len(box), len(index.box))
         if not np.allclose(box[:d, :d], index.box[:d, :d], rtol=1e-6, atol=1e-6 * np.abs(box).max()):
             raise BoxError(
@@ -414,8 +464,7 @@ def _codes(frame: Frame, index: SourceIndex) -> np.ndarray:
     return codes
 
 
-def _renamed(path: str, found: list[str], species_names: dict[Any, str]) -> dict[str, str]:
-    given = {str(key): str(value) for key, value in species_names.items()}
+def _renamed(path: str, found: list[str], given: dict[str, str]) -> dict[str, str]:
     unknown = [name for name in found if given and name not in given]
     if unknown:
         raise SpeciesError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glassdask.declarations import shown
 from glassdask.errors import StoreError
 
 Region = tuple[slice, ...]
@@ -24,6 +25,8 @@ LARGEST_CHUNK = 2**31 - 1  # zstd, as numcodecs calls it, takes no more
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a group, absolute for the sake of workers; `StoreError` where it steps upwards inside a store."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise StoreError(f"{shown(path)} is not the path of a store: give a path such as runs.zarr or runs.zarr/KA")
     result = Path(path).absolute()
     inside = list(itertools.dropwhile(lambda part: not part.endswith(".zarr"), result.parts))
     if not str(path) or ".." in inside:

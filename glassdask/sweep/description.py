@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from glassdask.declarations import Declaration, Where, digest, make, parts, required
+from glassdask.declarations import Declaration, Where, digest, make, parts, required, shown
 from glassdask.errors import ParameterError
 from glassdask.store.layout import checked_path
 from glassdask.sweep import records
@@ -101,6 +101,8 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
     StoreError
         The directory holds no sweep.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise ParameterError(f"expected the path of a sweep's TOML file or store, found {shown(source)}")
     path = Path(source)
     if path.is_dir():
         kept = records.read_description(path)

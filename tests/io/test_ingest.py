@@ -346,6 +346,23 @@ def test_a_box_that_contradicts_the_file(tmp_path, suffix):
         ({"wrapped": "no"}, "wrapped: expected bool"),
         ({"dimension": "2"}, "dimension is '2', expected 2 or 3"),
         ({"dimension": True}, "dimension is True, expected 2 or 3"),
+        ({"dimension": 2.0}, "dimension is 2.0, expected 2 or 3"),
+        ({"dimension": [2]}, r"dimension is \[2\], expected 2 or 3"),
+        ({"dt": 10**400}, "dt is 1000"),
+        ({"box": [10**400] * 3}, "expected two or three edge lengths"),
+        ({"box": ["6", "7", "8"]}, "expected two or three edge lengths"),
+        ({"box": np.array([6, 7, 8], complex)}, "expected two or three edge lengths"),
+        ({"box": [6.0, 7.0]}, "frame 0: box= has 2 dimensions, the file 3: leave out box="),
+        ({"species_names": ["A"]}, r"species_names: expected a table .* found \['A'\]"),
+        ({"species_names": "A"}, "species_names: expected a table"),
+        ({"species_names": ""}, "species_names: expected a table"),
+        ({"species_names": {1: "A", 2: None}}, "species_names.2: expected str, found None"),
+        ({"species_names": {1: "A", 2: ""}}, "species_names.2: expected a name"),
+        ({"columns": 3}, "columns: expected table, found 3"),
+        ({"columns": "x"}, "columns: expected table, found 'x'"),
+        ({"columns": {"energy": 1}}, "columns"),
+        ({"columns": {"a": "x"}}, "columns has a, expected some of species, energy"),
+        ({"format": ["lammps"]}, "unknown format"),
     ],
 )
 def test_options_are_checked(tmp_path, option, message):
@@ -353,6 +370,32 @@ def test_options_are_checked(tmp_path, option, message):
     with pytest.raises(errors.GlassdaskError, match=message):
         gio.ingest(path, tmp_path / "run.zarr", **option)
     assert not (tmp_path / "run.zarr").exists()
+
+
+@pytest.mark.parametrize("sources", [None, 3, b"run.dump", ["run.dump", 3], [None], {"run.dump": 1}.values(), 1.5])
+def test_sources_are_paths(tmp_path, sources):
+    for call in (gio.ingest, gd.ingest_public):
+        with pytest.raises(errors.ParameterError, match=r"^expected .* found .*: give text or a pathlib.Path$"):
+            call(sources, tmp_path / "run.zarr")
+    with pytest.raises(errors.ParameterError, match=r"^expected the path of a file, found"):
+        gio.scan(sources)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("store", [None, 3, b"run.zarr", ["run.zarr"]])
+def test_stores_are_paths(tmp_path, store):
+    path = write(tmp_path / "run.dump", dump(sample(n_frames=1)))
+    for call in (lambda: gio.ingest(path, store), lambda: gd.open_trajectory(store)):
+        with pytest.raises(errors.StoreError, match="is not the path of a store"):
+            call()
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".npz"])
+def test_columns_without_effect_are_refused(tmp_path, suffix):
+    run = sample(n_frames=1)
+    path = save(tmp_path / "run.npz", run) if suffix == ".npz" else write(tmp_path / "run.xyz", extxyz(run))
+    with pytest.raises(errors.ParameterError, match="columns has charge, expected some of position, species"):
+        gio.scan(path, columns={"charge": "q"})
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
