@@ -13,7 +13,7 @@ import xarray as xr
 
 from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
-from glassdask.variables import TRAJECTORY, VARIABLES
+from glassdask.variables import TRAJECTORY, VARIABLES, unmasked
 
 SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
@@ -373,27 +373,10 @@ def from_arrays(
     return validate(dataset)
 
 
-def _unmasked(name: str, value: Any) -> np.ndarray:
-    """The array, which must not hide values: NumPy's functions would take what is behind the mask."""
-    if masked := _count_masked(value):
-        raise SchemaError(
-            f"{name} is a masked array of which {masked} values are masked: fill them, or leave out their frames or "
-            "particles"
-        )
-    return np.asarray(value)
-
-
-def _count_masked(value: Any) -> int:
-    """Masked values of an array, or of the arrays in a list."""
-    if isinstance(value, (list, tuple)):
-        return sum(_count_masked(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
-    return int(np.ma.count_masked(value)) if np.ma.is_masked(value) else 0
-
-
 def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
     """The array as floats (kind "f"), or as the integers that it must hold ("i"), which fit 64 bits."""
     try:
-        array = _unmasked(name, value)
+        array = unmasked(name, value)
     except ValueError as error:
         if isinstance(error, SchemaError):
             raise
@@ -431,7 +414,7 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
 
 def names_given(species: Any) -> np.ndarray:
     """Names of any shape, or the numbers that stand for them: none is missing, and bytes are text."""
-    names = _unmasked("species", species)
+    names = unmasked("species", species)
     # NumPy makes text of what a list has besides text
     looked_at = names if isinstance(species, np.ndarray) else np.asarray(species, dtype=object)
     if looked_at.dtype.kind in "fcmMO" and any(map(_is_missing, looked_at.ravel().tolist())):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import xarray as xr
 
 from glassdask.errors import SchemaError
@@ -234,3 +235,27 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
             raise SchemaError(f"'{name}' has no units: give them, they depend on what was asked for")
         variable.attrs = {**more, "units": units, "long_name": known.meaning}
     return result
+
+
+def unmasked(name: str, value: Any) -> Any:
+    """The array (dask stays lazy), which must not hide values: NumPy's functions would take what is behind the mask.
+
+    >>> unmasked("x", np.ma.masked_equal([1, 2, 3], 2))
+    Traceback (most recent call last):
+        ...
+    glassdask.errors.SchemaError: x is a masked array of which 1 values are masked: fill them or leave them out
+    """
+    if hasattr(value, "dask"):
+        if isinstance(getattr(value, "_meta", None), np.ma.MaskedArray):
+            raise SchemaError(f"{name} is lazy and of masked arrays: fill them, as dask.array.ma.filled does")
+        return value
+    if masked := _count_masked(value):
+        raise SchemaError(f"{name} is a masked array of which {masked} values are masked: fill them or leave them out")
+    return np.asarray(value)
+
+
+def _count_masked(value: Any) -> int:
+    """Masked values of an array, or of the arrays in a list."""
+    if isinstance(value, (list, tuple)):
+        return sum(_count_masked(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
+    return int(np.ma.count_masked(value)) if np.ma.is_masked(value) else 0

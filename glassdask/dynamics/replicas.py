@@ -25,11 +25,12 @@ from glassdask.schema import (
     check_kind,
     check_labels,
     check_positions,
+    numbers,
     species_codes,
     species_names,
     validate,
 )
-from glassdask.variables import annotated
+from glassdask.variables import annotated, unmasked
 
 
 def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any = None) -> xr.DataArray:
@@ -63,9 +64,11 @@ def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any
     >>> replica_displacements([[0.5, 1.0]], [[[2.5, 1.0]], [[3.5, 1.0]]], box=[4.0, 4.0]).values[:, 0, 0].tolist()
     [2.0, -1.0]
     """
-    start = np.asarray(initial, dtype=np.float64)
+    start = numbers("initial", initial)
     lazy = hasattr(final, "dask")
-    end = final if lazy else np.asarray(final, dtype=np.float64)
+    end = unmasked("final", final) if lazy else numbers("final", final)
+    if end.dtype.kind not in "fiub":
+        raise SchemaError(f"final has dtype {end.dtype}, expected real numbers")
     dims = ("replica", "particle", "space") if lag is None else ("replica", "lag", "particle", "space")
     if start.ndim != 2 or start.shape[1] not in (2, 3) or end.ndim != len(dims) or end.shape[-2:] != start.shape:
         raise SchemaError(
@@ -84,7 +87,7 @@ def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any
         moved = (fraction - np.rint(fraction)) @ cell[0]
     result = xr.DataArray(moved, dims=dims, coords={"space": list("xyz"[: start.shape[1]])})
     if lag is not None:
-        lags = np.asarray(lag, dtype=np.float64)
+        lags = numbers("lag", lag)
         if lags.shape != (end.shape[1],):
             raise SchemaError(f"lag has shape {lags.shape}, expected ({end.shape[1]},), one time for each of final's")
         result = result.assign_coords(lag=lags)

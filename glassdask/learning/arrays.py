@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 from dask.layers import ArrayBlockIdDep
 
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import compute, merge_blocks
+from glassdask.variables import unmasked
 
 
 def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
@@ -26,8 +27,7 @@ def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
         X = X.data
     elif hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
         names = list(X.columns)
-    if not isinstance(X, da.Array):
-        X = _as_array(X, what)
+    X = _as_array(X, what)
     if X.ndim != 2:
         raise ParameterError(
             f"{what} has shape {X.shape}, expected (sample, feature). Reshape your data, as feature_matrix does"
@@ -44,13 +44,15 @@ def as_matrix(X: Any, *, what: str = "X") -> tuple[Any, list[str] | None]:
     return X, names
 
 
-def _as_array(values: Any, what: str) -> np.ndarray:
-    """An array of numbers, if need be from a list of lists or from objects."""
+def _as_array(values: Any, what: str) -> Any:
+    """An array of numbers, if need be from a list of lists or from objects; one of dask stays as it is."""
     if hasattr(values, "toarray"):
         raise ParameterError(f"{what} is a sparse matrix: give a dense one, such as its toarray()")
     try:
-        array = np.asarray(values)
-        return array.astype(np.float64) if array.dtype == object else array
+        array = unmasked(what, values)
+        return array.astype(np.float64) if array.dtype == object and not isinstance(array, da.Array) else array
+    except SchemaError:
+        raise
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{what} is no matrix of numbers ({error}): give an array (sample, feature)") from None
 
@@ -62,7 +64,7 @@ def as_labels(values: Any, X: Any, *, what: str) -> Any:
     """
     values = getattr(values, "data", values) if isinstance(values, xr.DataArray) else values
     lazy = isinstance(values, da.Array)
-    labels = values if lazy else np.asarray(values)
+    labels = unmasked(what, values)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -94,8 +96,7 @@ def as_targets(y: Any, X: Any) -> Any:
     """Targets (sample,) or (sample, target) as a matrix that is chunked like the matrix `X`."""
     if isinstance(y, xr.DataArray):
         y = y.data
-    if not isinstance(y, da.Array):
-        y = _as_array(y, "y")
+    y = _as_array(y, "y")
     if y.ndim == 1:
         y = y[:, None]
     y, _ = as_matrix(y, what="y")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from glassdask.declarations import Finite, converted
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, SchemaError
 from glassdask.learning.arrays import as_labels
+from glassdask.variables import unmasked
 
 
 def balanced_extremes(activity: Any, fraction: float, groups: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +109,9 @@ def balanced_above(
 
 def _activity(activity: Any) -> np.ndarray:
     try:
-        values = np.asarray(activity, dtype=np.float64)
+        values = np.asarray(unmasked("activity", activity), dtype=np.float64)
+    except SchemaError:
+        raise
     except (TypeError, ValueError) as error:
         raise ParameterError(f"activity is no array of numbers ({error}): give one for each sample") from None
     if values.ndim != 1:

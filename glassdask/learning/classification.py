@@ -16,6 +16,7 @@ from glassdask.learning.arrays import as_labels, as_matrix, checked_labels, map_
 from glassdask.learning.directions import feature_scale
 from glassdask.learning.estimators import Estimator
 from glassdask.learning.moments import compute_moments
+from glassdask.variables import unmasked
 
 
 class LinearClassifier(ClassifierMixin, Estimator):
@@ -353,7 +354,7 @@ def calibration(y: Any, probability: Any, n_bins: int = 10) -> tuple[np.ndarray,
 
 def _vectors(**values: Any) -> dict[str, np.ndarray]:
     """Arrays (sample,) of the same length."""
-    arrays = {name: np.asarray(value) for name, value in values.items()}
+    arrays = {name: np.asarray(unmasked(name, value)) for name, value in values.items()}
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 or 0 in shape for shape in shapes.values()):
         found = " and ".join(f"{name} has shape {shape}" for name, shape in shapes.items())

@@ -15,6 +15,7 @@ from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning.arrays import checked_labels
 from glassdask.learning.estimators import Estimator, Seed, Share
 from glassdask.learning.images import as_images, check_shape, feature_shape, map_images
+from glassdask.variables import unmasked
 
 
 class ConvolutionalClassifier(ClassifierMixin, Estimator):
@@ -215,7 +216,7 @@ class ConvolutionalClassifier(ClassifierMixin, Estimator):
 
 
 def _labels(y: Any, n: int, what: str) -> np.ndarray:
-    labels = np.asarray(y)
+    labels = np.asarray(unmasked(what, y))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (n,):

@@ -13,6 +13,7 @@ from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix, like_rows
 from glassdask.learning.moments import Moments, compute_moments, grouped_moments
 from glassdask.learning.resampling import Several
+from glassdask.variables import unmasked
 
 
 def pearson(x: Any, y: Any) -> Any:
@@ -146,8 +147,7 @@ def _normalised(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray, mean: np.ndarray
 def _columns(x: Any) -> Any:
     if isinstance(x, xr.DataArray):
         x = x.data
-    if not hasattr(x, "dask"):
-        x = np.asarray(x)
+    x = unmasked("x", x)
     return x[:, None] if x.ndim == 1 else x
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
+from glassdask.variables import unmasked
 
 
 def as_images(X: Any) -> tuple[Any, tuple[int, ...]]:
     """The array behind images (sample, channel, x, y[, z]), NumPy or dask with whole images a chunk; their shape."""
     if isinstance(X, xr.DataArray):
         X = X.data
-    if not isinstance(X, da.Array):
-        X = np.asarray(X)
+    X = unmasked("images", X)
     if X.ndim not in (4, 5) or X.dtype.kind not in "fiub" or 0 in X.shape:
         raise ParameterError(f"images have shape {X.shape}, {X.dtype}: expected numbers (sample, channel, x, y[, z])")
     if isinstance(X, da.Array) and max(X.numblocks[1:]) > 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -13,6 +12,7 @@ from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
 from glassdask.learning.columns import column_moments
 from glassdask.learning.moments import compute_moments
+from glassdask.variables import unmasked
 
 
 def skewness_kurtosis(X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -143,6 +143,5 @@ def _matrix(X: Any) -> Any:
     """A matrix (sample, component); one component may come without its dimension."""
     if isinstance(X, xr.DataArray):
         X = X.data
-    if not isinstance(X, da.Array):
-        X = np.asarray(X)
+    X = unmasked("X", X)
     return as_matrix(X[:, None] if X.ndim == 1 else X)[0]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_labels, as_matrix, as_targets, checked_labels, reduce_chunks
+from glassdask.variables import unmasked
 
 BLOCK = 2**19  # numbers that are centred at a time: a few MB, so that they stay in the cache
 
@@ -220,7 +221,7 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
     n_targets = 0
     vector = False
     if y is not None:
-        y = y if hasattr(y, "ndim") else np.asarray(y)
+        y = y if hasattr(y, "ndim") else unmasked("y", y)
         vector = y.ndim == 1
         arrays.append(as_targets(y, X))
         n_targets = arrays[1].shape[1]

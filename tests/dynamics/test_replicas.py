@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -54,7 +55,6 @@ def test_gaussian_displacements(dimension):
 def test_lazy_is_the_same():
     initial, final, _ = ensemble()
     moved = replica_displacements(initial, final, lag=[1.0, 2.0, 3.0])
-    import dask.array as da
 
     lazy = replica_displacements(initial, da.from_array(final, chunks=(7, 2, 13, 3)), lag=[1.0, 2.0, 3.0])
     assert lazy.chunks is not None
@@ -189,3 +189,28 @@ def test_bad_cages(liquid):
         cage_relative(moved[1:], liquid.isel(frame=[0]), 1.5)
     with pytest.raises(BoxError, match="cutoff"):
         cage_relative(moved, liquid.isel(frame=[0]), 5.0)
+
+
+STILL = np.zeros((4, 2))
+MOVED = np.ones((3, 4, 2))
+
+
+def hidden(values):
+    return np.ma.masked_array(values, np.arange(values.size).reshape(values.shape) == 1)
+
+
+@pytest.mark.parametrize(
+    ("initial", "final", "lag", "message"),
+    [
+        (hidden(STILL), MOVED, None, "initial is a masked array of which 1"),
+        (STILL, hidden(MOVED), None, "final is a masked array of which 1"),
+        (STILL, da.from_array(hidden(MOVED), chunks=2), None, "final is lazy and of masked arrays"),
+        (STILL, MOVED[:, None], hidden(np.ones(1) * [1.0, 2.0]), "lag is a masked array"),
+        (STILL.astype(str), MOVED, None, "initial has dtype <U32, expected real numbers"),
+        (STILL, MOVED.astype(str), None, "final has dtype <U32, expected real numbers"),
+        (STILL, da.from_array(MOVED.astype(complex), chunks=2), None, "final has dtype complex128, expected real"),
+    ],
+)
+def test_positions_that_are_hidden_or_no_numbers(initial, final, lag, message):
+    with pytest.raises(SchemaError, match=message):
+        replica_displacements(initial, final, lag=lag)

@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from glassdask import learning
-from glassdask.errors import GlassdaskError, ParameterError
+from glassdask.errors import GlassdaskError, ParameterError, SchemaError
 from glassdask.learning.persistence import MODELS
 
 
@@ -191,3 +191,48 @@ def test_wrong_parameters_are_one_line(name):
                 cls().set_params(**{parameter: value}).fit(x, y, **groups)
             assert "\n" not in str(error.value)
             assert parameter in str(error.value)
+
+
+ROWS = np.random.default_rng(7).normal(size=(40, 2))
+LABELS = np.arange(40) % 2
+HIDDEN = np.arange(40) == 3
+
+
+def masked(values):
+    """The same with one row behind a mask."""
+    hidden = HIDDEN.reshape(-1, *(1,) * (values.ndim - 1)) & np.ones(values.shape, bool)
+    return np.ma.masked_array(values, hidden)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m: learning.pearson(m(ROWS[:, 0]), ROWS[:, 1]),
+        lambda m: learning.pearson(ROWS[:, 0], m(ROWS[:, 1])),
+        lambda m: learning.spearman(m(ROWS), ROWS[:, 1]),
+        lambda m: learning.spearman(ROWS[:, 0], m(ROWS[:, 1])),
+        lambda m: learning.bootstrap_pearson(ROWS[:, 0], ROWS[:, 1], m(LABELS)),
+        lambda m: learning.accuracy(m(LABELS), LABELS),
+        lambda m: learning.PCA().fit(m(ROWS)),
+        lambda m: learning.PCA().fit(ROWS).transform(m(ROWS)),
+        lambda m: learning.Ridge().fit(m(ROWS), ROWS[:, 0]),
+        lambda m: learning.Ridge().fit(ROWS, m(ROWS[:, 0])),
+        lambda m: learning.LogisticRegression().fit(ROWS, m(LABELS)),
+        lambda m: learning.grouped_moments(ROWS, groups=m(LABELS)),
+        lambda m: learning.skewness_kurtosis(m(ROWS[:, 0])),
+        lambda m: learning.dip_test(m(ROWS)),
+    ],
+)
+def test_what_is_behind_a_mask_is_never_read(function, lazy):
+    def hide(values):
+        return da.from_array(masked(values), chunks=20) if lazy else masked(values)
+
+    with pytest.raises(SchemaError, match="masked array") as caught:
+        function(hide)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mask_that_hides_nothing_is_no_mask():
+    whole = np.ma.masked_array(ROWS, False)
+    assert learning.pearson(whole[:, 0], ROWS[:, 1]) == learning.pearson(ROWS[:, 0], ROWS[:, 1])
