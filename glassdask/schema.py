@@ -414,10 +414,17 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
 
 def names_given(species: Any) -> np.ndarray:
     """Names of any shape, or the numbers that stand for them: none is missing, and bytes are text."""
-    names = unmasked("species", species)
+    try:
+        names = unmasked("species", species)
+    except ValueError as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise SpeciesError(f"species is no array of names ({error}): give one for each particle") from None
+    if names.dtype.kind not in "USOiufb":
+        raise SpeciesError(f"species has dtype {names.dtype}, expected names: give text such as 'A'")
     # NumPy makes text of what a list has besides text
-    looked_at = names if isinstance(species, np.ndarray) else np.asarray(species, dtype=object)
-    if looked_at.dtype.kind in "fcmMO" and any(map(_is_missing, looked_at.ravel().tolist())):
+    looked_at = np.asarray(species, dtype=object) if isinstance(species, (list, tuple)) else names
+    if any(map(_is_missing, looked_at.flat)) if looked_at.dtype.kind == "O" else (names != names).any():
         raise SpeciesError("species has None or NaN among the names: give every particle a name such as 'A'")
     try:
         if names.dtype.kind == "S":

@@ -25,7 +25,7 @@ from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, checked_file, find_format, scan
+from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, checked_files, find_format, scan
 from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
@@ -326,9 +326,7 @@ def _variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
 def _resolved(sources: Any) -> list[str]:
     """Paths of all files; what a pattern matches is sorted by name, with numbers by their value."""
     paths: list[str] = []
-    one = isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable)
-    for source in [sources] if one else sources:
-        path = checked_file(source)
+    for path in checked_files(sources):
         if any(character in path for character in "*?[") and not os.path.exists(path):
             found = sorted(glob.glob(path, recursive=True), key=_natural)
             if not found:

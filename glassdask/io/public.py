@@ -27,9 +27,10 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import Positive, converted, flags, shown
+from glassdask.declarations import Positive, converted, flags
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.files import RefusedError, unpickle
+from glassdask.io.sources import checked_files
 from glassdask.schema import from_arrays
 from glassdask.variables import annotated
 
@@ -111,11 +112,7 @@ def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.D
     [0.866, 0.866]
     """
     density = converted(density, Positive, "density")
-    given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, (str, bytes)) else [paths]
-    wrong = [path for path in given if not isinstance(path, (str, os.PathLike))]
-    if wrong:
-        raise ParameterError(f"expected paths of files, found {shown(wrong[0])}: give text or a pathlib.Path")
-    names = [Path(path) for path in given]
+    names = [Path(path) for path in checked_files(paths)]
     if not names:
         raise ParameterError("no file to read: name at least one")
     configurations = [_read(path, density) for path in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -185,7 +185,7 @@ def scan(
     """
     flags(ordered=ordered, growing=growing)
     wrapped = converted(wrapped, bool | None, "wrapped")
-    path = checked_file(path)
+    (path,) = checked_files([path])
     name = find_format(path, format)
     unknown = sorted(set(options) - set(FORMATS[name].options))
     if unknown:
@@ -195,6 +195,7 @@ def scan(
     whole = isinstance(dimension, (int, np.integer)) and not isinstance(dimension, bool)
     if dimension is not None and not (whole and dimension in (2, 3)):
         raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
+    dimension = None if dimension is None else int(dimension)
     dt, box = _time_of_step(dt), _cell(box)
     options = {key: value for key, value in options.items() if value is not None}
     if "columns" in options:
@@ -260,15 +261,18 @@ def _time_of_step(dt: Any) -> float | None:
     if dt is None:
         return None
     if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt <= LARGEST:
-        raise ParameterError(f"dt is {dt!r}, expected a positive number, the time of one step, such as 0.005")
+        raise ParameterError(f"dt is {shown(dt)}, expected a positive number, the time of one step, such as 0.005")
     return float(dt)
 
 
-def checked_file(path: Any) -> str:
-    """The path of a file as text, or `ParameterError` where it is none."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise ParameterError(f"expected the path of a file, found {shown(path)}: give text or a pathlib.Path")
-    return os.fspath(path)
+def checked_files(paths: Any) -> list[str]:
+    """A path, or paths, of files as text, or `ParameterError` where one is none."""
+    one = isinstance(paths, (str, bytes, os.PathLike)) or getattr(paths, "ndim", 1) == 0
+    given = [paths] if one or not isinstance(paths, Iterable) else list(paths)
+    for path in given:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ParameterError(f"expected the path of a file, found {shown(path)}: give text or a pathlib.Path")
+    return [os.fspath(path) for path in given]
 
 
 def _columns(columns: Any, path: str, known: tuple[str, ...] | None) -> dict[str, str]:

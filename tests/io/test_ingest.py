@@ -372,7 +372,9 @@ def test_options_are_checked(tmp_path, option, message):
     assert not (tmp_path / "run.zarr").exists()
 
 
-@pytest.mark.parametrize("sources", [None, 3, b"run.dump", ["run.dump", 3], [None], {"run.dump": 1}.values(), 1.5])
+@pytest.mark.parametrize(
+    "sources", [None, 3, b"run.dump", ["run.dump", 3], [None], {"run.dump": 1}.values(), 1.5, np.array("x")]
+)
 def test_sources_are_paths(tmp_path, sources):
     for call in (gio.ingest, gd.ingest_public):
         with pytest.raises(errors.ParameterError, match=r"^expected .* found .*: give text or a pathlib.Path$"):
@@ -380,6 +382,12 @@ def test_sources_are_paths(tmp_path, sources):
     with pytest.raises(errors.ParameterError, match=r"^expected the path of a file, found"):
         gio.scan(sources)
     assert not list(tmp_path.iterdir())
+
+
+def test_dimensions_of_numpy_and_files_one_by_one(tmp_path):
+    paths = [write(tmp_path / f"{k}.dump", dump(sample(n_frames=1))) for k in range(2)]
+    done = gio.ingest((path for path in paths), tmp_path / "run.zarr", dimension=np.int64(3))
+    assert done.n_frames == 1  # the same step
 
 
 @pytest.mark.parametrize("store", [None, 3, b"run.zarr", ["run.zarr"]])
