@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError, SchemaError
+from glassdask.errors import ParameterError, SchemaError, SpeciesError
 from glassdask.schema import check_kind
 from glassdask.variables import annotated
 
@@ -22,6 +22,11 @@ def feature_matrix(features: xr.DataArray) -> Any:
     features : DataArray (frame, particle, features...)
         A variable of `describe`, lazy or in memory. Only particles of the species in its attribute ``centers`` give
         rows; without that attribute all particles do.
+
+    Raises
+    ------
+    SchemaError, SpeciesError
+        When the particles have no species by which the centres are known, or none is of theirs.
 
     Returns
     -------
@@ -104,9 +109,21 @@ def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
 
 def _centers(features: xr.DataArray) -> np.ndarray:
     species = center_species(features)
-    if species is not None and "species" in features.coords:
-        return np.isin(np.asarray(features.coords["species"].values), species)
-    return np.ones(features.sizes["particle"], bool)
+    if species is None:
+        return np.ones(features.sizes["particle"], bool)
+    if "species" not in features.coords or features.coords["species"].dims != ("particle",):
+        raise SchemaError(
+            f"the features are of the centers {', '.join(species)} but have no coordinate species (particle): keep it, "
+            "or take the attribute away where all particles count"
+        )
+    names = np.asarray(features.coords["species"].values)
+    keep = np.isin(names, species)
+    if not keep.any():
+        raise SpeciesError(
+            f"the features are of the centers {', '.join(map(str, species))}, the particles of "
+            f"{', '.join(map(str, np.unique(names)))}: describe them with others"
+        )
+    return keep
 
 
 def center_species(features: xr.DataArray) -> list[str] | None:

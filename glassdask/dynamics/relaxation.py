@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -40,7 +40,7 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     SchemaError
         When the quantity is not there, or the lags are not positive times that differ.
     ParameterError
-        When the level is not between 0 and 1.
+        When the quantity is another one, or the level not between 0 and 1.
 
     Examples
     --------
@@ -50,11 +50,12 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     ([27.6], 27.6)
     """
     check_kind(correlations, xr.Dataset, "the correlations", "give the result of self_correlations")
+    quantity = converted(quantity, Literal["fs", "overlap"], "quantity")
     if quantity not in correlations:
         raise SchemaError(f"no variable '{quantity}': found {', '.join(sorted(map(str, correlations)))}")
     level = converted(level, Annotated[float, Where(lambda x: 0 < x < 1, "a number between 0 and 1")], "level")
-    if "lag" not in correlations.coords:
-        raise SchemaError("no coordinate 'lag': give the result of self_correlations, or assign_coords(lag=...)")
+    if "lag" not in correlations.coords or correlations["lag"].dims != ("lag",):
+        raise SchemaError("no coordinate 'lag' (lag): give the result of self_correlations, or assign_coords(lag=...)")
     correlations = correlations.sortby("lag")  # the first crossing is the one at the shortest lag
     lag = np.asarray(correlations["lag"].values, dtype=np.float64)
     if not (np.isfinite(lag) & (lag > 0)).all() or not (np.diff(lag) > 0).all():

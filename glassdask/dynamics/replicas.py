@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     ([13.0], [12.0], 3.0)
     """
     check_displacement(displacement, ("replica", "particle", "space"))
-    if power not in (1, 2):
+    if isinstance(power, bool) or not isinstance(power, Real) or power not in (1, 2):
         raise ParameterError(f"power is {power!r}: expected 1, the mean of |dr|, or 2, the mean of |dr|^2")
     square = xr.dot(displacement, displacement, dim="space")
     distance = square**0.5

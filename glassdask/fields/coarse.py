@@ -93,7 +93,8 @@ def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:
     [[0.0, 1.0, 0.5]]
     """
     check_kind(values, xr.DataArray, "the values", "give an array with dimensions")
-    missing = {dim} - {*values.dims} if isinstance(dim, str) else {*dim} - {*values.dims}
+    dim = converted(dim, str | tuple[str, ...], "normalize.dim")
+    missing = ({dim} if isinstance(dim, str) else {*dim}) - {*values.dims}
     if missing:
         raise SchemaError(f"the values have dimensions {values.dims}: expected {', '.join(sorted(missing))} among them")
     low = values.min(dim)

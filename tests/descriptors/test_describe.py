@@ -226,3 +226,19 @@ def test_slow_descriptors_have_smaller_tasks():
     assert [sizes[0][0] for sizes in chunks] == [32, 8]
     large = gd.from_arrays(np.zeros((1, 60_000, 3)), species=["A"] * 60_000, box=[40.0] * 3).isel(frame=[0] * 80)
     assert gd.describe(large, [quick, slow])["coordination"].chunks[1] == (60_000,)
+
+
+@pytest.mark.parametrize("lazily", [True, False])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda f: f.assign_attrs(centers=["Z"]), SpeciesError, "centers Z, the particles of A, B"),
+        (lambda f: f.isel(particle=f["species"].values == "A").assign_attrs(centers=["B"]), SpeciesError, "centers B"),
+        (lambda f: f.drop_vars("species"), SchemaError, "no coordinate species"),
+        (lambda f: f.assign_coords(species="A"), SchemaError, "no coordinate species"),
+    ],
+)
+def test_centers_that_are_not_there(liquid, lazily, change, error, message):
+    features = gd.describe(liquid, DESCRIPTORS[:1], centers="B")["bo"]
+    with pytest.raises(error, match=message):
+        gd.feature_matrix(change(features if lazily else features.compute()))

@@ -145,3 +145,17 @@ def test_bad_crossings():
         crossover_temperature(T, T, (0, 0.4), (0.41, 0.55))
     with pytest.raises(ParameterError, match="finite"):
         crossover_temperature(T, T[:5], (0, 0.4), (0.6, 1))
+
+
+@pytest.mark.parametrize("quantity", ["msd", "alpha2", "fs_total", "lag", None, 3])
+def test_quantities_that_do_not_relax(quantity):
+    curve = ("lag", [0.9, 0.5, 0.2])
+    found = xr.Dataset({"msd": curve, "alpha2": curve, "fs": curve, "fs_total": curve}, coords={"lag": [1.0, 2.0, 3.0]})
+    with pytest.raises(ParameterError, match=r"^quantity: expected"):
+        relaxation_time(found, quantity)
+
+
+def test_a_lag_that_is_no_dimension():
+    found = xr.Dataset({"fs": ("lag", [0.9, 0.2])}, coords={"lag": [1.0, 2.0]})
+    with pytest.raises(SchemaError, match=r"no coordinate 'lag' \(lag\)"):
+        relaxation_time(found.isel(lag=0))

@@ -214,3 +214,9 @@ def hidden(values):
 def test_positions_that_are_hidden_or_no_numbers(initial, final, lag, message):
     with pytest.raises(SchemaError, match=message):
         replica_displacements(initial, final, lag=lag)
+
+
+@pytest.mark.parametrize("power", [True, 3, 0, "2", None, [2], np.array([1, 2]), np.True_, 1.5])
+def test_powers_that_are_none(power):
+    with pytest.raises(ParameterError, match=r"^power is .*: expected 1"):
+        propensity(replica_displacements(STILL, MOVED), power)

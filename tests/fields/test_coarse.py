@@ -231,3 +231,9 @@ def test_kernels_as_plain_python():
     kernels.gather(*arguments, grids[0], shares[0])
     kernels.gather.py_func(*arguments, grids[0], shares[1])
     np.testing.assert_allclose(*shares, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [None, 3, True, {"particle"}, [1]])
+def test_dimensions_that_are_none(liquid, dim):
+    with pytest.raises(ParameterError, match=r"^normalize.dim"):
+        normalize(liquid["position"], dim)
