@@ -106,7 +106,7 @@ def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] |
         return None
     items: Any = value.items() if isinstance(value, Mapping) else value
     if isinstance(value, (list, tuple)):
-        if not all(isinstance(item, (list, tuple)) and len(item) == 3 for item in value):
+        if not value or not all(isinstance(item, (list, tuple)) and len(item) == 3 for item in value):
             raise ParameterError(f"{where}: expected a list such as [['A', 'B-C', 1.2]], found {shown(value)}")
         items = [((a, b), number) for a, b, number in value]
     elif not isinstance(value, Mapping):
