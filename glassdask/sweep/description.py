@@ -20,6 +20,7 @@ from glassdask.sweep.stages import STAGES, ordered
 from glassdask.sweep.state import Settings, State, Unit, naming
 from glassdask.sweep.trajectories import Found, found_states
 
+NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
 SIMULATE = "simulate"  # its settings are those of the runs; the other stages have tables of their own
 
 
@@ -136,6 +137,10 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     stages = ordered(name for name in content if name in tables)
     made = {name: make(stage.table, content[name], name) for name, stage in stages.items() if name in content}
     root = store or checked_path(os.path.normpath(path.parent / (file.store or f"{path.stem}.zarr")))
+    if root == Path(root.anchor):
+        raise ParameterError(f"store: {file.store!r} is all of the file system: expected a path such as 'runs.zarr'")
+    if protocol.get("lags") and not any("replicas" in {**protocol, **run} for run in file.runs):
+        raise ParameterError(f"protocol.{NO_REPLICAS}")
     states: list[State] = []
     settings: dict[str, Settings] = {}
     for number, table in enumerate(file.runs):
@@ -187,6 +192,8 @@ def _states_of(
     if "temperatures" not in run:
         raise ParameterError(f"{where}.temperatures: is missing: give them, or the trajectories that exist already")
     merged = {**protocol, **run}
+    if run.get("lags") and "replicas" not in merged:
+        raise ParameterError(f"{where}.{NO_REPLICAS}")
     for name in required(Protocol):
         if name not in merged:
             raise ParameterError(f"{where}.{name}: is missing: give it there or under [protocol]")

@@ -63,6 +63,8 @@ class Simulated(Protocol):
         """What is simulated goes together."""
         if self.replicas and not self.lags:
             raise ParameterError(f"replicas = {self.replicas} without lags: say when displacements are measured")
+        if self.every is not None and self.every > self.produce * (1 + 1e-9):
+            raise ParameterError(f"every = {self.every:g} is longer than produce = {self.produce:g}: make it shorter")
         if self.between and self.every is None:
             raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
         if self.ensemble == "npt" and self.pressure is None:

@@ -44,6 +44,8 @@ class Reduce(Stage):
     def check(self, settings: Settings) -> None:
         """There is something to reduce."""
         chosen = settings[self.name].descriptors
+        if "describe" not in settings and settings.get("simulate") is not None:
+            raise ParameterError("[reduce] without [describe] of states that are simulated: add the descriptors")
         if "describe" not in settings and chosen is None:
             raise ParameterError(
                 "[reduce] without [describe]: say which of the stored descriptors, descriptors = [...]"

@@ -184,6 +184,8 @@ def test_cold_and_long_first(file):
             (("describe.descriptors.first", f"describe.descriptors.{name}"), ParameterError, "describe.descriptors: .*")
             for name in ("time", "species", "l", "frame", "x" * 300, '"a/b"', '""')
         ),
+        (("replicas = 2\nlags", "lags"), ParameterError, r"runs\[0\].lags: means nothing without replicas"),
+        (("every = 1.0", "every = 2.5"), ParameterError, "every = 2.5 is longer than produce = 2"),
         (('centers = "B"', "centers = 2"), ParameterError, r"runs\[0\].centers: expected list, found 2"),
     ],
 )
@@ -296,3 +298,28 @@ def test_shipped_sweep_is_readable():
         *(("wahnstrom", t) for t in (1.2, 1.0, 0.85, 0.75)),
     }
     assert sweep.stages == ("simulate", "describe", "reduce", "correlate")
+
+
+@pytest.mark.parametrize("store", ["/", "//", "/data/..", "/."])
+def test_the_root_of_the_file_system_is_no_store(file, store):
+    file.write_text(FILE.replace('"runs.zarr"', f'"{store}"'))
+    with pytest.raises(ParameterError, match=r"store: .* is all of the file system"):
+        read_sweep(file)
+
+
+def test_lags_of_all_runs_need_replicas_of_one(file):
+    shared = FILE.replace("every = 1.0", "every = 1.0\nlags = [0.1, 1.0]").replace(
+        "lags = [0.1, 1.0]\ncenters", "centers"
+    )
+    file.write_text(shared)
+    assert len(read_sweep(file)) == 2
+    file.write_text(shared.replace("replicas = 2\n", ""))
+    with pytest.raises(ParameterError, match=r"protocol.lags: means nothing without replicas"):
+        read_sweep(file)
+
+
+def test_simulated_states_have_no_descriptors_to_reduce_but_their_own(file):
+    text = FILE[: FILE.index("[describe]")] + '[reduce]\ndescriptors = ["first"]\n'
+    file.write_text(text.replace('centers = "B"\n', "").replace("cutoffs = {A-A = 1.2}\n", ""))
+    with pytest.raises(ParameterError, match=r"\[reduce\] without \[describe\] of states that are simulated"):
+        read_sweep(file)
