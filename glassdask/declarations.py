@@ -105,14 +105,16 @@ def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] |
     if value is None:
         return None
     items: Any = value.items() if isinstance(value, Mapping) else value
-    if isinstance(value, (list, tuple)):
-        if not value or not all(isinstance(item, (list, tuple)) and len(item) == 3 for item in value):
-            raise ParameterError(f"{where}: expected a list such as [['A', 'B-C', 1.2]], found {shown(value)}")
+    listed = (
+        isinstance(value, (list, tuple)) and value and all(isinstance(t, (list, tuple)) and len(t) == 3 for t in value)
+    )
+    if listed:
         items = [((a, b), number) for a, b, number in value]
     elif not isinstance(value, Mapping):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            pairs = "{'A-B': 1.2} or [['A', 'B-C', 1.2]]"
             raise ParameterError(
-                f"{where}: expected a number, or one for each pair such as {{'A-B': 1.2}}, found {shown(value)}"
+                f"{where}: expected a number, or one for each pair such as {pairs}, found {shown(value)}"
             )
         return converted(value, Positive, where)
     found: dict[tuple[str, str], float] = {}

@@ -103,8 +103,8 @@ def compute(*collections: Any) -> tuple[Any, ...]:
     Examples
     --------
     >>> with within_task():
-    ...     compute(da.arange(3, chunks=1).sum())
-    (3,)
+    ...     int(compute(da.arange(3, chunks=1).sum())[0])
+    3
     """
     return dask.compute(*collections, scheduler="synchronous" if _within_task.get() else None)
 

@@ -191,7 +191,7 @@ def test_no_key_is_lost_where_two_are_the_same_as_text(table):
 
 @pytest.mark.parametrize("value", [[], (), [["A", "B"]], ["A-B"], [["A", "B-C", 1.0, 2.0]], [1.0]])
 def test_lists_that_are_no_pairs(value):
-    with pytest.raises(ParameterError, match=r"^cutoffs: expected a list such as"):
+    with pytest.raises(ParameterError, match=r"^cutoffs: expected a number, or one for each pair"):
         read_pairs(value, "cutoffs")
 
 

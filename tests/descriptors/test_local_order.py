@@ -137,7 +137,7 @@ def test_tetrahedrality_of_known_angles():
 def test_bond_angles_equal_brute_force(liquid):
     descriptors = {
         "cosine": Tetrahedrality(cutoffs=CUTOFFS, angle=60.0),
-        "angle": Tetrahedrality(cutoffs=CUTOFFS, deviation="angle"),
+        "degrees": Tetrahedrality(cutoffs=CUTOFFS, deviation="angle"),
     }
     features = gd.describe(liquid, descriptors).compute()
     near = sets(liquid["position"].values[1], codes(liquid), liquid["box"].values[1], MATRIX)
@@ -151,7 +151,7 @@ def test_bond_angles_equal_brute_force(liquid):
             continue
         assert features["cosine"].values[1, i] == pytest.approx(np.abs(cosines - 0.5).mean(), rel=1e-12)
         degrees = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-        assert features["angle"].values[1, i] == pytest.approx(np.abs(degrees - 109.5).mean(), rel=1e-9)
+        assert features["degrees"].values[1, i] == pytest.approx(np.abs(degrees - 109.5).mean(), rel=1e-9)
     assert undefined < 40
 
 

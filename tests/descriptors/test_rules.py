@@ -29,13 +29,13 @@ RULES = {
 # as given, and what computes the same where only the neighbours are there
 BONDED = {
     "bo": (gd.BondOrder, {"l_max": 6}, {"cutoffs": 3.0}),
-    "bo of others": (gd.BondOrder, {"neighbor_species": "other"}, {"cutoffs": 3.0}),
+    "bo_of_others": (gd.BondOrder, {"neighbor_species": "other"}, {"cutoffs": 3.0}),
     "coordination": (gd.Coordination, {"by_species": True}, {"cutoffs": 3.0}),
     "tetrahedrality": (gd.Tetrahedrality, {"deviation": "angle"}, {"cutoffs": 3.0}),
 }
 RADIAL = {
     "sbo": (gd.SmoothedBondOrder, {"cutoffs": {"A-A": 1.1, "A-B": 1.0, "B-B": 1.05}, "gamma": 4}, {}),
-    "smooth coordination": (gd.Coordination, {"cutoffs": 1.1, "gamma": 8}, {}),
+    "smooth_coordination": (gd.Coordination, {"cutoffs": 1.1, "gamma": 8}, {}),
     "rbo": (gd.RadialBondOrder, {"grid": (0.9, 1.1), "l_max": 4}, {}),
     "radial_density": (gd.RadialDensity, {"grid": (0.9, 1.1)}, {}),
     "soap": (gd.SOAP, {"r_cut": 1.3, "n_max": 3, "l_max": 3, "sigma": 0.3, "by_species": True}, {}),

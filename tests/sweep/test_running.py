@@ -399,7 +399,7 @@ def test_few_outstanding(tmp_path, monkeypatch):
     for name in NAMES:
         monkeypatch.setattr(OWN[name], "run", lambda state, settings, overwrite: None)
     known, held = [], []
-    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
 
         def look(done, total):
@@ -428,7 +428,7 @@ def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
         real(state, settings, overwrite)
 
     monkeypatch.setattr(OWN["describe"], "run", describe)
-    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         table = run_sweep(file, client, stages=["describe"])
     assert set(attempts.values()) == {3}
@@ -458,7 +458,7 @@ class Deadly(distributed.WorkerPlugin):
 def test_lost_workers(tmp_path):
     """A state that kills every worker is recorded as failed; the others are done."""
     file = save_sweep(tmp_path)
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
     with (
         # on a busy machine a new worker takes longer than the 15 s after which LocalCluster does without it
         dask.config.set(

@@ -183,7 +183,7 @@ def test_killed_workers(swept, tmp_path):
     (tmp_path / "sweep.toml").write_text(FILE.format(store="runs.zarr").replace("[1.0, 0.8]", "[1.0]"))
     sweep = read_sweep(tmp_path / "sweep.toml")
     tables = []
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
     patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})  # new workers on a busy machine
     with patient, distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         pids = client.run(os.getpid)
