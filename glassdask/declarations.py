@@ -104,18 +104,17 @@ def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] |
     """
     if value is None:
         return None
-    items: Any = value.items() if isinstance(value, Mapping) else value
-    listed = (
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif (
         isinstance(value, (list, tuple)) and value and all(isinstance(t, (list, tuple)) and len(t) == 3 for t in value)
-    )
-    if listed:
+    ):
         items = [((a, b), number) for a, b, number in value]
-    elif not isinstance(value, Mapping):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            pairs = "{'A-B': 1.2} or [['A', 'B-C', 1.2]]"
-            raise ParameterError(
-                f"{where}: expected a number, or one for each pair such as {pairs}, found {shown(value)}"
-            )
+    elif isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        pairs = "{'A-B': 1.2} or [['A', 'B-C', 1.2]]"
+        raise ParameterError(f"{where}: expected a number, or one for each pair such as {pairs}, found {shown(value)}")
+    else:
         return converted(value, Positive, where)
     found: dict[tuple[str, str], float] = {}
     for key, item in items:
