@@ -30,8 +30,8 @@ class Format:
 
     The module has ``survey(path, **options)``, which gives a `Survey`, and ``read(path, start, stop, offset,
     **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. The option ``columns`` may name
-    the columns of the variables in `columns` (None: of any). Another package adds one by the entry point
-    ``glassdask.readers``, whose value is a `Format`.
+    the columns of the variables in `columns` (None: of any). With `folders` a folder may stand for a file. Another
+    package adds one by the entry point ``glassdask.readers``, whose value is a `Format`.
     """
 
     module: str
@@ -39,6 +39,7 @@ class Format:
     options: tuple[str, ...] = ("columns",)
     text: bool = False
     columns: tuple[str, ...] | None = None
+    folders: bool = False
 
 
 OWN = {
@@ -52,6 +53,13 @@ OWN = {
         columns=("position", "species", "velocity", "energy", "image", "id"),
     ),
     "gsd": Format("glassdask.io.gsd", (".gsd",), columns=("energy",)),
+    "h5md": Format(
+        "glassdask.io.h5md",
+        (".h5md", ".h5", ".hdf5", ".zarrmd", ".zarrmd.zip"),
+        ("columns", "group", "topology", "species"),
+        columns=("position", "species", "velocity", "energy", "image", "id"),
+        folders=True,
+    ),
     "npz": Format("glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY)),
     "mdtraj": Format(
         "glassdask.io.mdtraj",
@@ -203,8 +211,9 @@ def scan(
     species_names = _new_names(species_names)
     try:
         size = os.stat(path).st_size
-        with open(path, "rb"):
-            pass
+        if not (FORMATS[name].folders and os.path.isdir(path)):
+            with open(path, "rb"):
+                pass
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
     if size == 0:
@@ -217,9 +226,7 @@ def scan(
         first: Frame = next(stream)
     if len(first.position) == 0:
         raise FormatError(f"{path}, frame 0: no particles: write it again or leave it out")
-    order = _order(first, f"{path}, frame 0")
-    if order is not None:
-        first = _sorted(first, order)
+    first = sorted_by_id(first, f"{path}, frame 0")
     used = [first.species[code] for code in np.unique(first.codes)]
     renamed = _renamed(path, used, species_names)
     index = SourceIndex(
@@ -346,10 +353,7 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
     where = f"{index.path}, frame {number}"
     if len(frame.position) != index.n_particles:
         raise FormatError(f"{where}: {len(frame.position)} particles, {index.n_particles} in frame 0: split the file")
-    frame = _flat(frame, index, where)
-    order = _order(frame, where)
-    if order is not None:
-        frame = _sorted(frame, order)
+    frame = sorted_by_id(_flat(frame, index, where), where)
     codes = _codes(frame, index)
     if not np.array_equal(codes, index.codes):
         particle = int(np.argmax(codes != index.codes))
@@ -442,18 +446,14 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     return replace(frame, box=box[:n_space, :n_space], origin=origin, **vectors)
 
 
-def _order(frame: Frame, where: str) -> np.ndarray | None:
-    """The order that sorts the particles by id, or None where they are sorted or have no id."""
+def sorted_by_id(frame: Frame, where: str) -> Frame:
+    """The frame with its particles in the order of their ids, if it has any."""
     if frame.id is None or (np.diff(frame.id) > 0).all():
-        return None
+        return frame
     order = np.argsort(frame.id, kind="stable")
     same = np.diff(frame.id[order]) == 0
     if same.any():
         raise FormatError(f"{where}: id {frame.id[order][:-1][same][0]} is there twice: the file is damaged")
-    return order
-
-
-def _sorted(frame: Frame, order: np.ndarray) -> Frame:
     per_particle = ("position", "codes", "image", "velocity", "energy", "id")
     return replace(
         frame, **{name: value[order] for name in per_particle if (value := getattr(frame, name)) is not None}
