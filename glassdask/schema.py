@@ -13,21 +13,17 @@ import xarray as xr
 
 from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
+from glassdask.names import species_given
 from glassdask.variables import TRAJECTORY, VARIABLES, unmasked
+from glassdask.wrapping import add_images, looks_wrapped, span, wrap
 
 SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
 # particle.
 CODE = np.int32
-# A position this many boxes away has lost its place in the box to rounding, and its image does not fit 32 bits.
-MOST_BOXES = 2.0**31
-# Programs wrap particles when they rebuild their neighbour lists; until then some are this part of the box outside.
-SLACK = 0.05
 # A cell with less of the volume that its vectors would span at right angles has hardly been meant: similar edge lengths
 # of as many frames as dimensions look so.
 FLAT = 0.1
-# Fewer particles may all be in one cell by chance.
-FEW = 30
 
 DIMENSIONS = {
     "frame": "configurations in the order of time, or independent configurations",
@@ -57,14 +53,15 @@ def species_names(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def species_codes(dataset: xr.Dataset) -> np.ndarray:
-    """Species of each particle as an index into `species_names`, int32, shape (particle,)."""
+    """Species as indices into `species_names`, int32: (particle,), or (frame, particle) where they change."""
     return names_and_codes(dataset)[1]
 
 
 def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Both `species_names` and `species_codes`, with one look at the names of all particles."""
-    names, codes = np.unique(np.asarray(dataset["species"].values), return_inverse=True)
-    return tuple(map(str, names)), codes.reshape(-1).astype(CODE)
+    values = np.asarray(dataset["species"].values)
+    names, codes = np.unique(values, return_inverse=True)
+    return tuple(map(str, names)), codes.reshape(values.shape).astype(CODE)
 
 
 def validate(dataset: xr.Dataset) -> xr.Dataset:
@@ -89,7 +86,8 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
                 raise SchemaError(f"no variable '{name}' {variable.dims}: found {sorted(map(str, dataset.variables))}")
             continue
         found = dataset[name]
-        if found.dims != variable.dims:
+        per_frame = "frame" in variable.also and found.dims == ("frame", *variable.dims)
+        if found.dims != variable.dims and not per_frame:
             raise SchemaError(f"'{name}' has dimensions {found.dims}, expected {variable.dims}: transpose or rename")
         if found.dtype.kind != variable.kind and not (variable.kind == "i" and found.dtype.kind == "u"):
             raise SchemaError(f"'{name}' has dtype {found.dtype}, expected kind '{variable.kind}': convert it")
@@ -109,13 +107,54 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
         raise SchemaError("a time is not finite: give the time of every frame, or leave out 'time'")
     if "id" in dataset:
         _check_ids(np.asarray(dataset["id"].values))
-    if isinstance(dataset["position"].variable._data, np.ndarray):
-        check_positions(dataset["position"].values)
+    for name in kept_variables(dataset):
+        _check_kept(dataset[name])
+    present = _in_memory(dataset, "present")
+    if present is not None and not present.any(axis=1).all():
+        frame = int(np.argmin(present.any(axis=1)))
+        raise SchemaError(f"frame {frame}: no particle is there: leave the frame out")
+    diameter = _in_memory(dataset, "diameter")
+    if diameter is not None:
+        check_diameters(diameter, present=present)
+    position = _in_memory(dataset, "position")
+    if position is not None and (present is not None or "present" not in dataset):
+        check_positions(position, present=present)
     if "image" in dataset and dataset["image"].dtype != np.int32:
         image = dataset["image"].variable._data
         if isinstance(image, np.ndarray):
             add_images(image, 0)
     return dataset
+
+
+def _in_memory(dataset: xr.Dataset, name: str) -> np.ndarray | None:
+    """The values of a variable that is there and not lazy."""
+    values = dataset[name].variable._data if name in dataset else None
+    return values if isinstance(values, np.ndarray) else None
+
+
+def kept_variables(dataset: xr.Dataset) -> list[str]:
+    """Names of what the user has of particles besides the schema, such as a column of the file that was kept.
+
+    Examples
+    --------
+    >>> import numpy as np, glassdask as gd
+    >>> t = gd.from_arrays([[[0.5, 0.5], [1.5, 0.5]]], species=["A", "B"], box=[4.0, 4.0])
+    >>> kept_variables(t.assign(charge=("particle", [1.0, -1.0]), pressure=("frame", [0.3])))
+    ['charge']
+    """
+    of_particles = {str(name) for name, values in dataset.data_vars.items() if "particle" in values.dims}
+    return sorted(of_particles - {*VARIABLES})
+
+
+def _check_kept(values: xr.DataArray) -> None:
+    rest = values.dims[1:] if values.dims[:1] == ("frame",) else values.dims
+    if rest[:1] != ("particle",) or "frame" in rest or len(rest) > 2:
+        raise SchemaError(
+            f"'{values.name}' has dimensions {values.dims}, expected (particle,) or (frame, particle), and at most one "
+            "more: transpose or rename"
+        )
+    if values.dtype.kind not in "fiub":
+        raise SchemaError(f"'{values.name}' has dtype {values.dtype}, expected numbers or true and false: convert it")
 
 
 def check_labels(values: xr.DataArray, trajectory: xr.Dataset, what: str = "the values") -> None:
@@ -136,12 +175,14 @@ def check_labels(values: xr.DataArray, trajectory: xr.Dataset, what: str = "the 
         if name not in values.coords or name not in trajectory.variables:
             continue
         ours, theirs = values.coords[name], trajectory[name]
-        if ours.ndim > 1 or ours.size != theirs.size or (ours.ndim == 1 and ours.dims != theirs.dims):
+        if ours.size != theirs.size or (ours.ndim > 0 and ours.dims != theirs.dims):
             continue  # of something else, such as the species of neighbours; sizes are checked where they must agree
-        differs = np.ravel(ours.values != theirs.values)
-        if differs.any():
+        differs = ours.values != theirs.values
+        if np.any(differs):
+            first = np.argwhere(np.reshape(differs, theirs.shape))[0]
+            place = ", ".join(f"{dim} {number}" for dim, number in zip(theirs.dims, first))
             raise SchemaError(
-                f"{what}: another {name} at {theirs.dims[0]} {int(np.argmax(differs))} than the trajectory: bring "
+                f"{what}: another {name} at {place} than the trajectory: bring "
                 f"both in one order, or leave out the labels with drop_vars('{name}') where they mean nothing"
             )
 
@@ -168,16 +209,42 @@ def check_box(box: np.ndarray, first_frame: int = 0) -> None:
         )
 
 
-def check_positions(position: np.ndarray, first_frame: int = 0) -> None:
-    """Raise `PositionError` that names the first frame and particle whose position is NaN or infinite."""
+def check_positions(position: np.ndarray, first_frame: int = 0, present: np.ndarray | None = None) -> None:
+    """Raise `PositionError` that names the first frame and particle whose position is NaN or infinite.
+
+    Particles that are not `present` (frame, particle) must have NaN in all components.
+    """
     finite = np.isfinite(position)
-    if finite.all():
-        return
-    frame, particle = np.argwhere(~finite.all(axis=-1))[0]
+    if present is None:
+        if finite.all():
+            return
+        wrong = ~finite.all(axis=-1)
+        remedy = "remove or repair this frame, or say with present= which particles are there"
+    else:
+        wrong = np.where(present, ~finite.all(axis=-1), ~np.isnan(position).all(axis=-1))
+        if not wrong.any():
+            return
+        remedy = "remove or repair this frame; of absent particles all components are NaN"
+    frame, particle = np.argwhere(wrong)[0]
+    there = present is None or present[frame, particle]
     raise PositionError(
-        f"frame {first_frame + frame}, particle {particle}: position {position[frame, particle].tolist()} is not "
-        "finite: remove or repair this frame"
+        f"frame {first_frame + frame}, particle {particle}: position {position[frame, particle].tolist()} "
+        f"{'is not finite' if there else 'of a particle that is not there'}: {remedy}"
     )
+
+
+def check_diameters(diameter: np.ndarray, where: str = "", present: np.ndarray | None = None) -> None:
+    """Raise `SchemaError` about the first diameter ([frame,] particle) that is negative, infinite or NaN."""
+    wrong = ~(np.isfinite(diameter) & (diameter >= 0))
+    if present is not None:
+        wrong = wrong & (present if diameter.ndim == 2 else present.any(axis=0))
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        label = where or (f"frame {place[0]}" if diameter.ndim == 2 else "")
+        raise SchemaError(
+            f"{label}{', ' if label else ''}particle {place[-1]}: diameter {diameter[place]}, expected a positive "
+            "number or zero: repair it, or leave out the diameters"
+        )
 
 
 def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
@@ -214,78 +281,6 @@ def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(array, (n_frames, n_space, n_space)))
 
 
-def wrap(position: np.ndarray, box: np.ndarray, where: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (frame, particle, space) folded into the box, and the image (frame, particle, axis) they came from.
-
-    position_in = position_out + image @ box. A particle on the upper face is put on the lower one. A `PositionError`
-    about a particle so far away that nothing of its place in the box is left begins with `where`, or with its frame.
-
-    Examples
-    --------
-    >>> p, image = wrap(np.array([[[2.5, -0.5]]]), np.array([[[2.0, 0.0], [0.0, 2.0]]]))
-    >>> p.tolist(), image.tolist()
-    ([[[0.5, 1.5]]], [[[1, -1]]])
-    """
-    inverse = np.linalg.inv(box)
-    image = np.floor(position @ inverse)
-    wrapped = np.array(position, dtype=np.float64)
-    if image.any():
-        outside = image.any(axis=-1)
-        frames = np.nonzero(outside)[0]
-        far = np.abs(image[outside]).max(axis=-1)
-        if far.max() >= MOST_BOXES:
-            frame, particle = np.argwhere(outside)[np.argmax(far)]
-            raise PositionError(
-                f"{where or f'frame {frame}'}, particle {particle}: position {position[frame, particle].tolist()} is "
-                f"{far.max():.3g} boxes away, where rounding leaves no place in the box: remove or repair this frame"
-            )
-        wrapped[outside] -= np.einsum("na,nas->ns", image[outside], box[frames])
-        # rounding may leave a tiny negative fraction at the upper face: that point is the lower face itself
-        fraction = np.einsum("ns,nsa->na", wrapped[outside], inverse[frames])
-        edge = fraction >= 1.0
-        if edge.any():
-            image[outside] += edge
-            wrapped[outside] -= np.einsum("na,nas->ns", edge.astype(float), box[frames])
-    return wrapped, image.astype(np.int32)
-
-
-def add_images(image: Any, shift: np.ndarray | int, where: str = "image") -> np.ndarray:
-    """Sum (..., axis) of the images that are given and those that wrapping has found, as 32-bit integers."""
-    given = np.asarray(image)
-    largest = max(abs(int(given.max(initial=0))), abs(int(given.min(initial=0))))
-    if largest < MOST_BOXES:
-        total = given.astype(np.int64) + shift
-        largest = int(np.abs(total).max(initial=0))
-    if largest >= MOST_BOXES:
-        raise PositionError(f"{where}: an image of {largest:.3g} boxes does not fit 32 bits: repair it")
-    return total.astype(np.int32)
-
-
-def span(position: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Least and largest fractional coordinates along each axis, (2, axis), of positions (frame, particle, space)."""
-    fraction = position @ np.linalg.inv(box)
-    along = [np.ascontiguousarray(fraction[..., axis]) for axis in range(box.shape[-1])]  # ten times as fast
-    return np.array([[values.min() for values in along], [values.max() for values in along]])
-
-
-def looks_wrapped(bounds: np.ndarray, n_particles: int) -> bool:
-    """Whether positions with this `span`, of all frames together, have been wrapped, as far as they tell.
-
-    They have where all lie in one cell that begins or is centred at the origin, or, where it is filled by many
-    particles, anywhere; `SLACK` of the box may stick out. Else they are the unwrapped ones.
-
-    Examples
-    --------
-    >>> looks_wrapped(np.array([[-0.5], [0.499]]), 10), looks_wrapped(np.array([[0.1], [1.9]]), 10)
-    (True, False)
-    """
-    low, high = bounds
-    if n_particles >= FEW:
-        return bool((high - low <= 1.0 + 2.0 * SLACK).all())
-    cells = [(low >= begin - SLACK) & (high <= begin + 1.0 + SLACK) for begin in (0.0, -0.5)]
-    return bool((cells[0] | cells[1]).all())
-
-
 def from_arrays(
     position: Any,
     *,
@@ -298,6 +293,9 @@ def from_arrays(
     image: Any = None,
     step: Any = None,
     id: Any = None,
+    diameter: Any = None,
+    periodic: Any = None,
+    present: Any = None,
     attrs: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """A trajectory from arrays in memory.
@@ -307,7 +305,8 @@ def from_arrays(
     position : array (frame, particle, space) or (particle, space)
         Particles outside the box are wrapped; ``trajectory["position"].attrs["wrapped"]`` counts them.
     species : array (particle,) or (frame, particle)
-        Names, or anything whose ``str`` is the name. Must not change between frames.
+        Names, or anything whose ``str`` is the name. Where they change between frames (swap Monte Carlo, independent
+        samples) particles have no identity: their structure is that of each frame, their dynamics are refused.
     box : array
         Edge lengths (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors. A
         (d, d) array is always one cell.
@@ -318,8 +317,16 @@ def from_arrays(
         The images that go with the given positions: zeros say that these are unwrapped. What wrapping finds is added.
         By default positions that do not all fit into one cell are taken to be unwrapped and what wrapping finds is
         kept; of others there is nothing to tell, and they have no images.
+    diameter : array (particle,) or (frame, particle), optional
+        Sizes of the particles.
+    periodic : true or false for each axis, optional
+        By default the box repeats along all axes. Along the others its faces are open: nothing is wrapped there, and
+        what lies beyond is not known.
+    present : bool (frame, particle), optional
+        Which particles are there, where their number changes. Positions of the others become NaN, and what else is
+        given of them means nothing.
     time, velocity, energy, step, id : arrays, optional
-        See `TRAJECTORY`.
+        See `TRAJECTORY`. Further numbers of particles are assigned: ``t.assign(charge=("particle", charge))``.
 
     Returns
     -------
@@ -344,18 +351,27 @@ def from_arrays(
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
         raise SchemaError(f"position has shape {array.shape}, expected (frame, particle, 2 or 3)")
     n_frames, n_particles, n_space = array.shape
-    check_positions(array)
+    variables: dict[str, Any] = {}
+    if present is not None:
+        there = _of_shape("present", present, "b", (n_frames, n_particles))
+        if not there.all():
+            variables["present"] = there
+            array = np.where(there[..., None], array, np.nan)
+    check_positions(array, present=variables.get("present"))
+    if periodic is not None:
+        variables["periodic"] = _of_shape("periodic", periodic, "b", (n_space,))
     cells = cell_matrix(box, n_frames, n_space)
     check_box(cells)
-    variables: dict[str, Any] = {}
     if origin is not None:
         corner = numbers("origin", origin)
         if corner.shape not in ((n_space,), (n_frames, n_space)):
             raise SchemaError(f"origin has shape {corner.shape}, expected ({n_space},) or ({n_frames}, {n_space})")
         variables["origin"] = np.broadcast_to(corner, (n_frames, n_space)).astype(np.float64)
         array = array - variables["origin"][:, None]
-    wrapped, shift = wrap(array, cells)
-    variables |= {"position": wrapped, "species": constant_species(species, n_particles), "box": cells}
+    wrapped, shift = wrap(array, cells, periodic=variables.get("periodic"))
+    variables |= {"position": wrapped, "species": species_given(species, n_frames, n_particles), "box": cells}
+    if diameter is not None:
+        variables["diameter"] = _of_shape("diameter", diameter, "f", (n_particles,), (n_frames, n_particles))
     optional = {"time": time, "velocity": velocity, "energy": energy, "image": image, "step": step, "id": id}
     for name, value in optional.items():
         if value is not None:
@@ -366,15 +382,26 @@ def from_arrays(
         if variables["image"].shape != shift.shape:
             raise SchemaError(f"image has shape {np.shape(image)}, expected {shift.shape}, one for each position")
         variables["image"] = add_images(variables["image"], shift)
-    elif shift.any() and not looks_wrapped(span(array, cells), n_particles):
+    elif shift.any() and not looks_wrapped(span(array, cells), n_particles, variables.get("periodic")):
         variables["image"] = shift
     dataset = assemble({name: variables[name] for name in TRAJECTORY if name in variables}, attrs=attrs)
     dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
     return validate(dataset)
 
 
+def _of_shape(name: str, value: Any, kind: str, *shapes: tuple[int, ...]) -> np.ndarray:
+    """The `numbers`, where they have one of the shapes; without the first dimension too where that is 1."""
+    array = numbers(name, value, kind)
+    if array.shape not in shapes:
+        if (1, *array.shape) not in shapes:
+            expected = " or ".join(map(str, shapes))
+            raise SchemaError(f"{name} has shape {array.shape}, expected {expected}: give one for each")
+        array = array[None]
+    return array
+
+
 def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
-    """The array as floats (kind "f"), or as the integers that it must hold ("i"), which fit 64 bits."""
+    """The array as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b")."""
     try:
         array = unmasked(name, value)
     except ValueError as error:
@@ -383,8 +410,9 @@ def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
         raise SchemaError(f"{name} is no array of numbers ({error}): give every frame the same shape") from None
     if kind == "i" and array.dtype.kind == "f" and (np.abs(array) < 2.0**53).all() and (array == np.rint(array)).all():
         return array.astype(np.int64)
-    if array.dtype.kind not in ("iu" if kind == "i" else "fiub"):
-        raise SchemaError(f"{name} has dtype {array.dtype}, expected {'integers' if kind == 'i' else 'real numbers'}")
+    if array.dtype.kind not in {"i": "iu", "b": "b"}.get(kind, "fiub"):
+        expected = {"i": "integers", "b": "true or false"}.get(kind, "real numbers")
+        raise SchemaError(f"{name} has dtype {array.dtype}, expected {expected}")
     if kind == "i" and array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
         raise SchemaError(f"{name} holds {array.max()}, which does not fit 64 bits: repair it")
     return array if kind == array.dtype.kind or kind == "i" else array.astype(np.float64)
@@ -395,9 +423,12 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
     data = {}
     for name, values in variables.items():
         described = TRAJECTORY[name]
-        if np.ndim(values) != len(described.dims):
-            raise SchemaError(f"'{name}' has shape {np.shape(values)}, expected dimensions {described.dims}")
-        data[name] = (described.dims, values, described.attrs)
+        dims = described.dims
+        if "frame" in described.also and np.ndim(values) == len(dims) + 1:
+            dims = ("frame", *dims)
+        if np.ndim(values) != len(dims):
+            raise SchemaError(f"'{name}' has shape {np.shape(values)}, expected dimensions {dims}")
+        data[name] = (dims, values, described.attrs)
     try:
         dataset = xr.Dataset(data, attrs={"schema_version": SCHEMA_VERSION, **(attrs or {})})
     except ValueError as error:
@@ -410,53 +441,3 @@ def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> 
     if "time" in dataset:
         coordinates["time"] = dataset["time"]
     return dataset.assign_coords(coordinates)
-
-
-def names_given(species: Any) -> np.ndarray:
-    """Names of any shape, or the numbers that stand for them: none is missing, and bytes are text."""
-    try:
-        names = unmasked("species", species)
-    except ValueError as error:
-        if isinstance(error, SchemaError):
-            raise
-        raise SpeciesError(f"species is no array of names ({error}): give one for each particle") from None
-    if names.dtype.kind not in "USOiufb":
-        raise SpeciesError(f"species has dtype {names.dtype}, expected names: give text such as 'A'")
-    # NumPy makes text of what a list has besides text
-    looked_at = np.asarray(species, dtype=object) if isinstance(species, (list, tuple)) else names
-    if any(map(_is_missing, looked_at.flat)) if looked_at.dtype.kind == "O" else (names != names).any():
-        raise SpeciesError("species has None or NaN among the names: give every particle a name such as 'A'")
-    try:
-        if names.dtype.kind == "S":
-            return np.char.decode(names, "utf-8")
-        if names.dtype.kind == "O" and any(isinstance(name, bytes) for name in names.flat):
-            texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.flat]
-            return np.array(texts).reshape(names.shape)
-    except UnicodeDecodeError as error:
-        raise SpeciesError(f"a species is in bytes that are no UTF-8 ({error}): give text such as 'A'") from None
-    return names
-
-
-def _is_missing(name: Any) -> bool:
-    try:
-        return name is None or bool(name != name)
-    except TypeError:  # of pandas.NA, which is neither
-        return True
-
-
-def constant_species(species: Any, n_particles: int) -> np.ndarray:
-    """Names (particle,) of what is given for all frames or for each."""
-    names = names_given(species)
-    if names.ndim == 2:
-        changed = (names != names[0]).any(axis=1)
-        if changed.any():
-            frame = int(np.argmax(changed))
-            particle = int(np.argmax(names[frame] != names[0]))
-            raise SpeciesError(
-                f"frame {frame}, particle {particle}: species is {names[frame, particle]}, in frame 0 it was "
-                f"{names[0, particle]}: split the frames into trajectories of constant species"
-            )
-        names = names[0]
-    if names.shape != (n_particles,):
-        raise SpeciesError(f"species has shape {names.shape}, expected ({n_particles},), one name for each particle")
-    return names.astype(str)

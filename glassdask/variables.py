@@ -72,7 +72,7 @@ def _v(dims: str, kind: str, unit: str | None, meaning: str, *, required: bool =
 VARIABLES = {
     # trajectories, see `TRAJECTORY`
     "position": _v("frame particle space", "f", "length", "positions in the box, from its corner", required=True),
-    "species": _v("[particle] (species)", "U", "", "name of the species", required=True),
+    "species": _v("(frame) [particle] (species)", "U", "", "name of the species", required=True),
     "box": _v("frame axis space", "f", "length", "cell matrix, rows are the cell vectors", required=True),
     "origin": _v("frame space", "f", "length", "lower corner of the box; zero where it is not there"),
     "image": _v("frame particle axis", "i", "", "unwrapped position = origin + position + image @ box"),
@@ -82,6 +82,9 @@ VARIABLES = {
     "strain": _v("[frame] (sample)", "f", "", "shear strain since the shear began"),
     "step": _v("[frame] (sample)", "i", "", "integration step"),
     "id": _v("particle", "i", "", "identifier of each particle in its source"),
+    "diameter": _v("(frame) particle", "f", "length", "diameter of a particle"),
+    "periodic": _v("axis", "b", "", "whether the box repeats along this cell vector; it does where this is not there"),
+    "present": _v("frame particle", "b", "", "whether the particle is in this frame; else its position is NaN"),
     # what a variable runs over
     "axis": _v("axis", "U", "", "cell vector"),
     "space": _v("space", "U", "", "Cartesian component"),
@@ -165,11 +168,13 @@ VARIABLES = {
     "mean": _v("...", "f", "", "mean of each feature"),
 }
 
-# Of a trajectory, in this order; the first three are required, and dimensions are exactly those that are declared.
+# Of a trajectory, in this order; the first three are required, and dimensions are exactly those that are declared,
+# after the frame where a variable may be of each. Further variables of particles are the user's own.
 TRAJECTORY = {
     name: VARIABLES[name]
     for name in (
         "position", "species", "box", "origin", "image", "velocity", "energy", "time", "strain", "step", "id",
+        "diameter", "periodic", "present",
     )
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "code", "files", "variables", "declarations", "plugins", "graphs"}
+BASE = {"errors", "code", "files", "variables", "names", "wrapping", "declarations", "plugins", "graphs"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 WALK = SPACE | {"store", "frames"}
@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "files": {"errors"},
     "variables": {"errors"},
     "graphs": {"errors"},
+    "names": {"errors", "variables"},
+    "wrapping": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA,

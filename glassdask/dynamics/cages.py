@@ -11,9 +11,9 @@ from glassdask.errors import ParameterError
 from glassdask.frames import map_frames
 from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import wrap
 from glassdask.simulation.models import PairModel, read_model
 from glassdask.variables import annotated
+from glassdask.wrapping import wrap
 
 # Trial moves are uniform in a cube from -STEP to STEP: 4 of 10 are accepted in Kob-Andersen at T = 0.44.
 STEP = 0.06

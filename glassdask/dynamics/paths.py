@@ -9,9 +9,10 @@ from glassdask.declarations import converted
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
-from glassdask.schema import MOST_BOXES, add_images, validate, wrap
+from glassdask.schema import validate
 from glassdask.store.stored import of_one_class
 from glassdask.variables import annotated
+from glassdask.wrapping import MOST_BOXES, add_images, wrap
 
 # Without images, a particle that moves by this much of the box between two frames may have gone either way round.
 AMBIGUOUS = 0.45

@@ -26,7 +26,6 @@ from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, checked_files, find_format, scan
-from glassdask.schema import looks_wrapped
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
@@ -34,6 +33,7 @@ from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
 from glassdask.store.writing import create_trajectory
+from glassdask.wrapping import looks_wrapped
 
 OTHER_READER = "other code (another version of glassdask) was interrupted while it read these files"
 SCANS = 64  # files handed to the scheduler at a time
@@ -135,7 +135,7 @@ def ingest(
 
     Where files do not say whether their positions are wrapped (XYZ, NumPy archives, what mdtraj reads) the images that
     wrapping finds are kept if the positions of all frames do not fit into one cell
-    (`glassdask.schema.looks_wrapped`), else there are none.
+    (`glassdask.wrapping.looks_wrapped`), else there are none.
 
     Examples
     --------

@@ -18,6 +18,7 @@ import numpy as np
 from glassdask import schema
 from glassdask.errors import FormatError, GlassdaskError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.names import names_given
 from glassdask.variables import TRAJECTORY
 
 SKIP = 1 << 20
@@ -93,7 +94,7 @@ def read(
             small = {
                 role: arrays[name] for role, name in names.items() if role in ("box", "origin", "time", "step", "id")
             }
-            species = schema.names_given(arrays[names["species"]])
+            species = names_given(arrays[names["species"]])
         for role in small.keys() & {"time", "step"}:
             small[role] = _clock(role, small[role])
             if small[role].size != n_frames:

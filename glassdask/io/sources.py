@@ -19,6 +19,7 @@ from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterErr
 from glassdask.io.frame import Frame, Survey
 from glassdask.plugins import Catalog
 from glassdask.variables import TRAJECTORY
+from glassdask.wrapping import add_images, span, wrap
 
 LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]
@@ -326,7 +327,7 @@ def frames(
 
     Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
     positions are finite and wrapped, `image` says from where. It is what wrapping has found where the file does not say
-    whether its positions were wrapped: `span` tells (`glassdask.schema.looks_wrapped`). A box that does not begin at
+    whether its positions were wrapped: `span` tells (`glassdask.wrapping.looks_wrapped`). A box that does not begin at
     zero is refused where ``origin`` is not among the variables, unless with `moved`.
 
     Raises
@@ -385,10 +386,10 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
     except GlassdaskError as error:
         raise type(error)(f"{index.path}, {error}") from None
     if not index.told:
-        frame.span = schema.span(position, box)
-    position, shift = schema.wrap(position, box, where)
+        frame.span = span(position, box)
+    position, shift = wrap(position, box, where)
     if frame.image is not None:
-        frame.image = schema.add_images(frame.image, shift[0], where)
+        frame.image = add_images(frame.image, shift[0], where)
     frame.box, frame.position = box[0], position[0]
     frame.wrapped = int(shift.any(axis=-1).sum()) if shift.any() else 0
     frame.species, frame.codes = index.species, codes

@@ -118,7 +118,7 @@ def check(group: str, task: Task) -> np.ndarray | None:
 
 
 def joined(spans: Iterable[np.ndarray | None]) -> np.ndarray | None:
-    """The `glassdask.schema.span` of all frames together; None where there is nothing to tell."""
+    """The `glassdask.wrapping.span` of all frames together; None where there is nothing to tell."""
     known = [span for span in spans if span is not None]
     return np.stack([np.min(known, axis=0)[0], np.max(known, axis=0)[1]]) if known else None
 

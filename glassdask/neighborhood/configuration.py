@@ -10,7 +10,8 @@ import numpy as np
 from glassdask.kernels import cells
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
 from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import CODE, wrap
+from glassdask.schema import CODE
+from glassdask.wrapping import wrap
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15

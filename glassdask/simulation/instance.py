@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import BoxError, SimulationError
-from glassdask.schema import wrap
 from glassdask.simulation.mixture import Model
+from glassdask.wrapping import wrap
 
 SKIN = {"lj": 0.3, "metal": 1.0}
 # what is stored, and LAMMPS' name for it

@@ -13,8 +13,8 @@ import numpy as np
 
 from glassdask.declarations import Declaration
 from glassdask.errors import ConvergenceError, SimulationError
-from glassdask.schema import wrap
 from glassdask.simulation.instance import Frame, Instance
+from glassdask.wrapping import wrap
 
 # a minimisation ends where no component of a force exceeds this (in units of the model) or it cannot be improved
 FORCE_TOLERANCE = 1e-9

@@ -19,7 +19,7 @@ from dask.highlevelgraph import HighLevelGraph
 from glassdask.graphs import batched, compute_batches, one_task_each
 from glassdask.schema import check_positions
 from glassdask.store import layout
-from glassdask.store.arrays import ArrayInfo, is_stored, write_region
+from glassdask.store.arrays import ArrayInfo, array_info, is_stored, read_region, write_region
 from glassdask.store.groups import attributes
 from glassdask.store.progress import Progress, watched
 
@@ -99,13 +99,19 @@ def store_block(
     Positions are checked before anything of the block is written. For `keys` and `needed` see `write_region`.
     """
     arrays = [np.asarray(array) for array in values]
-    for (_, name, region), array in zip(targets, arrays):
+    for (group, name, region), array in zip(targets, arrays):
         if name == "position":
-            check_positions(array, first_frame=region[0].start)
+            given = [other for target, other in zip(targets, arrays) if target[:2] == (group, "present")]
+            check_positions(array, region[0].start, given[0] if given else _present(Path(group), region[:2]))
     written = 0
     for target, key, array in zip(targets, keys, arrays):
         written += write_region(*target, array, key=key, needed=needed)[1]
     return np.array([written])
+
+
+def _present(group: Path, region: layout.Region) -> np.ndarray | None:
+    """Which particles of a block are there, as it is stored; None where all are."""
+    return read_region(array_info(group, "present"), region) if (group / "present" / "zarr.json").exists() else None
 
 
 def _blocks(lazy: list[tuple[ArrayInfo, str]], steps: dict[str, int]) -> list[list[Piece]]:

@@ -16,7 +16,7 @@ def is_text(dtype: np.dtype) -> bool:
 
 
 def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Codes and the attributes ``flag_values`` and ``flag_meanings`` of one name for each particle.
+    """Codes and the attributes ``flag_values`` and ``flag_meanings`` of names of particles, of each frame too.
 
     As in the CF conventions, but the meanings are a list: there they are one text that is split at its blanks, which a
     name may have.
@@ -25,11 +25,12 @@ def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, A
     >>> codes.tolist(), attrs["flag_meanings"]
     ([0, 1, 0], ['B', 'big A'])
     """
-    found, codes = np.unique(np.asarray(names).astype(str), return_inverse=True)
+    texts = np.asarray(names).astype(str)
+    found, codes = np.unique(texts, return_inverse=True)
     if "" in found:
         raise SpeciesError(f"{where}: a name is empty: give every particle a name such as 'A'")
     attrs = {"flag_values": list(range(len(found))), "flag_meanings": found.tolist()}
-    return codes.reshape(-1).astype(CODE), attrs
+    return codes.reshape(texts.shape).astype(CODE), attrs
 
 
 def decode_names(codes: np.ndarray, attrs: dict[str, Any], where: str) -> tuple[np.ndarray, dict[str, Any]]:

@@ -22,7 +22,7 @@ from glassdask.store.stored import IndexedArray, Source, StoredArray
 from glassdask.variables import TRAJECTORY
 
 # of a trajectory: small enough to be read at once, needed to plan the work
-IN_MEMORY = ("box", "origin", "species", "time", "step", "id")
+IN_MEMORY = ("box", "origin", "species", "time", "step", "id", "periodic", "diameter")
 # attributes that belong to the machinery of the store, not to the dataset
 HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
 
@@ -60,7 +60,8 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
     variables: dict[str, Any] = {}
     for info in arrays(path):
         named = "flag_meanings" in info.attrs
-        in_memory = info.name in (*coordinates, *info.dims) or named or (eager is not None and info.name in eager)
+        small = eager is not None and info.name in eager and info.dims != ("frame", "particle")
+        in_memory = info.name in (*coordinates, *info.dims) or named or small
         whole = tuple(slice(0, size) for size in info.shape)
         values = read_region(info, whole) if in_memory else lazy(Source.whole(info, token))
         array_attrs = info.attrs
@@ -94,8 +95,9 @@ def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The dataset of `from_arrays`: dimensions frame, particle, space. position, velocity, image and energy are dask
-        arrays whose chunks are what one file holds; box, species, time, step and id are in memory. Its attributes are
+        The dataset of `from_arrays`: dimensions frame, particle, space. position, velocity, image, energy and what
+        else is of every particle in every frame are dask arrays whose chunks are what one file holds; the others are
+        in memory, and so are the species. Its attributes are
         those of the dataset that was stored plus the provenance: ``glassdask_version``, ``created``, ``versions``,
         ``sources``, ``parameters``, and ``store``, the path.
 

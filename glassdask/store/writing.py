@@ -317,7 +317,7 @@ def _encoded(dataset: xr.Dataset, group: Path) -> tuple[dict[str, xr.Variable], 
         dims, where = tuple(map(str, variable.dims)), f"{group}: {name}"
         if not is_text(variable.dtype):
             variables[str(name)] = variable
-        elif dims == ("particle",):
+        elif dims in (("particle",), ("frame", "particle")):
             codes, flags = encode_names(variable.values, where)
             variables[str(name)] = xr.Variable(dims, codes, {**variable.attrs, **flags})
         else:

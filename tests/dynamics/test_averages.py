@@ -22,7 +22,7 @@ from glassdask.dynamics import (
 from glassdask.dynamics.lags import N_LAGS, frame_pairs
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.kernels import dynamics as kernels
-from glassdask.schema import wrap
+from glassdask.wrapping import wrap
 
 
 def as_trajectory(path, time, species=None, length=10.0):

@@ -9,8 +9,8 @@ import glassdask as gd
 from glassdask.dynamics import displacements, unwrapped
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.kernels import dynamics as kernels
-from glassdask.schema import wrap
 from glassdask.store import open_trajectory, save_trajectory
+from glassdask.wrapping import wrap
 
 BOX = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-1.0, 0.8, 4.0]])
 

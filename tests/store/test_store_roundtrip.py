@@ -60,6 +60,22 @@ def test_a_trajectory_comes_back_identical(tmp_path, request, layout, lazy, dime
     assert store.verify(tmp_path / "run.zarr") == []
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_changes_from_frame_to_frame_comes_back_identical(tmp_path, lazy, small_chunks):
+    rng = np.random.default_rng(3)
+    trajectory = make_trajectory(
+        diameter=rng.random((7, 30)), periodic=[True, False, True], present=rng.random((7, 30)) < 0.9
+    )
+    trajectory["species"] = (("frame", "particle"), rng.choice(["A", "B b"], (7, 30)), trajectory["species"].attrs)
+    trajectory["c_stress[1]"] = (("frame", "particle", "part"), rng.random((7, 30, 2), np.float32))
+    trajectory["kind"] = ("particle", rng.integers(0, 3, 30))
+    opened = reopened(trajectory.chunk(frame=3, particle=11) if lazy else trajectory, tmp_path / "run.zarr")
+    lazy_names = {name for name in opened.variables if opened[name].chunks is not None}
+    assert lazy_names == {"position", "diameter", "present", "c_stress[1]", "kind"}
+    xr.testing.assert_identical(opened.load(), trajectory)
+    assert store.verify(tmp_path / "run.zarr") == []
+
+
 def test_plain_trajectory_and_one_frame(tmp_path):
     trajectory = make_trajectory(n_frames=1)
     xr.testing.assert_identical(reopened(trajectory, tmp_path / "run.zarr").load(), trajectory)
