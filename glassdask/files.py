@@ -167,6 +167,15 @@ def retried(path: str | os.PathLike[str], action: Callable[[], T], needed: int |
         return action()
 
 
+def sync(path: str | os.PathLike[str]) -> None:
+    """Return when what a file holds, or which files a folder holds, is on the disk, also if the power fails."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: str | os.PathLike[str], content: Any, *, sync: bool = True) -> None:
     """Replace a JSON file at once, or make it."""
     put(path, json.dumps(content, indent=2), sync=sync)

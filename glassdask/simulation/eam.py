@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,7 +78,8 @@ class EmbeddedAtom(Model):
 
     def interactions(self, folder: Path) -> list[str]:
         """See `Model.interactions`."""
-        return ["pair_style eam/alloy", f"pair_coeff * * {self.file} {' '.join(self.species)}"]
+        shutil.copyfile(self.file, folder / "potential.setfl")  # LAMMPS does not take every path
+        return ["pair_style eam/alloy", f"pair_coeff * * potential.setfl {' '.join(self.species)}"]
 
     def energies(self, configuration: Configuration) -> np.ndarray:
         """Potential energy of each atom, shape (N,), with the same splines as LAMMPS."""

@@ -7,6 +7,7 @@ goes when the store is complete.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pickle
 import shutil
@@ -24,7 +25,9 @@ from glassdask.files import put, writing
 from glassdask.simulation.instance import Instance
 from glassdask.simulation.operations import Load, Relax
 from glassdask.simulation.recorders import TrajectoryRecorder
-from glassdask.simulation.worker import DONE, ERROR, JOB, Job
+from glassdask.simulation.worker import DAMAGED, DONE, ERROR, JOB, Job
+
+logger = logging.getLogger(__name__)
 
 SCRATCH = ".simulation"
 # beginnings of the variables by which launchers tell processes that they belong to an MPI job
@@ -87,7 +90,7 @@ def execute(job: Job, folder: Path, identity: str) -> None:
     mark = folder / "key"
     if folder.is_symlink():
         raise StoreError(f"{folder}: is a symbolic link, which no simulation makes: remove it")
-    if folder.exists() and (not mark.exists() or mark.read_text() != identity):
+    if folder.exists() and (not mark.exists() or mark.read_bytes() != identity.encode()):
         shutil.rmtree(folder)
     if (folder / DONE).exists():
         return
@@ -107,6 +110,10 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         process.wait()
         assert process.stdin is not None
         process.stdin.close()
+    if (folder / DAMAGED).exists():
+        for line in (folder / DAMAGED).read_text().splitlines():
+            logger.warning(line)
+        (folder / DAMAGED).unlink()
     if (folder / DONE).exists() or not folder.exists():
         return
     if (folder / ERROR).exists():

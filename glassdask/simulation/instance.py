@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,13 @@ class Instance:
         self.lmp.close()
 
     def command(self, *lines: str) -> None:
-        """Run LAMMPS commands."""
-        for line in lines:
-            self.lmp.command(line)
+        """Run LAMMPS commands, in which files have names relative to the folder.
+
+        A whole path would be parsed: blanks, quotes, ``#``, ``$``, ``*`` and ``%`` have a meaning there.
+        """
+        with chdir(self.folder):
+            for line in lines:
+                self.lmp.command(line)
 
     def load(self, frame: Frame, interactions: list[str] | None = None) -> None:
         """Begin with a configuration; `interactions` stand in for those of the model."""
@@ -111,18 +115,18 @@ class Instance:
         )
         file = self.folder / "start.data"
         write_data(file, frame, model)
-        self.command(f"read_data {file}")
+        self.command(f"read_data {file.name}")
         file.unlink()
         self._prepare(model.commands(self.folder) if interactions is None else interactions)
 
     def restart(self, file: Path, step: int) -> None:
-        """Go on from a restart file, at integration step `step`."""
-        self.command("box tilt large", f"read_restart {file}", f"reset_timestep {step}")
+        """Go on from a restart file in the folder, at integration step `step`."""
+        self.command("box tilt large", f"read_restart {file.relative_to(self.folder)}", f"reset_timestep {step}")
         self._prepare(self.model.commands(self.folder))
 
     def save(self, file: Path) -> None:
-        """Write a restart file."""
-        self.command(f"write_restart {file}")
+        """Write a restart file somewhere in the folder."""
+        self.command(f"write_restart {file.relative_to(self.folder)}")
 
     def _prepare(self, interactions: list[str]) -> None:
         self.command(

@@ -72,7 +72,7 @@ class Model(Declaration, ABC):
 
     @abstractmethod
     def interactions(self, folder: Path) -> list[str]:
-        """LAMMPS commands that define the interactions; `folder` may take a file that they read."""
+        """LAMMPS commands that define the interactions; they run in `folder`, which may take a file that they read."""
 
     def commands(self, folder: Path) -> list[str]:
         """LAMMPS commands that define masses and interactions, once the box exists."""

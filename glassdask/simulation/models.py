@@ -46,6 +46,7 @@ from glassdask.simulation.mixture import Model
 from glassdask.simulation.potentials import PairPotential, spline
 
 TABLE_SIZE = 64_000
+TABLE = "pairs.table"
 TABLE_ENERGY = 16_000.0  # tables begin where the energy is this many epsilon, or so far inside that nobody gets there
 
 
@@ -189,7 +190,7 @@ class PairModel(Model):
         else:
             file = self._tabulate(folder)
             lines = [f"pair_style table spline {TABLE_SIZE}"]
-            lines += [f"pair_coeff {i} {j} {file} PAIR_{i}_{j} {p.end!r}" for (i, j), p in zip(types, self.pairs)]
+            lines += [f"pair_coeff {i} {j} {file.name} PAIR_{i}_{j} {p.end!r}" for (i, j), p in zip(types, self.pairs)]
         if self.chains is not None:
             bond = self.chains
             lines += ["special_bonds fene", "bond_style fene"]
@@ -203,7 +204,7 @@ class PairModel(Model):
         epsilon, which is where they touch), and as fast as lj/cut; the style
         ``lepton``, exact, is six to twelve times slower (silica: 0.05 against 0.6 million particle-steps a second).
         """
-        file = folder / "pairs.table"
+        file = folder / TABLE
         if not file.exists():
             types = itertools.combinations_with_replacement(range(1, len(self.species) + 1), 2)
             with replacing(file, sync=False) as out:

@@ -5,14 +5,19 @@ Recorders are part of a checkpoint, so that a run that goes on adds nothing twic
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import SimulationError
-from glassdask.files import replacing
+from glassdask.errors import CorruptStoreError, SimulationError
+from glassdask.files import put, replacing
 from glassdask.simulation.instance import Frame
 from glassdask.simulation.operations import read_frame
 from glassdask.variables import annotated
@@ -103,7 +108,7 @@ class MeansRecorder:
     """Sums of |dr| and |dr|^2 over replicas that start from the first frame of the store `path`.
 
     Writes ``sums.npz`` into `folder` in the end, and with `keep` the displacements (lag, particle, space) of each
-    replica as ``replica-NUMBER.npy``.
+    replica as ``replica-NUMBER.npy``, whose checksums are in ``sums.npz``.
     """
 
     def __init__(self, folder: str, path: str, names: tuple[str, ...], replicas: range, lags: int, keep: bool):
@@ -113,6 +118,7 @@ class MeansRecorder:
         self.start: Frame | None = None
         self.sums = np.zeros((2, lags, 0))
         self.kept = np.zeros((lags, 0, 0))
+        self.checksums: dict[str, str] = {}
 
     def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
         """Take the next lag of the current replica."""
@@ -129,15 +135,43 @@ class MeansRecorder:
         if self.keep:
             self.kept[lag] = displacement
             if lag == self.lags - 1:
-                with replacing(self.folder / f"replica-{self.replicas[replica]:05d}.npy") as stream:
-                    np.save(stream, self.kept)
+                name = f"replica-{self.replicas[replica]:05d}.npy"
+                content = BytesIO()
+                np.save(content, self.kept)
+                self.checksums[name] = hashlib.sha256(content.getbuffer()).hexdigest()
+                put(self.folder / name, content.getvalue())
 
     def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
         """Write the sums."""
         arrays: dict[str, Any] = {"lammps": lammps, "distance": self.sums[0], "squared": self.sums[1]}
+        arrays["checksums"] = np.array(sorted(self.checksums.items()), str).reshape(-1, 2)
         arrays |= {f"thermo_{name}": values for name, values in thermo.items()}
         with replacing(self.folder / "sums.npz") as stream:
             np.savez(stream, **arrays)
+
+
+def read_sums(folder: Path) -> tuple[dict[str, np.ndarray], list[Path]]:
+    """The sums that a `MeansRecorder` wrote, and the files of its replicas.
+
+    Raises
+    ------
+    CorruptStoreError
+        One of them is damaged; then the folder is removed, so that the batch is simulated again.
+    """
+    try:
+        with open(folder / "sums.npz", "rb") as stream, np.load(stream) as archive:
+            sums = dict(archive)
+        files = [(folder / str(name), checksum) for name, checksum in sums.pop("checksums")]
+        for file, checksum in files:
+            with open(file, "rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != checksum:
+                    raise ValueError(f"{file.name} has another checksum")
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CorruptStoreError(
+            f"{folder}: damaged ({error}): run the same command again, which simulates these replicas again"
+        ) from None
+    return sums, [file for file, _ in files]
 
 
 def unwrapped(frame: Frame) -> np.ndarray:

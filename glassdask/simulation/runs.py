@@ -25,7 +25,7 @@ from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
 from glassdask.simulation.operations import Load, Operation, Relax
 from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
-from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, store_thermo
+from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, read_sums, store_thermo
 from glassdask.simulation.worker import DONE, Job
 from glassdask.variables import annotated
 
@@ -258,19 +258,19 @@ def _combine(ensemble: Isoconfigurational, path: str, batches: list[int], key: s
 
     folders = [_scratch(path, first) for first in batches]
     if _ensemble_key(path) != key:
-        sums = [np.load(folder / "sums.npz") for folder in folders]
+        sums, kept = zip(*map(read_sums, folders))
         time = np.array(ensemble.steps) * ensemble.step
         means = np.stack([sum(part[name] for part in sums) / ensemble.replicas for name in ("distance", "squared")])
         values = (("power", "lag", "particle"), means, {"units": "length^power"})
         dataset = xr.Dataset({"propensity": values}, coords={"power": [1, 2], "lag": time})
         if ensemble.keep:
-            files = [file for folder in folders for file in sorted(folder.glob("replica-*.npy"))]
+            files = [file for files in kept for file in files]
             dims = ("replica", "lag", "particle", "space")
             dataset["replica_displacement"] = (dims, _stacked(files))
             dataset = dataset.assign_coords(space=list("xyz"[: ensemble.model.dimension]))
         dataset = annotated(dataset)
         parameters = {**plain(ensemble), "key": key, "lammps": int(sums[0]["lammps"])}
-        columns = [name for name in sums[0].files if name.startswith("thermo_")]
+        columns = [name for name in sums[0] if name.startswith("thermo_")]
         thermo = {name.removeprefix("thermo_"): np.concatenate([part[name] for part in sums]) for name in columns}
         # a replica is two stages: loading and dynamics
         thermo["replica"] = np.concatenate([first + part["thermo_stage"] // 2 for first, part in zip(batches, sums)])

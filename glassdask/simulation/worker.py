@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import sys
 import threading
 import traceback
@@ -20,12 +19,13 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError, SimulationError
 from glassdask.files import locked, put
-from glassdask.simulation.checkpoints import load_state
+from glassdask.simulation.checkpoints import newest_checkpoint, save_checkpoint
 from glassdask.simulation.instance import Instance
 from glassdask.simulation.mixture import Model
+from glassdask.simulation.models import TABLE
 from glassdask.simulation.operations import Operation, Recorder, State, Strain
 
-JOB, ERROR, DONE, CHECKPOINT, STATE = "job.pickle", "error.txt", "done", "checkpoint-", "state.pickle"
+JOB, ERROR, DONE, DAMAGED = "job.pickle", "error.txt", "done", "damaged.txt"
 
 
 @dataclass
@@ -42,7 +42,10 @@ class Job:
 def work(folder: Path) -> None:
     """Do the job in `folder`."""
     job: Job = pickle.loads((folder / JOB).read_bytes())  # written by the parent just now
-    state, restart = newest_checkpoint(folder)
+    state, restart, damaged = newest_checkpoint(folder)
+    (folder / TABLE).unlink(missing_ok=True)  # made anew: nothing says whether it is whole
+    if damaged:
+        put(folder / DAMAGED, "\n".join(damaged))
     if state is None:
         sheared = any(isinstance(operation, Strain) for operation in job.operations)
         state = State(recorder=job.recorder, strain=0.0 if sheared else None)
@@ -68,29 +71,6 @@ def work(folder: Path) -> None:
     table = np.array(state.thermo, dtype=np.float64).reshape(len(state.thermo), -1)
     state.recorder.finish({name: table[:, k] for k, name in enumerate(state.columns)}, state.lammps)
     (folder / DONE).touch()
-
-
-def save_checkpoint(folder: Path, state: State, instance: Instance) -> Path:
-    """Put a checkpoint in place at once and remove the one before; returns its restart file."""
-    state.checkpoints += 1
-    partial, final = folder / "partial", folder / f"{CHECKPOINT}{state.checkpoints:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    instance.save(partial / "restart")
-    (partial / STATE).write_bytes(pickle.dumps(state))
-    os.rename(partial, final)
-    for old in folder.glob(f"{CHECKPOINT}*"):
-        if old != final:
-            shutil.rmtree(old, ignore_errors=True)
-    return final / "restart"
-
-
-def newest_checkpoint(folder: Path) -> tuple[State | None, Path | None]:
-    """The state and the restart file to go on from."""
-    found = sorted(folder.glob(f"{CHECKPOINT}*/{STATE}"))
-    if not found:
-        return None, None
-    return load_state(found[-1].read_bytes(), str(found[-1])), found[-1].with_name("restart")
 
 
 def end_with_parent() -> None:
