@@ -49,6 +49,7 @@ RESULTS = {
     "unwrapped": dynamics.unwrapped,
     "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
+    "dynamic_susceptibility": lambda t: dynamics.dynamic_susceptibility(t, a=0.3, k=7.2),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
     "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
         [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0

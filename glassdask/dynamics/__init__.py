@@ -8,6 +8,7 @@ from glassdask.dynamics.averages import (
     self_intermediate_scattering,
 )
 from glassdask.dynamics.cages import cage_positions
+from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
@@ -20,6 +21,7 @@ __all__ = [
     "crossover_temperature",
     "d2min",
     "displacements",
+    "dynamic_susceptibility",
     "mean_square_displacement",
     "mode_coupling_temperature",
     "non_gaussian_parameter",

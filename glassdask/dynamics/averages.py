@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Positive, converted
-from glassdask.dynamics.lags import frame_pairs
-from glassdask.dynamics.paths import unwrapped
-from glassdask.errors import PositionError
-from glassdask.graphs import compute, task_bytes, task_seconds
+from glassdask.dynamics.origins import ORIGINS, Origins
+from glassdask.dynamics.walk import sum_paths
+from glassdask.graphs import task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
 
-# Time origins of a lag: neighbouring ones tell much the same, and the work grows with their number.
-ORIGINS = 100
-# A task holds the whole path of its particles: at most this much, and about a second of work.
-SMALLEST_TASK_PARTICLES = 256
-MICROSECONDS = 0.015  # what one displacement of one particle takes, roughly
-# Paths that are in memory together. A longer trajectory is read again for each part of its particles.
-PART_BYTES = 2 << 30
-# Blocks of origins whose scatter gives the errors.
-BLOCKS = 10
+# What a displacement of one particle takes, in microseconds, roughly: without F_s(k, t), and that alone.
+PAIR_MICROSECONDS, SCATTERING_MICROSECONDS = 0.001, 0.003
+# A product of all frames with all frames costs this part of as many displacements.
+PRODUCT = 0.15
 
 
 def self_correlations(
@@ -89,46 +83,50 @@ def self_correlations(
     >>> path = x + v * time[:, None, None]
     >>> gas = gd.from_arrays(path, species=["A"] * 5000, box=[10.0] * 3, time=time, image=np.zeros(path.shape, int))
     >>> found = self_correlations(gas, k=2.0, lags=[0.5])
-    >>> float(found["msd_total"][0].round(2)), float(found["fs_total"][0].round(2)), round(math.exp(-0.5), 2)
+    >>> float(found["msd_total"][0].round(2)), float(found["fs_total"][0].round(2)), float(np.exp(-0.5).round(2))
     (0.74, 0.61, 0.61)
     """
     validate(trajectory)
-    for name, value in (("k", k), ("a", a)):
-        converted(value, Positive | None, name)
-    found_lags, pairs = frame_pairs(trajectory, lags, origins)
-    sums = _sums(trajectory, np.concatenate(pairs), k or 0.0, a or 0.0)
-    names = species_names(trajectory)
-    number = np.bincount(species_codes(trajectory), minlength=len(names)).astype(float)
-    # per-particle means of each origin, all particles alike as one more species
-    means = np.concatenate([sums / number[:, None], sums.sum(axis=1, keepdims=True) / number.sum()], axis=1)
-    time = np.asarray(trajectory["time"].values, dtype=np.float64)
+    k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
+    origins_of_lags = Origins.of(trajectory, lags, origins)
+    sums = displacement_sums(trajectory, origins_of_lags, k, a)
     wanted = ["msd", "alpha2", *(["fs"] if k else []), *(["overlap"] if a else [])]
-    values = {name: np.full((2, len(names) + 1, len(found_lags)), np.nan) for name in wanted}
-    d = trajectory.sizes["space"]
-    first = 0
-    for column, (lag, found) in enumerate(zip(found_lags, pairs)):
-        origin = means[first : first + len(found)]
-        first += len(found)
-        averages = _quantities(origin.mean(axis=0), d)
-        span = time[found[-1, 0]] - time[found[0, 0]]
-        n_blocks = min(BLOCKS, len(found), int(span / lag * (1 + 1e-9)) + 1)
-        blocks = [_quantities(part.mean(axis=0), d) for part in np.array_split(origin, n_blocks)]
-        for name in wanted:
-            values[name][0, :, column] = averages[name]
-            if n_blocks > 1:
-                scatter = np.std([block[name] for block in blocks], axis=0, ddof=1)
-                values[name][1, :, column] = scatter / math.sqrt(n_blocks)
+
+    def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+        found = _quantities(means, trajectory.sizes["space"])
+        return {name: found[name] for name in wanted}
+
+    return by_species(
+        trajectory, origins_of_lags, origins_of_lags.averages(quantities, particle_means(trajectory, sums)),
+        fs={"k": k}, overlap={"a": a},
+    )  # fmt: skip
+
+
+def particle_means(trajectory: xr.Dataset, sums: np.ndarray) -> np.ndarray:
+    """Means (P, S + 1, ...) over the particles of each species, and over all, from sums (P, S, ...) of each species."""
+    number = np.bincount(species_codes(trajectory), minlength=sums.shape[1]).astype(float)
+    number = number.reshape(-1, *[1] * (sums.ndim - 2))
+    return np.concatenate([sums / number, sums.sum(axis=1, keepdims=True) / number.sum()], axis=1)
+
+
+def by_species(
+    trajectory: xr.Dataset,
+    origins: Origins,
+    found: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    **attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """The dataset of averages (S + 1, lag), of each species and of all particles alike, with errors and attributes."""
     variables: dict[str, Any] = {}
-    for name in wanted:
-        mean, error = values[name]
-        asked = {"k": k} if name == "fs" else {"a": a} if name == "overlap" else {}
+    for name, (mean, error) in found.items():
+        asked = attributes.get(name, {})
         variables[name] = (("species", "lag"), mean[:-1], asked)
         variables[f"{name}_error"] = (("species", "lag"), error[:-1])
         variables[f"{name}_total"] = ("lag", mean[-1], asked)
         variables[f"{name}_total_error"] = ("lag", error[-1])
-    variables["origins"] = ("lag", [len(found) for found in pairs])
+    variables["origins"] = ("lag", origins.counts)
+    coords = {"species": list(species_names(trajectory)), "lag": origins.lags}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"]}
-    return annotated(xr.Dataset(variables, coords={"species": list(names), "lag": found_lags}, attrs=attrs))
+    return annotated(xr.Dataset(variables, coords=coords, attrs=attrs))
 
 
 def mean_square_displacement(
@@ -144,8 +142,22 @@ def mean_square_displacement(
     >>> mean_square_displacement(t)["msd"].sel(species="A").values.tolist()
     [1.0, 4.0]
     """
-    found = self_correlations(trajectory, lags=lags, origins=origins)
-    return found.drop_vars([name for name in found if str(name).startswith("alpha2")])
+    validate(trajectory)
+    origins_of_lags = Origins.of(trajectory, lags, origins)
+    n_frames, n_species = len(origins_of_lags.frames), len(species_names(trajectory))
+    # of many pairs, r(t0).r(t0 + t) as a product of matrices, of all frames with all frames
+    as_product = len(origins_of_lags.pairs) > PRODUCT * n_frames**2
+    if as_product and 8 * n_species * n_frames**2 <= 2 * task_bytes():
+        shape = (n_species, n_frames, n_frames)
+        microseconds = PRODUCT * PAIR_MICROSECONDS * n_frames**2
+        product = sum_paths(_products, trajectory, origins_of_lags.frames, shape, microseconds)
+        square = np.einsum("sff->sf", product)
+        f, g = origins_of_lags.places.T
+        sums = np.maximum(square[:, f] + square[:, g] - 2.0 * product[:, f, g], 0.0).T
+    else:
+        sums = displacement_sums(trajectory, origins_of_lags)[:, :, kernels.SQUARE]
+    found = origins_of_lags.averages(lambda means, counts: {"msd": means}, particle_means(trajectory, sums))
+    return by_species(trajectory, origins_of_lags, found)
 
 
 def non_gaussian_parameter(
@@ -177,8 +189,8 @@ def self_intermediate_scattering(
     >>> import glassdask as gd
     >>> path = np.array([[[1.0, 1.0, 1.0]], [[1.0, 1.0, 1.5]]])
     >>> t = gd.from_arrays(path, species=["A"], box=[9.0, 9.0, 9.0], time=[0.0, 1.0])
-    >>> fs = self_intermediate_scattering(t, k=math.pi)["fs"]
-    >>> fs.values.round(4).tolist(), round(math.sin(math.pi / 2) / (math.pi / 2), 4)
+    >>> fs = self_intermediate_scattering(t, k=np.pi)["fs"]
+    >>> fs.values.round(4).tolist(), round(2 / np.pi, 4)
     ([[0.6366]], 0.6366)
     """
     return _only("fs", self_correlations(trajectory, k=k, lags=lags, origins=origins))
@@ -205,68 +217,37 @@ def _only(quantity: str, found: xr.Dataset) -> xr.Dataset:
 
 
 def _quantities(means: np.ndarray, d: int) -> dict[str, np.ndarray]:
-    """From means (S, 4) over particles and origins."""
+    """From means (..., 4) over particles and origins."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "msd": means[:, kernels.SQUARE],
-            "alpha2": d / (d + 2) * means[:, kernels.FOURTH] / means[:, kernels.SQUARE] ** 2 - 1.0,
-            "fs": means[:, kernels.SCATTERING],
-            "overlap": means[:, kernels.OVERLAP],
+            "msd": means[..., kernels.SQUARE],
+            "alpha2": d / (d + 2) * means[..., kernels.FOURTH] / means[..., kernels.SQUARE] ** 2 - 1.0,
+            "fs": means[..., kernels.SCATTERING],
+            "overlap": means[..., kernels.OVERLAP],
         }
 
 
-def _sums(trajectory: xr.Dataset, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
-    """Sums over the particles of each species, (pair of frames, species, 4), in tasks of some particles each.
-
-    Particles are cut, not frames: a lag then never needs two tasks, and a path can be followed without images.
-    """
-    if "image" in trajectory:
-        frames, flat = np.unique(pairs, return_inverse=True)
-        pairs = flat.reshape(pairs.shape)
-        if len(frames) < trajectory.sizes["frame"]:
-            trajectory = trajectory.isel(frame=frames)
-    n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
-    path_bytes = 8 * d * n_frames
-    rows = max(SMALLEST_TASK_PARTICLES, min(int(1e6 * task_seconds() / MICROSECONDS) // len(pairs), n_particles // 8))
-    rows = max(1, min(rows, task_bytes() // path_bytes, n_particles))
-    part = rows * max(1, PART_BYTES // (path_bytes * rows))
-    chunks = {"frame": -1, "particle": rows}
-    cut = {name: trajectory[name].chunk(chunks) for name in ("position", "image") if name in trajectory}
-    path = unwrapped(trajectory.assign(cut)).data.rechunk((-1, rows, -1))
-    codes = da.from_array(species_codes(trajectory), chunks=rows)
-    n_species = len(species_names(trajectory))
-    sums = da.blockwise(
-        _block, "bpsm",
-        path, "fbx",
-        codes, "b",
-        da.arange(n_particles, chunks=rows), "b",
-        new_axes={"p": len(pairs), "s": n_species, "m": kernels.N_SUMS}, adjust_chunks={"b": 1}, concatenate=True,
-        dtype=np.float64, meta=np.empty((0, 0, 0, 0)), pairs=pairs, k=k, a=a, n_species=n_species, name=None,
-    )  # fmt: skip
-    total = np.zeros(sums.shape[1:])
-    for first in range(0, sums.shape[0], part // rows):
-        total += compute(sums[first : first + part // rows].sum(axis=0))[0]
-    return total
-
-
-def _block(
-    path: np.ndarray,
-    codes: np.ndarray,
-    particles: np.ndarray,
-    *,
-    pairs: np.ndarray,
-    k: float,
-    a: float,
-    n_species: int,
+def displacement_sums(
+    trajectory: xr.Dataset, origins: Origins, k: float | None = None, a: float | None = None
 ) -> np.ndarray:
-    """Sums over some particles, (1, pair, species, 4), of their `path` (frame, particle, space)."""
-    finite = np.isfinite(path)
-    if not finite.all():
-        particle = particles[np.argwhere(~finite)[0, 1]]
-        raise PositionError(f"particle {particle}: a position is not finite: remove or repair that frame")
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(n_species + 1))
-    position = path.transpose(0, 2, 1)[:, :, order]
-    out = np.empty((len(pairs), n_species, kernels.N_SUMS))
-    kernels.self_sums(position, starts, pairs, k, a * a, np.empty(len(codes)), out)
-    return out[None]
+    """Sums over the particles of each species, (pair of frames, species, 4): see `kernels.self_sums`."""
+    shape = (len(origins.pairs), len(species_names(trajectory)), kernels.N_SUMS)
+    microseconds = len(origins.pairs) * (PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0))
+    function = partial(_self_sums, pairs=origins.places, k=k or 0.0, a=a or 0.0)
+    return sum_paths(function, trajectory, origins.frames, shape, microseconds)
+
+
+def _self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
+    out = np.empty((len(pairs), len(starts) - 1, kernels.N_SUMS))
+    kernels.self_sums(path, starts, pairs, k, a * a, np.empty(path.shape[2]), out)
+    return out
+
+
+def _products(path: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sums over the particles of each species of r(frame).r(frame'), counted from the mean of each path."""
+    path = path - path.mean(axis=0)
+    out = np.empty((len(starts) - 1, len(path), len(path)))
+    for s, (begin, end) in enumerate(itertools.pairwise(starts)):
+        rows = path[:, :, begin:end].reshape(len(path), -1)
+        np.matmul(rows, rows.T, out=out[s])
+    return out

@@ -66,6 +66,44 @@ def bessel_j0(x):
 
 
 @kernel
+def _square_sums(old, new, begin, end, a2, square, out):
+    """Squares of the displacements between two frames (d, n); adds up r^2, r^4 and the number with r^2 < a2."""
+    # slices of rows: a loop over an offset of an index does not use the vector units
+    n = end - begin
+    x0 = old[0][begin:end]
+    y0 = old[1][begin:end]
+    x1 = new[0][begin:end]
+    y1 = new[1][begin:end]
+    second = 0.0
+    fourth = 0.0
+    inside = 0.0
+    if old.shape[0] == 3:
+        z0 = old[2][begin:end]
+        z1 = new[2][begin:end]
+        for i in range(n):
+            dx = x1[i] - x0[i]
+            dy = y1[i] - y0[i]
+            dz = z1[i] - z0[i]
+            r2 = dx * dx + dy * dy + dz * dz
+            square[i] = r2
+            second += r2
+            fourth += r2 * r2
+            inside += 1.0 if r2 < a2 else 0.0
+    else:
+        for i in range(n):
+            dx = x1[i] - x0[i]
+            dy = y1[i] - y0[i]
+            r2 = dx * dx + dy * dy
+            square[i] = r2
+            second += r2
+            fourth += r2 * r2
+            inside += 1.0 if r2 < a2 else 0.0
+    out[SQUARE] = second
+    out[FOURTH] = fourth
+    out[OVERLAP] = inside
+
+
+@kernel
 def self_sums(position, starts, pairs, k, a2, square, out):
     """Sums over the particles of each species of functions of their displacement between two frames.
 
@@ -75,38 +113,20 @@ def self_sums(position, starts, pairs, k, a2, square, out):
     """
     dimension = position.shape[1]
     for p in range(pairs.shape[0]):
-        old = position[pairs[p, 0]]
-        new = position[pairs[p, 1]]
         for s in range(starts.shape[0] - 1):
-            begin = starts[s]
-            end = starts[s + 1]
-            for i in range(begin, end):
-                dx = new[0, i] - old[0, i]
-                dy = new[1, i] - old[1, i]
-                square[i] = dx * dx + dy * dy
-            if dimension == 3:
-                for i in range(begin, end):
-                    dz = new[2, i] - old[2, i]
-                    square[i] += dz * dz
-            second = 0.0
-            fourth = 0.0
-            inside = 0
-            for i in range(begin, end):
-                second += square[i]
-                fourth += square[i] * square[i]
-                inside += square[i] < a2
+            n = starts[s + 1] - starts[s]
+            _square_sums(position[pairs[p, 0]], position[pairs[p, 1]], starts[s], starts[s + 1], a2, square, out[p, s])
             scattering = 0.0
-            if dimension == 3:
-                for i in range(begin, end):
+            if k == 0.0:
+                scattering += n
+            elif dimension == 3:
+                for i in range(n):
                     x = max(k * np.sqrt(square[i]), 1e-9)
                     scattering += sine(x) / x
             else:
-                for i in range(begin, end):
+                for i in range(n):
                     scattering += bessel_j0(k * np.sqrt(square[i]))
-            out[p, s, 0] = second
-            out[p, s, 1] = fourth
-            out[p, s, 2] = scattering
-            out[p, s, 3] = inside
+            out[p, s, SCATTERING] = scattering
 
 
 @kernel

@@ -18,6 +18,7 @@ from glassdask.dynamics import (
     relaxation_time,
     self_correlations,
     self_intermediate_scattering,
+    walk,
 )
 from glassdask.dynamics.lags import N_LAGS, frame_pairs
 from glassdask.errors import ParameterError, PositionError, SchemaError
@@ -92,6 +93,27 @@ def test_equals_brute_force(dimension):
             np.testing.assert_allclose(value[f"alpha2{end}"], dimension * fourth / (dimension + 2) / second**2 - 1)
             np.testing.assert_allclose(value[f"fs{end}"], isotropic[:, of].mean(), atol=1e-12)
             np.testing.assert_allclose(value[f"overlap{end}"], (r[:, of] < 0.6).mean())
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_displacements_of_all_frames_with_all_frames(even, monkeypatch):
+    """The product of matrices, the walk over pairs, and the definition, with the same errors."""
+    rng = np.random.default_rng(13)
+    path = 3.0 + np.cumsum(rng.normal(scale=0.3, size=(40, 60, 3)), axis=0)
+    time = np.arange(40.0) if even else np.cumsum(rng.integers(1, 3, 40))
+    t = as_trajectory(path, time, np.where(np.arange(60) % 4 == 0, "B", "A"))
+    lags = np.arange(1.0, 30.0)
+    product = mean_square_displacement(t, lags, origins=10**6)
+    monkeypatch.setattr(averages, "PRODUCT", 10.0)
+    pairs = mean_square_displacement(t, lags, origins=10**6)
+    assert set(product) == set(pairs)
+    for name in pairs:
+        np.testing.assert_allclose(product[name], pairs[name], rtol=1e-10)
+    for lag in lags:
+        f, g = np.nonzero(time[None] - time[:, None] == lag)
+        square = ((path[g] - path[f]) ** 2).sum(axis=-1)
+        np.testing.assert_allclose(product["msd_total"].sel(lag=lag), square.mean(), rtol=1e-10)
+        np.testing.assert_allclose(product["msd"].sel(lag=lag, species="B"), square[:, ::4].mean(), rtol=1e-10)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -180,8 +202,8 @@ def test_chunks_do_not_matter(images, monkeypatch):
     t = t if images else t.drop_vars("image")
     whole = self_correlations(t, k=4.0, a=0.5)
     # tasks of 100 particles, two tasks at a time
-    monkeypatch.setattr(averages, "SMALLEST_TASK_PARTICLES", 100)
-    monkeypatch.setattr(averages, "PART_BYTES", 200 * 20 * 24)
+    monkeypatch.setattr(walk, "SMALLEST_TASK_PARTICLES", 100)
+    monkeypatch.setattr(walk, "PART_BYTES", 200 * 20 * 24)
     for chunks in ({"frame": 3}, {"frame": 1, "particle": 130}):
         lazy = t.assign({name: t[name].chunk(chunks) for name in ("position", "image") if name in t})
         again = self_correlations(lazy, k=4.0, a=0.5)
@@ -206,7 +228,7 @@ def test_named_functions_are_parts_of_the_whole():
         mean_square_displacement(t), non_gaussian_parameter(t), self_intermediate_scattering(t, 2.0), overlap(t, 0.4)
     ):  # fmt: skip
         for name in part:
-            np.testing.assert_array_equal(part[name], whole[name])
+            np.testing.assert_allclose(part[name], whole[name], rtol=1e-12)
 
 
 def test_shipped_liquids_relax_in_the_time_between_frames(shipped):
