@@ -11,7 +11,7 @@ import numpy as np
 
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.io.frame import Frame
-from glassdask.schema import names_given
+from glassdask.names import names_given
 
 # What mdtraj knows as topologies beside those that hold positions.
 TOPOLOGIES = (".psf", ".prmtop", ".parm7", ".mol2", ".pdb", ".pdb.gz", ".gro", ".pdbx", ".cif", ".mmcif", ".hoomdxml")
