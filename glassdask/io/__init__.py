@@ -1,6 +1,7 @@
 """Readers of trajectory files, and their ingestion into a store."""
 
+from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.ingestion import Ingestion, ingest
-from glassdask.io.sources import FORMATS, SourceIndex, find_format, frames, scan
+from glassdask.io.sources import SourceIndex, frames, scan
 
 __all__ = ["FORMATS", "Ingestion", "SourceIndex", "find_format", "frames", "ingest", "scan"]

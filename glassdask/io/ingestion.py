@@ -24,8 +24,9 @@ from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreErr
 from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
+from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.sources import FORMATS, OPTIONAL, SourceIndex, checked_files, find_format, scan
+from glassdask.io.sources import OPTIONAL, SourceIndex, checked_files, scan
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
@@ -102,7 +103,7 @@ def ingest(
     store : path
         The store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
     format : str, optional
-        Name of the reader, for files whose suffix does not tell.
+        Name of the reader, for files whose content does not tell.
     append : bool
         Add the frames to those of the store. Files that it has already are skipped, and reported, and of a file that
         has grown only the new frames are added; its last one waits while it is unfinished.

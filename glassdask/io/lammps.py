@@ -51,6 +51,8 @@ def read(
 def read_header(lines: text.Lines) -> Header | None:
     """The header of the next frame, or None at the end of the file."""
     line = lines.line()
+    while line == "":  # between frames, and at the end of a file
+        line = lines.line()
     if line is None:
         return None
     header = Header()

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,60 +15,14 @@ import numpy as np
 from glassdask import schema
 from glassdask.declarations import Where, converted, flags, shown
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
+from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.frame import Frame, Survey
-from glassdask.plugins import Catalog
-from glassdask.variables import TRAJECTORY
 from glassdask.wrapping import add_images, span, wrap
 
 LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]
 
 
-@dataclass(frozen=True)
-class Format:
-    """Where a format is read, by which suffixes it is found, and which options its reader takes.
-
-    The module has ``survey(path, **options)``, which gives a `Survey`, and ``read(path, start, stop, offset,
-    **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. The option ``columns`` may name
-    the columns of the variables in `columns` (None: of any). With `folders` a folder may stand for a file. Another
-    package adds one by the entry point ``glassdask.readers``, whose value is a `Format`.
-    """
-
-    module: str
-    suffixes: tuple[str, ...]
-    options: tuple[str, ...] = ("columns",)
-    text: bool = False
-    columns: tuple[str, ...] | None = None
-    folders: bool = False
-
-
-OWN = {
-    "lammps": Format(
-        "glassdask.io.lammps", (".dump", ".lammpstrj", ".lammpsdump"), text=True, columns=("species", "energy")
-    ),
-    "xyz": Format(
-        "glassdask.io.xyz",
-        (".xyz", ".extxyz"),
-        text=True,
-        columns=("position", "species", "velocity", "energy", "image", "id"),
-    ),
-    "gsd": Format("glassdask.io.gsd", (".gsd",), columns=("energy",)),
-    "h5md": Format(
-        "glassdask.io.h5md",
-        (".h5md", ".h5", ".hdf5", ".zarrmd", ".zarrmd.zip"),
-        ("columns", "group", "topology", "species"),
-        columns=("position", "species", "velocity", "energy", "image", "id"),
-        folders=True,
-    ),
-    "npz": Format("glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY)),
-    "mdtraj": Format(
-        "glassdask.io.mdtraj",
-        (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
-        ("columns", "topology"),
-        columns=("species",),
-    ),
-}
-FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)
 OPTIONAL = ("origin", "image", "velocity", "energy", "time", "step")
 
 
@@ -109,28 +62,6 @@ class SourceIndex:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
-    """Name of the reader of a file: the one asked for, or found by the suffix (before .gz or .zst).
-
-    >>> find_format("run/melt.lammpstrj.gz"), find_format("dump.melt", format="lammps")
-    ('lammps', 'lammps')
-    """
-    if format is not None:
-        if not isinstance(format, str) or format not in FORMATS:
-            raise FormatError(f"{path}: unknown format '{format}': choose one of {', '.join(FORMATS)}")
-        return format
-    name = Path(path).name.lower()
-    stem = name.removesuffix(".gz").removesuffix(".zst")
-    for known in [*OWN, *(other for other in FORMATS if other not in OWN)]:
-        if stem.endswith(FORMATS[known].suffixes):
-            return known
-    known_suffixes = " ".join(suffix for described in FORMATS.values() for suffix in described.suffixes)
-    raise FormatError(
-        f"{path}: unknown suffix; known are {known_suffixes} (text also with .gz or .zst): rename the file or name the "
-        f"format= ({', '.join(FORMATS)})"
-    )
-
-
 def scan(
     path: str | os.PathLike[str],
     format: str | None = None,
@@ -151,7 +82,7 @@ def scan(
     path : path
         A file of one of `FORMATS`.
     format : str, optional
-        Name of the format; otherwise it is found by the suffix.
+        Name of the format; otherwise the content of the file tells, or its suffix.
     species_names : dict, optional
         New names of the species, such as ``{1: "A", 2: "B"}``. All species of the file must be in it.
     dimension : 2 or 3, optional

@@ -1,16 +1,16 @@
-"""Text files, plain, gzip or zstd, read once from front to end with memory for a block of a mebibyte."""
+"""Text files, plain or compressed, read once from front to end with memory for a block of a mebibyte."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.io.compression import PROGRAMS, blocks, compression
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.schema import CODE
 
@@ -28,7 +28,7 @@ class Lines:
 
     def __init__(self, path: str, offset: int = 0, digest: Any = None):
         self.offset = offset
-        self._blocks = _blocks(path, offset, digest)
+        self._blocks = blocks(path, offset, digest, BLOCK)
         self._data = b""
         self._ends = np.empty(0, dtype=np.int64)
         self._next = 0
@@ -193,72 +193,10 @@ def read(
             yield frame
 
 
-def compression(path: str) -> str | None:
-    """'gzip', 'zstd' or None, by the first bytes of the file."""
-    with open(path, "rb") as raw:
-        magic = raw.read(4)
-    if magic[:2] == b"\x1f\x8b":
-        return "gzip"
-    return "zstd" if magic == b"\x28\xb5\x2f\xfd" else None
-
-
-def _blocks(path: str, offset: int, digest: Any) -> Generator[bytes, None, None]:
-    """Decompressed text from `offset` on; `digest` sees the bytes of the file."""
-    kind = compression(path)
-    with open(path, "rb") as raw:
-        if kind is None:
-            raw.seek(offset)
-            while data := raw.read(BLOCK):
-                if digest is not None:
-                    digest.update(data)
-                yield data
-            return
-        for text in _decompressed(raw, kind, digest):
-            if offset < len(text):
-                yield text[offset:]
-            offset = max(0, offset - len(text))
-
-
-def _decompressed(raw: Any, kind: str, digest: Any) -> Iterator[bytes]:
-    new = _decompressor(kind)
-    stream = new()
-    begun = False
-    while data := raw.read(BLOCK // 4):
-        if digest is not None:
-            digest.update(data)
-        while data:
-            if not begun:
-                data = data.lstrip(b"\0")  # gzip allows zeros between members and after the last
-                if not data:
-                    break
-            try:
-                begun = True
-                text = stream.decompress(data)
-            except Exception as error:  # zlib.error or zstandard.ZstdError, which is there only with the package
-                raise FormatError(f"damaged {kind} stream ({error}): copy the file again") from None
-            if text:
-                yield text
-            data = b""
-            if stream.eof:
-                data, stream, begun = stream.unused_data, new(), False
-    if begun:
-        raise EOFError
-
-
-def _decompressor(kind: str) -> Callable[[], Any]:
-    if kind == "gzip":
-        return lambda: zlib.decompressobj(wbits=31)
-    try:
-        import zstandard
-    except ImportError:
-        raise FormatError("zstd needs the package zstandard: pip install 'glassdask[io]'") from None
-    return lambda: zstandard.ZstdDecompressor().decompressobj()
-
-
 def _truncated(path: str, frame: int, offset: int) -> str:
     if frame == 0:
         return f"{path}: truncated in its first frame: copy the file again"
-    cat = {"gzip": "zcat", "zstd": "zstdcat"}.get(compression(path) or "", "cat")
+    cat = PROGRAMS.get(compression(path) or "", "cat")
     return (
         f"{path}, frame {frame}: truncated (the file ends within the frame): copy it again, or keep the {frame} "
         f"complete frames: {cat} FILE | head -c {offset}"

@@ -1,0 +1,166 @@
+"""Which reader a file is for: its first bytes decide, and its name only where they tell nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassdask.errors import FormatError
+from glassdask.io.compression import SUFFIXES, head
+from glassdask.plugins import Catalog
+from glassdask.variables import TRAJECTORY
+
+
+@dataclass(frozen=True)
+class Format:
+    """Where a format is read, how its files are recognised, and which options its reader takes.
+
+    The module has ``survey(path, **options)``, which gives a `Survey`, and ``read(path, start, stop, offset,
+    **options)``, a generator of `Frame`; a text format's survey also takes ``growing``. The option ``columns`` may name
+    the columns of the variables in `columns` (None: of any). With `folders` a folder may stand for a file. Another
+    package adds one by the entry point ``glassdask.readers``, whose value is a `Format`.
+
+    `content` recognises a file: a regular expression that its first bytes (4096 at most, decompressed) match from the
+    beginning, or a function of the path and these bytes. Where none is given, or several formats recognise a file, the
+    suffix decides. `about` is what ``glassdask ingest --help`` says of it.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    options: tuple[str, ...] = ("columns",)
+    text: bool = False
+    columns: tuple[str, ...] | None = None
+    folders: bool = False
+    content: bytes | Callable[[str, bytes], bool] | None = None
+    about: str = ""
+
+    def recognises(self, path: str, begin: bytes) -> bool:
+        """Whether the first bytes of a file are those of this format."""
+        if self.content is None:
+            return False
+        if isinstance(self.content, bytes):
+            return re.match(self.content, begin) is not None
+        return self.content(path, begin)
+
+
+def _hdf5(*groups: str, zipped: str = "") -> Callable[[str, bytes], bool]:
+    """Recognises HDF5 files with one of these groups or arrays, and zip files with the suffix `zipped`."""
+
+    def recognised(path: str, begin: bytes) -> bool:
+        if begin.startswith(b"PK"):
+            return bool(zipped) and path.endswith(zipped)
+        if not begin.startswith(HDF5):
+            return False
+        try:
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return any(group in file for group in groups)
+        except (ImportError, OSError):  # the suffix must do, and the reader will tell
+            return False
+
+    return recognised
+
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+OWN = {
+    "lammps": Format(
+        "glassdask.io.lammps",
+        (".dump", ".lammpstrj", ".lammpsdump"),
+        text=True,
+        columns=("species", "energy"),
+        content=rb"\s*ITEM: ",
+        about="LAMMPS dumps as text",
+    ),
+    "xyz": Format(
+        "glassdask.io.xyz",
+        (".xyz", ".extxyz"),
+        text=True,
+        columns=("position", "species", "velocity", "energy", "image", "id"),
+        content=rb"\s*\d+[ \t]*\r?\n([^\n]*\n[ \t]*\S+([ \t]+[-+.\w]+){2}|[^\n]*\Z)",
+        about="extended and plain XYZ, also of ASE, OVITO, RUMD, atooms and partycls",
+    ),
+    "gsd": Format(
+        "glassdask.io.gsd", (".gsd",), columns=("energy",), content=rb"\xdf\x65\xdf\x65\xdf\x65\xdf\x65", about="HOOMD"
+    ),
+    "h5md": Format(
+        "glassdask.io.h5md",
+        (".h5md", ".h5", ".hdf5", ".zarrmd", ".zarrmd.zip"),
+        ("columns", "group", "topology", "species"),
+        columns=("position", "species", "velocity", "energy", "image", "id"),
+        folders=True,
+        content=_hdf5("h5md", "particles", zipped=".zarrmd.zip"),
+        about="H5MD and ZarrMD",
+    ),
+    "npz": Format(
+        "glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY), content=rb"PK\x03\x04", about="NumPy archives"
+    ),
+    "mdtraj": Format(
+        "glassdask.io.mdtraj",
+        (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
+        ("columns", "topology"),
+        columns=("species",),
+        content=_hdf5("coordinates"),
+        about="what mdtraj reads",
+    ),
+}
+FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)
+
+# What is no trajectory, or none that is read here: how it begins, what it is, and what to do with it.
+STRANGERS = (
+    (rb"LAMMPS \(", "the log of a LAMMPS run", "name the dump that the run wrote"),
+    (rb"#!|\s*(import|from) \w", "a script", "name the files that it reads or writes"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|%PDF", "a picture or a document", "name the files of the trajectory"),
+    (rb"PK\x05\x06|7z\xbc\xaf|Rar!", "an archive of files", "unpack it, and name the files in it"),
+    (rb"(?s).{257}ustar", "a tar archive", "unpack it with tar xf, and name the files in it"),
+    (rb"\x93NUMPY", "a single NumPy array", "save position, species and box together with numpy.savez"),
+    (rb"\x80[\x02-\x05]", "a Python pickle", "save position, species and box with numpy.savez"),
+    (rb"\s*[{\[]\s*[\"\[{\d]", "JSON", "write it as extended XYZ"),
+)
+
+
+def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """Name of the reader of a file: the one asked for, or the one that its content, or else its suffix, tells.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "dump.melt.0"
+    >>> _ = path.write_text("ITEM: TIMESTEP\\n0\\n")
+    >>> find_format(path), find_format("dump.melt", format="lammps")
+    ('lammps', 'lammps')
+    """
+    if format is not None:
+        if not isinstance(format, str) or format not in FORMATS:
+            raise FormatError(f"{path}: unknown format '{format}': choose one of {', '.join(FORMATS)}")
+        return format
+    path = os.fspath(path)
+    names = [*OWN, *(other for other in FORMATS if other not in OWN)]
+    name = Path(path).name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    named = [known for known in names if name.endswith(FORMATS[known].suffixes)]
+    if os.path.isdir(path) and any(FORMATS[known].folders for known in named):
+        return next(known for known in named if FORMATS[known].folders)
+    try:
+        begin = head(path)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    if not begin and not os.path.getsize(path):
+        raise FormatError(f"{path}: the file is empty: write it again or leave it out")
+    found = [known for known in names if FORMATS[known].recognises(path, begin)]
+    for known in (*(known for known in found if known in named), *found, *named):
+        return known
+    if not begin:
+        raise FormatError(f"{path}: truncated, nothing can be decompressed: copy the file again")
+    for pattern, what, remedy in STRANGERS:
+        if re.match(pattern, begin):
+            raise FormatError(f"{path}: this is {what}, which is not read: {remedy}")
+    suffixes = " ".join(suffix for described in FORMATS.values() for suffix in described.suffixes)
+    raise FormatError(
+        f"{path}: neither its content nor its suffix is known; known are {suffixes} (text also with "
+        f"{' '.join(SUFFIXES)}): if it is one of them, name the format ({', '.join(FORMATS)}) with `format='lammps'`"
+    )
