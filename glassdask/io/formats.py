@@ -65,6 +65,11 @@ def _hdf5(*groups: str, zipped: str = "") -> Callable[[str, bytes], bool]:
     return recognised
 
 
+def _mdtraj(path: str, begin: bytes) -> bool:
+    """DCD of either byte order, XTC and TRR, and HDF5 as mdtraj writes it."""
+    return re.match(rb"T\0\0\0CORD|\0\0\0TCORD|\0\0\x07[\xcb\xc9]", begin) is not None or _hdf5("coordinates")(path, begin)
+
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 OWN = {
     "lammps": Format(
@@ -95,16 +100,25 @@ OWN = {
         content=_hdf5("h5md", "particles", zipped=".zarrmd.zip"),
         about="H5MD and ZarrMD",
     ),
+    "lammps_data": Format(
+        "glassdask.io.lammps_data",
+        (".data", ".lmp", ".lammps-data"),
+        ("columns", "style"),
+        text=True,
+        columns=(),
+        content=rb"(?s)[^\n]*\n(?!ITEM:).*?\d[ \t]+atoms\b.*?(xlo xhi|atom types|avec)",
+        about="LAMMPS data files, one frame each",
+    ),
     "npz": Format(
         "glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY), content=rb"PK\x03\x04", about="NumPy archives"
     ),
     "mdtraj": Format(
         "glassdask.io.mdtraj",
         (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
-        ("columns", "topology"),
+        ("columns", "topology", "species"),
         columns=("species",),
-        content=_hdf5("coordinates"),
-        about="what mdtraj reads",
+        content=_mdtraj,
+        about="what mdtraj reads: DCD, XTC, TRR, PDB, GRO and more",
     ),
 }
 FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)

@@ -1,17 +1,14 @@
-"""Everything else that mdtraj reads: DCD, XTC, TRR, NetCDF, HDF5, PDB, GRO and more, with a topology for the species.
+"""DCD, XTC, TRR, mdcrd, DTR, PDB, GRO and the HDF5 files of mdtraj, with a topology for the species.
 
-mdtraj thinks in nanometres and single precision. What that does to numbers in reduced units:
+Numbers are those of the file (nanometres where the format has them, else ångström, or whatever was called so): DCD,
+XTC and TRR hold single precision, and so do their cells. XTC keeps three decimals unless it was written with a higher
+precision, GRO and PDB three: a distance between particles of size 1 is then wrong by up to 1e-3. Do not compute
+dynamics at short times from them. Times are kept from XTC, TRR, DTR and HDF5, velocities from HDF5. PDB and GRO files
+are read as a whole, the others in pieces; a PDB file has one cell for all its frames.
 
-- Formats in ångström (DCD, NetCDF, PDB, ...) are divided by ten by mdtraj; this reader multiplies again, so that the
-  numbers are those of the file to a relative 1.2e-7. XTC, TRR, HDF5 and GRO are in nanometres and stay as they are.
-- XTC keeps three decimals unless it was written with a higher precision, GRO three and PDB three: a distance between
-  particles of size 1 is then wrong by up to 1e-3. Do not compute dynamics at short times from them.
-- Cells pass through lengths and angles in single precision: 1e-7 relative.
-- mdtraj drops velocities. Times are kept from XTC, TRR, NetCDF and HDF5 only; elsewhere mdtraj counts frames.
-- A PDB file has one cell for all its frames, and mdtraj reads it as a whole; other formats are read in pieces.
-
-``topology=`` is a file with the same particles (PDB, GRO, HDF5, PSF, ...), needed by all formats except PDB, GRO and
-HDF5. Species are the names of its atoms, or their elements with ``columns={"species": "element"}``.
+``topology=`` is a file with the same particles that glassdask or mdtraj reads, ``species=`` a list of names; PDB, GRO
+and HDF5 files have their own. Of these, species are the names of the atoms, or their elements with
+``columns={"species": "element"}``.
 """
 
 from __future__ import annotations
@@ -19,29 +16,46 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, ParameterError
+from glassdask.errors import FormatError, GlassdaskError, ParameterError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.io.topology import atom_names, species_of
 
-NANOMETRES = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".gro")
-TIMED = (".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".nc", ".ncdf", ".netcdf")
-OWN_TOPOLOGY = (".pdb", ".pdb.gz", ".gro", ".h5", ".hdf5", ".lh5", ".pdbx", ".cif", ".mmcif")
-AT_ONCE = (".pdb", ".pdb.gz")
+HDF5 = (".h5", ".hdf5")
+AT_ONCE = (".pdb", ".pdb.gz", ".gro", ".cif", ".mmcif", ".pdbx")  # with a topology of their own, as are HDF5 files
+NANOMETRES = (".gro",)  # of these
 FRAMES_IN_CHUNK = 10
 _LOCK = threading.Lock()
 
 
-def survey(path: str, columns: dict[str, str] | None = None, topology: str | None = None) -> Survey:
+@dataclass(frozen=True)
+class Piece:
+    """Some frames of a file; `atoms` are those of the topology that is inside the file."""
+
+    position: np.ndarray
+    time: np.ndarray | None = None
+    cell: np.ndarray | None = None
+    velocity: np.ndarray | None = None
+    atoms: Any = None
+
+
+def survey(
+    path: str, columns: dict[str, str] | None = None, topology: str | None = None, species: list[str] | None = None
+) -> Survey:
     """Count the frames of a file."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    times = np.concatenate([np.empty(0), *(np.asarray(piece.time, float) for piece in _pieces(path, 0, topology))])
-    timed = times if _suffix(path) in TIMED else None
-    return Survey(len(times), digest, None, _suffix(path) not in AT_ONCE, times=timed)
+    n_frames, times = 0, []
+    for piece in _pieces(path, 0, topology, species):
+        n_frames += len(piece.position)
+        times += [] if piece.time is None else [np.asarray(piece.time, dtype=np.float64)]
+    timed = np.concatenate(times) if times else None
+    return Survey(n_frames, digest, None, _suffix(path) not in AT_ONCE, times=timed)
 
 
 def read(
@@ -51,71 +65,120 @@ def read(
     offset: int = 0,
     columns: dict[str, str] | None = None,
     topology: str | None = None,
+    species: list[str] | None = None,
 ) -> Generator[Frame, None, None]:
-    """Frames of a file; see the module for what single precision and mdtraj's units do."""
-    suffix = _suffix(path)
-    scale = 1.0 if suffix in NANOMETRES else 10.0
-    kind = (columns or {}).get("species", "name")
-    if kind not in ("name", "element"):
+    """Frames of a file."""
+    by = (columns or {}).get("species", "name")
+    if by not in ("name", "element"):
         raise ParameterError(f"{path}: species are the 'name' or the 'element' of the atoms, found columns={columns}")
-    by_element = kind == "element"
     names: list[str | int] = []
     codes = None
     number = start
-    for piece in _pieces(path, start, topology):
+    for piece in _pieces(path, start, topology, species):
         if codes is None:
-            atoms = piece.topology.atoms
-            codes = encode(
-                np.array([(atom.element.symbol if by_element else atom.name) or "" for atom in atoms]), names
-            )
-        for k in range(len(piece)):
+            if piece.atoms is not None and topology is None and species is None:
+                labels = atom_names(piece.atoms, by)
+            else:
+                labels = species_of(path, piece.position.shape[1], topology, species, by)
+            codes = encode(labels, names)
+        for k in range(len(piece.position)):
             if number == stop:
                 return
-            cell = piece.unitcell_vectors
+            cell = None if piece.cell is None else piece.cell[k].astype(np.float64)
             yield Frame(
-                piece.xyz[k].astype(np.float64) * scale,
+                piece.position[k],
                 tuple(str(name) for name in names),
                 codes,
-                None if cell is None else cell[k].astype(np.float64) * scale,
-                time=float(piece.time[k]) if suffix in TIMED else None,
+                cell if cell is not None and cell.any() else None,
+                velocity=None if piece.velocity is None else piece.velocity[k].astype(np.float64),
+                time=None if piece.time is None else float(piece.time[k]),
                 told=False,
             )
             number += 1
 
 
-def _pieces(path: str, start: int, topology: str | None) -> Iterator[Any]:
+def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterator[Piece]:
+    """Frames from `start` on, one thread at a time: the libraries below HDF5 bear no more."""
     try:
         import mdtraj
     except ImportError:
         raise FormatError(f"{path}: this format needs the package mdtraj: pip install 'glassdask[io]'") from None
     suffix = _suffix(path)
-    if topology is None and suffix not in OWN_TOPOLOGY:
-        raise FormatError(f"{path}: mdtraj needs the names of the particles: give topology=FILE (PDB, GRO, HDF5, ...)")
-    extra: dict[str, Any] = {} if suffix in (".pdb", ".pdb.gz", ".h5", ".hdf5", ".lh5") else {"top": topology or path}
     try:
-        if suffix in AT_ONCE:  # iterload would not skip
-            yield mdtraj.load(path)[start:]
-        else:
-            yield from _locked(mdtraj.iterload(path, chunk=FRAMES_IN_CHUNK, skip=start, **extra))
+        if suffix in AT_ONCE:
+            found = mdtraj.load(path, no_boxchk=True) if suffix.startswith(".pdb") else mdtraj.load(path)
+            scale = 1.0 if suffix in NANOMETRES else 10.0
+            cell = found.unitcell_vectors
+            yield Piece(
+                found.xyz[start:].astype(np.float64) * scale,
+                cell=None if cell is None else cell[start:].astype(np.float64) * scale,
+                atoms=list(found.topology.atoms),
+            )
+            return
+        count = {}
+        if suffix in (".mdcrd", ".crd"):  # which does not tell
+            count = {"n_atoms": len(species_of(path, None, topology, species))}
+        with _LOCK:
+            file = mdtraj.open(path, **count)
+        try:
+            with _LOCK:
+                atoms = list(file.topology.atoms) if suffix in HDF5 else None
+                file.seek(start)
+            while True:
+                with _LOCK:
+                    piece = _piece(suffix, file.read(n_frames=FRAMES_IN_CHUNK), atoms)
+                if not len(piece.position):
+                    return
+                yield piece
+        finally:
+            with _LOCK:
+                file.close()
+    except GlassdaskError:
+        raise
     except Exception as error:  # each of mdtraj's formats raises its own
         message = " ".join(str(error).split())
         raise FormatError(f"{path}: mdtraj cannot read it ({message[:200]}): check file, format and topology") from None
 
 
-def _locked(pieces: Any) -> Iterator[Any]:
-    """The pieces, read by one thread at a time: the libraries below HDF5 and NetCDF bear no more."""
-    try:
-        while True:
-            with _LOCK:
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            yield piece
-    finally:
-        with _LOCK:
-            pieces.close()
+def _piece(suffix: str, found: Any, atoms: Any) -> Piece:
+    """What each of mdtraj's formats calls its values, in the units of the file."""
+    if suffix in HDF5:
+        return Piece(
+            found.coordinates, found.time, cells(found.cell_lengths, found.cell_angles), found.velocities, atoms
+        )
+    if suffix in (".xtc", ".trr"):
+        return Piece(found[0], found[1], found[3])
+    if suffix == ".dcd":
+        return Piece(found[0], cell=cells(*found[1:]))
+    if suffix == ".dtr":
+        return Piece(found[0], found[1], cells(*found[2:]))
+    if suffix in (".mdcrd", ".crd"):
+        return Piece(found[0], cell=cells(found[1], None if found[1] is None else np.full_like(found[1], 90.0)))
+    return Piece(found)  # .lh5
+
+
+def cells(lengths: np.ndarray | None, angles: np.ndarray | None) -> np.ndarray | None:
+    """Cell vectors as rows (frame, axis, space) from edge lengths and angles in degrees, a along x, b in the plane xy.
+
+    >>> cells(np.array([[2.0, 2.0, 3.0]]), np.array([[90.0, 90.0, 60.0]]))[0].round(3).tolist()
+    [[2.0, 0.0, 0.0], [1.0, 1.732, 0.0], [0.0, 0.0, 3.0]]
+    """
+    if lengths is None or angles is None:
+        return None
+    lengths = np.asarray(lengths, dtype=np.float64)
+    angles = np.asarray(angles, dtype=np.float64)
+    # exactly zero at 90 degrees
+    alpha, beta, gamma = np.where(angles == 90.0, 0.0, np.cos(np.radians(angles))).T
+    a, b, c = lengths.T
+    sine = np.sqrt(1.0 - gamma**2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilt = np.where(sine > 0, (alpha - beta * gamma) / sine, 0.0)
+    zero = np.zeros_like(a)
+    height = np.sqrt(np.maximum(0.0, 1.0 - beta**2 - tilt**2))
+    rows = [[a, zero, zero], [b * gamma, b * sine, zero], [c * beta, c * tilt, c * height]]
+    return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _suffix(path: str) -> str:
-    suffixes = Path(path).suffixes
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

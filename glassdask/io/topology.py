@@ -17,7 +17,7 @@ from glassdask.names import names_given
 TOPOLOGIES = (".psf", ".prmtop", ".parm7", ".mol2", ".pdb", ".pdb.gz", ".gro", ".pdbx", ".cif", ".mmcif", ".hoomdxml")
 
 
-def species_of(path: str, n_particles: int, topology: str | None, species: Any, by: str = "name") -> np.ndarray:
+def species_of(path: str, n_particles: int | None, topology: str | None, species: Any, by: str = "name") -> np.ndarray:
     """Names of the particles of the file `path`, from a `topology` or the list `species`.
 
     The topology is any file that glassdask reads; its first frame counts, its particles sorted by their ids. Of PDB,
@@ -36,15 +36,16 @@ def species_of(path: str, n_particles: int, topology: str | None, species: Any, 
             f"{path}: has no species: give topology=FILE with the same particles (a LAMMPS data file or dump, XYZ, "
             "GSD, PDB, ...), or species=['A', 'B', ...]"
         )
-    if names.shape != (n_particles,):
+    if names.ndim != 1 or n_particles not in (None, len(names)):
         raise SpeciesError(
-            f"{path}: {n_particles} particles, but {where} has {len(names)}: give one with the same particles"
+            f"{path}: {n_particles} particles, but {where} has {names.size}: give one with the same particles"
         )
     return names
 
 
 def _names(path: str, by: str) -> np.ndarray:
-    from glassdask.io.sources import FORMATS, find_format, sorted_by_id
+    from glassdask.io.formats import FORMATS, find_format
+    from glassdask.io.sources import sorted_by_id
 
     if not os.path.exists(path):
         raise FormatError(f"{path}: no such file, it was to give the species: check topology=")
@@ -68,6 +69,9 @@ def _atoms(path: str, by: str) -> np.ndarray:
     except Exception as error:  # each of mdtraj's formats raises its own
         message = " ".join(str(error).split())
         raise FormatError(f"{path}: mdtraj cannot read it as a topology ({message[:200]}): check the file") from None
-    if by == "element":
-        return np.array([atom.element.symbol or "" for atom in atoms])
-    return np.array([atom.name for atom in atoms])
+    return atom_names(atoms, by)
+
+
+def atom_names(atoms: Any, by: str) -> np.ndarray:
+    """The names, or `by` "element" the elements, of mdtraj's atoms."""
+    return np.array([(atom.element.symbol if by == "element" else atom.name) or "" for atom in atoms])

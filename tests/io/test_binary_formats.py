@@ -233,7 +233,14 @@ def mdtraj_run():
 
 @pytest.mark.parametrize(
     ("suffix", "factor", "rtol", "timed"),
-    [(".dcd", 10, 1e-6, False), (".xtc", 1, 1e-3, True), (".trr", 1, 1e-6, True), (".pdb", 10, 1e-3, False)],
+    [
+        (".dcd", 10, 1e-6, False),
+        (".xtc", 1, 1e-3, True),
+        (".trr", 1, 1e-6, True),
+        (".pdb", 10, 1e-3, False),
+        (".h5", 1, 1e-6, True),
+        (".mdcrd", 10, 1e-3, False),
+    ],
 )
 def test_mdtraj(tmp_path, mdtraj_run, suffix, factor, rtol, timed):
     trajectory, run = mdtraj_run
@@ -262,9 +269,9 @@ def test_mdtraj_topology(tmp_path, mdtraj_run):
     trajectory[0].save(str(tmp_path / "top.pdb"))
     top = str(tmp_path / "top.pdb")
     assert gio.scan(path, topology=top, columns={"species": "element"}).species == ("O", "Si")
-    with pytest.raises(errors.FormatError, match=r"run.dcd: mdtraj needs the names of the particles: give topology="):
+    with pytest.raises(errors.FormatError, match=r"run.dcd: has no species: give topology="):
         gio.scan(path)
-    with pytest.raises(errors.FormatError, match=r"run.dcd: mdtraj cannot read it"):
+    with pytest.raises(errors.FormatError, match=r"none.pdb: no such file, it was to give the species"):
         gio.scan(path, topology=str(tmp_path / "none.pdb"))
     path.write_bytes(b"no dcd" * 100)
     with pytest.raises(errors.FormatError, match=r"run.dcd: mdtraj cannot read it"):
