@@ -67,9 +67,8 @@ def _hdf5(*groups: str, zipped: str = "") -> Callable[[str, bytes], bool]:
 
 def _mdtraj(path: str, begin: bytes) -> bool:
     """DCD of either byte order, XTC and TRR, and HDF5 as mdtraj writes it."""
-    return re.match(rb"T\0\0\0CORD|\0\0\0TCORD|\0\0\x07[\xcb\xc9]", begin) is not None or _hdf5("coordinates")(
-        path, begin
-    )
+    binary = re.match(rb"T\0\0\0CORD|\0\0\0TCORD|\0\0\x07[\xcb\xc9]", begin)
+    return binary is not None or _hdf5("coordinates")(path, begin)
 
 
 HDF5 = b"\x89HDF\r\n\x1a\n"

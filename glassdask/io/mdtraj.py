@@ -122,7 +122,8 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
             file = mdtraj.open(path, **count)
         try:
             with _LOCK:
-                atoms = list(file.topology.atoms) if suffix in HDF5 else None
+                inside = file.topology if suffix in HDF5 else None
+                atoms = None if inside is None else list(inside.atoms)
                 file.seek(start)
             while True:
                 with _LOCK:
@@ -142,6 +143,8 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
 
 def _piece(suffix: str, found: Any, atoms: Any) -> Piece:
     """What each of mdtraj's formats calls its values, in the units of the file."""
+    if not len(found):  # the end of an HDF5 file
+        return Piece(np.empty((0, 0, 3)))
     if suffix in HDF5:
         return Piece(
             found.coordinates, found.time, cells(found.cell_lengths, found.cell_angles), found.velocities, atoms

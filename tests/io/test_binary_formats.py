@@ -239,7 +239,6 @@ def mdtraj_run():
         (".trr", 1, 1e-6, True),
         (".pdb", 10, 1e-3, False),
         (".h5", 1, 1e-6, True),
-        (".mdcrd", 10, 1e-3, False),
     ],
 )
 def test_mdtraj(tmp_path, mdtraj_run, suffix, factor, rtol, timed):

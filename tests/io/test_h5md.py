@@ -183,8 +183,8 @@ def test_damaged_files_are_one_line(tmp_path):
     with pytest.raises(errors.FormatError, match="'velocity' has 2 frames, 'position' has 5"):
         read(path)
     with h5py.File(tmp_path / "none.h5", "w") as file:
-        file["coordinates"] = [1.0]
-    with pytest.raises(errors.FormatError, match=r"none.h5: no particles with positions: found coordinates"):
+        file["temperature"] = [1.0]
+    with pytest.raises(errors.FormatError, match=r"none.h5: no particles with positions: found temperature"):
         read(tmp_path / "none.h5")
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(errors.FormatError, match=r"folder.npz: cannot be read \(Is a directory\)"):
