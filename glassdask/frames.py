@@ -2,6 +2,9 @@
 
 A task has some frames, and of them a block of central particles; it reads the whole frames itself, since any particle
 may be a neighbour. Nothing is read by one task for another.
+
+Functions see a frame without the particles that are absent from it, and with the species that its particles have there.
+What they give of particles is put back in its place, NaN for the absent ones.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import merge_blocks, task_bytes, task_seconds
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import check_kind, check_positions, names_and_codes, validate
+from glassdask.schema import check_diameters, check_kind, check_positions, names_and_codes, validate
 from glassdask.store import in_frames, stored_source
 from glassdask.store.layout import power_of_two
 
@@ -95,16 +98,18 @@ def map_frames(
     function : callable
         ``function(configuration, *values)`` gives the array of one frame. `configuration` has ``position``
         (particle, 3) and ``box`` (3, 3), padded in two dimensions; ``species`` (particle,), codes that are indices
-        into ``names``; ``dimension``, ``density`` and ``label``, such as "frame 3"; and
+        into ``names``; ``diameter`` (particle,) or None; ``dimension``, ``density``; ``label``, such as "frame 3"; and
         ``neighbors(centers, cutoffs)``, which finds the neighbours of the particles `centers` within the distances
         `cutoffs` (species, species): see `glassdask.neighborhood.configuration`. It must not change what it is given.
+        Particles that are absent from the frame are not among them, nor in `values`: its dimension ``particle`` is then
+        shorter, in what the function gives too.
     trajectory : Dataset of the schema, in memory or lazy
     values : DataArrays (frame, ...), in memory or lazy
         What the function needs besides, such as a variable of `describe`. It gets the part of its frame, and all of
         what has no dimension ``frame``.
     dims : dimensions of what the function gives
         Sizes by name; or only names, of dimensions of the trajectory. None for one number for each frame.
-    dtype : of the result
+    dtype : of the result; absent particles are NaN
     microseconds : about what a frame takes, divided by its particles; tasks get as many frames as take a second
 
     Returns
@@ -145,7 +150,11 @@ def map_frames(
         n_frames, n_particles, microseconds, row_bytes=8 * math.prod(sizes.values()) // n_particles, whole=n_particles
     )
     arrays = [_checked(array, trajectory) for array in values]
-    of_block = partial(_stack, shape=tuple(sizes.values()), dtype=np.dtype(dtype))
+    kind = np.dtype(dtype)
+    if "present" in trajectory and "particle" in sizes and kind.kind not in "fc":
+        raise ParameterError(f"dtype is {kind}, but absent particles are NaN: give dtype=float")
+    axis = list(sizes).index("particle") if "particle" in sizes else None
+    of_block = partial(_stack, shape=tuple(sizes.values()), dtype=kind, axis=axis)
     data = _tasks(
         of_block, function, trajectory, arrays, (frames,), (n_frames,), ("frame", *sizes), new_axes=sizes,
         dtype=dtype, meta=np.empty((0,) * (1 + len(sizes)), dtype),
@@ -169,7 +178,8 @@ def map_blocks(
 
     Parameters
     ----------
-    function : ``function(configuration, centers, *values, out)`` fills `out` (centers, columns), NaN before it
+    function : ``function(configuration, centers, *values, out)`` fills `out` (centers, columns), NaN before it;
+        `centers` are numbers in the configuration, and so are the items of `sum_frames`
     trajectory, values : as for `map_frames`, but a single frame of one of them goes with all frames of the others
     columns : numbers for each particle
     microseconds : what a particle takes, roughly
@@ -223,8 +233,9 @@ def sum_frames(
     whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
     shape = task_shape(*sizes, microseconds, whole=whole)
     arrays = [_checked(array, trajectory) for array in values]
+    of_particles = items is None
     leaves = _tasks(
-        _sum, function, trajectory, arrays, shape, sizes, ("frame", "item"),
+        partial(_sum, of_particles=of_particles), function, trajectory, arrays, shape, sizes, ("frame", "item"),
         dtype=object, meta=np.empty((0, 0), object),
     )  # fmt: skip
     return merge_blocks(leaves, _add)
@@ -236,9 +247,27 @@ class _Job:
 
     function: Callable[..., Any]
     names: tuple[str, ...]
-    codes: np.ndarray
+    codes: np.ndarray | None  # None where they are of each frame, as the diameters may be
+    diameter: np.ndarray | None
     box: np.ndarray
-    sources: tuple[Any, ...]  # for positions and values that tasks read from a store themselves, else None
+    own: tuple[str, ...]  # what the frames have besides their positions and the values: present, codes, diameter
+    axes: tuple[int | None, ...]  # of the particles, in one frame of each of the values
+    sources: tuple[Any, ...]  # of all arrays that tasks read from a store themselves, else None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One frame without the absent particles, and its part of the values."""
+
+    configuration: Configuration
+    values: list[np.ndarray]
+    present: np.ndarray | None
+
+    def numbers(self, items: slice) -> np.ndarray:
+        """The numbers that these particles have in the configuration."""
+        if self.present is None:
+            return np.arange(items.start, items.stop)
+        return np.count_nonzero(self.present[: items.start]) + np.arange(np.count_nonzero(self.present[items]))
 
 
 def _tasks(
@@ -254,12 +283,23 @@ def _tasks(
 ) -> da.Array:
     """A dask array of ``of_block(job, region, position, *values)``, cut into `shape` along frames (and items)."""
     names, codes = names_and_codes(trajectory)
-    box = np.asarray(trajectory["box"].values)
-    arrays = [trajectory["position"], *values]
+    own = {"present": trajectory["present"]} if "present" in trajectory else {}
+    if codes.ndim == 2:
+        own["codes"] = xr.DataArray(codes, dims=("frame", "particle"))
+    if "diameter" in trajectory and trajectory["diameter"].ndim == 2:
+        own["diameter"] = trajectory["diameter"]
+    alike: dict[str, Any] = {
+        "codes": None if "codes" in own else codes,
+        "diameter": np.asarray(trajectory["diameter"]) if "diameter" in {*trajectory} - {*own} else None,
+        "box": np.asarray(trajectory["box"].values),
+    }
+    arrays = [trajectory["position"], *own.values(), *values]
     sources = tuple(stored_source(array) for array in arrays)
-    token = dask.base.tokenize(function if token is None else token, names, codes, box, sources)
+    token = dask.base.tokenize(function if token is None else token, names, alike, [*own], sources)
+    axes = tuple(array.dims.index("particle") - 1 if "particle" in array.dims else None for array in values)
     # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
-    job = dask.delayed(_Job(function, names, codes, box, sources), name=f"job-{token}", traverse=False)
+    common = _Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike)
+    job = dask.delayed(common, name=f"job-{token}", traverse=False)
     chunks = normalize_chunks(shape, sizes)
     arguments: list[Any] = [job, None, ArraySliceDep(chunks), out[: len(shape)]]
     for n, (array, source) in enumerate(zip(arrays, sources)):
@@ -286,10 +326,8 @@ def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) ->
     return values.transpose("frame", ...)
 
 
-def _configurations(
-    job: _Job, frames: slice, blocks: Sequence[np.ndarray]
-) -> Iterator[tuple[Configuration, list[np.ndarray]]]:
-    """Each frame of a task, with its part of the values; they share the scratch memory of the task."""
+def _frames(job: _Job, frames: slice, blocks: Sequence[np.ndarray]) -> Iterator[_Frame]:
+    """Each frame of a task; they share the scratch memory of the task."""
     scratch = Scratch()
     given = iter(blocks)
     arrays = [
@@ -297,42 +335,67 @@ def _configurations(
         for source in job.sources
     ]
     for k, frame in enumerate(range(frames.start, frames.stop)):
-        position, *values = [array[k] if len(array) > 1 else array[0] for array in arrays]
+        position, *rest = [array[k] if len(array) > 1 else array[0] for array in arrays]
+        own, values = dict(zip(job.own, rest)), rest[len(job.own) :]
         number = frame if len(job.box) > 1 else 0
-        check_positions(position[None], first_frame=number)
-        yield Configuration(position, job.codes, job.box[number], job.names, f"frame {number}", scratch), values
+        present = own.get("present")
+        check_positions(position[None], number, None if present is None else present[None])
+        codes: Any = own.get("codes", job.codes)
+        diameter: Any = own.get("diameter", job.diameter)
+        if present is not None:
+            position, codes = position[present], codes[present]
+            diameter = None if diameter is None else diameter[present]
+            values = [v if axis is None else v.compress(present, axis) for v, axis in zip(values, job.axes)]
+        if "diameter" in job.own:
+            check_diameters(diameter, f"frame {number}")
+        configuration = Configuration(
+            position, codes, job.box[number], job.names, f"frame {number}", scratch, diameter=diameter
+        )
+        yield _Frame(configuration, values, present)
 
 
 def _fill(job, region, *blocks, columns):
     frames, items = region
-    centers = np.arange(items.start, items.stop)
-    out = np.full((frames.stop - frames.start, len(centers), columns), np.nan)
-    for part, (configuration, of_frame) in zip(out, _configurations(job, frames, blocks)):
-        job.function(configuration, centers, *of_frame, out=part)
+    out = np.full((frames.stop - frames.start, items.stop - items.start, columns), np.nan)
+    for part, frame in zip(out, _frames(job, frames, blocks)):
+        centers = frame.numbers(items)
+        if frame.present is None:
+            job.function(frame.configuration, centers, *frame.values, out=part)
+        elif len(centers):
+            found = np.full((len(centers), columns), np.nan)
+            job.function(frame.configuration, centers, *frame.values, out=found)
+            part[frame.present[items]] = found
     return out
 
 
-def _stack(job, region, *blocks, shape, dtype):
+def _stack(job, region, *blocks, shape, dtype, axis):
     (frames,) = region
     out = np.empty((frames.stop - frames.start, *shape), dtype)
-    for k, (configuration, of_frame) in enumerate(_configurations(job, frames, blocks)):
-        found = np.asarray(job.function(configuration, *of_frame))
-        if found.shape != shape:
+    for k, frame in enumerate(_frames(job, frames, blocks)):
+        found = np.asarray(job.function(frame.configuration, *frame.values))
+        absent = frame.present is not None and axis is not None
+        n_present = len(frame.configuration.position)
+        expected = (*shape[:axis], n_present, *shape[axis + 1 :]) if absent else shape
+        if found.shape != expected:
             raise ParameterError(
-                f"{configuration.label}: the function gave an array of shape {found.shape}, expected {shape}: give the "
-                "sizes of its result in dims"
+                f"{frame.configuration.label}: the function gave an array of shape {found.shape}, expected {expected}: "
+                "give the sizes of its result in dims"
             )
-        out[k] = found
+        if absent:
+            out[k] = np.nan
+            np.moveaxis(out[k], axis, 0)[frame.present] = np.moveaxis(found, axis, 0)
+        else:
+            out[k] = found
     return out
 
 
-def _sum(job, region, *blocks):
+def _sum(job, region, *blocks, of_particles):
     frames, items = region
     numbers = np.arange(items.start, items.stop)
-    parts = (job.function(c, numbers, *own) for c, own in _configurations(job, frames, blocks))
-    total = next(parts)
-    for part in parts:
-        total = _add([total, part])
+    total = None
+    for frame in _frames(job, frames, blocks):
+        part = job.function(frame.configuration, frame.numbers(items) if of_particles else numbers, *frame.values)
+        total = part if total is None else _add([total, part])
     return total
 
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
+from glassdask.graphs import compute
 from glassdask.names import species_given
 from glassdask.variables import TRAJECTORY, VARIABLES, unmasked
 from glassdask.wrapping import add_images, looks_wrapped, span, wrap
@@ -62,6 +63,14 @@ def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     values = np.asarray(dataset["species"].values)
     names, codes = np.unique(values, return_inverse=True)
     return tuple(map(str, names)), codes.reshape(values.shape).astype(CODE)
+
+
+def particle_numbers(dataset: xr.Dataset) -> np.ndarray:
+    """How many particles are there in each frame, (frame,)."""
+    if "present" in dataset:
+        (number,) = compute(dataset["present"].sum("particle"))
+        return np.asarray(number.values)
+    return np.full(dataset.sizes["frame"], dataset.sizes["particle"])
 
 
 def validate(dataset: xr.Dataset) -> xr.Dataset:

@@ -15,7 +15,7 @@ from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import check_kind, species_names, validate
+from glassdask.schema import check_kind, particle_numbers, species_names, validate
 from glassdask.variables import annotated
 
 # Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
@@ -36,7 +36,8 @@ def structure_factor(
     S_ab(k) = 1/N < Re rho_a(k) rho_b(-k) >,  rho_a(k) = sum_{j in a} exp(-i k.r_j),
 
     so that the total S(k) is the sum of all S_ab (a, b and b, a), S_aa goes to N_a/N and S_ab to 0 for large k. The
-    wave vectors are those of the periodic box, k = 2 pi H^-1 n, for any shape of box; each frame has its own. Of bins
+    wave vectors are those of the periodic box, k = 2 pi H^-1 n, for any shape of box; each frame has its own. Where the
+    numbers of particles change, N is their mean. Of bins
     with more than `modes_per_bin` of them a fixed choice in random directions is used.
 
     Parameters
@@ -76,21 +77,21 @@ def structure_factor(
     modes_per_bin = converted(modes_per_bin, Count, "structure_factor.modes_per_bin")
     names = species_names(trajectory)
     used = np.minimum(_expected(np.asarray(trajectory["box"].values)[0], k_max, n_bins), modes_per_bin)
-    products, modes = sum_frames(
+    products, modes, possible = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
         trajectory,
         items=n_bins,
         microseconds=MODE_MICROSECONDS * max(used.mean(), 1.0) * trajectory.sizes["particle"],
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        partials = products / (modes * trajectory.sizes["particle"])
+        partials = products / possible
     pair = ("species_a", "species_b")
     found = {"S": ((*pair, "k"), partials), "S_total": ("k", partials.sum(axis=(0, 1))), "modes": ("k", modes)}
     coords = {**{dim: list(names) for dim in pair}, "k": (np.arange(n_bins) + 0.5) * (k_max / n_bins)}
     attrs = {
         "frames": trajectory.sizes["frame"],
         "dimension": trajectory.sizes["space"],
-        "density": float((trajectory.sizes["particle"] / volumes(trajectory)).mean()),
+        "density": float((particle_numbers(trajectory) / volumes(trajectory)).mean()),
     }
     return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
 
@@ -145,8 +146,8 @@ def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> 
 
 def _modes_of_frame(
     configuration: Configuration, bins: np.ndarray, k_max: float, n_bins: int, limit: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of Re rho_a rho_b* over the modes of each of the `bins`, and their number."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of Re rho_a rho_b* over the modes of each of the `bins`, their number, and that times the particles'."""
     d = configuration.dimension
     n_species = len(configuration.names)
     modes, bin_of = wave_vectors(
@@ -163,7 +164,8 @@ def _modes_of_frame(
     sums = np.zeros((n_species, n_species, n_bins))
     for a, b in np.ndindex(n_species, n_species):
         sums[a, b] = np.bincount(bin_of, products[a, b], minlength=n_bins)
-    return sums, np.bincount(bin_of, minlength=n_bins)
+    number = np.bincount(bin_of, minlength=n_bins)
+    return sums, number, number * len(configuration.position)
 
 
 def _as_tuple(box: np.ndarray) -> tuple[tuple[float, ...], ...]:

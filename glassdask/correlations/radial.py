@@ -13,7 +13,7 @@ from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import species_codes, species_names, validate
+from glassdask.schema import particle_numbers, species_names, validate
 from glassdask.variables import annotated
 
 # Default reach in mean spacings: three shells of a liquid, and the work stays small.
@@ -26,7 +26,8 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
     g_ab(r) = V / (N_a (N_b - delta_ab)) < sum_{i in a} sum_{j in b, j != i} delta(r - r_ij) > / (4 pi r^2),
 
     with 2 pi r in two dimensions; the shell's volume is exact for each bin. Without correlations it is 1, for like
-    species too. V is each frame's own.
+    species too. V is each frame's own. Where the numbers of particles change, the pairs N_a (N_b - delta_ab) are those
+    of all frames together.
 
     Parameters
     ----------
@@ -66,33 +67,31 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
     r_max = converted(r_max, Positive, "radial_distribution.r_max")
     check_radius(trajectory, r_max)
     names = species_names(trajectory)
-    counts, weighted = sum_frames(partial(_pairs, r_max=r_max, n_bins=n_bins), trajectory)
+    counts, weighted, number, possible = sum_frames(partial(_pairs, r_max=r_max, n_bins=n_bins), trajectory)
 
     edges = np.linspace(0.0, r_max, n_bins + 1)
     d = trajectory.sizes["space"]
     shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(edges**d)
-    n_frames = trajectory.sizes["frame"]
-    number = np.bincount(species_codes(trajectory)).astype(float)
-    possible = np.outer(number, number) - np.diag(number)
-    n = number.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        g = weighted / n_frames / (possible[:, :, None] * shells)
-        g_total = weighted.sum(axis=(0, 1)) / n_frames / (n * (n - 1) * shells)
     within = np.concatenate([np.zeros((len(names), len(names), 1)), np.cumsum(counts, axis=-1)], axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        g = weighted / (possible[:, :, None] * shells)
+        g_total = weighted.sum(axis=(0, 1)) / (possible.sum() * shells)
+        coordination = within / number[:, None, None]
     pair = ("species_a", "species_b")
     found = {
         "g": ((*pair, "r"), g),
         "g_total": ("r", g_total),
         "counts": ((*pair, "r"), counts),
-        "coordination": ((*pair, "r_edge"), within / (n_frames * number[:, None, None])),
+        "coordination": ((*pair, "r_edge"), coordination),
     }
     coords = {**{dim: list(names) for dim in pair}, "r": 0.5 * (edges[1:] + edges[:-1]), "r_edge": edges}
-    attrs = {"frames": n_frames, "dimension": d, "density": float((n / volumes(trajectory)).mean())}
+    density = float((particle_numbers(trajectory) / volumes(trajectory)).mean())
+    attrs = {"frames": trajectory.sizes["frame"], "dimension": d, "density": density}
     return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
 
 
 def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:
-    """Pairs in each bin, and the same times the volume of this frame."""
+    """Pairs in each bin, the same times the volume of this frame, the centres, and all pairs that they could be in."""
     n_species = len(configuration.names)
     once = np.zeros((n_species, n_species, n_bins), np.int64)
     grid = configuration.grid(r_max)
@@ -101,4 +100,7 @@ def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bi
         np.empty(grid.longest_run, np.int64), once,
     )  # fmt: skip
     counts = once + once.transpose(1, 0, 2)
-    return counts, counts * (len(configuration.position) / configuration.density)
+    volume = len(configuration.position) / configuration.density
+    number = np.bincount(configuration.species[centers], minlength=n_species).astype(float)
+    others = np.bincount(configuration.species, minlength=n_species) - np.eye(n_species)
+    return counts, counts * volume, number, number[:, None] * others

@@ -18,7 +18,7 @@ from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.nearest import Neighborhood
-from glassdask.schema import names_and_codes, validate
+from glassdask.schema import species_names, validate
 from glassdask.store import identity
 from glassdask.variables import annotated
 
@@ -47,9 +47,10 @@ def describe(
     -------
     xarray.Dataset
         One lazy variable (frame, particle, features...) for each descriptor, with the coordinate ``species``
-        (particle) and the attributes ``centers``, ``parameters`` and ``code`` (`glassdask.code.digest`), and ``input``
-        and ``graph``, by which `save_descriptors` knows what it was computed from. Rows of other particles are NaN. Two
-        descriptors whose feature dimensions have the same name but not the same values get ``dim_name`` for the later.
+        (particle), or (frame, particle) where species change, and the attributes ``centers``, ``parameters`` and
+        ``code`` (`glassdask.code.digest`), and ``input`` and ``graph``, by which `save_descriptors` knows what it was
+        computed from. Rows of other particles are NaN, and those of absent ones. Two descriptors whose feature
+        dimensions have the same name but not the same values get ``dim_name`` for the later.
 
     Raises
     ------
@@ -68,12 +69,12 @@ def describe(
     validate(trajectory)
     named = _named(descriptors)
     block = converted(block, Count | None, "describe.block")
-    names, codes = names_and_codes(trajectory)
+    names = species_names(trajectory)
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
     _check_names(plans)
     wanted = _center_species(names, centers)
-    is_center = np.isin(names, wanted)[codes]
+    is_center = np.isin(names, wanted)
     searches = _searches(list(plans.values()))
     for search, _ in searches:
         check_radius(trajectory, search.reach(names) if isinstance(search, Neighborhood) else float(search.max()))
@@ -121,10 +122,10 @@ class _Work:
 
     plans: tuple[Plan, ...]
     searches: list[tuple[Search, list[int]]]
-    is_center: np.ndarray
+    is_center: np.ndarray  # of the species
 
     def __call__(self, configuration: Configuration, particles: np.ndarray, *, out: np.ndarray) -> None:
-        rows = np.nonzero(self.is_center[particles])[0]
+        rows = np.nonzero(self.is_center[configuration.species[particles]])[0]
         if len(rows):
             _describe_frame(configuration, particles[rows], self, out, rows)
 

@@ -31,7 +31,8 @@ def feature_matrix(features: xr.DataArray) -> Any:
     Returns
     -------
     array (rows, columns), dask where `features` is lazy, else NumPy
-        Row ``frame * n_centers + k`` belongs to the k-th centre. Rows of centres without a defined descriptor are NaN.
+        Row ``frame * n_centers + k`` belongs to the k-th centre; where species change between frames, each frame has
+        rows for its own centres. Rows of centres without a defined descriptor are NaN, and of absent particles.
 
     Examples
     --------
@@ -44,6 +45,8 @@ def feature_matrix(features: xr.DataArray) -> Any:
     """
     data, columns = _flat_features(features)
     keep = _centers(features)
+    if keep.ndim == 2:
+        return _rows_of_frames(data, keep, columns)
     if not isinstance(data, da.Array):
         return np.asarray(data)[:, keep].reshape(-1, columns)
     if not keep.all():
@@ -111,7 +114,8 @@ def _centers(features: xr.DataArray) -> np.ndarray:
     species = center_species(features)
     if species is None:
         return np.ones(features.sizes["particle"], bool)
-    if "species" not in features.coords or features.coords["species"].dims != ("particle",):
+    found = features.coords["species"].dims if "species" in features.coords else None
+    if found not in (("particle",), ("frame", "particle")):
         raise SchemaError(
             f"the features are of the centers {', '.join(species)} but have no coordinate species (particle): keep it, "
             "or take the attribute away where all particles count"
@@ -130,6 +134,20 @@ def center_species(features: xr.DataArray) -> list[str] | None:
     """The species of the attribute ``centers``; one text with blanks between them in older stores."""
     found = features.attrs.get("centers")
     return found.split() if isinstance(found, str) else found
+
+
+def _rows_of_frames(data: Any, keep: np.ndarray, columns: int) -> Any:
+    """Centres (frame, particle) only, block by block of whole frames."""
+    if not isinstance(data, da.Array):
+        return np.asarray(data)[keep]
+    data = data.rechunk({1: -1})
+    starts = np.cumsum((0, *data.chunks[0]))
+    rows = tuple(int(keep[begin:end].sum()) for begin, end in pairwise(starts))
+    inside = da.from_array(keep[..., None], chunks=(data.chunks[0], -1, 1))
+    return da.map_blocks(
+        lambda block, part: block[part[..., 0]], data, inside, drop_axis=1, chunks=(rows, (columns,)),
+        meta=np.empty((0, 0), data.dtype),
+    )  # fmt: skip
 
 
 def _keep_particles(data: da.Array, keep: np.ndarray) -> da.Array:

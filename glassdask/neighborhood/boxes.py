@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import BoxError
+from glassdask.schema import particle_numbers
 
 ROUNDING = 1e-12
 
@@ -33,7 +34,8 @@ def volumes(trajectory: xr.Dataset) -> np.ndarray:
 
 def mean_spacing(trajectory: xr.Dataset) -> float:
     """Edge of the cube (square) that a particle has on average."""
-    return float((volumes(trajectory).mean() / trajectory.sizes["particle"]) ** (1 / trajectory.sizes["space"]))
+    number = particle_numbers(trajectory).mean()
+    return float((volumes(trajectory).mean() / number) ** (1 / trajectory.sizes["space"]))
 
 
 def expected_neighbors(trajectory: xr.Dataset, radius: float) -> float:

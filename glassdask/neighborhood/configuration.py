@@ -58,6 +58,7 @@ class Configuration:
     names : species names in the order of the codes
     label : how errors call this configuration, e.g. ``"frame 3"``
     scratch : memory that the frames of a task use one after the other; by default this one has its own
+    diameter : (N,) sizes of the particles, where they are known
 
     Examples
     --------
@@ -68,12 +69,13 @@ class Configuration:
     [4, 4, 4, 4, 4, 4, 4, 4, 4]
     """
 
-    def __init__(self, position, species, box, names, label="configuration", scratch=None):
+    def __init__(self, position, species, box, names, label="configuration", scratch=None, diameter=None):
         self.dimension = position.shape[1]
         self.names = tuple(names)
         self.label = label
         self.scratch = Scratch() if scratch is None else scratch
         self.species = np.ascontiguousarray(species, dtype=CODE)
+        self.diameter = None if diameter is None else np.ascontiguousarray(diameter, dtype=np.float64)
         if self.dimension == 3:
             self.position = np.ascontiguousarray(position, dtype=np.float64)
             self.box = np.ascontiguousarray(box, dtype=np.float64)

@@ -26,8 +26,9 @@ from glassdask.store.encoding import is_text
 from glassdask.store.reading import open_descriptors, open_trajectory
 from glassdask.store.stored import in_frames, stored_source
 
-# what descriptors depend on; velocities, energies and times they do not see
-DESCRIBED = ("position", "box", "species")
+# what descriptors depend on, as far as it is there; velocities, energies and times they do not see
+NEEDED = ("position", "box", "species")
+DESCRIBED = (*NEEDED, "diameter", "periodic", "present")
 VALUES = "values:"
 LAZY = "lazy:"
 CHANGED = "changed"
@@ -35,7 +36,7 @@ DIGEST_BYTES = 64 << 20  # that are read at a time
 
 
 def identity(trajectory: xr.Dataset) -> str:
-    """What identifies the positions, boxes and species of a trajectory, in this order of frames and particles.
+    """What identifies what descriptors see of a trajectory, in this order of frames and particles.
 
     Examples
     --------
@@ -45,10 +46,10 @@ def identity(trajectory: xr.Dataset) -> str:
     (True, False)
     """
     check_kind(trajectory, xr.Dataset, "the trajectory", "make one with from_arrays or open_trajectory")
-    missing = [name for name in DESCRIBED if name not in trajectory]
+    missing = [name for name in NEEDED if name not in trajectory]
     if missing:
         raise SchemaError(f"no variable '{missing[0]}': found {sorted(map(str, trajectory.variables))}")
-    described = {name: trajectory[name].variable for name in DESCRIBED}
+    described = _described(trajectory)
     source = stored_source(described["position"])
     if source is None and described["position"].chunks is None:
         return VALUES + digest(described)
@@ -57,11 +58,15 @@ def identity(trajectory: xr.Dataset) -> str:
         opened = open_trajectory(path)
     except GlassdaskError:  # none, moved, or being written anew
         opened = None
-    if opened is not None and all(_same(value, opened[name].variable) for name, value in described.items()):
+    if opened is not None and _all_same(described, _described(opened)):
         return content_hash(path)
-    box_and_species = digest({name: described[name] for name in DESCRIBED[1:]})
-    lazy = described["position"].data.name if source is None else source
-    return LAZY + str(dask.base.tokenize(lazy, box_and_species))
+    sources = {name: stored_source(v) or (v.chunks is not None and v.data.name) for name, v in described.items()}
+    in_memory = digest({name: variable for name, variable in described.items() if not sources[name]})
+    return LAZY + str(dask.base.tokenize(sources, in_memory))
+
+
+def _described(trajectory: xr.Dataset) -> dict[str, xr.Variable]:
+    return {name: trajectory[name].variable for name in DESCRIBED if name in trajectory}
 
 
 def is_stored_at(path: str | os.PathLike[str], found: str | None) -> bool:
@@ -71,7 +76,7 @@ def is_stored_at(path: str | os.PathLike[str], found: str | None) -> bool:
     if not found.startswith(VALUES):
         return False
     opened = open_trajectory(path)
-    return found == VALUES + digest({name: opened[name].variable for name in DESCRIBED})
+    return found == VALUES + digest(_described(opened))
 
 
 def is_descriptor_at(path: str | os.PathLike[str], group: str, found: str) -> bool:
@@ -133,6 +138,10 @@ def _blocks(variable: xr.Variable) -> Any:
     data = in_frames(xr.DataArray(variable), frames)
     for first, last in itertools.pairwise(np.cumsum([0, *data.chunks[0]])):
         yield from compute(data[first:last])
+
+
+def _all_same(found: Mapping[str, xr.Variable], opened: Mapping[str, xr.Variable]) -> bool:
+    return found.keys() == opened.keys() and all(_same(found[name], opened[name]) for name in found)
 
 
 def _same(found: xr.Variable, opened: xr.Variable) -> bool:
