@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "simulation": SPACE | {"store"},
     "correlations": WALK,
     "descriptors": WALK | {"simulation", "learning"},
-    "dynamics": WALK | {"simulation"},
+    "dynamics": WALK | {"simulation", "correlations"},
     "fields": WALK,
     "learning": BASE,
     "plotting": set(),

@@ -32,6 +32,10 @@ def moved(liquid):
     return dynamics.replica_displacements(start, start + RNG.normal(size=(3, 2, N, 3)), lag=[1.0, 2.0])
 
 
+def with_velocity(liquid):
+    return liquid.assign(velocity=(liquid["position"].dims, RNG.normal(size=liquid["position"].shape)))
+
+
 CUTOFFS = 1.5
 RESULTS = {
     "radial_distribution": lambda t: gd.radial_distribution(t, n_bins=10),
@@ -50,6 +54,11 @@ RESULTS = {
     "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
     "dynamic_susceptibility": lambda t: dynamics.dynamic_susceptibility(t, a=0.3, k=7.2),
+    "intermediate_scattering": lambda t: dynamics.intermediate_scattering(t, k=[7.2]),
+    "van_hove": lambda t: dynamics.van_hove(t, lags=[0.1, 0.3]),
+    "collective_overlap": lambda t: dynamics.collective_overlap(t, a=0.3),
+    "velocity_autocorrelation": lambda t: dynamics.velocity_autocorrelation(with_velocity(t)),
+    "velocity_spectrum": lambda t: dynamics.velocity_spectrum(with_velocity(t), 0.4),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
     "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
         [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0

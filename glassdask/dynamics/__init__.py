@@ -13,15 +13,20 @@ from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
+from glassdask.dynamics.scattering import intermediate_scattering
+from glassdask.dynamics.van_hove import collective_overlap, van_hove
+from glassdask.dynamics.velocities import velocity_autocorrelation, velocity_spectrum
 
 __all__ = [
     "at_delta",
     "cage_positions",
     "cage_relative",
+    "collective_overlap",
     "crossover_temperature",
     "d2min",
     "displacements",
     "dynamic_susceptibility",
+    "intermediate_scattering",
     "mean_square_displacement",
     "mode_coupling_temperature",
     "non_gaussian_parameter",
@@ -33,4 +38,7 @@ __all__ = [
     "self_correlations",
     "self_intermediate_scattering",
     "unwrapped",
+    "van_hove",
+    "velocity_autocorrelation",
+    "velocity_spectrum",
 ]

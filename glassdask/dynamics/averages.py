@@ -113,18 +113,19 @@ def by_species(
     trajectory: xr.Dataset,
     origins: Origins,
     found: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    coords: Mapping[str, Any] | None = None,
     **attributes: Mapping[str, Any],
 ) -> xr.Dataset:
-    """The dataset of averages (S + 1, lag), of each species and of all particles alike, with errors and attributes."""
+    """The dataset of averages (S + 1, *coords, lag), of each species and of all particles alike, with their errors."""
     variables: dict[str, Any] = {}
-    for name, (mean, error) in found.items():
+    coords = coords or {}
+    for name, both in found.items():
         asked = attributes.get(name, {})
-        variables[name] = (("species", "lag"), mean[:-1], asked)
-        variables[f"{name}_error"] = (("species", "lag"), error[:-1])
-        variables[f"{name}_total"] = ("lag", mean[-1], asked)
-        variables[f"{name}_total_error"] = ("lag", error[-1])
+        for end, values in zip(("", "_error"), both):
+            variables[f"{name}{end}"] = (("species", *coords, "lag"), values[:-1], asked if not end else {})
+            variables[f"{name}_total{end}"] = ((*coords, "lag"), values[-1], asked if not end else {})
     variables["origins"] = ("lag", origins.counts)
-    coords = {"species": list(species_names(trajectory)), "lag": origins.lags}
+    coords = {"species": list(species_names(trajectory)), **coords, "lag": origins.lags}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"]}
     return annotated(xr.Dataset(variables, coords=coords, attrs=attrs))
 

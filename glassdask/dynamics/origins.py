@@ -37,9 +37,15 @@ class Origins:
 
     @classmethod
     def of(
-        cls, trajectory: xr.Dataset, lags: Sequence[float] | None, origins: int = ORIGINS, *, least: int = 1
+        cls,
+        trajectory: xr.Dataset,
+        lags: Sequence[float] | None,
+        origins: int = ORIGINS,
+        *,
+        least: int = 1,
+        zero: bool = False,
     ) -> Origins:
-        """The pairs of frames of `frame_pairs`.
+        """The pairs of frames of `frame_pairs`; with `zero`, first of all each frame with itself.
 
         Lags that are not asked for, and of which there are fewer origins than `least`, are left out.
 
@@ -56,9 +62,17 @@ class Origins:
                 f"lag {found[~enough][0]:g} has {counts[~enough][0]} time origin, fluctuations need at least {least}: "
                 "give shorter lags, more origins, or a longer trajectory"
             )
+        if zero:
+            frames = np.unique(
+                np.linspace(0, trajectory.sizes["frame"] - 1, min(origins, trajectory.sizes["frame"])).astype(int)
+            )
+            found, pairs = np.append(0.0, found), [np.stack([frames, frames], axis=1), *pairs]
+            counts, enough = np.append(len(frames), counts), np.append(True, enough)
         time = np.asarray(trajectory["time"].values, dtype=np.float64)
         spans = np.array([time[part[-1, 0]] - time[part[0, 0]] for part in pairs])
-        blocks = np.minimum(np.minimum(BLOCKS, counts), (spans / found * (1 + 1e-9)).astype(int) + 1)
+        # as many as fit, each as long as the lag
+        fit = (spans / np.maximum(found, spans / BLOCKS + np.finfo(float).tiny) * (1 + 1e-9)).astype(int) + 1
+        blocks = np.minimum(np.minimum(BLOCKS, counts), fit)
         kept = [part for part, good in zip(pairs, enough) if good]
         return cls(found[enough], counts[enough], np.concatenate(kept), blocks[enough])
 

@@ -1,6 +1,7 @@
-"""One walk over the paths of all particles: what is a sum over particles is added up, some particles at a time.
+"""Two walks over pairs of frames: along the paths of some particles, and over all particles of two frames.
 
-Particles are cut, not frames: a lag then never needs two tasks, and a path can be followed without images.
+What is a sum over particles is added up along their paths, some particles at a time: a lag then never needs two tasks,
+and a path can be followed without images. What needs neighbours gets the configurations, pair by pair.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import xarray as xr
 
 from glassdask.dynamics.paths import unwrapped
 from glassdask.errors import PositionError
+from glassdask.frames import map_frames
 from glassdask.graphs import compute, task_bytes, task_seconds
 from glassdask.schema import species_codes, species_names
 
@@ -28,25 +30,27 @@ def sum_paths(
     frames: np.ndarray,
     shape: tuple[int, ...],
     microseconds: float,
+    of: str = "position",
 ) -> np.ndarray:
     """Sum of ``function(path, starts)`` over all particles, by the current dask scheduler.
 
     Parameters
     ----------
     function : gives an array `shape` of some particles
-        `path` (frame, space, particle) has their unwrapped positions, sorted by species; those of species s are
-        ``starts[s]:starts[s + 1]``.
+        `path` (frame, space, particle) has their unwrapped positions, or another vector of them, sorted by species;
+        those of species s are ``starts[s]:starts[s + 1]``.
     trajectory : Dataset of the schema, valid
     frames : numbers of the frames that `path` has, increasing
     shape : of the result
     microseconds : what a particle takes, roughly
+    of : "position", or the variable (frame, particle, space) that is followed
 
     Raises
     ------
     PositionError
         When a position is not finite.
     """
-    if "image" in trajectory and len(frames) < trajectory.sizes["frame"]:
+    if ("image" in trajectory or of != "position") and len(frames) < trajectory.sizes["frame"]:
         trajectory, frames = trajectory.isel(frame=frames), np.arange(len(frames))
     n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
     path_bytes = 8 * d * n_frames
@@ -54,22 +58,55 @@ def sum_paths(
     rows = max(1, min(rows, task_bytes() // path_bytes, n_particles))
     part = rows * max(1, PART_BYTES // (path_bytes * rows))
     chunks = {"frame": -1, "particle": rows}
-    cut = {name: trajectory[name].chunk(chunks) for name in ("position", "image") if name in trajectory}
-    path = unwrapped(trajectory.assign(cut)).data.rechunk((-1, rows, -1))
+    cut = {name: trajectory[name].chunk(chunks) for name in (of, "image") if name in trajectory}
+    path = unwrapped(trajectory.assign(cut)) if of == "position" else cut[of]
     names = [f"axis {n}" for n in range(len(shape))]
     sums = da.blockwise(
         _of_block, ("block", *names),
-        path, ("frame", "block", "space"),
+        path.data.rechunk((-1, rows, -1)), ("frame", "block", "space"),
         da.from_array(species_codes(trajectory), chunks=rows), ("block",),
         da.arange(n_particles, chunks=rows), ("block",),
         new_axes=dict(zip(names, shape)), adjust_chunks={"block": 1}, concatenate=True, dtype=np.float64,
         meta=np.empty((0,) * (1 + len(shape))), function=function, frames=frames,
-        n_species=len(species_names(trajectory)), name=None,
+        n_species=len(species_names(trajectory)), of=of, name=None,
     )  # fmt: skip
     total = np.zeros(shape)
     for first in range(0, sums.shape[0], part // rows):
         total += compute(sums[first : first + part // rows].sum(axis=0))[0]
     return total
+
+
+def map_pairs(
+    function: Callable[..., np.ndarray],
+    trajectory: xr.Dataset,
+    pairs: np.ndarray,
+    shape: tuple[int, ...],
+    microseconds: float,
+    *,
+    moved: bool = True,
+) -> np.ndarray:
+    """``function(configuration, moved, box)`` for each pair of frames, (P, *shape), by the current dask scheduler.
+
+    Parameters
+    ----------
+    function : gives an array `shape`
+        `configuration` is the first frame, see `glassdask.frames.map_frames`; `moved` (particle, space) the
+        displacements to the second, `box` (axis, space) that of the second.
+    trajectory : Dataset of the schema, valid
+    pairs : (P, 2) numbers of frames
+    microseconds : what a particle takes, roughly
+    moved : whether displacements are wanted; else the function gets the positions of the second frame in their place
+    """
+    first, second = (xr.DataArray(part, dims="frame") for part in pairs.T)
+    trajectory = trajectory.drop_vars("time", errors="ignore")
+    # lazily, a frame at a time: all pairs together may be many times as large as the trajectory
+    path = (unwrapped(trajectory) if moved else trajectory["position"]).chunk(frame=1, particle=-1, space=-1)
+    later = path.isel(frame=second) - path.isel(frame=first) if moved else path.isel(frame=second)
+    starts = trajectory[["position", "species", "box"]].isel(frame=first)
+    box = trajectory["box"].isel(frame=second)
+    dims = {f"axis {n}": size for n, size in enumerate(shape)}
+    values: np.ndarray = compute(map_frames(function, starts, later, box, dims=dims, microseconds=microseconds).data)[0]
+    return values
 
 
 def _of_block(
@@ -80,11 +117,12 @@ def _of_block(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
     frames: np.ndarray,
     n_species: int,
+    of: str,
 ) -> np.ndarray:
     finite = np.isfinite(path)
     if not finite.all():
         particle = particles[np.argwhere(~finite)[0, 1]]
-        raise PositionError(f"particle {particle}: a position is not finite: remove or repair that frame")
+        raise PositionError(f"particle {particle}: a {of} is not finite: remove or repair that frame")
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(n_species + 1))
     if len(frames) < len(path):

@@ -181,3 +181,40 @@ def cage_relative(displacement, offsets, index, out):
                 for slot in range(offsets[i], offsets[i + 1]):
                     total += displacement[m, index[slot], axis]
                 out[m, i, axis] = displacement[m, i, axis] - share * total
+
+
+@kernel
+def histogram_displacements(position, starts, pairs, bins_per_length, out):
+    """Add to `out` (P, S, bins) the particles of each species that moved so far between two frames.
+
+    `position`, `starts` and `pairs` as for `self_sums`. What moved further is in no bin.
+    """
+    n_bins = out.shape[2]
+    for p in range(pairs.shape[0]):
+        old = position[pairs[p, 0]]
+        new = position[pairs[p, 1]]
+        for s in range(starts.shape[0] - 1):
+            for i in range(starts[s], starts[s + 1]):
+                r2 = 0.0
+                for d in range(old.shape[0]):
+                    r2 += (new[d, i] - old[d, i]) ** 2
+                b = np.sqrt(r2) * bins_per_length
+                if b < n_bins:
+                    out[p, s, int(b)] += 1.0
+
+
+@kernel
+def histogram_pairs(centers, offsets, index, distance, species, own, bins_per_length, out):
+    """Add to `out` (S, S, bins) the pairs of a centre i and a neighbour j later; particle j has the index j + N.
+
+    `species` (N,); with `own`, a particle and itself later are a pair.
+    """
+    n = species.shape[0]
+    n_bins = out.shape[2]
+    for c in range(centers.shape[0]):
+        i = centers[c]
+        for k in range(offsets[c], offsets[c + 1]):
+            j = index[k] - n
+            b = distance[k] * bins_per_length
+            if (own or j != i) and b < n_bins:
+                out[species[i], species[j], int(b)] += 1.0
