@@ -61,6 +61,8 @@ def species_codes(dataset: xr.Dataset) -> np.ndarray:
 def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Both `species_names` and `species_codes`, with one look at the names of all particles."""
     values = np.asarray(dataset["species"].values)
+    if values.ndim == 2 and len(values) == 1:
+        values = values[0]
     names, codes = np.unique(values, return_inverse=True)
     return tuple(map(str, names)), codes.reshape(values.shape).astype(CODE)
 

@@ -102,13 +102,33 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
 
 
 def check_matched(*trajectories: xr.Dataset) -> None:
-    """Raise `SchemaError` where it is not known which particle of a frame is which of another."""
+    """Raise `SchemaError` where it is not known which particle of a frame is which of another, or one is not there."""
+    for trajectory in trajectories:
+        _check_identity(trajectory)
     n_frames = sum(trajectory.sizes["frame"] for trajectory in trajectories)
     by_line = any(trajectory["position"].attrs.get("matched_by") == "line" for trajectory in trajectories)
     if by_line and n_frames > 1:
         raise SchemaError(
             "particles are matched by the lines of a dump without ids, which LAMMPS exchanges now and then: write it "
             "with ids, or where you know that it keeps the order, del trajectory['position'].attrs['matched_by']"
+        )
+
+
+def _check_identity(trajectory: xr.Dataset) -> None:
+    """Raise `SchemaError` where species change from frame to frame, or particles come and go."""
+    if trajectory["species"].ndim == 2 and trajectory.sizes["frame"] > 1:
+        raise SchemaError(
+            "the species of particles change from frame to frame, as in swap Monte Carlo and of independent samples: "
+            "they cannot be followed; take frames one by one, or where particles are the same nevertheless, "
+            "trajectory.assign(species=trajectory['species'].isel(frame=0, drop=True))"
+        )
+    if "present" not in trajectory:
+        return
+    (always,) = compute(trajectory["present"].all("frame"))
+    if not always.all():
+        raise SchemaError(
+            f"particle {int(np.argmin(always.values))} is absent from a frame, and particles that come and go are not "
+            "followed: take those that stay, trajectory.isel(particle=trajectory['present'].all('frame').values)"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +18,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Cutoff
-from glassdask.schema import check_positions, species_codes, species_names, validate
+from glassdask.schema import check_positions, names_and_codes, validate
 from glassdask.variables import annotated
 
 # What a particle takes, roughly.
@@ -88,7 +89,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     check_matched(reference, deformed)
     deformed = _in_order_of(reference, deformed)
     _check_pair(reference, deformed)
-    names = species_names(reference)
+    names, codes = names_and_codes(reference)
     matrix = Cutoff(cutoffs).matrix(names)
     check_radius(reference, float(matrix.max()))
     n_frames = max(reference.sizes["frame"], deformed.sizes["frame"])
@@ -101,7 +102,7 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     strain = packed[:, :, 2:].reshape(n_frames, n, d, d)
     dims = ("frame", "particle")
     axes = list("xyz"[:d])
-    coords = {"species": reference["species"].variable, "space_a": axes, "space_b": axes}
+    coords: dict[str, Any] = {"species": ("particle", np.array(names)[codes]), "space_a": axes, "space_b": axes}
     if "time" in deformed and deformed.sizes["frame"] == n_frames:
         coords["time"] = deformed["time"].variable
     found = {
@@ -148,11 +149,11 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
     """
     check_displacement(displacement, ("particle", "space"))
     check_start(start, displacement)
-    names = species_names(start)
+    names, codes = names_and_codes(start)
     matrix = Cutoff(cutoffs).matrix(names)
     check_radius(start, float(matrix.max()))
     result = xr.apply_ufunc(
-        partial(_replicas, matrix=matrix, codes=species_codes(start), names=names),
+        partial(_replicas, matrix=matrix, codes=codes, names=names),
         whole_particles(displacement),
         *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
@@ -183,7 +184,8 @@ def _check_pair(reference: xr.Dataset, deformed: xr.Dataset) -> None:
     for dim in ("particle", "space"):
         if reference.sizes[dim] != deformed.sizes[dim]:
             raise SchemaError(f"{dim}: the reference has {reference.sizes[dim]}, deformed has {deformed.sizes[dim]}")
-    if not np.array_equal(reference["species"].values, deformed["species"].values):
+    ours, theirs = (np.broadcast_to(one["species"].values, (1, one.sizes["particle"])) for one in (reference, deformed))
+    if not np.array_equal(ours, theirs):
         raise SchemaError("the species differ: the particles must be the same, in the same order")
     frames = {reference.sizes["frame"], deformed.sizes["frame"]}
     if len(frames) > 1 and 1 not in frames:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glassdask.dynamics.paths import check_matched
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
@@ -251,6 +252,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
 def check_start(start: xr.Dataset, displacement: xr.DataArray) -> None:
     """Raise `SchemaError` unless `start` is one configuration of the particles that moved."""
     validate(start)
+    check_matched(start)
     if start.sizes["frame"] != 1:
         raise SchemaError(
             f"start has {start.sizes['frame']} frames: give the one that the displacements are counted from, such as "
