@@ -15,9 +15,10 @@ from glassdask.descriptors.features import center_species
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
-from glassdask.store.groups import attributes, is_group
+from glassdask.store.groups import is_group
 from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_stored_at, untouched
 from glassdask.store.layout import checked_name, checked_path
+from glassdask.store.reading import version_of
 
 Progress = Callable[[int, int], None]
 
@@ -179,7 +180,7 @@ def _is_read_from(variable: xr.DataArray, path: str | os.PathLike[str], group: s
     """Whether a variable was opened from this very group, which then holds it already."""
     key = variable.attrs.get("made_from", {}).get(group)
     place = checked_path(path) / group
-    return key is not None and untouched(variable) and is_group(place) and attributes(place).get("key") == key
+    return key is not None and untouched(variable) and is_group(place) and version_of(place) == key
 
 
 def _made_from(origin: dict[str, Any], path: str | os.PathLike[str], name: str) -> dict[str, str]:
@@ -194,9 +195,9 @@ def _made_from(origin: dict[str, Any], path: str | os.PathLike[str], name: str) 
                 f"{path}: the features of the reduction '{name}' were in memory, and {group} does not hold the same: "
                 "save the descriptor first, or reduce what is lazy"
             )
-        return {group: attributes(root / group)["key"]}
+        return {group: str(version_of(root / group))}
     for group, key in found.items():
-        if is_group(root / group) and attributes(root / group).get("key") != key:
+        if is_group(root / group) and version_of(root / group) != key:
             raise StoreError(f"{path}: {group} was changed since it was opened: open and reduce it again")
     return {group: key for group, key in found.items() if is_group(root / group)}
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +28,8 @@ from glassdask.io import tasks
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.sources import OPTIONAL, SourceIndex, checked_files, scan
-from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, resize_frames, write_region
+from glassdask.store import appending
+from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
 from glassdask.store.layout import checked_path, frame_blocks
 from glassdask.store.locks import locked
@@ -177,8 +179,7 @@ def _ingested(
     known = _known(group)
     if append and known is not None:
         present = {source.get("sha256") for source in known.get("sources", [])}
-        interrupted = known["status"] != COMPLETE and "appending" not in known  # a creation: to be continued as such
-        if not interrupted:
+        if known["status"] == COMPLETE:  # else a creation was interrupted: to be continued as such
             skipped += [index.path for index in indexes if index.sha256 in present]
             indexes = [index for index in indexes if index.sha256 not in present]
             return _append(group, known, indexes, skipped, settings, progress)
@@ -245,29 +246,25 @@ def _append(
     progress: Progress | None,
 ) -> Ingestion:
     shape = array_info(group, "position").shape
-    begun = known["status"] != COMPLETE
-    old = known["appending"]["from"] if begun else shape[0]
-    if begun:
-        variables = tuple(name for name in OPTIONAL if name in {info.name for info in arrays(group)})
-        indexes = [replace(index, variables=variables) for index in indexes]
-    else:
-        trajectory = open_trajectory(group)
-        variables = tuple(name for name in OPTIONAL if name in trajectory)
-        ids = trajectory["id"].values if "id" in trajectory else None
-        attrs = trajectory["position"].attrs
-        span = np.array(attrs["span"]) if "span" in attrs else None
-        reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids, span is None)
-        indexes = [_alike(index, reference) for index in indexes]
+    old, stage = shape[0], appending.stage_of(group)
+    begun = stage is not None
+    trajectory = open_trajectory(group)
+    variables = tuple(name for name in OPTIONAL if name in trajectory)
+    ids = trajectory["id"].values if "id" in trajectory else None
+    attrs = trajectory["position"].attrs
+    span = np.array(attrs["span"]) if "span" in attrs else None
+    reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids, span is None)
+    indexes = [_alike(index, reference) for index in indexes]
     stretches, lines = arranged(indexes)
     stretches, there = following(stretches, group, old, compare=not begun)
     key, code = _key(_entries(stretches), settings), _code(indexes)
-    pending = known.get("pending", {})
-    if begun and pending.get("code", code) != code:
-        raise StoreError(f"{group}: {OTHER_READER}: overwrite the store")
+    pending = {} if stage is None else attributes(stage)["pending"]
+    back = f"take it back with glassdask repair {shlex.quote(str(group))}"
+    if begun and pending.get("code") != code:
+        raise StoreError(f"{group}: {OTHER_READER}: {back}, and append again")
     if begun and pending.get("key") != key:
         raise StoreError(
-            f"{group}: an append of {', '.join(pending.get('files', []))} was interrupted: run it again, or overwrite "
-            "the store"
+            f"{group}: an append of {', '.join(pending['files'])} was interrupted: run it again, or {back}"
         )
     if not stretches:
         return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped), (*lines, *there))
@@ -284,18 +281,15 @@ def _append(
                 f"{', '.join(files)}: the positions do not fit into one cell, as if they were unwrapped, and {group} "
                 "has no images: ingest all files together into another store, or say wrapped=true"
             )
-        tasks.forget(group)
         matched_by = _matched_by(indexes) or attrs.get("matched_by")
         before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}
         pending = plain({"key": key, "code": code, "files": files, **before})
-        set_attributes(group, pending=pending)
-    resize_frames(group, old + n_new)
-    count, _ = _write(group, stretches, blocks, old, progress)
+    stage = appending.begin(group, old + n_new, pending=pending)
+    count, _ = _write(stage, stretches, blocks, old, progress)
     kept = {name: pending.get(name) for name in ("span", "matched_by")}
-    set_attributes(group / "position", wrapped=pending["wrapped"] + count, **kept)
+    set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **kept)
     sources = [*known.get("sources", []), *_entries(stretches)]
-    finish(group, sources=sources, key=_key(sources, settings), pending=None)
-    tasks.forget(group)
+    appending.commit(group, sources=sources, key=_key(sources, settings))
     return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped), (*lines, *there))
 
 
@@ -411,6 +405,7 @@ def _known(group: Path) -> dict[str, Any] | None:
     """Attributes of the trajectory that is there."""
     if not is_group(group):
         return None
+    appending.settle(group)
     found = attributes(group)
     if "status" not in found:
         raise StoreError(f"{group}: holds other groups, no trajectory: name a state point inside, such as {group}/KA")
@@ -420,7 +415,7 @@ def _known(group: Path) -> dict[str, Any] | None:
 def _begun(group: Path, known: dict[str, Any], key: str, code: str, overwrite: bool) -> bool:
     """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
     complete = known["status"] == COMPLETE
-    same, by_us = known.get("key") == key and "appending" not in known, known.get("code", code) == code
+    same, by_us = known.get("key") == key, known.get("code", code) == code
     if same and not complete and not by_us and not overwrite:
         raise StoreError(f"{group}: {OTHER_READER}: overwrite it")
     if same and (by_us or complete) and not (complete and overwrite):

@@ -25,7 +25,7 @@ from glassdask.io.frame import Frame
 from glassdask.io.order import Stretch
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.schema import CODE
-from glassdask.store.arrays import array_info, chunk_exists, read_region, write_region
+from glassdask.store.arrays import STAGE, array_info, chunk_exists, read_region, write_region
 from glassdask.store.groups import attributes
 from glassdask.store.progress import Progress, watched
 
@@ -164,6 +164,7 @@ def _light(index: SourceIndex, start: int) -> SourceIndex:
 
 def _particles(group: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Codes of the species (by sorted names, as in `SourceIndex`) and ids of the particles of a store."""
+    group = group.parent if group.name == STAGE else group
     found = array_info(group, "species")
     whole = (slice(0, found.shape[0]),)
     has_id = (group / "id" / "zarr.json").exists()

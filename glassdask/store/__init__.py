@@ -6,7 +6,7 @@ zstd-compressed content and is put in place at once; a chunk that should exist a
 value.
 """
 
-from glassdask.store.arrays import chunk_exists, content_hash, create_array, finish, resize_frames, write_region
+from glassdask.store.arrays import chunk_exists, content_hash, create_array, finish, write_region
 from glassdask.store.checks import info, verify
 from glassdask.store.groups import create_group, remove_group, set_attributes
 from glassdask.store.identity import identity
@@ -31,7 +31,6 @@ __all__ = [
     "open_reduction",
     "open_trajectory",
     "remove_group",
-    "resize_frames",
     "save_trajectory",
     "set_attributes",
     "stored_source",

@@ -1,4 +1,4 @@
-"""Arrays of a store: create, write whole chunks, know which are there, finish a group, append frames to it."""
+"""Arrays of a store: create, write whole chunks, know which are there, finish a group."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.errors import ContainsArrayError
 
-from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError
-from glassdask.files import replacing, retried, writing
+from glassdask.declarations import Count, converted
+from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError, StoreVersionError
+from glassdask.files import retried, sync, writing
 from glassdask.store import layout
 from glassdask.store.groups import (
     COMPLETE,
-    WRITING,
     attributes,
     children,
     clear_leftovers,
     plain,
-    read_metadata,
-    set_attributes,
+    with_attributes,
 )
 from glassdask.store.layout import Region
+from glassdask.store.ledger import entry_file, stamp, state_of, write_entry
+from glassdask.store.metadata import KEPT, REPAIR, SEAL, create_metadata, is_sealed, read_metadata, write_metadata
+
+STAGE = ".append"  # the hidden group of frames that are being added
+UNIT = tuple[Count, ...]
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,21 @@ class ArrayInfo:
     attrs: dict[str, Any]
 
     @property
+    def inner(self) -> int:
+        """Chunks in one file that is a shard; 0 of a file that is a chunk."""
+        return (
+            math.prod(whole // part for whole, part in zip(self.unit, self.chunks)) if self.unit != self.chunks else 0
+        )
+
+    @property
     def name(self) -> str:
         """Name of the array in its group."""
         return self.path.name
+
+    @property
+    def n_files(self) -> int:
+        """How many files it should have."""
+        return math.prod(-(-size // step) for size, step in zip(self.shape, self.unit))
 
     def regions(self) -> Iterator[Region]:
         """Every region that is one file."""
@@ -88,20 +103,10 @@ def create_array(
     if not (path / "zarr.json").exists():
         if had_chunks:
             raise CorruptStoreError(f"{path}: chunks without zarr.json: overwrite the group")
-        # another process may create the same array at the same time
-        with writing(path), suppress(ContainsArrayError):
-            zarr.create_array(
-                group,
-                name=name,
-                shape=shape,
-                chunks=chunks,
-                shards=shards,
-                dtype=kind,
-                compressors=[ZstdCodec(), Crc32cCodec()],
-                fill_value=math.nan if kind.kind == "f" else (False if kind.kind == "b" else 0),
-                dimension_names=list(dims),
-                attributes=plain(attrs or {}),
-            )
+        content = _new_metadata(shape, chunks, shards, kind, dims, plain(attrs or {}))
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        create_metadata(path / "zarr.json", content)  # another process may create the same array at the same time
     found = array_info(group, name)
     expected = (tuple(shape), tuple(dims), kind, unit)
     if (found.shape, found.dims, found.dtype, found.unit) != expected:
@@ -112,23 +117,57 @@ def create_array(
     return found
 
 
+def _new_metadata(
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None,
+    dtype: np.dtype,
+    dims: tuple[str, ...],
+    attrs: dict[str, Any],
+) -> dict[str, Any]:
+    """The metadata that Zarr gives an array."""
+    memory: dict[str, Any] = {}
+    zarr.create_array(
+        memory,
+        shape=shape,
+        chunks=chunks,
+        shards=shards,
+        dtype=dtype,
+        compressors=[ZstdCodec(), Crc32cCodec()],
+        fill_value=math.nan if dtype.kind == "f" else (False if dtype.kind == "b" else 0),
+        dimension_names=list(dims),
+        attributes=attrs,
+    )
+    content: dict[str, Any] = json.loads(memory["zarr.json"].to_bytes())
+    return content
+
+
 def array_info(group_path: str | os.PathLike[str], name: str) -> ArrayInfo:
     """What the metadata of an array say."""
     path = layout.checked_path(group_path) / layout.checked_name(name)
     content = read_metadata(path / "zarr.json")
     try:
-        shape = tuple(int(size) for size in content["shape"])
-        unit = tuple(int(size) for size in content["chunk_grid"]["configuration"]["chunk_shape"])
+        shape = tuple(content["shape"])
+        unit = converted(content["chunk_grid"]["configuration"]["chunk_shape"], UNIT, "chunk_shape")
         codec = content["codecs"][0]
         sharded = codec["name"] == "sharding_indexed"
-        chunks = tuple(int(size) for size in codec["configuration"]["chunk_shape"]) if sharded else unit
+        chunks = converted(codec["configuration"]["chunk_shape"], UNIT, "chunk_shape") if sharded else unit
         dims = tuple(content.get("dimension_names") or [f"dim_{i}" for i in range(len(shape))])
         dtype = np.dtype(content["data_type"])
-        if not len(shape) == len(unit) == len(dims) or min(unit, default=1) < 1:
+        if not len(shape) == len(unit) == len(chunks) == len(dims):
             raise ValueError(f"shape {shape}, chunks {unit} and dimensions {dims} disagree")
+        if layout.n_bytes(unit, dtype) > layout.LARGEST_CHUNK:
+            raise ValueError(f"a chunk {unit} exceeds 2 GiB")
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise CorruptStoreError(f"{path}/zarr.json: not the metadata of an array ({error}): write it again") from None
-    return ArrayInfo(path, shape, dims, dtype, unit, chunks, content.get("attributes", {}))
+        raise CorruptStoreError(f"{path}/zarr.json: not the metadata of an array ({error}): {REPAIR}") from None
+    group = read_metadata(path.parent / "zarr.json")
+    if is_sealed(group) != is_sealed(content):
+        raise CorruptStoreError(f"{path}/zarr.json: it or its group has lost its checksum: {REPAIR}")
+    begun = group["attributes"].get("appending")
+    if begun is not None and dims[:1] == ("frame",):  # more of them may have taken their place, but do not count yet
+        shape = (begun[0], *shape[1:])
+    attrs = {key: value for key, value in content["attributes"].items() if key != SEAL}
+    return ArrayInfo(path, shape, dims, dtype, unit, chunks, attrs)
 
 
 def arrays(group_path: str | os.PathLike[str]) -> list[ArrayInfo]:
@@ -147,9 +186,9 @@ def write_region(
 ) -> tuple[str, int]:
     """Write whole chunks of an array; returns its name and the bytes given. To write the same again is harmless.
 
-    The region must begin and end on borders of chunks (shards, where there are any) or at the end of the array. While
-    frames are being appended it may also begin at the first new frame: the frames before it in the same chunk are
-    kept. Each chunk is put in place at once, by renaming, so that a killed process leaves no half chunk.
+    The region must begin and end on borders of chunks (shards, where there are any) or at the end of the array. In the
+    stage of an append it may also begin at the first new frame: the frames before it in the same chunk are those of
+    the group. Each chunk is put in place at once, by renaming, so that a killed process leaves no half chunk.
 
     Where a `key` is given it must be that of the group: a task that outlives its client writes nothing into a group
     that another command has made in its place. `needed`, the bytes that are still to be written, is for the error of
@@ -173,9 +212,11 @@ def write_region(
             f"{info.dtype}: cut or convert them"
         )
     if borders and borders[0].start % info.unit[0]:
-        tail = _read_tail(info, borders[0].start)
-        values = np.concatenate([tail[(slice(None), *borders[1:])], values])
-        borders = (slice(borders[0].start - len(tail), borders[0].stop), *borders[1:])
+        start = borders[0].start - borders[0].start % info.unit[0]
+        before = array_info(info.path.parents[1], name)
+        tail = read_region(before, (slice(start, borders[0].start), *borders[1:]))
+        values = np.concatenate([tail, values])
+        borders = (slice(start, borders[0].stop), *borders[1:])
     put = partial(_put, info.path, borders, values.astype(info.dtype, copy=False))
     retried(info.path, put, needed or values.nbytes)
     _send_to_disk(info.path / chunk for chunk in layout.chunk_keys(borders, info.unit))
@@ -224,8 +265,23 @@ def missing_chunks(info: ArrayInfo) -> list[str]:
 
 
 def _put(path: Path, region: Region, values: np.ndarray) -> None:
-    array = zarr.open_array(path, mode="r+").with_config({"write_empty_chunks": True})
-    array[region] = values
+    _opened(path, "r+")[region] = values
+
+
+_arrays: dict[tuple[str, str], tuple[dict[str, Any], zarr.Array[Any]]] = {}
+
+
+def _opened(path: Path, mode: Literal["r", "r+"]) -> zarr.Array[Any]:
+    """The array for Zarr, opened again only when its metadata have changed: that takes longer than a small chunk."""
+    content = read_metadata(path / "zarr.json")
+    known = _arrays.get((str(path), mode))
+    if known is not None and known[0] is content:
+        return known[1]
+    array = zarr.open_array(path, mode=mode).with_config({"write_empty_chunks": True})
+    if len(_arrays) >= KEPT:
+        _arrays.clear()
+    _arrays[str(path), mode] = (content, array)
+    return array
 
 
 def finish(group_path: str | os.PathLike[str], **attrs: Any) -> None:
@@ -249,9 +305,49 @@ def finish(group_path: str | os.PathLike[str], **attrs: Any) -> None:
     frames = {info.shape[0] for info in infos if info.dims[:1] == ("frame",)}
     if len(frames) > 1:
         raise IncompleteStoreError(f"{group}: arrays have {sorted(frames)} frames: run the same command again")
-    digest = _content(group, infos, attrs.get("sources", attributes(group).get("sources", [])))
-    set_attributes(group, **attrs, appending=None, content=digest, status=COMPLETE)
+    with writing(group):
+        chunks = {info.name: stamps(info, to_disk=True) for info in infos}
+    content = with_attributes(read_metadata(group / "zarr.json"), **attrs, status=COMPLETE)
+    state = state_of(content, {info.name: read_metadata(info.path / "zarr.json") for info in infos}, chunks)
+    file = entry_file(group)
+    write_entry(file, [state])
+    write_metadata(group / "zarr.json", state["group"])
     clear_leftovers(group, [info.path for info in infos])
+
+
+def check_state(group: Path, content: str) -> None:
+    """Raise `StoreError` unless a group has this `content_hash`, or had it before frames were added."""
+    try:
+        attrs = attributes(group)
+    except StoreVersionError:
+        raise
+    except StoreError:  # taken away, to be written anew
+        attrs = {}
+    if content != attrs.get("content") and content not in [earlier for _, earlier in attrs.get("commits", ())]:
+        raise StoreError(f"{group}: was overwritten after it was opened: open it again")
+
+
+def stamps(info: ArrayInfo, to_disk: bool = False) -> str:
+    """The checksums of all chunks of an array, joined; with `to_disk` they are there then, with their names."""
+    return stamp_files((info.file(region) for region in info.regions()), info.inner, to_disk)
+
+
+def stamp_files(files: Iterable[Path], inner: int, to_disk: bool) -> str:
+    """The same of some files, chunks or shards of `inner` chunks."""
+    joined, folders = [], set()
+    for file in files:
+        joined.append(stamp(file, inner, sync=to_disk))
+        folders.add(file.parent)
+    if to_disk:
+        sync_folders(folders)
+    return "".join(joined)
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Return when the names in these folders are on the disk, where the file system can tell."""
+    for folder in folders:
+        with suppress(OSError):
+            sync(folder)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -265,95 +361,11 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     return str(attrs.get("content", hashlib.sha256().hexdigest()))
 
 
-def _content(group: Path, infos: list[ArrayInfo], sources: list[dict[str, Any]]) -> str:
-    digest = hashlib.sha256()
-    digest.update(json.dumps([source.get("sha256") for source in sources]).encode())
-    for info in infos:
-        digest.update(f"{info.name} {info.shape} {info.dtype} {info.unit}".encode())
-        for region in info.regions():
-            with open(info.file(region), "rb") as file:  # every chunk ends with its crc32c
-                os.fsync(file.fileno())  # what is called complete survives a loss of power
-                file.seek(-min(4, file.seek(0, os.SEEK_END)), os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()
-
-
-def resize_frames(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> None:
-    """Make room for more frames at the end of every array whose first dimension is frame.
-
-    After it, write the regions from the old number of frames on (`layout.frame_blocks(old, new, chunk)`), then
-    `finish`. Order of operations, each of which is done at once, so that an append that is interrupted anywhere never
-    reads as complete and loses nothing:
-
-    1. status "writing", with the old and new number of frames and `attrs` (an attribute `key` that is not among them is
-       removed: it was that of the content before);
-    2. for each array: the frames of a last chunk that is not full are put aside in a file of the group, the chunk is
-       removed (so that it counts as missing until `write_region` has put old and new frames together), the array
-       is resized;
-    3. `finish` sets the status "complete" and removes what was put aside.
-
-    Calling it again with the same number goes on where it stopped.
-
-    Raises
-    ------
-    StoreError
-        Where there are more frames already, or another append was begun and not finished.
-    """
-    group = layout.checked_path(group_path)
-    found = attributes(group)
-    infos = [info for info in arrays(group) if info.dims[:1] == ("frame",)]
-    begun = found.get("appending")
-    if begun is None:
-        if found.get("status") != COMPLETE:
-            raise IncompleteStoreError(f"{group}: not written completely: first run the command that wrote it again")
-        begun = {"from": infos[0].shape[0] if infos else 0, "to": n_frames}
-    if begun["to"] != n_frames or n_frames < begun["from"]:
-        raise StoreError(
-            f"{group}: {n_frames} frames asked for, it has {begun['from']} and an append to {begun['to']} was begun: "
-            "run the command that began it again"
-        )
-    set_attributes(group, **{"key": None, **attrs, "status": WRITING, "appending": begun})
-    for info in infos:
-        if info.shape[0] == n_frames:
-            continue
-        start = info.shape[0] - info.shape[0] % info.unit[0]
-        if start < info.shape[0]:
-            _put_tail_aside(info, start)
-        with writing(info.path):
-            zarr.open_array(info.path, mode="r+").resize((n_frames, *info.shape[1:]))
-
-
 def _append_begin(info: ArrayInfo) -> int | None:
-    """The first appended frame of an array, while frames are being appended."""
-    if info.dims[:1] != ("frame",):
+    """The first new frame of an array of a stage; see `glassdask.store.appending`."""
+    if info.dims[:1] != ("frame",) or info.path.parent.name != STAGE:
         return None
-    begun = attributes(info.path.parent).get("appending")
-    return None if begun is None else int(begun["from"])
-
-
-def _tail_file(info: ArrayInfo, stop: int) -> Path:
-    return info.path.parent / f".tail-{info.name}-{stop}.npy"
-
-
-def _put_tail_aside(info: ArrayInfo, start: int) -> None:
-    region = (slice(start, info.shape[0]), *[slice(0, size) for size in info.shape[1:]])
-    keys = list(layout.chunk_keys(region, info.unit))
-    file = _tail_file(info, info.shape[0])
-    with writing(file):
-        if not file.exists():
-            values = read_region(info, region)
-            with replacing(file) as stream:
-                np.save(stream, values)
-        for key in keys:
-            (info.path / key).unlink(missing_ok=True)
-
-
-def _read_tail(info: ArrayInfo, stop: int) -> np.ndarray:
-    file = _tail_file(info, stop)
-    if not file.exists():
-        raise CorruptStoreError(f"{file}: the last frames before the append are gone: ingest all sources again")
-    tail: np.ndarray = np.load(file, allow_pickle=False)
-    return tail
+    return int(attributes(info.path.parent)["frames"][0])
 
 
 def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
@@ -363,7 +375,7 @@ def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
         for key in keys:
             if not (info.path / key).is_file():
                 raise CorruptStoreError(f"{info.path}/{key}: chunk is missing: write it again, or see glassdask verify")
-        return np.asarray(zarr.open_array(info.path, mode="r")[region if region else ()])
+        return np.asarray(_opened(info.path, "r")[region if region else ()])
     except (CorruptStoreError, MemoryError):
         raise
     except OSError as error:

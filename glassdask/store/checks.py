@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
-from glassdask.store import layout
+from glassdask.store import layout, ledger
 from glassdask.store.arrays import ArrayInfo, array_info, arrays, read_region
 from glassdask.store.encoding import decode_names
-from glassdask.store.groups import COMPLETE, attributes, children, is_group, read_metadata
+from glassdask.store.groups import COMPLETE, attributes, children, is_group
+from glassdask.store.metadata import REPAIR, is_sealed, read_metadata
+from glassdask.store.reading import out_of_date
+
+FILES_AT_LEAST = 1000  # more files than this, and than twice those that are there, are not looked for one by one
 
 
 def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
-    """Decode every chunk of a group and of all groups below it; returns one line for each problem, [] if all is well.
+    """Compare a group and all groups below it with their ledger; returns one line for each problem, [] if all is well.
 
-    Found are missing chunks, truncated or altered ones (by the crc32c of each), groups that were not finished and
-    metadata that cannot be read. A line names the file and the frames or particles that it holds.
+    Every chunk is decoded. Found are missing, truncated and altered ones; those that were exchanged or are older than
+    what was written last; arrays and groups that are missing, renamed or foreign; metadata that were edited; groups
+    that were not finished, or were made from what has changed since. A line names the file and what it holds.
 
     Examples
     --------
@@ -39,8 +44,7 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     if not group.is_dir() or (group / "c").exists():
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
-    infos = list(_walk(group, problems))
-    work = [(info, region) for info in infos for region in info.regions()]
+    work = list(_walk(group, problems))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, problem in enumerate(pool.map(_check_chunk, *zip(*work)) if work else [], start=1):
             if problem:
@@ -50,38 +54,102 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     return problems
 
 
-def intact(group: Path) -> bool:
-    """Whether every chunk of the arrays of a group can be read."""
-    work = [(info, region) for info in arrays(group) for region in info.regions()]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return not any(pool.map(_check_chunk, *zip(*work)) if work else [])
+# an array, a region that is one file, and the checksums that it may have
+Chunk = tuple[ArrayInfo, layout.Region, set[str]]
 
 
-def _walk(group: Path, problems: list[str]) -> Iterator[ArrayInfo]:
-    """All arrays in and below a group; what is wrong with the groups and metadata goes to `problems`."""
+def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
+    """All chunks in and below a group, with their checksums; what is wrong with metadata goes to `problems`."""
+    states: list[ledger.Entry] = []
     try:
         if not is_group(group):
-            problems.append(f"{group}: no zarr.json of a group: write it again")
-        elif (status := attributes(group).get("status", COMPLETE)) != COMPLETE:
-            problems.append(f"{group}: status is '{status}', not '{COMPLETE}': run the command that wrote it again")
+            problems.append(f"{group}: no zarr.json of a group: {REPAIR}")
+        else:
+            states = _states(group, problems)
     except GlassdaskError as error:
         problems.append(str(error))
+    expected = dict(states[0]["arrays"]) if states else {}
     for item in sorted(group.iterdir()):
         if item.name.startswith(".") or not item.is_dir():
             continue
         file = item / "zarr.json"
+        known = expected.pop(item.name, None)
         try:
             kind = read_metadata(file).get("node_type") if file.exists() else None
-            if kind == "array" or (kind is None and (item / "c").exists()):
-                yield array_info(group, item.name)
+            if kind == "array" or known or (kind is None and (item / "c").exists()):
+                yield from _chunks(group, item.name, states, problems)
                 continue
         except GlassdaskError as error:
             problems.append(str(error))
             continue
         yield from _walk(item, problems)
+    problems += [f"{group / name}: is missing: run the command that wrote it again" for name in expected]
+    for name, file in ledger.entries(group).items():
+        place = group / name
+        again = f"run the command that wrote it again, or glassdask repair {group}"
+        if not place.is_dir():
+            problems.append(f"{place}: is missing, though it was complete: {again}")
+        elif not _has_status(place):
+            problems.append(f"{place}: is no group with data any more, though {file} knows it as one: {again}")
 
 
-def _check_chunk(info: ArrayInfo, region: layout.Region) -> str | None:
+def _has_status(group: Path) -> bool:
+    try:
+        return "status" in attributes(group)
+    except GlassdaskError:
+        return True  # what is wrong with its metadata is told of the group itself
+
+
+def _states(group: Path, problems: list[str]) -> list[ledger.Entry]:
+    """What the ledger says of a complete group; also of what an append is just putting in place.
+
+    What is wrong with the group itself goes to `problems`.
+    """
+    content = read_metadata(group / "zarr.json")
+    attrs = content["attributes"]
+    if not is_sealed(content):
+        problems.append(f"{group}: has no checksums (an older glassdask wrote it, or they were removed): write it anew")
+    if "status" not in attrs:
+        return []
+    if attrs["status"] != COMPLETE:
+        again = "run the command that wrote it again"
+        problems.append(f"{group}: status is '{attrs['status']}', not '{COMPLETE}': {again}")
+        return []
+    problems += [f"{group}: {reason}" for reason in [out_of_date(group)] if reason]
+    if not is_sealed(content):
+        return []
+    file = ledger.entry_file(group)
+    known = ledger.read_entry(file)
+    if attrs.get("content") not in known:
+        problems.append(f"{file}: has no checksums of what {group} holds: {REPAIR}")
+        return []
+    wanted = [attrs["content"], *attrs.get("appending", [])[1:]]
+    return [known[name] for name in wanted if name in known]
+
+
+def _chunks(group: Path, name: str, states: list[ledger.Entry], problems: list[str]) -> Iterator[Chunk]:
+    """The chunks of an array, after a check of its metadata."""
+    info, content = array_info(group, name), read_metadata(group / name / "zarr.json")
+    file, there = info.path / "zarr.json", _files_in(info.path / "c")
+    if info.n_files > FILES_AT_LEAST + 2 * there:
+        raise CorruptStoreError(
+            f"{file}: shape {info.shape} in chunks {info.unit} means {info.n_files} files, {there} are there: {REPAIR}"
+        )
+    known = [state for state in states if name in state["arrays"]]
+    if states and not known:
+        problems.append(f"{info.path}: is no part of {group}: remove it")
+    elif states and content not in [state["arrays"][name] for state in known]:
+        raise CorruptStoreError(f"{file}: not what was written last for this array: {REPAIR}")
+    size = 2 * ledger.CRC
+    for k, region in enumerate(info.regions()):
+        yield info, region, {state["chunks"][name][k * size : (k + 1) * size] for state in known}
+
+
+def _files_in(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _check_chunk(info: ArrayInfo, region: layout.Region, stamps: set[str]) -> str | None:
     file = info.file(region)
     holds = ", ".join(
         f"{dim} {part.start}:{part.stop}"
@@ -93,11 +161,15 @@ def _check_chunk(info: ArrayInfo, region: layout.Region) -> str | None:
         return f"{file}: missing ({holds}): run the command that wrote it again"
     try:
         read_region(info, region)
+        if stamps and ledger.stamp(file, info.inner) not in stamps:
+            return f"{file}: not the chunk that was written last in this place ({holds}): {remedy}"
     except CorruptStoreError as error:
         reason = "damaged" if file.stat().st_size else "empty"
         return f"{file}: {reason} ({holds}; {str(error).partition('damaged (')[2].rpartition(')')[0]}): {remedy}"
     except StoreError as error:
         return f"{file}: {error}"
+    except OSError as error:
+        return f"{file}: cannot be read ({error.strerror or error}): see to the file system"
     return None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import json
 import os
 import shutil
 import uuid
@@ -20,23 +19,14 @@ from typing import Any
 import numpy as np
 
 from glassdask.code import version
-from glassdask.errors import CorruptStoreError, StoreError, StoreVersionError
-from glassdask.files import PARTIAL, check_links, create, read_json, write_json, writing
+from glassdask.errors import StoreError
+from glassdask.files import PARTIAL, check_links, writing
 from glassdask.schema import SCHEMA_VERSION
-from glassdask.store import layout
+from glassdask.store import layout, ledger
+from glassdask.store.metadata import create_metadata, read_metadata, write_metadata
 
 WRITING, COMPLETE = "writing", "complete"
 REMOVED = ".glassdask-removed-"
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata file of a group or array."""
-    content = read_json(path)
-    if content is None:
-        raise StoreError(f"{path.parent} is not a store or a part of one: no zarr.json, check the path")
-    if content.get("zarr_format") != 3:
-        raise CorruptStoreError(f"{path}: not Zarr 3 metadata: write the store again with glassdask")
-    return content
 
 
 def plain(value: Any) -> Any:
@@ -55,24 +45,21 @@ def plain(value: Any) -> Any:
 
 
 def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Attributes of a group (or array), after a check that this glassdask knows its schema."""
-    attrs: dict[str, Any] = read_metadata(layout.checked_path(path) / "zarr.json").get("attributes", {})
-    version = attrs.get("schema_version", SCHEMA_VERSION)
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise StoreVersionError(
-            f"{path}: schema version {version} is newer than {SCHEMA_VERSION}, which this glassdask reads: upgrade "
-            "glassdask"
-        )
+    """Attributes of a group (or array), not to be changed, after a check that this glassdask knows its schema."""
+    attrs: dict[str, Any] = read_metadata(layout.checked_path(path) / "zarr.json")["attributes"]
     return attrs
 
 
 def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:
     """Replace the given attributes of a group or array in one step; a value of None removes the attribute."""
     file = layout.checked_path(path) / "zarr.json"
-    content = read_metadata(file)
-    merged = {**content.get("attributes", {}), **plain(attrs)}
-    content["attributes"] = {key: value for key, value in merged.items() if value is not None}
-    write_json(file, content)
+    write_metadata(file, with_attributes(read_metadata(file), **attrs))
+
+
+def with_attributes(content: dict[str, Any], **attrs: Any) -> dict[str, Any]:
+    """Metadata with other attributes; None removes one."""
+    merged = {**content["attributes"], **plain(attrs)}
+    return {**content, "attributes": {key: value for key, value in merged.items() if value is not None}}
 
 
 def is_group(path: str | os.PathLike[str]) -> bool:
@@ -111,7 +98,7 @@ def create_group(path: str | os.PathLike[str], *, attrs: dict[str, Any] | None =
     group = layout.checked_path(path)
     create_parents(group)
     managed = {"status": WRITING, "sources": [], "parameters": {}, **provenance(), **(attrs or {})}
-    if _create_node(group, managed):
+    if create_node(group, managed):
         return True
     if "status" in attributes(group):
         return False
@@ -126,18 +113,20 @@ def create_parents(path: Path, below: Path | None = None) -> None:
     if below is not None:
         first = min(first, len(below.parts) - 1)
     for n in range(first + 1, len(parts)):
-        _create_node(Path(*parts[:n]), {})
+        create_node(Path(*parts[:n]), {})
 
 
-def _create_node(path: Path, attrs: dict[str, Any]) -> bool:
+def create_node(path: Path, attrs: dict[str, Any]) -> bool:
+    """Make a Zarr group with these attributes; tells whether it was made just now."""
     file = path / "zarr.json"
     with writing(path):
         if not file.exists():
             if path.is_dir() and not _only_nodes(path):
                 raise StoreError(f"{path}: is a directory with other files, not a store: choose another path")
             path.mkdir(parents=True, exist_ok=True)
-            content = {"attributes": plain(attrs), "zarr_format": 3, "node_type": "group"}
-            if create(file, json.dumps(content, indent=2)):
+            known = {key: value for key, value in plain(attrs).items() if value is not None}
+            content = {"attributes": known, "zarr_format": 3, "node_type": "group"}
+            if create_metadata(file, content):
                 return True
     if read_metadata(file).get("node_type") != "group":
         raise StoreError(f"{path}: an array is in the way of a group: choose another path")
@@ -154,6 +143,7 @@ def remove_group(path: str | os.PathLike[str]) -> None:
     with writing(group):
         # first out of the way, at once, so that no half of it is ever continued
         os.rename(group, group.with_name(f"{REMOVED}{uuid.uuid4().hex}"))
+    ledger.forget(group)
     clear_removed(group.parent)
 
 
@@ -169,7 +159,7 @@ def clear_leftovers(group: Path, arrays: list[Path]) -> None:
         for folder in (group, group.parent):
             for leftover in folder.glob(f"zarr*{PARTIAL}"):
                 leftover.unlink(missing_ok=True)
-        for leftover in itertools.chain(group.glob(".tail-*"), *[array.rglob(f"*{PARTIAL}") for array in arrays]):
+        for leftover in itertools.chain(*[array.rglob(f"*{PARTIAL}") for array in arrays]):
             leftover.unlink(missing_ok=True)
     clear_removed(group.parent)
 

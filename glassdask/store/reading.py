@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,14 @@ from glassdask.store import layout
 from glassdask.store.arrays import arrays, content_hash, read_region
 from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
+from glassdask.store.metadata import SEAL
 from glassdask.store.stored import IndexedArray, Source, StoredArray
 from glassdask.variables import TRAJECTORY
 
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "origin", "species", "time", "step", "id", "periodic", "diameter")
 # attributes that belong to the machinery of the store, not to the dataset
-HIDDEN = ("status", "coordinates", "text", "key", "appending", "content")
+HIDDEN = ("status", "coordinates", "text", "key", "appending", "commits", "content", "group", SEAL)
 
 
 Lazy = Callable[[Source], Any]
@@ -42,8 +42,7 @@ def open_group(path: str | os.PathLike[str], name: str | None = None) -> xr.Data
     group = layout.checked_path(path) / (layout.checked_name(name) if name else "")
     if "input" not in attributes(group):
         return _open_trajectory(group, _indexed)
-    owner = next(above for above in group.parents if "status" in attributes(above))
-    return _current(group, content_hash(owner), _indexed)
+    return _current(group, _indexed)
 
 
 def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredArray.of) -> xr.Dataset:
@@ -55,7 +54,7 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
         raise StoreError(f"{path}: a group without data of its own: give the path of one of {_inside(path)}")
     if attrs["status"] != COMPLETE:
         raise IncompleteStoreError(f"{path}: not written completely: run the same command again to continue")
-    token = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
+    token = content_hash(path)
     coordinates = str(attrs.get("coordinates", "")).split()
     variables: dict[str, Any] = {}
     for info in arrays(path):
@@ -77,6 +76,8 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
         dataset = xr.Dataset(variables, attrs={**shown, "store": str(path)})
     except ValueError as error:
         raise CorruptStoreError(f"{path}: arrays disagree in size ({error}): write the group again") from None
+    if content_hash(path) != token:  # overwritten, or more frames have come, while it was read
+        return _open_group(path, eager, lazy)
     return dataset.set_coords([name for name in coordinates if name in dataset.variables])
 
 
@@ -179,8 +180,8 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     merged = xr.Dataset()
     current = content_hash(group)
     for name in wanted:
-        dataset = _current(folder / layout.checked_name(name), current)
-        origin = {"input": current, "made_from": {f"descriptors/{name}": attributes(folder / name).get("key")}}
+        dataset = _current(folder / layout.checked_name(name))
+        origin = {"input": current, "made_from": {f"descriptors/{name}": version_of(folder / name)}}
         for variable in dataset.data_vars.values():
             variable.attrs.setdefault("parameters", dataset.attrs.get("parameters"))
             variable.attrs |= origin
@@ -206,21 +207,43 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     present = _inside(folder) if is_group(folder) else []
     if name not in present:
         raise StoreError(f"{path}: no reduction '{name}' is stored, found {present}: reduce it first")
-    reduction = _current(folder / layout.checked_name(name), content_hash(group))
-    for other, key in reduction.attrs.get("made_from", {}).items():
-        if is_group(group / other) and attributes(group / other).get("key") != key:
-            raise StoreError(
-                f"{folder / name}: was computed before {other} was changed: compute it again with overwrite"
-            )
-    return reduction
+    return _current(folder / layout.checked_name(name))
 
 
-def _current(group: Path, content: str, lazy: Lazy = StoredArray.of) -> xr.Dataset:
-    """A derived group, unless the trajectory has changed since."""
-    dataset = _open_group(group, None, lazy)
-    if dataset.attrs.get("input") != content:
-        raise StoreError(f"{group}: was computed before the trajectory was changed: compute it again with overwrite")
-    return dataset
+def _current(group: Path, lazy: Lazy = StoredArray.of) -> xr.Dataset:
+    """A derived group, unless what it was made from has changed since."""
+    reason = out_of_date(group)
+    if reason:
+        raise StoreError(f"{group}: {reason}")
+    return _open_group(group, None, lazy)
+
+
+def out_of_date(group: Path) -> str | None:
+    """What has changed since a derived group was computed, and what to do; None where it is current."""
+    attrs = attributes(group)
+    if "input" not in attrs:
+        return None
+    name = Path(attrs.get("group", ""))
+    if name.parts and group.parts[-len(name.parts) :] != name.parts:
+        return f"was stored as {name}, and renamed or exchanged since: give it its name back, or compute it again"
+    # groups of before do not tell their place
+    root = group.parents[len(name.parts) - 1] if name.parts else _trajectory_above(group)
+    if attributes(root).get("status") == COMPLETE and attrs["input"] != content_hash(root):
+        return "was computed before the trajectory was changed: compute it again with overwrite"
+    for other, key in attrs.get("made_from", {}).items():
+        if is_group(root / other) and (version_of(root / other) != key or out_of_date(root / other)):
+            return f"was computed before {other} was changed: compute it again with overwrite"
+    return None
+
+
+def _trajectory_above(group: Path) -> Path:
+    return next(above for above in group.parents if is_group(above) and "status" in attributes(above))
+
+
+def version_of(group: Path) -> str | None:
+    """What other groups keep of one that they were made from: its key, or its content where no code is told."""
+    attrs = attributes(group)
+    return attrs.get("key" if attrs.get("code") or "input" not in attrs else "content")
 
 
 def _renamed(dataset: xr.Dataset, merged: xr.Dataset, name: str) -> xr.Dataset:

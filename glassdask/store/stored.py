@@ -14,9 +14,10 @@ from dask.array.core import normalize_chunks
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from glassdask.errors import StoreError
 from glassdask.graphs import task_bytes
 from glassdask.store import layout
-from glassdask.store.arrays import ArrayInfo, read_region
+from glassdask.store.arrays import ArrayInfo, check_state, read_region
 
 # what xarray lays around the arrays that it opens
 ADAPTERS = (indexing.MemoryCachedArray, indexing.CopyOnWriteArray, indexing.ImplicitToExplicitIndexingAdapter)
@@ -29,7 +30,7 @@ class Source:
     Attributes
     ----------
     info : path, shape and type of the array in the store; its group is ``info.path.parent``, its name ``info.name``
-    token : of the metadata of its group, which has the hash of its content: another one after every change
+    token : the hash of the content of its group when it was opened; what an overwritten group holds is never read
     frames : which frames (or whatever the first dimension is), in this order
     """
 
@@ -80,7 +81,7 @@ class Source:
         parts = key if isinstance(key, tuple) else (key,)
         parts = (*parts, *[slice(None)] * (self.ndim - len(parts)))
         if not parts:
-            return read_region(self.info, ())
+            return self._read_region(())
         frames, region, rest = self.frames, [], []
         for axis, (part, size) in enumerate(zip(parts, self.shape)):
             # what is no slice is cut out of all that was read
@@ -97,13 +98,25 @@ class Source:
         if len(frames) == 0:
             return np.empty((0, *[part.stop - part.start for part in region]), self.dtype)
         if frames.step == 1:
-            return read_region(self.info, (slice(frames.start, frames.stop), *region))
+            return self._read_region((slice(frames.start, frames.stop), *region))
         # only the files that have one of the frames, each once
         parts = [
-            read_region(self.info, (slice(part.start, part[-1] + 1), *region))[:: part.step]
+            self._read_region((slice(part.start, part[-1] + 1), *region))[:: part.step]
             for part in _by_block(frames, self.info.unit[0])
         ]
         return np.concatenate(parts)
+
+    def _read_region(self, region: layout.Region) -> np.ndarray:
+        """A region, after a look whether the group is still the one that was opened, perhaps with more frames."""
+        values, problem = None, None
+        try:
+            values = read_region(self.info, region)
+        except StoreError as error:
+            problem = error
+        check_state(self.info.path.parent, self.token)
+        if values is None:
+            raise problem or StoreError(str(self.info.path))
+        return values
 
 
 class _OneKind(type):

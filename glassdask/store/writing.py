@@ -28,7 +28,7 @@ from glassdask.store.arrays import (
     write_region,
 )
 from glassdask.store.blocks import is_lazy, write_blocks
-from glassdask.store.checks import intact
+from glassdask.store.checks import verify
 from glassdask.store.encoding import encode_names, encode_text, is_text
 from glassdask.store.groups import (
     COMPLETE,
@@ -238,6 +238,7 @@ def write_datasets(
             attrs |= {
                 "parameters": parameters[name],
                 "input": origin,
+                "group": name,
                 "code": made_by,
                 "made_from": before,
                 "key": hashlib.sha256(known.encode()).hexdigest(),
@@ -339,7 +340,7 @@ def _begin(
     there = arrays(group)
     whole = complete and {info.name for info in there} >= {*units} and not any(map(missing_chunks, there))
     torn = any((group / name / "c").exists() and not (group / name / "zarr.json").exists() for name in units)
-    damaged = same and overwrite and whole and bool(attrs.get("code")) and not intact(group)
+    damaged = same and overwrite and whole and bool(attrs.get("code")) and bool(verify(group))
     can_go_on = not torn and not damaged and all(units.get(info.name, info.unit) == info.unit for info in there)
     # without its code, who overwrites a result may know of a difference that its key does not tell
     kept = ((whole and not damaged) or can_go_on) if attrs.get("code") else (can_go_on and not complete)

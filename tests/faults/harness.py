@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,14 +51,17 @@ def fingerprint(store: Path) -> dict[str, str]:
     for file in sorted(path for path in beside if path.is_file()):
         content = file.read_bytes()
         if file.name == "zarr.json":
-            metadata = json.loads(content)
-            attrs = metadata.get("attributes", {})
-            attrs.pop("created", None)
-            for source in attrs.get("sources", []):
-                source.pop("ingested", None)
-            content = json.dumps(metadata, sort_keys=True).encode()
+            content = json.dumps(timeless(json.loads(content)), sort_keys=True).encode()
         found[str(file.relative_to(store.parent))] = hashlib.sha256(content).hexdigest()
     return found
+
+
+def timeless(metadata: Any) -> Any:
+    """Metadata, also those in a ledger, without times and the checksums that cover them."""
+    if isinstance(metadata, dict):
+        times = ("created", "ingested", "seal")
+        return {key: timeless(value) for key, value in metadata.items() if key not in times}
+    return [timeless(item) for item in metadata] if isinstance(metadata, list) else metadata
 
 
 def n_chunks(group: Path) -> int:

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from glassdask import errors, store
+from glassdask.store import appending
 from tests.store.store_cases import make_trajectory
 
 
@@ -88,10 +89,11 @@ def test_an_interrupted_one_is_left_out_unless_asked_for(run):
 def test_after_an_append_the_old_ones_are_refused(run):
     save(run, "bo", "l", [1, 2])
     trajectory = make_trajectory(time=np.arange(7.0))
-    store.resize_frames(run, 8)
+    stage = appending.begin(run, 8)
     for name in ("position", "box", "time"):
-        store.write_region(run, name, (slice(7, 8),), trajectory[name].values[:1])
-    store.finish(run)
+        store.write_region(stage, name, (slice(7, 8),), trajectory[name].values[:1])
+    assert store.open_descriptors(run).sizes["frame"] == 7
+    appending.commit(run)
     with pytest.raises(errors.StoreError, match=r"was computed before the trajectory was changed: .* overwrite"):
         store.open_descriptors(run)
 

@@ -6,8 +6,11 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 
 from glassdask import errors, store
+from glassdask.store import appending
+from glassdask.store.backend import StoreBackend
 from tests.store.store_cases import make_trajectory
 
 
@@ -72,3 +75,33 @@ def test_the_damaged_one_of_several_files_is_named(path):
     (path / "position/c/4/0/0").unlink()
     with pytest.raises(errors.CorruptStoreError, match="position/c/4/0/0: chunk is missing"):
         cut.compute()
+
+
+@pytest.mark.parametrize("opened_by", ["us", "xarray"])
+def test_what_was_overwritten_since_it_was_opened_is_not_read(path, opened_by):
+    opened = store.open_trajectory(path) if opened_by == "us" else xr.open_dataset(path, engine=StoreBackend)
+    position = opened["position"]
+    for frames in (11, 4):  # of the same layout, and of another one
+        store.save_trajectory(make_trajectory(n_frames=frames, seed=frames), path, overwrite=True)
+        for chosen in (position, position[3:5], position[::3]):
+            with pytest.raises(
+                errors.StoreError, match=r"run\.zarr: was overwritten after it was opened: open it again"
+            ):
+                chosen.load() if opened_by == "xarray" else chosen.compute()
+    store.save_trajectory(make_trajectory(n_frames=11), path, overwrite=True)  # the very same content
+    np.testing.assert_array_equal(position.values, make_trajectory(n_frames=11)["position"])
+
+
+def test_more_frames_do_not_disturb_who_reads_those_before(path):
+    opened = store.open_trajectory(path)
+    whole = make_trajectory(n_frames=15)
+    for n_frames in (13, 15):
+        stage = appending.begin(path, n_frames)
+        for first, last in store.frame_blocks(store.open_trajectory(path).sizes["frame"], n_frames, 2):
+            for name in ("position", "box"):
+                store.write_region(stage, name, (slice(first, last),), whole[name].values[first:last])
+        np.testing.assert_array_equal(opened["position"], make_trajectory(n_frames=11)["position"])
+        appending.commit(path)
+        np.testing.assert_array_equal(opened["position"].values, make_trajectory(n_frames=11)["position"])
+        assert store.open_trajectory(path).sizes["frame"] == n_frames
+        assert store.verify(path) == []

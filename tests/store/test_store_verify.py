@@ -2,12 +2,13 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from glassdask import errors, store
-from tests.store.store_cases import make_trajectory
+from tests.store.store_cases import chunk_files, make_trajectory
 
 
 @pytest.fixture
@@ -65,10 +66,87 @@ def test_a_missing_chunk_is_found(run):
     assert "missing (frame 4:6, particle 0:30): run the command" in found(run, file)
 
 
-def test_chunks_that_were_exchanged_are_not_noticed_but_foreign_shapes_are(run):
-    """The checksum is of one chunk: a whole chunk of another array does not fit and is found."""
+def exchange(one, other):
+    spare = one.with_name("spare")
+    one.rename(spare)
+    other.rename(one)
+    spare.rename(other)
+
+
+def test_whole_chunks_in_the_wrong_place_are_found(run):
     (run / "position/c/0/0/0").write_bytes((run / "box/c/0/0/0").read_bytes())
     assert "damaged (frame 0:2" in found(run, run / "position/c/0/0/0")
+    older = (run / "position/c/1/0/0").read_bytes()
+    (run / "position/c/0/0/0").write_bytes(older)
+    assert "not the chunk that was written last in this place (frame 0:2" in found(run, run / "position/c/0/0/0")
+
+
+@pytest.mark.parametrize("layout_name", ["small_chunks", "shards"])
+def test_chunks_that_were_exchanged_are_found(tmp_path, request, layout_name):
+    """Also those of which an older state is put back, and shards whose chunks are of one length."""
+    request.getfixturevalue(layout_name)
+    path = tmp_path / "run.zarr"
+    trajectory = make_trajectory(n_frames=8).drop_attrs(deep=False)
+    store.save_trajectory(make_trajectory(n_frames=8, seed=1), path)
+    older = chunk_files(path)
+    store.save_trajectory(trajectory, path, overwrite=True)
+    assert store.verify(path) == []
+    places = sorted((path / "position/c").rglob("*/0/0"))
+    exchange(places[0], places[1])
+    assert [problem.partition(": ")[0] for problem in store.verify(path)] == list(map(str, places[:2]))
+    exchange(places[0], places[1])
+    assert store.verify(path) == []
+    places[1].write_bytes(older[str(places[1].relative_to(path))])
+    assert "not the chunk that was written last" in found(path, places[1])
+
+
+@pytest.mark.parametrize(
+    "one, other, named",
+    [
+        ("position", "image", ["position", "image"]),
+        ("descriptors/double/zarr.json", "descriptors/zarr.json", ["descriptors/double", "descriptors"]),
+        ("position/zarr.json", "image/zarr.json", ["position/zarr.json", "image/zarr.json"]),
+        ("position/c/0/0/0", "image/c/0/0/0", ["position/c/0/0/0", "image/c/0/0/0"]),
+        ("descriptors/double", "position", ["position", "descriptors/double"]),
+    ],
+)
+def test_what_was_exchanged_is_found(run, one, other, named):
+    exchange(run / one, run / other)
+    problems = store.verify(run)
+    for name in named:
+        assert any(problem.startswith(str(run / name)) for problem in problems), (name, problems)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["position", "box", "species", "descriptors", "descriptors/double", "descriptors/double/double", ".glassdask"],
+)
+def test_missing_folders_are_found(run, name):
+    shutil.rmtree(run / name)
+    problems = store.verify(run)
+    assert problems
+    assert all("\n" not in problem for problem in problems)
+    place = "descriptors/double" if name == "descriptors" else name
+    assert any(problem.startswith(str(run / place)) for problem in problems), problems
+
+
+def test_what_was_renamed_or_put_in_from_elsewhere_is_found(run, tmp_path):
+    (run / "descriptors/double").rename(run / "descriptors/single")
+    problems = store.verify(run)
+    assert any("descriptors/single: was stored as descriptors/double, and renamed" in problem for problem in problems)
+    assert any("descriptors/double: is missing, though it was complete" in problem for problem in problems)
+    with pytest.raises(errors.StoreError, match="was stored as descriptors/double, and renamed"):
+        store.open_descriptors(run)
+    store.save_trajectory(make_trajectory(time=np.arange(7.0)), tmp_path / "other.zarr")
+    shutil.copytree(tmp_path / "other.zarr/time", run / "time")
+    assert any("run.zarr/time: is no part of" in problem for problem in store.verify(run))
+
+
+def test_what_was_made_of_another_state_is_found(run):
+    store.save_trajectory(make_trajectory(seed=3), run.parent / "other.zarr")
+    shutil.copytree(run / "descriptors", run.parent / "other.zarr/descriptors")
+    problems = store.verify(run.parent / "other.zarr")
+    assert any("was computed before the trajectory was changed: compute it again" in problem for problem in problems)
 
 
 def test_damage_inside_a_shard_is_found(tmp_path, shards):
@@ -143,13 +221,24 @@ def test_what_is_not_a_trajectory_is_refused(run, tmp_path):
 def test_metadata_that_make_no_sense(run):
     file = run / "position/zarr.json"
     content = json.loads(file.read_text())
-    for key, value in [("shape", [7, 30]), ("data_type", "float6"), ("chunk_grid", {}), ("codecs", [])]:
-        file.write_text(json.dumps({**content, key: value}))
-        with pytest.raises(errors.CorruptStoreError, match=r"position/zarr\.json: not the metadata of an array"):
-            store.open_trajectory(run)
-    file.write_text(json.dumps({**content, "shape": [8, 30, 3]}))
-    with pytest.raises(errors.CorruptStoreError, match="disagree in size"):
-        store.open_trajectory(run)
+    cases = {
+        "shape": ([7, 30], "7", [7, 30, 1.5], [7, 30, -3], [True, 30, 3], 150_000_000_000, [10**12, 30, 3]),
+        "data_type": ("float6", None, ["float64"], "complex128"),
+        "chunk_grid": ({}, [], {"name": "regular", "configuration": {"chunk_shape": [0, 30, 3]}}),
+        "codecs": ([], {}, [7]),
+        "attributes": ([], {"flag_values": "A"}, {"units": "parsec"}),
+        "zarr_format": (2, "3", None),
+        "node_type": ("grou", 1),
+    }
+    for key, values in cases.items():
+        for value in values:
+            for known in (content, {**content, "attributes": {}}):  # with the checksum, and without one
+                file.write_text(json.dumps({**known, key: value}))
+                (problem, *_) = store.verify(run)
+                assert problem.startswith(f"{file}: ")
+                assert "\n" not in problem
+                with pytest.raises(errors.CorruptStoreError, match=r"position/zarr\.json: "):
+                    store.open_trajectory(run)
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(errors.CorruptStoreError, match=r"zarr\.json: cannot be read"):
         store.open_trajectory(run)

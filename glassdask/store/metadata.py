@@ -1,0 +1,170 @@
+"""Metadata files of a store: each sealed by a checksum of its own, and checked by type before anything of it is used.
+
+The *seal* is an attribute with the SHA-256 of everything else in the file and, of an array, its name: values that were
+edited, files that were exchanged and arrays that were renamed are found when the file is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from glassdask.declarations import Count, Where, converted
+from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError, StoreVersionError
+from glassdask.files import create, read_json, write_json
+from glassdask.schema import SCHEMA_VERSION
+
+SEAL = "seal"
+KEPT = 4096  # metadata files that are remembered
+# A file that was written this short a time before it was read may be written again without a trace in its times.
+SETTLED_NS = 100_000_000
+
+Size = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
+Table = Mapping[str, Any]
+NODE = {"zarr_format": Literal[3], "node_type": Literal["group", "array"], "attributes": Table}
+ARRAY = {
+    "shape": tuple[Size, ...],
+    "data_type": Literal[
+        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
+        "float64",
+    ],
+    "chunk_grid": Table,
+    "codecs": tuple[Table, ...],
+    "dimension_names": tuple[str, ...] | None,
+}  # fmt: skip
+# the attributes that glassdask itself reads; others are the user's
+OF_GROUPS = {
+    "status": Literal["writing", "complete"],
+    "schema_version": Count,
+    "glassdask_version": str,
+    "created": str,
+    "versions": Mapping[str, str],
+    "key": str,
+    "content": str,
+    "commits": tuple[tuple[Size, str], ...],
+    "appending": tuple[Size, str],
+    "frames": tuple[Size, Size],
+    "base": str,
+    "pending": Table,
+    "code": str,
+    "input": str,
+    "group": str,
+    "made_from": Mapping[str, str | None],
+    "parameters": Table,
+    "sources": tuple[Table, ...],
+    "coordinates": str,
+    "text": Mapping[str, Table],
+    SEAL: str,
+}
+OF_ARRAYS = {"flag_values": tuple[int, ...], "flag_meanings": tuple[str, ...] | str, SEAL: str}
+
+_read: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+
+
+def read_metadata(file: Path) -> dict[str, Any]:
+    """The content of the metadata file of a group or array, not to be changed; read again only where it has changed.
+
+    Raises
+    ------
+    StoreError
+        There is none.
+    StoreVersionError
+        It was written by a newer glassdask.
+    CorruptStoreError
+        It is damaged, or was edited.
+    """
+    signature = _signature(file)
+    known = _read.get(str(file))
+    if known is not None and known[0] == signature:
+        return known[1]
+    content = read_json(file)
+    if content is None:
+        raise StoreError(f"{file.parent} is not a store or a part of one: no zarr.json, check the path")
+    _check(file, content)
+    if signature and time.time_ns() - signature[-1] > SETTLED_NS:
+        if len(_read) >= KEPT:
+            _read.clear()
+        _read[str(file)] = (signature, content)
+    return content
+
+
+def write_metadata(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Seal and replace the metadata of a node; returns what was written."""
+    result = sealed(file, content)
+    write_json(file, result)
+    return result
+
+
+def create_metadata(file: Path, content: dict[str, Any]) -> bool:
+    """The same of a node that must not exist yet; tells whether it was made."""
+    return create(file, json.dumps(sealed(file, content), indent=2))
+
+
+def sealed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The metadata with their seal in place of an earlier one."""
+    attrs = {key: value for key, value in content.get("attributes", {}).items() if key != SEAL}
+    content = {**content, "attributes": attrs}
+    return {**content, "attributes": {**attrs, SEAL: _seal(file, content)}}
+
+
+def is_sealed(content: dict[str, Any]) -> bool:
+    """Whether metadata have a seal; those of older stores have none."""
+    return SEAL in content["attributes"]
+
+
+def _seal(file: Path, content: dict[str, Any]) -> str:
+    name = file.parent.name if content.get("node_type") == "array" else ""
+    return hashlib.sha256((name + json.dumps(content, sort_keys=True)).encode()).hexdigest()
+
+
+def _check(file: Path, content: dict[str, Any]) -> None:
+    attrs = content.get("attributes", {})
+    version = attrs.get("schema_version", SCHEMA_VERSION) if isinstance(attrs, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"{file.parent}: schema version {version} is newer than {SCHEMA_VERSION}, which this glassdask reads: "
+            "upgrade glassdask"
+        )
+    content.setdefault("attributes", attrs)
+    try:
+        _convert(content, NODE, "")
+        is_array = content["node_type"] == "array"
+        _convert(content, ARRAY if is_array else {}, "")
+        _convert(attrs, OF_ARRAYS if is_array else OF_GROUPS, "attributes.")
+    except GlassdaskError as error:
+        what = "array" if content.get("node_type") == "array" else "group"
+        raise CorruptStoreError(f"{file}: not the metadata of an {what} of glassdask ({error}): {REPAIR}") from None
+    if is_sealed(content):
+        bare = {**content, "attributes": {key: value for key, value in attrs.items() if key != SEAL}}
+        if _seal(file, bare) != attrs[SEAL]:
+            raise CorruptStoreError(f"{file}: was changed after it was written (its checksum does not fit): {REPAIR}")
+
+
+REPAIR = "glassdask repair restores what can be"
+
+
+def _convert(values: Table, kinds: Table, where: str) -> None:
+    for name, kind in kinds.items():
+        if name in values or (where == "" and name != "dimension_names"):
+            converted(values.get(name), kind, where + name)
+
+
+def _signature(file: Path) -> tuple[int, ...]:
+    """What tells a file from one that has taken its place; it is opened, as network file systems look again only then.
+
+    The time of the last change is the last number.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:
+        return ()
+    try:
+        found = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
