@@ -222,7 +222,7 @@ def test_every_file_that_others_may_read_goes_through_here():
     elsewhere = {
         "cluster/checking.py": "measures a disk",
         "simulation/worker.py": "a checkpoint is a folder",
-        "store/arrays.py": "zarr writes the chunks",
+        "store/appending.py": "chunks move from the stage to their places",
         "store/groups.py": "a group that is removed is a folder",
     }
     root = files.Path(files.__file__).parent

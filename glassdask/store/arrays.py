@@ -336,7 +336,7 @@ def stamp_files(files: Iterable[Path], inner: int, to_disk: bool) -> str:
     """The same of some files, chunks or shards of `inner` chunks."""
     joined, folders = [], set()
     for file in files:
-        joined.append(stamp(file, inner, sync=to_disk))
+        joined.append(stamp(file, inner, to_disk=to_disk))
         folders.add(file.parent)
     if to_disk:
         sync_folders(folders)

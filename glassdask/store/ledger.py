@@ -22,7 +22,7 @@ import numpy as np
 
 from glassdask.declarations import converted
 from glassdask.errors import CorruptStoreError, GlassdaskError
-from glassdask.files import writing
+from glassdask.files import sync, writing
 from glassdask.store.metadata import REPAIR, SEAL, create_metadata, read_metadata, write_metadata
 
 FOLDER = ".glassdask"
@@ -107,14 +107,14 @@ def content_of(state: Entry) -> str:
     return hashlib.sha256(json.dumps([sources, held], sort_keys=True).encode()).hexdigest()
 
 
-def stamp(file: Path, inner: int = 0, *, sync: bool = False) -> str:
+def stamp(file: Path, inner: int = 0, *, to_disk: bool = False) -> str:
     """The checksum of a chunk as its file has it, eight digits: the crc32c at its end; zeros where there is none.
 
-    Of a shard with `inner` chunks it is one of the checksums of all of these. With `sync` the file is on the disk then.
+    Of a shard with `inner` chunks it is one of the checksums of all of these. With `to_disk` the file is there then.
     """
+    if to_disk:
+        sync(file)
     with open(file, "rb") as stream:
-        if sync:
-            os.fsync(stream.fileno())
         size = stream.seek(0, os.SEEK_END)
 
         def before(end: int, n_bytes: int = CRC) -> bytes:
