@@ -45,6 +45,11 @@ from .fields.spatial import correlation_length as correlation_length
 from .fields.spatial import spatial_correlation as spatial_correlation
 from .frames import map_frames as map_frames
 from .io import ingest as ingest
+from .io.objects import from_ase as from_ase
+from .io.objects import from_freud as from_freud
+from .io.objects import from_mdanalysis as from_mdanalysis
+from .io.objects import from_mdtraj as from_mdtraj
+from .io.objects import from_ovito as from_ovito
 from .io.public import ingest_public as ingest_public
 from .io.public import read_public as read_public
 from .neighborhood.nearest import SANN as SANN
