@@ -259,19 +259,23 @@ def check_diameters(diameter: np.ndarray, where: str = "", present: np.ndarray |
 
 
 def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
-    """Cell matrices (frame, axis, space) from edge lengths (d,), (frame, d) or cells (d, d), (frame, d, d).
+    """Cell matrices (frame, axis, space) from edge lengths (), (d,), (frame, d) or cells (d, d), (frame, d, d).
 
     A (d, d) array is always one cell matrix. Where there are as many frames as dimensions, edge lengths of each frame
-    must be given as cells (frame, d, d).
+    must be given as cells (frame, d, d). A single number is the edge of a cube or square; a ``freud.box.Box`` is known.
 
     Examples
     --------
     >>> cell_matrix([2.0, 3.0], 1, 2).tolist()
     [[[2.0, 0.0], [0.0, 3.0]]]
     """
+    if hasattr(box, "to_matrix") and hasattr(box, "is2D"):
+        if not all(box.periodic[:n_space]):
+            raise BoxError("box is one of freud that is not periodic along all axes: use glassdask.from_freud")
+        box = np.asarray(box.to_matrix()).T[:n_space, :n_space]  # there the columns are the cell vectors
     array = numbers("box", box).astype(np.float64)
     eye = np.eye(n_space)
-    if array.shape == (n_space,):
+    if array.shape in ((), (n_space,)):
         array = (array * eye)[None]
     elif array.shape == (n_space, n_space):
         if n_frames == n_space and (array > 0).all():
@@ -284,6 +288,11 @@ def cell_matrix(box: Any, n_frames: int, n_space: int) -> np.ndarray:
         array = array[None]
     elif array.shape == (n_frames, n_space):
         array = array[:, None, :] * eye
+    elif array.shape[-1:] == (6,) and n_frames != 6:
+        raise BoxError(
+            f"box has shape {array.shape}, as of three edge lengths and three angles: give the edge lengths alone, "
+            f"box={array.reshape(-1, 6)[0, :n_space].tolist()}, if all angles are 90 degrees, else cell vectors as rows"
+        )
     elif array.shape not in ((n_frames, n_space, n_space), (1, n_space, n_space)):
         raise BoxError(
             f"box has shape {array.shape}, expected ({n_space},), ({n_frames}, {n_space}), ({n_space}, {n_space}) or "
@@ -307,6 +316,7 @@ def from_arrays(
     diameter: Any = None,
     periodic: Any = None,
     present: Any = None,
+    box_vectors: str | None = None,
     attrs: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """A trajectory from arrays in memory.
@@ -319,8 +329,8 @@ def from_arrays(
         Names, or anything whose ``str`` is the name. Where they change between frames (swap Monte Carlo, independent
         samples) particles have no identity: their structure is that of each frame, their dynamics are refused.
     box : array
-        Edge lengths (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors. A
-        (d, d) array is always one cell.
+        Edge lengths (), (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors,
+        or a ``freud.box.Box``. A (d, d) array is always one cell.
     origin : array (space,) or (frame, space), optional
         Where the lower corner of the box is, in the same coordinates as `position`, from which it is subtracted. By
         default at zero. Displacements in a box that moves or breathes need it.
@@ -336,6 +346,9 @@ def from_arrays(
     present : bool (frame, particle), optional
         Which particles are there, where their number changes. Positions of the others become NaN, and what else is
         given of them means nothing.
+    box_vectors : "rows" or "columns", optional
+        Which of the two a cell matrix has the cell vectors as. It must be told of a matrix that is upper triangular, as
+        freud, OVITO and HOOMD write theirs with columns, and else are the rows.
     time, velocity, energy, step, id : arrays, optional
         See `TRAJECTORY`. Further numbers of particles are assigned: ``t.assign(charge=("particle", charge))``.
 
@@ -373,6 +386,7 @@ def from_arrays(
         variables["periodic"] = _of_shape("periodic", periodic, "b", (n_space,))
     cells = cell_matrix(box, n_frames, n_space)
     check_box(cells)
+    cells = _told(cells, box, box_vectors)
     if origin is not None:
         corner = numbers("origin", origin)
         if corner.shape not in ((n_space,), (n_frames, n_space)):
@@ -398,6 +412,19 @@ def from_arrays(
     dataset = assemble({name: variables[name] for name in TRAJECTORY if name in variables}, attrs=attrs)
     dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
     return validate(dataset)
+
+
+def _told(cells: np.ndarray, box: Any, vectors: str | None) -> np.ndarray:
+    """The cells with their vectors as rows, after a check that it is no matter of chance which of the two they are."""
+    if vectors not in (None, "rows", "columns"):
+        raise BoxError(f"box_vectors is {shown(vectors)}, expected 'rows' or 'columns'")
+    upper = np.triu(cells, 1).any(axis=(1, 2)) & ~np.tril(cells, -1).any(axis=(1, 2))
+    if vectors is None and upper.any() and not hasattr(box, "to_matrix"):
+        raise BoxError(
+            f"box {cells[np.argmax(upper)].tolist()} is upper triangular, as that of freud and OVITO, where the "
+            "columns are the cell vectors: say box_vectors='columns', or box_vectors='rows' if they are the rows"
+        )
+    return np.ascontiguousarray(cells.transpose(0, 2, 1)) if vectors == "columns" else cells
 
 
 def _of_shape(name: str, value: Any, kind: str, *shapes: tuple[int, ...]) -> np.ndarray:

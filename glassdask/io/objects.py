@@ -436,7 +436,7 @@ def _block(source: Source, start: int, stop: int, flat: bool) -> xr.Dataset:
         stacked |= {name: stacked[name][..., :2] for name in PLANAR if name in stacked}
         stacked["box"] = stacked["box"][:, :2, :2]
     image = stacked.pop("image", np.zeros(stacked["position"].shape, dtype=np.int32))
-    made = schema.from_arrays(**stacked, image=image)
+    made = schema.from_arrays(**stacked, image=image, box_vectors="rows")
     for name in first["kept"]:
         values = np.stack([frame["kept"][name] for frame in frames])
         made[name] = ("frame", "particle", *(f"{name}_component",) * (values.ndim - 2)), values
