@@ -10,10 +10,25 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperCommand
 
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, console, key_values, progress_bar, value_of
+from glassdask.cli.options import (
+    Cluster,
+    Overwrite,
+    Quiet,
+    Store,
+    Workers,
+    console,
+    key_values,
+    place,
+    progress_bar,
+    value_of,
+)
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
+# Of one core, roughly: what g(r), and a descriptor, takes for a particle, and what is read of a feature.
+PAIRS_SECONDS = 4e-6
+DESCRIPTOR_SECONDS = 15e-6
+FEATURE_SECONDS = 5e-8
 
 
 @app.command()
@@ -21,7 +36,7 @@ def cutoffs(
     store: Store,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write g(r) as PNG and CSV here")] = None,
     cutoff: Annotated[list[str] | None, typer.Option(help="Override a pair, such as A-B=1.25; repeatable")] = None,
-    cluster: Cluster = "local",
+    cluster: Cluster = "auto",
     workers: Workers = None,
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
@@ -30,7 +45,7 @@ def cutoffs(
 
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
-    with connect(cluster, workers=workers):
+    with connect(place(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
         distribution, chosen = measured.distribution, measured.cutoffs
     if output is not None:
         from glassdask import plotting
@@ -79,7 +94,7 @@ def describe(
         int | None, typer.Option(min=1, help="Particles to a task, fewer for workers of little memory")
     ] = None,
     overwrite: Overwrite = False,
-    cluster: Cluster = "local",
+    cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
@@ -95,7 +110,8 @@ def describe(
     wanted = _wanted(descriptors, parameters)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
-    with connect(cluster, workers=workers):
+    seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
+    with connect(place(cluster, seconds), workers=workers):
         made = {
             name: registry.make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()
         }
@@ -114,7 +130,7 @@ def reduce(
     scale: Annotated[bool, typer.Option("--scale", help="Divide each feature by its standard deviation")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the reduction; default that of the descriptor")] = None,
     overwrite: Overwrite = False,
-    cluster: Cluster = "local",
+    cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
@@ -122,8 +138,8 @@ def reduce(
     import glassdask as gd
     from glassdask.cluster import connect
 
-    with connect(cluster, workers=workers):
-        features = gd.open_descriptors(store, [descriptor])[descriptor]
+    features = gd.open_descriptors(store, [descriptor])[descriptor]
+    with connect(place(cluster, FEATURE_SECONDS * features.size), workers=workers):
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)
         with progress_bar("reduce", quiet) as progress:
             gd.save_reduction(reduced, store, name or descriptor, overwrite=overwrite, progress=progress)
@@ -150,6 +166,10 @@ def _open(store: Path) -> Any:
     import glassdask as gd
 
     return gd.open_trajectory(store)
+
+
+def _rows(trajectory: Any) -> int:
+    return trajectory.sizes["frame"] * trajectory.sizes["particle"]
 
 
 def _tell(measured: Any, out: Console = console) -> None:

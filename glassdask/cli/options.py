@@ -21,7 +21,9 @@ Store = Annotated[Path, typer.Argument(help="Store, or a state point inside a tr
 Cluster = Annotated[
     str,
     typer.Option(
-        "--cluster", help="local (a process for each core), threads, slurm, tcp://HOST:PORT, or a TOML or YAML profile"
+        "--cluster",
+        help="auto (threads for small work, else local), local (a process for each core), threads, slurm, "
+        "tcp://HOST:PORT, or a TOML or YAML profile",
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of workers instead of the default")]
@@ -31,8 +33,21 @@ Overwrite = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
 
 
+# Seconds of one core that are done here sooner than workers have started and ended.
+SMALL = 20.0
 # Numbers that TOML does not take: without a digit on one side of the point.
 NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def place(cluster: str, seconds: float) -> str:
+    """Where work of about so many seconds of one core is done: ``auto`` is this process unless that takes long.
+
+    >>> place("auto", 1.0), place("auto", 1e4), place("threads", 1e4)
+    ('threads', 'local', 'threads')
+    """
+    if cluster != "auto":
+        return cluster
+    return "threads" if seconds < SMALL else "local"
 
 
 @contextmanager
