@@ -23,6 +23,7 @@ from dask.array.core import ArraySliceDep, normalize_chunks
 
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import merge_blocks, task_bytes, task_seconds
+from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import check_diameters, check_kind, check_positions, names_and_codes, validate
@@ -100,7 +101,9 @@ def map_frames(
         (particle, 3) and ``box`` (3, 3), padded in two dimensions; ``species`` (particle,), codes that are indices
         into ``names``; ``diameter`` (particle,) or None; ``dimension``, ``density``; ``label``, such as "frame 3"; and
         ``neighbors(centers, cutoffs)``, which finds the neighbours of the particles `centers` within the distances
-        `cutoffs` (species, species): see `glassdask.neighborhood.configuration`. It must not change what it is given.
+        `cutoffs` (species, species), and tells of which of them all neighbours are ``known``: see
+        `glassdask.neighborhood.configuration` and, for what open borders leave unknown,
+        `glassdask.neighborhood.borders`. It must not change what it is given.
         Particles that are absent from the frame are not among them, nor in `values`: its dimension ``particle`` is then
         shorter, in what the function gives too.
     trajectory : Dataset of the schema, in memory or lazy
@@ -250,6 +253,7 @@ class _Job:
     codes: np.ndarray | None  # None where they are of each frame, as the diameters may be
     diameter: np.ndarray | None
     box: np.ndarray
+    borders: Borders | None
     own: tuple[str, ...]  # what the frames have besides their positions and the values: present, codes, diameter
     axes: tuple[int | None, ...]  # of the particles, in one frame of each of the values
     sources: tuple[Any, ...]  # of all arrays that tasks read from a store themselves, else None
@@ -292,6 +296,7 @@ def _tasks(
         "codes": None if "codes" in own else codes,
         "diameter": np.asarray(trajectory["diameter"]) if "diameter" in {*trajectory} - {*own} else None,
         "box": np.asarray(trajectory["box"].values),
+        "borders": borders_of(trajectory),
     }
     arrays = [trajectory["position"], *own.values(), *values]
     sources = tuple(stored_source(array) for array in arrays)
@@ -349,7 +354,14 @@ def _frames(job: _Job, frames: slice, blocks: Sequence[np.ndarray]) -> Iterator[
         if "diameter" in job.own:
             check_diameters(diameter, f"frame {number}")
         configuration = Configuration(
-            position, codes, job.box[number], job.names, f"frame {number}", scratch, diameter=diameter
+            position,
+            codes,
+            job.box[number],
+            job.names,
+            f"frame {number}",
+            scratch,
+            diameter=diameter,
+            borders=job.borders,
         )
         yield _Frame(configuration, values, present)
 

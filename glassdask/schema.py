@@ -16,7 +16,7 @@ from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError,
 from glassdask.graphs import compute
 from glassdask.names import species_given
 from glassdask.variables import TRAJECTORY, VARIABLES, unmasked
-from glassdask.wrapping import add_images, looks_wrapped, span, wrap
+from glassdask.wrapping import add_images, enclosing, looks_wrapped, span, wrap
 
 SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
@@ -25,6 +25,8 @@ CODE = np.int32
 # A cell with less of the volume that its vectors would span at right angles has hardly been meant: similar edge lengths
 # of as many frames as dimensions look so.
 FLAT = 0.1
+# What is beyond open faces of the box.
+UNKNOWN, NOTHING = "unknown", "nothing"
 
 DIMENSIONS = {
     "frame": "configurations in the order of time, or independent configurations",
@@ -112,6 +114,8 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
     if (np.asarray(dataset["species"].values) == "").any():
         raise SpeciesError("a species has an empty name: give every particle a name such as 'A'")
     check_box(np.asarray(dataset["box"].values))
+    if "periodic" in dataset and (beyond := dataset["periodic"].attrs.get("beyond", UNKNOWN)) not in (UNKNOWN, NOTHING):
+        raise SchemaError(f"beyond open faces is {beyond!r}, expected '{UNKNOWN}' or '{NOTHING}'")
     if "origin" in dataset and not np.isfinite(dataset["origin"].values).all():
         raise BoxError("an origin of the box is not finite: give the place of its lower corner, or leave it out")
     if "time" in dataset and not np.isfinite(dataset["time"].values).all():
@@ -305,7 +309,7 @@ def from_arrays(
     position: Any,
     *,
     species: Any,
-    box: Any,
+    box: Any = None,
     origin: Any = None,
     time: Any = None,
     velocity: Any = None,
@@ -315,6 +319,7 @@ def from_arrays(
     id: Any = None,
     diameter: Any = None,
     periodic: Any = None,
+    beyond: str = UNKNOWN,
     present: Any = None,
     box_vectors: str | None = None,
     attrs: dict[str, Any] | None = None,
@@ -330,7 +335,8 @@ def from_arrays(
         samples) particles have no identity: their structure is that of each frame, their dynamics are refused.
     box : array
         Edge lengths (), (d,) or (frame, d), or cell matrices (d, d) or (frame, d, d) whose rows are the cell vectors,
-        or a ``freud.box.Box``. A (d, d) array is always one cell.
+        or a ``freud.box.Box``. A (d, d) array is always one cell. Without it and with ``periodic=False`` it is the
+        smallest upright one around all particles of all frames, from `origin` on; an edge without extent is 1.
     origin : array (space,) or (frame, space), optional
         Where the lower corner of the box is, in the same coordinates as `position`, from which it is subtracted. By
         default at zero. Displacements in a box that moves or breathes need it.
@@ -340,9 +346,11 @@ def from_arrays(
         kept; of others there is nothing to tell, and they have no images.
     diameter : array (particle,) or (frame, particle), optional
         Sizes of the particles.
-    periodic : true or false for each axis, optional
-        By default the box repeats along all axes. Along the others its faces are open: nothing is wrapped there, and
-        what lies beyond is not known.
+    periodic : true or false, for all axes or for each, optional
+        By default the box repeats along all axes. Along the others its faces are open, and nothing is wrapped there.
+    beyond : "unknown" or "nothing"
+        Whether there may be more particles beyond open faces, as around what a microscope sees: see
+        `glassdask.neighborhood.borders`. An attribute of ``trajectory["periodic"]``.
     present : bool (frame, particle), optional
         Which particles are there, where their number changes. Positions of the others become NaN, and what else is
         given of them means nothing.
@@ -383,7 +391,14 @@ def from_arrays(
             array = np.where(there[..., None], array, np.nan)
     check_positions(array, present=variables.get("present"))
     if periodic is not None:
-        variables["periodic"] = _of_shape("periodic", periodic, "b", (n_space,))
+        each = [periodic] * n_space if isinstance(periodic, (bool, np.bool_)) else periodic
+        variables["periodic"] = _of_shape("periodic", each, "b", (n_space,))
+    if box is None:
+        if origin is not None or np.any(variables.get("periodic", True)):
+            raise BoxError(
+                "there is no box: give its edge lengths or cell vectors, or say periodic=False (and no origin)"
+            )
+        origin, box = enclosing(array)
     cells = cell_matrix(box, n_frames, n_space)
     check_box(cells)
     cells = _told(cells, box, box_vectors)
@@ -411,6 +426,10 @@ def from_arrays(
         variables["image"] = shift
     dataset = assemble({name: variables[name] for name in TRAJECTORY if name in variables}, attrs=attrs)
     dataset["position"].attrs["wrapped"] = int(shift.any(axis=-1).sum())
+    if beyond != UNKNOWN:
+        if np.all(variables.get("periodic", True)):
+            raise SchemaError(f"beyond={beyond!r}, but the box repeats along all axes: say with periodic which do")
+        dataset["periodic"].attrs["beyond"] = beyond
     return validate(dataset)
 
 

@@ -69,6 +69,18 @@ def add_images(image: Any, shift: np.ndarray | int, where: str = "image") -> np.
     return total.astype(np.int32)
 
 
+def enclosing(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower corner and edges of the upright box around positions (frame, particle, space); 1 instead of no extent.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in enclosing(np.array([[[1.0, 2.0], [4.0, 2.0]]]))]
+    [[1.0, 2.0], [3.0, 1.0]]
+    """
+    lower, upper = np.nanmin(position, axis=(0, 1)), np.nanmax(position, axis=(0, 1))
+    return lower, np.where(upper > lower, upper - lower, 1.0)
+
+
 def span(position: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Least and largest fractional coordinates along each axis, (2, axis), of positions (frame, particle, space).
 

@@ -132,7 +132,8 @@ class LechnerDellago(Descriptor):
     ----------
     l_max, l_min, cutoffs, neighbors : as for `BondOrder`
 
-    Output ``ld`` (frame, particle, l), no unit. NaN for a centre that has no neighbours.
+    Output ``ld`` (frame, particle, l), no unit. NaN for a centre that has no neighbours. Beside an open border also
+    where not all neighbours of a neighbour are known.
 
     Examples
     --------
@@ -164,8 +165,7 @@ class LechnerDellago(Descriptor):
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             # neighbours outside of a piece are looked at again, so a piece is to be a compact part of space
-            spacing = configuration.density ** (-1 / configuration.dimension)
-            order = configuration.grid(reach or min(spacing, 0.5 * float(configuration.widths.min()))).order(centers)
+            order = configuration.grid(reach or min(configuration.spacing, configuration.largest_radius)).order(centers)
             for begin in range(0, len(order), AVERAGE_BATCH):
                 rows = order[begin : begin + AVERAGE_BATCH]
                 which, average = _average(configuration, centers[rows], rule, self.l_min, table)
@@ -200,6 +200,8 @@ def _average(configuration, centers, rule, l_min, table) -> tuple[np.ndarray, np
                 weight[:] = 1.0
             work, z, real, imag = _workspace(neighbors, table)
             kernels.coefficients(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, part)
+            if neighbors.known is not None:
+                part[~neighbors.known] = np.nan
             yield which, neighbors
             done += len(which)
 

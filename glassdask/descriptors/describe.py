@@ -50,7 +50,8 @@ def describe(
         (particle), or (frame, particle) where species change, and the attributes ``centers``, ``parameters`` and
         ``code`` (`glassdask.code.digest`), and ``input`` and ``graph``, by which `save_descriptors` knows what it was
         computed from. Rows of other particles are NaN, and those of absent ones. Two descriptors whose feature
-        dimensions have the same name but not the same values get ``dim_name`` for the later.
+        dimensions have the same name but not the same values get ``dim_name`` for the later. Close to an open border
+        values are NaN, see `glassdask.neighborhood.borders`.
 
     Raises
     ------
@@ -156,6 +157,10 @@ def _describe_frame(
             for k in members:
                 part = scratch("features", len(which), *plans[k].shape)
                 plans[k].compute(configuration, neighbors, part)
+                own = plans[k].search
+                known = configuration.sees(neighbors.centers, own) if isinstance(own, np.ndarray) else neighbors.known
+                if known is not None:
+                    part[~known] = np.nan
                 out[rows[which], columns[k]] = part.reshape(len(which), -1)
 
 

@@ -44,12 +44,15 @@ class LocalEnergy(Descriptor):
                 f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
             )
         attrs = {"long_name": f"potential energy, {model.name}", "units": "energy"}
+        cutoffs = model.cutoffs(names) if isinstance(model, PairModel) else np.full((len(names),) * 2, model.reach)
         if isinstance(model, PairModel) and model.chains is None:
-            cutoffs = model.cutoffs(names)
             return Plan(dims=(), shape=(), coords={}, search=cutoffs, compute=_OfPairs(model, names), attrs=attrs)
 
         def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             out[:] = model.energies(configuration)[centers]
+            known = configuration.sees(centers, cutoffs)
+            if known is not None:
+                out[~known] = np.nan
 
         return Plan(dims=(), shape=(), coords={}, search=None, compute=of_block, attrs=attrs)
 

@@ -99,6 +99,14 @@ def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) 
         row_of[centers], members, row_of, found.offsets, found.index, found.vector, configuration.species, sigma,
         np.empty(longest), np.empty((longest, longest), np.bool_), np.empty((longest, longest)), out,
     )  # fmt: skip
+    if found.known is None:
+        return
+    known = found.known[row_of[centers]]
+    if not neighborhood.reach(configuration.names):
+        # no distance tells whether two neighbours are neighbours of each other, only their own surroundings do
+        owner = np.repeat(np.arange(len(centers)), around.counts)
+        known &= np.bincount(owner, ~found.known[row_of[around.index]], len(centers)) == 0
+    out[~known] = np.nan
 
 
 def _rings(configuration, found: Neighbors, sigma, out) -> None:

@@ -38,8 +38,8 @@ def sort_by_distance(offsets, index, distance, limit, order):
 def count_solid_angle(offsets, distance, radius, counts):
     """SANN in three dimensions: smallest m >= 3 with sum_{j <= m} r_j / (m - 2) <= r_{m+1}.
 
-    `distance` (P,) sorted for each centre; beyond its last candidate nothing is known but that it is not closer than
-    `radius`. Output `counts` (C,): m, or -1 where the candidates do not decide.
+    `distance` (P,) sorted for each centre; of those that are not among its candidates nothing is known but that they
+    are not closer than `radius` (C,). Output `counts` (C,): m, or -1 where the candidates do not decide.
     """
     for c in range(counts.shape[0]):
         begin = offsets[c]
@@ -49,7 +49,7 @@ def count_solid_angle(offsets, distance, radius, counts):
         for slot in range(begin, end):
             total += distance[slot]
             m = slot - begin + 1
-            following = distance[slot + 1] if slot + 1 < end else radius
+            following = min(distance[slot + 1], radius[c]) if slot + 1 < end else radius[c]
             if m >= 3 and total <= (m - 2) * following:
                 counts[c] = m
                 break
@@ -68,7 +68,7 @@ def count_plane_angle(offsets, distance, radius, counts):
         counts[c] = -1
         for slot in range(begin, end):
             m = slot - begin + 1
-            following = distance[slot + 1] if slot + 1 < end else radius
+            following = min(distance[slot + 1], radius[c]) if slot + 1 < end else radius[c]
             if m < 3:
                 continue
             angle = 0.0

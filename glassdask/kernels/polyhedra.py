@@ -34,8 +34,9 @@ class Cells(NamedTuple):
     """What is found of the cells of C centres with P candidates in all, those of c from ``offsets[c]`` on.
 
     Of cell c, ``offsets[c] + k`` is the k-th face: `slot` (P,) its candidate, `area` (P,) and `edges` (P,). `faces`
-    (C,) are how many it has; `volume` (C,); `status` (C,) DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no
-    volume; that of two particles of the same radius at the same place belongs to neither, and its volume is NaN.
+    (C,) are how many it has; `volume` (C,); `furthest2` (C,) squared distance of its furthest corner; `status` (C,)
+    DONE, OPEN, BROKEN or FULL. An empty cell has no faces and no volume; that of two particles of the same radius at
+    the same place belongs to neither, and its volume is NaN.
     """
 
     slot: np.ndarray
@@ -43,6 +44,7 @@ class Cells(NamedTuple):
     edges: np.ndarray
     faces: np.ndarray
     volume: np.ndarray
+    furthest2: np.ndarray
     status: np.ndarray
 
 
@@ -72,6 +74,7 @@ def cut_cells(offsets, vector, order, species, own, radius2, reach, half_height,
         status[c] = DONE
         count[c] = 0
         volume[c] = 0.0
+        cells.furthest2[c] = 0.0
         for k in range(begin, offsets[c + 1]):
             p = order[k]
             r = vector[3, p]
@@ -104,6 +107,7 @@ def cut_cells(offsets, vector, order, species, own, radius2, reach, half_height,
         if furthest + np.sqrt(furthest2 + largest - mine) > reach:
             status[c] = OPEN
             continue
+        cells.furthest2[c] = furthest2
         measure(begin, faces, polyhedron, cells, c)
 
 

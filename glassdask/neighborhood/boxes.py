@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import BoxError
+from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import particle_numbers
 
 ROUNDING = 1e-12
 
 
 def half_widths(trajectory: xr.Dataset) -> np.ndarray:
-    """Half of the narrowest width of the box of each frame, the largest distance with only one image, (frame,)."""
+    """Half of the narrowest width of the box of each frame, (frame,)."""
     return half_width(np.asarray(trajectory["box"].values))
 
 
@@ -24,7 +25,17 @@ def half_width(box: np.ndarray) -> np.ndarray:
     >>> float(half_width(np.diag([3.0, 2.0, 4.0])))
     1.0
     """
-    return 0.5 / np.linalg.norm(np.linalg.inv(box), axis=-2).max(axis=-1)
+    return 0.5 * _widths(box).min(axis=-1)
+
+
+def _widths(box: np.ndarray) -> np.ndarray:
+    return 1.0 / np.linalg.norm(np.linalg.inv(box), axis=-2)
+
+
+def largest_radii(trajectory: xr.Dataset) -> np.ndarray:
+    """The largest distance with only one image in each frame, (frame,): half of the narrowest width that repeats."""
+    widths, borders = _widths(np.asarray(trajectory["box"].values)), borders_of(trajectory)
+    return 0.5 * widths[:, slice(None) if borders is None else list(borders.periodic)].min(axis=-1, initial=np.inf)
 
 
 def volumes(trajectory: xr.Dataset) -> np.ndarray:
@@ -51,8 +62,8 @@ def expected_neighbors(trajectory: xr.Dataset, radius: float) -> float:
 
 
 def check_radius(trajectory: xr.Dataset, radius: float) -> None:
-    """Raise `BoxError` for the first frame of which `radius` is more than half the narrowest width."""
-    half = half_widths(trajectory)
+    """Raise `BoxError` for the first frame of which `radius` is more than half the narrowest width that repeats."""
+    half = largest_radii(trajectory)
     bad = radius > half * (1 + ROUNDING)
     if bad.any():
         frame = int(np.argmax(bad))

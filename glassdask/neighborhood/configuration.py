@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from glassdask.kernels import cells
+from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import CODE
@@ -15,6 +17,8 @@ from glassdask.wrapping import wrap
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
+# By this part of their extent along an open axis the cells end beyond the last particle.
+FACE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Neighbors:
     index : (P,) index of each neighbour
     vector : (4, P) components x, y, z of r_j - r_i and the distance r_ij
     weight : (P,) how much each neighbour counts, where the rule weighs them: they then add up to 1 for each centre
+    known : (C,) whether these are all neighbours of a centre, where open borders may hide some; None where they are
     """
 
     centers: np.ndarray
@@ -35,6 +40,7 @@ class Neighbors:
     index: np.ndarray
     vector: np.ndarray
     weight: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     @property
     def distance(self) -> np.ndarray:
@@ -46,19 +52,33 @@ class Neighbors:
         """Number of neighbours of each centre, shape (C,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows: np.ndarray) -> Neighbors:
+        """Those of ``centers[rows]``."""
+        offsets, entries = self.entries(rows)
+        weight = None if self.weight is None else self.weight[entries]
+        known = None if self.known is None else self.known[rows]
+        return Neighbors(self.centers[rows], offsets, self.index[entries], self.vector[:, entries], weight, known)
+
+    def entries(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets and entries of the neighbours of ``centers[rows]``."""
+        counts = self.counts[rows]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return offsets, np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], counts)
+
 
 class Configuration:
     """Positions, species and box of one frame, with the cell lists built on demand.
 
     Parameters
     ----------
-    position : (N, d) positions, d = 2 or 3; those outside the box are wrapped
+    position : (N, d) positions, d = 2 or 3; those outside the box are wrapped along the axes that repeat
     species : (N,) species codes 0..S-1
     box : (d, d) cell matrix, rows are the cell vectors
     names : species names in the order of the codes
     label : how errors call this configuration, e.g. ``"frame 3"``
     scratch : memory that the frames of a task use one after the other; by default this one has its own
     diameter : (N,) sizes of the particles, where they are known
+    borders : the open ones; None where the box repeats along all axes
 
     Examples
     --------
@@ -69,7 +89,11 @@ class Configuration:
     [4, 4, 4, 4, 4, 4, 4, 4, 4]
     """
 
-    def __init__(self, position, species, box, names, label="configuration", scratch=None, diameter=None):
+    def __init__(
+        self, position, species, box, names, label="configuration", scratch=None, diameter=None,
+        borders: Borders | None = None,
+    ):  # fmt: skip
+        self.borders = borders
         self.dimension = position.shape[1]
         self.names = tuple(names)
         self.label = label
@@ -88,7 +112,8 @@ class Configuration:
             self.box[2, 2] = 2.0 * np.abs(box).sum()
         self.inverse = np.linalg.inv(self.box)
         if cells.any_outside(self.position, self.inverse, ROUNDING):
-            self.position = wrap(self.position[None], self.box[None], label)[0][0]
+            periodic = None if borders is None else ~borders.open
+            self.position = wrap(self.position[None], self.box[None], label, periodic=periodic)[0][0]
         self._grids: dict[float, _Grid] = {}
 
     @property
@@ -101,9 +126,62 @@ class Configuration:
         """Particles per unit volume (area in two dimensions)."""
         return len(self.position) / abs(np.linalg.det(self.box[: self.dimension, : self.dimension]))
 
+    @cached_property
+    def spacing(self) -> float:
+        """Edge of the cube (square) that a particle has on average, of the part of the box in which particles are."""
+        mean = self.density ** (-1.0 / self.dimension)
+        if self.borders is None:
+            return mean
+        least = np.minimum(mean / self.widths, 1.0)  # of particles in one layer
+        part = np.where(
+            self.borders.open[: self.dimension], np.maximum(self._occupied[1][: self.dimension], least), 1.0
+        )
+        return mean * float(np.prod(part)) ** (1.0 / self.dimension)
+
+    @cached_property
+    def _occupied(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the particles begin along each axis and how far they extend, as fractions; along open axes only."""
+        assert self.borders is not None
+        fraction = self.position @ self.inverse
+        low = np.where(self.borders.open, fraction.min(axis=0), 0.0)
+        return low, np.where(self.borders.open, fraction.max(axis=0) - low, 1.0)
+
+    @property
+    def largest_radius(self) -> float:
+        """Radius of the largest sphere that sees no particle twice, infinite where no axis repeats."""
+        periodic = slice(None) if self.borders is None else list(self.borders.periodic)
+        return 0.5 * float(self.widths[periodic].min(initial=np.inf))
+
+    @property
+    def useful_radius(self) -> float:
+        """The same, or a radius within which everybody sees everybody."""
+        if np.isfinite(self.largest_radius):
+            return self.largest_radius
+        diagonal = np.abs(self._occupied[1][:, None] * self.box).sum()
+        return float(max(2.0 * diagonal, self.spacing))
+
+    @cached_property
+    def face_distance(self) -> np.ndarray | None:
+        """Distance of each particle from the nearest open face, negative outside, (N,); None where none is open."""
+        if self.borders is None:
+            return None
+        fraction = (self.position @ self.inverse)[:, self.borders.open]
+        return (np.minimum(fraction, 1.0 - fraction) * self.widths[self.borders.open[: self.dimension]]).min(axis=1)
+
+    @property
+    def sight(self) -> np.ndarray | None:
+        """Distance from each particle up to which all others are known, (N,); None where that is without limit."""
+        return None if self.borders is None or self.borders.nothing_beyond else self.face_distance
+
+    def sees(self, centers: np.ndarray, cutoffs: np.ndarray) -> np.ndarray | None:
+        """Whether all neighbours of the `centers` within `cutoffs` (S, S) are known, (C,); None where they all are."""
+        if self.sight is None:
+            return None
+        return cutoffs.max(axis=1)[self.species[centers]] <= self.sight[centers]
+
     def check_radius(self, radius: float) -> None:
         """Raise `BoxError` when a sphere of this radius would see a particle twice."""
-        half = 0.5 * float(self.widths.min())
+        half = self.largest_radius
         if radius > half * (1 + ROUNDING):
             refuse_radius(self.label, radius, half, half)
 
@@ -126,6 +204,7 @@ class Configuration:
         rows = grid.order(centers)
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
+        known = self.sees(sorted_centers, cutoffs)
         offsets = np.empty(len(rows) + 1, np.int64)
         neighbor, vector = room = self._room(28 * grid.longest_run)
         done = 0
@@ -137,8 +216,9 @@ class Configuration:
                 )  # fmt: skip
                 total = offsets[n]
                 found = Neighbors(
-                    sorted_centers[done : done + n], offsets[: n + 1], neighbor[:total], vector[:, :total]
-                )
+                    sorted_centers[done : done + n], offsets[: n + 1], neighbor[:total], vector[:, :total],
+                    known=None if known is None else known[done : done + n],
+                )  # fmt: skip
                 yield rows[done : done + n], found
                 done += n
         finally:
@@ -163,12 +243,15 @@ class Configuration:
 
 def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray) -> Neighbors:
     """All of the `batches` as one list in the order of `centers`."""
-    pieces = []
+    pieces, known = [], None
     counts = np.zeros(len(centers), np.int64)
     for rows, batch in batches:
         weight = None if batch.weight is None else batch.weight.copy()
         pieces.append((rows, batch.counts, batch.index.copy(), batch.vector.copy(), weight))
         counts[rows] = batch.counts
+        if batch.known is not None:
+            known = np.ones(len(centers), bool) if known is None else known
+            known[rows] = batch.known
     offsets = np.concatenate([[0], np.cumsum(counts)])
     index = np.empty(offsets[-1], np.int32)
     vector = np.empty((4, offsets[-1]))
@@ -180,22 +263,32 @@ def gather(batches: Iterator[tuple[np.ndarray, Neighbors]], centers: np.ndarray)
         vector[:, target] = piece_vector
         if weight is not None:
             weight[target] = piece_weight
-    return Neighbors(np.asarray(centers), offsets, index, vector, weight)
+    return Neighbors(np.asarray(centers), offsets, index, vector, weight, known)
 
 
 class _Grid:
     """Particles and their periodic images sorted by cells at least one cutoff wide."""
 
     def __init__(self, configuration: Configuration, radius: float):
-        position, box = configuration.position, configuration.box
-        n = len(position)
+        position, box, inverse = configuration.position, configuration.box, configuration.inverse
+        n, d = len(position), configuration.dimension
         # not many more cells than particles: a dilute system gains nothing from empty ones
-        width = max(radius, (0.125 / configuration.density) ** (1.0 / configuration.dimension))
-        n_cells = np.full(3, 2)  # in two dimensions: one layer that does not meet its own images
-        n_cells[: configuration.dimension] = np.maximum(1.0, np.floor(configuration.widths / width))
+        width = max(radius, 0.125 ** (1.0 / d) * configuration.spacing)
+        n_cells, widths, placed = np.full(3, 2), configuration.widths, position
+        if configuration.borders is not None:
+            low, extent = configuration._occupied
+            extent[:d] = np.maximum(extent[:d] * (1 + FACE), width / widths)
+            widths, placed = widths * extent[:d], position - low @ box
+        # in two dimensions: one layer that does not meet its own images
+        n_cells[:d] = np.clip(np.floor(widths / width), 1, max(n, 1))
+        if configuration.borders is not None:
+            # the same along open axes: the particles fill all cells but the last
+            is_open = configuration.borders.open
+            stretch = np.where(is_open, extent * (n_cells + 1) / n_cells, 1.0)
+            box, inverse, n_cells = box * stretch[:, None], inverse / stretch, n_cells + is_open
         cell = np.empty(n, np.int64)
         counts = np.zeros(int(np.prod(n_cells + 2)), np.int64)
-        total = cells.count_particles(position, configuration.inverse, n_cells, cell, counts)
+        total = cells.count_particles(placed, inverse, n_cells, cell, counts)
         starts = np.concatenate([[0], np.cumsum(counts)])
         self.lists = cells.CellLists(
             cell, n_cells, starts, np.empty((3, total)), np.empty(total, np.int32), np.empty(total, CODE)

@@ -41,8 +41,9 @@ class Neighborhood(Declaration):
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """Neighbours of `centers`, a cache-sized batch at a time.
 
-        Yields (rows, neighbors) with ``neighbors.centers == centers[rows]``; each row comes once, in any order. The
-        arrays may be reused by the next batch: copy what is to be kept.
+        Yields (rows, neighbors) with ``neighbors.centers == centers[rows]``; each row comes once, in any order. With
+        open borders ``neighbors.known`` tells whose neighbours these are for sure, see
+        `glassdask.neighborhood.borders`. The arrays may be reused by the next batch: copy what is to be kept.
         """
         raise NotImplementedError
 
@@ -116,16 +117,20 @@ class _Adaptive(Neighborhood):
         """How many of the nearest candidates the choice looks at."""
         return 1 << 40  # all of them
 
-    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
-        """Number of neighbours of each centre, of its candidates in their `order`; -1 where undecided."""
+    def _count(self, found: Neighbors, order: np.ndarray, sure: np.ndarray, dimension: int) -> np.ndarray:
+        """Number of neighbours of each centre, of its candidates in their `order`; -1 where undecided.
+
+        All particles closer than `sure` (C,) are among the candidates.
+        """
         raise NotImplementedError
 
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
-        dimension = configuration.dimension
+        dimension, sight = configuration.dimension, configuration.sight
         unit_ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
-        radius = (self._expected(dimension) / (unit_ball * configuration.density)) ** (1 / dimension)
-        widest = 0.5 * float(configuration.widths.min())
+        radius = (self._expected(dimension) / unit_ball) ** (1 / dimension) * configuration.spacing
+        widest = configuration.useful_radius
+        sees_all = not np.isfinite(configuration.largest_radius)
         species = len(configuration.names)
         waiting = np.arange(len(centers))
         while len(waiting):
@@ -134,11 +139,18 @@ class _Adaptive(Neighborhood):
             for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
                 order = np.empty(len(found.index), np.int64)
                 nearest.sort_by_distance(found.offsets, found.index, found.distance, self._limit(), order)
-                counts = self._count(found, order, radius, dimension)
+                sure = np.full(len(rows), np.inf if sees_all and radius == widest else radius)
+                sure = sure if sight is None else np.minimum(sure, sight[found.centers])
+                counts = self._count(found, order, sure, dimension)
+                known = None
+                if configuration.borders is not None:
+                    # looking further does not tell more of those that are close to an open face
+                    known = counts >= 0
+                    counts[~known & ((sure < radius) | (radius == widest))] = 0
                 undecided.append(waiting[rows[counts < 0]])
                 decided = np.nonzero(counts >= 0)[0]
                 if len(decided):
-                    yield waiting[rows[decided]], _keep_nearest(found, order, decided, counts[decided])
+                    yield waiting[rows[decided]], _keep_nearest(found, order, decided, counts[decided], known)
             waiting = np.sort(np.concatenate(undecided))
             if len(waiting) and radius == widest:
                 raise BoxError(
@@ -149,11 +161,14 @@ class _Adaptive(Neighborhood):
             radius *= ENLARGEMENT
 
 
-def _keep_nearest(found: Neighbors, order: np.ndarray, decided: np.ndarray, counts: np.ndarray) -> Neighbors:
+def _keep_nearest(
+    found: Neighbors, order: np.ndarray, decided: np.ndarray, counts: np.ndarray, known: np.ndarray | None
+) -> Neighbors:
     """The first `counts` neighbours in `order` of the `decided` centres."""
     offsets = np.concatenate([[0], np.cumsum(counts)])
     slots = order[np.arange(offsets[-1]) + np.repeat(found.offsets[decided] - offsets[:-1], counts)]
-    return Neighbors(found.centers[decided], offsets, found.index[slots], found.vector[:, slots])
+    known = None if known is None else known[decided]
+    return Neighbors(found.centers[decided], offsets, found.index[slots], found.vector[:, slots], known=known)
 
 
 @dataclass(frozen=True)
@@ -199,8 +214,11 @@ class KNearest(_Adaptive):
     def _limit(self) -> int:
         return self.k
 
-    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
-        return np.where(found.counts >= self.k, self.k, -1)
+    def _count(self, found: Neighbors, order: np.ndarray, sure: np.ndarray, dimension: int) -> np.ndarray:
+        enough = found.counts >= self.k
+        furthest = order[found.offsets[:-1][enough] + self.k - 1]
+        enough[enough] = found.distance[furthest] <= sure[enough]
+        return np.where(enough, self.k, -1)
 
 
 @dataclass(frozen=True)
@@ -237,8 +255,8 @@ class SANN(_Adaptive):
     def _expected(self, dimension: int) -> float:
         return 20.0 if dimension == 3 else 10.0
 
-    def _count(self, found: Neighbors, order: np.ndarray, radius: float, dimension: int) -> np.ndarray:
+    def _count(self, found: Neighbors, order: np.ndarray, sure: np.ndarray, dimension: int) -> np.ndarray:
         counts = np.empty(len(found.centers), np.int64)
         decide = nearest.count_solid_angle if dimension == 3 else nearest.count_plane_angle
-        decide(found.offsets, found.distance[order], radius, counts)
+        decide(found.offsets, found.distance[order], sure, counts)
         return counts

@@ -31,10 +31,18 @@ ENLARGEMENT = 1.25
 # from a box of this size is empty.
 FAR = 4.0
 
+# Where nothing is beyond an open border, a cell that is not closed by what is within this distance, in the same units,
+# stays open; of a cluster, which has no images, all others are asked instead, and a corner may be as many times its
+# extent away.
+FURTHEST, TIMES = 8.0, 100.0
+
 # How far from a plane a corner may be to count as on it, in units of density^(-1/d): well above the rounding of
 # coordinates, since corners of perfect crystals lie on more than three planes. Where it leaves a cell that does not
 # close, the cell is cut again with more.
 TOLERANCES = (1e-11, 1e-9, 1e-7)
+
+# Longer lists of candidates, on average, are not sorted by insertion.
+MANY = 500
 
 # Room for this many faces of a cell while it is cut; for cells with more it is doubled.
 FACES = 64
@@ -49,7 +57,8 @@ class Tessellation:
     neighbors : those that share a face with each centre, one entry a face; in tiny boxes several may be images of the
         same particle, or of the centre itself
     volume : (C,) volume of each cell, area in two dimensions; 0 for a particle whose radical cell is empty,
-        NaN for particles of the same radius at the same place, which share a cell
+        NaN for particles of the same radius at the same place, which share a cell, and for cells that reach beyond an
+        open border of the box (`glassdask.neighborhood.borders`)
     area : (P,) area of each face, length in two dimensions
     edges : (P,) number of edges of each face, 2 (the ends) in two dimensions
     """
@@ -68,13 +77,8 @@ class Tessellation:
 
     def take(self, rows: np.ndarray) -> Tessellation:
         """The cells of ``centers[rows]``."""
-        counts = self.neighbors.counts[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        entries = np.arange(offsets[-1]) + np.repeat(self.neighbors.offsets[rows] - offsets[:-1], counts)
-        neighbors = Neighbors(
-            self.neighbors.centers[rows], offsets, self.neighbors.index[entries], self.neighbors.vector[:, entries]
-        )
-        return Tessellation(neighbors, self.volume[rows], self.area[entries], self.edges[entries])
+        _, entries = self.neighbors.entries(rows)
+        return Tessellation(self.neighbors.take(rows), self.volume[rows], self.area[entries], self.edges[entries])
 
 
 @dataclass(frozen=True)
@@ -173,15 +177,21 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     """
     centers = np.asarray(centers, dtype=np.int64)
     by_species = np.zeros(len(configuration.names)) if radii is None else np.asarray(radii, dtype=np.float64)
-    spacing = configuration.density ** (-1.0 / configuration.dimension)
+    spacing = configuration.spacing
     reach = REACH[configuration.dimension] * spacing
     rows, pieces = [np.empty(0, np.int64)], [_nobody()]
     waiting = np.arange(len(centers))
     tolerances, room = list(TOLERANCES), FACES
+    borders = configuration.borders
+    sees_all = borders is not None and borders.nothing_beyond and not any(borders.periodic)
     while len(waiting):
+        search = reach
+        if sees_all and reach > FURTHEST * spacing:
+            search = configuration.useful_radius
+            reach = TIMES * search
         periodic = _with_images(configuration, reach)
         again, states = [], []
-        for which, found in periodic.batches(centers[waiting], np.full((len(by_species), len(by_species)), reach)):
+        for which, found in periodic.batches(centers[waiting], np.full((len(by_species), len(by_species)), search)):
             cells, status = _cut(periodic, found, by_species, reach, spacing, tolerances[0], room)
             done = np.flatnonzero(status == polyhedra.DONE)
             rows.append(waiting[which[done]])
@@ -201,15 +211,15 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
         if (state == polyhedra.OPEN).any():
             reach *= ENLARGEMENT
     joined = _join(pieces)
-    index = joined.neighbors.index % len(configuration.position)
-    neighbors = Neighbors(joined.neighbors.centers, joined.neighbors.offsets, index, joined.neighbors.vector)
-    unordered = Tessellation(neighbors, joined.volume, joined.area, joined.edges)
-    return unordered.take(np.argsort(np.concatenate(rows)))
+    neighbors = replace(joined.neighbors, index=joined.neighbors.index % len(configuration.position))
+    return replace(joined, neighbors=neighbors).take(np.argsort(np.concatenate(rows)))
 
 
 def _with_images(configuration: Configuration, reach: float) -> Configuration:
     """The configuration, repeated until its box is wide enough for a search; ``index % N`` tells whose image it is."""
     times = np.ceil(2.0 * reach / configuration.widths * (1 - 1e-12)).astype(int)
+    if configuration.borders is not None:
+        times[~np.array(configuration.borders.periodic)] = 1
     if (times <= 1).all():
         return configuration
     times, d = np.maximum(times, 1), configuration.dimension
@@ -217,7 +227,9 @@ def _with_images(configuration: Configuration, reach: float) -> Configuration:
     shifts = np.array(list(product(*map(range, times)))) @ box
     position = (shifts[:, None] + configuration.position[None, :, :d]).reshape(-1, d)
     species = np.tile(configuration.species, len(shifts))
-    return Configuration(position, species, box * times[:, None], configuration.names, configuration.label)
+    return Configuration(
+        position, species, box * times[:, None], configuration.names, configuration.label, borders=configuration.borders
+    )
 
 
 def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:
@@ -226,10 +238,13 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
     n, pairs = len(found.centers), len(found.index)
     cells = polyhedra.Cells(
         slot=np.empty(pairs, np.int64), area=np.empty(pairs), edges=np.empty(pairs, np.int64),
-        faces=np.empty(n, np.int64), volume=np.empty(n), status=np.empty(n, np.int64),
+        faces=np.empty(n, np.int64), volume=np.empty(n), furthest2=np.empty(n), status=np.empty(n, np.int64),
     )  # fmt: skip
-    order = np.empty(pairs, np.int64)
-    sort_by_distance(found.offsets, found.index, found.distance, pairs, order)
+    if pairs > MANY * n:
+        order = np.lexsort((found.index, found.distance, np.repeat(np.arange(n), found.counts)))
+    else:
+        order = np.empty(pairs, np.int64)
+        sort_by_distance(found.offsets, found.index, found.distance, pairs, order)
     state, free = np.empty((2, 4 * room), np.int64)
     length, owner, bits = np.empty((3, room), np.int64)
     polyhedron = polyhedra.Polyhedron(
@@ -241,16 +256,34 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
         radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
         polyhedron, cells,
     )  # fmt: skip
+    known = None if configuration.borders is None else _close(configuration, found, radii, reach, spacing, cells)
     done = np.flatnonzero(cells.status == polyhedra.DONE)
     count = cells.faces[done]
     offsets = np.concatenate([[0], np.cumsum(count)])
     entries = np.arange(offsets[-1]) + np.repeat(found.offsets[done] - offsets[:-1], count)
     slots = cells.slot[entries]
-    neighbors = Neighbors(found.centers[done], offsets, found.index[slots], found.vector[:, slots])
+    known = None if known is None else known[done]
+    neighbors = Neighbors(found.centers[done], offsets, found.index[slots], found.vector[:, slots], known=known)
     volume, area, edges = cells.volume[done], cells.area[entries], cells.edges[entries]
     if flat:
         volume, area, edges = volume / spacing, area / spacing, np.full(len(edges), 2)
     return Tessellation(neighbors, volume, area, edges), cells.status
+
+
+def _close(configuration, found, radii, reach, spacing, cells) -> np.ndarray:
+    """Give up the cells that unknown particles may cut, and those that stay open; tells which are not given up."""
+    furthest2 = cells.furthest2 - (
+        0.25 * spacing**2 if configuration.dimension == 2 else 0.0
+    )  # of corners in the plane
+    furthest2 = np.maximum(furthest2, 0.0)
+    own2 = radii[configuration.species[found.centers]] ** 2
+    needed = np.sqrt(furthest2) + np.sqrt(furthest2 + (radii**2).max() - own2)
+    sure = FURTHEST * spacing if configuration.sight is None else configuration.sight[found.centers]
+    lost = (cells.status == polyhedra.OPEN) & (reach >= sure)
+    if configuration.sight is not None:
+        lost |= (cells.status == polyhedra.DONE) & (cells.faces > 0) & (needed > sure)
+    cells.status[lost], cells.faces[lost], cells.volume[lost] = polyhedra.DONE, 0, np.nan
+    return ~lost
 
 
 def _nobody() -> Tessellation:
@@ -261,11 +294,13 @@ def _nobody() -> Tessellation:
 def _join(pieces):
     """Several tessellations as one, in their order."""
     counts = np.concatenate([piece.neighbors.counts for piece in pieces])
+    known = [piece.neighbors.known for piece in pieces if piece.neighbors.known is not None]
     neighbors = Neighbors(
         np.concatenate([piece.neighbors.centers for piece in pieces]),
         np.concatenate([[0], np.cumsum(counts)]),
         np.concatenate([piece.neighbors.index for piece in pieces]),
         np.concatenate([piece.neighbors.vector for piece in pieces], axis=1),
+        known=np.concatenate(known) if known else None,
     )
     volume, area, edges = (
         np.concatenate([getattr(piece, key) for piece in pieces]) for key in ("volume", "area", "edges")

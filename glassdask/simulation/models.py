@@ -168,7 +168,10 @@ class PairModel(Model):
             bonds = self.chains.bonds(len(out))
             first, second = configuration.position[bonds.T]
             fraction = (second - first) @ configuration.inverse
-            length = np.linalg.norm((fraction - np.round(fraction)) @ configuration.box, axis=1)
+            image = np.round(fraction)
+            if configuration.borders is not None:
+                image[:, configuration.borders.open] = 0.0
+            length = np.linalg.norm((fraction - image) @ configuration.box, axis=1)
             change = 0.5 * self.chains.energy(length)
             for a, b in {tuple(pair) for pair in species[bonds].tolist()}:
                 of_pair = (species[bonds] == (a, b)).all(axis=1)

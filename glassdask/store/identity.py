@@ -20,7 +20,7 @@ import xarray as xr
 
 from glassdask.errors import GlassdaskError, SchemaError, StoreError
 from glassdask.graphs import compute
-from glassdask.schema import check_kind
+from glassdask.schema import UNKNOWN, check_kind
 from glassdask.store.arrays import content_hash
 from glassdask.store.encoding import is_text
 from glassdask.store.reading import open_descriptors, open_trajectory
@@ -66,7 +66,11 @@ def identity(trajectory: xr.Dataset) -> str:
 
 
 def _described(trajectory: xr.Dataset) -> dict[str, xr.Variable]:
-    return {name: trajectory[name].variable for name in DESCRIBED if name in trajectory}
+    found = {name: trajectory[name].variable for name in DESCRIBED if name in trajectory}
+    borders = found.pop("periodic", None)
+    if borders is not None and not borders.values.all():  # all axes repeat where nothing is said
+        found[f"periodic, beyond {borders.attrs.get('beyond', UNKNOWN)}"] = borders
+    return found
 
 
 def is_stored_at(path: str | os.PathLike[str], found: str | None) -> bool:

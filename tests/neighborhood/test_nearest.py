@@ -243,7 +243,7 @@ def test_sann_has_three_neighbours_at_least_and_where_they_fill_the_sphere_no_mo
 def test_two_candidates_never_decide(kernel):
     """Two on top of the centre have solid angles that add up to the sphere at radius 0, but m is at least 3."""
     counts = np.empty(2, np.int64)
-    kernel(np.array([0, 2, 7]), np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3.0]), 5.0, counts)
+    kernel(np.array([0, 2, 7]), np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3.0]), np.full(2, 5.0), counts)
     assert counts.tolist() == [-1, 3]
 
 

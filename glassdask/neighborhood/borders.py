@@ -1,0 +1,60 @@
+"""Open borders: boxes that do not repeat along all axes, such as films, walls, clusters and what a microscope sees.
+
+Along an open axis there are no images: positions are not wrapped, and may be outside the box. The box says where the
+open faces are, and the trajectory what is beyond them (`beyond` of `glassdask.from_arrays`):
+
+``"unknown"``, if nothing else is said
+    There may be more particles. A value is NaN where it could be another one for that, that is where the neighbourhood
+    of a particle crosses an open face: the sphere of its cutoff; the sphere that reaches to its k-th neighbour; the
+    shell of `SANN`, R(m); for `Voronoi` the sphere of radius |v| + sqrt(|v|^2 + R_max^2 - R_i^2), with v the corner of
+    the cell that is furthest away, R_i the radius of the particle and R_max the largest of all: 2 |v| for the usual
+    cells. Averages over neighbours are NaN where that of a neighbour is. All other values are those of the whole
+    system. A particle outside the box has only NaN.
+``"nothing"``
+    There are no more particles: neighbours end at the surface, and nothing is NaN for being close to it.
+
+In both cases a Voronoi cell that is not closed by what is around it has no volume and no neighbours that are known, and
+so it is where fewer than k particles are in reach of `KNearest`, or too few for `SANN`: NaN. Distribution functions are
+those of the inside of the box, without the effect of its faces; see `radial_distribution` and `structure_factor`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from glassdask.schema import NOTHING
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Which axes repeat, and whether nothing is beyond the faces of the others."""
+
+    periodic: tuple[bool, ...]
+    nothing_beyond: bool = False
+
+    @property
+    def open(self) -> np.ndarray:
+        """Which axes do not repeat, three of them."""
+        found = np.zeros(3, bool)
+        found[: len(self.periodic)] = ~np.array(self.periodic)
+        return found
+
+
+def borders_of(trajectory: xr.Dataset) -> Borders | None:
+    """The borders of a trajectory, None where its box repeats along all axes.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> film = gd.from_arrays(np.zeros((1, 1, 2)), species=["A"], box=[4.0, 4.0], periodic=(True, False))
+    >>> borders_of(film)
+    Borders(periodic=(True, False), nothing_beyond=False)
+    """
+    if "periodic" not in trajectory:
+        return None
+    periodic = trajectory["periodic"]
+    flags = tuple(map(bool, periodic.values))
+    return None if all(flags) else Borders(flags, periodic.attrs.get("beyond") == NOTHING)
