@@ -59,6 +59,7 @@ RESULTS = {
     "collective_overlap": lambda t: dynamics.collective_overlap(t, a=0.3),
     "velocity_autocorrelation": lambda t: dynamics.velocity_autocorrelation(with_velocity(t)),
     "velocity_spectrum": lambda t: dynamics.velocity_spectrum(with_velocity(t), 0.4),
+    "four_point": lambda t: dynamics.four_point(t, lag=0.1, a=0.1, q_max=5.0),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
     "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
         [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0

@@ -67,7 +67,7 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
     r_max = converted(r_max, Positive, "radial_distribution.r_max")
     check_radius(trajectory, r_max)
     names = species_names(trajectory)
-    counts, weighted, number, possible = sum_frames(partial(_pairs, r_max=r_max, n_bins=n_bins), trajectory)
+    counts, weighted, number, possible = sum_frames(partial(count_pairs, r_max=r_max, n_bins=n_bins), trajectory)
 
     edges = np.linspace(0.0, r_max, n_bins + 1)
     d = trajectory.sizes["space"]
@@ -90,7 +90,7 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
     return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
 
 
-def _pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:
+def count_pairs(configuration: Configuration, centers: np.ndarray, r_max: float, n_bins: int) -> tuple[np.ndarray, ...]:
     """Pairs in each bin, the same times the volume of this frame, the centres, and all pairs that they could be in."""
     n_species = len(configuration.names)
     once = np.zeros((n_species, n_species, n_bins), np.int64)

@@ -9,6 +9,7 @@ from glassdask.dynamics.averages import (
 )
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
+from glassdask.dynamics.four_point import four_point
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
@@ -26,6 +27,7 @@ __all__ = [
     "d2min",
     "displacements",
     "dynamic_susceptibility",
+    "four_point",
     "intermediate_scattering",
     "mean_square_displacement",
     "mode_coupling_temperature",

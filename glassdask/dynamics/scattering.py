@@ -139,10 +139,13 @@ def _density(trajectory: xr.Dataset, frames: np.ndarray, box: np.ndarray, modes:
     """rho_a(k) of the `frames`, (F, S, 2, M), real and imaginary parts."""
     shape = (len(frames), len(species_names(trajectory)), 2, len(modes))
     microseconds = MODE_MICROSECONDS * len(frames) * len(modes)
-    return sum_paths(partial(_modes, inverse=np.linalg.inv(box), modes=modes), trajectory, frames, shape, microseconds)
+    return sum_paths(
+        partial(density_modes, inverse=np.linalg.inv(box), modes=modes), trajectory, frames, shape, microseconds
+    )
 
 
-def _modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, modes: np.ndarray) -> np.ndarray:
+def density_modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """rho_a(k) of some particles, see `sum_paths`, in every frame, (F, S, 2, M); `inverse` (F, d, d) of the boxes."""
     out = np.zeros((len(path), len(starts) - 1, 2, len(modes)))
     orders = int(np.abs(modes).max(initial=0)) + 1
     work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))

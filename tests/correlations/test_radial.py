@@ -218,10 +218,10 @@ def test_kernel_as_plain_python(dimension, monkeypatch):
         position = rng.random((60, dimension)) * edge
         configuration = Configuration(position, species, np.eye(dimension) * edge, ("A", "B"))
         assert configuration.grid(1.0).lists.n_cells[0] == int(edge)
-        compiled, *_ = radial._pairs(configuration, np.arange(60), 1.0, 7)
+        compiled, *_ = radial.count_pairs(configuration, np.arange(60), 1.0, 7)
         with monkeypatch.context() as patch:
             for name in ("histogram_pairs", "square_distances"):
                 patch.setattr(kernels, name, getattr(kernels, name).py_func)
-            plain, *_ = radial._pairs(configuration, rng.permutation(60), 1.0, 7)
+            plain, *_ = radial.count_pairs(configuration, rng.permutation(60), 1.0, 7)
         assert np.array_equal(compiled, plain)
         assert compiled.sum() == len(list(pairs(position, np.eye(dimension) * edge, 1.0)))
