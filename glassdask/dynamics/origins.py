@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.dynamics.lags import frame_pairs
+from glassdask.dynamics.paths import check_matched
 from glassdask.errors import ParameterError
 
 # Time origins of a lag: neighbouring ones tell much the same, and the work grows with their number.
@@ -52,8 +53,10 @@ class Origins:
         Raises
         ------
         SchemaError, ParameterError
-            As `frame_pairs`; and when a lag that was asked for has fewer origins than `least`.
+            As `frame_pairs`; when a lag that was asked for has fewer origins than `least`, or particles cannot be
+            followed.
         """
+        check_matched(trajectory)
         found, pairs = frame_pairs(trajectory, lags, origins)
         counts = np.array([len(part) for part in pairs])
         enough = counts >= least

@@ -12,7 +12,6 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.paths import check_matched
 from glassdask.dynamics.walk import sum_paths
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.schema import species_names, validate
@@ -62,7 +61,6 @@ def velocity_autocorrelation(
     [[0.6, 0.0, -0.67]]
     """
     validate(trajectory)
-    check_matched(trajectory)
     if "velocity" not in trajectory:
         raise SchemaError(
             "no variable 'velocity' (frame, particle, space): give from_arrays(..., velocity=...), or write velocities "
