@@ -1,4 +1,4 @@
-"""Subcommands about stores themselves: ingest, info, verify."""
+"""Subcommands about stores themselves: ingest, info, repair, verify."""
 
 from __future__ import annotations
 
@@ -81,6 +81,17 @@ def _outdated(kind: str, group: dict[str, Any]) -> bool:
     made_by = (group["code"] or "").split()
     now = codes_now(kind, group["parameters"]) if made_by else []
     return any(known not in (None, made) for made, known in zip(made_by, now))
+
+
+@app.command()
+def repair(store: Store) -> None:
+    """Take back an append that was interrupted, restore what can be, and say what is lost (exit code 1)."""
+    import glassdask as gd
+
+    found = gd.repair(store)
+    print(found)
+    if found.lost:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -46,7 +46,7 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     problems: list[str] = []
     work = list(_walk(group, problems))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, problem in enumerate(pool.map(_check_chunk, *zip(*work)) if work else [], start=1):
+        for done, problem in enumerate(pool.map(check_chunk, *zip(*work)) if work else [], start=1):
             if problem:
                 problems.append(problem)
             if progress is not None:
@@ -140,16 +140,22 @@ def _chunks(group: Path, name: str, states: list[ledger.Entry], problems: list[s
         problems.append(f"{info.path}: is no part of {group}: remove it")
     elif states and content not in [state["arrays"][name] for state in known]:
         raise CorruptStoreError(f"{file}: not what was written last for this array: {REPAIR}")
+    yield from chunks_of(info, known)
+
+
+def chunks_of(info: ArrayInfo, states: list[ledger.Entry]) -> Iterator[Chunk]:
+    """The chunks of an array with the checksums that they have in these states of its group."""
     size = 2 * ledger.CRC
     for k, region in enumerate(info.regions()):
-        yield info, region, {state["chunks"][name][k * size : (k + 1) * size] for state in known}
+        yield info, region, {state["chunks"][info.name][k * size : (k + 1) * size] for state in states}
 
 
 def _files_in(folder: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
-def _check_chunk(info: ArrayInfo, region: layout.Region, stamps: set[str]) -> str | None:
+def check_chunk(info: ArrayInfo, region: layout.Region, stamps: set[str]) -> str | None:
+    """What is wrong with a chunk that should have one of these checksums; None where nothing is."""
     file = info.file(region)
     holds = ", ".join(
         f"{dim} {part.start}:{part.stop}"

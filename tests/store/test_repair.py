@@ -1,0 +1,138 @@
+"""A store that was damaged in any way is repaired, or it is told what is lost; nothing that was right gets worse."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask import errors, store
+from glassdask.store import appending, locks
+from tests.store.store_cases import chunk_files, make_trajectory
+
+
+@pytest.fixture
+def run(tmp_path, small_chunks):
+    """A trajectory that was read from a file, and what was derived from it."""
+    made = make_trajectory(n_frames=8)
+    given = {name: made[name].values for name in ("position", "species", "box")}
+    np.savez(tmp_path / "run.npz", **given)
+    path = tmp_path / "run.zarr"
+    gd.ingest(tmp_path / "run.npz", path)
+    trajectory = store.open_trajectory(path)
+    half = (trajectory[["position"]] / 2).rename(position="half", space="l").drop_vars(["l"])
+    store.write_dataset(half, path, "descriptors/half", parameters={"by": 2})
+    assert store.verify(path) == []
+    return path
+
+
+def whole(path):
+    """Everything that a store says and holds, to be compared."""
+    return store.content_hash(path), store.content_hash(path / "descriptors/half"), chunk_files(path)
+
+
+def exchange(one, other):
+    spare = one.with_name("spare")
+    one.rename(spare)
+    other.rename(one)
+    spare.rename(other)
+
+
+NODES = ["", "position", "box", "species", "descriptors", "descriptors/half", "descriptors/half/half"]
+DAMAGE = {
+    "torn": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "empty": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+    "edited": lambda file: file.write_text(file.read_text().replace('"zarr_format": 3', '"zarr_format": 3, "a": 1')),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_metadata_are_restored(run, damage):
+    before = whole(run)
+    for node in NODES:
+        DAMAGE[damage](run / node / "zarr.json")
+        assert store.verify(run)
+        found = gd.repair(run)
+        assert not found.lost
+        (line,) = found.restored
+        assert str(run / node) in line
+        assert store.verify(run) == []
+        assert whole(run) == before
+    for node in NODES:
+        DAMAGE[damage](run / node / "zarr.json")
+    assert not gd.repair(run).lost
+    assert store.verify(run) == []
+    assert whole(run) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("entry", ["_", "descriptors%2Fhalf"])
+def test_the_ledger_is_restored(run, damage, entry):
+    before = whole(run)
+    DAMAGE[damage](run / ".glassdask" / entry / "zarr.json")
+    assert store.verify(run)
+    assert not gd.repair(run).lost
+    assert store.verify(run) == []
+    assert whole(run) == before
+    shutil.rmtree(run / ".glassdask")
+    assert not gd.repair(run).lost
+    assert store.verify(run) == []
+    assert whole(run) == before
+
+
+def test_chunks_are_put_in_place_and_read_again(run):
+    before = whole(run)
+    places = sorted((run / "position/c").rglob("*/0/0"))
+    exchange(places[0], places[2])
+    assert [line.partition(": ")[0] for line in gd.repair(run).restored] == [str(places[0]), str(places[2])]
+    assert whole(run) == before
+    places[1].write_bytes(b"nonsense")
+    places[3].unlink()
+    shutil.rmtree(run / "box")
+    found = gd.repair(run)
+    assert not found.lost
+    assert sum("read again from its file" in line for line in found.restored) >= 3
+    assert store.verify(run) == []
+    assert whole(run) == before
+
+
+@pytest.mark.parametrize("what", ["has another content now", "is not there any more"])
+def test_what_is_lost_is_told(run, what):
+    source = run.parent / "run.npz"
+    source.unlink() if "not there" in what else source.write_bytes(b"another")
+    chunk = sorted((run / "position/c").rglob("*/0/0"))[1]
+    chunk.write_bytes(b"nonsense")
+    (run / "descriptors/half/half/c/0/0/0").unlink()
+    lost = gd.repair(run).lost
+    assert any(line.startswith(f"{chunk}: damaged (frame 2:4") for line in lost)
+    assert any("half/c/0/0/0: missing (frame 0:2" in line for line in lost)
+    assert any(line.endswith(f"{source} {what}") for line in lost)
+    assert gd.repair(run).lost  # and again, as long as it is so
+
+
+def test_a_missing_group_is_forgotten_once_it_was_told(run):
+    shutil.rmtree(run / "descriptors/half")
+    (line,) = gd.repair(run).lost
+    assert line == f'{run}/descriptors/half: all of it ({{"by": 2}})'
+    assert store.verify(run) == []
+    assert str(gd.repair(run)).endswith("nothing was to be done")
+
+
+def test_an_append_is_taken_back(run):
+    before = whole(run)
+    longer = make_trajectory(n_frames=11, seed=2)
+    stage = appending.begin(run, 11, pending={"files": ["more.npz"]})
+    store.write_region(stage, "position", (slice(8, 10),), longer["position"].values[8:10])
+    found = gd.repair(run)
+    assert not found.lost
+    (line,) = found.restored
+    assert "an append of more.npz that was interrupted was taken back" in line
+    assert whole(run) == before
+    assert not (run / ".append").exists()
+
+
+def test_what_is_being_written_is_left_alone(run, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.0)
+    with locks.locked(run / "descriptors/half"), pytest.raises(errors.BusyStoreError, match="is being written by"):
+        gd.repair(run)
