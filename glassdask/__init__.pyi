@@ -46,6 +46,7 @@ from .fields.spatial import spatial_correlation as spatial_correlation
 from .frames import map_frames as map_frames
 from .io import ingest as ingest
 from .io import repair as repair
+from .io.export import export as export
 from .io.objects import from_ase as from_ase
 from .io.objects import from_freud as from_freud
 from .io.objects import from_mdanalysis as from_mdanalysis

@@ -76,10 +76,10 @@ def _room(path: Path, needed: int | None) -> str:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, sync: bool = True, new: bool = False) -> Iterator[BinaryIO]:
     """A stream whose content takes the place of `path` at once when the block has ended without an error.
 
-    With `sync` it is on the disk by then, also if the power fails.
+    With `sync` it is on the disk by then, also if the power fails. With `new` nothing may be there, then as now.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Bi
     ('1 2 3', ['numbers'])
     >>> folder.cleanup()
     """
-    with writing(path), _whole(path, os.replace, sync) as stream:
+    with writing(path), _whole(path, _link if new else os.replace, sync) as stream:
         yield stream
 
 

@@ -83,3 +83,17 @@ def value_of(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return float(text) if NUMBER.fullmatch(text) else text
+
+
+def frames_of(text: str) -> slice | list[int]:
+    """The frames of an option, as Python counts them.
+
+    >>> frames_of("0:10"), frames_of("::100"), frames_of("-1"), frames_of("0,5")
+    (slice(0, 10, None), slice(None, None, 100), [-1], [0, 5])
+    """
+    try:
+        if ":" in text:
+            return slice(*[int(part) if part.strip() else None for part in text.split(":")])
+        return [int(part) for part in text.split(",")]
+    except (ValueError, TypeError):
+        raise ParameterError(f"--frames {text}: expected frames such as 5, -1, 0:10, ::100 or 0,5,7") from None

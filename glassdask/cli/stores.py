@@ -1,4 +1,4 @@
-"""Subcommands about stores themselves: ingest, info, repair, verify."""
+"""Subcommands about stores themselves: ingest, export, info, repair, verify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Store, Workers, key_values, progress_bar, value_of
+from glassdask.cli.options import (
+    Cluster,
+    Overwrite,
+    Quiet,
+    Store,
+    Workers,
+    frames_of,
+    key_values,
+    progress_bar,
+    value_of,
+)
 
 app = typer.Typer()
 
@@ -106,3 +116,41 @@ def verify(store: Store, quiet: Quiet = False) -> None:
     if problems:
         raise typer.Exit(1)
     print(f"{store}: every chunk is there and intact")
+
+
+@app.command()
+def export(
+    store: Store,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write: .extxyz .lammpstrj .data .gsd .h5md .csv .parquet; text also .gz .zst",
+        ),
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Further columns: a variable, a descriptor, or reductions/NAME; repeatable"),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="Frames, as Python counts them: 5, -1, 0:10, ::100 or 0,5,7")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="Format, where the suffix does not tell")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a trajectory, with what was computed of every particle, as a file for OVITO, ASE, LAMMPS and others."""
+    from glassdask.io.export import export as run
+
+    with progress_bar("export", quiet) as progress:
+        result = run(
+            store,
+            output,
+            columns=columns or (),
+            frames=None if frames is None else frames_of(frames),
+            format=format,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    print(result)

@@ -3,7 +3,8 @@
 HOOMD centres its box on zero and stores single precision: positions are shifted by half the cell, which makes them lie
 in [0, cell) and is kept as ``origin``, and are exact to 6e-8 relative to the box. Velocities and images are read where
 there are any.
-``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy.
+``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy. Files of ours also log where
+the box begins, times, ids and energies.
 """
 
 from __future__ import annotations
@@ -55,16 +56,20 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
         return np.asarray(getattr(particles, name))[:, :n_space] if f"particles/{name}" in stored else None
 
     velocity = vectors("velocity")
+    origin, time, ids = (found.log.get(name) for name in ("origin", "time", "particles/id"))
+    energy = energy or ("particles/energy" if "particles/energy" in found.log else None)
     return Frame(
         particles.position[:, :n_space].astype(np.float64) + box.sum(axis=0) / 2,
         tuple(particles.types),
         np.asarray(particles.typeid, dtype=CODE),
         box,
-        origin=-box.sum(axis=0) / 2,
+        origin=-box.sum(axis=0) / 2 if origin is None else np.asarray(origin, dtype=np.float64)[:n_space],
         image=vectors("image"),
         velocity=None if velocity is None else velocity.astype(np.float64),
         energy=None if energy is None else np.asarray(found.log[energy], dtype=np.float64).reshape(-1),
+        time=None if time is None else float(np.ravel(time)[0]),
         step=int(found.configuration.step),
+        id=None if ids is None else np.asarray(ids, dtype=np.int64).reshape(-1),
     )
 
 

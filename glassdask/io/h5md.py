@@ -3,7 +3,7 @@
 Of the particles: ``position``, ``species``, ``box/edges``, and where they are there ``image``, ``velocity``, ``id`` and
 ``potential_energy``; each fixed or in time, with steps and times as arrays or as (increment, offset). What is written
 more rarely than the positions counts until it is written again. Numbers are those of the file, in whatever units; cell
-vectors are rows, as the format has them. Where the box begins H5MD does not say.
+vectors are rows, as the format has them. Where the box begins H5MD does not say; files of ours have ``box/origin``.
 
 ``group=`` names one of several groups of particles, ``columns={"energy": "pe"}`` an element that is called otherwise,
 ``topology=`` or ``species=`` the species where the file has none (MDAnalysis writes none).
@@ -114,6 +114,8 @@ def read(
         edges = None
         if box is not None and "edges" in box:
             edges = Element(box["edges"], "box/edges").aligned(position)
+        # glassdask's own: where the corner is from which the positions are counted
+        corner = Element(box["origin"], "box/origin").aligned(position) if box is not None and "origin" in box else None
         known: list[str | int] = []
         for number in range(start, stop):
             found: dict[str, Any] = {role: value(number) for role, value in values.items()}
@@ -135,6 +137,7 @@ def read(
                 periodic=periodic,
                 time=None if position.time is None else float(position.time[number]),
                 step=None if position.step is None else int(position.step[number]),
+                origin=None if corner is None else np.asarray(corner(number), dtype=np.float64),
                 told=False,
                 **found,
             )
