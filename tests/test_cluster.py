@@ -65,7 +65,7 @@ def test_local_cluster_listens_on_loopback_only():
         assert {address for address, _ in found} == {"127.0.0.1"}
         # scheduler, its dashboard, nanny, worker and its dashboard at least
         assert len(found) >= 5
-        assert all(address.startswith("tcp://127.0.0.1:") for address in client.scheduler_info()["workers"])
+        assert all(address.startswith("tls://127.0.0.1:") for address in client.scheduler_info()["workers"])
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         assert client.submit(sum, [1, 2]).result() == 3
         assert housekeeping(client) == {("500ms", "100ms")}
@@ -97,13 +97,12 @@ def test_address_in_a_notebook(two_workers):
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("kind", ["temporary", "files"])
+@pytest.mark.parametrize("kind", ["local", "files"])
 def test_tls_carries_data_and_refuses_strangers(write_profile, tmp_path, kind):
-    tls = 'tls = "temporary"\n' if kind == "temporary" else ""
     table = "[tls]\nca = 'tls/ca.pem'\ncertificate = 'tls/certificate.pem'\nkey = 'tls/key.pem'\n"
     paths = write_certificates(tmp_path / "tls")
-    profile = write_profile(f"kind = 'local'\n{tls}{'' if tls else table}[options]\nmemory = '1GiB'\n", "local.toml")
-    with connect(str(profile)) as client:
+    profile = write_profile(f"kind = 'local'\n{table}[options]\nmemory = '1GiB'\n", "local.toml")
+    with connect(str(profile) if kind == "files" else "local", workers=1) as client:
         address = client.scheduler.address
         assert address.startswith("tls://127.0.0.1:")
         assert all(worker.startswith("tls://127.0.0.1:") for worker in client.scheduler_info()["workers"])
@@ -251,7 +250,7 @@ def test_check_of_this_machine(monkeypatch, capsys):
     assert f"numpy      0.1 here, {np.__version__} on the worker" in out
     assert "versions differ: numpy: install the same in both places" in out
     assert re.search(r"scratch    /\S+, [\d.]+ GiB free", out)
-    assert re.search(r"worker     tcp://127.0.0.1:\d+, dashboard 127.0.0.1:\d+", out)
+    assert re.search(r"worker     tls://127.0.0.1:\d+, dashboard 127.0.0.1:\d+", out)
     assert re.search(r"kernel     smoothed bond order, \d{4,} particles/s", out)
 
 

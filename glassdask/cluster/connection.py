@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import multiprocessing
 import os
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from glassdask.cluster.failures import plain_failures
 from glassdask.cluster.jobs import batch_cluster
-from glassdask.cluster.overhead import low_overhead
-from glassdask.cluster.profile import Profile, read_profile
-from glassdask.cluster.tls import security
+from glassdask.cluster.local import local_cluster
+from glassdask.cluster.profile import read_profile
+from glassdask.cluster.watching import watching
 from glassdask.errors import ClusterError
-
-# Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster
-DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @contextmanager
@@ -29,8 +22,8 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
     """A `distributed.Client` for the time of a ``with`` block; every dask computation inside uses it.
 
     Schedulers, workers and dashboards listen on the loopback interface, or on the interface that a profile names, and
-    never on all. Whoever can connect to a scheduler can run code as you; where other people use the same machine or
-    network, let the profile ask for TLS.
+    never on all. Whoever can connect to a scheduler can run code as you: on this machine nobody else can, by TLS with a
+    certificate made for the occasion; where other people use the same network, let the profile ask for it.
 
     Parameters
     ----------
@@ -55,6 +48,7 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
         local_directory = "$TMPDIR"
 
     Workers that end (lifetime, wall time, cancelled, lost with their node) are replaced: the wanted number is kept.
+    One that is silent is told of, and its work goes on elsewhere (`glassdask.cluster.watching`).
 
     Raises
     ------
@@ -84,10 +78,10 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
 
     profile = read_profile(target) if target != "local" else None
     if profile is None or profile.kind == "local":
-        cluster_of = _local_cluster(profile, workers)
+        cluster_of = local_cluster(profile, workers)
     else:
         cluster_of = batch_cluster(profile, workers)
-    with cluster_of as cluster, Client(cluster) as client, plain_failures(client):
+    with cluster_of as cluster, watching(cluster), Client(cluster) as client, plain_failures(client):
         yield client
 
 
@@ -120,76 +114,3 @@ async def _greeted(address: str) -> None:
     from distributed.comm import connect
 
     await (await connect(address, **Security().get_connection_args("client"))).close()
-
-
-# names, to the processes that a local cluster starts, a file that tells that one of them came here itself
-STARTING = "GLASSDASK_STARTING"
-
-
-@contextmanager
-def _main_guarded() -> Iterator[None]:
-    """Say what is wrong where the processes of a cluster run the lines of the script that starts it.
-
-    Python's way to start a process runs the file of the script in it first; where nothing keeps the script from
-    starting its cluster there, too, no process gets further.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        mark = Path(folder) / "mark"
-        before = os.environ.get(STARTING)
-        os.environ[STARTING] = str(mark)
-        try:
-            yield
-        except RuntimeError:
-            if not mark.exists():
-                raise
-            raise ClusterError(
-                "the processes of the workers run this script, too, and would start workers of their own: put the "
-                'lines that connect below `if __name__ == "__main__":`'
-            ) from None
-        finally:
-            os.environ.pop(STARTING)
-            if before is not None:
-                os.environ[STARTING] = before
-
-
-def _refuse_while_starting() -> None:
-    """End a process of a cluster that is about to start a cluster because it runs the script that started it."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False) and STARTING in os.environ:
-        with suppress(OSError):
-            Path(os.environ[STARTING]).touch()
-        os._exit(1)
-
-
-# How long a worker that died may take to be back before it is given up for good: nobody starts another one, and the
-# work would wait for ever. On a machine that is short of cores, starting takes long.
-LOCAL_PATIENCE = "300s"
-
-
-@contextmanager
-def _local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]:
-    import dask
-    from distributed import LocalCluster
-
-    options = dict(profile.options) if profile else {}
-    n = workers or (profile.workers if profile else len(os.sched_getaffinity(0)))
-    if "memory" in options:
-        options["memory_limit"] = options.pop("memory")
-    # loopback only: a scheduler and a dashboard run whatever they are sent. Workers without an address for their
-    # dashboard would open one on all interfaces. Failures of tasks are raised here; what workers log about coming and
-    # going tells a person at a prompt nothing
-    _refuse_while_starting()
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **low_overhead()}):
-        with _main_guarded():
-            cluster = LocalCluster(
-                n_workers=n,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-                preload=[DEAF],
-                security=security(profile),
-                **options,
-            )
-        with cluster:
-            yield cluster

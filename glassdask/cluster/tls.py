@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from glassdask.cluster.profile import Profile
+from glassdask.cluster.profile import Certificates, Profile
 from glassdask.errors import MissingPackageError
 
 
-def security(profile: Profile | None) -> Any:
-    """The `distributed.Security` that a profile asks for; None without TLS.
+def security(profile: Profile) -> Any:
+    """The `distributed.Security` that a profile asks for, on this machine also unasked; None without TLS.
 
     All parts show the same certificate, and accept those that the same authority has signed.
 
@@ -18,16 +18,16 @@ def security(profile: Profile | None) -> Any:
     MissingPackageError
         Temporary certificates need the package cryptography.
     """
-    if profile is None or profile.tls is None:
+    if profile.tls is None and profile.kind != "local":
         return None
     from distributed import Security
 
-    if profile.tls == "temporary":
+    if not isinstance(profile.tls, Certificates):
         try:
             return Security.temporary()
         except ImportError:
             raise MissingPackageError(
-                f"{profile.path}: temporary certificates need cryptography: pip install 'glassdask[cluster]'"
+                f"{profile.path}: temporary certificates need cryptography: pip install cryptography"
             ) from None
     tls = profile.tls
     pairs: dict[str, str] = {}

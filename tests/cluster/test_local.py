@@ -1,0 +1,136 @@
+"""Workers on this machine: nobody else on it can reach them, or the files that they spill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import dask
+import psutil
+import pytest
+
+from glassdask.cluster import connect
+from glassdask.cluster.local import private_folder
+from glassdask.errors import ClusterError
+
+# what another user of this machine may try: no certificate, one of their own, the files
+STRANGER = """
+import asyncio, os, socket, sys
+from pathlib import Path
+from distributed import Security
+from distributed.comm import connect
+
+async def joined(address, security):
+    comm = await connect(address, timeout=10, **security.get_connection_args("client"))
+    await comm.write({"op": "identity", "reply": True})
+    return await comm.read()
+
+own = Security.temporary()
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+folder, *addresses = sys.argv[1:]
+for address in addresses:
+    for place, security in [(address, own), ("tcp" + address[3:], Security())]:
+        try:
+            print("joined", place, asyncio.run(joined(place, security)))
+        except Exception as error:
+            print("refused", type(error).__name__)
+for attempt in (os.listdir, lambda f: os.open(f + "/x", os.O_CREAT | os.O_WRONLY), lambda f: os.rename(f, f + "x")):
+    try:
+        print("may", attempt(folder))
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_another_user_is_refused():
+    with connect("local", workers=1) as client:
+        workers = client.scheduler_info()["workers"]
+        addresses = [client.scheduler.address, *workers, *(worker["nanny"] for worker in workers.values())]
+        folder = private_folder()
+        assert all(worker["local_directory"].startswith(f"{folder}/") for worker in workers.values())
+        done = subprocess.run([sys.executable, "-c", STRANGER, folder, *addresses], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 * len(addresses) + 3, done.stderr
+    assert all(line.startswith("refused") for line in lines), lines
+    assert all("CommClosedError" in line for line in lines[:-3]), lines
+
+
+@pytest.mark.parametrize("way", ["fresh", "again", "others may write", "link", "file"])
+def test_a_folder_of_ones_own(tmp_path, way):
+    """What somebody else has put in its place is not used."""
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        folder = tmp_path / f"glassdask-{os.getuid()}"
+        if way == "again":
+            assert private_folder() == str(folder)
+        elif way == "others may write":
+            folder.mkdir()
+            folder.chmod(0o777)
+        elif way == "link":
+            (tmp_path / "elsewhere").mkdir(mode=0o700)
+            folder.symlink_to(tmp_path / "elsewhere")
+        elif way == "file":
+            folder.touch()
+        found = private_folder()
+    assert (found == str(folder)) == (way in ("fresh", "again"))
+    assert os.lstat(found).st_mode & 0o777 == 0o700
+
+
+@pytest.mark.cluster
+def test_a_worker_killed_while_it_starts():
+    """One line, not dask's hundred."""
+    stop = threading.Event()
+
+    def kill():
+        while not stop.wait(0.01):
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL)
+                    return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(
+            ClusterError, match=r"the workers could not be started .*run the same command again"
+        ) as told:
+            connect("local", workers=1).__enter__()
+    finally:
+        stop.set()
+        killer.join()
+    assert "\n" not in str(told.value)
+
+
+ORPHAN = """
+from glassdask.cluster import connect
+if __name__ == "__main__":
+    with connect("local", workers=2) as client:
+        client.map(sum, [[1]] * 10)
+        print(*client.run(__import__("os").getpid).values(), flush=True)
+        input()
+"""
+
+
+@pytest.mark.cluster
+def test_workers_of_a_killed_client_end(tmp_path):
+    (tmp_path / "client.py").write_text(ORPHAN)
+    command = [sys.executable, tmp_path / "client.py"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as client:
+        workers = [psutil.Process(int(pid)) for pid in client.stdout.readline().split()]
+        client.kill()
+        assert len(workers) == 2
+        end = time.monotonic() + 60
+        while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert "Traceback" not in client.stderr.read()
