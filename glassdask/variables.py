@@ -107,6 +107,7 @@ VARIABLES = {
     "r_edge": _v("r_edge", "f", "length", "upper end of the distances"),
     "g": _v("species_a species_b r", "f", "", "radial distribution function"),
     "counts": _v("species_a species_b r", "i", "", "pairs in all frames, the first particle is in the middle"),
+    "centers": _v("species_a r", "i", "", "particles of species_a, in all frames, whose neighbours at r were counted"),
     "coordination": _v("species_a species_b r_edge", "f", "", "mean number of neighbours of species_b within r_edge"),
     "k": _v("[k]", "f", "1/length", "wave number"),
     "S": _v("species_a species_b k", "f", "", "structure factor"),

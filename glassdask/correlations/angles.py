@@ -37,8 +37,9 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
         ``triplets`` (center, species_a, species_b, angle), triplets of each kind, each counted once and, where a and b
         differ, under both orders. ``angle`` is the middle of the bins in degrees. No sin(theta) is divided out: without
         correlations the distribution is sin(theta)/2 per radian in three dimensions and flat in two. NaN for kinds of
-        triplets that do not occur. A neighbour on top of the centre has no direction and is left out. Computed, not
-        lazy.
+        triplets that do not occur. A neighbour on top of the centre has no direction and is left out. Beside open
+        borders only particles count as centres whose neighbours are known (`glassdask.neighborhood.borders`). Computed,
+        not lazy.
 
     Raises
     ------
@@ -81,6 +82,8 @@ def _triplets(
 ) -> tuple[np.ndarray, ...]:
     counts = np.zeros((*[len(configuration.names)] * 3, n_bins), np.int64)
     for _, found in neighbors.batches(configuration, centers):
+        if found.known is not None:
+            found = found.take(np.flatnonzero(found.known))
         kernels.histogram_angles(
             found.centers, found.offsets, found.index, found.vector, configuration.species, n_bins / math.pi, counts
         )

@@ -215,11 +215,18 @@ class _Curve:
             )
         chosen = distribution.sel(species_a=a, species_b=b)
         pairs = chosen["counts"].values / (2.0 if a == b else 1.0)
-        shells = np.diff(distribution["r_edge"].values ** d)
-        g = np.nan_to_num(chosen["g"].values)
+        # beside open borders there are fewer centres the larger the distance
+        centers = chosen["centers"].values if "centers" in chosen else np.ones(len(pairs))
+        known = centers > 0
+        if known.sum() < 2:
+            raise ParameterError(
+                f"g_{a}{b}: no {a} is away from the open faces of the box: give the cutoff of {(a, b)}"
+            )
+        shells = (np.diff(distribution["r_edge"].values ** d) * (centers / centers.max()))[known]
+        g, pairs = np.nan_to_num(chosen["g"].values)[known], pairs[known]
         scale = pairs.sum() / max((g * shells).sum(), np.finfo(float).tiny)
         low, high = sorted((str(a), str(b)))
-        return cls((low, high), distribution["r"].values, g, pairs, scale * shells, spacing)
+        return cls((low, high), distribution["r"].values[known], g, pairs, scale * shells, spacing)
 
     @property
     def step(self) -> float:

@@ -50,6 +50,21 @@ def histogram_pairs(centers, lists, radius2, bins_per_length, squares, near, cou
 
 
 @kernel
+def histogram_inside(centers, offsets, index, distance, species, usable, bins_per_length, counts):
+    """Add each neighbour of each centre to the bin of its distance, where that is one of the `usable` (C,) first bins.
+
+    `counts` (S, S, bins), centre's species first.
+    """
+    last = counts.shape[2] - 1
+    for c in range(centers.shape[0]):
+        row = counts[species[centers[c]]]
+        for p in range(offsets[c], offsets[c + 1]):
+            b = min(int(distance[p] * bins_per_length), last)
+            if b < usable[c]:
+                row[species[index[p]], b] += 1
+
+
+@kernel
 def histogram_angles(centers, offsets, index, vector, species, bins_per_radian, counts):
     """Add the angle j-i-k of each pair of neighbours of each centre: `counts` (S, S, S, bins).
 
