@@ -10,9 +10,10 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 from glassdask.declarations import Count, Positive, converted
-from glassdask.errors import ParameterError, SchemaError, SpeciesError
+from glassdask.errors import BoxError, ParameterError, SchemaError, SpeciesError
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.boxes import mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_kind, particle_numbers, species_names, validate
@@ -37,8 +38,9 @@ def structure_factor(
 
     so that the total S(k) is the sum of all S_ab (a, b and b, a), S_aa goes to N_a/N and S_ab to 0 for large k. The
     wave vectors are those of the periodic box, k = 2 pi H^-1 n, for any shape of box; each frame has its own. Where the
-    numbers of particles change, N is their mean. Of bins
-    with more than `modes_per_bin` of them a fixed choice in random directions is used.
+    numbers of particles change, N is their mean. Of bins with more than `modes_per_bin` of them a fixed choice in
+    random directions is used. Where borders are open, only wave vectors along the axes that repeat are used, k = 2 pi n
+    with the reciprocal vectors in their plane (on their line): along the others the faces would be seen.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def structure_factor(
     ------
     ParameterError
         When k_max, n_bins or modes_per_bin is not positive.
+    BoxError
+        When the box repeats along no axis.
 
     Examples
     --------
@@ -76,7 +80,13 @@ def structure_factor(
     n_bins = converted(n_bins, Count, "structure_factor.n_bins")
     modes_per_bin = converted(modes_per_bin, Count, "structure_factor.modes_per_bin")
     names = species_names(trajectory)
-    used = np.minimum(_expected(np.asarray(trajectory["box"].values)[0], k_max, n_bins), modes_per_bin)
+    borders = borders_of(trajectory)
+    if borders is not None and not any(borders.periodic):
+        raise BoxError(
+            "structure_factor: the box repeats along no axis, so that no wave vector fits it: use radial_distribution"
+        )
+    cell, _ = _repeating(np.asarray(trajectory["box"].values)[0], borders)
+    used = np.minimum(_expected(cell, k_max, n_bins), modes_per_bin)
     products, modes, possible = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
         trajectory,
@@ -150,12 +160,15 @@ def _modes_of_frame(
     """Sums of Re rho_a rho_b* over the modes of each of the `bins`, their number, and that times the particles'."""
     d = configuration.dimension
     n_species = len(configuration.names)
-    modes, bin_of = wave_vectors(
-        _as_tuple(configuration.box[:d, :d]), k_max, n_bins, limit, int(bins[0]), int(bins[-1])
-    )
+    cell, own_axes = _repeating(configuration.box[:d, :d], configuration.borders)
+    modes, bin_of = wave_vectors(_as_tuple(cell), k_max, n_bins, limit, int(bins[0]), int(bins[-1]))
     order = np.argsort(configuration.species, kind="stable")
     starts = np.searchsorted(configuration.species[order], np.arange(n_species + 1))
-    fraction = np.ascontiguousarray((configuration.position[order] @ configuration.inverse).T)
+    inverse = configuration.inverse
+    if configuration.borders is not None:
+        inverse = np.zeros((3, 3))
+        inverse[:d, : len(cell)] = own_axes @ np.linalg.inv(cell)
+    fraction = np.ascontiguousarray((configuration.position[order] @ inverse).T)
     orders = int(np.abs(modes).max(initial=0)) + 1
     density = np.zeros((n_species, 2, len(modes)))
     work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
@@ -166,6 +179,19 @@ def _modes_of_frame(
         sums[a, b] = np.bincount(bin_of, products[a, b], minlength=n_bins)
     number = np.bincount(bin_of, minlength=n_bins)
     return sums, number, number * len(configuration.position)
+
+
+def _repeating(box: np.ndarray, borders: Borders | None) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors (p, p) along which a box (d, d) repeats, in a space of their own, and the axes (d, p) of that space.
+
+    >>> cell, axes = _repeating(np.diag([2.0, 3.0, 5.0]), Borders((True, False, True)))
+    >>> (cell @ axes.T).tolist()
+    [[2.0, 0.0, 0.0], [0.0, 0.0, 5.0]]
+    """
+    if borders is None:
+        return box, np.eye(len(box))
+    axes, cell = np.linalg.qr(box[list(borders.periodic)].T)
+    return cell.T, axes
 
 
 def _as_tuple(box: np.ndarray) -> tuple[tuple[float, ...], ...]:

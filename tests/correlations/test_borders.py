@@ -132,3 +132,35 @@ def test_bond_angles_are_those_of_the_centres_whose_neighbours_are_known(name, r
     expected = gd.map_frames(angles, whole, dims={"a": 2, "b": 2, "angle": 12}).values[0]
     np.testing.assert_array_equal(found.values, expected)
     assert expected.sum() > 100
+
+
+@pytest.mark.parametrize("name", [name for name, (_, periodic) in CUTS.items() if any(periodic)])
+def test_wave_vectors_are_those_of_the_axes_that_repeat(name):
+    part, periodic = part_of(name, seeds=(0, 1)), np.array(CUTS[name][1])
+    found = gd.structure_factor(part, k_max=5.0, n_bins=10, modes_per_bin=10**6)
+    lattice = part["box"].values[0][periodic]
+    reciprocal = 2 * np.pi * np.linalg.pinv(lattice).T  # the shortest k with k . a_i = 2 pi delta_ij
+    n = np.stack(np.meshgrid(*[np.arange(-9, 10)] * len(lattice), indexing="ij"), -1).reshape(-1, len(lattice))
+    k = n @ reciprocal
+    length = np.linalg.norm(k, axis=1)
+    k, bins = k[(length > 0) & (length < 5)], np.floor(length[(length > 0) & (length < 5)] / 0.5).astype(int)
+    total, number = np.zeros(10), 0
+    for position in part["position"].values:
+        position = position[np.isfinite(position[:, 0])]
+        total += np.bincount(bins, abs(np.exp(-1j * k @ position.T).sum(axis=1)) ** 2, minlength=10)
+        number += len(position)
+    with np.errstate(invalid="ignore"):
+        expected = total / np.bincount(bins, minlength=10) / number
+    np.testing.assert_array_equal(found["modes"], np.bincount(bins, minlength=10))
+    np.testing.assert_allclose(found["S_total"], expected, rtol=1e-9)
+
+
+def test_the_structure_factor_of_a_film_is_that_of_the_plane_and_a_cluster_has_none():
+    gas = gd.from_arrays(
+        np.random.default_rng(1).random((40, 200, 3)) * [8, 8, 3], species=["A"] * 200, box=[8.0, 8.0, 3.0],
+        periodic=(True, True, False),
+    )  # fmt: skip
+    found = gd.structure_factor(gas, k_max=9.0, n_bins=3)
+    assert np.all(np.abs(found["S_total"] - 1) < 5 / np.sqrt(found["modes"]))
+    with pytest.raises(BoxError, match="repeats along no axis"):
+        gd.structure_factor(part_of("block"))
