@@ -60,6 +60,11 @@ RESULTS = {
     "velocity_autocorrelation": lambda t: dynamics.velocity_autocorrelation(with_velocity(t)),
     "velocity_spectrum": lambda t: dynamics.velocity_spectrum(with_velocity(t), 0.4),
     "four_point": lambda t: dynamics.four_point(t, lag=0.1, a=0.1, q_max=5.0),
+    "hops": lambda t: dynamics.hops(t, window=0.4, threshold=0.2),
+    "bond_breaking": lambda t: dynamics.bond_breaking(t, lags=[0.1], cutoffs=1.5),
+    "replica_bonds": lambda t: dynamics.replica_bonds(moved(t), t.isel(frame=[0]), 1.5),
+    "strings": lambda t: dynamics.strings(t, lag=0.1, distance=0.6),
+    "mobile_clusters": lambda t: dynamics.mobile_clusters(t, lag=0.1, distance=1.2),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
     "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
         [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0

@@ -7,9 +7,12 @@ from glassdask.dynamics.averages import (
     self_correlations,
     self_intermediate_scattering,
 )
+from glassdask.dynamics.bonds import bond_breaking, replica_bonds
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.four_point import four_point
+from glassdask.dynamics.hops import hops
+from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
@@ -20,6 +23,7 @@ from glassdask.dynamics.velocities import velocity_autocorrelation, velocity_spe
 
 __all__ = [
     "at_delta",
+    "bond_breaking",
     "cage_positions",
     "cage_relative",
     "collective_overlap",
@@ -28,17 +32,21 @@ __all__ = [
     "displacements",
     "dynamic_susceptibility",
     "four_point",
+    "hops",
     "intermediate_scattering",
     "mean_square_displacement",
+    "mobile_clusters",
     "mode_coupling_temperature",
     "non_gaussian_parameter",
     "overlap",
     "propensity",
     "relaxation_time",
+    "replica_bonds",
     "replica_d2min",
     "replica_displacements",
     "self_correlations",
     "self_intermediate_scattering",
+    "strings",
     "unwrapped",
     "van_hove",
     "velocity_autocorrelation",

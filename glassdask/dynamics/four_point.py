@@ -219,7 +219,14 @@ def _correlation(
 
 
 def _slow_pairs(
-    configuration: Configuration, moved: np.ndarray, box: np.ndarray, *, a: float, r_max: float, n_bins: int
+    configuration: Configuration,
+    later: np.ndarray,
+    box: np.ndarray,
+    moved: np.ndarray,
+    *,
+    a: float,
+    r_max: float,
+    n_bins: int,
 ) -> np.ndarray:
     """Pairs of slow particles (S, S, bins), and as one more column the slow particles of each species."""
     slow = (moved**2).sum(axis=1) < a * a

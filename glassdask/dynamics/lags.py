@@ -34,18 +34,8 @@ def frame_pairs(
         When a lag does not occur, or the numbers are not positive.
     """
     origins = converted(origins, Count, "origins")
-    if "time" not in trajectory:
-        raise SchemaError(
-            "no variable 'time' (frame): lags are differences of times; give from_arrays(..., time=...) the times, or "
-            "trajectory.assign_coords(time=('frame', times))"
-        )
-    time = np.asarray(trajectory["time"].values, dtype=np.float64)
+    time = _times(trajectory)
     steps = np.diff(time)
-    if len(time) < 2 or not (steps > 0).all() or not np.isfinite(time).all():
-        raise SchemaError(
-            f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected at least two that increase from "
-            "frame to frame; sort them with trajectory.sortby('time')"
-        )
     tolerance = _tolerance(time, float(steps.min()))
     if lags is None:
         wanted = _choose(time, tolerance)
@@ -61,6 +51,41 @@ def frame_pairs(
             f"interval is {steps.min():g}"
         )
     return wanted, [_spread(found, origins) for found in pairs]
+
+
+def even_step(trajectory: xr.Dataset) -> float:
+    """The time between frames that are evenly spaced, at least three.
+
+    Raises
+    ------
+    SchemaError
+        When there are no times, or they are not evenly spaced.
+    """
+    time = _times(trajectory)
+    steps = np.diff(time)
+    if len(steps) < 2 or np.ptp(steps) > 2 * _tolerance(time, float(steps.min())):
+        raise SchemaError(
+            f"{len(time)} frames, {steps.min():g} to {steps.max():g} apart: expected at least three, evenly spaced; "
+            "select such frames, as trajectory.isel(frame=slice(0, None, 2)) does"
+        )
+    return float((time[-1] - time[0]) / len(steps))
+
+
+def _times(trajectory: xr.Dataset) -> np.ndarray:
+    """Times of the frames, which must increase."""
+    if "time" not in trajectory:
+        raise SchemaError(
+            "no variable 'time' (frame): lags are differences of times; give from_arrays(..., time=...) the times, or "
+            "trajectory.assign_coords(time=('frame', times))"
+        )
+    time = np.asarray(trajectory["time"].values, dtype=np.float64)
+    steps = np.diff(time)
+    if len(time) < 2 or not (steps > 0).all() or not np.isfinite(time).all():
+        raise SchemaError(
+            f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected at least two that increase from "
+            "frame to frame; sort them with trajectory.sortby('time')"
+        )
+    return time
 
 
 def _tolerance(time: np.ndarray, shortest: float) -> float:

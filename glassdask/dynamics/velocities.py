@@ -11,6 +11,7 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species, particle_means
+from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.walk import sum_paths
 from glassdask.errors import ParameterError, SchemaError
@@ -19,8 +20,6 @@ from glassdask.variables import annotated
 
 # What a product of two velocities of a particle takes, in microseconds, roughly.
 MICROSECONDS = 0.003
-# Intervals between frames are the same when they differ by less than this part.
-EVEN = 1e-3
 
 
 def velocity_autocorrelation(
@@ -115,21 +114,14 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
     """
     validate(trajectory)
     duration = converted(duration, Positive | None, "duration")
-    time = np.asarray(trajectory["time"].values, np.float64) if "time" in trajectory else np.empty(0)
-    steps = np.diff(time)
-    if len(steps) < 2 or not (steps > 0).all() or np.ptp(steps) > EVEN * steps.mean():
-        raise SchemaError(
-            f"{len(time)} frames with times: a spectrum needs at least three, evenly spaced; select such frames, as "
-            "trajectory.isel(frame=slice(0, None, 2)) does"
-        )
-    step = steps.mean()
-    number = int((time[-1] - time[0]) / 10 / step) if duration is None else round(duration / step)
-    if not 2 <= number <= len(steps):
+    step, n_steps = even_step(trajectory), trajectory.sizes["frame"] - 1
+    number = n_steps // 10 if duration is None else round(duration / step)
+    if not 2 <= number <= n_steps:
         raise ParameterError(
             f"duration {number * step:g}: expected at least two intervals of {step:g} and at most the trajectory, "
-            f"{len(steps) * step:g}"
+            f"{n_steps * step:g}"
         )
-    curves = velocity_autocorrelation(trajectory, np.arange(1, number + 1) * step, origins=origins)
+    curves = velocity_autocorrelation(trajectory, (np.arange(1, number + 1) * step).tolist(), origins=origins)
     window = 0.5 * (1.0 + np.cos(np.pi * np.arange(number + 1) / number))
     window[0] *= 0.5
     omega = np.arange(number + 1) * np.pi / (number * step)

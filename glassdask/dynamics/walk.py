@@ -85,27 +85,29 @@ def map_pairs(
     *,
     moved: bool = True,
 ) -> np.ndarray:
-    """``function(configuration, moved, box)`` for each pair of frames, (P, *shape), by the current dask scheduler.
+    """``function(configuration, later, box, moved)`` of each pair of frames, (P, *shape), by the current scheduler.
 
     Parameters
     ----------
     function : gives an array `shape`
-        `configuration` is the first frame, see `glassdask.frames.map_frames`; `moved` (particle, space) the
-        displacements to the second, `box` (axis, space) that of the second.
+        `configuration` is the first frame, see `glassdask.frames.map_frames`; `later` (particle, space) the positions
+        in the second, `box` (axis, space) that of the second, `moved` (particle, space) the displacements.
     trajectory : Dataset of the schema, valid
     pairs : (P, 2) numbers of frames
     microseconds : what a particle takes, roughly
-    moved : whether displacements are wanted; else the function gets the positions of the second frame in their place
+    moved : whether displacements are wanted, for which particles must be followed
     """
     first, second = (xr.DataArray(part, dims="frame") for part in pairs.T)
     trajectory = trajectory.drop_vars("time", errors="ignore")
     # lazily, a frame at a time: all pairs together may be many times as large as the trajectory
-    path = (unwrapped(trajectory) if moved else trajectory["position"]).chunk(frame=1, particle=-1, space=-1)
-    later = path.isel(frame=second) - path.isel(frame=first) if moved else path.isel(frame=second)
+    chunks = {"frame": 1, "particle": -1, "space": -1}
+    later = [trajectory["position"].chunk(chunks).isel(frame=second), trajectory["box"].isel(frame=second)]
+    if moved:
+        path = unwrapped(trajectory).chunk(chunks)
+        later.append(path.isel(frame=second) - path.isel(frame=first))
     starts = trajectory[["position", "species", "box"]].isel(frame=first)
-    box = trajectory["box"].isel(frame=second)
     dims = {f"axis {n}": size for n, size in enumerate(shape)}
-    values: np.ndarray = compute(map_frames(function, starts, later, box, dims=dims, microseconds=microseconds).data)[0]
+    values: np.ndarray = compute(map_frames(function, starts, *later, dims=dims, microseconds=microseconds).data)[0]
     return values
 
 

@@ -36,6 +36,9 @@ FUNCTIONS = {
     "velocity_autocorrelation": lambda t: dynamics.velocity_autocorrelation(
         t.assign(velocity=t["position"].rename("velocity"))
     ),
+    "hops": lambda t: dynamics.hops(t, window=2.0, threshold=0.2),
+    "bond_breaking": lambda t: dynamics.bond_breaking(t, cutoffs=1.4),
+    "strings": lambda t: dynamics.strings(t, lag=1.0, distance=0.6),
     "d2min": lambda t: dynamics.d2min(t.isel(frame=[0]), t, 1.4),
     "d2min_of_pairs": lambda t: dynamics.d2min(t, t, 1.4),
     "replica_d2min": lambda t: dynamics.replica_d2min(MOVED, t, 1.4),

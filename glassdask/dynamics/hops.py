@@ -1,0 +1,101 @@
+"""Sudden motion of single particles: the hop function, and the times between hops."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from glassdask.declarations import Positive, converted
+from glassdask.dynamics.lags import even_step
+from glassdask.dynamics.paths import check_matched, unwrapped
+from glassdask.errors import ParameterError
+from glassdask.graphs import task_bytes
+from glassdask.kernels import events as kernels
+from glassdask.schema import validate
+from glassdask.variables import annotated
+
+
+def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
+    r"""The hop function p_hop of every particle and frame, and where it says that a particle has left its cage.
+
+    p_hop(t) = sqrt( < |r(t') - <r>_B|^2 >_{t' in A} < |r(t') - <r>_A|^2 >_{t' in B} ),
+
+    where A is the half of the window before t, B the one after it, t in both, and <r> the mean position there [1]_. In
+    a cage it is the mean square distance from its middle; where a particle jumps by d it has a peak of about d^2. A
+    hop is at the largest p_hop of each run of frames in which p_hop is above the threshold [2]_.
+
+    Parameters
+    ----------
+    trajectory : Dataset of the schema with ``time`` in even steps, in memory or lazy
+        With ``image``, or with frames so close that `unwrapped` works without.
+    window : length of A and B together, in the unit of the times; a few times what a cage needs to be explored
+    threshold : in the square of the unit of length; such as the plateau of the mean-square displacement, or 0.2
+
+    Returns
+    -------
+    xarray.Dataset, lazy where the positions are
+        ``p_hop`` (frame, particle), ``jump`` (frame, particle), the distance of the mean positions in A and B, both NaN
+        in the first and last half of a window; ``hop`` (frame, particle), true where a particle hops. The jumps alone
+        are ``found["jump"].where(found["hop"])``.
+
+    Raises
+    ------
+    SchemaError
+        When there are no times, or they are not evenly spaced; and as `unwrapped`.
+    ParameterError
+        When a number is not positive, or the window is longer than the trajectory or shorter than two intervals.
+
+    References
+    ----------
+    .. [1] R. Candelier et al., Phys. Rev. Lett. 105, 135702 (2010).
+    .. [2] A. Smessaert and J. Rottler, Phys. Rev. E 88, 022314 (2013).
+
+    Examples
+    --------
+    A jump by 1 between the frames 3 and 4:
+
+    >>> import glassdask as gd
+    >>> path = np.full((9, 1, 2), 2.0)
+    >>> path[4:, 0, 0] += 1.0
+    >>> t = gd.from_arrays(path, species=["A"], box=[9.0, 9.0], time=np.arange(9.0))
+    >>> found = hops(t, window=4.0, threshold=0.2)
+    >>> found["p_hop"].values[:, 0].round(2).tolist()
+    [nan, nan, 0.19, 0.54, 0.54, 0.19, 0.0, nan, nan]
+    >>> np.flatnonzero(found["hop"].values[:, 0]).tolist()
+    [3]
+    """
+    validate(trajectory)
+    check_matched(trajectory)
+    window, threshold = converted(window, Positive, "window"), converted(threshold, Positive, "threshold")
+    step, n_frames = even_step(trajectory), trajectory.sizes["frame"]
+    half = round(0.5 * window / step)
+    if not 1 <= half <= (n_frames - 1) // 2:
+        raise ParameterError(
+            f"window {window:g}: expected at least two intervals of {step:g}, and at most the trajectory, "
+            f"{(n_frames - 1) * step:g}"
+        )
+    path = unwrapped(trajectory)
+    if path.chunks is not None:
+        rows = max(1, task_bytes() // (8 * n_frames * path.sizes["space"]))
+        path = path.chunk(frame=-1, space=-1, particle=min(rows, path.sizes["particle"]))
+    found = xr.apply_ufunc(
+        partial(_hops, half=half, threshold=threshold),
+        path,
+        input_core_dims=[["frame", "space"]],
+        output_core_dims=[["frame"]] * 3,
+        dask="parallelized",
+        output_dtypes=[np.float64, np.float64, np.bool_],
+    )
+    named = dict(zip(("p_hop", "jump", "hop"), (values.transpose("frame", "particle") for values in found)))
+    coords = {"time": trajectory["time"].variable, "species": trajectory["species"].variable}
+    attrs = {"window": 2 * half * step, "threshold": threshold}
+    return annotated(xr.Dataset(named, coords=coords, attrs=attrs))
+
+
+def _hops(path: np.ndarray, *, half: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    p_hop, jump = np.full((2, *path.shape[:2]), np.nan)
+    hop = np.zeros(path.shape[:2], np.bool_)
+    kernels.hop_function(np.ascontiguousarray(path), half, threshold, p_hop, jump, hop)
+    return p_hop, jump, hop
