@@ -52,8 +52,6 @@ from .io.objects import from_freud as from_freud
 from .io.objects import from_mdanalysis as from_mdanalysis
 from .io.objects import from_mdtraj as from_mdtraj
 from .io.objects import from_ovito as from_ovito
-from .io.public import ingest_public as ingest_public
-from .io.public import read_public as read_public
 from .neighborhood.nearest import SANN as SANN
 from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest

@@ -127,7 +127,7 @@ VARIABLES = {
     # dynamics
     "unwrapped": _v("frame particle space", "f", "length", "positions that do not jump at the faces of the box"),
     "displacement": _v("frame particle space", "f", "length", "displacement since the frame of reference"),
-    "replica_displacement": _v("replica [lag] particle space", "f", "length", "displacement of each replica"),
+    "replica_displacement": _v("(frame) replica [lag] particle space", "f", "length", "displacement of each replica"),
     "cage_relative": _v("particle space ...", "f", "length", "displacement relative to the cage"),
     "propensity": _v("particle (power) (lag) (delta) ...", "f", None, "mean of |dr|^power over the replicas"),
     "bond_breaking": _v("frame particle lag", "f", "", "bond-breaking propensity"),

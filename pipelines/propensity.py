@@ -33,7 +33,6 @@ from glassdask.dynamics.cages import cage_positions
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
-from glassdask.io.public import ingest_public
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
 from glassdask.simulation.models import MODELS
@@ -187,7 +186,8 @@ def prepare(
     """
     stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
     model = MODELS[settings["model"]]
-    ingest_public(files, stores["initial"], density=settings["density"], overwrite=overwrite)
+    ingested = gd.ingest(files, stores["initial"], density=settings["density"], overwrite=overwrite)
+    print(*ingested.notes, sep="\n")
     inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=overwrite).compute()
     if "cage" in structures:
         inherent = gd.open_trajectory(stores["inherent"])
@@ -226,12 +226,10 @@ def features(stores: dict[str, Path], structure: str, settings: dict[str, Any]) 
 
 def targets(store: Path, settings: dict[str, Any]) -> xr.DataArray | None:
     """Propensity (frame, centre) at the chosen lag; None where the files have none."""
-    if not (store / "reductions" / "public").exists():
-        return None
-    known = gd.open_reduction(store, "public")
+    known = gd.open_trajectory(store)
     if "propensity" not in known:
         return None
-    is_center = gd.open_trajectory(store)["species"].values == settings["centers"]
+    is_center = known["species"].values == settings["centers"]
     return known["propensity"].isel(lag=settings["lag"], particle=is_center).load()
 
 

@@ -145,7 +145,6 @@ NUMBERS = {
     "displacements": (lambda n: dynamics.displacements(LIQUID, n), ("0", 1.0, True, None, [0], 2, -3, 10**30)),
     "read_sweep": (gd.sweep.read_sweep, (None, 3, b"x", ["x"])),
     "run_sweep": (gd.sweep.run_sweep, (None, 3, ["x"])),
-    "read_public density": (lambda d: gd.read_public("x", density=d), (*NO_LENGTH, None)),
     "level": (lambda level: dynamics.relaxation_time(FS, level=level), (0, 1.0, -1.0, "0.5", None, np.nan)),
 }
 ROWS, GROUPS = np.random.default_rng(1).normal(size=(60, 2)), np.arange(60) % 6

@@ -15,7 +15,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask import store as stores
 from glassdask.errors import FormatError, GlassdaskError, ParameterError, SimulationError, StoreError
-from glassdask.io.public import load_arrays
+from glassdask.io.pickles import load_arrays
 from glassdask.simulation.checkpoints import load_state
 from glassdask.simulation.operations import State
 from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder
@@ -62,7 +62,7 @@ def test_public_pickles_run_nothing(bombs, tmp_path):
         file = tmp_path / f"{name}.pickle"
         file.write_bytes(content)
         with pytest.raises(FormatError):
-            gd.read_public(file)
+            gd.ingest(file, tmp_path / "x.zarr")
     assert not victim.exists()
 
 
@@ -98,7 +98,7 @@ def test_archives_with_objects_run_nothing(tmp_path, kind):
     np.savez(path, allow_pickle=True, **dict.fromkeys(names.get(kind, ("model", "components")), objects))
     read = {
         "archive": lambda: gd.ingest(path, tmp_path / "x.zarr"),
-        "public": lambda: gd.read_public(path),
+        "public": lambda: gd.ingest(path, tmp_path / "x.zarr"),
         "model": lambda: gd.learning.load_model(path),
     }[kind]
     with pytest.raises(GlassdaskError):

@@ -106,6 +106,8 @@ def check_matched(*trajectories: xr.Dataset) -> None:
     for trajectory in trajectories:
         _check_identity(trajectory)
     n_frames = sum(trajectory.sizes["frame"] for trajectory in trajectories)
+    if n_frames > 1 and any(trajectory["position"].attrs.get("matched_by") == "nothing" for trajectory in trajectories):
+        raise SchemaError("frames are independent configurations, no particle of one is one of another: take one frame")
     by_line = any(trajectory["position"].attrs.get("matched_by") == "line" for trajectory in trajectories)
     if by_line and n_frames > 1:
         raise SchemaError(

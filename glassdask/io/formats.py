@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ class Format:
     the columns of the variables in `columns` (None: of any). With `folders` a folder may stand for a file. Another
     package adds one by the entry point ``glassdask.readers``, whose value is a `Format`.
 
+    Where files mean something only together, the module has ``gather(paths, **options)`` instead, which gives a
+    trajectory and lines for the user.
+
     `content` recognises a file: a regular expression that its first bytes (4096 at most, decompressed) match from the
     beginning, or a function of the path and these bytes. Where none is given, or several formats recognise a file, the
     suffix decides. `about` is what ``glassdask ingest --help`` says of it.
@@ -36,6 +41,7 @@ class Format:
     folders: bool = False
     content: bytes | Callable[[str, bytes], bool] | None = None
     about: str = ""
+    together: bool = False
 
     def recognises(self, path: str, begin: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""
@@ -69,6 +75,22 @@ def _mdtraj(path: str, begin: bytes) -> bool:
     """DCD of either byte order, XTC and TRR, and HDF5 as mdtraj writes it."""
     binary = re.match(rb"T\0\0\0CORD|\0\0\0TCORD|\0\0\x07[\xcb\xc9]", begin)
     return binary is not None or _hdf5("coordinates")(path, begin)
+
+
+def _public(path: str, begin: bytes) -> bool:
+    """An archive with the arrays that public data sets of propensities have, or a dictionary in a pickle."""
+    try:
+        if re.match(rb"(?s)\x80[\x02-\x05](\x95.{8})?\}|\(d", begin):
+            with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return content.find(b"positions") >= 0
+        with zipfile.ZipFile(path) as archive:
+            return {"types.npy", "initial_positions.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _archive(path: str, begin: bytes) -> bool:
+    return begin.startswith(b"PK\x03\x04") and not _public(path, begin)
 
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -110,8 +132,14 @@ OWN = {
         content=rb"(?s)[^\n]*\n(?!ITEM:).*?\d[ \t]+atoms\b.*?(xlo xhi|atom types|avec)",
         about="LAMMPS data files, one frame each",
     ),
-    "npz": Format(
-        "glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY), content=rb"PK\x03\x04", about="NumPy archives"
+    "npz": Format("glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY), content=_archive, about="NumPy archives"),
+    "public": Format(
+        "glassdask.io.public",
+        (),
+        ("density", "box", "lags"),
+        content=_public,
+        about="configurations with their propensity: BOTAN, GlassBench, DeepMind",
+        together=True,
     ),
     "mdtraj": Format(
         "glassdask.io.mdtraj",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from glassdask.store.layout import checked_path, frame_blocks
 from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
-from glassdask.store.writing import create_trajectory
+from glassdask.store.writing import create_trajectory, save_trajectory
 from glassdask.wrapping import looks_wrapped
 
 OTHER_READER = "other code (another version of glassdask) was interrupted while it read these files"
@@ -116,7 +117,8 @@ def ingest(
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
-        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``topology``.
+        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``topology``; of
+        public data sets ``density``, ``lags``, see `glassdask.io.public`.
 
     Returns
     -------
@@ -155,6 +157,8 @@ def ingest(
     group = checked_path(store)
     paths = _resolved(sources)
     settings = {"species_names": species_names, **options}
+    if together := [path for path in paths if FORMATS[find_format(path, format)].together]:
+        return _gathered(group, paths, find_format(together[0], format), settings, append, overwrite, progress)
     indexes, skipped = _scanned(paths, format, settings, growing=append)
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     lines += [
@@ -165,6 +169,28 @@ def ingest(
     with locked(group):
         done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
     return replace(done, notes=(*done.notes, *lines))
+
+
+def _gathered(
+    group: Path,
+    paths: list[str],
+    name: str,
+    settings: dict[str, Any],
+    append: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Ingestion:
+    """Store the trajectory that a reader makes of all files together."""
+    if append:
+        raise FormatError(f"{paths[0]}: files of format {name} are ingested all together: leave out append")
+    options = {key: value for key, value in settings.items() if value is not None}
+    trajectory, lines = importlib.import_module(FORMATS[name].module).gather(list(dict.fromkeys(paths)), **options)
+    there = attributes(group) if is_group(group) else {}
+    save_trajectory(trajectory, group, overwrite=overwrite, progress=progress)
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    new = overwrite or there.get("status") != COMPLETE
+    wrapped = trajectory["position"].attrs["wrapped"]
+    return Ingestion(str(group), n_frames, n_frames if new else 0, n_particles, wrapped, notes=tuple(lines))
 
 
 def _ingested(

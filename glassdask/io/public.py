@@ -1,94 +1,58 @@
-"""Public data sets of glassy configurations with their propensity, read into a store.
+"""Public data sets of glassy configurations with what is known of their later motion.
 
-Three layouts are known; a file is one configuration, and files become frames:
+Three layouts are known, found out by their content; a configuration is one file, or a file for each lag:
 
 - BOTAN (H. Shiba et al., J. Chem. Phys. 158, 084503 (2023)), ``.npz``: `types`, `initial_positions` (N, d) and
   `positions` (replica, N, d), where runs with fresh velocities have each particle later, not wrapped.
-- GlassBench (G. Jung et al., Nat. Rev. Phys. (2025)), ``.npz``: `types`, `initial_positions`, optionally
-  `initial_positions_inherent` and `initial_positions_cage`, `md_prop` (lag, N), optionally `bb_prop` (lag, N).
+- GlassBench (G. Jung et al., Nat. Rev. Phys. (2025)), ``.npz``: as BOTAN, or `types`, `initial_positions`, `md_prop`
+  (lag, N) and optionally `bb_prop` (lag, N); optionally `box`, `initial_positions_inherent`, `initial_positions_cage`.
 - DeepMind (V. Bapst et al., Nat. Phys. 16, 448 (2020)), pickles: `positions`, `types`, `box`, `time`,
   `trajectory_target_positions` (replica, N, d).
 
-The first two hold no box: it is taken to be a cube of the given density.
+Frames are the configurations; files with the same initial positions are lags of one. Types become A, B, ... from the
+lowest on. Where their order differs between configurations, particles are sorted by type. In the store are, as far as
+the files have them, ``replica_displacement`` (frame, replica, lag, particle, space), which
+`glassdask.dynamics.propensity` takes; ``propensity`` (frame, particle, lag), the mean over the replicas of the distance
+between r(t) and r(0), or what is published;
+``bond_breaking`` (frame, particle, lag); ``inherent_position`` and ``cage_position`` (frame, particle, space), wrapped.
+A lag that a configuration has not is NaN.
+
+Options: ``density``, of particles, for files without a box, which is then a cube (1.2, as of Kob-Andersen, by default);
+``box``, its edge lengths; ``lags``, the times, where the files do not tell them: without it they are numbered in the
+order of what the names of the files say (``tc05``, ``tc10``, ...).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.code import digest
-from glassdask.declarations import Positive, converted, flags
+from glassdask import schema
+from glassdask.declarations import Positive, converted
 from glassdask.errors import FormatError, ParameterError, SpeciesError
-from glassdask.files import RefusedError, unpickle
-from glassdask.io.sources import checked_files
-from glassdask.schema import from_arrays
+from glassdask.io.pickles import load_arrays
 from glassdask.variables import annotated
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-LETTERS = "ABCDEFGH"  # types are numbers from 0 in all three layouts
-GROUP = "public"
-
-
-def ingest_public(
-    paths: Paths, store: str | os.PathLike[str], *, density: float = 1.2, overwrite: bool = False
-) -> None:
-    """Read public files and store them: the trajectory as the store `store`, all else as its reduction "public".
-
-    Parameters
-    ----------
-    paths : path or paths
-        As for `read_public`.
-    store : path
-        ``open_trajectory(store)`` and ``open_reduction(store, "public")`` give what `read_public` gives.
-    density : float
-        As for `read_public`.
-    overwrite : bool
-        Replace other data that are stored there. The same call again does nothing.
-
-    Raises
-    ------
-    FormatError, SpeciesError, ParameterError, StoreError
-    """
-    from glassdask.store import save_trajectory, write_dataset
-
-    flags(overwrite=overwrite)
-    trajectory, known = read_public(paths, density=density)
-    save_trajectory(trajectory, store, overwrite=overwrite)
-    if len(known.data_vars):
-        parameters = {"sources": trajectory.attrs["sources"], "density": density}
-        made_by = digest(read_public)
-        write_dataset(known, store, f"reductions/{GROUP}", parameters=parameters, code=made_by, overwrite=overwrite)
+LETTERS = "ABCDEFGH"
+DENSITY = 1.2
+POSITIONS = ("initial_positions", "positions")  # archives and pickles
+LATER = ("positions", "trajectory_target_positions")
+OPTIONS = ("density", "box", "lags", "species_names")
 
 
-def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.Dataset]:
-    r"""Configurations of public data sets, one frame a file, and what is published about them.
-
-    Parameters
-    ----------
-    paths : path or paths
-        Files of one layout (see this module), found out by their content. All have the same particles.
-    density : float
-        Particles per volume, for layouts without a box: :math:`L = (N / \rho)^{1/d}`.
-
-    Returns
-    -------
-    trajectory : Dataset of the schema
-        The initial configurations; types 0, 1, ... are the species A, B, ...
-    known : Dataset
-        ``propensity`` (frame, particle, lag), the mean over runs of \|r(t) - r(0)\|, and where all files have them
-        ``bond_breaking`` (frame, particle, lag), ``inherent_position`` and ``cage_position`` (frame, particle, space),
-        wrapped. The coordinate ``lag`` is the time where the files tell it, and otherwise the number of the lag.
+def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]:
+    """Configurations as a trajectory whose replicas are lazy, and lines about what had to be understood.
 
     Raises
     ------
@@ -96,83 +60,74 @@ def read_public(paths: Paths, *, density: float = 1.2) -> tuple[xr.Dataset, xr.D
         If a file is damaged, of another layout, lacks arrays or, for a pickle, holds anything but arrays, numbers and
         text: nothing in a file is executed.
     SpeciesError
-        If particles or species differ between files.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> rng = np.random.default_rng(0)
-    >>> start = rng.random((8, 3)) * 2
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(folder + "/1.npz", types=[0] * 7 + [1], initial_positions=start, positions=[start, start + 1.0])
-    ...     trajectory, known = read_public(folder + "/1.npz", density=1.0)
-    >>> trajectory["box"].values[0].diagonal().tolist(), known["propensity"].dims
-    ([2.0, 2.0, 2.0], ('frame', 'particle', 'lag'))
-    >>> known["propensity"].values[0, :, 0].round(4).tolist()[:2]
-    [0.866, 0.866]
+        If the composition differs between configurations.
     """
-    density = converted(density, Positive, "density")
-    names = [Path(path) for path in checked_files(paths)]
-    if not names:
-        raise ParameterError("no file to read: name at least one")
-    configurations = [_read(path, density) for path in names]
-    first = configurations[0]
-    for path, other in zip(names, configurations):
-        _compare(names[0], first, path, other)
-    trajectory = from_arrays(
-        np.stack([c.position for c in configurations]),
-        species=np.array(list(LETTERS))[first.types],
-        box=np.stack([np.diag(c.box) for c in configurations]),
-        attrs={"sources": [{"name": str(path), "sha256": c.sha256} for path, c in zip(names, configurations)]},
+    unknown = sorted(set(options) - set(OPTIONS))
+    if unknown:
+        raise ParameterError(f"public data have no option {', '.join(unknown)}: they have {', '.join(OPTIONS)}")
+    density = converted(options.get("density", DENSITY), Positive, "density")
+    files = [_survey(Path(path)) for path in paths]
+    configurations: dict[str, list[_File]] = {}
+    for file in files:
+        configurations.setdefault(file.identity, []).append(file)
+    heads = [found[0] for found in configurations.values()]
+    lines: list[str] = []
+    names, order = _species(heads, options.get("species_names"), lines)
+    labels, lags = _lags(files, options.get("lags"), lines)
+    box = np.stack([_box(head, density, options.get("box"), lines) for head in heads])
+    trajectory = schema.from_arrays(
+        np.stack([head.position[mine] for head, mine in zip(heads, order)]),
+        species=names,
+        box=box,
+        attrs={"sources": [{"name": str(f.path), "sha256": f.sha256, "format": "public"} for f in files]},
     )
+    trajectory["position"].attrs["matched_by"] = "nothing"  # from configuration to configuration
     variables: dict[str, Any] = {}
-    for name in first.known:
-        if all(name in c.known for c in configurations):
-            values = np.stack([c.known[name] for c in configurations])
-            last = "space" if name.endswith("position") else "lag"
-            if last == "space":
-                values = from_arrays(values, species=trajectory["species"], box=trajectory["box"])["position"].values
-            variables[name] = (("frame", "particle", last), values)
-    known = xr.Dataset(variables)
-    if "lag" in known.dims:
-        known = known.assign_coords(lag=np.arange(known.sizes["lag"]) if first.time is None else [first.time])
-    if "propensity" in known:
-        known = known.assign_coords(power=1)
-    return trajectory, annotated(known, propensity={"units": "length"})
+    n_particles, n_space = heads[0].position.shape
+    for name in ("propensity", "bond_breaking"):
+        if all(name in file.known for file in files):
+            values = np.full((len(heads), n_particles, len(lags)), np.nan)
+            for frame, (found, mine) in enumerate(zip(configurations.values(), order)):
+                for file in found:
+                    values[frame][:, [labels.index(label) for label in file.labels]] = file.known[name][mine]
+            variables[name] = (("frame", "particle", "lag"), values)
+            absent = int(np.isnan(values).all(axis=1).sum())
+            if absent and name == "propensity":
+                lines.append(f"{absent} of {len(heads) * len(lags)} lags are not there for their configuration: NaN")
+    for name in ("inherent_position", "cage_position"):
+        if all(name in head.known for head in heads):
+            values = np.stack([head.known[name][mine] for head, mine in zip(heads, order)])
+            wrapped = schema.from_arrays(values, species=trajectory["species"], box=box)["position"].values
+            variables[name] = (("frame", "particle", "space"), wrapped)
+    if all(file.n_replicas for file in files):
+        variables["replica_displacement"] = _replicas(list(configurations.values()), order, labels, n_space)
+    made = trajectory.assign(variables)
+    if lags.size:
+        made = made.assign_coords(lag=lags)
+    if "propensity" in variables:
+        made = made.assign_coords(power=1)
+    return annotated(made, propensity={"units": "length"}), lines
 
 
 @dataclass(frozen=True)
-class _Configuration:
+class _File:
+    """What is small of a file; `labels` tell one lag from another."""
+
+    path: Path
+    sha256: str
+    identity: str
     position: np.ndarray  # (N, d)
     types: np.ndarray  # (N,)
-    box: np.ndarray  # (d,)
+    box: np.ndarray | None  # (d,)
+    n_replicas: int
     time: float | None
-    known: dict[str, np.ndarray]  # (N, lag) or (N, d)
-    sha256: str
+    labels: tuple[Any, ...] = ()
+    known: dict[str, np.ndarray] = field(default_factory=dict)  # (N, lag) or (N, d)
 
 
-def _compare(first_path: Path, first: _Configuration, path: Path, other: _Configuration) -> None:
-    if not np.array_equal(first.types, other.types) or first.position.shape != other.position.shape:
-        raise SpeciesError(
-            f"{path}: {len(other.types)} particles whose types are not those of the {len(first.types)} in "
-            f"{first_path}: read them apart"
-        )
-    if other.time != first.time:
-        raise FormatError(f"{path}: is of time {other.time}, {first_path} of {first.time}: read the times apart")
-    for name in first.known.keys() & other.known.keys():
-        if other.known[name].shape != first.known[name].shape:
-            found, expected = other.known[name].shape, first.known[name].shape
-            raise FormatError(f"{path}: {name} has shape {found}, in {first_path} {expected}: read them apart")
-
-
-def _read(path: Path, density: float) -> _Configuration:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
-    is_archive = zipfile.is_zipfile(BytesIO(content))
-    arrays = _archive(path, content) if is_archive else load_arrays(content, str(path))
-    start = "initial_positions" if is_archive else "positions"
+def _survey(path: Path) -> _File:
+    content, arrays, is_archive = _content(path)
+    start = POSITIONS[0 if is_archive else 1]
     for name in (start, "types"):
         if not isinstance(arrays.get(name), np.ndarray):
             raise FormatError(f"{path}: no array '{name}', found {', '.join(sorted(arrays))}: see glassdask.io.public")
@@ -181,32 +136,21 @@ def _read(path: Path, density: float) -> _Configuration:
         raise FormatError(
             f"{path}: '{start}' has shape {position.shape} and types {types.shape}, expected (N, 2 or 3) and (N,)"
         )
-    if types.dtype.kind not in "iu" or not len(types) or types.min() < 0 or types.max() >= len(LETTERS):
-        raise FormatError(f"{path}: types are {types.dtype}, expected whole numbers from 0 to {len(LETTERS) - 1}")
-    n, d = position.shape
+    if types.dtype.kind not in "iu" or not len(types) or types.min() < 0 or types.max() > len(LETTERS):
+        raise FormatError(f"{path}: types are {types.dtype}, expected whole numbers from 0 to {len(LETTERS)}")
+    box = None
     if "box" in arrays:
-        box = np.asarray(arrays["box"], dtype=np.float64)
-        if box.shape not in ((), (d,)):
-            raise FormatError(f"{path}: box has shape {box.shape}, expected edge lengths ({d},)")
-        box = np.broadcast_to(box, (d,))
-    else:
-        box = np.full(d, (n / density) ** (1.0 / d))
+        given = _numbers(path, "box", np.asarray(arrays["box"]))
+        if given.shape not in ((), (1,), position.shape[1:]):
+            raise FormatError(f"{path}: box has shape {given.shape}, expected edge lengths ({position.shape[1]},)")
+        box = np.broadcast_to(given, position.shape[1:])
     time = float(arrays["time"]) if isinstance(arrays.get("time"), (int, float)) else None
-    known = _known(path, position, arrays, "positions" if is_archive else "trajectory_target_positions")
-    return _Configuration(position, types, box, time, known, hashlib.sha256(content).hexdigest())
-
-
-def _known(path: Path, position: np.ndarray, arrays: dict[str, Any], later: str) -> dict[str, np.ndarray]:
-    known = {}
-    if "md_prop" in arrays:
-        known["propensity"] = arrays["md_prop"].T
-    elif later in arrays:
-        ends = _numbers(path, later, np.asarray(arrays[later]))
-        if ends.ndim != 3 or ends.shape[1:] != position.shape or len(ends) == 0:
-            raise FormatError(f"{path}: '{later}' has shape {ends.shape}, expected (replicas, *{position.shape})")
-        known["propensity"] = np.linalg.norm(ends - position, axis=-1).mean(axis=0)[:, None]
-    if "bb_prop" in arrays:
-        known["bond_breaking"] = arrays["bb_prop"].T
+    known = {
+        name: arrays[key].T for name, key in (("propensity", "md_prop"), ("bond_breaking", "bb_prop")) if key in arrays
+    }
+    moved = _moved(path, arrays, position, is_archive)
+    if moved is not None and "propensity" not in known:
+        known["propensity"] = np.linalg.norm(moved, axis=-1).mean(axis=0)[:, None]
     for name in ("inherent", "cage"):
         if f"initial_positions_{name}" in arrays:
             known[f"{name}_position"] = arrays[f"initial_positions_{name}"]
@@ -214,111 +158,146 @@ def _known(path: Path, position: np.ndarray, arrays: dict[str, Any], later: str)
         if values.ndim != 2 or len(values) != len(position):
             raise FormatError(f"{path}: {name} has shape {values.shape[::-1]}, expected {len(position)} particles")
         known[name] = _numbers(path, name, values)
-    return known
+    count = known["propensity"].shape[1] if "propensity" in known else 0
+    number = re.search(r"_tc(\d+)", path.name)
+    labels = tuple(range(count)) if count != 1 else (int(number[1]) if number and time is None else time or 0,)
+    identity = hashlib.sha256(position.tobytes() + types.astype(np.int64).tobytes()).hexdigest()
+    n_replicas = 0 if moved is None else len(moved)
+    return _File(
+        path, hashlib.sha256(content).hexdigest(), identity, position, types, box, n_replicas, time, labels, known
+    )
+
+
+def _species(heads: list[_File], names: Any, lines: list[str]) -> tuple[np.ndarray, list[Any]]:
+    """Names of the species, and the order of the particles of each configuration."""
+    first = heads[0]
+    for head in heads:
+        if head.position.shape != first.position.shape or (np.sort(head.types) != np.sort(first.types)).any():
+            raise SpeciesError(
+                f"{head.path}: {len(head.types)} particles whose types are not those of the {len(first.types)} in "
+                f"{first.path}: ingest them into another store"
+            )
+    lowest = min(int(head.types.min()) for head in heads)
+    kinds = [str(kind) for kind in np.unique(first.types)]
+    given = {str(key): name for key, name in (names or {}).items()}
+    if given and set(kinds) - set(given):
+        raise SpeciesError(f"{first.path}: species_names has no name for {', '.join(sorted(set(kinds) - set(given)))}")
+    table = given or {kind: LETTERS[int(kind) - (1 if lowest else 0)] for kind in kinds}
+    lines.append("types are named " + ", ".join(f"{kind}={table[kind]}" for kind in kinds))
+    same = all(np.array_equal(head.types, first.types) for head in heads)
+    order: list[Any] = [slice(None) if same else np.argsort(head.types, kind="stable") for head in heads]
+    if not same:
+        lines.append("types are in another order in each configuration: particles are sorted by type")
+    return np.array([table[str(kind)] for kind in first.types[order[0]]]), order
+
+
+def _lags(files: list[_File], given: Any, lines: list[str]) -> tuple[list[Any], np.ndarray]:
+    """What tells the lags apart, sorted, and their times or numbers."""
+    if len({len(file.labels) for file in files}) > 1 or len({file.time is None for file in files}) > 1:
+        raise FormatError(f"{files[0].path}: not all files tell as many lags, or their times: ingest them apart")
+    seen: dict[tuple[str, Any], Path] = {}
+    for file in files:
+        for label in file.labels:
+            if (file.identity, label) in seen:
+                raise FormatError(
+                    f"{file.path}: has the configuration and the lag of {seen[file.identity, label]}: leave out one"
+                )
+            seen[file.identity, label] = file.path
+    labels = sorted({label for file in files for label in file.labels})
+    if files[0].time is not None and given is None:
+        return labels, np.array(labels, dtype=np.float64)
+    if given is not None:
+        times = schema.numbers("lags", given).astype(np.float64)
+        if times.shape != (len(labels),):
+            raise ParameterError(
+                f"lags has shape {times.shape}, but the files have {len(labels)} lags: give one for each"
+            )
+        return labels, times
+    if labels:
+        lines.append(
+            f"the files do not tell their lags, {', '.join(map(str, labels))}: they are numbered from 0, or give their "
+            "times with `lags=[...]`"
+        )
+    return labels, np.arange(len(labels), dtype=np.float64)
+
+
+def _box(head: _File, density: float, given: Any, lines: list[str]) -> np.ndarray:
+    n, d = head.position.shape
+    if given is not None or head.box is not None:
+        cell: np.ndarray = schema.cell_matrix(head.box if given is None else given, 1, d)[0]
+        return cell
+    edge = (n / density) ** (1.0 / d)
+    shape = "a cube" if d == 3 else "a square"
+    line = f"no box in the files: it is taken for {shape} of density {density:g}, edge {edge:.6g}"
+    lines += [] if line in lines else [line]
+    cube: np.ndarray = np.eye(d) * edge
+    return cube
+
+
+def _replicas(
+    configurations: list[list[_File]], order: list[Any], labels: list[Any], n_space: int
+) -> tuple[tuple[str, ...], da.Array]:
+    """Displacements of all replicas, read file by file when they are computed."""
+    counts = {file.n_replicas for found in configurations for file in found}
+    if len(counts) > 1:
+        raise FormatError(f"{min(counts)} to {max(counts)} replicas in a file: ingest files of as many together")
+    (n_replicas,), n_particles = counts, len(configurations[0][0].position)
+    shape = (n_replicas, 1, n_particles, n_space)
+    frames = []
+    for found, mine in zip(configurations, order):
+        pieces = []
+        for label in labels:
+            file = next((file for file in found if label in file.labels), None)
+            if file is None:
+                pieces.append(da.full(shape, np.nan, chunks=shape))
+                continue
+            sorted_by = mine if isinstance(mine, slice) else mine.tolist()
+            task = dask.delayed(_displacements)(
+                str(file.path), file.sha256, sorted_by, dask_key_name=f"replicas-{file.sha256}"
+            )
+            pieces.append(da.from_delayed(task, shape, np.float64, name=f"replicas-array-{file.sha256}"))
+        frames.append(da.concatenate(pieces, axis=1).rechunk((-1, -1, -1, -1)))
+    return ("frame", "replica", "lag", "particle", "space"), da.stack(frames)
+
+
+def _displacements(path: str, sha256: str, order: Any) -> np.ndarray:
+    content, arrays, is_archive = _content(Path(path))
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise FormatError(f"{path}: has changed while it was read: ingest it again")
+    moved = _moved(
+        Path(path), arrays, _numbers(Path(path), "start", arrays[POSITIONS[0 if is_archive else 1]]), is_archive
+    )
+    assert moved is not None
+    return moved[:, None, order]
+
+
+def _moved(path: Path, arrays: dict[str, Any], position: np.ndarray, is_archive: bool) -> np.ndarray | None:
+    """Displacements (replica, particle, space), where the file has replicas."""
+    later = LATER[0 if is_archive else 1]
+    if later not in arrays:
+        return None
+    ends = _numbers(path, later, np.asarray(arrays[later]))
+    if ends.ndim != 3 or ends.shape[1:] != position.shape or len(ends) == 0:
+        raise FormatError(f"{path}: '{later}' has shape {ends.shape}, expected (replicas, *{position.shape})")
+    moved: np.ndarray = ends - position
+    return moved
+
+
+def _content(path: Path) -> tuple[bytes, dict[str, Any], bool]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    if not zipfile.is_zipfile(BytesIO(content)):
+        return content, load_arrays(content, str(path)), False
+    try:
+        with np.load(BytesIO(content), allow_pickle=False) as file:
+            return content, {name: file[name] for name in file.files}, True
+    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise FormatError(f"{path}: not a readable NumPy archive ({error}): copy it again") from None
 
 
 def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind not in "fiu":
         raise FormatError(f"{path}: '{name}' has dtype {values.dtype}, expected real numbers")
     return values.astype(np.float64)
-
-
-def _archive(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        with np.load(BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise FormatError(f"{path}: not a readable NumPy archive ({error}): copy it again") from None
-
-
-def load_arrays(content: bytes, name: str = "pickle") -> dict[str, Any]:
-    """The dictionary of arrays, numbers and text in a pickle, without running anything that the pickle names.
-
-    Of all that a pickle can call, NumPy's ``_reconstruct``, ``ndarray`` and ``dtype`` are known, and even they are
-    stand-ins written here. Pickles of Python 2 are read as well.
-
-    Raises
-    ------
-    FormatError
-        If the pickle needs anything else, is damaged, or is not a dictionary.
-
-    Examples
-    --------
-    >>> import pickle
-    >>> load_arrays(pickle.dumps({"types": np.array([0, 1]), "time": 0.5}))
-    {'types': array([0, 1]), 'time': 0.5}
-    >>> load_arrays(pickle.dumps({"types": print}), "bad.pickle")
-    Traceback (most recent call last):
-    glassdask.errors.FormatError: bad.pickle: needs builtins.print, which is not run: only arrays and numbers are read
-    """
-    try:
-        found = unpickle(content, KNOWN, encoding="latin1")
-        if isinstance(found, dict):
-            return {str(key): _plain(value) for key, value in found.items()}
-    except RefusedError as refused:
-        raise FormatError(f"{name}: needs {refused}, which is not run: only arrays and numbers are read") from None
-    # whatever a damaged or hostile file makes the machine of pickles stumble over
-    except Exception as error:
-        raise FormatError(f"{name}: not a readable pickle or archive ({error}): copy it again") from None
-    raise FormatError(f"{name}: holds {type(found).__name__}, expected a dictionary of arrays")
-
-
-class _Type:
-    """Stands for numpy.dtype: numbers only."""
-
-    def __init__(self, text: str, *_: Any):
-        self.dtype = np.dtype(text)
-        if self.dtype.kind not in "fiub":
-            raise RefusedError(f"an array of {self.dtype}")
-
-    def __setstate__(self, state: Any) -> None:
-        if any(part is not None for part in state[2:5]):
-            raise RefusedError("an array of records")
-        self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class _Array:
-    """Stands for numpy.ndarray."""
-
-    value: np.ndarray
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, kind, fortran, data = state
-        if not isinstance(kind, _Type) or not isinstance(data, (bytes, str)):
-            raise RefusedError("an array of objects")
-        raw = data.encode("latin1") if isinstance(data, str) else data
-        flat = np.frombuffer(raw, dtype=kind.dtype)
-        self.value = flat.reshape(shape, order="F" if fortran else "C")
-
-
-class _Reconstruct:
-    """Stands for numpy's _reconstruct."""
-
-    def __call__(self, *_: Any) -> _Array:
-        return _Array()
-
-    def __setstate__(self, _: Any) -> None:
-        raise RefusedError("a change of numpy's _reconstruct")
-
-
-KNOWN = {
-    "numpy.ndarray": _Array,
-    "numpy.dtype": _Type,
-    "numpy.core.multiarray._reconstruct": _Reconstruct(),
-    "numpy._core.multiarray._reconstruct": _Reconstruct(),
-}
-
-
-def _plain(value: Any) -> Any:
-    """Values with arrays in the place of what stands for them."""
-    if isinstance(value, _Array):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        items = [_plain(item) for item in value]
-        arrays = bool(items) and all(isinstance(item, np.ndarray) for item in items)
-        return np.stack(items) if arrays else items
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
-        return value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    raise RefusedError(f"a {type(value).__name__}")

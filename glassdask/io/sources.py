@@ -127,6 +127,8 @@ def scan(
     wrapped = converted(wrapped, bool | None, "wrapped")
     (path,) = checked_files([path])
     name = find_format(path, format)
+    if FORMATS[name].together:
+        raise FormatError(f"{path}: format {name} is read by glassdask.ingest, all files together")
     unknown = sorted(set(options) - set(FORMATS[name].options))
     if unknown:
         raise ParameterError(

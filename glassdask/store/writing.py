@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -134,7 +135,8 @@ def save_trajectory(
     group = layout.checked_path(path)
     attrs = {key: value for key, value in dataset.attrs.items() if key not in (*HIDDEN, *RENEWED)}
     sizes = (dataset.sizes["frame"], dataset.sizes["particle"])
-    grid, shard = layout.trajectory_layout(*sizes, dataset.sizes["space"], dataset["position"].dtype.itemsize)
+    bytes_each = max(_bytes_of_particle(dataset[name]) for name in dataset.variables if "frame" in dataset[name].dims)
+    grid, shard = layout.trajectory_layout(*sizes, bytes_each, 1)
     token = dask.base.tokenize(dataset.drop_attrs(deep=False))
     key = hashlib.sha256(json.dumps([token, grid, shard]).encode()).hexdigest()
     with locked(group):
@@ -142,6 +144,12 @@ def save_trajectory(
         if lazy is not None:
             write_blocks(lazy, shard or grid, progress)
             finish(group)
+
+
+def _bytes_of_particle(values: xr.DataArray) -> int:
+    """Bytes of one particle in one frame, of a variable that has both; of positions those that they always had."""
+    others = [size for dim, size in values.sizes.items() if dim not in ("frame", "particle")]
+    return math.prod(others) * values.dtype.itemsize if "particle" in values.dims else 1
 
 
 def write_dataset(

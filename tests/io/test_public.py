@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import FormatError, ParameterError, SpeciesError
-from glassdask.io.public import ingest_public, load_arrays, read_public
+from glassdask.errors import FormatError, ParameterError, SchemaError, SpeciesError
+from glassdask.io.pickles import load_arrays
 
 N, LENGTH = 30, (30 / 1.2) ** (1 / 3)
 TYPES = np.array([0] * 24 + [1] * 6)
@@ -26,6 +27,14 @@ def rng():
     return np.random.default_rng(5)
 
 
+def ingested(paths, **options):
+    """What a plain ingest of the files makes, and its lines."""
+    folder = (paths if isinstance(paths, Path) else paths[0]).parent
+    store = folder / f"public-{len(list(folder.glob('*.zarr')))}.zarr"
+    done = gd.ingest(paths, store, **options)
+    return gd.open_trajectory(store), done.notes
+
+
 def botan(folder, start, ends):
     paths = [folder / f"{k}.npz" for k in range(len(start))]
     for path, initial, later in zip(paths, start, ends):
@@ -35,14 +44,23 @@ def botan(folder, start, ends):
 
 def test_botan(tmp_path, start, rng):
     ends = start[:, None] + rng.normal(size=(2, 5, N, 3)) * 3  # far out of the box: not to be wrapped
-    trajectory, known = read_public(botan(tmp_path, start, ends))
+    trajectory, lines = ingested(botan(tmp_path, start, ends))
     np.testing.assert_allclose(trajectory["position"], start)
     np.testing.assert_allclose(trajectory["box"], np.broadcast_to(np.eye(3) * LENGTH, (2, 3, 3)))
     assert trajectory["species"].values.tolist() == ["A"] * 24 + ["B"] * 6
     expected = [
         [np.mean([np.sqrt(sum((e[i] - s[i]) ** 2)) for e in later]) for i in range(N)] for s, later in zip(start, ends)
     ]
-    np.testing.assert_allclose(known["propensity"].values[..., 0], expected, rtol=1e-13)
+    np.testing.assert_allclose(trajectory["propensity"].values[..., 0], expected, rtol=1e-13)
+    moved = trajectory["replica_displacement"]
+    assert moved.dims == ("frame", "replica", "lag", "particle", "space")
+    np.testing.assert_array_equal(moved[:, :, 0], ends - start[:, None])
+    propensity = gd.dynamics.propensity(moved, power=1)["propensity"]
+    np.testing.assert_allclose(propensity.transpose("frame", "particle", "lag"), trajectory["propensity"], rtol=1e-13)
+    assert "no box in the files: it is taken for a cube of density 1.2, edge 2.92402" in lines
+    assert "types are named 0=A, 1=B" in lines
+    with pytest.raises(SchemaError, match="frames are independent configurations"):
+        gd.dynamics.displacements(trajectory, 1)
 
 
 def test_glassbench(tmp_path, start, rng):
@@ -54,10 +72,15 @@ def test_glassbench(tmp_path, start, rng):
             path, types=TYPES, initial_positions=centred[k], initial_positions_inherent=centred[k] + 0.01,
             initial_positions_cage=centred[k] + 0.02, md_prop=propensity[k], bb_prop=broken[k],
         )  # fmt: skip
-    trajectory, known = read_public(paths)
+    known, _ = ingested(paths)
+    trajectory = known
     np.testing.assert_allclose(known["propensity"].transpose("frame", "lag", "particle"), propensity)
     np.testing.assert_allclose(known["bond_breaking"].transpose("frame", "lag", "particle"), broken)
     assert known["lag"].values.tolist() == list(range(10))
+    times = np.geomspace(0.1, 100.0, 10)
+    np.testing.assert_array_equal(ingested(paths, lags=times)[0]["lag"], times)
+    with pytest.raises(ParameterError, match=r"lags has shape \(3,\), but the files have 10 lags"):
+        ingested(paths, lags=[1.0, 2.0, 3.0])
     for name, shift in (("inherent_position", 0.01), ("cage_position", 0.02)):
         moved = known[name].values - trajectory["position"].values
         np.testing.assert_allclose(moved - LENGTH * np.round(moved / LENGTH), shift, atol=1e-12)
@@ -67,10 +90,10 @@ def test_glassbench(tmp_path, start, rng):
 def test_glassbench_in_two_dimensions(tmp_path, rng):
     start = rng.random((8, 2)) - 0.5
     np.savez(tmp_path / "a.npz", types=np.arange(8) % 3, initial_positions=start, md_prop=rng.random((4, 8)))
-    trajectory, known = read_public(tmp_path / "a.npz", density=2.0)
+    trajectory, _ = ingested(tmp_path / "a.npz", density=2.0)
     np.testing.assert_allclose(trajectory["box"].values[0], 2.0 * np.eye(2))
     assert trajectory["species"].values.tolist() == list("ABCABCAB")
-    assert list(known) == ["propensity"]
+    assert "replica_displacement" not in trajectory
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
@@ -83,12 +106,12 @@ def test_deepmind(tmp_path, start, rng, protocol):
             "trajectory_target_positions": list(ends[k]), "trajectory_start_velocities": None,
         }  # fmt: skip
         (tmp_path / f"{k}.pickle").write_bytes(pickle.dumps(content, protocol=min(protocol, 4)))
-    trajectory, known = read_public([tmp_path / "0.pickle", tmp_path / "1.pickle"])
+    trajectory, _ = ingested([tmp_path / "0.pickle", tmp_path / "1.pickle"])
     np.testing.assert_allclose(trajectory["position"], start)
     np.testing.assert_allclose(trajectory["box"].values[0], np.diag(box))
     expected = np.linalg.norm(ends - start[:, None], axis=-1).mean(axis=1)
-    np.testing.assert_allclose(known["propensity"].values[..., 0], expected)
-    assert known["lag"].values.tolist() == [7.5]
+    np.testing.assert_allclose(trajectory["propensity"].values[..., 0], expected)
+    assert trajectory["lag"].values.tolist() == [7.5]
 
 
 def test_pickle_of_python_2():
@@ -132,7 +155,7 @@ def test_hostile_pickles_are_refused(tmp_path, value, named):
     path = tmp_path / "bad.pickle"
     path.write_bytes(pickle.dumps({"positions": value}, protocol=4))
     with pytest.raises(FormatError, match=rf"bad\.pickle: needs .*{named}"):
-        read_public(path)
+        ingested(path)
     assert not mark.exists()
 
 
@@ -148,38 +171,90 @@ def test_damaged_files_are_refused(tmp_path, start):
     for content in (b"", b"plain text", whole[: len(whole) // 2], pickle.dumps([1, 2])):
         (tmp_path / "a.pickle").write_bytes(content)
         with pytest.raises(FormatError, match=r"a\.pickle: "):
-            read_public(tmp_path / "a.pickle")
+            ingested(tmp_path / "a.pickle")
     (tmp_path / "b.npz").write_bytes(botan(tmp_path, start, start[:, None])[0].read_bytes()[:-40])
     with pytest.raises(FormatError, match=r"b\.npz: "):
-        read_public(tmp_path / "b.npz")
+        ingested(tmp_path / "b.npz")
     with pytest.raises(FormatError, match="cannot be read"):
-        read_public(tmp_path / "none.npz")
+        ingested(tmp_path / "none.npz")
 
 
 def test_what_does_not_fit_is_refused(tmp_path, start):
     paths = botan(tmp_path, start, start[:, None])
-    np.savez(tmp_path / "other.npz", types=TYPES[::-1], initial_positions=start[0])
-    with pytest.raises(SpeciesError, match="types are not those"):
-        read_public([*paths, tmp_path / "other.npz"])
+    np.savez(tmp_path / "other.npz", types=[0] * N, initial_positions=start[0] + 1, positions=start[:, :5])
     np.savez(tmp_path / "short.npz", types=TYPES, initial_positions=start[0], positions=start[:, :5])
-    with pytest.raises(FormatError, match="'positions' has shape"):
-        read_public(tmp_path / "short.npz")
-    np.savez(tmp_path / "lacking.npz", initial_positions=start[0])
-    with pytest.raises(FormatError, match="no array 'types'"):
-        read_public(tmp_path / "lacking.npz")
+    np.savez(tmp_path / "letters.npz", types=TYPES.astype(str), initial_positions=start[0])
+    np.savez(tmp_path / "one.npz", types=TYPES, initial_positions=start[0] + 1, positions=start)
+    np.savez(tmp_path / "fewer.npz", types=TYPES, initial_positions=start[0])
+    for files, error, message in (
+        ([*paths, tmp_path / "short.npz"], FormatError, "'positions' has shape"),
+        ([*paths, tmp_path / "letters.npz"], FormatError, "types are <U"),
+        ([*paths, tmp_path / "one.npz"], FormatError, "1 to 2 replicas in a file"),
+        ([*paths, tmp_path / "fewer.npz"], FormatError, "not all files tell as many lags"),
+    ):
+        with pytest.raises(error, match=message) as caught:
+            ingested(files)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FormatError, match=r"1.npz: has the configuration and the lag of"):
+        ingested(botan(tmp_path, start[[0, 0]], start[:, None]))
+    paths = botan(tmp_path, start, start[:, None])
+    np.savez(tmp_path / "other.npz", types=[0] * N, initial_positions=start[0] + 1, positions=start[:1])
+    with pytest.raises(SpeciesError, match=r"other.npz: 30 particles whose types are not those"):
+        ingested([*paths, tmp_path / "other.npz"])
     for density in (0.0, np.nan):
         with pytest.raises(ParameterError, match="density"):
-            read_public(paths, density=density)
-    with pytest.raises(ParameterError, match="no file"):
-        read_public([])
+            ingested(paths, density=density)
+    with pytest.raises(ParameterError, match="public data have no option dt: they have density, box, lags"):
+        ingested(paths, dt=0.1)
+    with pytest.raises(FormatError, match="are ingested all together: leave out append"):
+        gd.ingest(paths, tmp_path / "x.zarr", append=True)
+    with pytest.raises(FormatError, match=r"format public is read by glassdask.ingest, all files together"):
+        gd.io.scan(paths[0])
 
 
-def test_into_a_store(tmp_path, start, rng):
+def lags_in_files(folder, rng):
+    """As KA2D of GlassBench: a file for each lag of a configuration, types from 1, in an order of their own."""
+    kinds = [1] * 12 + [2] * 6 + [3] * 12
+    runs = []
+    for number in range(2):
+        types, start = rng.permutation(kinds), rng.random((N, 2)) * 20 - 10
+        ends = {lag: start + rng.normal(size=(4, N, 2)) * lag for lag in ((5, 10, 40) if number == 0 else (10,))}
+        for lag, end in ends.items():
+            path = folder / f"N{N}T0.23_{number}_tc{lag:02d}.npz"
+            arrays = {"initial_positions": start, "initial_positions_inherent": start + 0.01, "positions": end}
+            np.savez(path, types=types, box=5.0, **arrays)
+        runs.append((types, start, ends))
+    return sorted(folder.glob("*.npz"), reverse=True), runs
+
+
+def test_lags_in_files_of_their_own(tmp_path, rng):
+    paths, runs = lags_in_files(tmp_path, rng)
+    found, lines = ingested(paths)
+    assert found.sizes == {"frame": 2, "replica": 4, "lag": 3, "particle": N, "space": 2, "axis": 2}
+    assert found["species"].values.tolist() == ["A"] * 12 + ["B"] * 6 + ["C"] * 12
+    np.testing.assert_array_equal(found["box"], [np.eye(2) * 5.0] * 2)
+    for frame, (types, start, ends) in zip((1, 0), runs):  # the files were given in reverse
+        order = np.argsort(types, kind="stable")
+        whole = found["position"][frame] + found["image"].values[frame] @ found["box"].values[frame]
+        np.testing.assert_allclose(whole, start[order], atol=1e-13)
+        for k, lag in enumerate((5, 10, 40)):
+            moved = found["replica_displacement"].values[frame, :, k]
+            if lag in ends:
+                np.testing.assert_array_equal(moved, (ends[lag] - start)[:, order])
+            else:
+                assert np.isnan(moved).all()
+                assert np.isnan(found["propensity"].values[frame, :, k]).all()
+    assert "types are in another order in each configuration: particles are sorted by type" in lines
+    assert "2 of 6 lags are not there for their configuration: NaN" in lines
+    assert "5, 10, 40: they are numbered from 0" in " ".join(lines)
+    named, _ = ingested(paths, species_names={1: "big", 2: "mid", 3: "small"}, lags=[0.1, 1.0, 10.0])
+    assert set(named["species"].values) == {"big", "mid", "small"}
+    assert named["lag"].values.tolist() == [0.1, 1.0, 10.0]
+
+
+def test_into_a_store_twice(tmp_path, start, rng):
     paths = botan(tmp_path, start, start[:, None] + rng.normal(size=(2, 3, N, 3)))
-    store = tmp_path / "public.zarr"
-    for _ in range(2):  # the second time nothing is to be done
-        ingest_public(paths, store)
-    trajectory, known = read_public(paths)
-    np.testing.assert_array_equal(gd.open_trajectory(store)["position"], trajectory["position"])
-    np.testing.assert_array_equal(gd.open_reduction(store, "public")["propensity"], known["propensity"])
-    assert gd.store.verify(store) == []
+    first = gd.ingest(paths, tmp_path / "public.zarr")
+    again = gd.ingest(paths, tmp_path / "public.zarr")
+    assert (first.n_new, again.n_new, again.n_frames) == (2, 0, 2)
+    assert gd.store.verify(tmp_path / "public.zarr") == []
