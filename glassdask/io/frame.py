@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +22,8 @@ class Frame:
     `codes` are indices into `species`, the names in order of appearance. `box` is a cell matrix (axis, space), or None
     where the file has none. `origin` (space,) is where the file has the box's lower corner. `image` is None where the
     file has none, and zeros where it says that the positions are unwrapped; `told` is false where it does not say
-    whether they are. `wrapped` counts the particles that `glassdask.io.frames` had to wrap, and `span` is what it found
-    of positions that are not `told`.
+    whether they are. `present` is there where some particles are absent. `wrapped` counts the particles that
+    `glassdask.io.frames` had to wrap, and `span` is what it found of positions that are not `told`.
     """
 
     position: np.ndarray
@@ -36,9 +38,17 @@ class Frame:
     time: float | None = None
     step: int | None = None
     id: np.ndarray | None = None
+    present: np.ndarray | None = None
     told: bool = True
     wrapped: int = 0
     span: np.ndarray | None = None
+
+    def taken(self, of_each: Callable[[np.ndarray], np.ndarray]) -> Frame:
+        """The frame with a function of everything that it has of particles."""
+        per_particle = ("position", "codes", "image", "velocity", "energy", "id")
+        given = {name: value for name in per_particle if (value := getattr(self, name)) is not None}
+        changes: dict[str, Any] = {name: of_each(value) for name, value in given.items()}
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ import numpy as np
 
 from glassdask.code import digest
 from glassdask.declarations import flags
-from glassdask.errors import FormatError, GlassdaskError, SpeciesError, StoreError
+from glassdask.errors import FormatError, GlassdaskError, StoreError
 from glassdask.files import writing
 from glassdask.graphs import batched, compute, compute_batches
 from glassdask.io import tasks
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.order import Stretch, arranged, following
+from glassdask.io.reference import Reference, alike, common_variables, same_ids, stored_roster
+from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.sources import OPTIONAL, SourceIndex, checked_files, scan
 from glassdask.store import appending
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
@@ -41,6 +43,7 @@ from glassdask.wrapping import looks_wrapped
 
 OTHER_READER = "other code (another version of glassdask) was interrupted while it read these files"
 SCANS = 64  # files handed to the scheduler at a time
+CENSUS_FRAMES = 64  # that a task counts the particles of
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,6 @@ class Ingestion:
         if self.skipped:
             line += f"; there already: {', '.join(self.skipped)}"
         return "\n".join([line, *self.notes])
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """What all files of a store have in common."""
-
-    where: str
-    names: np.ndarray
-    n_space: int
-    variables: tuple[str, ...]
-    id: np.ndarray | None
-    told: bool  # whether the positions are wrapped; else images are what wrapping finds
 
 
 def ingest(
@@ -214,7 +205,13 @@ def _ingested(
     if known is not None and not _begun(group, known, key, code, overwrite):
         n_frames, n_particles, _ = array_info(group, "position").shape
         return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *[index.path for index in indexes]))
-    return replace(_create(group, stretches, key, code, skipped, settings, progress), notes=tuple(lines))
+    try:
+        done = _create(group, stretches, key, code, skipped, settings, progress, _counted(group, stretches))
+    except OtherParticlesError:  # none of the store can be used
+        if is_group(group):
+            remove_group(group)
+        done = _create(group, stretches, key, code, skipped, settings, progress, _census(stretches))
+    return replace(done, notes=(*done.notes, *lines))
 
 
 def _create(
@@ -225,27 +222,36 @@ def _create(
     skipped: list[str],
     settings: dict[str, Any],
     progress: Progress | None,
+    roster: Roster | None,
 ) -> Ingestion:
     indexes = [stretch.index for stretch in stretches]
     first = indexes[0]
-    names = np.array(first.species)[first.codes]
-    reference = _Reference(first.path, names, first.n_space, _variables(indexes), first.id, first.told)
-    stretches = [replace(stretch, index=_alike(stretch.index, reference)) for stretch in stretches]
+    names, ids = np.array(first.species)[first.codes], first.id
+    if roster is not None:
+        names, ids = np.array(roster.names), roster.id
+        names = names if roster.codes is None else names[roster.codes]
+    reference = Reference(first.path, names, first.n_space, common_variables(indexes), ids, first.told, roster)
+    stretches = [replace(stretch, index=alike(stretch.index, reference)) for stretch in stretches]
     n_frames = sum(stretch.n_frames for stretch in stretches)
-    dtypes: dict[str, Any] = dict.fromkeys(("position", "box", *reference.variables), np.float64)
-    dtypes |= {name: kind for name, kind in (("image", np.int32), ("step", np.int64)) if name in dtypes}
-    if first.id is not None:
-        dtypes["id"] = np.int64
+    wanted = {"position", "box", *stretches[0].index.written, *(() if ids is None else ("id",))} - {"species"}
+    n_particles = len(names) if roster is None else roster.n_particles
     size = create_trajectory(
         group,
         n_frames=n_frames,
         species=names,
+        n_particles=n_particles if "species" in stretches[0].index.written else None,
         n_space=first.n_space,
-        dtypes=dtypes,
-        attrs={"sources": _entries(stretches), "parameters": _parameters(settings), "key": key, "code": code},
+        dtypes={name: tasks.DTYPES.get(name, np.float64) for name in sorted(wanted)},
+        attrs={
+            "varied": roster is not None or None,
+            "sources": _entries(stretches),
+            "parameters": _parameters(settings),
+            "key": key,
+            "code": code,
+        },
     )
-    if first.id is not None:
-        write_region(group, "id", (slice(None),), first.id)
+    if ids is not None:
+        write_region(group, "id", (slice(None),), ids)
     blocks = frame_blocks(0, n_frames, size)
     try:
         count, span = _write(group, stretches, blocks, 0, progress)
@@ -255,12 +261,30 @@ def _create(
         remove_group(group)
         raise
     set_attributes(group / "position", wrapped=count, span=span, matched_by=_matched_by(indexes))
-    if span is not None and "image" in reference.variables and looks_wrapped(span, len(names)):
+    if span is not None and "image" in reference.variables and looks_wrapped(span, n_particles):
         with writing(group):
             shutil.rmtree(group / "image")
     finish(group)
     tasks.forget(group)
-    return Ingestion(str(group), n_frames, n_frames, len(names), count, tuple(skipped))
+    notes = () if roster is None else roster.notes
+    return Ingestion(str(group), n_frames, n_frames, n_particles, count, tuple(skipped), notes)
+
+
+def _counted(group: Path, stretches: list[Stretch]) -> Roster | None:
+    """The roster of a store that was begun with one."""
+    return _census(stretches) if is_group(group) and attributes(group).get("varied") else None
+
+
+def _census(stretches: list[Stretch]) -> Roster:
+    """All particles of all frames, which are read for it."""
+    blocks = frame_blocks(0, sum(stretch.n_frames for stretch in stretches), CENSUS_FRAMES)
+    plan = batched(tasks.plan(stretches, blocks, 0))
+    counts = ([dask.delayed(tasks.census, pure=False)(task) for task in batch] for batch in plan)
+    found = Census()
+    for batch in compute_batches(counts):
+        for part in batch:
+            found.merge(part)
+    return found.roster()
 
 
 def _append(
@@ -279,8 +303,9 @@ def _append(
     ids = trajectory["id"].values if "id" in trajectory else None
     attrs = trajectory["position"].attrs
     span = np.array(attrs["span"]) if "span" in attrs else None
-    reference = _Reference(str(group), trajectory["species"].values, shape[2], variables, ids, span is None)
-    indexes = [_alike(index, reference) for index in indexes]
+    names, roster = trajectory["species"].values, stored_roster(group)
+    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster)
+    indexes = [alike(index, reference) for index in indexes]
     stretches, lines = arranged(indexes)
     stretches, there = following(stretches, group, old, compare=not begun)
     key, code = _key(_entries(stretches), settings), _code(indexes)
@@ -323,7 +348,7 @@ def _write(
     group: Path, stretches: list[Stretch], blocks: list[tasks.Block], first: int, progress: Progress | None
 ) -> tuple[int, np.ndarray | None]:
     """Write the blocks that are missing; returns how many particles were wrapped in all of them, and their span."""
-    variables = ("position", "box", *stretches[0].index.variables)
+    variables = ("position", "box", *stretches[0].index.written)
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
     return tasks.found(group, blocks)
@@ -332,16 +357,6 @@ def _write(
 def _matched_by(indexes: list[SourceIndex]) -> str | None:
     """ "line" where nothing but its line says which particle is which, and the program exchanges lines."""
     return "line" if any(index.id is None and index.format == "lammps" for index in indexes) else None
-
-
-def _variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
-    """The variables of a store of these files: see `ingest`."""
-    names = set(indexes[0].variables)
-    if any("origin" in index.variables for index in indexes):
-        names.add("origin")
-    if not indexes[0].told and all("image" in index.variables or not index.told for index in indexes):
-        names.add("image")
-    return tuple(name for name in OPTIONAL if name in names)
 
 
 def _resolved(sources: Any) -> list[str]:
@@ -390,41 +405,10 @@ def _scanned(
             seen.add(index.sha256)
             if indexes and np.array_equal(index.codes, indexes[0].codes):
                 index = replace(index, codes=indexes[0].codes)
-            if indexes and _equal(index.id, indexes[0].id):
+            if indexes and same_ids(index.id, indexes[0].id):
                 index = replace(index, id=indexes[0].id)
             indexes.append(index)
     return indexes, repeated
-
-
-def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is not None and other is not None and np.array_equal(one, other)
-
-
-def _alike(index: SourceIndex, reference: _Reference) -> SourceIndex:
-    """The index with the variables of the reference, after a check that the file has what the reference has."""
-    n_particles = len(reference.names)
-    if (index.n_particles, index.n_space) != (n_particles, reference.n_space):
-        raise FormatError(
-            f"{index.path}: {index.n_particles} particles in {index.n_space} dimensions, {reference.where} has "
-            f"{n_particles} in {reference.n_space}: ingest it into another store"
-        )
-    names = np.array(index.species)[index.codes]
-    if not np.array_equal(names, reference.names):
-        particle = int(np.argmax(names != reference.names))
-        raise SpeciesError(
-            f"{index.path}, frame 0, particle {particle}: species is {names[particle]}, in {reference.where} it is "
-            f"{reference.names[particle]}: ingest it into another store, or name the species with species_names"
-        )
-    found_or_zero = {"origin"} if index.told or reference.told else {"origin", "image"}
-    missing = [name for name in reference.variables if name not in {*index.variables, *found_or_zero}]
-    if missing:
-        remedy = ", or say wrapped=false if its positions are not wrapped" if missing == ["image"] else ""
-        raise FormatError(
-            f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them{remedy}"
-        )
-    if reference.id is not None and not _equal(index.id, reference.id):
-        raise FormatError(f"{index.path}: the ids are not those of {reference.where}: ingest it into another store")
-    return replace(index, variables=reference.variables, id=None if reference.id is None else index.id)
 
 
 def _known(group: Path) -> dict[str, Any] | None:

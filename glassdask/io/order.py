@@ -129,7 +129,7 @@ Place = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 def _place(index: SourceIndex, number: int) -> Place:
     """Position, box and origin of a frame of a file."""
-    with closing(frames(replace(index, variables=()), int(number), int(number) + 1, moved=True)) as stream:
+    with closing(frames(replace(index, variables=()), int(number), int(number) + 1, alone=True)) as stream:
         frame = next(stream)
     assert frame.box is not None
     return frame.position, frame.box, frame.origin
@@ -141,7 +141,9 @@ def _stored_place(group: Path, number: int) -> Place:
         whole = (slice(0, size) for size in info.shape[1:])
         return np.asarray(read_region(info, (slice(number, number + 1), *whole))[0])
 
-    return of("position"), of("box"), of("origin") if (group / "origin" / "zarr.json").exists() else None
+    position = of("position")
+    there = position[~np.isnan(position[:, 0])]
+    return there, of("box"), of("origin") if (group / "origin" / "zarr.json").exists() else None
 
 
 def _check_same(index: SourceIndex, number: int, one: Place, other: Place, where: str) -> None:

@@ -17,6 +17,7 @@ from glassdask.declarations import Where, converted, flags, shown
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.frame import Frame, Survey
+from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.wrapping import add_images, span, wrap
 
 LARGEST = sys.float_info.max
@@ -34,7 +35,7 @@ class SourceIndex:
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
     with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
     `clock` are the steps of all frames, or else their times, as `clock_name` says; `unfinished` is true where the file
-    ends within a frame that is not counted.
+    ends within a frame that is not counted. With a `roster`, frames may have other particles than frame 0.
     """
 
     path: str
@@ -60,6 +61,12 @@ class SourceIndex:
     dt: float | None = None
     box: Any = None
     options: dict[str, Any] = field(default_factory=dict)
+    roster: Roster | None = None
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """What every frame has besides its positions and its box."""
+        return (*self.variables, *(() if self.roster is None else self.roster.variables))
 
 
 def scan(
@@ -254,27 +261,30 @@ def _cell(box: Any) -> np.ndarray | None:
 
 
 def frames(
-    index: SourceIndex, start: int = 0, stop: int | None = None, *, moved: bool = False
+    index: SourceIndex, start: int = 0, stop: int | None = None, *, alone: bool = False
 ) -> Generator[Frame, None, None]:
     """Frames of a scanned file, one after the other, with memory for one of them.
 
     Particles are sorted by id where there are ids, species and number of particles are checked to be those of frame 0,
+    or of the roster, by which particles are put in their rows;
     positions are finite and wrapped, `image` says from where. It is what wrapping has found where the file does not say
     whether its positions were wrapped: `span` tells (`glassdask.wrapping.looks_wrapped`). A box that does not begin at
-    zero is refused where ``origin`` is not among the variables, unless with `moved`.
+    zero is refused where ``origin`` is not among the variables.
+
+    Frames `alone` are compared with nothing: each has its own particles, species and origin.
 
     Raises
     ------
     FormatError, BoxError, PositionError, SpeciesError
     """
-    flags(moved=moved)
+    flags(alone=alone)
     stop = index.n_frames if stop is None else stop
     module = importlib.import_module(FORMATS[index.format].module)
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
     with closing(module.read(index.path, start, stop, offset, **index.options)) as stream:
         for number, frame in enumerate(stream, start):
-            frame = prepare(frame, index, number)
-            if not moved and "origin" not in index.variables and frame.origin is not None and frame.origin.any():
+            frame = prepare(frame, index, number, alone=alone)
+            if not alone and "origin" not in index.variables and frame.origin is not None and frame.origin.any():
                 raise FormatError(
                     f"{index.path}, frame {number}: the box begins at {frame.origin.tolist()}, and where it began in "
                     "the frames before is not known: ingest all files together into another store"
@@ -282,24 +292,17 @@ def frames(
             yield frame
 
 
-def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
-    """A frame as the trajectory has it, checked against what frame 0 of the file has."""
+def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = False) -> Frame:
+    """A frame as the trajectory has it, checked against what frame 0 of the file has, or against the roster."""
     where = f"{index.path}, frame {number}"
-    if len(frame.position) != index.n_particles:
-        raise FormatError(f"{where}: {len(frame.position)} particles, {index.n_particles} in frame 0: split the file")
+    if not alone and index.roster is None and len(frame.position) != index.n_particles:
+        raise OtherParticlesError(
+            f"{where}: {len(frame.position)} particles, {index.n_particles} in frame 0: {TOGETHER}"
+        )
     frame = sorted_by_id(_flat(frame, index, where), where)
-    codes = _codes(frame, index)
-    if not np.array_equal(codes, index.codes):
-        particle = int(np.argmax(codes != index.codes))
-        found = frame.species[frame.codes[particle]]
-        raise SpeciesError(
-            f"{where}, particle {particle}: species is {index.renamed.get(found, found)}, in frame 0 it was "
-            f"{index.species[index.codes[particle]]}: split the frames into trajectories of constant species"
-        )
-    if index.id is not None and (frame.id is None or not np.array_equal(frame.id, index.id)):
-        raise FormatError(
-            f"{where}: the ids are not those of frame 0: particles must neither come nor go, split the file"
-        )
+    frame = _with_species(frame, index, where, alone)
+    if index.id is not None and not alone and (frame.id is None or not np.array_equal(frame.id, index.id)):
+        raise OtherParticlesError(f"{where}: the ids are not those of frame 0: {TOGETHER}")
     if frame.time is None and index.dt is not None and frame.step is not None:
         frame.time = frame.step * index.dt
     if "time" in index.variables and frame.time is not None and not np.isfinite(frame.time):
@@ -325,8 +328,28 @@ def prepare(frame: Frame, index: SourceIndex, number: int) -> Frame:
         frame.image = add_images(frame.image, shift[0], where)
     frame.box, frame.position = box[0], position[0]
     frame.wrapped = int(shift.any(axis=-1).sum()) if shift.any() else 0
-    frame.species, frame.codes = index.species, codes
-    return frame
+    return frame if index.roster is None or alone else index.roster.seated(frame, where)
+
+
+def _with_species(frame: Frame, index: SourceIndex, where: str, alone: bool) -> Frame:
+    """The frame with the names and codes of the trajectory; its own names where it is `alone`."""
+    if alone:
+        used = [frame.species[code] for code in np.unique(frame.codes)]
+        renamed = _renamed(where, used, index.renamed)
+        return replace(frame, species=tuple(renamed.get(name, name) for name in frame.species))
+    codes = _codes(frame, index)
+    known = index.codes if index.roster is None else np.where(codes < 0, 0, codes)
+    if not np.array_equal(codes, known):
+        particle = int(np.argmax(codes != known))
+        found = frame.species[frame.codes[particle]]
+        name = index.renamed.get(found, found)
+        if index.roster is not None:
+            raise SpeciesError(f"{where}, particle {particle}: no species {name} before: {TOGETHER}")
+        raise OtherParticlesError(
+            f"{where}, particle {particle}: species is {name}, in frame 0 it was "
+            f"{index.species[index.codes[particle]]}: {TOGETHER}"
+        )
+    return replace(frame, species=index.species, codes=codes)
 
 
 def _n_space(frame: Frame) -> int:
@@ -388,10 +411,7 @@ def sorted_by_id(frame: Frame, where: str) -> Frame:
     same = np.diff(frame.id[order]) == 0
     if same.any():
         raise FormatError(f"{where}: id {frame.id[order][:-1][same][0]} is there twice: the file is damaged")
-    per_particle = ("position", "codes", "image", "velocity", "energy", "id")
-    return replace(
-        frame, **{name: value[order] for name in per_particle if (value := getattr(frame, name)) is not None}
-    )
+    return frame.taken(lambda values: values[order])
 
 
 def _codes(frame: Frame, index: SourceIndex) -> np.ndarray:

@@ -23,6 +23,7 @@ from glassdask.files import put, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io.frame import Frame
 from glassdask.io.order import Stretch
+from glassdask.io.roster import Census
 from glassdask.io.sources import SourceIndex, frames
 from glassdask.schema import CODE
 from glassdask.store.arrays import STAGE, array_info, chunk_exists, read_region, write_region
@@ -32,6 +33,8 @@ from glassdask.store.progress import Progress, watched
 Block = tuple[int, int]
 
 FAILED = "failed"
+# of what is in a store, where it is no float
+DTYPES: dict[str, type] = {"image": np.int32, "step": np.int64, "id": np.int64, "species": CODE, "present": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,16 @@ def check(group: str, task: Task) -> np.ndarray | None:
     return joined(frame.span for _, frame, _ in _stream(task.pieces, _particles(Path(group))))
 
 
+def census(task: Task) -> Census:
+    """Whom the frames of a task have."""
+    found = Census()
+    for piece in task.pieces:
+        with closing(frames(replace(piece.index, variables=()), piece.start, piece.stop, alone=True)) as stream:
+            for frame in stream:
+                found.count(frame)
+    return found
+
+
 def joined(spans: Iterable[np.ndarray | None]) -> np.ndarray | None:
     """The `glassdask.wrapping.span` of all frames together; None where there is nothing to tell."""
     known = [span for span in spans if span is not None]
@@ -159,27 +172,33 @@ def _light(index: SourceIndex, start: int) -> SourceIndex:
         id=None if index.id is None else np.empty(0, dtype=np.int64),
         offsets=None if index.offsets is None else index.offsets[start : start + 1].copy(),
         first=start,
+        roster=None if index.roster is None else index.roster.light(),
     )
 
 
-def _particles(group: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Codes of the species (by sorted names, as in `SourceIndex`) and ids of the particles of a store."""
+def _particles(group: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Codes of the species (by sorted names, as in `SourceIndex`), where they are constant, and ids of a store."""
     group = group.parent if group.name == STAGE else group
     found = array_info(group, "species")
-    whole = (slice(0, found.shape[0]),)
+    whole = (slice(0, found.shape[-1]),)
     has_id = (group / "id" / "zarr.json").exists()
-    return read_region(found, whole), read_region(array_info(group, "id"), whole) if has_id else None
+    codes = read_region(found, whole) if found.dims == ("particle",) else None
+    return codes, read_region(array_info(group, "id"), whole) if has_id else None
 
 
 def _stream(
-    pieces: tuple[Piece, ...], particles: tuple[np.ndarray, np.ndarray | None]
+    pieces: tuple[Piece, ...], particles: tuple[np.ndarray | None, np.ndarray | None]
 ) -> Generator[tuple[int, Frame, tuple[str, ...]], None, None]:
     codes, ids = particles
     for piece in pieces:
-        index = replace(piece.index, codes=codes, id=None if piece.index.id is None else ids)
+        index = piece.index
+        if index.roster is not None:
+            index = replace(index, roster=replace(index.roster, codes=codes, id=ids))
+        elif codes is not None:
+            index = replace(index, codes=codes, id=None if index.id is None else ids)
         with closing(frames(index, piece.start, piece.stop)) as stream:
             for number, frame in enumerate(stream, piece.number):
-                yield number, frame, index.variables
+                yield number, frame, index.written
 
 
 def _write_block(
@@ -192,9 +211,9 @@ def _write_block(
         if number < start:  # of a block that an earlier run has written
             continue
         for name in ("box", *variables, "position"):
-            value = np.asarray(getattr(frame, name))
+            value = np.asarray(frame.codes if name == "species" else getattr(frame, name))
             if name not in arrays:
-                dtype = np.dtype({"image": np.int32, "step": np.int64}.get(name, np.float64))
+                dtype = np.dtype(DTYPES.get(name, np.float64))
                 arrays[name] = np.empty((stop - start, *value.shape), dtype=dtype)
             arrays[name][number - start] = value
         n_wrapped += frame.wrapped

@@ -130,7 +130,6 @@ def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False
     offsets: list[int] = []
     steps: list[int | None] = []
     times: list[float | None] = []
-    first: int | None = None
     unfinished = False
     with Lines(path, digest=digest) as lines:
         while True:
@@ -148,12 +147,6 @@ def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False
                 raise FormatError(_truncated(path, frame, offset)) from None
             except FormatError as error:
                 raise FormatError(f"{path}, frame {frame}: {error}") from None
-            first = header.n_particles if first is None else first
-            if header.n_particles != first:
-                raise FormatError(
-                    f"{path}, frame {frame}: {header.n_particles} particles, {first} in frame 0: the number of "
-                    "particles must not change, split the file"
-                )
             offsets.append(offset)
             steps.append(header.step)
             times.append(header.time)

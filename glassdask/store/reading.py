@@ -24,7 +24,7 @@ from glassdask.variables import TRAJECTORY
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "origin", "species", "time", "step", "id", "periodic", "diameter")
 # attributes that belong to the machinery of the store, not to the dataset
-HIDDEN = ("status", "coordinates", "text", "key", "appending", "commits", "content", "group", SEAL)
+HIDDEN = ("status", "coordinates", "text", "key", "appending", "commits", "content", "group", "varied", SEAL)
 
 
 Lazy = Callable[[Source], Any]

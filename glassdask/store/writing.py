@@ -59,6 +59,7 @@ def create_trajectory(
     species: Any,
     n_space: int,
     dtypes: dict[str, Any],
+    n_particles: int | None = None,
     attrs: dict[str, Any] | None = None,
 ) -> int:
     """Prepare a store for a trajectory that is written block by block; returns the frames in one block.
@@ -71,6 +72,9 @@ def create_trajectory(
         Sizes of the trajectory.
     species : array (particle,)
         Name of the species of each particle. It is stored at once.
+    n_particles : int, optional
+        Where species are of each frame: `species` are then all names that there are, and the codes, which are indices
+        into these, sorted, are written with the frames.
     dtypes : dict
         Types of the other variables, of `glassdask.variables.TRAJECTORY`: at least position and box.
     attrs : dict, optional
@@ -78,8 +82,8 @@ def create_trajectory(
     """
     names = np.asarray(species)
     codes, flags = encode_names(names, f"{path}: species")
-    sizes = {"frame": n_frames, "particle": len(names), "space": n_space, "axis": n_space}
-    chunk, shard = layout.trajectory_layout(n_frames, len(names), n_space, np.dtype(dtypes["position"]).itemsize)
+    sizes = {"frame": n_frames, "particle": n_particles or len(names), "space": n_space, "axis": n_space}
+    chunk, shard = layout.trajectory_layout(n_frames, sizes["particle"], n_space, np.dtype(dtypes["position"]).itemsize)
     text = {
         name: encode_text(np.array(list(letters[:n_space])), (name,), VARIABLES[name].attrs, name)
         for name, letters in (("space", "xyz"), ("axis", "abc"))
@@ -87,19 +91,21 @@ def create_trajectory(
     create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
     for name, dtype in {**dtypes, "species": codes.dtype}.items():
         described = TRAJECTORY[name]
-        shape = tuple(sizes[dim] for dim in described.dims)
+        dims = ("frame", *described.dims) if name == "species" and n_particles is not None else described.dims
+        shape = tuple(sizes[dim] for dim in dims)
         array_attrs = {**described.attrs, **(flags if name == "species" else {})}
         create_array(
             path,
             name,
             shape,
-            layout.chunks_of(described.dims, shape, chunk),
+            layout.chunks_of(dims, shape, chunk),
             dtype,
-            described.dims,
+            dims,
             array_attrs,
-            shards=layout.chunks_of(described.dims, shape, shard) if shard else None,
+            shards=layout.chunks_of(dims, shape, shard) if shard else None,
         )
-    write_region(path, "species", (slice(None),), codes)
+    if n_particles is None:
+        write_region(path, "species", (slice(None),), codes)
     return (shard or chunk)[0]
 
 

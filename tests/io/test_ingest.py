@@ -498,7 +498,7 @@ def test_append_of_what_does_not_fit_changes_nothing(tmp_path):
     text = second.read_text()
     line = next(line for line in reversed(text.splitlines()) if line.startswith("9 1"))
     cases = {
-        "count.dump": (dump(sample(4, 19), FULL), errors.FormatError, "19 particles in 3 dimensions, .* has 20 in 3"),
+        "count.dump": (dump(sample(4, 19), FULL), errors.FormatError, "19 particles, .* has 20: ingest all"),
         "species.dump": (dump(other, FULL), errors.SpeciesError, r"frame 0, particle 0: species is 1, in .* it is 2"),
         "bare.dump": (dump(run, "id type x y z"), errors.FormatError, "no image, velocity, energy, which"),
         "noid.dump": (dump(run, FULL.replace("id ", "")), errors.FormatError, "the ids are not those of"),

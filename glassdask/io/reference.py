@@ -1,0 +1,102 @@
+"""What all files of a store have in common: their particles, dimensions and variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from glassdask.errors import FormatError
+from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
+from glassdask.io.sources import OPTIONAL, SourceIndex
+from glassdask.store.arrays import array_info, read_region
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What all files of a store have in common."""
+
+    where: str
+    names: np.ndarray
+    n_space: int
+    variables: tuple[str, ...]
+    id: np.ndarray | None
+    told: bool  # whether the positions are wrapped; else images are what wrapping finds
+    roster: Roster | None = None
+
+
+def common_variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
+    """The variables of a store of these files: see `ingest`."""
+    names = set(indexes[0].variables)
+    if any("origin" in index.variables for index in indexes):
+        names.add("origin")
+    if not indexes[0].told and all("image" in index.variables or not index.told for index in indexes):
+        names.add("image")
+    return tuple(name for name in OPTIONAL if name in names)
+
+
+def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
+    """The index with the variables of the reference, after a check that the file has what the reference has."""
+    if index.n_space != reference.n_space:
+        raise FormatError(
+            f"{index.path}: {index.n_space} dimensions, {reference.where} has {reference.n_space}: ingest it into "
+            "another store"
+        )
+    if reference.roster is None:
+        _check_particles(index, reference)
+    else:
+        index = seated(index, reference.roster)
+    found_or_zero = {"origin"} if index.told or reference.told else {"origin", "image"}
+    missing = [name for name in reference.variables if name not in {*index.variables, *found_or_zero}]
+    if missing:
+        remedy = ", or say wrapped=false if its positions are not wrapped" if missing == ["image"] else ""
+        raise FormatError(
+            f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them{remedy}"
+        )
+    return replace(index, variables=reference.variables, id=None if reference.id is None else index.id)
+
+
+def _check_particles(index: SourceIndex, reference: Reference) -> None:
+    """Raise `OtherParticlesError` unless the first frame has the particles of the reference."""
+    n_particles = len(reference.names)
+    if index.n_particles != n_particles:
+        raise OtherParticlesError(
+            f"{index.path}: {index.n_particles} particles, {reference.where} has {n_particles}: {TOGETHER}"
+        )
+    names = np.array(index.species)[index.codes]
+    if not np.array_equal(names, reference.names):
+        particle = int(np.argmax(names != reference.names))
+        raise OtherParticlesError(
+            f"{index.path}, frame 0, particle {particle}: species is {names[particle]}, in {reference.where} it is "
+            f"{reference.names[particle]}: {TOGETHER}, or name the species with species_names"
+        )
+    if reference.id is not None and not same_ids(index.id, reference.id):
+        raise OtherParticlesError(f"{index.path}: the ids are not those of {reference.where}: {TOGETHER}")
+
+
+def same_ids(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Whether both have ids, and the same."""
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
+def seated(index: SourceIndex, roster: Roster | None) -> SourceIndex:
+    """The index of a file whose particles are those of a roster, where there is one."""
+    return index if roster is None else replace(index, roster=roster, species=roster.names, id=None)
+
+
+def stored_roster(group: Path) -> Roster | None:
+    """Whom a store has; None where all frames have the same particles, of the same species."""
+    species = array_info(group, "species")
+    constant, absent = species.dims == ("particle",), (group / "present" / "zarr.json").exists()
+    if constant and not absent:
+        return None
+    whole = (slice(0, species.shape[-1]),)
+    has_id = (group / "id" / "zarr.json").exists()
+    return Roster(
+        names=tuple(species.attrs["flag_meanings"]),
+        n_particles=species.shape[-1],
+        id=read_region(array_info(group, "id"), whole) if has_id else None,
+        codes=read_region(species, whole) if constant else None,
+        absent=absent,
+    )
