@@ -108,7 +108,7 @@ def test_what_was_interrupted_goes_on(tmp_path, small_blocks, monkeypatch, speci
     write = tasks._write_block
 
     def stop(group, block, *rest):
-        if block[0] >= 4 and attributes(group)["varied"]:
+        if block[0] >= 4 and attributes(group).get("varied"):
             raise errors.StoreError("stopped")
         write(group, block, *rest)
 
