@@ -11,7 +11,7 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.errors import ParameterError, SchemaError
-from glassdask.fields.values import particle_values
+from glassdask.fields.values import lost_values, particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.kernels.simd import padded
@@ -42,7 +42,9 @@ def coarse_grain(
     -------
     DataArray (frame, particle, ..., length), lazy
         NaN in `values` is left out of both sums; the result is NaN only where nothing within the cutoff is defined. A
-        particle whose own value is undefined gets the mean of those around it.
+        particle whose own value is undefined gets the mean of those around it. Beside open borders with something
+        unknown beyond it is also NaN where the cutoff reaches beyond a face, or has a particle in it whose value is
+        undefined, but for species that are not among the ``centers`` of `values`.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def coarse_grain(
     values, rest = particle_values(values, trajectory)
     check_radius(trajectory, float(xi.max()) * cutoff)
     dims = {"particle": trajectory.sizes["particle"], **rest, "length": len(xi)}
-    work = partial(_coarse_grain, xi=xi, cutoff=cutoff)
+    work = partial(_coarse_grain, xi=xi, cutoff=cutoff, centers=values.attrs.get("centers"))
     microseconds = 1.0 + PAIR_MICROSECONDS * len(xi) * expected_neighbors(trajectory, float(xi.max()) * cutoff)
     result = map_frames(work, trajectory, values, dims=dims, microseconds=microseconds)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
@@ -102,10 +104,13 @@ def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:
     return ((values - low) / span.where(span > 0)).assign_attrs(values.attrs)
 
 
-def _coarse_grain(configuration, values, *, xi, cutoff):
+def _coarse_grain(configuration, values, *, xi, cutoff, centers):
     n = len(configuration.position)
     flat = np.ascontiguousarray(values.reshape(n, -1))
     known = np.isfinite(flat)
+    lost = lost_values(configuration, flat, centers)
+    if lost is not None:
+        flat, known = np.concatenate([flat, lost], axis=1), np.concatenate([known, np.ones(known.shape, bool)], axis=1)
     out = np.empty((n, len(xi), flat.shape[1]))
     reach = np.full((len(configuration.names),) * 2, xi.max() * cutoff)
     flat, weight = np.where(known, flat, 0.0), known.astype(np.float64)
@@ -117,4 +122,7 @@ def _coarse_grain(configuration, values, *, xi, cutoff):
             np.empty((2, longest)), np.empty((2 * flat.shape[1], longest)), part,
         )  # fmt: skip
         out[rows] = part
+    if lost is not None:
+        out, around = np.split(out, 2, axis=-1)
+        out[(around > 0) | (cutoff * xi > configuration.sight[:, None])[..., None]] = np.nan
     return np.moveaxis(out, 1, -1).reshape(*values.shape, len(xi))

@@ -13,6 +13,7 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.frames import map_frames
 from glassdask.kernels import fields as kernels
 from glassdask.neighborhood.boxes import check_radius
+from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.voronoi import of_species
 from glassdask.schema import check_kind, check_labels, species_names, validate
 from glassdask.variables import annotated
@@ -39,7 +40,8 @@ def to_grid(
     -------
     DataArray (frame, grid_x, grid_y(, grid_z)), lazy
         The coordinates are fractions of the cell vectors: point k of n is at (k + 1/2) / n. Paper C scales each frame
-        to [0, 1]: ``normalize(grid, ("grid_x", "grid_y"))``.
+        to [0, 1]: ``normalize(grid, ("grid_x", "grid_y"))``. NaN at points that are closer to an open face of the box
+        than the largest cutoff, where something unknown is beyond it.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def from_grid(
     Returns
     -------
     DataArray (frame, particle), lazy
-        NaN where a particle reaches a grid point that is NaN; 0 for one that reaches none.
+        NaN where a particle reaches a grid point that is NaN, or beyond an open face; 0 for one that reaches none.
 
     Raises
     ------
@@ -122,31 +124,76 @@ def _sizes(trajectory: xr.Dataset, sizes: Mapping[str, float], cutoff: float) ->
     return each
 
 
-def _geometry(configuration, each, cutoff):
-    """What both kernels take: fractions, box, its widths, 1 / width^2, cutoff and where the first grid point is."""
-    dimension = configuration.dimension
-    own = each[configuration.species]
-    a = (0.64 * configuration.density) ** (-1.0 / dimension)
-    widths = 1.0 / np.linalg.norm(configuration.inverse, axis=0)
-    # two dimensions: a single layer of points, in the plane of the particles
-    origin = np.where(np.arange(3) < dimension, 0.5, 0.0)
-    fraction = configuration.position @ configuration.inverse
-    return fraction, configuration.box, widths, 1.0 / (a * own) ** 2, cutoff * own, origin
+class _Points:
+    """The grid points of a configuration, where the particles are among them, and how far each of these reaches.
+
+    Along open axes there are points beyond the faces while the kernels work: nothing comes in on the other side.
+    """
+
+    def __init__(self, configuration: Configuration, points: tuple[int, ...], each: np.ndarray, cutoff: float):
+        dimension, self.borders = configuration.dimension, configuration.borders
+        self.number = np.array((*points, 1)[:3])
+        self.box, self.widths = configuration.box, 1.0 / np.linalg.norm(configuration.inverse, axis=0)
+        self.fraction = configuration.position @ configuration.inverse
+        own = each[configuration.species]
+        self.reach, self.furthest = cutoff * own, cutoff * float(each.max())
+        a = (0.64 * configuration.density) ** (-1.0 / dimension)
+        self.inverse2 = 1.0 / (a * own) ** 2
+        # two dimensions: a single layer of points, in the plane of the particles
+        self.origin = np.where(np.arange(3) < dimension, 0.5, 0.0)
+        self.near = np.ones(len(own), bool)
+        self.beyond = np.zeros(3, int)
+        if self.borders is not None:
+            part = self.furthest / self.widths
+            self.near = (~self.borders.open | (np.abs(self.fraction - 0.5) <= 0.5 + part)).all(axis=1)
+            self.beyond = np.where(self.borders.open, np.ceil(2.0 * part * self.number).astype(int) + 1, 0)
+
+    def _geometry(self) -> tuple[np.ndarray, ...]:
+        """What both kernels take: fractions, box, its widths, 1 / width^2, cutoff and where the first grid point is."""
+        if self.borders is None:
+            return self.fraction, self.box, self.widths, self.inverse2, self.reach, self.origin
+        larger = 1.0 + 2.0 * self.beyond / self.number
+        fraction = (self.fraction[self.near] + self.beyond / self.number) / larger
+        box, widths = self.box * larger[:, None], self.widths * larger
+        return fraction, box, widths, self.inverse2[self.near], self.reach[self.near], self.origin
+
+    @property
+    def _inside(self) -> tuple[slice, ...]:
+        return tuple(slice(m, m + n) for m, n in zip(self.beyond, self.number))
+
+    def density(self) -> np.ndarray:
+        """The density at the points, NaN where what is unknown beyond open faces may add to it."""
+        grid = np.zeros(self.number + 2 * self.beyond)
+        kernels.spread(*self._geometry(), grid)
+        grid = np.ascontiguousarray(grid[self._inside])
+        if self.borders is not None and not self.borders.nothing_beyond:
+            for axis in np.flatnonzero(self.borders.open):
+                at = (np.arange(self.number[axis]) + self.origin[axis]) / self.number[axis]
+                hidden = np.minimum(at, 1.0 - at) * self.widths[axis] < self.furthest
+                np.moveaxis(grid, axis, 0)[hidden] = np.nan
+        return grid
+
+    def gather(self, share: np.ndarray) -> np.ndarray:
+        """What the particles get of the `share` of each point."""
+        grid = np.zeros(self.number + 2 * self.beyond)
+        grid[self._inside] = share
+        out = np.zeros(len(self.near))
+        found = np.empty(np.count_nonzero(self.near))
+        kernels.gather(*self._geometry(), grid, found)
+        out[self.near] = found
+        return out
 
 
 def _spread(configuration, *, points, each, cutoff):
-    grid = np.zeros((*points, 1)[:3])
-    kernels.spread(*_geometry(configuration, each, cutoff), grid)
-    return grid.reshape(points)
+    return _Points(configuration, points, each, cutoff).density().reshape(points)
 
 
 def _gather(configuration, values, *, each, cutoff):
-    geometry = _geometry(configuration, each, cutoff)
+    points = _Points(configuration, values.shape, each, cutoff)
     grid = values.reshape((*values.shape, 1)[:3])
-    density = np.zeros(grid.shape)
-    kernels.spread(*geometry, density)
-    reached = density > 0
-    share = np.divide(grid, density, out=np.zeros(grid.shape), where=reached)
-    out = np.empty(len(configuration.position))
-    kernels.gather(*geometry, share, out)
+    density = points.density()
+    share = np.divide(grid, density, out=np.zeros(grid.shape), where=~(density <= 0))
+    out = points.gather(share)
+    if configuration.sight is not None:
+        out[points.reach > configuration.sight] = np.nan
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Count, Positive, converted
-from glassdask.fields.values import particle_values
+from glassdask.fields.values import lost_values, particle_values
 from glassdask.frames import map_frames
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.variables import annotated
@@ -38,7 +38,9 @@ def average_shells(
     -------
     DataArray (frame, particle, ..., generation), lazy
         Generation 0 holds the values. Undefined values are left out of both sums; NaN only where nothing is defined
-        within the cutoff.
+        within the cutoff. Beside open borders with something unknown beyond it is also NaN where the cutoff reaches
+        beyond a face, or has a particle in it whose value of the generation before is undefined, but for species that
+        are not among the ``centers`` of `values`.
 
     Raises
     ------
@@ -58,25 +60,29 @@ def average_shells(
     values, rest = particle_values(values, trajectory)
     check_radius(trajectory, cutoff)
     dims = {"particle": trajectory.sizes["particle"], **rest, "generation": generations + 1}
-    result = map_frames(partial(_average, cutoff=cutoff, generations=generations), trajectory, values, dims=dims)
+    work = partial(_average, cutoff=cutoff, generations=generations, centers=values.attrs.get("centers"))
+    result = map_frames(work, trajectory, values, dims=dims)
     kept = {name: coordinate for name, coordinate in values.coords.items() if set(coordinate.dims) <= set(result.dims)}
     attrs = {**values.attrs, "averaged": f"weights exp(-r/r_c) to r_c = {cutoff:g}"}
     coords = annotated(xr.Dataset(coords={**kept, "generation": np.arange(generations + 1)})).coords
     return result.assign_coords(coords).assign_attrs(attrs).rename(values.name)
 
 
-def _average(configuration, values, *, cutoff, generations):
+def _average(configuration, values, *, cutoff, generations, centers):
     from scipy.sparse import csr_array, eye_array
 
     n = len(configuration.position)
     found = configuration.neighbors(np.arange(n), np.full((len(configuration.names),) * 2, cutoff))
     weights = csr_array((np.exp(-found.distance / cutoff), found.index, found.offsets), shape=(n, n)) + eye_array(n)
     last = values.reshape(n, -1)
-    out = [last]
+    out, lost = [last], lost_values(configuration, last, centers)
     for _ in range(generations):
         known = np.isfinite(last)
         weight = weights @ known.astype(np.float64)
         with np.errstate(invalid="ignore"):
             last = weights @ np.where(known, last, 0.0) / np.where(weight > 0, weight, np.nan)
+        if lost is not None:
+            lost = (weights @ lost.astype(np.float64) > 0) | (cutoff > configuration.sight)[:, None]
+            last[lost] = np.nan
         out.append(last)
     return np.stack(out, axis=-1).reshape(*values.shape, generations + 1)

@@ -25,14 +25,16 @@ def spatial_correlation(
     """How similar the values of particles are at a distance r from each other.
 
     C(r) = <dX(r_i) dX(r_i + r)>_{|r| = r} / <dX^2>,  dX = X - mean of X over the frame  (paper C, Eq. 8, divided by its
-    value at r = 0), the average over the pairs of particles whose distance is in the bin.
+    value at r = 0), the average over the pairs of particles whose distance is in the bin. Beside open borders these are
+    the pairs that are there: the faces leave no trace in a mean over pairs.
 
     Parameters
     ----------
     values : DataArray (frame, particle), in memory or lazy
         Particles whose value is NaN take no part.
     trajectory : Dataset of the schema with the same frames and particles
-    r_max : largest distance, at most half of the narrowest box width, which is the default
+    r_max : largest distance, at most half of the narrowest box width along the axes that repeat; by default half of
+        the narrowest of all
     width : of the bins
 
     Returns

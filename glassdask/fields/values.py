@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from glassdask.errors import SchemaError
+from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_kind, check_labels, validate
 
 
@@ -32,3 +35,17 @@ def particle_values(values: Any, trajectory: Any) -> tuple[xr.DataArray, dict[st
     check_labels(values, trajectory)
     rest = {str(dim): size for dim, size in values.sizes.items() if dim not in ("frame", "particle")}
     return values.transpose("frame", "particle", *rest), rest
+
+
+def lost_values(
+    configuration: Configuration, values: np.ndarray, centers: str | Collection[str] | None
+) -> np.ndarray | None:
+    """Where values (N, ...) are undefined that an average near open borders would need; None where there are no such.
+
+    Of species that are not among the `centers` nothing was to be known.
+    """
+    if configuration.sight is None:
+        return None
+    wanted = centers.split() if isinstance(centers, str) else centers
+    expected = np.array([wanted is None or name in wanted for name in configuration.names])[configuration.species]
+    return ~np.isfinite(values) & expected.reshape(-1, *[1] * (values.ndim - 1))
