@@ -14,6 +14,8 @@ from glassdask.errors import FormatError
 BLOCK = 1 << 20
 PIECE = 1 << 12  # of compressed bytes at a time: a file of zeros, a thousandth of its size, fills no memory
 HEAD = 1 << 12
+# Text that grows to more than this, and to more than so many times the file, is no trajectory but made to fill a disk.
+BOMB, BOMB_RATIO = 256 << 20, 1200
 MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0"}
 SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 PROGRAMS = {"gzip": "zcat", "zstd": "zstdcat", "bzip2": "bzcat", "xz": "xzcat"}
@@ -89,11 +91,13 @@ def _joined(parts: Iterator[bytes], size: int) -> Iterator[bytes]:
 def _decompressed(raw: Any, kind: str, new: Callable[[], Any], digest: Any, size: int) -> Iterator[bytes]:
     stream = new()
     begun = False
+    given, found = 0, 0
     while data := raw.read(size):
         if digest is not None:
             digest.update(data)
         for start in range(0, len(data), PIECE):
             piece = data[start : start + PIECE]
+            given += len(piece)
             while piece:
                 if not begun:
                     piece = piece.lstrip(b"\0")  # zeros between streams and after the last one are padding
@@ -105,6 +109,12 @@ def _decompressed(raw: Any, kind: str, new: Callable[[], Any], digest: Any, size
                 except Exception as error:  # zlib.error, OSError, lzma.LZMAError or zstandard.ZstdError
                     raise FormatError(f"damaged {kind} stream ({error}): copy the file again") from None
                 if text:
+                    found += len(text)
+                    if found > BOMB and found > BOMB_RATIO * given:
+                        raise FormatError(
+                            f"{given} bytes of {kind} hold more than {BOMB_RATIO} times as much: no trajectory does; "
+                            "decompress the file first if you trust it"
+                        )
                     yield text
                 piece = b""
                 if stream.eof:

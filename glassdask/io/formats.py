@@ -30,7 +30,8 @@ class Format:
 
     `content` recognises a file: a regular expression that its first bytes (4096 at most, decompressed) match from the
     beginning, or a function of the path and these bytes. Where none is given, or several formats recognise a file, the
-    suffix decides. `about` is what ``glassdask ingest --help`` says of it.
+    suffix decides. `about` is what ``glassdask ingest --help`` says of it. Files of a `fragile` format, whose library
+    may crash on damaged ones, are surveyed in another process.
     """
 
     module: str
@@ -42,6 +43,7 @@ class Format:
     content: bytes | Callable[[str, bytes], bool] | None = None
     about: str = ""
     together: bool = False
+    fragile: bool = False
 
     def recognises(self, path: str, begin: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""
@@ -148,6 +150,7 @@ OWN = {
         columns=("species",),
         content=_mdtraj,
         about="what mdtraj reads: DCD, XTC, TRR, PDB, GRO and more",
+        fragile=True,
     ),
 }
 FORMATS: Catalog[Format] = Catalog("reader", OWN, Format)

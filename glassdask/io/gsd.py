@@ -10,6 +10,7 @@ the box begins, times, ids and energies.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,10 @@ import numpy as np
 from glassdask.errors import FormatError
 from glassdask.io.frame import Frame, Survey
 from glassdask.schema import CODE
+
+INDEX = np.dtype("u8, u8, i8, u4, u2, u1, u1")
+INDEX.names = ("frame", "N", "location", "M", "id", "type", "flags")
+SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])  # of the types that gsd numbers from 1
 
 
 def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
@@ -38,7 +43,35 @@ def read(
         # a chunk that no frame has is filled with zeros by gsd
         stored = set(trajectory.file.find_matching_chunk_names("particles/"))
         for number in range(start, stop):
+            _check_number(trajectory.file, number, f"{path}, frame {number}")
             yield _frame(trajectory[number], stored, energy, f"{path}, frame {number}")
+
+
+def _check_sizes(path: str) -> None:
+    """Raise `FormatError` where the index claims more than the file has: gsd would make room for it first.
+
+    Header and index are those of GSD 1 and 2 (https://gsd.readthedocs.io/en/stable/file-layer.html).
+    """
+    size = os.path.getsize(path)
+    place, count = np.fromfile(path, np.uint64, 2, offset=8).tolist()
+    if size < 256 or place + count * INDEX.itemsize > size:
+        raise FormatError(f"{path}: the index lies outside of the file: copy it again")
+    index = np.fromfile(path, INDEX, count, offset=place)
+    index = index[index["location"] != 0]
+    known = (index["type"] > 0) & (index["type"] < len(SIZES))
+    needed = index["N"].astype(float) * index["M"] * SIZES[np.where(known, index["type"], 0)] + index["location"]
+    if not known.all() or (needed > size).any() or (index["location"] < 0).any():
+        raise FormatError(f"{path}: the index claims more than the file holds: copy it again")
+
+
+def _check_number(file: Any, number: int, where: str) -> None:
+    """Raise `FormatError` where a frame has more particles than positions fit into the file: gsd would make room."""
+    for frame in (number, 0):  # what a frame lacks is that of the first
+        if file.chunk_exists(frame=frame, name="particles/N"):
+            claimed = int(file.read_chunk(frame=frame, name="particles/N")[0])
+            if not 0 <= 12 * claimed <= os.path.getsize(file.name):
+                raise FormatError(f"{where}: claims {claimed} particles, more than the file can hold: copy it again")
+            return
 
 
 def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Frame:
@@ -92,6 +125,7 @@ def _opened(path: str) -> Iterator[Any]:
         import gsd.hoomd
     except ImportError:
         raise FormatError(f"{path}: GSD needs the package gsd: pip install 'glassdask[io]'") from None
+    _check_sizes(path)
     try:
         with gsd.hoomd.open(path, "r") as trajectory:
             yield trajectory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping
@@ -15,8 +14,9 @@ import numpy as np
 from glassdask import schema
 from glassdask.declarations import Where, converted, flags, shown
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
+from glassdask.io import reading
 from glassdask.io.formats import FORMATS, find_format
-from glassdask.io.frame import Frame, Survey
+from glassdask.io.frame import Frame
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.wrapping import add_images, span, wrap
 
@@ -159,12 +159,11 @@ def scan(
         raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
     if size == 0:
         raise FormatError(f"{path}: the file is empty: write it again or leave it out")
-    module = importlib.import_module(FORMATS[name].module)
-    survey: Survey = module.survey(path, **options, **({"growing": growing} if FORMATS[name].text else {}))
+    survey = reading.survey(path, name, **options, **({"growing": growing} if FORMATS[name].text else {}))
     if survey.n_frames == 0:
         raise FormatError(f"{path}: the file has no frames: write it again or leave it out")
-    with closing(module.read(path, 0, 1, 0, **options)) as stream:
-        first: Frame = next(stream)
+    with closing(reading.read(path, name, 0, 1, 0, **options)) as stream:
+        first = next(stream)
     if len(first.position) == 0:
         raise FormatError(f"{path}, frame 0: no particles: write it again or leave it out")
     first = sorted_by_id(first, f"{path}, frame 0")
@@ -279,9 +278,8 @@ def frames(
     """
     flags(alone=alone)
     stop = index.n_frames if stop is None else stop
-    module = importlib.import_module(FORMATS[index.format].module)
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
-    with closing(module.read(index.path, start, stop, offset, **index.options)) as stream:
+    with closing(reading.read(index.path, index.format, start, stop, offset, **index.options)) as stream:
         for number, frame in enumerate(stream, start):
             frame = prepare(frame, index, number, alone=alone)
             if not alone and "origin" not in index.variables and frame.origin is not None and frame.origin.any():
@@ -314,6 +312,11 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     missing = [name for name in index.variables if getattr(frame, name) is None]
     if missing:
         raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
+    for name in ("velocity", "energy"):
+        values = getattr(frame, name)
+        if name in index.variables and not np.isfinite(values).all():
+            particle = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise FormatError(f"{where}, particle {particle}: {name} is {values[particle]}: repair or remove the frame")
     box = np.asarray(frame.box, dtype=np.float64)[None]
     position = np.asarray(frame.position, dtype=np.float64)[None]
     try:
