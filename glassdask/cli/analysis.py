@@ -169,7 +169,7 @@ def _open(store: Path) -> Any:
 
 
 def _rows(trajectory: Any) -> int:
-    return trajectory.sizes["frame"] * trajectory.sizes["particle"]
+    return int(trajectory.sizes["frame"] * trajectory.sizes["particle"])
 
 
 def _tell(measured: Any, out: Console = console) -> None:

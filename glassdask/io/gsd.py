@@ -55,13 +55,15 @@ def _check_sizes(path: str) -> None:
     size = os.path.getsize(path)
     place, count = np.fromfile(path, np.uint64, 2, offset=8).tolist()
     if size < 256 or place + count * INDEX.itemsize > size:
-        raise FormatError(f"{path}: the index lies outside of the file: copy it again")
+        raise FormatError(f"{path}: not a readable GSD file (its index lies outside of it): write or copy it again")
     index = np.fromfile(path, INDEX, count, offset=place)
     index = index[index["location"] != 0]
     known = (index["type"] > 0) & (index["type"] < len(SIZES))
     needed = index["N"].astype(float) * index["M"] * SIZES[np.where(known, index["type"], 0)] + index["location"]
     if not known.all() or (needed > size).any() or (index["location"] < 0).any():
-        raise FormatError(f"{path}: the index claims more than the file holds: copy it again")
+        raise FormatError(
+            f"{path}: not a readable GSD file (its index claims more than it holds): write or copy it again"
+        )
 
 
 def _check_number(file: Any, number: int, where: str) -> None:

@@ -46,8 +46,9 @@ def survey(path: str, module: str, options: dict[str, Any]) -> Survey:
         answer = _asked([path, module, options], seconds)
     if "error" in answer:
         raise getattr(errors, answer["error"], errors.FormatError)(answer["message"])
-    arrays = {name: answer.pop(name) for name in ("offsets", "steps", "times")}
-    return Survey(**answer, **{name: None if values is None else np.array(values) for name, values in arrays.items()})
+    for name in ("offsets", "steps", "times"):
+        answer[name] = None if answer[name] is None else np.array(answer[name])
+    return Survey(**answer)
 
 
 def _asked(question: list[Any], seconds: float) -> dict[str, Any]:
