@@ -214,8 +214,10 @@ def check_box(box: np.ndarray, first_frame: int = 0) -> None:
     """Raise `BoxError` unless every (axis, space) matrix of `box` (frame, axis, space) is finite and right-handed."""
     bad = ~np.isfinite(box).all(axis=(1, 2))
     if not bad.any():
-        volume = np.linalg.det(box)
-        bad = volume <= 1e-12 * np.abs(box).max(axis=(1, 2)) ** box.shape[-1]
+        with np.errstate(all="ignore"):  # of absurd lengths, which are bad, too
+            largest = np.abs(box).max(axis=(1, 2))
+            volume = np.linalg.det(box / largest[:, None, None])
+        bad = ~(volume > 1e-12) | (largest > 1e100) | (largest < 1e-100)
     if bad.any():
         frame = int(np.argmax(bad))
         raise BoxError(

@@ -42,12 +42,14 @@ from glassdask import schema
 from glassdask.declarations import Positive, converted
 from glassdask.errors import FormatError, ParameterError, SpeciesError
 from glassdask.io.pickles import load_arrays
+from glassdask.io.reading import told
 from glassdask.variables import annotated
 
 LETTERS = "ABCDEFGH"
 DENSITY = 1.2
 POSITIONS = ("initial_positions", "positions")  # archives and pickles
 LATER = ("positions", "trajectory_target_positions")
+PLACES = ("inherent_position", "cage_position")
 OPTIONS = ("density", "box", "lags", "species_names")
 
 
@@ -66,7 +68,14 @@ def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]
     if unknown:
         raise ParameterError(f"public data have no option {', '.join(unknown)}: they have {', '.join(OPTIONS)}")
     density = converted(options.get("density", DENSITY), Positive, "density")
-    files = [_survey(Path(path)) for path in paths]
+    files = []
+    for path in paths:
+        with told(path):
+            files.append(_survey(Path(path)))
+            for values in (files[-1].position, *(files[-1].known[name] for name in PLACES if name in files[-1].known)):
+                schema.check_positions(values[None])
+            if files[-1].box is not None:
+                schema.check_box(np.diag(files[-1].box)[None])
     configurations: dict[str, list[_File]] = {}
     for file in files:
         configurations.setdefault(file.identity, []).append(file)
@@ -94,7 +103,7 @@ def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]
             absent = int(np.isnan(values).all(axis=1).sum())
             if absent and name == "propensity":
                 lines.append(f"{absent} of {len(heads) * len(lags)} lags are not there for their configuration: NaN")
-    for name in ("inherent_position", "cage_position"):
+    for name in PLACES:
         if all(name in head.known for head in heads):
             values = np.stack([head.known[name][mine] for head, mine in zip(heads, order)])
             wrapped = schema.from_arrays(values, species=trajectory["species"], box=box)["position"].values
@@ -150,7 +159,8 @@ def _survey(path: Path) -> _File:
     }
     moved = _moved(path, arrays, position, is_archive)
     if moved is not None and "propensity" not in known:
-        known["propensity"] = np.linalg.norm(moved, axis=-1).mean(axis=0)[:, None]
+        with np.errstate(over="ignore"):
+            known["propensity"] = np.linalg.norm(moved, axis=-1).mean(axis=0)[:, None]
     for name in ("inherent", "cage"):
         if f"initial_positions_{name}" in arrays:
             known[f"{name}_position"] = arrays[f"initial_positions_{name}"]
@@ -158,6 +168,10 @@ def _survey(path: Path) -> _File:
         if values.ndim != 2 or len(values) != len(position):
             raise FormatError(f"{path}: {name} has shape {values.shape[::-1]}, expected {len(position)} particles")
         known[name] = _numbers(path, name, values)
+        if np.isinf(known[name]).any():
+            raise FormatError(f"{path}: {name} is infinite at {int(np.isinf(known[name]).sum())} places: repair it")
+    if len({known[name].shape[1] for name in ("propensity", "bond_breaking") if name in known}) > 1:
+        raise FormatError(f"{path}: md_prop and bb_prop are of different lags: leave out the one that is incomplete")
     count = known["propensity"].shape[1] if "propensity" in known else 0
     number = re.search(r"_tc(\d+)", path.name)
     labels = tuple(range(count)) if count != 1 else (int(number[1]) if number and time is None else time or 0,)

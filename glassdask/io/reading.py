@@ -48,6 +48,8 @@ def _check(frame: Frame) -> None:
         value = getattr(frame, name)
         if value is not None and np.shape(value) != shape:
             raise FormatError(f"{name} has shape {np.shape(value)}, and position ({n_particles}, {n_space}): repair it")
+    if len(frame.periodic) < n_space:
+        raise FormatError(f"{len(frame.periodic)} boundaries in {n_space} dimensions: give as many")
     if n_particles and not 0 <= frame.codes.min() <= frame.codes.max() < len(frame.species):
         found = f"{frame.codes.min()} to {frame.codes.max()}"
         raise FormatError(f"types are the numbers {found}, with {len(frame.species)} names: repair them")

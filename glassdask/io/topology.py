@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import closing
 from typing import Any
@@ -44,16 +43,17 @@ def species_of(path: str, n_particles: int | None, topology: str | None, species
 
 
 def _names(path: str, by: str) -> np.ndarray:
-    from glassdask.io.formats import FORMATS, find_format
+    from glassdask.io import reading
+    from glassdask.io.formats import find_format
     from glassdask.io.sources import sorted_by_id
 
     if not os.path.exists(path):
         raise FormatError(f"{path}: no such file, it was to give the species: check topology=")
     if path.lower().endswith(TOPOLOGIES):
         return _atoms(path, by)
-    module = importlib.import_module(FORMATS[find_format(path)].module)
-    module.survey(path)  # its errors are of the whole file
-    with closing(module.read(path, 0, 1)) as stream:
+    name = find_format(path)
+    reading.survey(path, name)  # its errors are of the whole file
+    with closing(reading.read(path, name, 0, 1, 0)) as stream:
         frame: Frame = sorted_by_id(next(stream), f"{path}, frame 0")
     names: np.ndarray = np.array(frame.species)[frame.codes]
     return names

@@ -290,7 +290,7 @@ def test_damaged_compression(tmp_path, suffix):
 
 def test_unknown_names(tmp_path):
     path = write(tmp_path / "melt.traj", dump(sample()))
-    with pytest.raises(errors.FormatError, match="unknown format 'dump': choose one of .*lammps, "):
+    with pytest.raises(errors.FormatError, match=r"unknown format 'dump': choose one of .*lammps, "):
         gio.scan(path, format="dump")
     assert gio.scan(path, format="lammps").n_frames == 5
     with pytest.raises(errors.FormatError, match=r"none\.dump: cannot be read \(No such file"):
