@@ -15,7 +15,7 @@ from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 from glassdask.graphs import compute
 from glassdask.names import species_given
-from glassdask.variables import TRAJECTORY, VARIABLES, unmasked
+from glassdask.variables import TRAJECTORY, VARIABLES, numbers
 from glassdask.wrapping import add_images, enclosing, looks_wrapped, span, wrap
 
 SCHEMA_VERSION = 1
@@ -457,24 +457,6 @@ def _of_shape(name: str, value: Any, kind: str, *shapes: tuple[int, ...]) -> np.
             raise SchemaError(f"{name} has shape {array.shape}, expected {expected}: give one for each")
         array = array[None]
     return array
-
-
-def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
-    """The array as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b")."""
-    try:
-        array = unmasked(name, value)
-    except ValueError as error:
-        if isinstance(error, SchemaError):
-            raise
-        raise SchemaError(f"{name} is no array of numbers ({error}): give every frame the same shape") from None
-    if kind == "i" and array.dtype.kind == "f" and (np.abs(array) < 2.0**53).all() and (array == np.rint(array)).all():
-        return array.astype(np.int64)
-    if array.dtype.kind not in {"i": "iu", "b": "b"}.get(kind, "fiub"):
-        expected = {"i": "integers", "b": "true or false"}.get(kind, "real numbers")
-        raise SchemaError(f"{name} has dtype {array.dtype}, expected {expected}")
-    if kind == "i" and array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
-        raise SchemaError(f"{name} holds {array.max()}, which does not fit 64 bits: repair it")
-    return array if kind == array.dtype.kind or kind == "i" else array.astype(np.float64)
 
 
 def assemble(variables: dict[str, Any], attrs: dict[str, Any] | None = None) -> xr.Dataset:

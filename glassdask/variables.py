@@ -294,3 +294,21 @@ def _count_masked(value: Any) -> int:
     if isinstance(value, (list, tuple)):
         return sum(_count_masked(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
     return int(np.ma.count_masked(value)) if np.ma.is_masked(value) else 0
+
+
+def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
+    """The array as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b")."""
+    try:
+        array = unmasked(name, value)
+    except ValueError as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise SchemaError(f"{name} is no array of numbers ({error}): give every frame the same shape") from None
+    if kind == "i" and array.dtype.kind == "f" and (np.abs(array) < 2.0**53).all() and (array == np.rint(array)).all():
+        return array.astype(np.int64)
+    if array.dtype.kind not in {"i": "iu", "b": "b"}.get(kind, "fiub"):
+        expected = {"i": "integers", "b": "true or false"}.get(kind, "real numbers")
+        raise SchemaError(f"{name} has dtype {array.dtype}, expected {expected}")
+    if kind == "i" and array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise SchemaError(f"{name} holds {array.max()}, which does not fit 64 bits: repair it")
+    return array if kind == array.dtype.kind or kind == "i" else array.astype(np.float64)
