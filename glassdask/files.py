@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from glassdask.errors import BusyStoreError, CorruptStoreError, StoreError
+from glassdask.remote import Address, place
 
 PARTIAL = ".partial"
 ATTEMPTS = 5
@@ -34,7 +35,7 @@ T = TypeVar("T")
 @contextmanager
 def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
     """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
-    check_links(Path(path))
+    check_links(place(path))
     try:
         yield
     except StoreError:
@@ -57,10 +58,14 @@ def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator
 
 
 def check_links(path: Path) -> None:
-    """`StoreError` where a part of a store is a symbolic link: in a store from elsewhere it could lead anywhere.
+    """`StoreError` where nothing is written: at an address, or where a part of a store is a symbolic link.
+
+    In a store from elsewhere it could lead anywhere.
 
     The store itself may be one.
     """
+    if isinstance(path, Address):
+        raise StoreError(f"{path}: nothing is written there: write to a folder of this machine, then copy it there")
     inside = False
     for parent in [*reversed(path.parents), path, path / "c"]:
         if inside and parent.is_symlink():
@@ -192,7 +197,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         The file system refuses.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(place(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "code", "files", "variables", "names", "wrapping", "declarations", "plugins", "graphs"}
+BASE = {"errors", "remote", "code", "files", "variables", "names", "wrapping", "declarations", "plugins", "graphs"}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 WALK = SPACE | {"store", "frames"}
@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "code": {"errors"},
     "declarations": {"errors"},
     "plugins": {"errors"},
-    "files": {"errors"},
+    "files": {"errors", "remote"},
+    "remote": {"errors"},
     "variables": {"errors"},
     "graphs": {"errors"},
     "names": {"errors", "variables"},

@@ -14,10 +14,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from glassdask.errors import ParameterError
+from glassdask.remote import place
 
 console = Console(stderr=True)
 
-Store = Annotated[Path, typer.Argument(help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450")]
+Store = Annotated[
+    Path,
+    typer.Argument(
+        help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450; to read also s3:// and https://",
+        parser=place,
+        metavar="STORE",
+    ),
+]
 Cluster = Annotated[
     str,
     typer.Option(

@@ -14,6 +14,7 @@ from glassdask.declarations import shown
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.schema import check_labels
 from glassdask.store.groups import children, is_group
+from glassdask.store.layout import checked_name
 from glassdask.store.reading import open_descriptors, open_reduction
 from glassdask.store.stored import stored_source
 
@@ -98,7 +99,7 @@ def _stored(group: Path, name: str, trajectory: xr.Dataset) -> list[tuple[str, x
     """Variables of particles of a part of a store, by the name that their columns begin with."""
     kind, _, rest = name.rpartition("/") if name.count("/") < 2 else name.partition("/")
     kind, (part, _, variable) = kind or "descriptors", rest.partition("/")
-    if kind not in KINDS or part not in _parts(group, kind):
+    if kind not in KINDS or not is_group(group / kind / checked_name(part)):
         parts = [f"{kind}/{part}".removeprefix("descriptors/") for kind in KINDS for part in _parts(group, kind)]
         raise ParameterError(
             f"column {name!r}: expected a variable of the trajectory, a descriptor or a reduction of {group}: found "

@@ -20,6 +20,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from glassdask.declarations import Count, converted
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError, StoreVersionError
 from glassdask.files import retried, sync, writing
+from glassdask.remote import Address
 from glassdask.store import layout
 from glassdask.store.groups import (
     COMPLETE,
@@ -277,7 +278,8 @@ def _opened(path: Path, mode: Literal["r", "r+"]) -> zarr.Array[Any]:
     known = _arrays.get((str(path), mode))
     if known is not None and known[0] is content:
         return known[1]
-    array = zarr.open_array(path, mode=mode).with_config({"write_empty_chunks": True})
+    store = zarr.storage.FsspecStore.from_url(path.url, read_only=True) if isinstance(path, Address) else path
+    array = zarr.open_array(store, mode=mode, zarr_format=3).with_config({"write_empty_chunks": True})
     if len(_arrays) >= KEPT:
         _arrays.clear()
     _arrays[str(path), mode] = (content, array)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
+from glassdask.remote import Address
 from glassdask.store import layout, ledger
 from glassdask.store.arrays import ArrayInfo, array_info, arrays, read_region
 from glassdask.store.encoding import decode_names
@@ -41,6 +42,10 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     >>> folder.cleanup()
     """
     group = layout.checked_path(path)
+    if isinstance(group, Address):
+        raise StoreError(
+            f"{path}: only a store on this machine is verified as a whole: copy it; reading checks each chunk"
+        )
     if not group.is_dir() or (group / "c").exists():
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []

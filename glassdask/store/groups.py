@@ -21,6 +21,7 @@ import numpy as np
 from glassdask.code import version
 from glassdask.errors import StoreError
 from glassdask.files import PARTIAL, check_links, writing
+from glassdask.remote import Address, place
 from glassdask.schema import SCHEMA_VERSION
 from glassdask.store import layout, ledger
 from glassdask.store.metadata import create_metadata, read_metadata, write_metadata
@@ -64,7 +65,7 @@ def with_attributes(content: dict[str, Any], **attrs: Any) -> dict[str, Any]:
 
 def is_group(path: str | os.PathLike[str]) -> bool:
     """Whether there is a Zarr 3 group at `path`."""
-    file = Path(path) / "zarr.json"
+    file = place(path) / "zarr.json"
     return file.is_file() and read_metadata(file).get("node_type") == "group"
 
 
@@ -174,6 +175,10 @@ def _only_nodes(path: Path) -> bool:
 def children(group_path: str | os.PathLike[str], kind: str) -> list[Path]:
     """Directories of the arrays (`kind` "array") or groups ("group") of a group, by name."""
     group = layout.checked_path(group_path)
+    if isinstance(group, Address) and kind == "array":  # the ledger tells it, also where the host lists nothing
+        state = ledger.read_entry(ledger.entry_file(group)).get(attributes(group).get("content", ""))
+        if state is not None:
+            return [group / name for name in sorted(state["arrays"])]
     found = []
     for item in sorted(group.iterdir()):
         node = not item.name.startswith(".") and (item / "zarr.json").is_file()

@@ -29,6 +29,7 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
         There cannot be a group in this place.
     """
     group = layout.checked_path(path)
+    files.check_links(group)
     file = group.with_name(f"{LOCK}{group.name}")
     create_parents(group)
     with suppress(OSError):  # whoever may not write here will be told so when the group is written

@@ -85,13 +85,21 @@ def _inside(path: Path) -> list[str]:
     return [child.name for child in children(path, "group")]
 
 
+def _present(folder: Path, names: list[str]) -> list[str]:
+    """Those of the names that are there; all that is there where one is not."""
+    if all(is_group(folder / layout.checked_name(name)) for name in names):
+        return names
+    return _inside(folder) if is_group(folder) else []
+
+
 def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open the trajectory of a store; positions, velocities and the like are read when they are computed.
 
     Parameters
     ----------
-    path : path
-        A store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``.
+    path : path or address
+        A store, or a state point inside a tree, such as ``sweep.zarr/KA/T=0.450``; also where fsspec reads it:
+        ``s3://bucket/run.zarr``, ``https://host/run.zarr``.
 
     Returns
     -------
@@ -169,11 +177,12 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     """
     group = layout.checked_path(path)
     folder = group / "descriptors"
-    present = _inside(folder) if is_group(folder) else []
     if names is None:
+        present = _inside(folder) if is_group(folder) else []
         wanted = [name for name in present if attributes(folder / name).get("status") == COMPLETE]
     else:
         wanted = list(names)
+        present = _present(folder, wanted)
     missing = [name for name in wanted if name not in present]
     if missing or not wanted:
         raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first")
@@ -204,7 +213,7 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     """
     group = layout.checked_path(path)
     folder = group / "reductions"
-    present = _inside(folder) if is_group(folder) else []
+    present = _present(folder, [name])
     if name not in present:
         raise StoreError(f"{path}: no reduction '{name}' is stored, found {present}: reduce it first")
     return _current(folder / layout.checked_name(name))

@@ -14,6 +14,7 @@ from glassdask.schema import names_and_codes
 from glassdask.store.layout import power_of_two
 from glassdask.store.progress import Progress
 
+PARTS = 4  # a block is this part of what a task may hold: there are the numbers, their columns and their text
 OWN = ("position", "image", "velocity", "energy", "diameter", "id", "present")
 
 
@@ -130,7 +131,7 @@ class Sheet:
         variables.setdefault("id", xr.Variable("particle", np.arange(1, self.n_particles + 1)))
         variables |= {f"column {name}": values.variable for name, values in self.columns.items()}
         row = sum(v.dtype.itemsize * v.sizes.get("space", v.sizes.get("axis", 1)) for v in variables.values())
-        for here, part in self._parts(task_bytes() // row):
+        for here, part in self._parts(task_bytes() // PARTS // row):
             block = _loaded(variables, here, part)
             totals = np.full(len(here), self.n_particles)
             if "present" in variables and not absent:
