@@ -158,7 +158,7 @@ def kept_variables(dataset: xr.Dataset) -> list[str]:
     ['charge']
     """
     of_particles = {str(name) for name, values in dataset.data_vars.items() if "particle" in values.dims}
-    return sorted(of_particles - {*VARIABLES})
+    return sorted(of_particles - {name for name, known in VARIABLES.items() if "particle" in known.dims})
 
 
 def _check_kept(values: xr.DataArray) -> None:

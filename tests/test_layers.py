@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "wrapping": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},
-    "io": DATA,
+    "io": DATA | {"kernels"},
     "kernels": set(),
     "neighborhood": BASE | {"schema", "kernels"},
     "frames": SPACE | {"store"},

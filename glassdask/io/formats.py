@@ -100,17 +100,19 @@ OWN = {
     "lammps": Format(
         "glassdask.io.lammps",
         (".dump", ".lammpstrj", ".lammpsdump"),
+        ("columns", "keep"),
         text=True,
-        columns=("species", "energy"),
+        columns=("species", "energy", "diameter"),
         content=rb"\s*ITEM: ",
         about="LAMMPS dumps as text",
     ),
     "xyz": Format(
         "glassdask.io.xyz",
         (".xyz", ".extxyz"),
+        ("columns", "keep"),
         text=True,
-        columns=("position", "species", "velocity", "energy", "image", "id"),
-        content=rb"\s*\d+[ \t]*\r?\n([^\n]*\n[ \t]*\S+([ \t]+[-+.\w]+){2}|[^\n]*\Z)",
+        columns=("position", "species", "velocity", "energy", "diameter", "image", "id"),
+        content=rb"\s*(0[ \t]*\r?\n[^\n]*\n\s*)*\d+[ \t]*\r?\n([^\n]*\n[ \t]*\S+([ \t]+[-+.\w]+){2}|[^\n]*\Z)",
         about="extended and plain XYZ, also of ASE, OVITO, RUMD, atooms and partycls",
     ),
     "gsd": Format(

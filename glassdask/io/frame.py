@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ class Frame:
     file has none, and zeros where it says that the positions are unwrapped; `told` is false where it does not say
     whether they are. `present` is there where some particles are absent. `wrapped` counts the particles that
     `glassdask.io.frames` had to wrap, and `span` is what it found of positions that are not `told`.
+
+    `kept` are further columns (particle,) or (particle, component) that were asked for, `unread` the names of those
+    that nobody asked for. `species_column` is where the species are from, and `notes` are lines about what a reader had
+    to understand.
     """
 
     position: np.ndarray
@@ -35,6 +39,7 @@ class Frame:
     image: np.ndarray | None = None
     velocity: np.ndarray | None = None
     energy: np.ndarray | None = None
+    diameter: np.ndarray | None = None
     time: float | None = None
     step: int | None = None
     id: np.ndarray | None = None
@@ -42,13 +47,22 @@ class Frame:
     told: bool = True
     wrapped: int = 0
     span: np.ndarray | None = None
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    species_column: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def get(self, name: str) -> Any:
+        """A variable, or a column that was kept; None where there is none."""
+        name = "codes" if name == "species" else name
+        return self.kept[name] if name in self.kept else getattr(self, name, None)
 
     def taken(self, of_each: Callable[[np.ndarray], np.ndarray]) -> Frame:
         """The frame with a function of everything that it has of particles."""
-        per_particle = ("position", "codes", "image", "velocity", "energy", "id")
+        per_particle = ("position", "codes", "image", "velocity", "energy", "diameter", "id")
         given = {name: value for name in per_particle if (value := getattr(self, name)) is not None}
         changes: dict[str, Any] = {name: of_each(value) for name, value in given.items()}
-        return replace(self, **changes)
+        return replace(self, kept={name: of_each(value) for name, value in self.kept.items()}, **changes)
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class Survey:
     """What one pass over a file tells.
 
     `offsets` are the bytes of (decompressed) text before each frame; `steps` and `times` are there where all frames
-    have them. `unfinished`: the file ends within a frame that is not counted.
+    have them. `unfinished`: the file ends within a frame that is not counted. `notes` are lines for the user.
     """
 
     n_frames: int
@@ -66,6 +80,7 @@ class Survey:
     steps: np.ndarray | None = None
     times: np.ndarray | None = None
     unfinished: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def encode(labels: np.ndarray, species: list[str | int]) -> np.ndarray:
@@ -95,3 +110,26 @@ def named_column(columns: dict[str, str], variable: str, defaults: tuple[str, ..
             raise FormatError(f"no column '{columns[variable]}' for {variable}: found {' '.join(found)}")
         return columns[variable]
     return next((name for name in defaults if name in found), None)
+
+
+def right_handed(frame: Frame) -> Frame:
+    """The frame with two cell vectors exchanged where they are left-handed; the positions stay."""
+    box = frame.box
+    if box is None or box.ndim != 2 or not np.isfinite(box).all() or np.linalg.det(box) >= 0:
+        return frame
+    pairs = [(0, 1)] if len(box) == 2 else [(0, 1), (0, 2), (1, 2)]
+
+    def turned(pair: tuple[int, int]) -> list[int]:
+        order = list(range(len(box)))
+        order[pair[0]], order[pair[1]] = pair[1], pair[0]
+        return order
+
+    order = max(map(turned, pairs), key=lambda order: np.trace(box[order]))
+    names = " ".join("abc"[k] for k in order)
+    return replace(
+        frame,
+        box=box[order],
+        periodic=tuple(frame.periodic[k] for k in order),
+        image=None if frame.image is None else frame.image[:, order],
+        notes=(*frame.notes, f"the cell is left-handed: its vectors are taken in the order {names}"),
+    )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import importlib
 import json
 import os
-import re
 import shlex
 import shutil
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,13 +21,15 @@ from glassdask.code import digest
 from glassdask.declarations import flags
 from glassdask.errors import FormatError, GlassdaskError, StoreError
 from glassdask.files import writing
-from glassdask.graphs import batched, compute, compute_batches
-from glassdask.io import tasks
+from glassdask.graphs import batched, compute_batches
+from glassdask.io import kept, tasks
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.reference import Reference, alike, common_variables, same_ids, stored_roster
+from glassdask.io.reference import Reference, alike, common_variables, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
-from glassdask.io.sources import OPTIONAL, SourceIndex, checked_files, scan
+from glassdask.io.scanning import resolved, scanned, understood
+from glassdask.io.sources import OPTIONAL, SourceIndex
+from glassdask.schema import kept_variables
 from glassdask.store import appending
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
@@ -42,7 +41,6 @@ from glassdask.store.writing import create_trajectory, save_trajectory
 from glassdask.wrapping import looks_wrapped
 
 OTHER_READER = "other code (another version of glassdask) was interrupted while it read these files"
-SCANS = 64  # files handed to the scheduler at a time
 CENSUS_FRAMES = 64  # that a task counts the particles of
 
 
@@ -108,8 +106,8 @@ def ingest(
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
-        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``topology``; of
-        public data sets ``density``, ``lags``, see `glassdask.io.public`.
+        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``keep``,
+        ``topology``; of public data sets ``density``, ``lags``, see `glassdask.io.public`.
 
     Returns
     -------
@@ -129,6 +127,9 @@ def ingest(
     The variables of the first file (or of the store) are kept: a later file must have them too, and others that it has
     are left out. Only the ``origin`` of the box is kept where any file has it, and is zero in the others.
 
+    What is not read of the files' columns is told in the notes. ``keep=["q", "c_stress[1]"]`` makes variables of them,
+    ``keep="all"`` of all that hold numbers: (frame, particle), or (particle,) where all frames have the same values.
+
     Where files do not say whether their positions are wrapped (XYZ, NumPy archives, what mdtraj reads) the images that
     wrapping finds are kept if the positions of all frames do not fit into one cell
     (`glassdask.wrapping.looks_wrapped`), else there are none.
@@ -146,12 +147,13 @@ def ingest(
     """
     flags(append=append, overwrite=overwrite)
     group = checked_path(store)
-    paths = _resolved(sources)
+    paths = resolved(sources)
     settings = {"species_names": species_names, **options}
     if together := [path for path in paths if FORMATS[find_format(path, format)].together]:
         return _gathered(group, paths, find_format(together[0], format), settings, append, overwrite, progress)
-    indexes, skipped = _scanned(paths, format, settings, growing=append)
+    indexes, skipped = scanned(paths, format, settings, growing=append)
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
+    lines += understood(indexes)
     lines += [
         f"{index.path}: no ids, and LAMMPS exchanges the lines of particles now and then: displacements are refused"
         for index in indexes
@@ -233,15 +235,21 @@ def _create(
     reference = Reference(first.path, names, first.n_space, common_variables(indexes), ids, first.told, roster)
     stretches = [replace(stretch, index=alike(stretch.index, reference)) for stretch in stretches]
     n_frames = sum(stretch.n_frames for stretch in stretches)
-    wanted = {"position", "box", *stretches[0].index.written, *(() if ids is None else ("id",))} - {"species"}
+    columns = {name: kind for name, kind in first.kept.items() if name in reference.variables}
+    wanted = {"position", "box", *stretches[0].index.written, *(() if ids is None else ("id",))}
     n_particles = len(names) if roster is None else roster.n_particles
+    kept.forget_constant(group, columns)
     size = create_trajectory(
         group,
         n_frames=n_frames,
         species=names,
         n_particles=n_particles if "species" in stretches[0].index.written else None,
         n_space=first.n_space,
-        dtypes={name: tasks.DTYPES.get(name, np.float64) for name in sorted(wanted)},
+        dtypes={name: tasks.DTYPES.get(name, np.float64) for name in sorted(wanted - {"species", *columns})},
+        columns={
+            name: (kept.dims_of(name, width, first.n_space), (width,) if width else (), dtype, kept.attrs_of(name))
+            for name, (dtype, width) in columns.items()
+        },
         attrs={
             "varied": roster is not None or None,
             "sources": _entries(stretches),
@@ -254,7 +262,7 @@ def _create(
         write_region(group, "id", (slice(None),), ids)
     blocks = frame_blocks(0, n_frames, size)
     try:
-        count, span = _write(group, stretches, blocks, 0, progress)
+        count, span, same = _write(group, stretches, blocks, 0, progress)
     except StoreError:
         raise
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
@@ -264,6 +272,7 @@ def _create(
     if span is not None and "image" in reference.variables and looks_wrapped(span, n_particles):
         with writing(group):
             shutil.rmtree(group / "image")
+    kept.make_constant(group, same)
     finish(group)
     tasks.forget(group)
     notes = () if roster is None else roster.notes
@@ -299,15 +308,19 @@ def _append(
     old, stage = shape[0], appending.stage_of(group)
     begun = stage is not None
     trajectory = open_trajectory(group)
-    variables = tuple(name for name in OPTIONAL if name in trajectory)
+    columns = kept_variables(trajectory)
+    variables = tuple(name for name in (*OPTIONAL, *columns) if name in trajectory)
+    constant = tuple(
+        name for name in variables if name in ("diameter", *columns) and "frame" not in trajectory[name].dims
+    )
     ids = trajectory["id"].values if "id" in trajectory else None
     attrs = trajectory["position"].attrs
     span = np.array(attrs["span"]) if "span" in attrs else None
     names, roster = trajectory["species"].values, stored_roster(group)
-    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster)
+    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, constant)
     indexes = [alike(index, reference) for index in indexes]
     stretches, lines = arranged(indexes)
-    stretches, there = following(stretches, group, old, compare=not begun)
+    stretches, repeated = following(stretches, group, old, compare=not begun)
     key, code = _key(_entries(stretches), settings), _code(indexes)
     pending = {} if stage is None else attributes(stage)["pending"]
     back = f"take it back with glassdask repair {shlex.quote(str(group))}"
@@ -318,13 +331,15 @@ def _append(
             f"{group}: an append of {', '.join(pending['files'])} was interrupted: run it again, or {back}"
         )
     if not stretches:
-        return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped), (*lines, *there))
+        return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped), (*lines, *repeated))
     n_new = sum(stretch.n_frames for stretch in stretches)
     blocks = frame_blocks(old, old + n_new, array_info(group, "position").unit[0])
     if not begun:
         plan = batched(tasks.plan(stretches, blocks, old))
         # read all before the store is touched: a bad frame found later would leave it neither old nor new
-        checks = ([dask.delayed(tasks.check, pure=False)(str(group), task) for task in batch] for batch in plan)
+        checks = (
+            [dask.delayed(tasks.check, pure=False)(str(group), task, constant) for task in batch] for batch in plan
+        )
         span = tasks.joined([span, *(found for batch in compute_batches(checks) for found in batch)])
         files = [entry["name"] for entry in _entries(stretches)]
         if span is not None and "image" not in variables and not looks_wrapped(span, shape[1]):
@@ -336,18 +351,18 @@ def _append(
         before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}
         pending = plain({"key": key, "code": code, "files": files, **before})
     stage = appending.begin(group, old + n_new, pending=pending)
-    count, _ = _write(stage, stretches, blocks, old, progress)
-    kept = {name: pending.get(name) for name in ("span", "matched_by")}
-    set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **kept)
+    count, *_ = _write(stage, stretches, blocks, old, progress)
+    known_of = {name: pending.get(name) for name in ("span", "matched_by")}
+    set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **known_of)
     sources = [*known.get("sources", []), *_entries(stretches)]
     appending.commit(group, sources=sources, key=_key(sources, settings))
-    return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped), (*lines, *there))
+    return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped), (*lines, *repeated))
 
 
 def _write(
     group: Path, stretches: list[Stretch], blocks: list[tasks.Block], first: int, progress: Progress | None
-) -> tuple[int, np.ndarray | None]:
-    """Write the blocks that are missing; returns how many particles were wrapped in all of them, and their span."""
+) -> tuple[int, np.ndarray | None, list[str]]:
+    """Write the blocks that are missing; returns what `tasks.found` tells of all of them."""
     variables = ("position", "box", *stretches[0].index.written)
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
@@ -357,58 +372,6 @@ def _write(
 def _matched_by(indexes: list[SourceIndex]) -> str | None:
     """ "line" where nothing but its line says which particle is which, and the program exchanges lines."""
     return "line" if any(index.id is None and index.format == "lammps" for index in indexes) else None
-
-
-def _resolved(sources: Any) -> list[str]:
-    """Paths of all files; what a pattern matches is sorted by name, with numbers by their value."""
-    paths: list[str] = []
-    for path in checked_files(sources):
-        if any(character in path for character in "*?[") and not os.path.exists(path):
-            found = sorted(glob.glob(path, recursive=True), key=_natural)
-            if not found:
-                raise FormatError(f"{path}: no file matches: check the path")
-            paths += found
-        else:
-            paths.append(path)
-    if not paths:
-        raise FormatError("no file to ingest: name at least one")
-    return paths
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _scanned(
-    paths: list[str], format: str | None, settings: dict[str, Any], growing: bool
-) -> tuple[list[SourceIndex], list[str]]:
-    """Indexes of all files, and files that are there twice. Equal codes and ids are kept once.
-
-    A file without steps or times that has the content of another one may be a frame like it, but not a run like it.
-    """
-    for path in paths:
-        find_format(path, format)  # before hours are spent on the others
-    indexes: list[SourceIndex] = []
-    repeated: list[str] = []
-    seen: set[str] = set()
-    paths, twice = list(dict.fromkeys(paths)), [path for path, n in Counter(paths).items() if n > 1]
-    repeated += twice
-    for begin in range(0, len(paths), SCANS):
-        batch = [
-            dask.delayed(scan, pure=False)(path, format, growing=growing, **settings)
-            for path in paths[begin : begin + SCANS]
-        ]
-        for index in compute(*batch):
-            if index.sha256 in seen and index.n_frames > 1 and not index.clock_name:
-                repeated.append(index.path)
-                continue
-            seen.add(index.sha256)
-            if indexes and np.array_equal(index.codes, indexes[0].codes):
-                index = replace(index, codes=indexes[0].codes)
-            if indexes and same_ids(index.id, indexes[0].id):
-                index = replace(index, id=indexes[0].id)
-            indexes.append(index)
-    return indexes, repeated
 
 
 def _known(group: Path) -> dict[str, Any] | None:

@@ -1,33 +1,43 @@
-"""LAMMPS dump text: plain, gzip or zstd; any column order, any order of atoms, orthogonal and triclinic cells.
+"""LAMMPS dump text, plain or compressed; any column order, any order of atoms, orthogonal and triclinic cells.
 
 Positions come from ``x y z``, ``xs ys zs`` (scaled), ``xu yu zu`` (unwrapped) or ``xsu ysu zsu`` (both); where several
 are there, wrapped ones are taken if image flags ``ix iy iz`` come with them, then unwrapped ones, for these keep the
-images. Optional: ``id``, ``vx vy vz``, ``element`` or ``type``, and a per-atom energy (`ENERGY`, or named by
-``columns={"energy": "c_1"}``). The lower corner of the box is subtracted from x and xu, and kept as ``origin``. A dump
-that says nothing about its boundaries is taken as periodic.
+images. Optional: ``id``, ``vx vy vz``, a per-atom energy (`ENERGY`, or named by ``columns={"energy": "c_1"}``), and
+``radius`` or ``diameter``. Species are ``element`` or ``typelabel``, unless ``type`` tells more particles apart;
+without any of them all particles are of the species 1. ``keep=["q"]`` keeps further columns, ``keep=["all"]`` all that
+hold numbers: whole ones where LAMMPS writes such (`INTEGERS`), else floats. The lower corner of the box is subtracted
+from x and xu, and kept as ``origin``. A dump that says nothing about its boundaries is taken as periodic. Other
+programs' dumps are understood, too: two bounds, a single tilt or two pairs of flags in two dimensions, steps as floats,
+exponents of Fortran, blank lines; and the dumps of LAMMPS before 2010, which do not name their columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from glassdask.errors import FormatError
 from glassdask.io import text
-from glassdask.io.frame import Frame, Survey, named_column
+from glassdask.io.frame import Frame, Survey, named_column, right_handed
+from glassdask.io.tables import column_of, kept_columns, of_diameters, telling_species
+from glassdask.schema import CODE
 
 ENERGY = ("c_pe", "pe", "c_peatom", "c_eng", "c_energy", "energy")
 IMAGES = ("ix", "iy", "iz")
 VELOCITIES = ("vx", "vy", "vz")
+LABELS = ("element", "typelabel")
+SIZES = ("diameter", "radius")
+INTEGERS = ("mol", "type", "proc", "procp1", "ix", "iy", "iz")
+OLD = ["id", "type", "xs", "ys", "zs", "ix", "iy", "iz"]
 
 
 @dataclass
 class Header:
     """The lines before the atom lines."""
 
-    n_particles: int = 0
+    n_particles: int = -1
     step: int | None = None
     time: float | None = None
     columns: list[str] = field(default_factory=list)
@@ -35,24 +45,29 @@ class Header:
     origin: np.ndarray = field(default_factory=lambda: np.empty(0))
     periodic: tuple[bool, ...] = (True, True, True)
 
+    @property
+    def width(self) -> int:
+        """Words of an atom line."""
+        return len(self.columns)
 
-def survey(path: str, columns: dict[str, str] | None = None, growing: bool = False) -> Survey:
+
+def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = (), growing: bool = False) -> Survey:
     """Find the frames of a dump."""
     return text.survey(path, read_header, growing)
 
 
 def read(
-    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None, keep: Sequence[str] = ()
 ) -> Generator[Frame, None, None]:
-    """Frames of a dump; `columns` may name the columns of "species" and "energy"."""
-    return text.read(path, start, stop, offset, read_header, lambda lines, head: _body(lines, head, columns or {}))
+    """Frames of a dump; `columns` may name the columns of "species", "energy" and "diameter"."""
+    return text.read(
+        path, start, stop, offset, read_header, lambda lines, head: _body(lines, head, columns or {}, keep)
+    )
 
 
 def read_header(lines: text.Lines) -> Header | None:
     """The header of the next frame, or None at the end of the file."""
-    line = lines.line()
-    while line == "":  # between frames, and at the end of a file
-        line = lines.line()
+    line = lines.filled()
     if line is None:
         return None
     header = Header()
@@ -60,7 +75,7 @@ def read_header(lines: text.Lines) -> Header | None:
         if line.startswith("ITEM: TIMESTEP"):
             header.step = _integer(lines.required(), "TIMESTEP")
         elif line.startswith("ITEM: TIME"):
-            header.time = _numbers(lines.required(), 1, "TIME")[0]
+            header.time = _numbers(lines.required(), (1,), "TIME")[0]
         elif line.startswith("ITEM: UNITS"):
             lines.required()
         elif line.startswith("ITEM: NUMBER OF ATOMS"):
@@ -75,105 +90,145 @@ def read_header(lines: text.Lines) -> Header | None:
                 f"expected a line 'ITEM: ...' of a LAMMPS dump, found '{line[:60]}': either NUMBER OF ATOMS of the "
                 "frame before is not the number of its atom lines, or this is no dump (name another format=)"
             )
-        line = lines.required()
-    if header.n_particles < 1 or not header.box.size:
+        line = lines.filled()
+        if line is None:
+            raise EOFError
+    if header.n_particles < 0 or (header.n_particles and not header.box.size):
         raise FormatError(
-            f"{header.n_particles} atoms and {'no' if not header.box.size else 'a'} box before ITEM: ATOMS: "
-            "both NUMBER OF ATOMS and BOX BOUNDS are needed"
+            f"{'no' if header.n_particles < 0 else header.n_particles} atoms and {'a' if header.box.size else 'no'} "
+            "box before ITEM: ATOMS: both NUMBER OF ATOMS and BOX BOUNDS are needed"
         )
     return header
 
 
 def _read_box(lines: text.Lines, words: list[str], header: Header) -> None:
     general = words[:2] == ["abc", "origin"]
-    tilted = words[:3] == ["xy", "xz", "yz"]
-    rows = np.array([_numbers(lines.required(), 4 if general else 3 if tilted else 2, "BOX BOUNDS") for _ in range(3)])
-    flags = words[2:] if general else words[3:] if tilted else words
-    header.periodic = tuple(flag == "pp" for flag in flags) if flags else (True, True, True)
+    tilts = [word for word in words if word in ("xy", "xz", "yz")]
+    rows: list[list[float]] = []
+    while len(rows) < 3 and not (lines.peek() or "ITEM:").startswith("ITEM:"):
+        counts = (4,) if general else (3,) if tilts else (2,)
+        rows.append(_numbers(lines.required(), counts, "BOX BOUNDS"))
+    if len(rows) < 2 or (general and len(rows) < 3):
+        if lines.peek() is None:
+            raise EOFError
+        raise FormatError(f"BOX BOUNDS has {len(rows)} lines, expected 3 (2 in two dimensions): the file is damaged")
+    flags = words[2:] if general else words[len(tilts) :]
+    header.periodic = (*(flag == "pp" for flag in flags), True, True, True)[: len(rows)]
     if general:
-        header.box, header.origin = rows[:, :3], rows[:, 3]
+        array = np.array(rows)
+        header.box, header.origin = array[:, :3], array[:, 3]
         return
-    low, high = rows[:, 0].copy(), rows[:, 1].copy()
-    cell = np.zeros((3, 3))
-    if tilted:
+    n = len(rows)
+    low, high = (np.array([row[k] for row in rows]) for k in (0, 1))
+    cell = np.zeros((n, n))
+    if tilts:
         # the bounds are those of the box that encloses the cell (LAMMPS manual, Howto_triclinic)
-        xy, xz, yz = rows[:, 2]
-        low -= (min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0)
-        high -= (max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0)
-        cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
-    cell[[0, 1, 2], [0, 1, 2]] = high - low
+        xy, xz, yz = (*(row[2] for row in rows), 0.0)[:3]
+        if n == 2:
+            xz = yz = 0.0
+        low[:2] -= (min(0.0, xy, xz, xy + xz), min(0.0, yz))
+        high[:2] -= (max(0.0, xy, xz, xy + xz), max(0.0, yz))
+        cell[1, 0] = xy
+        if n == 3:
+            cell[2, 0], cell[2, 1] = xz, yz
+    cell[np.arange(n), np.arange(n)] = high - low
     header.box, header.origin = cell, low
 
 
-def _body(lines: text.Lines, header: Header, columns: dict[str, str]) -> Frame:
+def _body(lines: text.Lines, header: Header, columns: dict[str, str], keep: Sequence[str]) -> Frame:
+    notes: tuple[str, ...] = ()
     found = header.columns
-    species = named_column(columns, "species", ("element", "type"), found)
+    if not found:
+        words = len((lines.peek() or "").split())
+        if words not in (5, 8):
+            raise FormatError(
+                f"ITEM: ATOMS names no columns, and the atom lines have {words}, LAMMPS before 2010 wrote 5 (id type "
+                "xs ys zs) or 8 (and ix iy iz): name them in the line ITEM: ATOMS"
+            )
+        found = OLD[:words]
+        notes += (f"ITEM: ATOMS names no columns: they are taken for {' '.join(found)}, as LAMMPS wrote before 2010",)
+    position, image, velocity = _vectors(found)
     energy = named_column(columns, "energy", ENERGY, found)
-    has_images = all(name in found for name in IMAGES[:2])
-    kinds = ("x", "xs", "xu", "xsu") if has_images else ("xu", "xsu", "x", "xs")
-    kind = next((k for k in kinds if k in found and "y" + k[1:] in found), None)
-    if kind is None or species is None:
-        raise FormatError(
-            f"found columns {' '.join(found) or '(none)'}; expected positions (x y z, xs ys zs, xu yu zu or xsu ysu "
-            "zsu) and a species (type or element, or columns={'species': ...}): write them with LAMMPS's dump custom"
-        )
-    axes = [axis + kind[1:] for axis in "xyz" if axis + kind[1:] in found]
-    roles = dict.fromkeys(axes, "f8")
-    images = IMAGES[: len(axes)] if has_images and "u" not in kind else ()
-    if any(name not in found for name in images):
-        raise FormatError(f"image flags {' '.join(images)} are not all there: found columns {' '.join(found)}")
-    velocities = [name for name in VELOCITIES[: len(axes)] if name in found]
-    if len(velocities) < len(axes):
-        velocities = []
-    roles |= dict.fromkeys(images, "i4") | dict.fromkeys(velocities, "f8")
-    fields = []
+    diameter = named_column(columns, "diameter", SIZES, found) if columns.get("diameter") != "" else None
+    given = named_column(columns, "species", (), found)
+    labels = [given] if given else [name for name in (*LABELS, "type") if name in found]
+    roles = dict.fromkeys(position, "position") | dict.fromkeys(image, "image") | dict.fromkeys(velocity, "velocity")
+    roles |= {name: role for name, role in ((energy, "energy"), ("id", "id"), (diameter, "diameter")) if name in found}
+    kept = kept_columns(keep, found, roles, words=labels)
+    components = {name: k for vector in (position, image, velocity) for k, name in enumerate(vector)}
+    fields: list[text.Column] = []
     for name in found:
-        if name == species:
-            fields.append(("species", f"U{text.SPECIES_WIDTH}"))  # types may have labels
-        elif name == "id":
-            fields.append(("id", "i8"))
-        elif name == energy:
-            fields.append(("energy", "f8"))
+        if name in labels:
+            fields.append((name, name, "s", 0))  # types may have labels
+        elif name in roles or name in kept:
+            whole = roles.get(name) in ("image", "id") or (name in INTEGERS and name not in roles)
+            fields.append((name, roles.get(name, name), "i" if whole else "f", components.get(name, 0)))
         else:
-            fields.append((name, roles[name]) if name in roles else ("", "S1"))
+            fields.append((name, name, "", 0))
     table = lines.table(header.n_particles, fields)
-    position = np.stack([table[name] for name in axes], axis=1)
-    n_space = len(axes)
+    species, line = (given, ()) if given else telling_species(LABELS, labels, table)
+    notes += line
+    if species is None:
+        codes, names = np.zeros(header.n_particles, dtype=CODE), ["1"]
+        notes += ("no column says what the species are (type or element): all particles are of the species 1",)
+    else:
+        codes, names = table[species], table["words"][species]
+    kind, n_space = position[0][1:], len(position)
     box = header.box[:n_space, :n_space]
-    position = position @ box if "s" in kind else position - header.origin[:n_space]
-    image = None
-    if images:
-        image = np.stack([table[name] for name in images], axis=1)
-    elif "u" in kind:
-        image = np.zeros(position.shape, dtype=np.int32)
-    return Frame(
-        position,
-        table["names"],
-        table["species"],
+    place = table["position"] @ box if "s" in kind else table["position"] - header.origin[:n_space]
+    sizes, line = (None, ()) if diameter is None else of_diameters(table["diameter"], diameter)
+    frame = Frame(
+        place,
+        tuple(names),
+        codes,
         box,
         header.periodic[:n_space],
         header.origin[:n_space],
-        image,
-        velocity=np.stack([table[name] for name in velocities], axis=1) if velocities else None,
+        table["image"] if image else np.zeros(place.shape, dtype=np.int32) if "u" in kind else None,
+        velocity=table.get("velocity"),
         energy=table.get("energy"),
+        diameter=sizes,
         time=header.time,
         step=header.step,
         id=table.get("id"),
+        kept={name: column_of(table, name, roles) for name in kept},
+        unread=tuple(name for name in found if name not in {*roles, *kept, species}),
+        species_column=species,
+        notes=notes + line,
     )
+    return right_handed(frame)
+
+
+def _vectors(found: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """The columns of positions, images and velocities."""
+    has_images = all(name in found for name in IMAGES[:2])
+    kinds = ("x", "xs", "xu", "xsu") if has_images else ("xu", "xsu", "x", "xs")
+    kind = next((k for k in kinds if k in found and "y" + k[1:] in found), None)
+    if kind is None:
+        raise FormatError(
+            f"found columns {' '.join(found)}; expected positions (x y z, xs ys zs, xu yu zu or xsu ysu zsu): write "
+            "them with LAMMPS's dump custom"
+        )
+    position = [axis + kind[1:] for axis in "xyz" if axis + kind[1:] in found]
+    image = list(IMAGES[: len(position)]) if has_images and "u" not in kind else []
+    if any(name not in found for name in image):
+        raise FormatError(f"image flags {' '.join(image)} are not all there: found columns {' '.join(found)}")
+    velocity = list(VELOCITIES[: len(position)])
+    return position, image, velocity if all(name in found for name in velocity) else []
 
 
 def _integer(line: str, what: str) -> int:
-    try:
+    value = (text.numbers_of(line.split()) or [0.5])[0]
+    if line.isdigit():
         return int(line)
-    except ValueError:
-        raise FormatError(f"{what} is '{line[:60]}', expected an integer: the file is damaged") from None
+    if value != int(value):
+        raise FormatError(f"{what} is '{line[:60]}', expected an integer: the file is damaged")
+    return int(value)
 
 
-def _numbers(line: str, count: int, what: str) -> list[float]:
-    try:
-        values = [float(word) for word in line.split()]
-    except ValueError:
-        values = []
-    if len(values) != count:
-        raise FormatError(f"{what} has the line '{line[:60]}', expected {count} numbers: the file is damaged")
+def _numbers(line: str, counts: tuple[int, ...], what: str) -> list[float]:
+    values = text.numbers_of(line.split())
+    if len(values) not in counts:
+        expected = " or ".join(map(str, counts))
+        raise FormatError(f"{what} has the line '{line[:60]}', expected {expected} numbers: the file is damaged")
     return values

@@ -24,6 +24,7 @@ class Reference:
     id: np.ndarray | None
     told: bool  # whether the positions are wrapped; else images are what wrapping finds
     roster: Roster | None = None
+    constant: tuple[str, ...] = ()  # variables that are the same in all frames, and are not written again
 
 
 def common_variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def common_variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
         names.add("origin")
     if not indexes[0].told and all("image" in index.variables or not index.told for index in indexes):
         names.add("image")
-    return tuple(name for name in OPTIONAL if name in names)
+    return tuple(name for name in (*OPTIONAL, *indexes[0].kept) if name in names)
 
 
 def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
@@ -50,11 +51,14 @@ def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
     found_or_zero = {"origin"} if index.told or reference.told else {"origin", "image"}
     missing = [name for name in reference.variables if name not in {*index.variables, *found_or_zero}]
     if missing:
-        remedy = ", or say wrapped=false if its positions are not wrapped" if missing == ["image"] else ""
+        remedy = ", or say `wrapped=False` if its positions are not wrapped" if missing == ["image"] else ""
+        if not {*missing} & {*OPTIONAL}:
+            remedy = f", with `keep={sorted({*reference.variables} - {*OPTIONAL})}`"
         raise FormatError(
             f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them{remedy}"
         )
-    return replace(index, variables=reference.variables, id=None if reference.id is None else index.id)
+    variables = tuple(name for name in reference.variables if name not in reference.constant)
+    return replace(index, variables=variables, id=None if reference.id is None else index.id)
 
 
 def _check_particles(index: SourceIndex, reference: Reference) -> None:

@@ -17,6 +17,7 @@ from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterErr
 from glassdask.io import reading
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.frame import Frame
+from glassdask.io.kept import Kept, check_names, described
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.wrapping import add_images, span, wrap
 
@@ -24,7 +25,7 @@ LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]
 
 
-OPTIONAL = ("origin", "image", "velocity", "energy", "time", "step")
+OPTIONAL = ("origin", "image", "velocity", "energy", "diameter", "time", "step")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class SourceIndex:
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
     with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
     `clock` are the steps of all frames, or else their times, as `clock_name` says; `unfinished` is true where the file
-    ends within a frame that is not counted. With a `roster`, frames may have other particles than frame 0.
+    ends within a frame that is not counted. With a `roster`, frames may have other particles than frame 0. `kept`
+    describes the columns that become variables, diameters among them; `unread` are the names of those that do not, and
+    `notes` lines about what had to be understood.
     """
 
     path: str
@@ -56,6 +59,9 @@ class SourceIndex:
     clock: np.ndarray | None = None
     clock_name: str = ""
     unfinished: bool = False
+    kept: Kept = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     renamed: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
     dt: float | None = None
@@ -107,7 +113,7 @@ def scan(
     growing : bool
         Whether a text file may end within a frame, which is then left out.
     **options
-        For the reader, see its module: ``columns`` for all, ``topology`` for mdtraj.
+        For the reader, see its module: ``columns`` for all, ``keep`` for text, ``topology`` for mdtraj.
 
     Returns
     -------
@@ -149,6 +155,8 @@ def scan(
     options = {key: value for key, value in options.items() if value is not None}
     if "columns" in options:
         options["columns"] = _columns(options["columns"], path, FORMATS[name].columns)
+    if "keep" in options:
+        options["keep"] = _names_to_keep(options["keep"])
     species_names = _new_names(species_names)
     try:
         size = os.stat(path).st_size
@@ -167,6 +175,10 @@ def scan(
     if len(first.position) == 0:
         raise FormatError(f"{path}, frame 0: no particles: write it again or leave it out")
     first = sorted_by_id(first, f"{path}, frame 0")
+    if first.species_column is not None:  # all frames have their species from where the first one has them
+        options = {**options, "columns": {**options.get("columns", {}), "species": first.species_column}}
+    check_names(path, first.kept)
+    sizes = {} if first.diameter is None else {"diameter": first.diameter}
     used = [first.species[code] for code in np.unique(first.codes)]
     renamed = _renamed(path, used, species_names)
     index = SourceIndex(
@@ -190,11 +202,15 @@ def scan(
         told=first.told or first.image is not None or wrapped is not None,
         wrapped=wrapped,
         options=options,
+        kept=described({**sizes, **first.kept}),
+        unread=first.unread,
+        notes=(*survey.notes, *first.notes),
     )
     index = replace(index, codes=_codes(first, index))
     first = prepare(first, index, 0)
     left_out = (*(() if index.told else ("image",)), *(() if ordered else ("step", "time")))
-    index = replace(index, variables=tuple(k for k in OPTIONAL if getattr(first, k) is not None and k not in left_out))
+    names = [name for name in (*OPTIONAL, *first.kept) if first.get(name) is not None and name not in left_out]
+    index = replace(index, variables=tuple(names))
     for clock_name, clock in (("step", survey.steps), ("time", survey.times)):
         if clock is not None and ordered:
             if not np.isfinite(clock).all():
@@ -232,6 +248,12 @@ def _columns(columns: Any, path: str, known: tuple[str, ...] | None) -> dict[str
             "columns={variable: name in the file}"
         )
     return given
+
+
+def _names_to_keep(keep: Any) -> tuple[str, ...]:
+    """Names of columns, each of them once."""
+    names = [keep] if isinstance(keep, str) else keep
+    return tuple(dict.fromkeys(converted(list(names) if isinstance(names, tuple) else names, list[str], "keep")))
 
 
 def _new_names(species_names: Any) -> dict[str, str]:
@@ -309,7 +331,7 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
         frame.image = np.zeros(frame.position.shape, dtype=np.int32)
     if frame.origin is None and "origin" in index.variables:
         frame.origin = np.zeros(index.n_space)
-    missing = [name for name in index.variables if getattr(frame, name) is None]
+    missing = [name for name in index.variables if frame.get(name) is None]
     if missing:
         raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
     for name in ("velocity", "energy"):
@@ -372,7 +394,11 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     box = frame.box
     if box is None:
         if index.box is None:
-            raise FormatError(f"{where}: no box in the file: give box=[edge lengths]")
+            seen = [note for note in frame.notes if "box" in note]
+            example = ", ".join(["4.0"] * frame.position.shape[1])
+            raise FormatError(
+                f"{where}: no box in the file: {'; '.join(seen) or f'give its edges, such as `box=[{example}]`'}"
+            )
         box = index.box
     elif index.box is not None:
         if len(index.box) < n_space:

@@ -21,6 +21,7 @@ import numpy as np
 from glassdask.errors import GlassdaskError
 from glassdask.files import put, writing
 from glassdask.graphs import batched, compute_batches
+from glassdask.io import kept
 from glassdask.io.frame import Frame
 from glassdask.io.order import Stretch
 from glassdask.io.roster import Census
@@ -115,9 +116,21 @@ def write(group: str, task: Task, key: str | None) -> GlassdaskError | None:
     return None
 
 
-def check(group: str, task: Task) -> np.ndarray | None:
-    """Read all frames of a task as `write` does, and write nothing; returns the `joined` span of its frames."""
-    return joined(frame.span for _, frame, _ in _stream(task.pieces, _particles(Path(group))))
+def check(group: str, task: Task, constant: tuple[str, ...] = ()) -> np.ndarray | None:
+    """Read all frames of a task as `write` does, and write nothing; returns the `joined` span of its frames.
+
+    The columns that are `constant` in the group must be so in the frames.
+    """
+    values = kept.stored(Path(group), constant)
+
+    def spans() -> Iterator[np.ndarray | None]:
+        for number, frame, _ in _stream(task.pieces, _particles(Path(group))):
+            piece = next(piece for piece in reversed(task.pieces) if piece.number <= number)
+            where = f"{piece.index.path}, frame {piece.start + number - piece.number}"
+            kept.check_constant(where, frame, values)
+            yield frame.span
+
+    return joined(spans())
 
 
 def census(task: Task) -> Census:
@@ -151,11 +164,11 @@ def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
     return _receipt(group, block).exists() and all(chunk_exists(group, name, region) for name in variables)
 
 
-def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None]:
-    """Particles that were wrapped in all blocks, and their `joined` span."""
+def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None, list[str]]:
+    """Particles that were wrapped in all blocks, their `joined` span, and the columns that are equal in all frames."""
     notes = [json.loads(_receipt(group, block).read_text()) for block in blocks]
     spans = (None if note["span"] is None else np.array(note["span"]) for note in notes)
-    return sum(note["wrapped"] for note in notes), joined(spans)
+    return sum(note["wrapped"] for note in notes), joined(spans), kept.constant(note["marks"] for note in notes)
 
 
 def forget(group: Path) -> None:
@@ -206,14 +219,16 @@ def _write_block(
 ) -> None:
     start, stop = block
     arrays: dict[str, np.ndarray] = {}
+    loose: set[str] = set()
     n_wrapped, bounds = 0, None
     for number, frame, variables in stream:
         if number < start:  # of a block that an earlier run has written
             continue
+        loose = loose or {"diameter", *frame.kept}.intersection(variables)
         for name in ("box", *variables, "position"):
-            value = np.asarray(frame.codes if name == "species" else getattr(frame, name))
+            value = np.asarray(frame.get(name))
             if name not in arrays:
-                dtype = np.dtype(DTYPES.get(name, np.float64))
+                dtype = value.dtype if name in loose else np.dtype(DTYPES.get(name, np.float64))
                 arrays[name] = np.empty((stop - start, *value.shape), dtype=dtype)
             arrays[name][number - start] = value
         n_wrapped += frame.wrapped
@@ -222,5 +237,6 @@ def _write_block(
             break
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
-    note = {"wrapped": n_wrapped, "span": None if bounds is None else bounds.tolist()}
+    marks = {name: kept.mark(arrays[name]) for name in sorted(loose)}
+    note = {"wrapped": n_wrapped, "span": None if bounds is None else bounds.tolist(), "marks": marks}
     put(_receipt(group, block), json.dumps(note), sync=False)

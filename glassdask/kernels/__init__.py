@@ -24,4 +24,9 @@ def kernel(function: Callable[..., Any]) -> Any:
     return remember(njit(nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False)(function))
 
 
-__all__ = ["kernel"]
+def exact_kernel(function: Callable[..., Any]) -> Any:
+    """A kernel whose additions and products are rounded one by one, as they are written."""
+    return remember(njit(nogil=True, error_model="numpy", boundscheck=False)(function))
+
+
+__all__ = ["exact_kernel", "kernel"]

@@ -60,6 +60,7 @@ def create_trajectory(
     n_space: int,
     dtypes: dict[str, Any],
     n_particles: int | None = None,
+    columns: dict[str, tuple[tuple[str, ...], tuple[int, ...], Any, dict[str, str]]] | None = None,
     attrs: dict[str, Any] | None = None,
 ) -> int:
     """Prepare a store for a trajectory that is written block by block; returns the frames in one block.
@@ -77,6 +78,8 @@ def create_trajectory(
         into these, sorted, are written with the frames.
     dtypes : dict
         Types of the other variables, of `glassdask.variables.TRAJECTORY`: at least position and box.
+    columns : dict, optional
+        Of each further variable (frame, particle, ...) the dimensions and sizes behind these two, dtype and attributes.
     attrs : dict, optional
         Attributes of the group: sources, parameters, key, ...
     """
@@ -89,11 +92,15 @@ def create_trajectory(
         for name, letters in (("space", "xyz"), ("axis", "abc"))
     }
     create_group(path, attrs={**(attrs or {}), "text": text, "coordinates": "time" if "time" in dtypes else ""})
+    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...], Any, dict[str, Any]]] = {}
     for name, dtype in {**dtypes, "species": codes.dtype}.items():
         described = TRAJECTORY[name]
         dims = ("frame", *described.dims) if name == "species" and n_particles is not None else described.dims
         shape = tuple(sizes[dim] for dim in dims)
-        array_attrs = {**described.attrs, **(flags if name == "species" else {})}
+        wanted[name] = (dims, shape, dtype, {**described.attrs, **(flags if name == "species" else {})})
+    for name, (more, more_sizes, dtype, known) in (columns or {}).items():
+        wanted[name] = (("frame", "particle", *more), (n_frames, sizes["particle"], *more_sizes), dtype, known)
+    for name, (dims, shape, dtype, known) in wanted.items():
         create_array(
             path,
             name,
@@ -101,7 +108,7 @@ def create_trajectory(
             layout.chunks_of(dims, shape, chunk),
             dtype,
             dims,
-            array_attrs,
+            known,
             shards=layout.chunks_of(dims, shape, shard) if shard else None,
         )
     if n_particles is None:

@@ -37,7 +37,7 @@ def test_names_in_any_script(tmp_path, names, suffix):
     path.write_bytes(
         gzip.compress(text.encode("latin-1", "replace")) if suffix.endswith("gz") else text.encode("latin-1", "replace")
     )
-    with pytest.raises(errors.FormatError, match=r"frame 0: atom lines from 0 on are no UTF-8"):
+    with pytest.raises(errors.FormatError, match=r"frame 0: a name in the atom lines is no UTF-8"):
         read(path)
 
 
@@ -112,7 +112,7 @@ def test_centred_positions_are_wrapped(tmp_path):
 def test_box_can_be_given(tmp_path):
     run = sample(n_frames=1)
     path = write(tmp_path / "run.xyz", plain_xyz(run, cell=False))
-    with pytest.raises(errors.FormatError, match=r"run.xyz, frame 0: no box in the file: give box="):
+    with pytest.raises(errors.FormatError, match=r"run.xyz, frame 0: no box in the file: give its edges"):
         gio.scan(path)
     same(read(path, box=[6.0, 7.0, 8.0]), run, "step")
     same(read(path, box=CUBIC), run, "step")
@@ -126,10 +126,10 @@ GOOD = extxyz(RUN)
 PLAIN = plain_xyz(RUN)
 BAD = {
     "cut": (GOOD[:-200], errors.FormatError, r"frame 4: truncated.*head -c"),
-    "cut_line": (GOOD[:-1], errors.FormatError, r"frame 4: truncated"),
+    "cut_line": (GOOD[: GOOD.rindex(" ")], errors.FormatError, r"frame 4: truncated"),
     "comment": (GOOD.split("\n")[0] + "\n", errors.FormatError, "truncated in its first frame"),
     "count": ("19" + GOOD[2:], errors.FormatError, r"frame 1: expected a number of particles, found '\d "),
-    "text": (GOOD.replace("\n1 ", "\n1 x", 1), errors.FormatError, r"frame 0: atom line 1, column position0: 'x"),
+    "text": (GOOD.replace("\n1 ", "\n1 x", 1), errors.FormatError, r"frame 0: atom line 1, column pos: 'x"),
     "properties": (GOOD.replace("pos:R:3", "pos:R", 1), errors.FormatError, r"frame 0: Properties=.*is not name:kind"),
     "no_pos": (
         GOOD.replace("pos:R:3", "abc:R:3"),
@@ -137,9 +137,13 @@ BAD = {
         r"frame 0: found columns species abc .*expected",
     ),
     "width": (GOOD.replace("velo:R:3:pe:R:1", "velo:R:4"), errors.FormatError, "velocity 'velo' has 4 columns"),
-    "lattice": (GOOD.replace('Lattice="6', 'Lattice="', 1), errors.FormatError, r"frame 0: Lattice is .*expected 9"),
+    "lattice": (
+        GOOD.replace('Lattice="6', 'Lattice="', 1),
+        errors.FormatError,
+        r"frame 0: Lattice is .*expected 4 or 9",
+    ),
     "cell": (PLAIN.replace("cell:6", "cell:a", 1), errors.FormatError, r"frame 0: cell is 'a.*expected 2 or 3 numbers"),
-    "left": (GOOD.replace('Lattice="6', 'Lattice="-6', 1), errors.BoxError, r"frame 0: box .*right-handed"),
+    "flat": (GOOD.replace('Lattice="6', 'Lattice="0', 1), errors.BoxError, r"frame 0: box .*right-handed"),
     "nan": (
         PLAIN.replace("\n1 ", "\n1 nan 0 0 #", 1),
         errors.FormatError,
@@ -147,7 +151,11 @@ BAD = {
     ),
     "no_file": ("A file\nof words\n", errors.FormatError, r"frame 0: expected a number of particles, found 'A file'"),
     "species": (PLAIN[:-500] + PLAIN[-500:].replace("\n2 ", "\n1 ", 1), errors.SpeciesError, r"frame 4, particle \d+"),
-    "long_name": (PLAIN.replace("\n1 ", "\n" + "x" * 30 + " ", 1), errors.FormatError, "24 or more characters"),
+    "long_name": (
+        PLAIN.replace("\n1 ", "\n" + "x" * 70 + " ", 1),
+        errors.FormatError,
+        "a name of more than 64 characters",
+    ),
 }
 
 

@@ -1,0 +1,89 @@
+"""Which files are read, and what is found in them: one scan of each, by the current dask scheduler."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import dask
+import numpy as np
+
+from glassdask.errors import FormatError
+from glassdask.graphs import compute
+from glassdask.io.formats import find_format
+from glassdask.io.reference import same_ids
+from glassdask.io.sources import SourceIndex, checked_files, scan
+
+SCANS = 64  # files handed to the scheduler at a time
+
+
+def resolved(sources: Any) -> list[str]:
+    """Paths of all files; what a pattern matches is sorted by name, with numbers by their value."""
+    paths: list[str] = []
+    for path in checked_files(sources):
+        if any(character in path for character in "*?[") and not os.path.exists(path):
+            found = sorted(glob.glob(path, recursive=True), key=_natural)
+            if not found:
+                raise FormatError(f"{path}: no file matches: check the path")
+            paths += found
+        else:
+            paths.append(path)
+    if not paths:
+        raise FormatError("no file to ingest: name at least one")
+    return paths
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def scanned(
+    paths: list[str], format: str | None, settings: dict[str, Any], growing: bool
+) -> tuple[list[SourceIndex], list[str]]:
+    """Indexes of all files, and files that are there twice. Equal codes and ids are kept once.
+
+    A file without steps or times that has the content of another one may be a frame like it, but not a run like it.
+    """
+    for path in paths:
+        find_format(path, format)  # before hours are spent on the others
+    indexes: list[SourceIndex] = []
+    repeated: list[str] = []
+    seen: set[str] = set()
+    paths, twice = list(dict.fromkeys(paths)), [path for path, n in Counter(paths).items() if n > 1]
+    repeated += twice
+    for begin in range(0, len(paths), SCANS):
+        batch = [
+            dask.delayed(scan, pure=False)(path, format, growing=growing, **settings)
+            for path in paths[begin : begin + SCANS]
+        ]
+        for index in compute(*batch):
+            if index.sha256 in seen and index.n_frames > 1 and not index.clock_name:
+                repeated.append(index.path)
+                continue
+            seen.add(index.sha256)
+            if indexes and np.array_equal(index.codes, indexes[0].codes):
+                index = replace(index, codes=indexes[0].codes)
+            if indexes and same_ids(index.id, indexes[0].id):
+                index = replace(index, id=indexes[0].id)
+            indexes.append(index)
+    return indexes, repeated
+
+
+def understood(indexes: list[SourceIndex]) -> list[str]:
+    """Lines about what was read of the files and what was not, each of them once."""
+    found: dict[str, list[str]] = {}
+    for index in indexes:
+        for note in index.notes:
+            found.setdefault(note, []).append(index.path)
+    lines = [
+        f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {note}" for note, paths in found.items()
+    ]
+    unread = dict.fromkeys(name for index in indexes for name in index.unread)
+    read = dict.fromkeys(name for index in indexes for name in index.variables)
+    if unread:
+        lines.append(f"read: position species {' '.join(read)}; not kept: {' '.join(unread)}")
+    return lines
