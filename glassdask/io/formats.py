@@ -67,7 +67,7 @@ def _hdf5(*groups: str, zipped: str = "") -> Callable[[str, bytes], bool]:
 
             with h5py.File(path, "r") as file:
                 return any(group in file for group in groups)
-        except (ImportError, OSError):  # the suffix must do, and the reader will tell
+        except Exception:  # h5py is not there, or raises what it likes: the suffix must do, and the reader will tell
             return False
 
     return recognised

@@ -293,6 +293,8 @@ def _moved(path: Path, arrays: dict[str, Any], position: np.ndarray, is_archive:
     ends = _numbers(path, later, np.asarray(arrays[later]))
     if ends.ndim != 3 or ends.shape[1:] != position.shape or len(ends) == 0:
         raise FormatError(f"{path}: '{later}' has shape {ends.shape}, expected (replicas, *{position.shape})")
+    if not np.isfinite(ends).all():
+        raise FormatError(f"{path}: '{later}' is not finite everywhere: repair it, or leave out the replica")
     moved: np.ndarray = ends - position
     return moved
 

@@ -60,7 +60,8 @@ def told(path: str, number: int | None = None) -> Iterator[None]:
     """Whatever is raised is a `GlassdaskError` that begins with the file, and the frame where it has a number."""
     where = path if number is None else f"{path}, frame {number}"
     try:
-        yield
+        with np.errstate(invalid="ignore", over="ignore"):  # of numbers that are refused below
+            yield
     except GlassdaskError as error:
         if path in str(error):
             raise

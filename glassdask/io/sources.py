@@ -207,7 +207,8 @@ def scan(
         notes=(*survey.notes, *first.notes),
     )
     index = replace(index, codes=_codes(first, index))
-    first = prepare(first, index, 0)
+    with reading.told(path, 0):
+        first = prepare(first, index, 0)
     left_out = (*(() if index.told else ("image",)), *(() if ordered else ("step", "time")))
     names = [name for name in (*OPTIONAL, *first.kept) if first.get(name) is not None and name not in left_out]
     index = replace(index, variables=tuple(names))
@@ -303,7 +304,8 @@ def frames(
     offset = 0 if index.offsets is None else int(index.offsets[start - index.first])
     with closing(reading.read(index.path, index.format, start, stop, offset, **index.options)) as stream:
         for number, frame in enumerate(stream, start):
-            frame = prepare(frame, index, number, alone=alone)
+            with reading.told(index.path, number):
+                frame = prepare(frame, index, number, alone=alone)
             if not alone and "origin" not in index.variables and frame.origin is not None and frame.origin.any():
                 raise FormatError(
                     f"{index.path}, frame {number}: the box begins at {frame.origin.tolist()}, and where it began in "
