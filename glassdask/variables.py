@@ -170,6 +170,7 @@ VARIABLES = {
     "clusters": _v("size", "f", "", "clusters of that many particles in a configuration"),
     "mean_size": _v("", "f", "", "mean number of particles of a cluster"),
     "weighted_size": _v("", "f", "", "mean number of particles of the cluster of a particle"),
+    "drift": _v("lag", "f", "length", "root mean square displacement of the mean of all particles"),
     "origins": _v("lag", "i", "", "time origins"),
     "tau": _v("[species] ...", "f", "time", "relaxation time"),
     "T_c": _v("", "f", "energy", "temperature where the power law of the relaxation time diverges"),

@@ -53,6 +53,7 @@ RESULTS = {
     "unwrapped": dynamics.unwrapped,
     "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
+    "without drift": lambda t: dynamics.self_correlations(t, remove_drift=True),
     "dynamic_susceptibility": lambda t: dynamics.dynamic_susceptibility(t, a=0.3, k=7.2),
     "intermediate_scattering": lambda t: dynamics.intermediate_scattering(t, k=[7.2]),
     "van_hove": lambda t: dynamics.van_hove(t, lags=[0.1, 0.3]),

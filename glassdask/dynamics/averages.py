@@ -12,9 +12,13 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import sum_paths
+from glassdask.dynamics.walk import check_periodic, drift, map_pairs, sum_paths
 from glassdask.graphs import task_bytes
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.boxes import check_radius
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
 
@@ -31,6 +35,8 @@ def self_correlations(
     a: float | None = None,
     lags: Sequence[float] | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
 ) -> xr.Dataset:
     r"""All averages over the displacement r of a particle in the time t, in one pass.
 
@@ -48,20 +54,24 @@ def self_correlations(
     ----------
     trajectory : Dataset of the schema with ``time``, in memory or lazy
         With ``image``, or with frames so close that `unwrapped` works without. In a box that changes its shape, the
-        displacements contain the affine motion. No drift of the whole system is removed.
+        displacements contain the affine motion.
     k : wave number, in the inverse unit of the positions
     a : length
     lags : times; by default about 50 that occur, evenly spaced in their logarithm
     origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    cage : cutoffs, one or for each pair of species, or a rule such as ``Voronoi()``
+        Displacements are then relative to the mean of a particle and its neighbours at the time origin, see
+        `cage_relative`, without the long waves of two-dimensional systems.
+    remove_drift : whether displacements are relative to the mean of all particles, each of the same weight
 
     Returns
     -------
     xarray.Dataset
         For every quantity X: ``X`` (species, lag), ``X_error``, ``X_total`` (lag) and ``X_total_error``; and
-        ``origins`` (lag). Computed, not lazy. The errors are standard errors from the scatter of up to ten blocks of
-        successive origins, each at least as long as the lag; NaN where the trajectory holds fewer than two such blocks.
-        They are too small where the slowest motion takes longer than a tenth of the trajectory. ``alpha2`` is NaN where
-        nothing moves.
+        ``origins`` (lag). With `remove_drift` also ``drift`` (lag), the root mean square of what was removed. Computed,
+        not lazy. The errors are standard errors from the jackknife over up to ten blocks of successive origins, each at
+        least as long as the lag; NaN where the trajectory holds fewer than two such blocks. They are too small where
+        the slowest motion takes longer than a tenth of the trajectory. ``alpha2`` is NaN where nothing moves.
 
     Raises
     ------
@@ -86,20 +96,22 @@ def self_correlations(
     >>> float(found["msd_total"][0].round(2)), float(found["fs_total"][0].round(2)), float(np.exp(-0.5).round(2))
     (0.74, 0.61, 0.61)
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
     origins_of_lags = Origins.of(trajectory, lags, origins)
-    sums = displacement_sums(trajectory, origins_of_lags, k, a)
+    sums, removed = displacement_sums(trajectory, origins_of_lags, k, a, cage=cage, remove_drift=remove_drift)
     wanted = ["msd", "alpha2", *(["fs"] if k else []), *(["overlap"] if a else [])]
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
         found = _quantities(means, trajectory.sizes["space"])
         return {name: found[name] for name in wanted}
 
-    return by_species(
+    found = by_species(
         trajectory, origins_of_lags, origins_of_lags.averages(quantities, particle_means(trajectory, sums)),
         fs={"k": k}, overlap={"a": a},
     )  # fmt: skip
+    return found if removed is None else annotated(found.assign(drift=("lag", removed)))
 
 
 def particle_means(trajectory: xr.Dataset, sums: np.ndarray) -> np.ndarray:
@@ -156,7 +168,7 @@ def mean_square_displacement(
         f, g = origins_of_lags.places.T
         sums = np.maximum(square[:, f] + square[:, g] - 2.0 * product[:, f, g], 0.0).T
     else:
-        sums = displacement_sums(trajectory, origins_of_lags)[:, :, kernels.SQUARE]
+        sums = displacement_sums(trajectory, origins_of_lags)[0][:, :, kernels.SQUARE]
     found = origins_of_lags.averages(lambda means, counts: {"msd": means}, particle_means(trajectory, sums))
     return by_species(trajectory, origins_of_lags, found)
 
@@ -229,19 +241,66 @@ def _quantities(means: np.ndarray, d: int) -> dict[str, np.ndarray]:
 
 
 def displacement_sums(
-    trajectory: xr.Dataset, origins: Origins, k: float | None = None, a: float | None = None
+    trajectory: xr.Dataset,
+    origins: Origins,
+    k: float | None = None,
+    a: float | None = None,
+    *,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sums over the particles of each species, (pair of frames, species, 4), and the root mean square drift (lag,).
+
+    See `kernels.self_sums`; the other parameters are those of `self_correlations`.
+    """
+    names = species_names(trajectory)
+    shape = (len(origins.pairs), len(names), kernels.N_SUMS)
+    k, a = k or 0.0, a or 0.0
+    microseconds = PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0)
+    mean = drift(trajectory, origins.frames) if remove_drift else None
+    if cage is None:
+        function = partial(_self_sums, pairs=origins.places, mean=mean, k=k, a=a)
+        sums = sum_paths(function, trajectory, origins.frames, shape, microseconds * len(origins.pairs))
+    else:
+        check_periodic(trajectory)
+        rule = rule_of(cage, "the cage-relative displacement")
+        check_radius(trajectory, rule.reach(names))
+        work = partial(_cage_sums, rule=rule, k=k, a=a)
+        sums = map_pairs(work, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds)
+    if mean is None:
+        return sums, None
+    moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)
+    return sums, np.sqrt(np.add.reduceat(moved, origins.first) / origins.counts)
+
+
+def _self_sums(
+    path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float, mean: np.ndarray | None = None
 ) -> np.ndarray:
-    """Sums over the particles of each species, (pair of frames, species, 4): see `kernels.self_sums`."""
-    shape = (len(origins.pairs), len(species_names(trajectory)), kernels.N_SUMS)
-    microseconds = len(origins.pairs) * (PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0))
-    function = partial(_self_sums, pairs=origins.places, k=k or 0.0, a=a or 0.0)
-    return sum_paths(function, trajectory, origins.frames, shape, microseconds)
-
-
-def _self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
     out = np.empty((len(pairs), len(starts) - 1, kernels.N_SUMS))
+    if mean is not None:
+        path = path - mean[:, :, None]
     kernels.self_sums(path, starts, pairs, k, a * a, np.empty(path.shape[2]), out)
     return out
+
+
+def _cage_sums(
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
+    *, rule: Neighborhood, k: float, a: float,
+) -> np.ndarray:  # fmt: skip
+    relative = relative_to_cage(configuration, moved, rule)
+    order = np.argsort(configuration.species, kind="stable")
+    starts = np.searchsorted(configuration.species[order], np.arange(len(configuration.names) + 1))
+    path = np.zeros((2, *relative.T.shape))
+    path[1] = relative[order].T
+    return _self_sums(path, starts, pairs=np.array([[0, 1]]), k=k, a=a)[0]
+
+
+def relative_to_cage(configuration: Configuration, moved: np.ndarray, rule: Neighborhood) -> np.ndarray:
+    """Displacements (N, d) minus the mean of those of a particle and its neighbours in the configuration."""
+    found = rule.find(configuration, np.arange(len(moved)))
+    out = np.empty((1, *moved.shape))
+    kernels.cage_relative(np.ascontiguousarray(moved)[None], found.offsets, found.index, out)
+    return out[0]
 
 
 def _products(path: np.ndarray, starts: np.ndarray) -> np.ndarray:

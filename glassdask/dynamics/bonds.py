@@ -13,7 +13,7 @@ from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
-from glassdask.dynamics.walk import map_pairs
+from glassdask.dynamics.walk import check_periodic, map_pairs
 from glassdask.errors import ParameterError
 from glassdask.graphs import compute
 from glassdask.kernels import events as kernels
@@ -84,6 +84,7 @@ def bond_breaking(
     [[0.5]]
     """
     validate(trajectory)
+    check_periodic(trajectory)
     factor = _factor(factor)
     found_origins = Origins.of(trajectory, lags, origins)
     names = species_names(trajectory)

@@ -13,7 +13,10 @@ from glassdask.dynamics.averages import by_species, displacement_sums, particle_
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.errors import ParameterError
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_codes, validate
+from glassdask.variables import annotated
 
 
 def dynamic_susceptibility(
@@ -23,6 +26,8 @@ def dynamic_susceptibility(
     k: float | None = None,
     lags: Sequence[float] | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
 ) -> xr.Dataset:
     r"""Four-point dynamic susceptibility chi_4(t) of the overlap and of F_s(k, t): how many particles move together.
 
@@ -42,6 +47,7 @@ def dynamic_susceptibility(
     k : wave number, in its inverse
     lags : times; by default about 50 that occur, of which there are two origins at least
     origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    cage, remove_drift : see `self_correlations`
 
     Returns
     -------
@@ -75,12 +81,14 @@ def dynamic_susceptibility(
     >>> dynamic_susceptibility(t, a=0.3, lags=[1.0])["chi4"].values.tolist()
     [[1.0]]
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
     if a is None and k is None:
         raise ParameterError("chi_4 of what: give a length a for the overlap, a wave number k for F_s, or both")
     found_origins = Origins.of(trajectory, lags, origins, least=2)
-    means = particle_means(trajectory, displacement_sums(trajectory, found_origins, k, a))
+    sums, removed = displacement_sums(trajectory, found_origins, k, a, cage=cage, remove_drift=remove_drift)
+    means = particle_means(trajectory, sums)
     number = np.bincount(species_codes(trajectory)).astype(float)
     number = np.append(number, number.sum())
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -95,7 +103,8 @@ def dynamic_susceptibility(
             for quantity, value in fluctuations(found_origins, values, number).items():
                 found[f"{quantity}{end}"], attributes[f"{quantity}{end}"] = value, asked
             attributes[name] = asked
-    return by_species(trajectory, found_origins, found, **attributes)
+    result = by_species(trajectory, found_origins, found, **attributes)
+    return result if removed is None else annotated(result.assign(drift=("lag", removed)))
 
 
 def _mean(means: np.ndarray, counts: np.ndarray, *, name: str) -> dict[str, np.ndarray]:

@@ -12,13 +12,15 @@ import xarray as xr
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.radial import count_pairs
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import particle_means
+from glassdask.dynamics.averages import relative_to_cage
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.scattering import MODE_MICROSECONDS, density_modes
-from glassdask.dynamics.walk import map_pairs, sum_paths
+from glassdask.dynamics.walk import check_periodic, map_pairs
 from glassdask.errors import ParameterError
-from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing, volumes
+from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood, rule_of
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
 
@@ -45,6 +47,7 @@ def four_point(
     modes_per_bin: int = 100,
     q_fit: float | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
 ) -> xr.Dataset:
     r"""Four-point structure factor and correlation function of the particles that stay, and their correlation length.
 
@@ -71,6 +74,7 @@ def four_point(
     modes_per_bin : about how many wave vectors of a length are used at most, q and -q counting as one
     q_fit : largest q of the fit, in place of 1.5 / xi_4
     origins : time origins that are used at most, evenly spread over the trajectory
+    cage : see `self_correlations`; w is then of displacements relative to the cage
 
     Returns
     -------
@@ -112,6 +116,7 @@ def four_point(
     True
     """
     validate(trajectory)
+    check_periodic(trajectory)
     a, lag = (converted(value, Positive, name) for name, value in (("a", a), ("lag", lag)))
     q_fit = converted(q_fit, Positive | None, "q_fit")
     n_bins, modes_per_bin = (
@@ -126,18 +131,28 @@ def four_point(
     found_origins = Origins.of(trajectory, [lag], origins)
     q, modes, bin_of = _vectors(trajectory, q_max, modes_per_bin)
     names, number = species_names(trajectory), np.bincount(species_codes(trajectory)).astype(float)
-    s4 = _structure(trajectory, found_origins, a, modes, bin_of, number)
-    g4 = _correlation(trajectory, found_origins, a, r_max, n_bins, number)
+    number = np.append(number, number.sum())[:, None]
+    rule = None if cage is None else rule_of(cage, "the cage-relative displacement")
+    if rule is not None:
+        check_radius(trajectory, rule.reach(names))
+    sums = map_pairs(
+        partial(_of_pair, a=a, rule=rule, modes=modes, bin_of=bin_of, r_max=r_max, n_bins=n_bins),
+        trajectory, found_origins.pairs, (len(number), len(q) + n_bins + 1),
+        MODE_MICROSECONDS * len(modes) + PAIR_MICROSECONDS * expected_neighbors(trajectory, r_max)
+        + (rule.microseconds if rule else 1.0),
+    )  # fmt: skip
+    d = trajectory.sizes["space"]
+    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(np.linspace(0.0, r_max, n_bins + 1) ** d)
     weights = np.bincount(bin_of).astype(float)
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-        structure = means[:, :, : len(q)]
-        fits = _fits(q, structure, weights, q_fit)
-        # G_4 before - <Q>^2, and Q
-        pairs, slow = means[:, :, len(q) : -1], means[:, :, -1:]
-        return {"s4": structure, "g4": pairs - slow**2, **fits}
+        structure, pairs, slow = np.split(means / number, [len(q), -1], axis=2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # V / (N (N - 1)) of the sum over pairs
+            correlation = pairs * (number[-1] / (number - 1.0)) / shells - slow**2
+        return {"s4": structure, "g4": correlation, **_fits(q, structure, weights, q_fit)}
 
-    averages = found_origins.averages(quantities, np.concatenate([s4, g4], axis=2))
+    averages = found_origins.averages(quantities, sums)
     dims = {"s4": ("q",), "g4": ("r",)}
     variables: dict[str, Any] = {"modes": ("q", weights.astype(int))}
     for name, both in averages.items():
@@ -169,77 +184,32 @@ def _vectors(trajectory: xr.Dataset, q_max: float, limit: int) -> tuple[np.ndarr
     return np.bincount(bin_of, length) / number, modes, bin_of
 
 
-def _structure(
-    trajectory: xr.Dataset, origins: Origins, a: float, modes: np.ndarray, bin_of: np.ndarray, number: np.ndarray
-) -> np.ndarray:
-    """S_4 at each origin, (P, S + 1, Q)."""
-    places, box = origins.places, np.asarray(trajectory["box"].values, dtype=np.float64)[origins.frames]
-    density = sum_paths(
-        partial(_slow_modes, pairs=places, inverse=np.linalg.inv(box), a=a, modes=modes),
-        trajectory, origins.frames, (len(places), len(number), 2, len(modes)),
-        MODE_MICROSECONDS * len(places) * len(modes),
-    )  # fmt: skip
-    density = np.concatenate([density, density.sum(axis=1, keepdims=True)], axis=1)
-    square = (density**2).sum(axis=2) / np.append(number, number.sum())[:, None]
-    order = np.argsort(bin_of, kind="stable")
-    first = np.searchsorted(bin_of[order], np.arange(bin_of.max() + 1))
-    means: np.ndarray = np.add.reduceat(square[..., order], first, axis=-1) / np.bincount(bin_of)
-    return means
-
-
-def _slow_modes(
-    path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, inverse: np.ndarray, a: float, modes: np.ndarray
-) -> np.ndarray:
-    """sum_i w_i exp(-i q.r_i), (P, S, 2, M)."""
-    out = np.empty((len(pairs), len(starts) - 1, 2, len(modes)))
-    for p, (f, g) in enumerate(pairs):
-        slow = np.flatnonzero(((path[g] - path[f]) ** 2).sum(axis=0) < a * a)
-        of_species = np.searchsorted(slow, starts)
-        out[p] = density_modes(path[f][:, slow][None], of_species, inverse=inverse[f][None], modes=modes)[0]
-    return out
-
-
-def _correlation(
-    trajectory: xr.Dataset, origins: Origins, a: float, r_max: float, n_bins: int, number: np.ndarray
-) -> np.ndarray:
-    """Pairs of slow particles over all pairs of random places, and the slow particles, (P, S + 1, bins + 1)."""
-    found = map_pairs(
-        partial(_slow_pairs, a=a, r_max=r_max, n_bins=n_bins), trajectory, origins.pairs,
-        (len(number), len(number) + 1, n_bins), 1.0 + PAIR_MICROSECONDS * expected_neighbors(trajectory, r_max),
-    )  # fmt: skip
-    counts, slow = found[:, :, :-1], found[:, :, -1, 0]
-    d = trajectory.sizes["space"]
-    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(np.linspace(0.0, r_max, n_bins + 1) ** d)
-    volume = np.broadcast_to(volumes(trajectory), trajectory.sizes["frame"])[origins.pairs[:, 0], None, None]
-    pairs = np.concatenate([np.einsum("pssr->psr", counts), counts.sum(axis=(1, 2))[:, None]], axis=1)
-    everybody = np.append(number, number.sum())[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = pairs * volume / (everybody * (everybody - 1.0) * shells)
-    return np.concatenate([pairs, particle_means(trajectory, slow)[..., None]], axis=2)
-
-
-def _slow_pairs(
-    configuration: Configuration,
-    later: np.ndarray,
-    box: np.ndarray,
-    moved: np.ndarray,
-    *,
-    a: float,
-    r_max: float,
-    n_bins: int,
-) -> np.ndarray:
-    """Pairs of slow particles (S, S, bins), and as one more column the slow particles of each species."""
-    slow = (moved**2).sum(axis=1) < a * a
+def _of_pair(
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
+    *, a: float, rule: Neighborhood | None, modes: np.ndarray, bin_of: np.ndarray, r_max: float, n_bins: int,
+) -> np.ndarray:  # fmt: skip
+    """Sums (S + 1, Q + bins + 1): |W(q)|^2, pairs of slow particles times V / N, and slow particles."""
+    if rule is not None:
+        moved = relative_to_cage(configuration, moved, rule)
+    slow = np.flatnonzero((moved**2).sum(axis=1) < a * a)
     d, n_species = configuration.dimension, len(configuration.names)
-    out = np.zeros((n_species, n_species + 1, n_bins))
-    if slow.any():
-        of_slow = Configuration(
-            configuration.position[slow, :d], configuration.species[slow], configuration.box[:d, :d],
-            configuration.names, configuration.label, configuration.scratch,
-        )  # fmt: skip
-        out[:, :-1] = count_pairs(of_slow, np.arange(slow.sum()), r_max, n_bins)[0]
-    out[:, -1, 0] = np.bincount(configuration.species[slow], minlength=n_species)
-    return out
+    slow = slow[np.argsort(configuration.species[slow], kind="stable")]
+    species, position = configuration.species[slow], configuration.position[slow, :d]
+    starts = np.searchsorted(species, np.arange(n_species + 1))
+    inverse = configuration.inverse[:d, :d]
+    waves = density_modes(np.ascontiguousarray(position.T)[None], starts, inverse=inverse[None], modes=modes)[0]
+    waves = np.concatenate([waves, waves.sum(axis=0, keepdims=True)])
+    square = (waves**2).sum(axis=1)
+    n_q = int(bin_of.max()) + 1
+    structure = np.stack([np.bincount(bin_of, row, n_q) for row in square]) / np.bincount(bin_of)
+    pairs = np.zeros((n_species + 1, n_bins))
+    if len(slow):
+        names, scratch = configuration.names, configuration.scratch
+        of_slow = Configuration(position, species, configuration.box[:d, :d], names, configuration.label, scratch)
+        counts = count_pairs(of_slow, np.arange(len(slow)), r_max, n_bins)[0]
+        pairs[:-1], pairs[-1] = np.einsum("ssr->sr", counts), counts.sum(axis=(0, 1))
+    number = np.append(np.diff(starts), len(slow))
+    return np.concatenate([structure, pairs / configuration.density, number[:, None]], axis=1)
 
 
 def _fits(q: np.ndarray, structure: np.ndarray, weights: np.ndarray, q_fit: float | None) -> dict[str, np.ndarray]:

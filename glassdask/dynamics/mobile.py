@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import map_pairs
+from glassdask.dynamics.walk import check_periodic, map_pairs
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
@@ -126,6 +126,7 @@ def _clusters(
     connect: Callable[..., tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:  # fmt: skip
     validate(trajectory)
+    check_periodic(trajectory)
     lag, distance, fraction = (
         converted(value, Positive, name)
         for name, value in (("lag", lag), ("distance", distance), ("fraction", fraction))

@@ -14,7 +14,7 @@ from glassdask.correlations.modes import PARTICLES_AT_ONCE, wave_vectors
 from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import sum_paths
+from glassdask.dynamics.walk import check_periodic, sum_paths
 from glassdask.errors import ParameterError
 from glassdask.kernels import correlations as kernels
 from glassdask.kernels.dynamics import SCATTERING
@@ -81,6 +81,7 @@ def intermediate_scattering(
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
     validate(trajectory)
+    check_periodic(trajectory)
     numbers = np.atleast_1d(converted(k, Positive | tuple[Positive, ...], "k")).astype(np.float64)
     if numbers.size == 0:
         raise ParameterError("k: expected positive wave numbers, found none")
@@ -99,7 +100,7 @@ def intermediate_scattering(
             # Re rho_a rho_b*, over both orders in time
             forth, back = (_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
-    scattering = [displacement_sums(trajectory, found_origins, number)[:, :, SCATTERING] for number in numbers]
+    scattering = [displacement_sums(trajectory, found_origins, number)[0][:, :, SCATTERING] for number in numbers]
     own = particle_means(trajectory, np.stack(scattering, axis=-1))
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:

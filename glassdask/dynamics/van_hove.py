@@ -13,7 +13,7 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import by_species, particle_means
 from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import map_pairs, sum_paths
+from glassdask.dynamics.walk import check_periodic, map_pairs, sum_paths
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
@@ -81,6 +81,7 @@ def van_hove(
     ([False, False, True, False, False], [True, False, True, False, True])
     """
     validate(trajectory)
+    check_periodic(trajectory)
     n_bins = converted(n_bins, Count, "van_hove.n_bins")
     if r_max is None:
         r_max = min(REACH * mean_spacing(trajectory), float(half_widths(trajectory).min()))
@@ -164,6 +165,7 @@ def collective_overlap(
     [[1.0]]
     """
     validate(trajectory)
+    check_periodic(trajectory)
     a = converted(a, Positive, "a")
     check_radius(trajectory, a)
     found_origins = Origins.of(trajectory, lags, origins, least=2)

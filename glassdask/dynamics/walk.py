@@ -13,15 +13,17 @@ import numpy as np
 import xarray as xr
 
 from glassdask.dynamics.paths import unwrapped
-from glassdask.errors import PositionError
+from glassdask.errors import BoxError, PositionError
 from glassdask.frames import map_frames
 from glassdask.graphs import compute, task_bytes, task_seconds
+from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import species_codes, species_names
 
 # A task holds the whole path of its particles: at most this much, and about a second of work.
 SMALLEST_TASK_PARTICLES = 256
 # Paths that are in memory together. A longer trajectory is read again for each part of its particles.
 PART_BYTES = 2 << 30
+DRIFT_MICROSECONDS = 0.003  # what a particle takes of a frame, roughly
 
 
 def sum_paths(
@@ -74,6 +76,28 @@ def sum_paths(
     for first in range(0, sums.shape[0], part // rows):
         total += compute(sums[first : first + part // rows].sum(axis=0))[0]
     return total
+
+
+def drift(trajectory: xr.Dataset, frames: np.ndarray) -> np.ndarray:
+    """Mean position of all particles alike in each of the `frames`, (F, d)."""
+    shape = (len(frames), trajectory.sizes["space"])
+    return sum_paths(_sum, trajectory, frames, shape, DRIFT_MICROSECONDS * len(frames)) / trajectory.sizes["particle"]
+
+
+def _sum(path: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    total: np.ndarray = path.sum(axis=2)
+    return total
+
+
+def check_periodic(trajectory: xr.Dataset) -> None:
+    """Raise `BoxError` where the box does not repeat along all axes."""
+    borders = borders_of(trajectory)
+    if borders is not None:
+        axis = "abc"[borders.periodic.index(False)]
+        raise BoxError(
+            f"the box does not repeat along {axis}: waves, and places of two frames, are compared in periodic boxes "
+            "only; self_correlations, dynamic_susceptibility and hops need none"
+        )
 
 
 def map_pairs(
