@@ -87,7 +87,7 @@ def _public(path: str, begin: bytes) -> bool:
                 return content.find(b"positions") >= 0
         with zipfile.ZipFile(path) as archive:
             return {"types.npy", "initial_positions.npy"} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, zipfile.BadZipFile, NotImplementedError):
         return False
 
 

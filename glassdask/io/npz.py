@@ -166,5 +166,6 @@ def _opened(path: str) -> Iterator[tuple[zipfile.ZipFile, ExitStack]]:
             yield stack.enter_context(zipfile.ZipFile(path)), stack
         except GlassdaskError as error:
             raise type(error)(f"{path}: {error}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise FormatError(f"{path}: not a readable NumPy archive ({error}): save or copy it again") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+            message = str(error)[:200]
+            raise FormatError(f"{path}: not a readable NumPy archive ({message}): save or copy it again") from None
