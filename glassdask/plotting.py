@@ -6,6 +6,7 @@ The functions draw on Axes that the caller owns; no window system and no global 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from glassdask.files import put, replacing
 
 RED, BLACK, LIGHT_BLUE, GREY = "#c8102e", "black", "#7fb7e6", "0.6"
 
@@ -28,11 +31,17 @@ def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (3.4, 2.
 def save(drawn: Figure, path: str | os.PathLike[str], table: Mapping[str, Any] | None = None) -> None:
     """Write a figure as PNG and, beside it, its numbers as CSV.
 
-    `table` maps column names to one-dimensional sequences; shorter ones leave their last cells empty.
+    `table` maps column names to one-dimensional sequences; shorter ones leave their last cells empty. The folder must
+    be there: a path with a slip in it makes no others.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path.with_suffix(".png"), dpi=200)
+    with replacing(path.with_suffix(".png")) as stream:
+        drawn.savefig(stream, format="png", dpi=200)
     if table is not None:
         write_table(path.with_suffix(".csv"), table)
 
@@ -51,11 +60,12 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> None:
     """
     columns = {name: np.atleast_1d(values).tolist() for name, values in table.items()}
     length = max(map(len, columns.values()), default=0)
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in range(length):
-            writer.writerow([values[row] if row < len(values) else "" for values in columns.values()])
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in range(length):
+        writer.writerow([values[row] if row < len(values) else "" for values in columns.values()])
+    put(path, file.getvalue())
 
 
 def density(ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None) -> dict[str, np.ndarray]:

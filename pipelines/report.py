@@ -80,6 +80,7 @@ class Report:
     def figure(self, name: str, caption: str) -> Path:
         """The path of a figure (without suffix), which then appears in the report."""
         self.figures.append((name, caption))
+        self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / name
 
     def write(self) -> Path:

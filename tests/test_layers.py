@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "dynamics": WALK | {"simulation", "correlations"},
     "fields": WALK,
     "learning": BASE,
-    "plotting": set(),
+    "plotting": {"files"},
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "cluster": BASE,
 }

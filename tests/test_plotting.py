@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
+import pytest
 
 from glassdask import plotting
+from glassdask.errors import StoreError
 
 
 def test_heat_table(tmp_path):
@@ -22,6 +27,36 @@ def test_heat_table(tmp_path):
     plotting.save(drawn, tmp_path / "table", {"r": [1.0]})
     assert (tmp_path / "table.png").stat().st_size > 1000
     assert (tmp_path / "table.csv").read_text() == "r\n1.0\n"
+
+
+@pytest.mark.parametrize(("where", "remedy"), [("none/x", "make its folder first"), ("file/x", "a parent is a file")])
+def test_a_plot_makes_no_folders(tmp_path, where, remedy):
+    drawn, _ = plotting.figure()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=rf"x\.png: cannot be written .*{remedy}"):
+        plotting.save(drawn, tmp_path / where, {"r": [1.0]})
+    with pytest.raises(StoreError, match=rf"x\.csv: cannot be written .*{remedy}"):
+        plotting.write_table(tmp_path / f"{where}.csv", {"r": [1.0]})
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".csv"])
+def test_a_full_disk_keeps_the_plot_before(tmp_path, monkeypatch, suffix):
+    drawn, _ = plotting.figure()
+    plotting.save(drawn, tmp_path / "x", {"r": [1.0]})
+    before = (tmp_path / "x.png").read_bytes(), (tmp_path / "x.csv").read_bytes()
+    sync = os.fsync
+
+    def refuse(descriptor):
+        if suffix in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StoreError, match=rf"x\{suffix}: cannot be written .*MB are free in .*free space"):
+        plotting.save(drawn, tmp_path / "x", {"r": [1.0]})
+    assert before == ((tmp_path / "x.png").read_bytes(), (tmp_path / "x.csv").read_bytes())
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_curve():

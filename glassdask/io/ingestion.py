@@ -196,6 +196,8 @@ def _ingested(
     progress: Progress | None,
 ) -> Ingestion:
     known = _known(group)
+    if known is not None and known["status"] == COMPLETE:
+        tasks.forget(group)  # what a killed process had no time to
     if append and known is not None:
         present = {source.get("sha256") for source in known.get("sources", [])}
         if known["status"] == COMPLETE:  # else a creation was interrupted: to be continued as such

@@ -157,7 +157,7 @@ def clear_removed(folder: Path) -> None:
 def clear_leftovers(group: Path, arrays: list[Path]) -> None:
     """Delete what killed writers of a group left: half-written files and what was put aside."""
     with writing(group):
-        for folder in (group, group.parent):
+        for folder in (group, group.parent, *ledger.entry_file(group).parents[:2]):
             for leftover in folder.glob(f"zarr*{PARTIAL}"):
                 leftover.unlink(missing_ok=True)
         for leftover in itertools.chain(*[array.rglob(f"*{PARTIAL}") for array in arrays]):
