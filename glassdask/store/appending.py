@@ -43,7 +43,7 @@ def stage_of(group: Path) -> Path | None:
     except CorruptStoreError:  # nothing that was committed is in it
         return None
     # of an append that was carried out, and its stage not removed any more
-    return stage if begun.get("base") == attributes(group).get("content") else None
+    return stage if begun.get("appended_to") == attributes(group).get("content") else None
 
 
 def begin(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> Path:
@@ -65,7 +65,7 @@ def begin(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> Pa
     infos = [info for info in arrays(group) if info.dims[:1] == ("frame",)]
     old = infos[0].shape[0] if infos else 0
     stage = stage_of(group)
-    end = n_frames if stage is None else attributes(stage)["frames"][1]
+    end = n_frames if stage is None else attributes(stage)["appended"][1]
     if end != n_frames or n_frames < old:
         raise StoreError(
             f"{group}: {n_frames} frames asked for, it has {old} and an append to {end} was begun: run the command "
@@ -76,7 +76,13 @@ def begin(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> Pa
         stage = group / STAGE
         create_node(
             stage,
-            {"status": WRITING, "key": found.get("key"), **attrs, "frames": [old, n_frames], "base": found["content"]},
+            {
+                "status": WRITING,
+                "key": found.get("key"),
+                **attrs,
+                "appended": [old, n_frames],
+                "appended_to": found["content"],
+            },
         )
     for info in infos:
         content = read_metadata(info.path / "zarr.json")
@@ -99,7 +105,7 @@ def commit(group_path: str | os.PathLike[str], **attrs: Any) -> None:
     """
     group = layout.checked_path(group_path)
     stage = group / STAGE
-    old, new = attributes(stage)["frames"]
+    old, new = attributes(stage)["appended"]
     staged = arrays(stage)
     missing = [file for info in staged for file in _new_files(info, old) if not is_stored(file)]
     if missing:

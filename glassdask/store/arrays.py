@@ -367,7 +367,7 @@ def _append_begin(info: ArrayInfo) -> int | None:
     """The first new frame of an array of a stage; see `glassdask.store.appending`."""
     if info.dims[:1] != ("frame",) or info.path.parent.name != STAGE:
         return None
-    return int(attributes(info.path.parent)["frames"][0])
+    return int(attributes(info.path.parent)["appended"][0])
 
 
 def read_region(info: ArrayInfo, region: Region) -> np.ndarray:

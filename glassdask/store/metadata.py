@@ -43,21 +43,17 @@ ARRAY = {
 OF_GROUPS = {
     "status": Literal["writing", "complete"],
     "schema_version": Count,
-    "glassdask_version": str,
-    "created": str,
-    "versions": Mapping[str, str],
     "key": str,
     "content": str,
     "commits": tuple[tuple[Size, str], ...],
     "appending": tuple[Size, str],
-    "frames": tuple[Size, Size],
-    "base": str,
+    "appended": tuple[Size, Size],
+    "appended_to": str,
     "pending": Table,
     "code": str,
     "input": str,
-    "group": str,
+    "stored_as": str,
     "made_from": Mapping[str, str | None],
-    "parameters": Table,
     "sources": tuple[Table, ...],
     "coordinates": str,
     "text": Mapping[str, Table],
@@ -111,6 +107,10 @@ def sealed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The metadata with their seal in place of an earlier one."""
     attrs = {key: value for key, value in content.get("attributes", {}).items() if key != SEAL}
     content = {**content, "attributes": attrs}
+    try:
+        _check_kinds(content)
+    except GlassdaskError as error:
+        raise StoreError(f"{file.parent}: {error}: rename it, glassdask has a meaning for this name") from None
     return {**content, "attributes": {**attrs, SEAL: _seal(file, content)}}
 
 
@@ -134,10 +134,7 @@ def _check(file: Path, content: dict[str, Any]) -> None:
         )
     content.setdefault("attributes", attrs)
     try:
-        _convert(content, NODE, "")
-        is_array = content["node_type"] == "array"
-        _convert(content, ARRAY if is_array else {}, "")
-        _convert(attrs, OF_ARRAYS if is_array else OF_GROUPS, "attributes.")
+        _check_kinds(content)
     except GlassdaskError as error:
         what = "array" if content.get("node_type") == "array" else "group"
         raise CorruptStoreError(f"{file}: not the metadata of an {what} of glassdask ({error}): {REPAIR}") from None
@@ -145,6 +142,14 @@ def _check(file: Path, content: dict[str, Any]) -> None:
         bare = {**content, "attributes": {key: value for key, value in attrs.items() if key != SEAL}}
         if _seal(file, bare) != attrs[SEAL]:
             raise CorruptStoreError(f"{file}: was changed after it was written (its checksum does not fit): {REPAIR}")
+
+
+def _check_kinds(content: dict[str, Any]) -> None:
+    """Raise `ParameterError` where a value is not of its kind."""
+    _convert(content, NODE, "")
+    is_array = content["node_type"] == "array"
+    _convert(content, ARRAY if is_array else {}, "")
+    _convert(content["attributes"], OF_ARRAYS if is_array else OF_GROUPS, "attributes.")
 
 
 REPAIR = "glassdask repair restores what can be"

@@ -24,7 +24,7 @@ from glassdask.variables import TRAJECTORY
 # of a trajectory: small enough to be read at once, needed to plan the work
 IN_MEMORY = ("box", "origin", "species", "time", "step", "id", "periodic", "diameter")
 # attributes that belong to the machinery of the store, not to the dataset
-HIDDEN = ("status", "coordinates", "text", "key", "appending", "commits", "content", "group", "varied", SEAL)
+HIDDEN = ("status", "coordinates", "text", "key", "appending", "commits", "content", "stored_as", "varied", SEAL)
 
 
 Lazy = Callable[[Source], Any]
@@ -232,7 +232,7 @@ def out_of_date(group: Path) -> str | None:
     attrs = attributes(group)
     if "input" not in attrs:
         return None
-    name = Path(attrs.get("group", ""))
+    name = Path(attrs.get("stored_as", ""))
     if name.parts and group.parts[-len(name.parts) :] != name.parts:
         return f"was stored as {name}, and renamed or exchanged since: give it its name back, or compute it again"
     # groups of before do not tell their place

@@ -259,7 +259,7 @@ def write_datasets(
             attrs |= {
                 "parameters": parameters[name],
                 "input": origin,
-                "group": name,
+                "stored_as": name,
                 "code": made_by,
                 "made_from": before,
                 "key": hashlib.sha256(known.encode()).hexdigest(),
