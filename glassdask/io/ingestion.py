@@ -37,6 +37,7 @@ from glassdask.store.layout import checked_path, frame_blocks
 from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
+from glassdask.store.restoring import recover, remove_torn
 from glassdask.store.writing import create_trajectory, save_trajectory
 from glassdask.wrapping import looks_wrapped
 
@@ -353,6 +354,8 @@ def _append(
         before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}
         pending = plain({"key": key, "code": code, "files": files, **before})
     stage = appending.begin(group, old + n_new, pending=pending)
+    if begun:
+        remove_torn(stage)
     count, *_ = _write(stage, stretches, blocks, old, progress)
     known_of = {name: pending.get(name) for name in ("span", "matched_by")}
     set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **known_of)
@@ -378,6 +381,7 @@ def _matched_by(indexes: list[SourceIndex]) -> str | None:
 
 def _known(group: Path) -> dict[str, Any] | None:
     """Attributes of the trajectory that is there."""
+    recover(group)
     if not is_group(group):
         return None
     appending.settle(group)

@@ -57,7 +57,7 @@ def repair(path: str | os.PathLike[str]) -> Repaired:
     >>> folder.cleanup()
     """
     group = checked_path(path)
-    if not group.is_dir() or (group / "c").exists():
+    if not group.is_dir() or (group / "c").exists() or next(group.rglob("zarr.json"), None) is None:
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     restored: list[str] = []
     lost: list[str] = []

@@ -7,19 +7,21 @@ frames that belong to the block before, and reads on into the next files for the
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dask
 import numpy as np
 
-from glassdask.errors import GlassdaskError
-from glassdask.files import put, writing
+from glassdask.declarations import Declaration, make
+from glassdask.errors import CorruptStoreError, GlassdaskError, ParameterError, StoreError
+from glassdask.files import put, read_json, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept
 from glassdask.io.frame import Frame
@@ -46,6 +48,15 @@ class Piece:
     start: int
     stop: int
     number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(Declaration):
+    """What is noted of a block that was written: how many particles were wrapped in it, the span, marks of columns."""
+
+    wrapped: int
+    span: tuple[tuple[float, ...], tuple[float, ...]] | None
+    marks: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,14 +172,26 @@ def _receipt(group: Path, block: Block) -> Path:
 def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
     """Whether a block was written by an earlier run of the same ingestion."""
     region = (slice(*block),)
-    return _receipt(group, block).exists() and all(chunk_exists(group, name, region) for name in variables)
+    return _note(group, block) is not None and all(chunk_exists(group, name, region) for name in variables)
 
 
 def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None, list[str]]:
     """Particles that were wrapped in all blocks, their `joined` span, and the columns that are equal in all frames."""
-    notes = [json.loads(_receipt(group, block).read_text()) for block in blocks]
-    spans = (None if note["span"] is None else np.array(note["span"]) for note in notes)
-    return sum(note["wrapped"] for note in notes), joined(spans), kept.constant(note["marks"] for note in notes)
+    notes = [_note(group, block) for block in blocks]
+    missing = [block for block, note in zip(blocks, notes) if note is None]
+    if missing:
+        raise StoreError(f"{_receipt(group, missing[0])}: is damaged: run the same command again to continue")
+    known = [note for note in notes if note is not None]
+    spans = (note.span and np.array(note.span) for note in known)
+    return sum(note.wrapped for note in known), joined(spans), kept.constant(dict(note.marks) for note in known)
+
+
+def _note(group: Path, block: Block) -> Receipt | None:
+    """What is written in a receipt; None where there is none, or a loss of power has left it torn."""
+    with suppress(CorruptStoreError, ParameterError):
+        content = read_json(_receipt(group, block))
+        return None if content is None else make(Receipt, content, "receipt")
+    return None
 
 
 def forget(group: Path) -> None:
@@ -238,5 +261,5 @@ def _write_block(
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
     marks = {name: kept.mark(arrays[name]) for name in sorted(loose)}
-    note = {"wrapped": n_wrapped, "span": None if bounds is None else bounds.tolist(), "marks": marks}
-    put(_receipt(group, block), json.dumps(note), sync=False)
+    note = Receipt(wrapped=n_wrapped, span=None if bounds is None else bounds.tolist(), marks=marks)
+    put(_receipt(group, block), json.dumps(dataclasses.asdict(note)), sync=False)

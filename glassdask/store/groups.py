@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.code import version
-from glassdask.errors import StoreError
+from glassdask.errors import CorruptStoreError, StoreError
 from glassdask.files import PARTIAL, check_links, writing
 from glassdask.remote import Address, place
 from glassdask.schema import SCHEMA_VERSION
@@ -57,7 +57,7 @@ def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:
     write_metadata(file, with_attributes(read_metadata(file), **attrs))
 
 
-def with_attributes(content: dict[str, Any], **attrs: Any) -> dict[str, Any]:
+def with_attributes(content: dict[str, Any], /, **attrs: Any) -> dict[str, Any]:
     """Metadata with other attributes; None removes one."""
     merged = {**content["attributes"], **plain(attrs)}
     return {**content, "attributes": {key: value for key, value in merged.items() if value is not None}}
@@ -138,14 +138,36 @@ def remove_group(path: str | os.PathLike[str]) -> None:
     """Remove a managed group and what was derived from it; refuses where other state points lie below it."""
     check_links(layout.checked_path(path))
     group = layout.checked_path(path).resolve()
-    others = [child.name for child in children(group, "group") if child.name not in ("descriptors", "reductions")]
-    if others or "status" not in attributes(group):
+    others = _other_groups(group)
+    try:
+        managed = not (group / "zarr.json").exists() or "status" in attributes(group)
+    except CorruptStoreError:  # it is to go, whatever it was
+        managed = True
+    if others or not managed:
         raise StoreError(f"{path}: is not removed, it has other groups in it ({others}): remove it by hand")
     with writing(group):
         # first out of the way, at once, so that no half of it is ever continued
         os.rename(group, group.with_name(f"{REMOVED}{uuid.uuid4().hex}"))
     ledger.forget(group)
     clear_removed(group.parent)
+
+
+def _other_groups(group: Path) -> list[str]:
+    """Names of the groups below one that are not derived from it; with damaged metadata, what has no chunks."""
+    found = []
+    for item in sorted(group.iterdir()):
+        if (
+            item.name.startswith(".")
+            or item.name in ("descriptors", "reductions")
+            or not (item / "zarr.json").is_file()
+        ):
+            continue
+        try:
+            other = is_group(item)
+        except CorruptStoreError:
+            other = not (item / "c").exists()
+        found += [item.name] if other else []
+    return found
 
 
 def clear_removed(folder: Path) -> None:

@@ -6,8 +6,10 @@ An append that was interrupted is taken back; chunks that were exchanged are put
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ from glassdask.files import put, writing
 from glassdask.store import appending, ledger
 from glassdask.store.arrays import STAGE, ArrayInfo, array_info, arrays, is_stored, stamps
 from glassdask.store.checks import check_chunk, chunks_of
-from glassdask.store.groups import COMPLETE, attributes, clear_leftovers, clear_removed, is_group
+from glassdask.store.groups import COMPLETE, attributes, clear_leftovers, clear_removed, is_group, remove_group
 from glassdask.store.layout import Region
 from glassdask.store.locks import locked
-from glassdask.store.metadata import read_metadata, write_metadata
+from glassdask.store.metadata import SEAL, read_metadata, write_metadata
 
 AGAIN = "run the command that wrote it again"
 
@@ -48,14 +50,63 @@ def restore(group: Path, restored: list[str], lost: list[str]) -> list[Path]:
     return incomplete
 
 
+def recover(group: Path) -> None:
+    """Make a group fit to be written, whatever has happened to it: what is not known for certain is not there then.
+
+    Metadata that are damaged or lost are those of the ledger. Where it does not know them either, the group was never
+    complete: it is removed, or the array that it is about, and begun anew. Of a group that was not finished, chunks
+    that a loss of power has left torn are removed. Only the writer of the group may call it.
+    """
+    if not group.is_dir():
+        return
+    told: list[str] = []
+    if _known(group) is None:
+        if not (group / "zarr.json").exists() and not any(map(_is_ours, _folders(group))):
+            return
+        if not _states(group, told):
+            remove_group(group)
+            return
+        _metadata(group, told, told)
+    known = attributes(group)
+    if "status" not in known:
+        return
+    if known["status"] == COMPLETE and not _metadata(group, told, told):
+        return
+    if known.get("content") in _states(group, told):
+        _array_metadata(group, told)
+    if known["status"] != COMPLETE:
+        for item in group.iterdir():
+            if (
+                item.is_dir()
+                and _known(item) is None
+                and all(part.name == "c" or part.is_file() for part in item.iterdir())
+            ):
+                shutil.rmtree(item)
+        remove_torn(group)
+
+
+def _folders(group: Path) -> list[Path]:
+    return [item for item in sorted(group.iterdir()) if item.is_dir() and not item.name.startswith(".")]
+
+
+def _is_ours(item: Path) -> bool:
+    """Whether this is an array that glassdask has written."""
+    return SEAL in (_known(item) or {}) and (item / "c").exists()
+
+
+def remove_torn(group: Path) -> None:
+    """Remove the chunks of a group that cannot be read."""
+    work = [(info, region) for info in arrays(group) for region in info.regions() if is_stored(info.file(region))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = pool.map(lambda item: check_chunk(item[0], item[1], set()), work)
+    for (info, region), problem in zip(work, problems):
+        if problem:
+            info.file(region).unlink(missing_ok=True)
+
+
 def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
     """See to the metadata of the group itself and to its ledger; tells whether it is a complete group now."""
-    file, states = ledger.entry_file(group), {}
-    try:
-        states = ledger.read_entry(file)
-    except CorruptStoreError as error:
-        restored.append(f"{error} (removed)")
-        shutil.rmtree(file.parent)
+    states = _states(group, restored)
     known = _known(group)
     if known is not None and ("status" in known or not states):
         return known.get("status") == COMPLETE and _ledger(group, states, restored, lost)
@@ -72,9 +123,22 @@ def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
     if any((item / "c").exists() for item in group.iterdir()):
         lost.append(f"{group}: its metadata, and with them what it was made of: {AGAIN}")
         return False
+    if not any(part.name in ("zarr.json", "c") for part in group.rglob("*")):
+        return False  # somebody else's folder
     write_metadata(group / "zarr.json", {"attributes": {}, "zarr_format": 3, "node_type": "group"})
     restored.append(f"{group}: its metadata, those of a group without data of its own")
     return False
+
+
+def _states(group: Path, restored: list[str]) -> ledger.Entry:
+    """What the ledger says of a group; an entry that is damaged is removed."""
+    file = ledger.entry_file(group)
+    try:
+        return ledger.read_entry(file)
+    except CorruptStoreError:
+        restored.append(f"{file}: was damaged, and is written again where the group is whole")
+        shutil.rmtree(file.parent)
+        return {}
 
 
 def _known(group: Path) -> dict[str, Any] | None:
@@ -125,7 +189,21 @@ def _append(group: Path, restored: list[str]) -> None:
 
 def _arrays(group: Path, restored: list[str], lost: list[str]) -> bool:
     """See to arrays and chunks of a complete group; tells whether chunks are missing."""
-    state = ledger.read_entry(ledger.entry_file(group))[attributes(group)["content"]]
+    state = _array_metadata(group, restored)
+    wrong = list(_wrong(group, state))
+    _put_in_place(wrong, restored)
+    wrong = [item for item in wrong if check_chunk(*item[:3])]
+    for info, region, _, problem in wrong:
+        with writing(info.file(region)):
+            info.file(region).unlink(missing_ok=True)
+        lost.append(problem.partition(": ")[0] + ": " + problem.partition(": ")[2].rpartition(": ")[0])
+    clear_leftovers(group, [group / name for name in state["arrays"]])
+    return bool(wrong)
+
+
+def _array_metadata(group: Path, restored: list[str]) -> ledger.Entry:
+    """Write the metadata of arrays again that are not those of the ledger; returns what it says of the group."""
+    state: ledger.Entry = ledger.read_entry(ledger.entry_file(group))[attributes(group)["content"]]
     for name, content in state["arrays"].items():
         file = group / name / "zarr.json"
         try:
@@ -137,15 +215,7 @@ def _arrays(group: Path, restored: list[str], lost: list[str]) -> bool:
                 file.parent.mkdir(exist_ok=True)
             write_metadata(file, content)
             restored.append(f"{file}: from the ledger")
-    wrong = list(_wrong(group, state))
-    _put_in_place(wrong, restored)
-    wrong = [item for item in wrong if check_chunk(*item[:3])]
-    for info, region, _, problem in wrong:
-        with writing(info.file(region)):
-            info.file(region).unlink(missing_ok=True)
-        lost.append(problem.partition(": ")[0] + ": " + problem.partition(": ")[2].rpartition(": ")[0])
-    clear_leftovers(group, [group / name for name in state["arrays"]])
-    return bool(wrong)
+    return state
 
 
 Wrong = tuple[ArrayInfo, Region, set[str], str]
@@ -188,9 +258,8 @@ def _forget(group: Path, lost: list[str]) -> None:
 
 def _below(group: Path) -> list[Path]:
     """The groups in a group, those without metadata too."""
-    folders = [item for item in sorted(group.iterdir()) if item.is_dir() and not item.name.startswith(".")]
     found = []
-    for item in folders:
+    for item in _folders(group):
         try:
             array = not is_group(item) and (item / "zarr.json").exists()
         except GlassdaskError:

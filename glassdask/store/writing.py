@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import flags
-from glassdask.errors import StoreError
+from glassdask.errors import CorruptStoreError, StoreError
 from glassdask.schema import validate
 from glassdask.store import layout
 from glassdask.store.arrays import (
@@ -45,6 +45,7 @@ from glassdask.store.groups import (
 from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
 from glassdask.store.reading import HIDDEN
+from glassdask.store.restoring import recover
 from glassdask.store.stored import with_dask
 from glassdask.variables import TRAJECTORY, VARIABLES
 
@@ -355,14 +356,20 @@ def _begin(
 
     `units` are the chunks (shards) of each array; an interrupted group that is cut otherwise cannot be continued.
     """
+    recover(group)
     if not is_group(group) or "status" not in (found := attributes(group)):
         return True
     same, complete = found.get("key") == attrs["key"], found["status"] == COMPLETE
-    there = arrays(group)
+    try:
+        there = arrays(group)
+    except CorruptStoreError:
+        if not overwrite:
+            raise
+        remove_group(group)
+        return True
     whole = complete and {info.name for info in there} >= {*units} and not any(map(missing_chunks, there))
-    torn = any((group / name / "c").exists() and not (group / name / "zarr.json").exists() for name in units)
     damaged = same and overwrite and whole and bool(attrs.get("code")) and bool(verify(group))
-    can_go_on = not torn and not damaged and all(units.get(info.name, info.unit) == info.unit for info in there)
+    can_go_on = not damaged and all(units.get(info.name, info.unit) == info.unit for info in there)
     # without its code, who overwrites a result may know of a difference that its key does not tell
     kept = ((whole and not damaged) or can_go_on) if attrs.get("code") else (can_go_on and not complete)
     if same and (kept or not overwrite):

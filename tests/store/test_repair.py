@@ -136,3 +136,97 @@ def test_what_is_being_written_is_left_alone(run, monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE", 0.0)
     with locks.locked(run / "descriptors/half"), pytest.raises(errors.BusyStoreError, match="is being written by"):
         gd.repair(run)
+
+
+def again(run):
+    """The commands that made the store of `run`, repeated."""
+    gd.ingest(run.parent / "run.npz", run)
+    half = (store.open_trajectory(run)[["position"]] / 2).rename(position="half", space="l").drop_vars(["l"])
+    store.write_dataset(half, run, "descriptors/half", parameters={"by": 2})
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_same_command_sees_to_damaged_metadata(run, damage):
+    before = whole(run)
+    for node in NODES:
+        if node == "descriptors":  # above what the commands write
+            continue
+        DAMAGE[damage](run / node / "zarr.json")
+        again(run)
+        assert store.verify(run) == [], node
+        assert whole(run) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("node", ["", "position"])
+def test_what_was_never_complete_is_begun_anew(run, damage, node):
+    before = whole(run)
+    for group, derived in ((run, ""), (run / "descriptors/half", "half" if node else "")):
+        store.set_attributes(group, status="writing", content=None)
+        shutil.rmtree(run / ".glassdask" / ("_" if group == run else "descriptors%2Fhalf"))
+        DAMAGE[damage](group / (derived or node) / "zarr.json")
+        again(run)
+        assert store.verify(run) == []
+        assert whole(run) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_overwriting_needs_nothing_of_what_is_there(run, damage):
+    for node in ("", "position"):
+        shutil.rmtree(run / ".glassdask", ignore_errors=True)
+        DAMAGE[damage](run / node / "zarr.json")
+        store.save_trajectory(make_trajectory(n_frames=3), run, overwrite=True)
+        assert store.verify(run) == []
+
+
+def test_values_of_lost_metadata_are_not_taken_for_those_of_other_parameters(run):
+    """Chunks without the metadata of their group are of nobody knows what."""
+    for ledger in (True, False):
+        if not ledger:
+            shutil.rmtree(run / ".glassdask/descriptors%2Fhalf")
+        (run / "descriptors/half/zarr.json").unlink()
+        third = (store.open_trajectory(run)[["position"]] / 3).rename(position="half", space="l").drop_vars(["l"])
+        store.write_dataset(third, run, "descriptors/half", parameters={"by": 3}, overwrite=True)
+        np.testing.assert_array_equal(store.open_descriptors(run)["half"], third["half"])
+
+
+TORN = {
+    "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
+    "half": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "half of zeros": lambda file: file.write_bytes(file.read_bytes()[:100] + bytes(max(1, file.stat().st_size - 100))),
+    "empty": lambda file: file.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("tear", TORN)
+def test_torn_chunks_do_not_count_as_written(run, tear):
+    """A machine loses power while a group is written: what its disk has left of the last chunks is seen through."""
+    before = whole(run)
+    for group in (run, run / "descriptors/half"):
+        store.set_attributes(group, status="writing")
+        for file in sorted(group.glob("*/c/*/0/0"))[::2]:
+            TORN[tear](file)
+    again(run)
+    assert store.verify(run) == []
+    assert whole(run) == before
+
+
+def test_torn_chunks_and_receipts_of_an_append_do_not_count_either(run, monkeypatch):
+    longer = make_trajectory(n_frames=14, seed=2)
+    given = {name: longer[name].values for name in ("position", "box", "species")}
+    np.savez(run.parent / "more.npz", **given)
+    shutil.copytree(run, run.parent / "undisturbed.zarr")
+    gd.ingest(run.parent / "more.npz", run.parent / "undisturbed.zarr", append=True)
+    monkeypatch.setattr(appending, "commit", lambda *args, **attrs: None)
+    gd.ingest(run.parent / "more.npz", run, append=True)
+    monkeypatch.undo()
+    monkeypatch.setattr("glassdask.store.layout.CHUNK_BYTES", 2 * 30 * 3 * 8)
+    stage = run / ".append"
+    TORN["zeros"](stage / "position/c/5/0/0")
+    TORN["half"](stage / "box/c/6/0/0")
+    (stage / ".ingest/16").write_bytes(b"\0\0\0")
+    (stage / ".ingest/18").write_text('{"wrapped": "1"}')
+    assert gd.ingest(run.parent / "more.npz", run, append=True).n_new == 14
+    assert chunk_files(run) == chunk_files(run.parent / "undisturbed.zarr")
+    (problem,) = store.verify(run)
+    assert "descriptors/half: was computed before the trajectory was changed" in problem
