@@ -221,7 +221,7 @@ def test_every_file_that_others_may_read_goes_through_here():
     """What renames, links, locks or unpickles stands in one module, or here with its reason."""
     elsewhere = {
         "cluster/checking.py": "measures a disk",
-        "simulation/worker.py": "a checkpoint is a folder",
+        "simulation/checkpoints.py": "a checkpoint is a folder",
         "store/appending.py": "chunks move from the stage to their places",
         "store/groups.py": "a group that is removed is a folder",
     }
