@@ -55,9 +55,11 @@ from .io.objects import from_ovito as from_ovito
 from .neighborhood.nearest import SANN as SANN
 from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest
+from .neighborhood.nearest import ScaledCutoff as ScaledCutoff
 from .neighborhood.voronoi import Voronoi as Voronoi
 from .schema import from_arrays as from_arrays
 from .schema import validate as validate
+from .sizes import by_diameter as by_diameter
 from .store import open_descriptors as open_descriptors
 from .store import open_reduction as open_reduction
 from .store import open_trajectory as open_trajectory

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "variables": {"errors"},
     "graphs": {"errors"},
     "names": {"errors", "variables"},
+    "sizes": BASE | {"schema"},
     "wrapping": {"errors"},
     "schema": BASE,
     "store": BASE | {"schema"},

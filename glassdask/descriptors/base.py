@@ -38,6 +38,7 @@ class Plan:
     compute : with `search`, ``compute(configuration, neighbors, out)`` for a batch of centres, otherwise
         ``compute(configuration, centers, out)`` for all centres of a block; `out` has shape (centres, *shape)
     microseconds : what a particle takes, roughly, from which the size of a task follows
+    needs_diameters : whether particles must have diameters of their own
     """
 
     dims: tuple[str, ...]
@@ -47,6 +48,7 @@ class Plan:
     compute: Callable[..., None]
     attrs: dict[str, Any] = field(default_factory=dict)
     microseconds: float = 5.0
+    needs_diameters: bool = False
 
 
 class Descriptor(Declaration):

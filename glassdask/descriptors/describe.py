@@ -16,7 +16,7 @@ from glassdask.descriptors.base import Descriptor, Plan, Search, check_name
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
-from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_names, validate
 from glassdask.store import identity
@@ -74,6 +74,10 @@ def describe(
     dimension = trajectory.sizes["space"]
     plans = {name: descriptor.plan(names, dimension) for name, descriptor in named.items()}
     _check_names(plans)
+    for name, plan in plans.items():
+        needs = plan.needs_diameters or (isinstance(plan.search, Neighborhood) and plan.search.needs_diameters)
+        if needs and "diameter" not in trajectory:
+            raise ParameterError(f"{name}: {NO_DIAMETERS}")
     wanted = _center_species(names, centers)
     is_center = np.isin(names, wanted)
     searches = _searches(list(plans.values()))

@@ -31,8 +31,9 @@ class TongTanaka(Descriptor):
 
     Parameters
     ----------
-    diameters : of each species, such as the positions of the first peaks of g_aa(r); sigma_ab is then their mean, and
-        neighbours share a face of the radical Voronoi cells of these spheres
+    diameters : of each species, such as the positions of the first peaks of g_aa(r), or "own", those that the particles
+        of the trajectory have; sigma_ab is then their mean, and neighbours share a face of the radical Voronoi cells of
+        these spheres
     sigma : instead, or for sigma_ab alone: distances at contact for each pair of species, which need not be additive
         (paper C takes the potential's sigma_ab). Without `diameters` neighbours share a face of the Voronoi cells
     neighbors : another rule for neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`
@@ -63,19 +64,21 @@ class TongTanaka(Descriptor):
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        if self.diameters is not None:
-            each = of_species(self.diameters, names)
-            sigma = 0.5 * (each[:, None] + each)
+        own = self.diameters == "own" and self.sigma is None
+        sigma = np.zeros((len(names), len(names)))
         if self.sigma is not None:
             sigma = pair_matrix(self.sigma, names, "sigma")
+        elif self.diameters is not None and not isinstance(self.diameters, str):
+            each = of_species(self.diameters, names)
+            sigma = 0.5 * (each[:, None] + each)
         rule = self.neighbors or Voronoi(self.diameters)
         rule.reach(names)
 
         def in_space(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            _tetrahedra(configuration, rule, centers, sigma, out)
+            _tetrahedra(configuration, rule, centers, sigma, _half(configuration, own), out)
 
         def in_plane(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            _rings(configuration, neighbors, sigma, out)
+            _rings(configuration, neighbors, sigma, _half(configuration, own), out)
 
         return Plan(
             dims=(),
@@ -84,10 +87,16 @@ class TongTanaka(Descriptor):
             search=None if dimension == 3 else rule,
             compute=in_space if dimension == 3 else in_plane,
             attrs={"long_name": "Tong and Tanaka's Theta", "units": ""},
+            needs_diameters=self.diameters == "own",
         )
 
 
-def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) -> None:
+def _half(configuration: Configuration, own: bool) -> np.ndarray:
+    """What each particle adds to the distances at contact."""
+    return 0.5 * configuration.known_diameters() if own else np.zeros(len(configuration.position))
+
+
+def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, half, out) -> None:
     around = neighborhood.find(configuration, centers)
     # who is whose neighbour is asked of the neighbours too
     members = np.unique(np.concatenate([centers, around.index]))
@@ -96,7 +105,7 @@ def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) 
     row_of[members] = np.arange(len(members))
     longest = int(found.counts.max(initial=0))
     kernels.compactness(
-        row_of[centers], members, row_of, found.offsets, found.index, found.vector, configuration.species, sigma,
+        row_of[centers], members, row_of, found.offsets, found.index, found.vector, configuration.species, sigma, half,
         np.empty(longest), np.empty((longest, longest), np.bool_), np.empty((longest, longest)), out,
     )  # fmt: skip
     if found.known is None:
@@ -109,9 +118,9 @@ def _tetrahedra(configuration, neighborhood: Neighborhood, centers, sigma, out) 
     out[~known] = np.nan
 
 
-def _rings(configuration, found: Neighbors, sigma, out) -> None:
+def _rings(configuration, found: Neighbors, sigma, half, out) -> None:
     longest = int(found.counts.max(initial=0))
     kernels.ring(
-        found.centers, found.offsets, found.index, found.vector, configuration.species, sigma,
+        found.centers, found.offsets, found.index, found.vector, configuration.species, sigma, half,
         np.empty(longest), np.empty(longest, np.int64), out,
     )  # fmt: skip

@@ -26,7 +26,8 @@ class VoronoiCell(Descriptor):
 
     Parameters
     ----------
-    diameters : of each species, for radical Voronoi cells; None for the usual ones
+    diameters : of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells;
+        None for the usual ones
 
     Output ``voronoi`` (frame, particle, voronoi_feature) with the features ``volume`` (the area in two dimensions),
     ``faces`` (the number of neighbours) and, in three dimensions, ``n3``, ``n4``, ``n5``, ``n6``. Volumes are in the
@@ -68,6 +69,7 @@ class VoronoiCell(Descriptor):
             compute=compute,
             attrs={"long_name": "radical Voronoi cell" if self.diameters else "Voronoi cell", "units": ""},
             microseconds=CELL_MICROSECONDS,
+            needs_diameters=self.diameters == "own",
         )
 
 
@@ -83,7 +85,8 @@ class LocallyFavoredStructure(Descriptor):
     Parameters
     ----------
     signature : of the favoured cell, for all centres or, as a mapping, for each species
-    diameters : of each species, for radical Voronoi cells; None for the usual ones
+    diameters : of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells;
+        None for the usual ones
 
     Output ``lfs`` (frame, particle), no unit. NaN for species that a mapping does not name, and
     for particles of the same radius at exactly the same place.
@@ -134,5 +137,6 @@ class LocallyFavoredStructure(Descriptor):
 
         attrs = {"long_name": "1 in the locally favoured structure", "units": ""}
         return Plan(
-            dims=(), shape=(), coords={}, search=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS
+            dims=(), shape=(), coords={}, search=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS,
+            needs_diameters=self.diameters == "own",
         )  # fmt: skip

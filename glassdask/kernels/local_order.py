@@ -39,23 +39,25 @@ def bond_angles(offsets, vector, weight, ideal, as_cosine, bond, out):
 
 
 @kernel
-def compactness(rows, members, row_of, offsets, index, vector, species, sigma, shell, mutual, mismatch, out):
+def compactness(rows, members, row_of, offsets, index, vector, species, sigma, half, shell, mutual, mismatch, out):
     """Tong and Tanaka's Theta in three dimensions.
 
     `rows` (C,) row of each centre in the neighbour list `offsets`, `index`, `vector` of the particles `members`, among
-    which are the neighbours of all centres; `row_of` (N,) row of each particle in that list. `sigma` (S, S). Scratch:
+    which are the neighbours of all centres; `row_of` (N,) row of each particle in that list. `sigma` (S, S) and
+    `half` (N,): a and b touch at sigma + half[a] + half[b]. Scratch:
     `shell` (longest,), `mutual` and `mismatch` (longest, longest). `out` (C,): NaN without any tetrahedron.
     """
     for c in range(rows.shape[0]):
         first = offsets[rows[c]]
         n = offsets[rows[c] + 1] - first
-        own = species[members[rows[c]]]
+        i = members[rows[c]]
+        own = species[i]
         for p in range(n):
             for q in range(n):
                 mutual[p, q] = False
         for p in range(n):
             j = index[first + p]
-            shell[p] = abs(vector[3, first + p] - sigma[own, species[j]])
+            shell[p] = abs(vector[3, first + p] - (sigma[own, species[j]] + half[i] + half[j]))
             for entry in range(offsets[row_of[j]], offsets[row_of[j] + 1]):
                 k = index[entry]
                 for q in range(p + 1, n):
@@ -68,7 +70,7 @@ def compactness(rows, members, row_of, offsets, index, vector, species, sigma, s
                     r = vector[3, entry]
                     if x * x + y * y + z * z < 1e-12 * r * r:
                         mutual[p, q] = True
-                        mismatch[p, q] = abs(r - sigma[species[j], species[k]])
+                        mismatch[p, q] = abs(r - (sigma[species[j], species[k]] + half[j] + half[k]))
         total = 0.0
         tetrahedra = 0
         for p in range(n):
@@ -78,22 +80,25 @@ def compactness(rows, members, row_of, offsets, index, vector, species, sigma, s
                     continue
                 sq = species[index[first + q]]
                 edges = shell[p] + shell[q] + mismatch[p, q]
-                ideal = sigma[own, sp] + sigma[own, sq] + sigma[sp, sq]
+                # of each corner as many as it has edges
+                extra = half[i] + half[index[first + p]] + half[index[first + q]]
+                ideal = sigma[own, sp] + sigma[own, sq] + sigma[sp, sq] + 3.0 * extra
                 for t in range(q + 1, n):
                     if mutual[p, t] and mutual[q, t]:
                         st = species[index[first + t]]
                         total += (edges + shell[t] + mismatch[p, t] + mismatch[q, t]) / (
-                            ideal + sigma[own, st] + sigma[sp, st] + sigma[sq, st]
+                            ideal + sigma[own, st] + sigma[sp, st] + sigma[sq, st] + 3.0 * half[index[first + t]]
                         )
                         tetrahedra += 1
         out[c] = total / tetrahedra if tetrahedra > 0 else np.nan
 
 
 @kernel
-def ring(centers, offsets, index, vector, species, sigma, angle, order, out):
+def ring(centers, offsets, index, vector, species, sigma, half, angle, order, out):
     """Tong and Tanaka's Theta in two dimensions: mean |angle - ideal angle| between consecutive neighbours.
 
-    `sigma` (S, S); `angle` and `order` (longest,) are scratch. `out` (C,): NaN with fewer than three neighbours.
+    `sigma` (S, S) and `half` (N,) as for `compactness`; `angle` and `order` (longest,) are scratch. `out` (C,): NaN
+    with fewer than three neighbours.
     """
     for c in range(centers.shape[0]):
         first = offsets[c]
@@ -115,11 +120,11 @@ def ring(centers, offsets, index, vector, species, sigma, angle, order, out):
         for p in range(n):
             q = p + 1 if p + 1 < n else 0
             gap = angle[q] - angle[p] if q > 0 else angle[0] + 2.0 * np.pi - angle[p]
-            a = species[index[first + order[p]]]
-            b = species[index[first + order[q]]]
-            u = sigma[own, a]
-            v = sigma[own, b]
-            w = sigma[a, b]
+            a = index[first + order[p]]
+            b = index[first + order[q]]
+            u = sigma[own, species[a]] + half[centers[c]] + half[a]
+            v = sigma[own, species[b]] + half[centers[c]] + half[b]
+            w = sigma[species[a], species[b]] + half[a] + half[b]
             cosine = (u * u + v * v - w * w) / (2.0 * u * v)
             total += abs(gap - np.arccos(min(max(cosine, -1.0), 1.0)))
         out[c] = total / n

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from glassdask.errors import ParameterError
 from glassdask.kernels import cells
 from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
@@ -19,6 +20,7 @@ from glassdask.wrapping import wrap
 BATCH_PAIRS = 1 << 15
 # By this part of their extent along an open axis the cells end beyond the last particle.
 FACE = 1e-9
+NO_DIAMETERS = "the particles have no diameters of their own: give them, from_arrays(diameter=...)"
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,12 @@ class Configuration:
         if self.sight is None:
             return None
         return cutoffs.max(axis=1)[self.species[centers]] <= self.sight[centers]
+
+    def known_diameters(self) -> np.ndarray:
+        """The diameter of every particle, (N,), or `ParameterError` where there are none."""
+        if self.diameter is None:
+            raise ParameterError(f"{self.label}: {NO_DIAMETERS}")
+        return self.diameter
 
     def check_radius(self, radius: float) -> None:
         """Raise `BoxError` when a sphere of this radius would see a particle twice."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import Count, Declaration, PairValues
+from glassdask.declarations import Count, Declaration, PairValues, Positive
 from glassdask.errors import BoxError, ParameterError
 from glassdask.kernels import nearest
 from glassdask.neighborhood.configuration import Configuration, Neighbors, gather
@@ -30,6 +30,11 @@ class Neighborhood(Declaration):
     weighted: bool = False
     # what a particle takes, roughly, to find its neighbours
     microseconds: ClassVar[float] = 5.0
+
+    @property
+    def needs_diameters(self) -> bool:
+        """Whether particles must have diameters of their own."""
+        return False
 
     def reach(self, names: tuple[str, ...]) -> float:
         """Distance beyond which nobody is a neighbour, 0 where that depends on the configuration.
@@ -102,6 +107,56 @@ class Cutoff(Neighborhood):
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`."""
         return configuration.batches(centers, self.matrix(configuration.names))
+
+
+@dataclass(frozen=True)
+class ScaledCutoff(Neighborhood):
+    """Neighbours closer than a multiple of their mean diameter, r_ij < scale (d_i + d_j) / 2.
+
+    For polydisperse systems, whose trajectories have the diameter of every particle.
+
+    Parameters
+    ----------
+    scale : such as 1.4
+
+    Raises
+    ------
+    ParameterError
+        When scale is not positive, or the particles have no diameters.
+    BoxError
+        When the largest cutoff is more than half of the narrowest box width.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> row = np.array([[0.5, 1, 1], [1.5, 1, 1], [2.9, 1, 1]])
+    >>> sized = Configuration(row, [0, 0, 0], np.eye(3) * 8, "A", diameter=[0.8, 1.0, 1.2])
+    >>> ScaledCutoff(1.2).find(sized, np.arange(3)).counts.tolist()
+    [1, 1, 0]
+    """
+
+    scale: Positive
+    microseconds = 1.0
+
+    @property
+    def needs_diameters(self) -> bool:
+        """See `Neighborhood.needs_diameters`."""
+        return True
+
+    def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
+        """See `Neighborhood.batches`."""
+        half, species = 0.5 * self.scale * configuration.known_diameters(), len(configuration.names)
+        largest, sight = float(half.max(initial=0.0)), configuration.sight
+        if largest == 0.0:  # points, which have no neighbours
+            empty = np.zeros(len(centers) + 1, np.int64)
+            yield np.arange(len(centers)), Neighbors(centers, empty, empty[:0].astype(np.int32), np.empty((4, 0)))
+            return
+        for rows, found in configuration.batches(centers, np.full((species, species), 2.0 * largest)):
+            reach = np.repeat(half[found.centers], found.counts) + half[found.index]
+            near = found.distance < reach
+            offsets = np.concatenate([[0], np.cumsum(near)])[found.offsets]
+            known = None if sight is None else half[found.centers] + largest <= sight[found.centers]
+            yield rows, Neighbors(found.centers, offsets, found.index[near], found.vector[:, near], known=known)
 
 
 class _Adaptive(Neighborhood):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from glassdask.kernels import polyhedra
 from glassdask.kernels.nearest import sort_by_distance
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Batches, Neighborhood
+from glassdask.schema import CODE
 
-# One of each species.
-Diameters = dict[str, Positive]
+# One of each species, or those that the particles of the trajectory have.
+BySpecies = dict[str, Positive]
+Diameters = BySpecies | Literal["own"]
 
 # How far away the first candidates may be, in units of density^(-1/d), for two and three dimensions; the cells for
 # which that is not enough are cut again with more.
@@ -87,8 +90,9 @@ class Voronoi(Neighborhood):
 
     Parameters
     ----------
-    diameters : mapping from each species to its diameter, such as the position of the first peak of g_aa(r); the
-        radical cells are those of spheres of these diameters. None: the usual Voronoi cells, all particles alike
+    diameters : mapping from each species to its diameter, such as the position of the first peak of g_aa(r), or "own",
+        the diameter of each particle in the trajectory; the radical cells are those of spheres of these diameters.
+        None: the usual Voronoi cells, all particles alike
     weighted : a neighbour counts by the area of its face, A_f / sum_f' A_f', as in the Minkowski structure metrics of
         Mickel et al., J. Chem. Phys. 138, 044501 (2013), Eq. 5. Without it a face of hardly any area counts like the
         others: in crystals, where many corners are degenerate, noise of 1e-7 then changes who is a neighbour
@@ -96,7 +100,7 @@ class Voronoi(Neighborhood):
     Raises
     ------
     ParameterError, SpeciesError
-        When a diameter is missing, not positive, or of an unknown species.
+        When a diameter is missing, not positive, or of an unknown species, or particles have none of their own.
 
     Examples
     --------
@@ -110,9 +114,16 @@ class Voronoi(Neighborhood):
     weighted: bool = False
     microseconds = 20.0
 
-    def radii(self, names: tuple[str, ...]) -> np.ndarray | None:
-        """Radius of each species for `tessellate`, None for the usual cells."""
-        return None if self.diameters is None else 0.5 * of_species(self.diameters, names)
+    def radii(self, names: tuple[str, ...]) -> np.ndarray | Literal["own"] | None:
+        """Radius of each species for `tessellate`, "own" for those of the particles, None for the usual cells."""
+        if self.diameters is None or isinstance(self.diameters, str):
+            return self.diameters
+        return 0.5 * of_species(self.diameters, names)
+
+    @property
+    def needs_diameters(self) -> bool:
+        """See `Neighborhood.needs_diameters`."""
+        return self.diameters == "own"
 
     def reach(self, names: tuple[str, ...]) -> float:
         """0: see `Neighborhood.reach`."""
@@ -139,7 +150,7 @@ def of_species(diameters: Mapping[str, float], names: tuple[str, ...]) -> np.nda
     >>> of_species({"B": 0.88, "A": 1.0}, ("A", "B")).tolist()
     [1.0, 0.88]
     """
-    diameters = converted(diameters, Diameters, "diameters")
+    diameters = converted(diameters, BySpecies, "diameters")
     unknown = [name for name in diameters if name not in names]
     if unknown:
         raise SpeciesError(f"a diameter for {unknown[0]!r}: known species are {', '.join(names)}")
@@ -149,7 +160,9 @@ def of_species(diameters: Mapping[str, float], names: tuple[str, ...]) -> np.nda
     return np.array([diameters[name] for name in names])
 
 
-def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndarray | None = None) -> Tessellation:
+def tessellate(
+    configuration: Configuration, centers: np.ndarray, radii: np.ndarray | Literal["own"] | None = None
+) -> Tessellation:
     """Voronoi cells of `centers` in a configuration.
 
     The cell of particle i is the set of points r with |r - r_i|^2 - R_i^2 <= |r - r_j|^2 - R_j^2 for every j and every
@@ -159,7 +172,8 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     ----------
     configuration : two or three dimensions, any periodic cell, of any size
     centers : (C,) indices
-    radii : (S,) radius R of each species, at least 0; None for the usual Voronoi cells
+    radii : (S,) radius R of each species, at least 0; "own", half of the diameter of each particle; None for the usual
+        Voronoi cells
 
     Returns
     -------
@@ -176,7 +190,13 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
     ([1.0, 1.0], [[0, 6, 0, 0], [0, 6, 0, 0]])
     """
     centers = np.asarray(centers, dtype=np.int64)
-    by_species = np.zeros(len(configuration.names)) if radii is None else np.asarray(radii, dtype=np.float64)
+    species = len(configuration.names)
+    kinds, radius = configuration.species, np.zeros(species)
+    if isinstance(radii, str):
+        radius = 0.5 * configuration.known_diameters()
+        kinds = np.arange(len(radius), dtype=CODE)
+    elif radii is not None:
+        radius = np.asarray(radii, dtype=np.float64)
     spacing = configuration.spacing
     reach = REACH[configuration.dimension] * spacing
     rows, pieces = [np.empty(0, np.int64)], [_nobody()]
@@ -191,8 +211,9 @@ def tessellate(configuration: Configuration, centers: np.ndarray, radii: np.ndar
             reach = TIMES * search
         periodic = _with_images(configuration, reach)
         again, states = [], []
-        for which, found in periodic.batches(centers[waiting], np.full((len(by_species), len(by_species)), search)):
-            cells, status = _cut(periodic, found, by_species, reach, spacing, tolerances[0], room)
+        all_kinds = np.tile(kinds, len(periodic.position) // len(kinds))
+        for which, found in periodic.batches(centers[waiting], np.full((species, species), search)):
+            cells, status = _cut(periodic, found, all_kinds, radius, reach, spacing, tolerances[0], room)
             done = np.flatnonzero(status == polyhedra.DONE)
             rows.append(waiting[which[done]])
             pieces.append(cells)
@@ -232,7 +253,7 @@ def _with_images(configuration: Configuration, reach: float) -> Configuration:
     )
 
 
-def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:
+def _cut(configuration, found, kinds, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:
     """The cells of a batch that could be finished, and what became of each."""
     flat = configuration.dimension == 2
     n, pairs = len(found.centers), len(found.index)
@@ -252,11 +273,15 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
         bits, np.empty((4, room), np.int64),
     )  # fmt: skip
     polyhedra.cut_cells(
-        found.offsets, found.vector, order, configuration.species[found.index], configuration.species[found.centers],
+        found.offsets, found.vector, order, kinds[found.index], kinds[found.centers],
         radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
         polyhedron, cells,
     )  # fmt: skip
-    known = None if configuration.borders is None else _close(configuration, found, radii, reach, spacing, cells)
+    known = (
+        None
+        if configuration.borders is None
+        else _close(configuration, found, radii[kinds[found.centers]], radii.max(), reach, spacing, cells)
+    )
     done = np.flatnonzero(cells.status == polyhedra.DONE)
     count = cells.faces[done]
     offsets = np.concatenate([[0], np.cumsum(count)])
@@ -270,14 +295,13 @@ def _cut(configuration, found, radii, reach, spacing, tolerance, room) -> tuple[
     return Tessellation(neighbors, volume, area, edges), cells.status
 
 
-def _close(configuration, found, radii, reach, spacing, cells) -> np.ndarray:
+def _close(configuration, found, own, largest, reach, spacing, cells) -> np.ndarray:
     """Give up the cells that unknown particles may cut, and those that stay open; tells which are not given up."""
     furthest2 = cells.furthest2 - (
         0.25 * spacing**2 if configuration.dimension == 2 else 0.0
     )  # of corners in the plane
     furthest2 = np.maximum(furthest2, 0.0)
-    own2 = radii[configuration.species[found.centers]] ** 2
-    needed = np.sqrt(furthest2) + np.sqrt(furthest2 + (radii**2).max() - own2)
+    needed = np.sqrt(furthest2) + np.sqrt(furthest2 + largest**2 - own**2)
     sure = FURTHEST * spacing if configuration.sight is None else configuration.sight[found.centers]
     lost = (cells.status == polyhedra.OPEN) & (reach >= sure)
     if configuration.sight is not None:

@@ -137,7 +137,7 @@ def species_in(value: Any) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         return tuple(name for key in value for name in (key if isinstance(key, tuple) else (key,)))
     if isinstance(value, str):
-        return () if value in ("all", "other") else (value,)
+        return () if value in ("all", "other", "own") else (value,)
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, tuple) else ()
 
 

@@ -344,7 +344,7 @@ def test_kernels_as_plain_python():
     everyone = np.arange(30)
     found = Voronoi().find(configuration, everyone)
     longest = int(found.counts.max())
-    sigma = np.array([[1.0, 0.8], [0.8, 0.9]])
+    sigma, half = np.array([[1.0, 0.8], [0.8, 0.9]]), 0.1 * rng.random(30)
     weight = rng.random(len(found.index)) * (rng.random(len(found.index)) < 0.8)
     pairs = {
         kernels.bond_angles: [
@@ -353,12 +353,12 @@ def test_kernels_as_plain_python():
         kernels.compactness: [
             (
                 everyone, everyone, everyone, found.offsets, found.index, found.vector, configuration.species, sigma,
-                np.empty(longest), np.empty((longest, longest), bool), np.empty((longest, longest)),
+                half, np.empty(longest), np.empty((longest, longest), bool), np.empty((longest, longest)),
             )
         ],
         kernels.ring: [
             (
-                everyone, found.offsets, found.index, found.vector, configuration.species, sigma,
+                everyone, found.offsets, found.index, found.vector, configuration.species, sigma, half,
                 np.empty(longest), np.empty(longest, np.int64),
             )
         ],

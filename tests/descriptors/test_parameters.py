@@ -13,7 +13,7 @@ from glassdask.errors import GlassdaskError
 
 SOAP = {"r_cut": 1.6, "n_max": 6, "l_max": 8, "sigma": 0.2}
 WRONG = [
-    ("bo", {"neighbors": 1.3}, "neighbors: expected Cutoff or KNearest or SANN or Voronoi, found 1.3"),
+    ("bo", {"neighbors": 1.3}, "neighbors: expected Cutoff or KNearest or SANN or ScaledCutoff or Voronoi, found 1.3"),
     ("bo", {"neighbors": gd.SANN}, r"neighbors: expected an instance such as SANN\(...\), found the class"),
     ("bo", {"neighbors": {"type": "k_nearest", "k": 1.5}}, "neighbors.k: expected int, found 1.5"),
     ("bo", {"neighbors": {"type": "nearest"}}, "neighbors.type: expected one of"),
