@@ -13,10 +13,11 @@ from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
-from glassdask.dynamics.walk import check_periodic, map_pairs
+from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError
 from glassdask.graphs import compute
 from glassdask.kernels import events as kernels
+from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -84,7 +85,6 @@ def bond_breaking(
     [[0.5]]
     """
     validate(trajectory)
-    check_periodic(trajectory)
     factor = _factor(factor)
     found_origins = Origins.of(trajectory, lags, origins)
     names = species_names(trajectory)
@@ -146,7 +146,7 @@ def replica_bonds(
     matrix = Cutoff(cutoffs).matrix(names)
     check_radius(start, factor * float(matrix.max()))
     result = xr.apply_ufunc(
-        partial(_of_replicas, matrix=matrix, factor=factor, codes=codes, names=names),
+        partial(_of_replicas, matrix=matrix, factor=factor, codes=codes, names=names, borders=borders_of(start)),
         whole_particles(displacement),
         *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
@@ -170,13 +170,17 @@ def _of_pair(
     """Bonds kept and bonds of the particles of each species, (2, S)."""
     kept, counts = _kept(configuration, later[None], box, matrix, factor)
     n_species = len(configuration.names)
-    return np.stack([np.bincount(configuration.species, values, n_species) for values in (kept[0], counts)])
+    known = np.isfinite(counts)
+    return np.stack(
+        [np.bincount(configuration.species[known], values[known], n_species) for values in (kept[0], counts)]
+    )
 
 
-def _of_replicas(displacement, position, box, *, matrix, factor, codes, names):
+def _of_replicas(displacement, position, box, *, matrix, factor, codes, names, borders):
     n, d = position.shape
     later = position + np.asarray(displacement, dtype=np.float64).reshape(-1, n, d)
-    kept, counts = _kept(Configuration(position, codes, box, names, label="start"), later, box, matrix, factor)
+    configuration = Configuration(position, codes, box, names, label="start", borders=borders)
+    kept, counts = _kept(configuration, later, box, matrix, factor)
     with np.errstate(invalid="ignore"):
         return (kept / counts).reshape(displacement.shape[:-1])
 
@@ -187,7 +191,11 @@ def _kept(
     """Bonds of each particle that are kept at `later` positions (M, N, d), (M, N), and all of its bonds (N,)."""
     n = len(configuration.position)
     # the second frame in the form of kernels, which see three dimensions
-    after = [Configuration(position, configuration.species, box, configuration.names) for position in later]
+    borders = configuration.borders
+    after = [
+        Configuration(position, configuration.species, box, configuration.names, borders=borders) for position in later
+    ]
+    longer = [np.ones(3) if borders is None else borders.lengthening(one.position @ one.inverse) for one in after]
     kept, counts = np.empty((len(later), n)), np.empty(n)
     cutoff2 = (factor * matrix) ** 2
     for rows, found in configuration.batches(np.arange(n), matrix):
@@ -195,8 +203,10 @@ def _kept(
         number = np.empty(len(rows))
         for m, one in enumerate(after):
             kernels.count_kept(
-                found.centers, found.offsets, found.index, configuration.species, one.position, one.box, one.inverse,
-                cutoff2, number,
+                found.centers, found.offsets, found.index, configuration.species, one.position,
+                one.box * longer[m][:, None], one.inverse / longer[m], cutoff2, number,
             )  # fmt: skip
             kept[m, rows] = number
+        if found.known is not None:
+            counts[rows[~found.known]] = kept[:, rows[~found.known]] = np.nan
     return kept, counts

@@ -10,6 +10,7 @@ import xarray as xr
 from glassdask.errors import ParameterError
 from glassdask.frames import map_frames
 from glassdask.kernels import cages as kernels
+from glassdask.neighborhood.borders import borders_of, refuse_open
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.models import PairModel, read_model
 from glassdask.variables import annotated
@@ -77,6 +78,9 @@ def cage_positions(
         raise ParameterError(
             f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"
         )
+    borders = borders_of(trajectory)
+    if borders is not None and not borders.nothing_beyond:
+        refuse_open(trajectory, "cage_positions", "say beyond='nothing' where nothing is beyond its faces")
     dimension = trajectory.sizes["space"]
     liquid = read_model(model, "cage_positions.model")
     if not isinstance(liquid, PairModel) or liquid.chains is not None:
@@ -116,7 +120,9 @@ def _cage(
                 square,
             )  # fmt: skip
     mean = (total / sweeps).T[:, :d]
-    position, _ = wrap((configuration.position[:, :d] + mean)[None], configuration.box[None, :d, :d])
+    periodic = None if configuration.borders is None else np.array(configuration.borders.periodic)
+    moved = (configuration.position[:, :d] + mean)[None]
+    position, _ = wrap(moved, configuration.box[None, :d, :d], periodic=periodic)
     return np.column_stack([position[0], square / sweeps - (mean**2).sum(axis=1)])
 
 

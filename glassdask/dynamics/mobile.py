@@ -13,8 +13,9 @@ from scipy.sparse.csgraph import connected_components
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import check_periodic, map_pairs
+from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError, SpeciesError
+from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_names, validate
@@ -126,7 +127,6 @@ def _clusters(
     connect: Callable[..., tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:  # fmt: skip
     validate(trajectory)
-    check_periodic(trajectory)
     lag, distance, fraction = (
         converted(value, Positive, name)
         for name, value in (("lag", lag), ("distance", distance), ("fraction", fraction))
@@ -174,34 +174,45 @@ def _sizes(
     mobile = of[np.argpartition(square, len(of) - number)[len(of) - number :]]
     d = configuration.dimension
     before = configuration.position[mobile, :d]
-    i, j = connect(before, later[mobile], configuration.box[:d, :d], box, distance)
+    i, j = connect(before, later[mobile], configuration.box[:d, :d], box, distance, configuration.borders)
     graph = coo_array((np.ones(len(i)), (i, j)), shape=(number, number))
     _, label = connected_components(graph, directed=False)
     return np.bincount(np.bincount(label), minlength=number + 1)[1:].astype(np.float64)
 
 
 def _near(
-    before: np.ndarray, later: np.ndarray, box: np.ndarray, later_box: np.ndarray, distance: float
+    before: np.ndarray,
+    later: np.ndarray,
+    box: np.ndarray,
+    later_box: np.ndarray,
+    distance: float,
+    borders: Borders | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs that were close to each other."""
-    return _within(before, np.zeros(len(before), int), box, np.array([[distance]]))
+    return _within(before, np.zeros(len(before), int), box, np.array([[distance]]), borders)
 
 
 def _replaced(
-    before: np.ndarray, later: np.ndarray, box: np.ndarray, later_box: np.ndarray, distance: float
+    before: np.ndarray,
+    later: np.ndarray,
+    box: np.ndarray,
+    later_box: np.ndarray,
+    distance: float,
+    borders: Borders | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of which one is where the other one was; the earlier positions are deformed as the box was since."""
     n = len(before)
     places = np.concatenate([before @ np.linalg.inv(box) @ later_box, later])
-    i, j = _within(places, np.repeat([0, 1], n), later_box, np.array([[0.0, distance], [distance, 0.0]]))
+    i, j = _within(places, np.repeat([0, 1], n), later_box, np.array([[0.0, distance], [distance, 0.0]]), borders)
     first = i < n
     i, j = i[first], j[first] - n
     return i[i != j], j[i != j]
 
 
 def _within(
-    position: np.ndarray, species: np.ndarray, box: np.ndarray, cutoffs: np.ndarray
+    position: np.ndarray, species: np.ndarray, box: np.ndarray, cutoffs: np.ndarray, borders: Borders | None
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(position)
-    found = Configuration(position, species, box, ["0", "1"][: len(cutoffs)]).neighbors(np.arange(n), cutoffs)
+    places = Configuration(position, species, box, ["0", "1"][: len(cutoffs)], borders=borders)
+    found = places.neighbors(np.arange(n), cutoffs)
     return np.repeat(np.arange(n), found.counts), found.index

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 
@@ -9,6 +11,7 @@ from glassdask.declarations import converted
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import validate
 from glassdask.store.stored import of_one_class
 from glassdask.variables import annotated
@@ -27,7 +30,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     have gone the short way between successive frames: no fractional coordinate changes by more than one half. That is
     right where frames are so close that no particle moves by half of the narrowest box width, and is refused where one
     comes near to it. Cells of a sheared box that are flipped between two frames need images. Where there is no
-    ``origin`` the lower corner of the box is taken to stay at zero.
+    ``origin`` the lower corner of the box is taken to stay at zero. Along open axes nothing is unwrapped.
 
     In a box that changes its shape these are positions in the laboratory: the affine motion of the box is part of their
     displacements, and a particle that has crossed the box many times moves with its image. See `d2min` for
@@ -59,6 +62,8 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
     validate(trajectory)
     check_matched(trajectory)
     position, box = trajectory["position"], *compute(trajectory["box"])
+    borders = borders_of(trajectory)
+    is_open = np.zeros(position.sizes["space"], bool) if borders is None else borders.open[: position.sizes["space"]]
     particle = xr.DataArray(np.arange(position.sizes["particle"]), dims="particle")
     if "image" in trajectory:
         parts = xr.Dataset(
@@ -74,7 +79,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
             parts = parts.unify_chunks()
             parts = of_one_class(parts.chunk({**parts.chunksizes, "space": -1, "axis": -1}))
         result = xr.apply_ufunc(
-            _place,
+            partial(_place, is_open=is_open),
             *(parts[name] for name in parts.data_vars),
             input_core_dims=[["space"], ["axis"], ["axis", "space"], [], []],
             output_core_dims=[["space"]],
@@ -87,7 +92,7 @@ def unwrapped(trajectory: xr.Dataset) -> xr.DataArray:
         if position.chunks is not None:
             position = position.chunk(frame=-1, space=-1)
         result = xr.apply_ufunc(
-            _follow,
+            partial(_follow, is_open=is_open),
             position,
             box,
             particle,
@@ -174,14 +179,15 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
 
 
 def _place(
-    position: np.ndarray, image: np.ndarray, box: np.ndarray, frame: np.ndarray, particle: np.ndarray
-) -> np.ndarray:
+    position: np.ndarray, image: np.ndarray, box: np.ndarray, frame: np.ndarray, particle: np.ndarray,
+    *, is_open: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """position + image @ box (frame, particle, space), after a check that the images are those of the positions.
 
     `box` (frame, 1, axis, space), `frame` (frame, 1), `particle` (particle,) numbers for the error.
     """
-    cell = box[:, 0]
-    fraction = position @ np.linalg.inv(cell)
+    cell = np.where(is_open[:, None], 0.0, box[:, 0])
+    fraction = np.where(is_open, 0.0, position @ np.linalg.inv(box[:, 0]))
     if fraction.min(initial=0.0) < -ROUNDING or fraction.max(initial=0.0) > 1.0 + ROUNDING:
         f, p = np.argwhere((np.abs(fraction - 0.5) > 0.5 + ROUNDING).any(axis=-1))[0]
         raise PositionError(
@@ -194,10 +200,10 @@ def _place(
     return position + image @ cell
 
 
-def _follow(position: np.ndarray, box: np.ndarray, particle: np.ndarray) -> np.ndarray:
+def _follow(position: np.ndarray, box: np.ndarray, particle: np.ndarray, *, is_open: np.ndarray) -> np.ndarray:
     """Unwrapped `position` (particle, frame, space) by the shortest steps; `box` (frame, axis, space)."""
     out = np.empty(position.shape)
-    inverse = np.linalg.inv(box)
+    inverse = np.where(is_open, 0.0, np.linalg.inv(box))  # all fractions are the same where there are no images
     if np.abs(position).max(initial=0.0) * np.abs(inverse).sum(axis=1).max() >= MOST_BOXES:
         wrap(position.swapaxes(0, 1), box)  # says which
     largest, at, frame = kernels.follow(np.ascontiguousarray(position), box, inverse, out)

@@ -14,6 +14,7 @@ from glassdask.errors import SchemaError
 from glassdask.frames import map_blocks
 from glassdask.graphs import compute
 from glassdask.kernels import rearrangements as kernels
+from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -53,7 +54,8 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     xarray.Dataset, lazy
         ``d2min`` (frame, particle); ``local_strain`` (frame, particle, space_a, space_b), the Green-Lagrange strain
         (F^T F - 1) / 2 of the best map; ``neighbors`` (frame, particle), their number, as a float. The first two are
-        NaN where the neighbours do not span the space (fewer than d, or in a plane). Coordinates ``species``
+        NaN where the neighbours do not span the space (fewer than d, or in a plane), and all three where an open border
+        may hide some. Coordinates ``species``
         (particle), and ``time`` (frame) of the deformed frames.
 
     Raises
@@ -128,7 +130,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
     Returns
     -------
     DataArray (..., particle), lazy where the displacements are
-        NaN where the neighbours do not span the space.
+        NaN where the neighbours do not span the space, and where an open border may hide some.
 
     Raises
     ------
@@ -153,7 +155,7 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
     matrix = Cutoff(cutoffs).matrix(names)
     check_radius(start, float(matrix.max()))
     result = xr.apply_ufunc(
-        partial(_replicas, matrix=matrix, codes=codes, names=names),
+        partial(_replicas, matrix=matrix, codes=codes, names=names, borders=borders_of(start)),
         whole_particles(displacement),
         *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
@@ -204,6 +206,9 @@ def _rearranged(configuration, particles, number, position, new_box, *, out, mat
     moved = _embed(position @ np.linalg.inv(new_box) - old @ inverse)
     affine, box = np.eye(3), np.eye(3)
     affine[:d, :d], box[:d, :d] = inverse @ new_box, new_box
+    if configuration.borders is not None:
+        longer = configuration.borders.lengthening(moved)
+        moved, box = moved / longer, box * longer[:, None]
     for rows, found in configuration.batches(particles, matrix):
         scratch = np.empty((3, int(found.counts.max(initial=0))))
         residual, gradient = np.empty(len(rows)), np.empty((len(rows), 3, 3))
@@ -214,12 +219,14 @@ def _rearranged(configuration, particles, number, position, new_box, *, out, mat
         gradient = gradient[:, :d, :d]
         strain = 0.5 * (gradient @ gradient.transpose(0, 2, 1) - np.eye(d))
         out[rows, 0], out[rows, 1], out[rows, 2:] = residual, found.counts, strain.reshape(-1, d * d)
+        if found.known is not None:
+            out[rows[~found.known]] = np.nan
 
 
-def _replicas(displacement, position, box, *, matrix, codes, names):
+def _replicas(displacement, position, box, *, matrix, codes, names, borders):
     n, d = position.shape
     moved = _embed(np.asarray(displacement, dtype=np.float64).reshape(-1, n, d))
-    configuration = Configuration(position, codes, box, names, label="start")
+    configuration = Configuration(position, codes, box, names, label="start", borders=borders)
     out = np.empty((len(moved), n))
     for rows, found in configuration.batches(np.arange(n), matrix):
         scratch = np.empty((3, int(found.counts.max(initial=0))))
@@ -230,7 +237,7 @@ def _replicas(displacement, position, box, *, matrix, codes, names):
                 found.centers, found.offsets, found.index, found.vector, moved[m], 0.0, np.eye(3), np.eye(3), d,
                 scratch, residual, gradient,
             )  # fmt: skip
-            out[m, rows] = residual
+            out[m, rows] = residual if found.known is None else np.where(found.known, residual, np.nan)
     return out.reshape(displacement.shape[:-1])
 
 

@@ -18,6 +18,7 @@ from glassdask.dynamics.paths import check_matched
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
@@ -35,7 +36,9 @@ from glassdask.schema import (
 from glassdask.variables import annotated, unmasked
 
 
-def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any = None) -> xr.DataArray:
+def replica_displacements(
+    initial: Any, final: Any, *, lag: Any = None, box: Any = None, periodic: Any = True
+) -> xr.DataArray:
     """Displacements of the replicas of an isoconfigurational ensemble, from positions.
 
     Parameters
@@ -49,6 +52,7 @@ def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any
     box : edge lengths or cell matrix
         Only where the final positions are wrapped: each particle is then taken to have gone the short way, which is
         right only where none moved by more than half of the box.
+    periodic : true or false, for all axes of the box or for each; along open ones positions are as they are
 
     Returns
     -------
@@ -83,10 +87,13 @@ def replica_displacements(initial: Any, final: Any, *, lag: Any = None, box: Any
         raise PositionError(f"replica {at[0]}, particle {at[-2]}: final position not finite: leave out that replica")
     moved = end - start
     if box is not None:
+        flags = numbers("periodic", periodic, "b")
+        if flags.shape not in ((), start.shape[1:]):
+            raise SchemaError(f"periodic has shape {flags.shape}, expected one for all axes or {start.shape[1]}")
         cell = cell_matrix(box, 1, start.shape[1])
         check_box(cell)
         fraction = moved @ np.linalg.inv(cell[0])
-        moved = (fraction - np.rint(fraction)) @ cell[0]
+        moved = (fraction - np.rint(fraction) * np.broadcast_to(flags, cell.shape[1:2])) @ cell[0]
     result = xr.DataArray(moved, dims=dims, coords={"space": list("xyz"[: start.shape[1]])})
     if lag is not None:
         lags = numbers("lag", lag)
@@ -217,7 +224,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     Returns
     -------
     DataArray like `displacement`
-        Zero for a particle without neighbours.
+        Zero for a particle without neighbours. NaN where an open border may hide some.
 
     Raises
     ------
@@ -238,7 +245,9 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     check_start(start, displacement)
     rule = rule_of(neighbors, "the cage-relative displacement")
     result = xr.apply_ufunc(
-        partial(_cage_relative, rule=rule, codes=species_codes(start), names=species_names(start)),
+        partial(
+            _cage_relative, rule=rule, codes=species_codes(start), names=species_names(start), borders=borders_of(start)
+        ),
         whole_particles(displacement),
         *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
@@ -286,10 +295,12 @@ def check_displacement(displacement: xr.DataArray, dims: tuple[str, ...]) -> Non
         )
 
 
-def _cage_relative(displacement, position, box, *, rule, codes, names):
+def _cage_relative(displacement, position, box, *, rule, codes, names, borders):
     n, d = position.shape
-    found = rule.find(Configuration(position, codes, box, names, label="start"), np.arange(n))
+    found = rule.find(Configuration(position, codes, box, names, label="start", borders=borders), np.arange(n))
     moved = np.ascontiguousarray(displacement, dtype=np.float64).reshape(-1, n, d)
     out = np.empty_like(moved)
     kernels.cage_relative(moved, found.offsets, found.index, out)
+    if found.known is not None:
+        out[:, ~found.known] = np.nan
     return out.reshape(displacement.shape)

@@ -129,7 +129,8 @@ def map_pairs(
     if moved:
         path = unwrapped(trajectory).chunk(chunks)
         later.append(path.isel(frame=second) - path.isel(frame=first))
-    starts = trajectory[["position", "species", "box"]].isel(frame=first)
+    known = [name for name in ("position", "species", "box", "periodic") if name in trajectory]
+    starts = trajectory[known].isel(frame=first)
     dims = {f"axis {n}": size for n, size in enumerate(shape)}
     values: np.ndarray = compute(map_frames(function, starts, *later, dims=dims, microseconds=microseconds).data)[0]
     return values

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from glassdask.errors import BoxError
 from glassdask.schema import NOTHING
 
 
@@ -42,6 +43,12 @@ class Borders:
         found[: len(self.periodic)] = ~np.array(self.periodic)
         return found
 
+    def lengthening(self, fraction: np.ndarray) -> np.ndarray:
+        """Factors (3,) for a box whose open axes are to be so long that, of these fractions (N, 3), no other image is
+        the nearest.
+        """
+        return np.where(self.open, 4.0 * (1.0 + np.abs(fraction).max(axis=0)), 1.0)
+
 
 def borders_of(trajectory: xr.Dataset) -> Borders | None:
     """The borders of a trajectory, None where its box repeats along all axes.
@@ -58,3 +65,20 @@ def borders_of(trajectory: xr.Dataset) -> Borders | None:
     periodic = trajectory["periodic"]
     flags = tuple(map(bool, periodic.values))
     return None if all(flags) else Borders(flags, periodic.attrs.get("beyond") == NOTHING)
+
+
+def refuse_open(trajectory: xr.Dataset, what: str, remedy: str) -> None:
+    """Raise `BoxError` where the box does not repeat along all axes, which `what` needs.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> film = gd.from_arrays(np.zeros((1, 1, 2)), species=["A"], box=[4.0, 4.0], periodic=(True, False))
+    >>> refuse_open(film, "van_hove", "use self_correlations")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    glassdask.errors.BoxError: van_hove needs a box that repeats along all axes, this one is open along b: use ...
+    """
+    borders = borders_of(trajectory)
+    if borders is not None:
+        axes = ", ".join(axis for axis, periodic in zip("abc", borders.periodic) if not periodic)
+        raise BoxError(f"{what} needs a box that repeats along all axes, this one is open along {axes}: {remedy}")

@@ -20,6 +20,7 @@ from dask.delayed import Delayed
 from glassdask.declarations import flags, plain
 from glassdask.errors import StoreError
 from glassdask.graphs import compute, task_bytes, within_task
+from glassdask.neighborhood.borders import refuse_open
 from glassdask.simulation import engine
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
@@ -74,6 +75,7 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
     start = simulation.start
     if isinstance(start, StoredStart):
         stored = open_trajectory(start.path)
+        refuse_open(stored, f"{start.path}: a simulation", "drop_vars('periodic') where it does repeat")
         n_particles, frame = stored.sizes["particle"], start.frame % stored.sizes["frame"]
         with within_task():
             moving = "velocity" in stored and bool(compute(stored["velocity"][frame].any())[0])
@@ -210,6 +212,7 @@ def _prepare(ensemble: Isoconfigurational, path: str, overwrite: bool, after: An
 
     start = ensemble.start
     stored = open_trajectory(start.path)
+    refuse_open(stored, f"{start.path}: a simulation", "drop_vars('periodic') where it does repeat")
     content = content_hash(start.path)
     known = dataclasses.replace(ensemble, start=StoredStart(path="", frame=start.frame % stored.sizes["frame"]))
     key = engine.key(known, content, _checkpoint(stored.sizes["particle"]), recorder=MeansRecorder)

@@ -94,8 +94,6 @@ OPEN = {
     "van_hove": dynamics.van_hove,
     "collective_overlap": lambda t: dynamics.collective_overlap(t, a=0.3),
     "four_point": lambda t: dynamics.four_point(t, lag=1.0, a=0.3),
-    "bond_breaking": lambda t: dynamics.bond_breaking(t, cutoffs=1.2),
-    "strings": lambda t: dynamics.strings(t, lag=1.0, distance=0.6),
     "cage": lambda t: dynamics.self_correlations(t, cage=1.2),
 }
 
