@@ -95,6 +95,26 @@ def _archive(path: str, begin: bytes) -> bool:
     return begin.startswith(b"PK\x03\x04") and not _public(path, begin)
 
 
+def _netcdf(path: str, begin: bytes) -> bool:
+    """NetCDF of the classic formats, and of HDF5 where atoms have coordinates in frames."""
+    if re.match(rb"CDF[\x01\x02\x05]", begin):
+        return True
+    return _hdf5("coordinates")(path, begin) and _hdf5("cell_lengths", "spatial")(path, begin) and path.endswith(".nc")
+
+
+def _ase(path: str) -> bool:
+    """Whether ASE, where it is installed, knows the format and reads it."""
+    try:
+        from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+    except ImportError:
+        return False
+    try:
+        found = ioformats.get(filetype(path))
+    except (UnknownFileTypeError, OSError, ValueError):
+        return False
+    return found is not None and found.can_read and not path.startswith(("postgres", "mysql"))
+
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 OWN = {
     "lammps": Format(
@@ -145,9 +165,59 @@ OWN = {
         about="configurations with their propensity: BOTAN, GlassBench, DeepMind",
         together=True,
     ),
+    "lammps_binary": Format(
+        "glassdask.io.lammps_binary",
+        (".bin", ".dump.bin"),
+        ("columns", "keep"),
+        columns=("species", "energy", "diameter", "all"),
+        content=rb"(\xf8|\xf6)\xff{7}DUMP|\xff{7}(\xf8|\xf6)DUMP",
+        about="binary LAMMPS dumps",
+    ),
+    "lammps_yaml": Format(
+        "glassdask.io.lammps_yaml",
+        (".yaml", ".yml"),
+        ("columns", "keep"),
+        text=True,
+        columns=("species", "energy", "diameter"),
+        content=rb"(?s)\s*---\s*\n.*?(creator: LAMMPS|timestep:)",
+        about="LAMMPS dumps as yaml",
+    ),
+    "netcdf": Format(
+        "glassdask.io.netcdf",
+        (".nc", ".ncdf", ".netcdf"),
+        ("columns", "keep", "topology", "species"),
+        columns=("species", "energy", "diameter"),
+        content=_netcdf,
+        about="NetCDF in AMBER's convention, of LAMMPS and others",
+        fragile=True,
+    ),
+    "cfg": Format(
+        "glassdask.io.cfg",
+        (".cfg",),
+        ("columns", "keep"),
+        text=True,
+        columns=("species", "energy", "diameter"),
+        content=rb"(\s*(#[^\n]*)?\n)*Number of particles *=",
+        about="AtomEye's CFG, one frame each",
+    ),
+    "tracks": Format(
+        "glassdask.io.tracks",
+        (".csv", ".parquet"),
+        ("columns", "keep"),
+        columns=("frame", "position", "id", "species", "step", "time", "energy", "diameter"),
+        content=rb"PAR1|[^\n]*\b(frame|FRAME)\b[^\n]*,[^\n]*\n|[^\n]*,[^\n]*\b(frame|FRAME)\b",
+        about="tables of tracks: CSV and parquet, of trackpy, TrackMate and glassdask export",
+    ),
+    "ase": Format(
+        "glassdask.io.ase",
+        (".traj", ".cif", "poscar", "contcar", "xdatcar", "outcar", ".vasp", ".xsf", ".cube", ".castep", ".res"),
+        ("columns", "keep"),
+        columns=(),
+        about="what else ASE reads: POSCAR, XDATCAR, CIF, .traj and more",
+    ),
     "mdtraj": Format(
         "glassdask.io.mdtraj",
-        (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
+        (".dcd", ".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".pdb", ".gro", ".mdcrd", ".dtr"),
         ("columns", "topology", "species"),
         columns=("species",),
         content=_mdtraj,
@@ -207,6 +277,8 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     for pattern, what, remedy in STRANGERS:
         if re.match(pattern, begin):
             raise FormatError(f"{path}: this is {what}, which is not read: {remedy}")
+    if _ase(path):
+        return "ase"
     suffixes = " ".join(suffix for described in FORMATS.values() for suffix in described.suffixes)
     raise FormatError(
         f"{path}: neither its content nor its suffix is known; known are {suffixes} (text also with "

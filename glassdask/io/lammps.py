@@ -13,8 +13,9 @@ exponents of Fortran, blank lines; and the dumps of LAMMPS before 2010, which do
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -147,6 +148,19 @@ def _body(lines: text.Lines, header: Header, columns: dict[str, str], keep: Sequ
             )
         found = OLD[:words]
         notes += (f"ITEM: ATOMS names no columns: they are taken for {' '.join(found)}, as LAMMPS wrote before 2010",)
+        header = replace(header, columns=found)
+    return frame_of(header, columns, keep, lambda fields: lines.table(header.n_particles, fields), notes)
+
+
+def frame_of(
+    header: Header,
+    columns: dict[str, str],
+    keep: Sequence[str],
+    table_of: Callable[[list[text.Column]], dict[str, Any]],
+    notes: tuple[str, ...] = (),
+) -> Frame:
+    """A frame from the columns of a dump, which `table_of` gives as `glassdask.io.text.Lines.table` does."""
+    found = header.columns
     position, image, velocity = _vectors(found)
     energy = named_column(columns, "energy", ENERGY, found)
     diameter = named_column(columns, "diameter", SIZES, found) if columns.get("diameter") != "" else None
@@ -165,7 +179,7 @@ def _body(lines: text.Lines, header: Header, columns: dict[str, str], keep: Sequ
             fields.append((name, roles.get(name, name), "i" if whole else "f", components.get(name, 0)))
         else:
             fields.append((name, name, "", 0))
-    table = lines.table(header.n_particles, fields)
+    table = table_of(fields)
     species, line = (given, ()) if given else telling_species(LABELS, labels, table)
     notes += line
     if species is None:

@@ -78,7 +78,11 @@ def from_ase(images: Any, *, keep: Iterable[str] = (), box: Any = None) -> xr.Da
 
 
 def _ase(images: Any, keep: tuple[str, ...], number: int) -> dict[str, Any]:
-    atoms = images[number]
+    return of_atoms(images[number], keep)
+
+
+def of_atoms(atoms: Any, keep: tuple[str, ...]) -> dict[str, Any]:
+    """What ASE's Atoms have, as arguments of `glassdask.from_arrays` and, under "kept", further arrays."""
     cell = np.asarray(atoms.cell[:], dtype=np.float64)
     return {
         "position": atoms.get_positions(),

@@ -21,7 +21,7 @@ def read(path, start=0, stop=None, **options) -> dict[str, np.ndarray]:
     """All frames of a file, stacked, and the names of the species of each particle."""
     index = gio.scan(path, **options)
     found = list(gio.frames(index, start, stop))
-    stacked = {name: np.stack([getattr(f, name) for f in found]) for name in ("position", "box", *index.variables)}
+    stacked = {name: np.stack([f.get(name) for f in found]) for name in ("position", "box", *index.variables)}
     names = [np.array(f.species)[f.codes] for f in found]
     assert all(np.array_equal(name, names[0]) for name in names)
     return {**stacked, "species": names[0], "wrapped": np.array([f.wrapped for f in found])}

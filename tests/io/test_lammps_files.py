@@ -12,6 +12,7 @@ import pytest
 import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
+from tests.io.sample_files import CUBIC, TILTED, sample
 from tests.io.test_lammps_dump import read
 
 FILES = Path(__file__).parent / "lammps"
@@ -132,3 +133,117 @@ def test_topologies_of_dcd(tmp_path):
         gio.scan(FILES / "cell.dcd", species=["A"] * 10, topology=str(tmp_path / "cell.data"))
     gd.ingest(FILES / "cell.dcd", tmp_path / "x.zarr", topology=str(tmp_path / "cell.data"))
     np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "x.zarr")["species"], run["species"])
+
+
+@pytest.mark.parametrize("name", ["cell", "flat"])
+def test_binary_and_yaml(name):
+    run = read(FILES / f"{name}.dump", keep=["c_ke"])
+    for file in (f"{name}.custom.bin", f"{name}.yaml"):
+        found = read(FILES / file, keep=["c_ke"])
+        assert found.keys() == run.keys()
+        for key, values in run.items():
+            np.testing.assert_array_equal(found[key], values, err_msg=f"{file}: {key}")
+        np.testing.assert_array_equal(read(FILES / file, 1, 2)["position"], run["position"][1:])
+    found = read(FILES / f"{name}.atom.bin")
+    np.testing.assert_allclose(found["position"], run["position"], rtol=1e-13, atol=1e-13)
+    np.testing.assert_array_equal(found["image"], run["image"])
+    np.testing.assert_array_equal(found["species"], run["species"])
+
+
+@pytest.mark.parametrize("name", ["cell", "flat"])
+def test_cfg(tmp_path, name):
+    run = read(FILES / f"{name}.dump", keep=["c_ke"])
+    paths = [FILES / f"{name}.{step}.cfg" for step in (0, 10)]
+    for k, path in enumerate(paths):
+        found = read(path, keep=["c_ke"], dimension=2 if name == "flat" else None)
+        np.testing.assert_allclose(found["position"][0], run["position"][k], rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(found["box"][0], run["box"][k], rtol=1e-5)  # of six digits in the file
+        np.testing.assert_array_equal(found["image"][0], run["image"][k])
+        np.testing.assert_array_equal(found["c_ke"][0], run["c_ke"][k])
+        assert found["species"].tolist() == np.where(run["species"] == "1", "A", "B").tolist()
+    done = gd.ingest(paths, tmp_path / "x.zarr", dimension=3 if name == "cell" else 2)
+    assert done.n_frames == 2
+
+
+def test_standard_cfg(tmp_path):
+    head = "Number of particles = 2\nA = 2.0 Angstrom\n"
+    head += "".join(f"H0({i},{j}) = {2.0 * (i == j)} A\n" for i in (1, 2, 3) for j in (1, 2, 3))
+    (tmp_path / "x.cfg").write_text(f"# remark\n{head}28.0 Si 0.25 0.25 0.25 0 0 0\n16.0 O 0.5 0.5 0.5 0 0 0\n")
+    found = read(tmp_path / "x.cfg")
+    np.testing.assert_array_equal(found["position"][0], [[1, 1, 1], [2, 2, 2]])
+    assert found["species"].tolist() == ["Si", "O"]
+    (tmp_path / "x.cfg").write_text(f"{head}28.0 Si 0.25 0.25 0.25 0 0 0\n")
+    with pytest.raises(errors.FormatError, match=r"x.cfg: truncated"):
+        read(tmp_path / "x.cfg")
+
+
+@pytest.mark.parametrize("file", ["cell.custom.bin", "cell.yaml", "cell.data", "cell.0.cfg", "flat.atom.bin"])
+def test_damaged_files_are_one_line(tmp_path, file):
+    """Cut anywhere, and with bytes exchanged, they are refused in a line, or read."""
+    whole = (FILES / file).read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for k in range(40):
+        bad = bytearray(whole[: rng.integers(1, len(whole) - 20)] if k % 2 else whole)
+        for place in rng.integers(0, len(bad), 3):
+            bad[place] = rng.integers(0, 256)
+        path = tmp_path / f"bad{Path(file).suffix}"
+        path.write_bytes(bytes(bad))
+        try:
+            read(path)
+        except errors.GlassdaskError as error:
+            refused += "\n" not in str(error)
+        else:
+            refused += k % 2 == 0
+    assert refused == 40  # what is cut must be refused, what is exchanged may be
+
+
+def write_netcdf(path, run, lammps: bool) -> Path:
+    """After the convention of AMBER, with the variables that LAMMPS adds, and its factor for times."""
+    netCDF4 = pytest.importorskip("netCDF4")
+    with netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_OFFSET") as file:
+        file.Conventions, file.ConventionVersion = "AMBER", "1.0"
+        for name, size in (("frame", None), ("atom", 20), ("spatial", 3), ("cell_spatial", 3), ("cell_angular", 3)):
+            file.createDimension(name, size)
+
+        def put(name, values, dims, kind="f8"):
+            file.createVariable(name, kind, dims)[:] = values
+
+        put("coordinates", run.position, ("frame", "atom", "spatial"), "f8" if lammps else "f4")
+        put("velocities", run.velocity, ("frame", "atom", "spatial"))
+        put("cell_lengths", np.linalg.norm(run.box, axis=2), ("frame", "cell_spatial"))
+        a, b, c = (run.box[:, k] / np.linalg.norm(run.box[:, k], axis=1)[:, None] for k in range(3))
+        angles = np.degrees(np.arccos(np.stack([(b * c).sum(1), (a * c).sum(1), (a * b).sum(1)], axis=1)))
+        put("cell_angles", angles, ("frame", "cell_angular"))
+        if lammps:
+            put("time", run.step, ("frame",))
+            file["time"].scale_factor = 0.005
+            put("cell_origin", np.zeros((5, 3)) - 1.0, ("frame", "cell_spatial"))
+            file["coordinates"][:] = run.position - 1.0
+            put("id", np.broadcast_to(run.id, (5, 20)), ("frame", "atom"), "i4")
+            put("type", np.broadcast_to(run.species.astype(int), (5, 20)), ("frame", "atom"), "i4")
+            put("c_pe", run.energy, ("frame", "atom"))
+        else:
+            put("time", run.time, ("frame",))
+    return path
+
+
+@pytest.mark.parametrize("cell", [CUBIC, TILTED], ids=["cubic", "tilted"])
+def test_netcdf(tmp_path, cell):
+    run = sample(cell=cell)
+    found = read(write_netcdf(tmp_path / "run.nc", run, lammps=True))
+    for key in ("position", "velocity", "energy", "box"):
+        np.testing.assert_allclose(found[key], getattr(run, key), rtol=1e-13, atol=1e-13, err_msg=key)
+    np.testing.assert_array_equal(found["species"], run.species)
+    np.testing.assert_array_equal(found["origin"], -np.ones((5, 3)))
+    np.testing.assert_allclose(found["time"], run.step * 0.005)
+    amber = write_netcdf(tmp_path / "amber.nc", run, lammps=False)
+    with pytest.raises(errors.FormatError, match=r"amber.nc: has no species: give topology=FILE"):
+        gio.scan(amber)
+    found = read(amber, species=run.species.tolist())
+    np.testing.assert_array_equal(found["position"], run.position.astype(np.float32))
+    np.testing.assert_array_equal(found["time"], run.time)
+    np.testing.assert_array_equal(found["species"], run.species)
+    (tmp_path / "bad.nc").write_bytes((tmp_path / "run.nc").read_bytes()[:50])
+    with pytest.raises(errors.FormatError, match=r"bad.nc: (not a readable NetCDF|no coordinates)"):
+        gio.scan(tmp_path / "bad.nc")
