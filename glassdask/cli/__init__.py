@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from glassdask import code
-from glassdask.cli import analysis, cluster, stores, sweep
+from glassdask.cli import analysis, cluster, ingesting, stores, sweep
+from glassdask.cli.advice import shell
 from glassdask.errors import GlassdaskError
 
 INTERRUPTED = 130  # the exit code that typer makes of Ctrl-C, as shells do
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (stores, analysis, cluster):
+for group in (ingesting, stores, analysis, cluster):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         app()
     except GlassdaskError as error:
-        sys.exit(f"glassdask: {error}")
+        sys.exit(f"glassdask: {shell(str(error))}")
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print("glassdask: interrupted; the same command goes on from here", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Subcommands about stores themselves: ingest, export, info, repair, verify."""
+"""Subcommands about stores themselves: export, info, repair, verify."""
 
 from __future__ import annotations
 
@@ -11,51 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from glassdask.cli.options import (
-    Cluster,
-    Overwrite,
     Quiet,
     Store,
-    Workers,
     frames_of,
-    key_values,
     progress_bar,
-    value_of,
 )
 
 app = typer.Typer()
-
-
-@app.command()
-def ingest(
-    sources: Annotated[list[Path], typer.Argument(help="Trajectory files in the order of time", show_default=False)],
-    store: Annotated[Path, typer.Option("--store", "-o", help="Store to write")],
-    format: Annotated[str | None, typer.Option(help="Reader, where the suffix does not tell")] = None,
-    species: Annotated[list[str] | None, typer.Option(help="New name of a species, such as 1=A; repeatable")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, KEY=VALUE; repeatable")] = None,
-    append: Annotated[bool, typer.Option("--append", help="Add frames to a store")] = False,
-    overwrite: Overwrite = False,
-    cluster: Cluster = "local",
-    workers: Workers = None,
-    quiet: Quiet = False,
-) -> None:
-    """Read trajectory files into a store. The same command continues where it was interrupted."""
-    from glassdask.cluster import connect
-    from glassdask.io import ingest as run
-
-    names: dict[Any, str] = dict(key_values(species, "--species", "1=A"))
-    options = {key: value_of(value) for key, value in key_values(option, "--option", "dt=0.005")}
-    with connect(cluster, workers=workers), progress_bar("ingest", quiet) as progress:
-        result = run(
-            sources,
-            store,
-            format=format,
-            append=append,
-            overwrite=overwrite,
-            species_names=names or None,
-            progress=progress,
-            **options,
-        )
-    print(result)
 
 
 @app.command()

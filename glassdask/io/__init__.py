@@ -3,6 +3,18 @@
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.ingestion import Ingestion, ingest
 from glassdask.io.repairing import Repaired, repair
+from glassdask.io.scanning import look
 from glassdask.io.sources import SourceIndex, frames, scan
 
-__all__ = ["FORMATS", "Ingestion", "Repaired", "SourceIndex", "find_format", "frames", "ingest", "repair", "scan"]
+__all__ = [
+    "FORMATS",
+    "Ingestion",
+    "Repaired",
+    "SourceIndex",
+    "find_format",
+    "frames",
+    "ingest",
+    "look",
+    "repair",
+    "scan",
+]

@@ -162,13 +162,13 @@ def _particles(root: Any, name: str | None) -> Any:
     if not found:
         raise FormatError(
             f"no particles with positions: found {', '.join(sorted(root)) or 'nothing'}; an HDF5 file of mdtraj is "
-            "read with format='mdtraj'"
+            "read with `format='mdtraj'`"
         )
     if name is None and len(found) == 1:
         return groups[found[0]]
     if name not in found:
         asked = "several groups of particles" if name is None else f"no particles '{name}'"
-        raise FormatError(f"{asked}: found {', '.join(found)}: choose one, such as group='{found[0]}'")
+        raise FormatError(f"{asked}: found {', '.join(found)}: choose one, such as `group='{found[0]}'`")
     return groups[name]
 
 

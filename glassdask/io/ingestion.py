@@ -107,8 +107,8 @@ def ingest(
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
-        ``dimension``, ``dt``, ``box``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``, ``keep``,
-        ``topology``; of public data sets ``density``, ``lags``, see `glassdask.io.public`.
+        ``dimension``, ``dt``, ``box``, ``periodic``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``,
+        ``keep``, ``topology``; of public data sets ``density``, ``lags``, see `glassdask.io.public`.
 
     Returns
     -------
@@ -150,9 +150,10 @@ def ingest(
     group = checked_path(store)
     paths = resolved(sources)
     settings = {"species_names": species_names, **options}
-    if together := [path for path in paths if FORMATS[find_format(path, format)].together]:
-        return _gathered(group, paths, find_format(together[0], format), settings, append, overwrite, progress)
-    indexes, skipped = scanned(paths, format, settings, growing=append)
+    formats = {path: find_format(path, format) for path in dict.fromkeys(paths)}  # before hours are spent on one
+    if together := [name for name in formats.values() if FORMATS[name].together]:
+        return _gathered(group, paths, together[0], settings, append, overwrite, progress)
+    indexes, skipped = scanned(paths, formats, settings, growing=append)
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     lines += understood(indexes)
     lines += [
@@ -235,11 +236,14 @@ def _create(
     if roster is not None:
         names, ids = np.array(roster.names), roster.id
         names = names if roster.codes is None else names[roster.codes]
-    reference = Reference(first.path, names, first.n_space, common_variables(indexes), ids, first.told, roster)
+    reference = Reference(
+        first.path, names, first.n_space, common_variables(indexes), ids, first.told, roster, first.periodic
+    )
     stretches = [replace(stretch, index=alike(stretch.index, reference)) for stretch in stretches]
     n_frames = sum(stretch.n_frames for stretch in stretches)
     columns = {name: kind for name, kind in first.kept.items() if name in reference.variables}
-    wanted = {"position", "box", *stretches[0].index.written, *(() if ids is None else ("id",))}
+    walls = () if all(first.periodic) else ("periodic",)
+    wanted = {"position", "box", *walls, *stretches[0].index.written, *(() if ids is None else ("id",))}
     n_particles = len(names) if roster is None else roster.n_particles
     kept.forget_constant(group, columns)
     size = create_trajectory(
@@ -261,6 +265,8 @@ def _create(
             "code": code,
         },
     )
+    if walls:
+        write_region(group, "periodic", (slice(None),), np.array(first.periodic))
     if ids is not None:
         write_region(group, "id", (slice(None),), ids)
     blocks = frame_blocks(0, n_frames, size)
@@ -272,7 +278,11 @@ def _create(
         remove_group(group)
         raise
     set_attributes(group / "position", wrapped=count, span=span, matched_by=_matched_by(indexes))
-    if span is not None and "image" in reference.variables and looks_wrapped(span, n_particles):
+    if (
+        span is not None
+        and "image" in reference.variables
+        and looks_wrapped(span, n_particles, np.array(first.periodic))
+    ):
         with writing(group):
             shutil.rmtree(group / "image")
     kept.make_constant(group, same)
@@ -319,8 +329,9 @@ def _append(
     ids = trajectory["id"].values if "id" in trajectory else None
     attrs = trajectory["position"].attrs
     span = np.array(attrs["span"]) if "span" in attrs else None
+    periodic = tuple(trajectory["periodic"].values.tolist()) if "periodic" in trajectory else (True,) * shape[2]
     names, roster = trajectory["species"].values, stored_roster(group)
-    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, constant)
+    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant)
     indexes = [alike(index, reference) for index in indexes]
     stretches, lines = arranged(indexes)
     stretches, repeated = following(stretches, group, old, compare=not begun)
@@ -345,10 +356,10 @@ def _append(
         )
         span = tasks.joined([span, *(found for batch in compute_batches(checks) for found in batch)])
         files = [entry["name"] for entry in _entries(stretches)]
-        if span is not None and "image" not in variables and not looks_wrapped(span, shape[1]):
+        if span is not None and "image" not in variables and not looks_wrapped(span, shape[1], np.array(periodic)):
             raise FormatError(
                 f"{', '.join(files)}: the positions do not fit into one cell, as if they were unwrapped, and {group} "
-                "has no images: ingest all files together into another store, or say wrapped=true"
+                "has no images: ingest all files together into another store, or say `wrapped=True`"
             )
         matched_by = _matched_by(indexes) or attrs.get("matched_by")
         before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}

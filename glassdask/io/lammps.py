@@ -89,7 +89,7 @@ def read_header(lines: text.Lines) -> Header | None:
         else:
             raise FormatError(
                 f"expected a line 'ITEM: ...' of a LAMMPS dump, found '{line[:60]}': either NUMBER OF ATOMS of the "
-                "frame before is not the number of its atom lines, or this is no dump (name another format=)"
+                "frame before is not the number of its atom lines, or this is no dump"
             )
         line = lines.filled()
         if line is None:

@@ -156,14 +156,15 @@ def _table(atoms: np.ndarray, style: str | None, n_types: int, labels: dict[str,
         if len(fitting) != 1:
             raise FormatError(
                 f"Atoms has {n_columns} columns and names no atom style, it may be {' or '.join(fitting) or 'any'}: "
-                f"give style='{(fitting or ['full'])[0]}'"
+                f"give `style='{(fitting or ['full'])[0]}'`"
             )
         style = fitting[0]
     if style not in fitting:
         known = STYLES.get(style)
         raise FormatError(
             f"Atoms has {n_columns} columns, which is not atom style '{style}'"
-            f"{f' ({known})' if known else f', known are {chr(44).join(STYLES)}'}: give the right one with style="
+            f"{f' ({known})' if known else f', known are {chr(44).join(STYLES)}'}: give the right one, such as "
+            "`style='full'`"
         )
     names = STYLES[style].split()
     names += ["ix", "iy", "iz"] if n_columns > len(names) else []

@@ -153,7 +153,8 @@ def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str
     ]
     if missing:
         raise FormatError(
-            f"no array {', '.join(missing)}: found {', '.join(sorted(found))}; name them: columns={{'position': ...}}"
+            f"no array {', '.join(missing)}: found {', '.join(sorted(found))}; name them, such as "
+            f"`columns={{'position': '{sorted(found)[0]}'}}`"
         )
     return {role: name for role, name in names.items() if name in found}
 

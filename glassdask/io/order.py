@@ -115,7 +115,7 @@ def _increasing(index: SourceIndex) -> np.ndarray:
         k = int(back[0]) + 1
         raise FormatError(
             f"{index.path}, frame {k}: {name} {clock[k]} comes after {name} {clock[k - 1]}: split the file, or say "
-            "ordered=false if its frames are independent configurations"
+            "`ordered=False` if its frames are independent configurations"
         )
     return clock
 
@@ -160,7 +160,7 @@ def _check_same(index: SourceIndex, number: int, one: Place, other: Place, where
         assert index.clock is not None
         raise FormatError(
             f"{index.path}, frame {number}: has the {index.clock_name} {index.clock[number]} of {where}, but not its "
-            "particles and positions: leave out one of the two, or say ordered=false if these are independent "
+            "particles and positions: leave out one of the two, or say `ordered=False` if these are independent "
             "configurations"
         )
 

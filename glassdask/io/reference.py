@@ -24,6 +24,7 @@ class Reference:
     id: np.ndarray | None
     told: bool  # whether the positions are wrapped; else images are what wrapping finds
     roster: Roster | None = None
+    periodic: tuple[bool, ...] = (True, True, True)
     constant: tuple[str, ...] = ()  # variables that are the same in all frames, and are not written again
 
 
@@ -43,6 +44,11 @@ def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
         raise FormatError(
             f"{index.path}: {index.n_space} dimensions, {reference.where} has {reference.n_space}: ingest it into "
             "another store"
+        )
+    if index.periodic != reference.periodic[: index.n_space]:
+        raise FormatError(
+            f"{index.path}: the box repeats along other axes than in {reference.where}: ingest it into another store, "
+            "or say along which axes it does, such as `periodic='xy'`"
         )
     if reference.roster is None:
         _check_particles(index, reference)

@@ -12,11 +12,14 @@ from typing import Any
 import dask
 import numpy as np
 
+from glassdask.declarations import converted
 from glassdask.errors import FormatError
 from glassdask.graphs import compute
-from glassdask.io.formats import find_format
+from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.reference import same_ids
-from glassdask.io.sources import SourceIndex, checked_files, scan
+from glassdask.io.settings import checked_files, checked_settings
+from glassdask.io.sources import SourceIndex, scan
+from glassdask.store.layout import checked_path
 
 SCANS = 64  # files handed to the scheduler at a time
 
@@ -41,15 +44,29 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+def look(sources: Any, store: Any, *, format: str | None = None, **options: Any) -> None:
+    """Raise what `glassdask.ingest` would raise of files that are not there and of options that mean nothing.
+
+    No file is read, so it is told before a cluster is started.
+    """
+    checked_path(store)
+    first: dict[str, str] = {}
+    for path in resolved(sources):
+        first.setdefault(find_format(path, format), path)
+    for flag, kind in (("ordered", bool), ("wrapped", bool | None)):
+        converted(options.pop(flag, True), kind, flag)
+    for name, path in first.items():
+        if not FORMATS[name].together:
+            checked_settings(path, name, **options)
+
+
 def scanned(
-    paths: list[str], format: str | None, settings: dict[str, Any], growing: bool
+    paths: list[str], formats: dict[str, str], settings: dict[str, Any], growing: bool
 ) -> tuple[list[SourceIndex], list[str]]:
     """Indexes of all files, and files that are there twice. Equal codes and ids are kept once.
 
     A file without steps or times that has the content of another one may be a frame like it, but not a run like it.
     """
-    for path in paths:
-        find_format(path, format)  # before hours are spent on the others
     indexes: list[SourceIndex] = []
     repeated: list[str] = []
     seen: set[str] = set()
@@ -57,7 +74,7 @@ def scanned(
     repeated += twice
     for begin in range(0, len(paths), SCANS):
         batch = [
-            dask.delayed(scan, pure=False)(path, format, growing=growing, **settings)
+            dask.delayed(scan, pure=False)(path, formats[path], growing=growing, **settings)
             for path in paths[begin : begin + SCANS]
         ]
         for index in compute(*batch):

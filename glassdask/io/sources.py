@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from glassdask import schema
-from glassdask.declarations import Where, converted, flags, shown
-from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
+from glassdask.declarations import converted, flags
+from glassdask.errors import BoxError, FormatError, GlassdaskError, SpeciesError
 from glassdask.io import reading
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.frame import Frame
 from glassdask.io.kept import Kept, check_names, described
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
-from glassdask.wrapping import add_images, span, wrap
-
-LARGEST = sys.float_info.max
-Name = Annotated[str, Where(bool, "a name such as 'A'")]
-
+from glassdask.io.settings import checked_files, checked_settings
+from glassdask.wrapping import add_images, enclosing, span, wrap
 
 OPTIONAL = ("origin", "image", "velocity", "energy", "diameter", "time", "step")
 
@@ -35,10 +31,11 @@ class SourceIndex:
     `codes` are indices into `species`, the sorted names that the particles get in the trajectory; `renamed` gives them
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
     with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
-    `clock` are the steps of all frames, or else their times, as `clock_name` says; `unfinished` is true where the file
-    ends within a frame that is not counted. With a `roster`, frames may have other particles than frame 0. `kept`
-    describes the columns that become variables, diameters among them; `unread` are the names of those that do not, and
-    `notes` lines about what had to be understood.
+    Along axes that are not `periodic` nothing is wrapped; with `forced` the user says so. `clock` are the steps of all
+    frames, or else their times, as `clock_name` says; `unfinished` is true where the file ends within a frame that is
+    not counted. With a `roster`, frames may have other particles than frame 0. `kept` describes the columns that become
+    variables, diameters among them; `unread` are the names of those that do not, and `notes` lines about what had to be
+    understood.
     """
 
     path: str
@@ -56,6 +53,8 @@ class SourceIndex:
     first: int = 0
     told: bool = True
     wrapped: bool | None = None
+    periodic: tuple[bool, ...] = (True, True, True)
+    forced: bool = False
     clock: np.ndarray | None = None
     clock_name: str = ""
     unfinished: bool = False
@@ -84,6 +83,7 @@ def scan(
     dt: float | None = None,
     box: Any = None,
     wrapped: bool | None = None,
+    periodic: Any = None,
     ordered: bool = True,
     growing: bool = False,
     **options: Any,
@@ -108,6 +108,9 @@ def scan(
     wrapped : bool, optional
         Whether positions without images have been wrapped, for files that do not say: XYZ, NumPy archives, and what
         mdtraj reads. By default `ingest` takes them to be unwrapped where they do not all fit into one cell.
+    periodic : text or bools, optional
+        Along which axes the box repeats, such as "xy" or (True, True, False), whatever the file says of it. "" and
+        False are a cluster, which then needs no box: it is the one around the particles of a frame.
     ordered : bool
         False says that frames are independent configurations: their steps and times are not read.
     growing : bool
@@ -142,22 +145,10 @@ def scan(
     name = find_format(path, format)
     if FORMATS[name].together:
         raise FormatError(f"{path}: format {name} is read by glassdask.ingest, all files together")
-    unknown = sorted(set(options) - set(FORMATS[name].options))
-    if unknown:
-        raise ParameterError(
-            f"{path}: format {name} has no option {', '.join(unknown)}: it has {', '.join(FORMATS[name].options)}"
-        )
-    whole = isinstance(dimension, (int, np.integer)) and not isinstance(dimension, bool)
-    if dimension is not None and not (whole and dimension in (2, 3)):
-        raise ParameterError(f"dimension is {dimension!r}, expected 2 or 3")
-    dimension = None if dimension is None else int(dimension)
-    dt, box = _time_of_step(dt), _cell(box)
-    options = {key: value for key, value in options.items() if value is not None}
-    if "columns" in options:
-        options["columns"] = _columns(options["columns"], path, FORMATS[name].columns)
-    if "keep" in options:
-        options["keep"] = _names_to_keep(options["keep"])
-    species_names = _new_names(species_names)
+    settings = checked_settings(
+        path, name, species_names=species_names, dimension=dimension, dt=dt, box=box, periodic=periodic, **options
+    )
+    dimension, dt, box, options = settings.dimension, settings.dt, settings.box, settings.options
     try:
         size = os.stat(path).st_size
         if not (FORMATS[name].folders and os.path.isdir(path)):
@@ -180,7 +171,7 @@ def scan(
     check_names(path, first.kept)
     sizes = {} if first.diameter is None else {"diameter": first.diameter}
     used = [first.species[code] for code in np.unique(first.codes)]
-    renamed = _renamed(path, used, species_names)
+    renamed = _renamed(path, used, settings.species_names)
     index = SourceIndex(
         path=path,
         format=name,
@@ -201,12 +192,17 @@ def scan(
         unfinished=survey.unfinished,
         told=first.told or first.image is not None or wrapped is not None,
         wrapped=wrapped,
+        periodic=settings.periodic or (*first.periodic, True)[:3],
+        forced=settings.periodic is not None,
         options=options,
         kept=described({**sizes, **first.kept}),
         unread=first.unread,
         notes=(*survey.notes, *first.notes),
     )
-    index = replace(index, codes=_codes(first, index))
+    index = replace(index, codes=_codes(first, index), periodic=index.periodic[: index.n_space])
+    if not all(index.periodic) and not index.forced:
+        line = f"the box repeats along {_axes(index.periodic)}, positions are not wrapped along the other axes"
+        index = replace(index, notes=(*index.notes, f"{line}: if it repeats along all, say `periodic='xyz'`"))
     with reading.told(path, 0):
         first = prepare(first, index, 0)
     left_out = (*(() if index.told else ("image",)), *(() if ordered else ("step", "time")))
@@ -216,70 +212,11 @@ def scan(
         if clock is not None and ordered:
             if not np.isfinite(clock).all():
                 frame = int(np.argmin(np.isfinite(clock)))
-                raise FormatError(f"{path}, frame {frame}: the time is {clock[frame]}: repair it, or say ordered=false")
+                raise FormatError(
+                    f"{path}, frame {frame}: the time is {clock[frame]}: repair it, or say `ordered=False`"
+                )
             return replace(index, clock=clock, clock_name=clock_name)
     return index
-
-
-def _time_of_step(dt: Any) -> float | None:
-    if dt is None:
-        return None
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt <= LARGEST:
-        raise ParameterError(f"dt is {shown(dt)}, expected a positive number, the time of one step, such as 0.005")
-    return float(dt)
-
-
-def checked_files(paths: Any) -> list[str]:
-    """A path, or paths, of files as text, or `ParameterError` where one is none."""
-    one = isinstance(paths, (str, bytes, os.PathLike)) or getattr(paths, "ndim", 1) == 0
-    given = [paths] if one or not isinstance(paths, Iterable) else list(paths)
-    for path in given:
-        if not isinstance(path, (str, os.PathLike)):
-            raise ParameterError(f"expected the path of a file, found {shown(path)}: give text or a pathlib.Path")
-    return [os.fspath(path) for path in given]
-
-
-def _columns(columns: Any, path: str, known: tuple[str, ...] | None) -> dict[str, str]:
-    """Names of columns by variable, of variables whose columns the reader looks up."""
-    given: dict[str, str] = converted(columns, dict[str, str], "columns")
-    unknown = [variable for variable in given if known is not None and variable not in known]
-    if unknown:
-        raise ParameterError(
-            f"{path}: columns has {', '.join(unknown)}, expected some of {', '.join(known or ())}: give "
-            "columns={variable: name in the file}"
-        )
-    return given
-
-
-def _names_to_keep(keep: Any) -> tuple[str, ...]:
-    """Names of columns, each of them once."""
-    names = [keep] if isinstance(keep, str) else keep
-    return tuple(dict.fromkeys(converted(list(names) if isinstance(names, tuple) else names, list[str], "keep")))
-
-
-def _new_names(species_names: Any) -> dict[str, str]:
-    if species_names is None:
-        return {}
-    if not isinstance(species_names, Mapping):
-        raise ParameterError(
-            f"species_names: expected a table such as {{1: 'A', 2: 'B'}}, found {shown(species_names)}"
-        )
-    return {str(key): converted(value, Name, f"species_names.{key}") for key, value in species_names.items()}
-
-
-def _cell(box: Any) -> np.ndarray | None:
-    """The cell vectors, from edge lengths too."""
-    if box is None:
-        return None
-    try:
-        array = schema.numbers("box", box).astype(np.float64)
-    except GlassdaskError:
-        raise BoxError(f"box is {shown(box)}, expected two or three edge lengths, or cell vectors as rows") from None
-    if array.shape not in ((2,), (3,), (2, 2), (3, 3)):
-        raise BoxError(f"box has shape {array.shape}, expected two or three edge lengths, or cell vectors as rows")
-    cell = np.diag(array) if array.ndim == 1 else array
-    schema.check_box(cell[None])
-    return cell
 
 
 def frames(
@@ -328,7 +265,7 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     if frame.time is None and index.dt is not None and frame.step is not None:
         frame.time = frame.step * index.dt
     if "time" in index.variables and frame.time is not None and not np.isfinite(frame.time):
-        raise FormatError(f"{where}: the time is {frame.time}: repair it, or say ordered=false")
+        raise FormatError(f"{where}: the time is {frame.time}: repair it, or say `ordered=False`")
     if not index.told or (frame.image is None and index.wrapped is False):
         frame.image = np.zeros(frame.position.shape, dtype=np.int32)
     if frame.origin is None and "origin" in index.variables:
@@ -350,9 +287,10 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
         raise type(error)(f"{index.path}, {error}") from None
     if not index.told:
         frame.span = span(position, box)
-    position, shift = wrap(position, box, where)
+    repeats = np.array(index.periodic)
+    position, shift = wrap(position, box, where, None if repeats.all() else repeats)
     if frame.image is not None:
-        frame.image = add_images(frame.image, shift[0], where)
+        frame.image = np.where(repeats, add_images(frame.image, shift[0], where), np.int32(0))
     frame.box, frame.position = box[0], position[0]
     frame.wrapped = int(shift.any(axis=-1).sum()) if shift.any() else 0
     return frame if index.roster is None or alone else index.roster.seated(frame, where)
@@ -392,9 +330,18 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     """The frame in the dimension of the trajectory, with a box."""
     n_space = index.n_space
     if frame.position.shape[1] < n_space:
-        raise FormatError(f"{where}: positions have no z, expected three dimensions: give dimension=2")
+        raise FormatError(f"{where}: positions have no z, expected three dimensions: give `dimension=2`")
+    periodic = index.periodic if index.forced else tuple(frame.periodic[:n_space])
+    if periodic != index.periodic[:n_space]:
+        raise FormatError(
+            f"{where}: the box repeats along {_axes(periodic)}, in frame 0 along {_axes(index.periodic)}: split the "
+            "file, or say along which axes it does, such as `periodic='xy'`"
+        )
     box = frame.box
-    if box is None:
+    if box is None and index.box is None and not any(periodic):
+        lower, edges = enclosing(frame.position[None])
+        frame, box = replace(frame, position=frame.position - lower, origin=lower), np.diag(edges)
+    elif box is None:
         if index.box is None:
             seen = [note for note in frame.notes if "box" in note]
             example = ", ".join(["4.0"] * frame.position.shape[1])
@@ -404,25 +351,25 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
         box = index.box
     elif index.box is not None:
         if len(index.box) < n_space:
-            raise BoxError(f"{where}: box= has {len(index.box)} dimensions, the file {n_space}: leave out box=")
+            raise BoxError(
+                f"{where}: the box that you give has {len(index.box)} dimensions, the file {n_space}: leave the box out"
+            )
         d = min(len(box), len(index.box))
         if not np.allclose(box[:d, :d], index.box[:d, :d], rtol=1e-6, atol=1e-6 * np.abs(box).max()):
             raise BoxError(
-                f"{where}: the box in the file is {box.tolist()}, box= says {index.box.tolist()}: leave out box="
+                f"{where}: the box in the file is {box.tolist()}, you say {index.box.tolist()}: leave the box out"
             )
     if box.ndim != 2 or len(box) < n_space:
         raise FormatError(
-            f"{where}: the box has shape {box.shape}, expected {n_space} cell vectors: give dimension=2 or 3"
-        )
-    if not all(frame.periodic[:n_space]):
-        raise FormatError(
-            f"{where}: boundaries along {', '.join('xyz'[k] for k in range(n_space) if not frame.periodic[k])} are not "
-            "periodic: glassdask needs a periodic box, run it with boundary p"
+            f"{where}: the box has shape {box.shape}, expected {n_space} cell vectors: give `dimension=2` or "
+            "`dimension=3`"
         )
     if n_space == 2 and frame.position.shape[1] == 3:
         z = frame.position[:, 2]
         if index.dimension is None and not (z == z[0]).all():
-            raise FormatError(f"{where}: z differs, all z of frame 0 are equal: give dimension=3 (or 2 to drop z)")
+            raise FormatError(
+                f"{where}: z differs, all z of frame 0 are equal: give `dimension=3` (or `dimension=2` to drop z)"
+            )
         if len(box) == 3 and (box[2, :2].any() or box[:2, 2].any()):
             raise FormatError(f"{where}: the cell is tilted along z, it cannot be read in two dimensions")
     vectors = {
@@ -432,6 +379,10 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     }
     origin = None if frame.origin is None else np.asarray(frame.origin, dtype=np.float64)[:n_space]
     return replace(frame, box=box[:n_space, :n_space], origin=origin, **vectors)
+
+
+def _axes(periodic: tuple[bool, ...]) -> str:
+    return " ".join(axis for axis, repeats in zip("xyz", periodic) if repeats) or "no axis"
 
 
 def sorted_by_id(frame: Frame, where: str) -> Frame:

@@ -37,7 +37,14 @@ Block = tuple[int, int]
 
 FAILED = "failed"
 # of what is in a store, where it is no float
-DTYPES: dict[str, type] = {"image": np.int32, "step": np.int64, "id": np.int64, "species": CODE, "present": np.bool_}
+DTYPES: dict[str, type] = {
+    "image": np.int32,
+    "step": np.int64,
+    "id": np.int64,
+    "species": CODE,
+    "present": np.bool_,
+    "periodic": np.bool_,
+}
 
 
 @dataclass(frozen=True)

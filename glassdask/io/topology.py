@@ -32,8 +32,8 @@ def species_of(path: str, n_particles: int | None, topology: str | None, species
         where = str(topology)
     else:
         raise FormatError(
-            f"{path}: has no species: give topology=FILE with the same particles (a LAMMPS data file or dump, XYZ, "
-            "GSD, PDB, ...), or species=['A', 'B', ...]"
+            f"{path}: has no species: give `topology=FILE` with the same particles (a LAMMPS data file or dump, XYZ, "
+            "GSD, PDB, ...), or `species=['A', 'B']` with as many names"
         )
     if names.ndim != 1 or n_particles not in (None, len(names)):
         raise SpeciesError(
@@ -48,7 +48,7 @@ def _names(path: str, by: str) -> np.ndarray:
     from glassdask.io.sources import sorted_by_id
 
     if not os.path.exists(path):
-        raise FormatError(f"{path}: no such file, it was to give the species: check topology=")
+        raise FormatError(f"{path}: no such file, it was to give the species: check its path")
     if path.lower().endswith(TOPOLOGIES):
         return _atoms(path, by)
     name = find_format(path)

@@ -85,7 +85,7 @@ def read_header(lines: text.Lines) -> Header | None:
     if not (line.isascii() and line.isdigit()):
         raise FormatError(
             f"expected a number of particles, found '{line[:60]}': either the frame before has another number of lines "
-            "than it says, or this is no XYZ file (name another format=)"
+            "than it says, or this is no XYZ file"
         )
     header = Header(int(line))
     comment = lines.line()

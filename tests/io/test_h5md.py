@@ -138,7 +138,7 @@ def test_mdanalysis_writes_it(tmp_path):
     with MDAnalysis.Writer(str(tmp_path / "run.h5md"), 20, n_frames=5, convert_units=False) as writer:
         for _ in universe.trajectory:
             writer.write(universe)
-    with pytest.raises(errors.FormatError, match=r"run.h5md: has no species: give topology=FILE"):
+    with pytest.raises(errors.FormatError, match=r"run.h5md: has no species: give `topology=FILE`"):
         gio.scan(tmp_path / "run.h5md")
     found = read(tmp_path / "run.h5md", species=run.species.tolist())
     np.testing.assert_array_equal(found["position"], run.position)

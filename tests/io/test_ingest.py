@@ -325,7 +325,7 @@ def test_a_box_that_contradicts_the_file(tmp_path, suffix):
     run = sample(n_frames=1)
     texts = {".dump": dump(run), ".xyz": extxyz(run)}
     path = save(tmp_path / "run.npz", run) if suffix == ".npz" else write(tmp_path / f"run{suffix}", texts[suffix])
-    with pytest.raises(errors.BoxError, match=r"frame 0: the box in the file is .*, box= says .*: leave out box="):
+    with pytest.raises(errors.BoxError, match=r"frame 0: the box in the file is .*, you say .*: leave the box out"):
         gio.ingest(path, tmp_path / "run.zarr", box=[20, 20, 20])
     gio.ingest(path, tmp_path / "run.zarr", box=[6.0, 7.0, 8.0])
     np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "run.zarr")["box"], run.box)

@@ -221,7 +221,7 @@ def bad_files() -> dict[str, tuple[str, type, str]]:
             "no box before",
         ),
         "box_text": (replaced(good, 1, "\n0 ", "\n0 a "), kinds, r"frame 1: BOX BOUNDS has the line '0 a"),
-        "walls": (good.replace("pp pp pp", "pp pp ff"), kinds, r"frame 0: boundaries along z are not periodic"),
+        "walls": (replaced(good, 2, "pp pp pp", "pp pp ff"), kinds, r"frame 2: the box repeats along x y, in frame 0 "),
         "no_dump": ("hello\nworld\n", kinds, r"frame 0: expected a line 'ITEM: ...' of a LAMMPS dump, found 'hello'"),
         "empty": ("", kinds, "the file is empty"),
         "zero_atoms": (

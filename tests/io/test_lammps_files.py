@@ -238,7 +238,7 @@ def test_netcdf(tmp_path, cell):
     np.testing.assert_array_equal(found["origin"], -np.ones((5, 3)))
     np.testing.assert_allclose(found["time"], run.step * 0.005)
     amber = write_netcdf(tmp_path / "amber.nc", run, lammps=False)
-    with pytest.raises(errors.FormatError, match=r"amber.nc: has no species: give topology=FILE"):
+    with pytest.raises(errors.FormatError, match=r"amber.nc: has no species: give `topology=FILE`"):
         gio.scan(amber)
     found = read(amber, species=run.species.tolist())
     np.testing.assert_array_equal(found["position"], run.position.astype(np.float32))

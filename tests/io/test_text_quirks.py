@@ -308,3 +308,41 @@ def test_names_without_number(tmp_path):
     run = sample(n_frames=2, n_particles=1200)
     run.species = np.array([f"{'x' * (k % 50)}{k}" for k in range(1200)])
     same(read(write(tmp_path / "run", dump(run, "id element x y z"))), run, "step")
+
+
+FILM = frame(n=2, box="pp pp ff\n0 4\n0 4\n0 4", atoms="1 1 5 1 1\n2 1 2 2 4.5\n")
+
+
+def test_axes_along_which_the_box_does_not_repeat(tmp_path):
+    told = gd.ingest(write(tmp_path / "film", FILM), tmp_path / "film.zarr")
+    assert any("the box repeats along x y, positions are not wrapped along the other axes" in n for n in told.notes)
+    found = gd.open_trajectory(tmp_path / "film.zarr")
+    assert found["periodic"].values.tolist() == [True, True, False]
+    np.testing.assert_array_equal(found["position"], [[[1, 1, 1], [2, 2, 4.5]]])
+    flat = xyz('Lattice="4 0 0 0 4 0 0 0 8" pbc="T T F"')
+    gd.ingest(write(tmp_path / "slab.xyz", flat), tmp_path / "slab.zarr")
+    assert gd.open_trajectory(tmp_path / "slab.zarr")["periodic"].values.tolist() == [True, True, False]
+    write(tmp_path / "film", FILM.replace("pp pp ff", "pp pp pp").replace("STEP\n0", "STEP\n1"))
+    with pytest.raises(errors.FormatError, match=r"repeats along other axes than in .*`periodic='xy'`"):
+        gd.ingest(tmp_path / "film", tmp_path / "film.zarr", append=True)
+    assert gd.ingest(tmp_path / "film", tmp_path / "film.zarr", append=True, periodic="xy").n_frames == 2
+
+
+@pytest.mark.parametrize("periodic", ["xyz", True, (True, True, True), [True] * 3])
+def test_flags_that_are_written_by_habit(tmp_path, periodic):
+    path = write(tmp_path / "run", frame(box="ss ss ss\n0 4\n0 4\n0 4", n=2, atoms="1 1 5 1 1\n2 1 2 2 4.5\n"))
+    gd.ingest(path, tmp_path / "x.zarr", periodic=periodic)
+    found = gd.open_trajectory(tmp_path / "x.zarr")
+    assert "periodic" not in found
+    np.testing.assert_array_equal(found["position"], [[[1, 1, 1], [2, 2, 0.5]]])
+
+
+def test_a_cluster_needs_no_box(tmp_path):
+    path = write(tmp_path / "cluster.xyz", xyz("no box", "A 1 -1 1\nB 2 2 3\n"))
+    gd.ingest(path, tmp_path / "x.zarr", periodic="")
+    found = gd.open_trajectory(tmp_path / "x.zarr")
+    np.testing.assert_array_equal(found["origin"], [[1, -1, 1]])
+    np.testing.assert_array_equal(found["box"].values[0].diagonal(), [1, 3, 2])
+    for wrong in ("xw", 3, [True], ["x"], {1: 2}):
+        with pytest.raises(errors.ParameterError, match=r"periodic is .*, expected axes such as 'xy'"):
+            gio.scan(path, periodic=wrong)

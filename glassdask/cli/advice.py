@@ -1,0 +1,63 @@
+"""What an error advises, as one types it at a prompt.
+
+Messages say `` `name=value` `` of Python where an option of `glassdask.ingest` helps; here the same becomes an option
+of the command line.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from typing import Any
+
+ADVICE = re.compile(r"`([a-z_]+)=([^`]+)`")
+FLAGS = {
+    ("wrapped", True): "--wrapped",
+    ("wrapped", False): "--unwrapped",
+    ("ordered", False): "--unordered",
+    ("append", True): "--append",
+    ("overwrite", True): "--overwrite",
+}
+TABLES = {"columns": "--column", "species_names": "--species"}
+OPTIONS = ("box", "dt", "dimension", "periodic", "topology", "format")
+
+
+def shell(message: str) -> str:
+    """A message with its advice in the syntax of the shell.
+
+    >>> shell("no box in the file: give its edges, such as `box=[4.0, 4.0]`")
+    'no box in the file: give its edges, such as --box 4.0,4.0'
+    >>> shell("`columns={'species': 'c_x[1]'}`, or `keep=['q', 'c_1']` and `ordered=False`; `density=1.2`")
+    "--column 'species=c_x[1]', or --keep q c_1 and --unordered; --option density=1.2"
+    """
+    return ADVICE.sub(lambda found: _option(found[1], found[2]) or found[0], message)
+
+
+def _option(name: str, text: str) -> str | None:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):  # a name for what the user knows better
+        return f"--{name} {text}" if name in OPTIONS else f"--option {name}={text}"
+    if isinstance(value, bool) and (name, value) in FLAGS:
+        return FLAGS[name, value]
+    if name in TABLES:
+        return " ".join(f"{TABLES[name]} {shlex.quote(f'{key}={word}')}" for key, word in value.items())
+    if name == "keep":
+        return "--keep " + " ".join(map(shlex.quote, value))
+    if name in OPTIONS:
+        return f"--{name} {shlex.quote(_text(value))}"
+    return f"--option {shlex.quote(f'{name}={_toml(value)}')}"
+
+
+def _text(value: Any) -> str:
+    """Numbers behind each other, row by row; words as they are."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_text, value))
+    return str(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else str(value)
