@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "dynamics": WALK | {"simulation", "correlations"},
     "fields": WALK,
     "learning": BASE,
-    "plotting": {"files"},
+    "plotting": {"errors", "files"},
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "cluster": BASE,
 }

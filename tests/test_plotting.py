@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 
 import numpy as np
 import pytest
+import xarray as xr
+from typer.testing import CliRunner
 
+import glassdask as gd
 from glassdask import plotting
-from glassdask.errors import StoreError
+from glassdask.cli import app
+from glassdask.errors import GlassdaskError, ParameterError, SchemaError, StoreError
 
 
 def test_heat_table(tmp_path):
@@ -68,3 +73,109 @@ def test_curve():
     assert len(ax.collections) == 1
     corners = ax.collections[0].get_paths()[0].vertices
     assert {tuple(point) for point in corners.round(3)} == {(1.0, 0.1), (1.0, 0.3), (2.0, 0.35), (2.0, 0.45)}
+
+
+def mixture(n_space=3, **more):
+    rng = np.random.default_rng(0)
+    position = 6.0 * rng.random((2, 60, n_space))
+    return gd.from_arrays(position, species=["A", "B"] * 30, box=[6.0] * n_space, **more)
+
+
+def test_discs_are_particles_with_their_sizes_and_values():
+    sizes = np.random.default_rng(1).uniform(0.5, 1.5, 60)
+    flat = mixture(2, diameter=sizes)
+    values = xr.DataArray(
+        np.arange(120.0).reshape(2, 60), dims=("frame", "particle"), name="q", attrs={"units": "energy"}
+    )
+    values[1, 7] = np.nan
+    drawn, axes = plotting.figure()
+    ax = axes[0, 0]
+    table = plotting.snapshot(ax, flat, values, frame=-1)
+    discs = ax.collections[0]
+    np.testing.assert_array_equal(discs.get_offsets(), flat["position"][1])
+    np.testing.assert_array_equal(discs._widths * 2, sizes)
+    np.testing.assert_array_equal(table["value"], values[1])
+    drawn.savefig(io.BytesIO())
+    colours = discs.get_facecolor()
+    assert colours[7].tolist() == pytest.approx([0xD9 / 255] * 3 + [1.0])
+    np.testing.assert_allclose(colours[0], discs.cmap(0.0))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$x$ (length)", "$y$ (length)")
+    assert drawn.axes[1].get_ylabel() == "q (energy)"
+    box = ax.get_window_extent()
+    low, high = ax.transData.transform([(0.0, 0.0), (1.0, 1.0)])
+    assert high[0] - low[0] == pytest.approx(high[1] - low[1])  # discs, not ellipses
+    assert box.width > 50
+
+
+@pytest.mark.parametrize("normal, across", [("x", [1, 2]), ("y", [0, 2]), ("z", [0, 1])])
+def test_a_slice_shows_what_is_in_it_the_nearest_on_top(normal, across):
+    bulk = mixture()
+    _, axes = plotting.figure()
+    table = plotting.snapshot(axes[0, 0], bulk, normal=normal, between=(1.0, 3.0), diameters={"A": 1.0, "B": 0.8})
+    depth = bulk["position"][0, :, "xyz".index(normal)].values
+    assert sorted(table["particle"]) == np.flatnonzero((depth >= 1.0) & (depth < 3.0)).tolist()
+    assert (np.diff(depth[table["particle"]]) >= 0).all()
+    np.testing.assert_array_equal(
+        np.stack([table["x"], table["y"]], 1), bulk["position"][0, table["particle"]][:, across]
+    )
+    np.testing.assert_array_equal(table["diameter"], np.where(bulk["species"][table["particle"]] == "A", 1.0, 0.8))
+    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["A", "B"]
+
+
+def test_absent_particles_are_not_drawn():
+    present = np.ones((2, 60), dtype=bool)
+    present[0, :20] = False
+    _, axes = plotting.figure()
+    assert plotting.snapshot(axes[0, 0], mixture(2, present=present))["particle"].tolist() == list(range(20, 60))
+
+
+@pytest.mark.parametrize(
+    "how, error, message",
+    [
+        ({"frame": 2}, ParameterError, "frame 2 is not there: the trajectory has 2"),
+        ({"normal": "w"}, ParameterError, "expected 'x', 'y' or 'z'"),
+        ({"between": (7.0, 8.0)}, ParameterError, "is no particle: choose another slice"),
+        ({"diameters": {"A": 1.0}}, ParameterError, "none of species B"),
+        (
+            {"values": xr.DataArray(np.zeros((60, 3)), dims=("particle", "l"))},
+            SchemaError,
+            "one number for each particle",
+        ),
+        ({"values": xr.DataArray(np.zeros(5), dims="particle")}, SchemaError, "give values of the same particles"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(how, error, message):
+    _, axes = plotting.figure()
+    with pytest.raises(error, match=message):
+        plotting.snapshot(axes[0, 0], mixture(), how.pop("values", None), **how)
+
+
+def test_a_view_has_every_particle():
+    pytest.importorskip("plotly")
+    values = xr.DataArray(np.where(np.arange(60) < 10, np.nan, 1.0), dims="particle", name="q")
+    for chosen, sizes in ((None, [30, 30]), (values, [50, 10])):
+        drawn = plotting.view(mixture(), chosen, diameters=1.0)
+        assert [len(trace.x) for trace in drawn.data[:-1]] == sizes
+    assert drawn.data[0].marker.colorbar.title.text == "q"
+
+
+def test_snapshots_from_the_command_line(tmp_path):
+    store = tmp_path / "x.zarr"
+    gd.save_trajectory(
+        mixture().assign(charge=("particle", np.arange(60.0)), q=(("particle", "l"), np.zeros((60, 2)))), store
+    )
+    for name in ("species", "charge", "q_1"):
+        result = CliRunner().invoke(
+            app, ["plot", str(store), "--snapshot", name, "-o", str(tmp_path / "x.png"), "--frame", "-1"]
+        )
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "x.png").stat().st_size > 5000
+    for arguments, message in (
+        ([], "either the name of a reduction or --snapshot"),
+        (["--snapshot", "q"], "it has 2 numbers: choose one of q_0, q_1"),
+        (["--snapshot", "r"], "expected a variable of the trajectory"),
+        (["--snapshot", "charge", "--between", "3"], "expected two numbers"),
+    ):
+        found = CliRunner().invoke(app, ["plot", str(store), *arguments, "-o", str(tmp_path / "y.png")])
+        assert isinstance(found.exception, GlassdaskError)
+        assert message in str(found.exception)

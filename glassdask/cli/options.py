@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from glassdask import remote
 from glassdask.errors import ParameterError
-from glassdask.remote import place
 
 console = Console(stderr=True)
 
@@ -22,7 +22,7 @@ Store = Annotated[
     Path,
     typer.Argument(
         help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450; to read also s3:// and https://",
-        parser=place,
+        parser=remote.place,
         metavar="STORE",
     ),
 ]

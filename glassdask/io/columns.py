@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def columns_of(trajectory: xr.Dataset, wanted: Any) -> dict[str, xr.DataArray]:
     ----------
     wanted : name, DataArray, or list or mapping of them
         A name is that of a variable of the trajectory, of a descriptor of its store, or a part of its store:
-        ``descriptors/sbo``, ``reductions/sbo``, ``reductions/sbo/projection``. A DataArray has the dimensions particle
-        and perhaps frame, and others; its name, or that in the mapping, is the column's.
+        ``descriptors/sbo``, ``reductions/sbo``, ``reductions/sbo/projection``; or that of one column, ``sbo_4``. A
+        DataArray has the dimensions particle and perhaps frame, and others; its name, or that in the mapping, is the
+        column's.
 
     Raises
     ------
@@ -47,20 +49,38 @@ def columns_of(trajectory: xr.Dataset, wanted: Any) -> dict[str, xr.DataArray]:
     ['q_4', 'q_6']
     """
     found: dict[str, xr.DataArray] = {}
-    for name, values in _named(trajectory, wanted):
+    for name, values, only in _named(trajectory, wanted):
         for label, column in _scalars(name, _fitting(name, values, trajectory)):
+            if only not in (None, label):
+                continue
             if label in found:
                 raise ParameterError(f"column {label} is asked for twice: name each once")
             found[label] = column
     return found
 
 
-def _named(trajectory: xr.Dataset, wanted: Any) -> Iterable[tuple[str, xr.DataArray]]:
+def _meant(trajectory: xr.Dataset, name: str) -> Iterable[tuple[str, xr.DataArray, str | None]]:
+    """What a name means, and which one of its columns where it is the name of one."""
+    try:
+        return [(*found, None) for found in _looked_up(trajectory, name)]
+    except ParameterError as error:
+        base = name.rpartition("_")[0]
+        while base:  # labels may have the sign, too
+            with suppress(ParameterError):
+                for key, values in _looked_up(trajectory, base):
+                    short = f"{key}_{name.removeprefix(f'{base}_')}"
+                    if any(column == short for column, _ in _scalars(key, values)):
+                        return [(key, values, short)]
+            base = base.rpartition("_")[0]
+        raise error
+
+
+def _named(trajectory: xr.Dataset, wanted: Any) -> Iterable[tuple[str, xr.DataArray, str | None]]:
     if isinstance(wanted, Mapping):
         for name, values in wanted.items():
             if not isinstance(values, xr.DataArray):
                 raise ParameterError(f"columns[{name!r}]: expected an xarray.DataArray, found {shown(values)}")
-            yield str(name), values
+            yield str(name), values, None
         return
     single = isinstance(wanted, (str, xr.DataArray))
     if not single and not isinstance(wanted, Iterable):
@@ -69,9 +89,9 @@ def _named(trajectory: xr.Dataset, wanted: Any) -> Iterable[tuple[str, xr.DataAr
         if isinstance(item, xr.DataArray):
             if item.name is None:
                 raise ParameterError("columns: a DataArray has no name: give a table such as {'propensity': values}")
-            yield str(item.name), item
+            yield str(item.name), item, None
         elif isinstance(item, str):
-            yield from _looked_up(trajectory, item)
+            yield from _meant(trajectory, item)
         else:
             raise ParameterError(f"columns: expected a name or an xarray.DataArray, found {shown(item)}")
 
