@@ -83,7 +83,12 @@ for name in ("coarse_grain", "average_shells", "spatial_correlation"):
     }
 SLIPS |= {
     f"{function.__name__} of {type(value).__name__}": (function, value)
-    for function in (dynamics.relaxation_time, lambda x: dynamics.at_delta(x, 1.0), gd.first_peak_wavenumber)
+    for function in (
+        dynamics.relaxation_time,
+        dynamics.stretched_exponential,
+        lambda x: dynamics.at_delta(x, 1.0),
+        gd.first_peak_wavenumber,
+    )
     for value in (X, None, ENERGY, xr.Dataset(), "fs")
 }
 
@@ -142,6 +147,9 @@ NUMBERS = {
     "strings distance": (lambda r: dynamics.strings(LIQUID, 1.0, r), NO_LENGTH),
     "strings fraction": (lambda x: dynamics.strings(LIQUID, 1.0, 0.6, fraction=x), (*NO_LENGTH, 1e-3, 1.0)),
     "strings species": (lambda x: dynamics.strings(LIQUID, 1.0, 0.6, species=x), ("B", 3, ["A"])),
+    "fit_law": (lambda law: dynamics.fit_law([1.0, 2.0], [2.0, 1.0], law), ("vogel", "vft", None, 3)),
+    "compare_laws": (lambda laws: dynamics.compare_laws([1.0, 2.0], [2.0, 1.0], laws=laws), ("vft", ["x"], 3, [3])),
+    "stretched_exponential": (lambda x: dynamics.stretched_exponential(FS, highest=x), (*NO_LENGTH, 0.01, 2.0)),
     "displacements": (lambda n: dynamics.displacements(LIQUID, n), ("0", 1.0, True, None, [0], 2, -3, 10**30)),
     "read_sweep": (gd.sweep.read_sweep, (None, 3, b"x", ["x"])),
     "run_sweep": (gd.sweep.run_sweep, (None, 3, ["x"])),

@@ -37,6 +37,7 @@ def with_velocity(liquid):
 
 
 CUTOFFS = 1.5
+TEMPERATURE = np.array([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])
 RESULTS = {
     "radial_distribution": lambda t: gd.radial_distribution(t, n_bins=10),
     "bond_angle_distribution": lambda t: gd.bond_angle_distribution(t, CUTOFFS, n_bins=10),
@@ -67,9 +68,12 @@ RESULTS = {
     "strings": lambda t: dynamics.strings(t, lag=0.1, distance=0.6),
     "mobile_clusters": lambda t: dynamics.mobile_clusters(t, lag=0.1, distance=1.2),
     "relaxation_time": lambda t: dynamics.relaxation_time(dynamics.self_correlations(t, k=7.0)),
-    "mode_coupling_temperature": lambda t: dynamics.mode_coupling_temperature(
-        [0.5, 0.6, 0.8, 1.0], 3.0 * (np.array([0.5, 0.6, 0.8, 1.0]) - 0.4) ** -2.0
+    "fit_law": lambda t: dynamics.fit_law(TEMPERATURE, np.exp(1.0 / (TEMPERATURE - 0.4)), "vft", tau_g=1e6),
+    "fit_law, parabolic": lambda t: dynamics.fit_law(
+        TEMPERATURE, np.exp((1 / TEMPERATURE - 0.5) ** 2), "parabolic", tau_g=1e6
     ),
+    "compare_laws": lambda t: dynamics.compare_laws(TEMPERATURE, TEMPERATURE**-2.0),
+    "stretched_exponential": lambda t: dynamics.stretched_exponential(dynamics.self_correlations(t, k=7.0)),
     "crossover_temperature": lambda t: dynamics.crossover_temperature(
         np.arange(8.0), np.maximum(np.arange(8.0), 4.0), (0.0, 3.0), (5.0, 7.0)
     ),

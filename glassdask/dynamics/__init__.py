@@ -12,10 +12,11 @@ from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.four_point import four_point
 from glassdask.dynamics.hops import hops
+from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
-from glassdask.dynamics.relaxation import crossover_temperature, mode_coupling_temperature, relaxation_time
+from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
 from glassdask.dynamics.scattering import intermediate_scattering
 from glassdask.dynamics.van_hove import collective_overlap, van_hove
@@ -27,16 +28,17 @@ __all__ = [
     "cage_positions",
     "cage_relative",
     "collective_overlap",
+    "compare_laws",
     "crossover_temperature",
     "d2min",
     "displacements",
     "dynamic_susceptibility",
+    "fit_law",
     "four_point",
     "hops",
     "intermediate_scattering",
     "mean_square_displacement",
     "mobile_clusters",
-    "mode_coupling_temperature",
     "non_gaussian_parameter",
     "overlap",
     "propensity",
@@ -46,6 +48,7 @@ __all__ = [
     "replica_displacements",
     "self_correlations",
     "self_intermediate_scattering",
+    "stretched_exponential",
     "strings",
     "unwrapped",
     "van_hove",

@@ -1,4 +1,4 @@
-"""Times and temperatures from curves: tau_alpha, the mode-coupling temperature, and where two straight lines meet."""
+"""Times and temperatures from curves: tau_alpha, and where two straight lines meet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize_scalar
 
 from glassdask.declarations import Where, converted
-from glassdask.errors import ConvergenceError, ParameterError, SchemaError
+from glassdask.errors import ParameterError, SchemaError
 from glassdask.schema import check_kind
 from glassdask.variables import annotated
 
@@ -94,75 +93,6 @@ def _crossing(curve: np.ndarray, error: np.ndarray, lag: np.ndarray, level: floa
     return tau, tau * at_crossing / abs(slope)
 
 
-def mode_coupling_temperature(
-    temperature: Sequence[float], tau: Sequence[float], tau_error: Sequence[float] | None = None
-) -> xr.Dataset:
-    r"""Fit of tau(T) = tau_0 (T - T_c)^(-gamma), the power law of mode-coupling theory.
-
-    Least squares of log tau, weighted by the relative errors of tau where they are given. The law holds at best in a
-    window: at low temperatures tau grows more slowly. Give only the points that are to be fitted.
-
-    Parameters
-    ----------
-    temperature, tau : at least three points of different temperatures
-    tau_error : standard errors of tau
-
-    Returns
-    -------
-    xarray.Dataset
-        ``T_c``, ``gamma``, ``tau_0`` and ``T_c_error``, ``gamma_error``, ``tau_0_error`` from the curvature of the sum
-        of squares and the scatter about the fit; NaN with three points.
-
-    Raises
-    ------
-    ParameterError
-        When there are fewer points, or a number is not positive and finite.
-    ConvergenceError
-        When no temperature between 0 and the lowest one fits best.
-
-    Examples
-    --------
-    >>> T = np.array([0.47, 0.5, 0.55, 0.6, 0.8])
-    >>> fit = mode_coupling_temperature(T, 3.0 * (T - 0.435) ** -2.4)
-    >>> float(fit.T_c.round(6)), float(fit.gamma.round(5)), float(fit.tau_0.round(4))
-    (0.435, 2.4, 3.0)
-    """
-    T, y = np.asarray(temperature, dtype=np.float64), np.asarray(tau, dtype=np.float64)
-    sigma = np.ones_like(y) if tau_error is None else np.asarray(tau_error, dtype=np.float64) / y
-    if T.ndim != 1 or T.shape != y.shape or T.shape != sigma.shape or len(np.unique(T)) < 3:
-        raise ParameterError(f"{len(np.unique(T))} temperatures and {y.size} times: expected at least three of each")
-    if not all((np.isfinite(values) & (values > 0)).all() for values in (T, y, sigma)):
-        raise ParameterError("temperatures, times and errors must be positive and finite: leave out undefined points")
-    log_tau, weight = np.log(y), 1.0 / sigma
-
-    def straight(T_c: float) -> tuple[np.ndarray, np.ndarray]:
-        design = np.stack([np.ones_like(T), -np.log(T - T_c)], axis=1)
-        solution = np.linalg.lstsq(design * weight[:, None], log_tau * weight, rcond=None)[0]
-        return solution, (log_tau - design @ solution) * weight
-
-    def misfit(log_gap: float) -> float:
-        return float(np.sum(straight(T.min() - math.exp(log_gap))[1] ** 2))
-
-    # the distance of T_c from the lowest temperature, on a logarithmic scale
-    low, high = math.log(1e-6 * T.min()), math.log(T.min())
-    grid = np.linspace(low, high, 200)
-    best = int(np.argmin([misfit(x) for x in grid]))
-    if best in (0, len(grid) - 1):
-        raise ConvergenceError(
-            f"no T_c between 0 and the lowest temperature {T.min():g} fits best: the times do not follow a power law "
-            "there; choose other temperatures"
-        )
-    found = minimize_scalar(misfit, bounds=(grid[best - 1], grid[best + 1]), method="bounded", options={"xatol": 1e-12})
-    T_c = T.min() - math.exp(found.x)
-    (log_tau_0, gamma), residual = straight(T_c)
-    jacobian = np.stack([np.ones_like(T), -np.log(T - T_c), gamma / (T - T_c)], axis=1) * weight[:, None]
-    errors = _errors(jacobian, residual)
-    tau_0 = math.exp(log_tau_0)
-    values = {"T_c": (T_c, errors[2]), "gamma": (gamma, errors[1]), "tau_0": (tau_0, tau_0 * errors[0])}
-    variables = {name: value for name, (value, _) in values.items()}
-    return annotated(xr.Dataset({**variables, **{f"{name}_error": error for name, (_, error) in values.items()}}))
-
-
 def crossover_temperature(
     temperature: Sequence[float],
     energy: Sequence[float],
@@ -215,7 +145,7 @@ def crossover_temperature(
         design = np.stack([np.ones(inside.sum()), T[inside]], axis=1)
         line = np.linalg.lstsq(design, E[inside], rcond=None)[0]
         lines.append(line)
-        variances.append(_covariance(design, E[inside] - design @ line))
+        variances.append(covariance(design, E[inside] - design @ line))
     difference = lines[1] - lines[0]
     spread = np.ptp(E) or 1.0
     if abs(difference[1]) * np.ptp(T) < 1e-9 * spread:
@@ -234,12 +164,8 @@ def crossover_temperature(
     return annotated(xr.Dataset(found, coords={"range": kinds}))
 
 
-def _covariance(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:
+def covariance(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """Covariance of least-squares parameters; NaN when nothing is left to tell the scatter."""
     free = len(residual) - jacobian.shape[1]
     variance = float(residual @ residual) / free if free > 0 else math.nan
     return np.linalg.inv(jacobian.T @ jacobian) * variance
-
-
-def _errors(jacobian: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.diag(_covariance(jacobian, residual)))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from glassdask.dynamics import crossover_temperature, mode_coupling_temperature, relaxation_time
-from glassdask.errors import ConvergenceError, ParameterError, SchemaError
+from glassdask.dynamics import crossover_temperature, relaxation_time
+from glassdask.errors import ParameterError, SchemaError
 
 
 def curve(lag, values, error=None, quantity="fs"):
@@ -69,48 +69,6 @@ def test_bad_relaxation():
         relaxation_time(one, "overlap")
     with pytest.raises(ParameterError, match="level"):
         relaxation_time(one, level=1.0)
-
-
-def test_power_law_with_noise():
-    rng = np.random.default_rng(1)
-    T = np.array([0.466, 0.475, 0.5, 0.55, 0.6, 0.7, 0.8])
-    deviation = []
-    for _ in range(200):
-        tau = 2.0 * (T - 0.435) ** -2.4 * np.exp(rng.normal(scale=0.02, size=T.shape))
-        fit = mode_coupling_temperature(T, tau, 0.02 * tau)
-        deviation.append([(fit.T_c - 0.435) / fit.T_c_error, (fit.gamma - 2.4) / fit.gamma_error])
-        assert abs(fit.T_c - 0.435) < 0.01
-        assert abs(fit.tau_0 - 2.0) < 0.6
-    # Student's t with four degrees of freedom: its root mean square is the square root of 2
-    assert (np.sqrt(np.mean(np.square(deviation), axis=0)) < 2.0).all()
-    assert (np.abs(np.mean(deviation, axis=0)) < 0.4).all()
-
-
-def test_power_law_in_other_units():
-    T, tau = np.array([0.47, 0.5, 0.55, 0.6]), np.array([900.0, 200.0, 60.0, 30.0])
-    fit, scaled = mode_coupling_temperature(T, tau), mode_coupling_temperature(1000 * T, 7 * tau)
-    np.testing.assert_allclose(scaled.T_c, 1000 * fit.T_c, rtol=1e-6)
-    np.testing.assert_allclose(scaled.gamma, fit.gamma, rtol=1e-4)
-    np.testing.assert_allclose(scaled.T_c_error, 1000 * fit.T_c_error, rtol=1e-3)
-
-
-def test_three_points_have_no_error():
-    T = np.array([0.5, 0.6, 0.8])
-    fit = mode_coupling_temperature(T, (T - 0.4) ** -2.0)
-    assert float(fit.T_c) == pytest.approx(0.4, abs=1e-6)
-    assert np.isnan(fit.T_c_error)
-
-
-def test_bad_power_laws():
-    T = np.array([0.5, 0.6, 0.7, 0.8])
-    with pytest.raises(ConvergenceError, match="no T_c between 0"):
-        mode_coupling_temperature(T, T)  # rises
-    with pytest.raises(ConvergenceError):
-        mode_coupling_temperature(T, np.exp(-T))  # too slow for a power law above T = 0
-    with pytest.raises(ParameterError, match="at least three"):
-        mode_coupling_temperature(T[:2], T[:2])
-    with pytest.raises(ParameterError, match="positive and finite"):
-        mode_coupling_temperature(T, [1.0, np.nan, 0.5, 0.4])
 
 
 def test_crossing_with_noise():
