@@ -174,3 +174,29 @@ def test_small_files(tmp_path):
         gd.dynamics.displacements(t)
     with pytest.raises(errors.SpeciesError, match="frame 2: species_names has no name for C"):
         gd.ingest(tmp_path / "a.xyz", tmp_path / "b.zarr", species_names={"A": "x", "B": "y"})
+
+
+@CASES
+def test_columns_that_are_kept_stay_with_their_particles(tmp_path, small_blocks, species, number, ids):
+    """A charge that is a function of the place, a radius, and a flag of every particle in every frame."""
+    frames = written(species=species, number=number, ids=ids)
+    lines = iter(dump(frames).splitlines())
+    text = ""
+    for line in lines:
+        words = line.split()
+        if line.startswith("ITEM: ATOMS"):
+            columns = words[2:]
+            line += " q radius kind"
+        elif len(words) > 4 and words[0] != "ITEM:":
+            row = dict(zip(columns, words))
+            line += f" {2.0 * float(row['x']):.17g} {0.1 + float(row['y']):.17g} {int(10 * float(row['z']))}"
+        text += line + "\n"
+    (tmp_path / "a.dump").write_text(text)
+    gd.ingest(tmp_path / "a.dump", tmp_path / "run.zarr", keep=["q", "kind"])
+    t = gd.open_trajectory(tmp_path / "run.zarr").compute()
+    there = np.isfinite(t["position"].values[..., 0])
+    x, y, z = np.moveaxis(t["position"].values, -1, 0)
+    np.testing.assert_allclose(t["q"], 2.0 * x, rtol=1e-12)
+    np.testing.assert_allclose(t["diameter"], 2.0 * (0.1 + y), rtol=1e-12)
+    np.testing.assert_array_equal(t["kind"].values[there], (10 * z[there]).astype(int))
+    gd.describe(t, [gd.VoronoiCell(diameters="own")]).compute()
