@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, progress_bar, value_of
+from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, place, progress_bar, value_of
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
+# Of one core, roughly: what a file, and a byte of it, takes.
+FILE_SECONDS, BYTE_SECONDS = 1e-3, 5e-8
 # options that take several words, up to the next option or file
 SEVERAL = ("--keep", "--species", "--column")
 
@@ -97,7 +99,7 @@ def ingest(
     option: Annotated[list[str] | None, typer.Option(help="Another option of the format, KEY=VALUE")] = None,
     append: Annotated[bool, typer.Option("--append", help="Add frames to a store")] = False,
     overwrite: Overwrite = False,
-    cluster: Cluster = "local",
+    cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
@@ -121,7 +123,8 @@ def ingest(
     }
     options |= {key: value for key, value in own.items() if value is not None}
     look(sources, store, format=format, **options)  # before a cluster is started
-    with connect(cluster, workers=workers), progress_bar("ingest", quiet) as progress:
+    seconds = sum(FILE_SECONDS + BYTE_SECONDS * path.stat().st_size for path in sources)
+    with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, format=format, append=append, overwrite=overwrite, progress=progress, **options)
     print(result)
 
