@@ -12,9 +12,11 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import check_periodic, drift, map_pairs, sum_paths
+from glassdask.dynamics.paths import Scheme
+from glassdask.dynamics.walk import drift, map_pairs, sum_paths
 from glassdask.graphs import task_bytes
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -37,6 +39,7 @@ def self_correlations(
     origins: int = ORIGINS,
     cage: Neighborhood | Cutoffs | None = None,
     remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""All averages over the displacement r of a particle in the time t, in one pass.
 
@@ -63,6 +66,7 @@ def self_correlations(
         Displacements are then relative to the mean of a particle and its neighbours at the time origin, see
         `cage_relative`, without the long waves of two-dimensional systems.
     remove_drift : whether displacements are relative to the mean of all particles, each of the same weight
+    scheme : "toroidal" at constant pressure, see `unwrapped`
 
     Returns
     -------
@@ -100,7 +104,9 @@ def self_correlations(
     validate(trajectory)
     k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
     origins_of_lags = Origins.of(trajectory, lags, origins)
-    sums, removed = displacement_sums(trajectory, origins_of_lags, k, a, cage=cage, remove_drift=remove_drift)
+    sums, removed = displacement_sums(
+        trajectory, origins_of_lags, k, a, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
     wanted = ["msd", "alpha2", *(["fs"] if k else []), *(["overlap"] if a else [])]
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,7 +149,11 @@ def by_species(
 
 
 def mean_square_displacement(
-    trajectory: xr.Dataset, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
+    trajectory: xr.Dataset,
+    lags: Sequence[float] | None = None,
+    *,
+    origins: int = ORIGINS,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """Mean-square displacement <|r_i(t0 + t) - r_i(t0)|^2>; see `self_correlations` for all that can be asked.
 
@@ -163,12 +173,12 @@ def mean_square_displacement(
     if as_product and 8 * n_species * n_frames**2 <= 2 * task_bytes():
         shape = (n_species, n_frames, n_frames)
         microseconds = PRODUCT * PAIR_MICROSECONDS * n_frames**2
-        product = sum_paths(_products, trajectory, origins_of_lags.frames, shape, microseconds)
+        product = sum_paths(_products, trajectory, origins_of_lags.frames, shape, microseconds, scheme=scheme)
         square = np.einsum("sff->sf", product)
         f, g = origins_of_lags.places.T
         sums = np.maximum(square[:, f] + square[:, g] - 2.0 * product[:, f, g], 0.0).T
     else:
-        sums = displacement_sums(trajectory, origins_of_lags)[0][:, :, kernels.SQUARE]
+        sums = displacement_sums(trajectory, origins_of_lags, scheme=scheme)[0][:, :, kernels.SQUARE]
     found = origins_of_lags.averages(lambda means, counts: {"msd": means}, particle_means(trajectory, sums))
     return by_species(trajectory, origins_of_lags, found)
 
@@ -248,6 +258,7 @@ def displacement_sums(
     *,
     cage: Neighborhood | Cutoffs | None = None,
     remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Sums over the particles of each species, (pair of frames, species, 4), and the root mean square drift (lag,).
 
@@ -257,16 +268,16 @@ def displacement_sums(
     shape = (len(origins.pairs), len(names), kernels.N_SUMS)
     k, a = k or 0.0, a or 0.0
     microseconds = PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0)
-    mean = drift(trajectory, origins.frames) if remove_drift else None
+    mean = drift(trajectory, origins.frames, scheme) if remove_drift else None
     if cage is None:
         function = partial(_self_sums, pairs=origins.places, mean=mean, k=k, a=a)
-        sums = sum_paths(function, trajectory, origins.frames, shape, microseconds * len(origins.pairs))
+        sums = sum_paths(function, trajectory, origins.frames, shape, microseconds * len(origins.pairs), scheme=scheme)
     else:
-        check_periodic(trajectory)
+        refuse_open(trajectory, "cage", "leave cage out")
         rule = rule_of(cage, "the cage-relative displacement")
         check_radius(trajectory, rule.reach(names))
         work = partial(_cage_sums, rule=rule, k=k, a=a)
-        sums = map_pairs(work, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds)
+        sums = map_pairs(work, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds, scheme=scheme)
     if mean is None:
         return sums, None
     moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)

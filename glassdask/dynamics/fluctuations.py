@@ -11,6 +11,7 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species, displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
+from glassdask.dynamics.paths import Scheme
 from glassdask.errors import ParameterError
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -28,6 +29,7 @@ def dynamic_susceptibility(
     origins: int = ORIGINS,
     cage: Neighborhood | Cutoffs | None = None,
     remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Four-point dynamic susceptibility chi_4(t) of the overlap and of F_s(k, t): how many particles move together.
 
@@ -47,7 +49,7 @@ def dynamic_susceptibility(
     k : wave number, in its inverse
     lags : times; by default about 50 that occur, of which there are two origins at least
     origins : time origins that are used of each lag at most, evenly spread over the trajectory
-    cage, remove_drift : see `self_correlations`
+    cage, remove_drift, scheme : see `self_correlations`
 
     Returns
     -------
@@ -87,7 +89,9 @@ def dynamic_susceptibility(
     if a is None and k is None:
         raise ParameterError("chi_4 of what: give a length a for the overlap, a wave number k for F_s, or both")
     found_origins = Origins.of(trajectory, lags, origins, least=2)
-    sums, removed = displacement_sums(trajectory, found_origins, k, a, cage=cage, remove_drift=remove_drift)
+    sums, removed = displacement_sums(
+        trajectory, found_origins, k, a, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
     means = particle_means(trajectory, sums)
     number = np.bincount(species_codes(trajectory)).astype(float)
     number = np.append(number, number.sum())

@@ -15,8 +15,9 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import relative_to_cage
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.scattering import MODE_MICROSECONDS, density_modes
-from glassdask.dynamics.walk import check_periodic, map_pairs
+from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError
+from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -116,7 +117,7 @@ def four_point(
     True
     """
     validate(trajectory)
-    check_periodic(trajectory)
+    refuse_open(trajectory, "four_point", "use dynamic_susceptibility")
     a, lag = (converted(value, Positive, name) for name, value in (("a", a), ("lag", lag)))
     q_fit = converted(q_fit, Positive | None, "q_fit")
     n_bins, modes_per_bin = (

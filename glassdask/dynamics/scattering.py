@@ -14,10 +14,11 @@ from glassdask.correlations.modes import PARTICLES_AT_ONCE, wave_vectors
 from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import check_periodic, sum_paths
+from glassdask.dynamics.walk import sum_paths
 from glassdask.errors import ParameterError
 from glassdask.kernels import correlations as kernels
 from glassdask.kernels.dynamics import SCATTERING
+from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import half_widths
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
@@ -81,7 +82,7 @@ def intermediate_scattering(
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
     validate(trajectory)
-    check_periodic(trajectory)
+    refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
     numbers = np.atleast_1d(converted(k, Positive | tuple[Positive, ...], "k")).astype(np.float64)
     if numbers.size == 0:
         raise ParameterError("k: expected positive wave numbers, found none")

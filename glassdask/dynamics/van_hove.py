@@ -13,8 +13,9 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import by_species, particle_means
 from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import check_periodic, map_pairs, sum_paths
+from glassdask.dynamics.walk import map_pairs, sum_paths
 from glassdask.kernels import dynamics as kernels
+from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_codes, species_names, validate
@@ -81,7 +82,7 @@ def van_hove(
     ([False, False, True, False, False], [True, False, True, False, True])
     """
     validate(trajectory)
-    check_periodic(trajectory)
+    refuse_open(trajectory, "van_hove", "use self_correlations")
     n_bins = converted(n_bins, Count, "van_hove.n_bins")
     if r_max is None:
         r_max = min(REACH * mean_spacing(trajectory), float(half_widths(trajectory).min()))
@@ -165,7 +166,7 @@ def collective_overlap(
     [[1.0]]
     """
     validate(trajectory)
-    check_periodic(trajectory)
+    refuse_open(trajectory, "collective_overlap", "use dynamic_susceptibility")
     a = converted(a, Positive, "a")
     check_radius(trajectory, a)
     found_origins = Origins.of(trajectory, lags, origins, least=2)

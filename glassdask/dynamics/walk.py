@@ -12,11 +12,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from glassdask.dynamics.paths import unwrapped
-from glassdask.errors import BoxError, PositionError
+from glassdask.dynamics.paths import Scheme, unwrapped
+from glassdask.errors import PositionError
 from glassdask.frames import map_frames
 from glassdask.graphs import compute, task_bytes, task_seconds
-from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import species_codes, species_names
 
 # A task holds the whole path of its particles: at most this much, and about a second of work.
@@ -33,6 +32,7 @@ def sum_paths(
     shape: tuple[int, ...],
     microseconds: float,
     of: str = "position",
+    scheme: Scheme = "lattice",
 ) -> np.ndarray:
     """Sum of ``function(path, starts)`` over all particles, by the current dask scheduler.
 
@@ -46,13 +46,16 @@ def sum_paths(
     shape : of the result
     microseconds : what a particle takes, roughly
     of : "position", or the variable (frame, particle, space) that is followed
+    scheme : see `unwrapped`
 
     Raises
     ------
     PositionError
         When a position is not finite.
     """
-    if ("image" in trajectory or of != "position") and len(frames) < trajectory.sizes["frame"]:
+    # a path along which steps are added up, or images are found, needs the frames in between
+    alone = of != "position" or ("image" in trajectory and scheme == "lattice")
+    if alone and len(frames) < trajectory.sizes["frame"]:
         trajectory, frames = trajectory.isel(frame=frames), np.arange(len(frames))
     n_frames, n_particles, d = (trajectory.sizes[dim] for dim in ("frame", "particle", "space"))
     path_bytes = 8 * d * n_frames
@@ -61,7 +64,7 @@ def sum_paths(
     part = rows * max(1, PART_BYTES // (path_bytes * rows))
     chunks = {"frame": -1, "particle": rows}
     cut = {name: trajectory[name].chunk(chunks) for name in (of, "image") if name in trajectory}
-    path = unwrapped(trajectory.assign(cut)) if of == "position" else cut[of]
+    path = unwrapped(trajectory.assign(cut), scheme) if of == "position" else cut[of]
     names = [f"axis {n}" for n in range(len(shape))]
     sums = da.blockwise(
         _of_block, ("block", *names),
@@ -78,26 +81,16 @@ def sum_paths(
     return total
 
 
-def drift(trajectory: xr.Dataset, frames: np.ndarray) -> np.ndarray:
+def drift(trajectory: xr.Dataset, frames: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Mean position of all particles alike in each of the `frames`, (F, d)."""
     shape = (len(frames), trajectory.sizes["space"])
-    return sum_paths(_sum, trajectory, frames, shape, DRIFT_MICROSECONDS * len(frames)) / trajectory.sizes["particle"]
+    total = sum_paths(_sum, trajectory, frames, shape, DRIFT_MICROSECONDS * len(frames), scheme=scheme)
+    return total / trajectory.sizes["particle"]
 
 
 def _sum(path: np.ndarray, starts: np.ndarray) -> np.ndarray:
     total: np.ndarray = path.sum(axis=2)
     return total
-
-
-def check_periodic(trajectory: xr.Dataset) -> None:
-    """Raise `BoxError` where the box does not repeat along all axes."""
-    borders = borders_of(trajectory)
-    if borders is not None:
-        axis = "abc"[borders.periodic.index(False)]
-        raise BoxError(
-            f"the box does not repeat along {axis}: waves, and places of two frames, are compared in periodic boxes "
-            "only; self_correlations, dynamic_susceptibility and hops need none"
-        )
 
 
 def map_pairs(
@@ -108,6 +101,7 @@ def map_pairs(
     microseconds: float,
     *,
     moved: bool = True,
+    scheme: Scheme = "lattice",
 ) -> np.ndarray:
     """``function(configuration, later, box, moved)`` of each pair of frames, (P, *shape), by the current scheduler.
 
@@ -120,6 +114,7 @@ def map_pairs(
     pairs : (P, 2) numbers of frames
     microseconds : what a particle takes, roughly
     moved : whether displacements are wanted, for which particles must be followed
+    scheme : see `unwrapped`
     """
     first, second = (xr.DataArray(part, dims="frame") for part in pairs.T)
     trajectory = trajectory.drop_vars("time", errors="ignore")
@@ -127,7 +122,7 @@ def map_pairs(
     chunks = {"frame": 1, "particle": -1, "space": -1}
     later = [trajectory["position"].chunk(chunks).isel(frame=second), trajectory["box"].isel(frame=second)]
     if moved:
-        path = unwrapped(trajectory).chunk(chunks)
+        path = unwrapped(trajectory, scheme).chunk(chunks)
         later.append(path.isel(frame=second) - path.isel(frame=first))
     known = [name for name in ("position", "species", "box", "periodic") if name in trajectory]
     starts = trajectory[known].isel(frame=first)

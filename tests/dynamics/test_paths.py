@@ -161,3 +161,63 @@ def test_the_short_way_of_positions_that_are_nowhere():
     position[5, 7, 0] = 1e17
     with pytest.raises(PositionError, match=r"frame 5, particle 7: position .* boxes away"):
         unwrapped(t.assign(position=position))
+
+
+class TestToroidalScheme:
+    """At constant pressure: steps are what they are, whatever the box does meanwhile."""
+
+    def breathing(self, dimension=3, n_frames=400, seed=0):
+        """Random walks by known steps in a box that breathes, far around it; the steps, and the trajectory."""
+        rng = np.random.default_rng(seed)
+        cell = np.array([[5.0, 0.0, 0.0], [1.0, 4.5, 0.0], [0.3, -0.4, 5.0]])[:dimension, :dimension]
+        box = cell * (1 + 0.03 * rng.normal(size=(n_frames, 1, 1)))
+        steps = rng.normal(scale=0.3, size=(n_frames - 1, 12, dimension))
+        position = [rng.random((12, dimension)) @ box[0]]
+        image = [np.zeros((12, dimension), int)]
+        for f, step in enumerate(steps, start=1):
+            fraction = (position[-1] + step) @ np.linalg.inv(box[f])
+            position.append((fraction - np.floor(fraction)) @ box[f])
+            image.append(image[-1] + np.floor(fraction).astype(int))
+        time = np.arange(float(n_frames))
+        t = gd.from_arrays(position, species=["A"] * 12, box=box, image=np.array(image), time=time)
+        return t, np.concatenate([np.zeros((1, 12, dimension)), np.cumsum(steps, axis=0)])
+
+    @pytest.mark.parametrize("dimension", [2, 3])
+    @pytest.mark.parametrize("chunks", [None, {"frame": 30, "particle": 5}])
+    @pytest.mark.parametrize("images", [True, False])
+    def test_the_steps_are_added_up(self, dimension, chunks, images):
+        t, expected = self.breathing(dimension)
+        t = t if images else t.drop_vars("image")
+        t = t if chunks is None else t.chunk(chunks)
+        found = unwrapped(t, "toroidal")
+        assert found.dims == ("frame", "particle", "space")
+        np.testing.assert_allclose(found - found[0], expected, atol=1e-9)
+        if images:
+            lattice = unwrapped(t)
+            assert np.abs(lattice - lattice[0] - expected).max() > 0.5
+
+    def test_diffusion_is_that_of_the_steps(self):
+        t, expected = self.breathing(n_frames=300)
+        lags = [5.0, 50.0]
+        square = [((expected[n:] - expected[:-n]) ** 2).sum(axis=-1).mean() for n in (5, 50)]
+        for function in (gd.dynamics.mean_square_displacement, gd.dynamics.self_correlations):
+            found = function(t, lags=lags, origins=1000, scheme="toroidal")["msd_total"]
+            np.testing.assert_allclose(found, square, rtol=1e-9)
+        few = gd.dynamics.self_correlations(t, lags=lags, origins=2, scheme="toroidal", remove_drift=True)
+        mean = expected - expected.mean(axis=1, keepdims=True)
+        for column, n in enumerate((5, 50)):
+            moved = ((mean[n:] - mean[:-n]) ** 2).sum(axis=-1).mean(axis=1)[[0, -1]].mean()
+            assert float(few["msd_total"][column]) == pytest.approx(moved)
+
+    def test_it_is_the_other_one_in_a_box_that_stays(self):
+        rng = np.random.default_rng(1)
+        path = np.cumsum(rng.normal(scale=0.3, size=(50, 7, 2)), axis=0)
+        origin = rng.normal(size=2)
+        t = gd.from_arrays(path % 4.0 + origin, species=["A"] * 7, box=[4.0, 4.0], origin=origin)
+        np.testing.assert_allclose(unwrapped(t, "toroidal"), unwrapped(t), atol=1e-10)
+
+    @pytest.mark.parametrize("scheme", ["tor", None, 3])
+    def test_other_schemes(self, scheme):
+        t, _ = self.breathing(n_frames=3)
+        with pytest.raises(ParameterError, match="scheme: expected"):
+            unwrapped(t, scheme)
