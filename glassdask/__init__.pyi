@@ -52,6 +52,11 @@ from .io.objects import from_freud as from_freud
 from .io.objects import from_mdanalysis as from_mdanalysis
 from .io.objects import from_mdtraj as from_mdtraj
 from .io.objects import from_ovito as from_ovito
+from .io.to_objects import to_ase as to_ase
+from .io.to_objects import to_freud as to_freud
+from .io.to_objects import to_mdanalysis as to_mdanalysis
+from .io.to_objects import to_mdtraj as to_mdtraj
+from .io.to_objects import to_ovito as to_ovito
 from .neighborhood.nearest import SANN as SANN
 from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest

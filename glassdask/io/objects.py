@@ -91,6 +91,9 @@ def of_atoms(atoms: Any, keep: tuple[str, ...]) -> dict[str, Any]:
         "periodic": np.asarray(atoms.pbc, dtype=bool),
         "velocity": atoms.get_velocities() if "momenta" in atoms.arrays else None,
         "id": atoms.arrays.get("id"),
+        "image": atoms.arrays.get("image"),
+        "diameter": atoms.arrays.get("diameter"),
+        "origin": atoms.get_celldisp().ravel() if atoms.get_celldisp().any() else None,
         "kept": {name: _found(atoms.arrays, name, "array") for name in keep},
     }
 
