@@ -22,12 +22,10 @@ import math
 import operator
 import os
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -211,7 +209,7 @@ def make(cls: type[T], values: Any, where: str | None = None) -> T:
     found = parts(cls, values, where)
     for name in required(cls):
         if name not in found:
-            raise ParameterError(f"{_joined(where, name)}: is missing: {where or cls.__name__} needs it")
+            raise ParameterError(f"{joined(where, name)}: is missing: {where or cls.__name__} needs it")
     try:
         return cls(**found)
     except GlassdaskError as error:
@@ -225,8 +223,8 @@ def parts(cls: type, values: Any, where: str | None = None) -> dict[str, Any]:
         raise ParameterError(f"{where or cls.__name__}: expected a table of {_listed(known)}, found {shown(values)}")
     for name in values:
         if name not in known:
-            raise ParameterError(f"{_joined(where, name)}: unknown, expected some of {_listed(known)}")
-    return {name: converted(value, known[name], _joined(where, name)) for name, value in values.items()}
+            raise ParameterError(f"{joined(where, name)}: unknown, expected some of {_listed(known)}")
+    return {name: converted(value, known[name], joined(where, name)) for name, value in values.items()}
 
 
 def converted(value: Any, hint: Any, where: str) -> Any:
@@ -312,9 +310,7 @@ def _declaration(value: Any, cls: type, where: str) -> Any:
             values = dict(value)
             chosen = values.pop(TAG, tag_of(cls) if cls in members.values() else None)
             if not isinstance(chosen, str) or chosen not in members:
-                raise ParameterError(
-                    f"{_joined(where, TAG)}: expected one of {_listed(members)}, found {shown(chosen)}"
-                )
+                raise ParameterError(f"{joined(where, TAG)}: expected one of {_listed(members)}, found {shown(chosen)}")
             return make(members[chosen], values, where)
         return make(cls, value, where)
     raise ParameterError(f"{where}: expected {_article(cls, members)}, found {shown(value)}")
@@ -396,8 +392,15 @@ def _needs_us(hint: Any) -> bool:
     return any(_needs_us(argument) for argument in typing.get_args(hint) if argument is not ...)
 
 
-def _joined(where: str | None, name: Any) -> str:
-    return f"{where}.{name}" if where else str(name)
+def joined(where: str | None, name: Any) -> str:
+    """The path of a member in errors, on one line and not too long.
+
+    >>> joined("describe", "soap"), joined(None, "a\\nb")
+    ('describe.soap', "'a\\\\nb'")
+    """
+    text = str(name)
+    text = text if len(text) <= 80 and text.isprintable() else shown(text)
+    return f"{where}.{text}" if where else text
 
 
 def _listed(names: Iterable[Any]) -> str:
@@ -488,12 +491,3 @@ def _kind(hint: Any) -> str:
 def digest(*values: Any) -> str:
     """SHA-256 of the values as JSON: equal declarations have equal digests, wherever they were made."""
     return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()
-
-
-def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a TOML file, or `ParameterError` that names the file."""
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None

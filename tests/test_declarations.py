@@ -26,10 +26,10 @@ from glassdask.declarations import (
     pair_text,
     plain,
     read_pairs,
-    read_toml,
 )
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.cutoffs import pair_matrix
+from glassdask.texts import read_toml
 
 
 class Rule(Declaration):

@@ -12,7 +12,19 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1] / "glassdask"
-BASE = {"errors", "remote", "code", "files", "variables", "names", "wrapping", "declarations", "plugins", "graphs"}
+BASE = {
+    "errors",
+    "remote",
+    "code",
+    "files",
+    "variables",
+    "names",
+    "wrapping",
+    "declarations",
+    "plugins",
+    "graphs",
+    "texts",
+}
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 WALK = SPACE | {"store", "frames"}
@@ -20,6 +32,7 @@ MAY_IMPORT = {
     "errors": set(),
     "code": {"errors"},
     "declarations": {"errors"},
+    "texts": {"errors"},
     "plugins": {"errors"},
     "files": {"errors", "remote"},
     "remote": {"errors"},

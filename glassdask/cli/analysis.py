@@ -241,8 +241,9 @@ def _tell(measured: Any, out: Console = console) -> None:
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:
     """Variable name -> (path in errors, parameters) from arguments and a parameter file."""
-    from glassdask.declarations import TAG, read_toml
+    from glassdask.declarations import TAG
     from glassdask.descriptors.registry import parse
+    from glassdask.texts import read_toml
 
     wanted = {}
     for text in descriptors or ():

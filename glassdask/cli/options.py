@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from glassdask import remote
 from glassdask.errors import ParameterError
+from glassdask.texts import parse_toml
 
 console = Console(stderr=True)
 
@@ -88,8 +88,8 @@ def value_of(text: str) -> Any:
     (0.005, 0.005, [1, 2], 'c_1')
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return float(text) if NUMBER.fullmatch(text) else text
 
 

@@ -6,13 +6,13 @@ import inspect
 import math
 import os
 import re
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Count, Declaration, Read, Where, converted, hints, make, shown
+from glassdask.declarations import Count, Declaration, Read, Where, converted, hints, joined, make, shown
 from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError
+from glassdask.texts import parse_toml, parse_yaml
 
 # Batch systems by the names that a profile may use, and the classes of dask-jobqueue that speak to them.
 BATCH_SYSTEMS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster"}
@@ -188,7 +188,7 @@ class Profile(Declaration):
         known = _batch_options(self.kind)
         for name in self.options:
             if name not in known:
-                raise ParameterError(f"options.{name}: unknown, expected some of {', '.join(known)}")
+                raise ParameterError(f"{joined('options', name)}: unknown, expected some of {', '.join(known)}")
         for name, why in REQUIRED.items():
             if self.options.get(name) in (None, ""):
                 raise ParameterError(f"options.{name} is missing{why}: add it")
@@ -284,14 +284,7 @@ def _parsed(file: Path) -> Any:
     is_yaml = file.suffix in (".yaml", ".yml")
     try:
         text = file.read_text(encoding="utf-8")
-        if not is_yaml:
-            return tomllib.loads(text)
-        import yaml
-
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(" ".join(str(error).split())) from None
+        return parse_yaml(text) if is_yaml else parse_toml(text)
     except (OSError, ValueError) as error:
         raise ParameterError(f"not a {'YAML' if is_yaml else 'TOML'} profile ({error})") from None
 

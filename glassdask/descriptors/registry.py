@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from glassdask import declarations
-from glassdask.declarations import TAG, hints, parts, required
+from glassdask.declarations import TAG, hints, parts, required, shown
 from glassdask.descriptors.base import Descriptor
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
+from glassdask.texts import parse_toml
 
 # Ours by where they are, so that one can be had without importing the others, and those of other packages.
 DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
@@ -61,10 +61,10 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, parameters = text.partition(":")
     try:
-        return name.strip(), tomllib.loads(f"given = {{{parameters}}}")["given"]
-    except tomllib.TOMLDecodeError as error:
+        return name.strip(), parse_toml(f"given = {{{parameters}}}")["given"]
+    except ValueError as error:
         raise ParameterError(
-            f"descriptor '{text}': {error}: write name:parameter=value, ..., with quotes around words, such as "
+            f"descriptor {shown(text)}: {error}: write name:parameter=value, ..., with quotes around words, such as "
             "sbo:l_max=8,neighbor_species='other'"
         ) from None
 

@@ -12,6 +12,9 @@ from glassdask.errors import ParameterError
 from glassdask.simulation.models import AnyModel
 from glassdask.simulation.operations import Integrate, Load, Operation, Relax, Scatter, Strain
 
+MOST_STEPS = 1e12  # years of a fast core, for a few particles
+MOST_FRAMES = 1e7  # whose numbers every task of a simulation holds
+
 
 @dataclass(frozen=True, kw_only=True)
 class RandomStart(Declaration):
@@ -177,6 +180,26 @@ class Simulation(Declaration):
     stages: Annotated[tuple[Stage, ...], Where(len, "at least one of Dynamics, Minimum and Shear")]
     seed: int = 0
     timestep: Positive | None = None
+
+    def check(self) -> None:
+        """No stage is shorter than a timestep, but for a sudden quench, or longer than anybody can wait for."""
+        for number, stage in enumerate(self.stages):
+            frames, least = 0.0, 0.5
+            if isinstance(stage, Dynamics):
+                what, steps = f"time {stage.time:g}", stage.time / self.step
+                frames = 0.0 if stage.every is None else stage.time / stage.every * (1 + stage.between)
+                least = 0.0 if isinstance(stage.temperature, tuple) else least
+            elif isinstance(stage, Shear):
+                what, steps = f"strain {stage.strain:g}", stage.strain / stage.increment
+            else:
+                continue
+            if not least <= steps <= MOST_STEPS:
+                raise ParameterError(f"stages[{number}]: {what} are {steps:.3g} steps: expected 1 to {MOST_STEPS:.0e}")
+            if frames > MOST_FRAMES:
+                raise ParameterError(
+                    f"stages[{number}]: every {stage.every:g} gives {frames:.3g} frames, more than {MOST_FRAMES:.0e}: "
+                    "make it longer"
+                )
 
     @property
     def step(self) -> float:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from glassdask.declarations import Declaration, Where, digest, make, parts, required, shown
+from glassdask.declarations import Declaration, Where, digest, joined, make, parts, required, shown
 from glassdask.errors import ParameterError
 from glassdask.store.layout import checked_path
 from glassdask.sweep import records
@@ -19,6 +18,7 @@ from glassdask.sweep.stage import Stage
 from glassdask.sweep.stages import STAGES, ordered
 from glassdask.sweep.state import Settings, State, Unit, naming
 from glassdask.sweep.trajectories import Found, found_states
+from glassdask.texts import parse_toml
 
 NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
 SIMULATE = "simulate"  # its settings are those of the runs; the other stages have tables of their own
@@ -119,8 +119,8 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
 def _checked(path: Path, text: str, store: Path | None) -> Sweep:
     """The sweep; every mistake in the text is told with the file."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = parse_toml(text)
+    except ValueError as error:
         raise ParameterError(f"{path}: cannot be read as TOML ({error}): correct the file") from None
     with naming(str(path)):
         return _read(path, content, text, store)
@@ -131,7 +131,7 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     known = [*SweepFile.__dataclass_fields__, *tables]
     for name in content:
         if name not in known:
-            raise ParameterError(f"{name}: unknown, expected some of {', '.join(known)}")
+            raise ParameterError(f"{joined(None, name)}: unknown, expected some of {', '.join(known)}")
     file = make(SweepFile, {name: value for name, value in content.items() if name not in tables})
     protocol = parts(Protocol, file.protocol, "protocol")
     stages = ordered(name for name in content if name in tables)

@@ -1,0 +1,64 @@
+"""TOML and YAML that people type: whatever is wrong with a text is a `ValueError` of one line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from glassdask.errors import ParameterError
+
+DEEPEST, MOST = 50, 1_000_000  # tables within tables, and values in all: far more than anybody types
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML text holds.
+
+    Examples
+    --------
+    >>> parse_toml("a = [1, 2]")
+    {'a': [1, 2]}
+    >>> parse_toml("a = " + 10000 * "[")
+    Traceback (most recent call last):
+        ...
+    ValueError: nested more than 50 deep
+    """
+    found: dict[str, Any] = _parsed(tomllib.loads, text)
+    return found
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text holds; it runs nothing."""
+    import yaml
+
+    try:
+        return _parsed(yaml.safe_load, text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a TOML file, or `ParameterError` that names the file."""
+    try:
+        return parse_toml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        content = parse(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {DEEPEST} deep") from None
+    values, count = [(content, 0)], 0
+    while values:  # aliases of YAML make a lot of little
+        value, depth = values.pop()
+        count += 1
+        if depth > DEEPEST or count > MOST:
+            raise ValueError(f"nested more than {DEEPEST} deep, or more than {MOST} values")
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        values += [(part, depth + 1) for part in inside]
+    return content
