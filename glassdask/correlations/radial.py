@@ -114,8 +114,9 @@ def count_pairs(configuration: Configuration, centers: np.ndarray, r_max: float,
     counts = once + once.transpose(1, 0, 2)
     volume = len(configuration.position) / configuration.density
     number = np.bincount(configuration.species[centers], minlength=n_species).astype(float)
-    others = np.bincount(configuration.species, minlength=n_species) - np.eye(n_species)
-    return counts, counts * volume, number[:, None], (number[:, None] * others)[:, :, None]
+    possible = np.multiply.outer(number, np.bincount(configuration.species, minlength=n_species))
+    possible.flat[:: n_species + 1] -= number
+    return counts, counts * volume, number[:, None], possible[:, :, None]
 
 
 def _pairs_inside(

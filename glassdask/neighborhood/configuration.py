@@ -118,12 +118,12 @@ class Configuration:
             self.position = wrap(self.position[None], self.box[None], label, periodic=periodic)[0][0]
         self._grids: dict[float, _Grid] = {}
 
-    @property
+    @cached_property
     def widths(self) -> np.ndarray:
         """Distances between opposite faces of the box, shape (dimension,)."""
         return 1.0 / np.linalg.norm(self.inverse, axis=0)[: self.dimension]
 
-    @property
+    @cached_property
     def density(self) -> float:
         """Particles per unit volume (area in two dimensions)."""
         return len(self.position) / abs(np.linalg.det(self.box[: self.dimension, : self.dimension]))
@@ -288,7 +288,7 @@ class _Grid:
             extent[:d] = np.maximum(extent[:d] * (1 + FACE), width / widths)
             widths, placed = widths * extent[:d], position - low @ box
         # in two dimensions: one layer that does not meet its own images
-        n_cells[:d] = np.clip(np.floor(widths / width), 1, max(n, 1))
+        n_cells[:d] = np.minimum(np.maximum(np.floor(widths / width), 1), max(n, 1))
         if configuration.borders is not None:
             # the same along open axes: the particles fill all cells but the last
             is_open = configuration.borders.open
