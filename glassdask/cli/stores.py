@@ -36,13 +36,22 @@ def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Pri
         table.add_row(name, str(tuple(array["shape"])), array["dtype"], str(tuple(array["chunks"])), files, size)
     out = Console()
     out.print(table)
-    out.print(f"status {found['status']}, created {found['created']} by glassdask {found['glassdask_version']}")
-    out.print("species " + ", ".join(f"{name}: {count}" for name, count in found["species"].items()))
-    for source in found["sources"]:
-        out.print(f"from {source['name']} ({source['n_frames']} frames, sha256 {source['sha256'][:16]}...)")
+    made = f", created {found['created']} by glassdask {found['glassdask_version']}" if "created" in found else ""
+    out.print(f"status {found['status']}{made}")
+    if "species" in found:
+        out.print("species " + ", ".join(f"{name}: {count}" for name, count in found["species"].items()))
+    for source in found.get("sources", []):
+        frames = f"{source['n_frames']} frames, " if "n_frames" in source else ""
+        out.print(f"from {source.get('name')} ({frames}sha256 {str(source.get('sha256'))[:16]}...)")
+    if "append" in found:
+        files = ", ".join(found["append"]["files"])
+        out.print(
+            f"{found['append']['frames']} frames of {files} are being added, or that was interrupted: run it again"
+        )
     for kind in ("descriptors", "reductions"):
         for name, group in found.get(kind, {}).items():
             other = ", made by other code than is installed" if _outdated(kind, group) else ""
+            other += f", {group['out_of_date']}" if group["out_of_date"] else ""
             out.print(f"{kind}/{name}: {group['status']}{other}, {json.dumps(group['parameters'], sort_keys=True)}")
 
 

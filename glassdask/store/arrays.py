@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -247,7 +248,8 @@ def _check_key(group_path: str | os.PathLike[str], key: str | None) -> None:
 def is_stored(file: Path) -> bool:
     """Whether a chunk is there; an empty file, which a machine that lost power may leave, is not."""
     try:
-        return file.stat().st_size > 0
+        found = file.stat()
+        return found.st_size > 0 and stat.S_ISREG(found.st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -14,12 +14,14 @@ import numpy as np
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.remote import Address
 from glassdask.store import layout, ledger
-from glassdask.store.arrays import ArrayInfo, array_info, arrays, read_region
+from glassdask.store.arrays import STAGE, ArrayInfo, array_info, arrays, read_region
 from glassdask.store.encoding import decode_names
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
-from glassdask.store.metadata import REPAIR, is_sealed, read_metadata
+from glassdask.store.metadata import REPAIR, is_sealed, read_metadata, read_record
 from glassdask.store.reading import out_of_date
 
+RECORDS = ".sweep"  # where a sweep keeps its records in the store of its states
+LOCKS = "locks"  # those of its runs, which come and go
 FILES_AT_LEAST = 1000  # more files than this, and than twice those that are there, are not looked for one by one
 
 
@@ -89,6 +91,18 @@ def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
             continue
         yield from _walk(item, problems)
     problems += [f"{group / name}: is missing: run the command that wrote it again" for name in expected]
+    if (group / ledger.FOLDER).is_dir():
+        try:
+            read_metadata(group / ledger.FOLDER / "zarr.json")
+        except GlassdaskError as error:
+            problems.append(str(error))
+    for file in sorted((group / RECORDS).rglob("*.json")):
+        place = file.relative_to(group / RECORDS)
+        try:
+            if place.parts[0] != LOCKS:
+                read_record(file, place.as_posix(), strict=True)
+        except GlassdaskError as error:
+            problems.append(f"{error.args[0].rpartition(': ')[0]}: run the sweep again")
     for name, file in ledger.entries(group).items():
         place = group / name
         again = f"run the command that wrote it again, or glassdask repair {group}"
@@ -207,6 +221,10 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             summary["species"] = _counts(by_name["species"])
         if "box" in by_name:
             summary["box"] = _box(by_name["box"])
+    stage = group / STAGE
+    if is_group(stage):
+        old, new = attributes(stage).get("appended", (0, 0))
+        summary["append"] = {"frames": new - old, "files": attributes(stage).get("pending", {}).get("files", [])}
     for kind in ("descriptors", "reductions"):
         if is_group(group / kind):
             summary[kind] = {child.name: _derived(child) for child in children(group / kind, "group")}
@@ -247,4 +265,5 @@ def _derived(group: Path) -> dict[str, Any]:
     attrs = attributes(group)
     stored = sum(entry["bytes_stored"] for entry in map(_array_summary, arrays(group)))
     names = ("status", "parameters", "created", "glassdask_version", "code")
-    return {**{name: attrs.get(name) for name in names}, "bytes_stored": stored}
+    found = {name: attrs.get(name) for name in names}
+    return {**found, "out_of_date": out_of_date(group), "bytes_stored": stored}

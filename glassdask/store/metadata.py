@@ -114,13 +114,35 @@ def sealed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "attributes": {**attrs, SEAL: _seal(file, content)}}
 
 
+def write_record(file: Path, content: dict[str, Any], name: str, *, sync: bool = True) -> None:
+    """Replace a JSON file that is no metadata, with a seal of its content and of the name that it goes by."""
+    write_json(file, {**content, SEAL: _digest(name, content)}, sync=sync)
+
+
+def read_record(file: Path, name: str, *, strict: bool = False) -> dict[str, Any] | None:
+    """The content of `write_record`, None where there is no file; `CorruptStoreError` where the seal does not fit.
+
+    Older files have no seal, which is an error where it is `strict`.
+    """
+    content = read_json(file)
+    if content is None:
+        return None
+    seal = content.pop(SEAL, None)
+    if seal != _digest(name, content) and (strict or seal is not None):
+        raise CorruptStoreError(f"{file}: was changed after it was written (its checksum does not fit): write it again")
+    return content
+
+
 def is_sealed(content: dict[str, Any]) -> bool:
     """Whether metadata have a seal; those of older stores have none."""
     return SEAL in content["attributes"]
 
 
 def _seal(file: Path, content: dict[str, Any]) -> str:
-    name = file.parent.name if content.get("node_type") == "array" else ""
+    return _digest(file.parent.name if content.get("node_type") == "array" else "", content)
+
+
+def _digest(name: str, content: dict[str, Any]) -> str:
     return hashlib.sha256((name + json.dumps(content, sort_keys=True)).encode()).hexdigest()
 
 

@@ -194,8 +194,7 @@ def _arrays(group: Path, restored: list[str], lost: list[str]) -> bool:
     _put_in_place(wrong, restored)
     wrong = [item for item in wrong if check_chunk(*item[:3])]
     for info, region, _, problem in wrong:
-        with writing(info.file(region)):
-            info.file(region).unlink(missing_ok=True)
+        _clear(info, info.file(region))
         lost.append(problem.partition(": ")[0] + ": " + problem.partition(": ")[2].rpartition(": ")[0])
     clear_leftovers(group, [group / name for name in state["arrays"]])
     return bool(wrong)
@@ -238,12 +237,29 @@ def _put_in_place(wrong: list[Wrong], restored: list[str]) -> None:
             found[ledger.stamp(info.file(region), info.inner)] = info.file(region).read_bytes()
     for info, region, known, _ in wrong:
         for stamp in known & found.keys():
+            _clear(info, info.file(region))
+            info.file(region).parent.mkdir(parents=True, exist_ok=True)
             put(info.file(region), found[stamp])
             restored.append(f"{info.file(region)}: its chunk, which was in another place")
 
 
+def _clear(info: ArrayInfo, file: Path) -> None:
+    """Remove what is in the place of a chunk, also a folder, or a file in place of one of its folders."""
+    with writing(file):
+        for place in (info.path / part for part in [*file.relative_to(info.path).parents][-2::-1]):
+            if place.is_file():
+                place.unlink()
+        if file.is_dir():
+            shutil.rmtree(file)
+        elif file.parent.is_dir():
+            file.unlink(missing_ok=True)
+
+
 def _forget(group: Path, lost: list[str]) -> None:
     """Forget what the ledger knows and is not there any more."""
+    file = group / ledger.FOLDER / "zarr.json"
+    if file.parent.is_dir() and _known(file.parent) is None:
+        write_metadata(file, {"attributes": {}, "zarr_format": 3, "node_type": "group"})
     for name, file in ledger.entries(group).items():
         if (group / name).is_dir():
             continue

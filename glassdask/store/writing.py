@@ -44,7 +44,7 @@ from glassdask.store.groups import (
 )
 from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
-from glassdask.store.reading import HIDDEN
+from glassdask.store.reading import HIDDEN, out_of_date
 from glassdask.store.restoring import recover
 from glassdask.store.stored import with_dask
 from glassdask.variables import TRAJECTORY, VARIABLES
@@ -271,6 +271,9 @@ def write_datasets(
         write_blocks([item for lazy in begun.values() for item in lazy], grid, on_block)
         for group in begun:
             finish(group)
+            reason = out_of_date(group)
+            if reason:  # the trajectory, or what it was made from, has changed meanwhile
+                raise StoreError(f"{group}: {reason}")
 
 
 def _labels(dataset: xr.Dataset) -> list[Any]:

@@ -12,7 +12,8 @@ import xarray as xr
 from glassdask.code import digest
 from glassdask.declarations import Declaration, Positive, plain
 from glassdask.store.groups import COMPLETE, attributes, is_group
-from glassdask.sweep.describing import structures
+from glassdask.store.reading import version_of
+from glassdask.sweep.describing import structures, within
 from glassdask.sweep.reducing import reduced
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import ENSEMBLE, Settings, State
@@ -57,18 +58,34 @@ class Correlate(Stage):
         table: CorrelateTable = settings[self.name]
         path, groups = state.path, state.units[self.name].groups
         inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
-        _derive(path, STRUCTURE, {"inherent": inherent}, {}, overwrite, lambda: measures.structure(path))
+        _derive(
+            path,
+            STRUCTURE,
+            {"inherent": inherent},
+            _versions(path, ["inherent"]),
+            overwrite,
+            lambda: measures.structure(path),
+        )
         if table.dynamics:
             # where k is not given, it is that of the peak of S(k)
             before = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
-            peak = {group: str(attributes(f"{path}/{group}")["key"]) for group in before}
-            _derive(path, RELAXATION, {"k": table.k}, peak, overwrite, lambda: measures.relaxation(path, table.k))
+            _derive(
+                path,
+                RELAXATION,
+                {"k": table.k},
+                _versions(path, before),
+                overwrite,
+                lambda: measures.relaxation(path, table.k),
+            )
         if f"reductions/{PROPENSITY}" in groups:
             place, names = structures(state, settings), (_columns(settings), reduced(settings))
             # the key of the unit stands for the descriptors and reductions that are correlated
             parameters = {"descriptors": names[0], "reductions": names[1], "key": state.units[self.name].key}
             parameters |= {"ensemble": measures.ensemble_key(path)}
-            _derive(path, PROPENSITY, parameters, {}, overwrite, lambda: measures.propensity(path, place, *names))
+            made_from = [f"{within(settings)}descriptors/{name}" for name in names[0]]
+            made_from += [f"{within(settings)}reductions/{name}" for name in names[1]]
+            before = _versions(path, [*made_from, ENSEMBLE])
+            _derive(path, PROPENSITY, parameters, before, overwrite, lambda: measures.propensity(path, place, *names))
 
 
 def _ensemble(state: State, settings: Settings) -> bool:
@@ -81,6 +98,12 @@ def _ensemble(state: State, settings: Settings) -> bool:
 def _columns(settings: Settings) -> list[str]:
     """Names of the descriptors that are correlated with the propensity."""
     return list(settings["describe"].descriptors) if "describe" in settings else reduced(settings)
+
+
+def _versions(path: str, groups: list[str]) -> dict[str, str]:
+    """Those of the groups that are there, with what tells one state of them from another."""
+    there = {group: version_of(Path(path) / group) for group in groups if is_group(f"{path}/{group}")}
+    return {group: version for group, version in there.items() if version is not None}
 
 
 def _derive(

@@ -19,10 +19,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glassdask.errors import StoreError
+from glassdask.declarations import Declaration, make
+from glassdask.errors import GlassdaskError, StoreError
 from glassdask.files import create, writing
 from glassdask.sweep import records
 
@@ -31,6 +33,20 @@ BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
 CLAIM_SECONDS = 5.0
 FREE, LIVING, STALE = "free", "living", "stale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder(Declaration):
+    """What a lock says of the run that holds it; `born` tells its process from a later one with the same number."""
+
+    share: str
+    token: str
+    host: str
+    machine: str
+    pid: int
+    born: str | None
+    user: str
+    started: str
 
 
 @contextmanager
@@ -134,7 +150,10 @@ def _stale_or_refused(file: Path) -> bool:
 
 
 def _holder(file: Path) -> dict[str, Any]:
-    return records.read(file) or {}
+    """What is written in a lock; nothing where it is damaged, or not written yet."""
+    with suppress(GlassdaskError):
+        return asdict(make(Holder, records.read(file) or {}, str(file)))
+    return {}
 
 
 def _look(file: Path, writable: bool = True) -> tuple[str, dict[str, Any]]:

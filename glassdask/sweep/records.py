@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 from glassdask.declarations import Declaration, converted, plain
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
-from glassdask.files import read_json, write_json, writing
+from glassdask.files import read_json, writing
+from glassdask.store import metadata
+from glassdask.store.checks import RECORDS
 from glassdask.store.groups import create_parents
 from glassdask.sweep.state import State, checked_stage
 
-FOLDER = ".sweep"
+FOLDER = RECORDS
 DESCRIPTION = "sweep.json"
 UNITS = "units"
 VERSION = 1
@@ -86,9 +88,10 @@ def write_description(store: str | os.PathLike[str], described: Description) -> 
     root = Path(store)
     states = tuple(replace(state, path=relative(state.path, root)) for state in described.states)
     content = plain(replace(described, folder=relative(described.folder, root), states=states))
-    if read(root / FOLDER / DESCRIPTION) != content:
+    file = root / FOLDER / DESCRIPTION
+    if _sealed(file) != content:
         create_parents(root / FOLDER, below=root)
-        write_json(root / FOLDER / DESCRIPTION, content)
+        metadata.write_record(file, content, name_of(file))
 
 
 def read_description(store: str | os.PathLike[str]) -> Description:
@@ -99,7 +102,10 @@ def read_description(store: str | os.PathLike[str]) -> Description:
     StoreError
         There is none, it is damaged, or it was written by a newer glassdask.
     """
-    content = read(Path(store) / FOLDER / DESCRIPTION)
+    file = Path(store) / FOLDER / DESCRIPTION
+    content = _sealed(file)
+    if content is None and file.exists():
+        raise StoreError(f"{store}: the sweep's description is damaged: run its TOML file again")
     if content is None:
         raise StoreError(f"{store}: no sweep was run here: expected the store of a sweep, or run its TOML file first")
     if content.get("version") != VERSION:
@@ -117,6 +123,19 @@ def unit_file(store: str | os.PathLike[str], label: str, stage: str) -> Path:
     return Path(store) / FOLDER / UNITS / label / f"{stage}.json"
 
 
+def name_of(file: Path) -> str:
+    """The name of a record, that of no other one in its store."""
+    parts = file.parts
+    return "/".join(parts[len(parts) - parts[::-1].index(FOLDER) :])
+
+
+def _sealed(file: Path) -> dict[str, Any] | None:
+    """The content of a record; None where there is none, or it is not what was written."""
+    with suppress(CorruptStoreError):
+        return metadata.read_record(file, name_of(file))
+    return None
+
+
 def read(file: Path) -> dict[str, Any] | None:
     """The content of a JSON file, None where there is none (or where a disk has lost it)."""
     with suppress(CorruptStoreError):
@@ -126,7 +145,7 @@ def read(file: Path) -> dict[str, Any] | None:
 
 def read_record(file: Path) -> Record | None:
     """The record of a unit; None where there is none, or one that is damaged: then the unit counts as not begun."""
-    content = read(file)
+    content = _sealed(file)
     with suppress(GlassdaskError):
         return None if content is None else converted(content, Record, str(file))
     return None
@@ -138,7 +157,8 @@ def write_record(file: Path, status: str, key: str, **more: Any) -> None:
     content = {name: value for name, value in plain(record).items() if value is not None}
     with writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, content, sync=False)  # what a power failure takes is found out, and costs one look at the store
+    # what a power failure takes is found out, and costs one look at the store
+    metadata.write_record(file, content, name_of(file), sync=False)
 
 
 def failure(error: BaseException, trace: str) -> dict[str, str]:

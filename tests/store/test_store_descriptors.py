@@ -176,3 +176,44 @@ def test_the_key_does_not_see_how_a_dtype_is_spelled(run):
         reduced = (dataset[["bo"]] * 2).chunk(frame=2, particle=20)
         store.write_dataset(reduced, run, "reductions/bo", parameters={"by": 2})
     np.testing.assert_array_equal(store.open_reduction(run, "bo")["bo"].values, 2 * values)
+
+
+def test_what_was_measured_while_the_trajectory_changed_is_named(run):
+    """Frames are added, or all is overwritten, between the first and the last block of what is computed."""
+    trajectory = make_trajectory(time=np.arange(9.0), n_frames=9)
+
+    def add(block):
+        if store.open_trajectory(run).sizes["frame"] == 7:
+            stage = appending.begin(run, 9)
+            for name in ("position", "box", "time"):
+                for first, last in store.frame_blocks(7, 9, store.arrays.array_info(run, name).unit[0]):
+                    store.write_region(stage, name, (slice(first, last),), trajectory[name].values[first:last])
+            appending.commit(run)
+        return block
+
+    lazy = store.open_trajectory(run)[["position"]].rename(position="same")
+    lazy["same"].data = lazy["same"].data.map_blocks(add, meta=np.empty((0, 0, 0)))
+    with pytest.raises(errors.StoreError, match=r"descriptors/same: was computed before the trajectory was changed"):
+        store.write_dataset(lazy, run, "descriptors/same", parameters={})
+    with pytest.raises(errors.StoreError, match="was computed before the trajectory was changed"):
+        store.open_descriptors(run, ["same"])
+    assert "before the trajectory was changed" in store.info(run)["descriptors"]["same"]["out_of_date"]
+
+
+def test_results_are_out_of_date_with_all_that_they_were_made_from(run):
+    """Input, descriptor, reduction, propensity: the last knows of the first, whether code is told or not."""
+    for code in ("c", ""):
+        for number in (1.0, 2.0):
+            values = (store.open_trajectory(run)[["position"]] * number).rename(position="x")
+            options = {"parameters": {}, "code": code, "overwrite": True}
+            store.write_dataset(values, run, "descriptors/x", **{**options, "parameters": {"n": number if code else 0}})
+            if number == 2.0:
+                for name in ("y", "z"):
+                    with pytest.raises(errors.StoreError, match=r"before (descriptors/x|reductions/y) was changed"):
+                        store.open_reduction(run, name)
+                    assert any(f"reductions/{name}: was computed before" in problem for problem in store.verify(run))
+            for before, name in (("descriptors/x", "y"), ("reductions/y", "z")):
+                made_from = {before: store.reading.version_of(run / before)}
+                result = (values * 3).rename(x=name)
+                store.write_dataset(result, run, f"reductions/{name}", **options, made_from=made_from)
+            assert store.verify(run) == []
