@@ -136,12 +136,17 @@ OWN = {
         about="extended and plain XYZ, also of ASE, OVITO, RUMD, atooms and partycls",
     ),
     "gsd": Format(
-        "glassdask.io.gsd", (".gsd",), columns=("energy",), content=rb"\xdf\x65\xdf\x65\xdf\x65\xdf\x65", about="HOOMD"
+        "glassdask.io.gsd",
+        (".gsd",),
+        ("columns", "keep"),
+        columns=("energy",),
+        content=rb"\xdf\x65\xdf\x65\xdf\x65\xdf\x65",
+        about="HOOMD",
     ),
     "h5md": Format(
         "glassdask.io.h5md",
         (".h5md", ".h5", ".hdf5", ".zarrmd", ".zarrmd.zip"),
-        ("columns", "group", "topology", "species"),
+        ("columns", "keep", "group", "topology", "species"),
         columns=("position", "species", "velocity", "energy", "image", "id"),
         folders=True,
         content=_hdf5("h5md", "particles", zipped=".zarrmd.zip"),
@@ -150,13 +155,20 @@ OWN = {
     "lammps_data": Format(
         "glassdask.io.lammps_data",
         (".data", ".lmp", ".lammps-data"),
-        ("columns", "style"),
+        ("columns", "keep", "style"),
         text=True,
         columns=(),
         content=rb"(?s)[^\n]*\n(?!ITEM:).*?\d[ \t]+atoms\b.*?(xlo xhi|atom types|avec)",
         about="LAMMPS data files, one frame each",
     ),
-    "npz": Format("glassdask.io.npz", (".npz",), columns=tuple(TRAJECTORY), content=_archive, about="NumPy archives"),
+    "npz": Format(
+        "glassdask.io.npz",
+        (".npz",),
+        ("columns", "keep"),
+        columns=tuple(TRAJECTORY),
+        content=_archive,
+        about="NumPy archives",
+    ),
     "public": Format(
         "glassdask.io.public",
         (),

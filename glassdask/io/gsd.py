@@ -3,15 +3,16 @@
 HOOMD centres its box on zero and stores single precision: positions are shifted by half the cell, which makes them lie
 in [0, cell) and is kept as ``origin``, and are exact to 6e-8 relative to the box. Velocities and images are read where
 there are any.
-``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy. Files of ours also log where
-the box begins, times, ids and energies.
+``columns={"energy": "particles/md/pair/LJ/energies"}`` names a logged per-particle energy, ``keep=["charge", "q"]``
+other properties of particles and what is logged of them as ``particles/q``. Files of ours also log where the box
+begins, times, ids and energies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,14 +20,17 @@ import numpy as np
 
 from glassdask.errors import FormatError
 from glassdask.io.frame import Frame, Survey
+from glassdask.io.tables import further
 from glassdask.schema import CODE
 
+OTHERS = ("charge", "mass", "diameter", "body", "moment_inertia", "orientation", "angmom")
+READ = {"origin", "time", "particles/id", "particles/energy"}
 INDEX = np.dtype("u8, u8, i8, u4, u2, u1, u1")
 INDEX.names = ("frame", "N", "location", "M", "id", "type", "flags")
 SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])  # of the types that gsd numbers from 1
 
 
-def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of a GSD file."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
@@ -35,7 +39,7 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
 
 
 def read(
-    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None, keep: Sequence[str] = ()
 ) -> Generator[Frame, None, None]:
     """Frames of a GSD file."""
     energy = (columns or {}).get("energy")
@@ -44,7 +48,7 @@ def read(
         stored = set(trajectory.file.find_matching_chunk_names("particles/"))
         for number in range(start, stop):
             _check_number(trajectory.file, number, f"{path}, frame {number}")
-            yield _frame(trajectory[number], stored, energy, f"{path}, frame {number}")
+            yield _frame(trajectory[number], stored, energy, keep, f"{path}, frame {number}")
 
 
 def _check_sizes(path: str) -> None:
@@ -76,7 +80,7 @@ def _check_number(file: Any, number: int, where: str) -> None:
             return
 
 
-def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Frame:
+def _frame(found: Any, stored: set[str], energy: str | None, keep: Sequence[str], where: str) -> Frame:
     particles = found.particles
     if particles.position is None or particles.N == 0:
         raise FormatError(f"{where}: no particles: write the frame again")
@@ -93,6 +97,11 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
     velocity = vectors("velocity")
     origin, time, ids = (found.log.get(name) for name in ("origin", "time", "particles/id"))
     energy = energy or ("particles/energy" if "particles/energy" in found.log else None)
+    rest = {name: getattr(particles, name) for name in OTHERS if f"particles/{name}" in stored}
+    logged = {
+        name.removeprefix("particles/"): values for name, values in found.log.items() if name not in READ | {energy}
+    }
+    rest |= {name: values for name, values in logged.items() if "/" not in name and len(values) == particles.N}
     return Frame(
         particles.position[:, :n_space].astype(np.float64) + box.sum(axis=0) / 2,
         tuple(particles.types),
@@ -105,6 +114,7 @@ def _frame(found: Any, stored: set[str], energy: str | None, where: str) -> Fram
         time=None if time is None else float(np.ravel(time)[0]),
         step=int(found.configuration.step),
         id=None if ids is None else np.asarray(ids, dtype=np.int64).reshape(-1),
+        **further(list(rest), keep, rest.__getitem__),
     )
 
 

@@ -6,14 +6,15 @@ more rarely than the positions counts until it is written again. Numbers are tho
 vectors are rows, as the format has them. Where the box begins H5MD does not say; files of ours have ``box/origin``.
 
 ``group=`` names one of several groups of particles, ``columns={"energy": "pe"}`` an element that is called otherwise,
-``topology=`` or ``species=`` the species where the file has none (MDAnalysis writes none).
+``topology=`` or ``species=`` the species where the file has none (MDAnalysis writes none), ``keep=["charge"]`` further
+elements to keep.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import zarr
 
 from glassdask.errors import FormatError, GlassdaskError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.io.tables import further
 from glassdask.io.topology import species_of
 
 ELEMENTS = {
@@ -73,6 +75,7 @@ class Element:
 def survey(
     path: str,
     columns: dict[str, str] | None = None,
+    keep: Sequence[str] = (),
     group: str | None = None,
     topology: str | None = None,
     species: list[str] | None = None,
@@ -90,6 +93,7 @@ def read(
     stop: int,
     offset: int = 0,
     columns: dict[str, str] | None = None,
+    keep: Sequence[str] = (),
     group: str | None = None,
     topology: str | None = None,
     species: list[str] | None = None,
@@ -116,8 +120,11 @@ def read(
             edges = Element(box["edges"], "box/edges").aligned(position)
         # glassdask's own: where the corner is from which the positions are counted
         corner = Element(box["origin"], "box/origin").aligned(position) if box is not None and "origin" in box else None
+        others = sorted({*particles} - {"box", *names.values()})
+        rest = {name: Element(particles[name], name).aligned(position) for name in others}
         known: list[str | int] = []
         for number in range(start, stop):
+            here = further(others, keep, lambda name, number=number: rest[name](number))  # type: ignore[misc]
             found: dict[str, Any] = {role: value(number) for role, value in values.items()}
             for role, value in found.items():
                 rank = 2 if role in ("position", "image", "velocity") else 1
@@ -126,8 +133,14 @@ def read(
                     raise FormatError(
                         f"frame {number}: '{names[role]}' has shape {value.shape}, of {n_particles} particles"
                     )
+            for name, value in here["kept"].items():
+                if value.shape[:1] != (n_particles,):
+                    raise FormatError(f"'{name}' has shape {value.shape}, of {n_particles} particles: it is not kept")
             if "id" in found and (found["id"] < 0).any():  # places for particles that are not there
-                found = {role: value[found["id"] >= 0] for role, value in found.items()}
+                there = found["id"] >= 0
+                found = {role: value[there] for role, value in found.items()}
+                here["kept"] = {name: value[there] for name, value in here["kept"].items()}
+                here["diameter"] = None if here["diameter"] is None else here["diameter"][there]
             cell = None if edges is None else np.asarray(edges(number), dtype=np.float64)
             codes = encode(_texts(found.pop("species")), known)
             yield Frame(
@@ -139,6 +152,7 @@ def read(
                 step=None if position.step is None else int(position.step[number]),
                 origin=None if corner is None else np.asarray(corner(number), dtype=np.float64),
                 told=False,
+                **here,
                 **found,
             )
 

@@ -22,14 +22,13 @@ import numpy as np
 from glassdask.errors import FormatError
 from glassdask.io import text
 from glassdask.io.frame import Frame, Survey, named_column, right_handed
-from glassdask.io.tables import column_of, kept_columns, of_diameters, telling_species
+from glassdask.io.tables import SIZES, column_of, kept_columns, of_diameters, telling_species
 from glassdask.schema import CODE
 
 ENERGY = ("c_pe", "pe", "c_peatom", "c_eng", "c_energy", "energy")
 IMAGES = ("ix", "iy", "iz")
 VELOCITIES = ("vx", "vy", "vz")
 LABELS = ("element", "typelabel")
-SIZES = ("diameter", "radius")
 INTEGERS = ("mol", "type", "proc", "procp1", "ix", "iy", "iz")
 OLD = ["id", "type", "xs", "ys", "zs", "ix", "iy", "iz"]
 

@@ -2,14 +2,15 @@
 
 The columns of the section Atoms depend on the atom style, which LAMMPS writes behind its name (``Atoms # full``); where
 it is not there and the columns fit several styles, ``style="full"`` tells. The lower corner of the box is subtracted
-from the positions, and kept as ``origin``. A data file does not say along which axes it is periodic.
+from the positions, and kept as ``origin``. ``keep=["q", "mol"]`` keeps further columns; a diameter is read. A data file
+does not say along which axes it is periodic.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from glassdask.errors import FormatError
 from glassdask.io import text
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.io.tables import further
 
 # Columns of Atoms (LAMMPS manual, read_data); image flags may follow.
 STYLES = {
@@ -38,6 +40,8 @@ STYLES = {
     "template": "id type template-index template-atom x y z",
     "tri": "id mol type triangleflag density x y z",
 }
+READ = ("id", "type", "x", "y", "z", "ix", "iy", "iz")
+WHOLE = ("mol", "ellipsoidflag", "lineflag", "triangleflag", "template-index", "template-atom")
 COMMON = ("atomic", "molecular", "charge", "full", "sphere")  # which are looked for where no style is named
 SECTION = re.compile(r"[A-Z][A-Za-z ]+")
 COUNTS = re.compile(r"(\d+)\s+(atoms|atom types)\b")
@@ -45,7 +49,13 @@ BOUNDS = re.compile(r"(\S+)\s+(\S+)\s+([xyz])lo\s+[xyz]hi\b")
 VECTORS = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(xy\s+xz\s+yz|avec|bvec|cvec|abc\s+origin)\b")
 
 
-def survey(path: str, columns: dict[str, str] | None = None, style: str | None = None, growing: bool = False) -> Survey:
+def survey(
+    path: str,
+    columns: dict[str, str] | None = None,
+    keep: Sequence[str] = (),
+    style: str | None = None,
+    growing: bool = False,
+) -> Survey:
     """One frame; its content is read by `read`."""
     digest = hashlib.sha256()
     with text.Lines(path, digest=digest) as lines:
@@ -58,19 +68,25 @@ def survey(path: str, columns: dict[str, str] | None = None, style: str | None =
 
 
 def read(
-    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None, style: str | None = None
+    path: str,
+    start: int,
+    stop: int,
+    offset: int = 0,
+    columns: dict[str, str] | None = None,
+    keep: Sequence[str] = (),
+    style: str | None = None,
 ) -> Generator[Frame, None, None]:
     """The frame of a data file."""
     with text.Lines(path) as lines:
         try:
-            yield _frame(lines, style)
+            yield _frame(lines, style, keep)
         except EOFError:
             raise FormatError(f"{path}: truncated (the file ends within a section): copy it again") from None
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from None
 
 
-def _frame(lines: text.Lines, style: str | None) -> Frame:
+def _frame(lines: text.Lines, style: str | None, keep: Sequence[str]) -> Frame:
     lines.line()  # LAMMPS skips the first line, whatever it says
     counts: dict[str, int] = {}
     bounds: dict[str, tuple[float, float]] = {}
@@ -102,6 +118,10 @@ def _frame(lines: text.Lines, style: str | None) -> Frame:
     names: list[str | int] = []
     codes = encode(np.array([labels.get(kind, kind) for kind in table["type"].tolist()]), names)
     position = np.stack([_values(table[axis], axis, np.float64) for axis in "xyz"], axis=1)
+
+    def number(name: str) -> np.ndarray:
+        return _values(table[name], name, np.int64 if name in WHOLE else np.float64)
+
     image = None
     if "ix" in table:
         image = np.stack([_values(table[axis], axis, np.int64) for axis in ("ix", "iy", "iz")], axis=1)
@@ -123,6 +143,7 @@ def _frame(lines: text.Lines, style: str | None) -> Frame:
         velocity=velocity,
         id=ids,
         told=False,
+        **further([name for name in table if name not in READ], keep, number),
     )
 
 

@@ -1,7 +1,8 @@
 """NumPy archives (.npz): position, species, box and optional origin, time, step, velocity, energy, image, id.
 
 Shapes are those of `glassdask.from_arrays`. The arrays of a value per particle are read frame by frame from inside the
-archive. ``columns={"position": "positions"}`` names arrays that are called otherwise.
+archive. ``columns={"position": "positions"}`` names arrays that are called otherwise, ``keep=["q"]`` further ones of
+all particles, in each frame or constant; ``diameter`` or ``radius`` becomes the diameter.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from glassdask import schema
 from glassdask.errors import FormatError, GlassdaskError
 from glassdask.io.frame import Frame, Survey, encode
+from glassdask.io.tables import SIZES, further
 from glassdask.names import names_given
 from glassdask.variables import TRAJECTORY
 
@@ -58,7 +60,7 @@ class Frames:
         return data
 
 
-def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
+def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of an archive."""
     with open(path, "rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
@@ -73,7 +75,7 @@ def survey(path: str, columns: dict[str, str] | None = None) -> Survey:
 
 
 def read(
-    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None
+    path: str, start: int, stop: int, offset: int = 0, columns: dict[str, str] | None = None, keep: Sequence[str] = ()
 ) -> Generator[Frame, None, None]:
     """Frames of an archive."""
     with _opened(path) as (archive, stack):
@@ -116,7 +118,8 @@ def read(
             small["id"] = schema.numbers("id", small["id"], "i")
             if small["id"].shape != (n_particles,):
                 raise FormatError(f"'{names['id']}' has shape {small['id'].shape}, expected ({n_particles},)")
-        for stream in streams.values():
+        rest = _others(archive, stack, [*names.values()], keep, (n_frames, n_particles))
+        for stream in (*streams.values(), *(found for found in rest.values() if isinstance(found, Frames))):
             stream.skip(start)
         table: list[str | int] = []
         codes = encode(species[0], table)
@@ -126,6 +129,8 @@ def read(
             values: dict[str, Any] = {
                 role: schema.numbers(role, stream.next(), TRAJECTORY[role].kind) for role, stream in streams.items()
             }
+            here = {name: found.next() if isinstance(found, Frames) else found for name, found in rest.items()}
+            values |= further(list(here), keep, here.__getitem__)
             if origin is not None:
                 values["position"] = values["position"] - origin[number]
             yield Frame(
@@ -139,6 +144,28 @@ def read(
                 told=False,
                 **values,
             )
+
+
+def _others(
+    archive: zipfile.ZipFile, stack: ExitStack, used: list[str], keep: Sequence[str], shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Further arrays of numbers of all particles: constant ones, and those of every frame."""
+    found: dict[str, Any] = {}
+    for name in (entry.removesuffix(".npy") for entry in archive.namelist()):
+        if name in used and name not in SIZES:
+            continue
+        with archive.open(f"{name}.npy") as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            size, fortran, dtype = header(stream)
+            if dtype.kind not in "fiub" or (fortran and len(size) > 1):
+                continue
+            if size[:1] == shape[1:] and len(size) < 3 and size[:2] != shape:
+                values = np.frombuffer(stream.read(), dtype=dtype)
+                found[name] = values.reshape(size)
+        if size[:2] == shape and len(size) < 4:
+            found[name] = Frames(stack.enter_context(archive.open(f"{name}.npy")), name, len(size))
+    return found
 
 
 def _clock(role: str, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from glassdask.errors import FormatError
 
 ALL = "all"
+SIZES = ("diameter", "radius")
 TEXT = ("element", "typelabel", "species", "name")  # never numbers
 
 
@@ -62,3 +63,16 @@ def column_of(table: dict[str, Any], name: str, roles: dict[str, str]) -> np.nda
         return np.take([int(word) for word in table["words"][name]], values)
     except ValueError:
         raise FormatError(f"the column '{name}' holds words, which are not kept: leave it out of keep") from None
+
+
+def further(found: Sequence[str], keep: Sequence[str], value: Callable[[str], np.ndarray]) -> dict[str, Any]:
+    """What a frame gets of columns that are none of its variables, of which `value` gives each: see `Frame`."""
+    size = next((name for name in SIZES if name in found), None)
+    kept = kept_columns(keep, list(found), {} if size is None else {size: "diameter"}, ())
+    diameter, notes = (None, ()) if size is None else of_diameters(np.asarray(value(size), dtype=np.float64), size)
+    columns = {name: np.asarray(value(name)) for name in kept}
+    for name, values in columns.items():
+        if values.dtype.kind not in "fiub":
+            raise FormatError(f"the column '{name}' has dtype {values.dtype}, which is not kept: leave it out of keep")
+    unread = tuple(name for name in found if name not in columns and name != size)
+    return {"kept": columns, "diameter": diameter, "unread": unread, "notes": notes}

@@ -63,8 +63,28 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict]]:
         "glassbench": (folder / "h.npz", {}),
         "pickle": (folder / "i.pickle", {}),
     }
-    for name in ("cell.data", "cell.custom.bin", "cell.yaml", "cell.0.cfg"):
+    for name in ("cell.data", "cell.custom.bin", "flat.atom.bin", "cell.yaml", "cell.0.cfg"):
         found[name] = (HERE / "lammps" / name, {})
+    from tests.io.test_other_formats import tracks
+
+    (folder / "m.csv").write_text(tracks(sample(3, 20)))
+    found["csv"] = (folder / "m.csv", {"box": [8.0, 8.0], "keep": ["signal"]})
+    if _there("netCDF4"):
+        from tests.io.test_lammps_files import write_netcdf
+
+        found["netcdf"] = (write_netcdf(folder / "n.nc", sample(5, 20), lammps=True), {})
+    if _there("pyarrow"):
+        gd.export(run.trajectory("image", "step", "id"), folder / "o.parquet")
+        found["parquet"] = (folder / "o.parquet", {})
+    if _there("ase"):
+        import ase.io
+
+        from tests.io.test_objects import atoms_of
+
+        images = [atoms_of(run, k) for k in range(3)]
+        for name, images_of in (("p.traj", images), ("q.cif", images[:1])):
+            ase.io.write(folder / name, images_of)
+            found[name] = (folder / name, {})
     if "gsd" in sys.modules or _there("gsd"):
         from tests.io.test_binary_formats import write_gsd
 
@@ -156,11 +176,11 @@ def outcome(path: Path, options: dict) -> str:
                 trajectory = gd.open_trajectory(Path(folder) / "x.zarr").load()
             values = [trajectory[key].values for key in ("position", "box")]
         else:
-            taken = {key: value for key, value in options.items() if key in FORMATS[name].options}
+            taken = {key: value for key, value in options.items() if key in (*FORMATS[name].options, "box")}
             index = scan(path, **taken)
             values = []
             for frame in frames(index, alone=True):
-                values += [frame.position, frame.box, *(getattr(frame, key) for key in index.variables)]
+                values += [frame.position, frame.box, *(getattr(frame, key, None) for key in index.variables)]
         if not all(np.isfinite(value).all() for value in values if value is not None):
             return "read, and something is not finite"
         return "read"

@@ -56,9 +56,10 @@ def test_what_ase_cannot_read_is_one_line(tmp_path):
 
 
 def tracks(run) -> str:
+    """A table as trackpy has it: particles in any order, and an index without a name."""
     rows = [
-        f"{k},{run.position[k, i, 1]!r},{run.position[k, i, 0]!r},{10 * k},{i},{run.energy[k, i]!r},{0.5 + i / 40!r}\n"
-        for k in range(5)
+        f"{k},{run.position[k, i, 1]},{run.position[k, i, 0]},{10 * k},{i},{run.energy[k, i]},{0.5 + i / 40}\n"
+        for k in range(len(run.position))
         for i in np.random.default_rng(k).permutation(20)
     ]
     return ",y,x,frame,particle,signal,radius\n" + "".join(rows)
@@ -67,7 +68,7 @@ def tracks(run) -> str:
 @pytest.mark.parametrize("name", ["tracks.csv", "tracks.csv.gz"])
 def test_trackpy(tmp_path, name):
     run = sample()
-    content = tracks(run).replace("np.float64(", "").replace(")", "").encode()
+    content = tracks(run).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     found = read(tmp_path / name, box=[8.0, 8.0], keep=["signal"])
     np.testing.assert_array_equal(found["position"], run.position[..., :2])
@@ -135,3 +136,63 @@ def test_tables_that_are_exported(tmp_path, name):
     for key in ("position", "box", "image", "velocity"):
         np.testing.assert_array_equal(found[key].values, trajectory[key].values, err_msg=key)
     np.testing.assert_array_equal(found["species"], run.species)
+
+
+def with_columns(folder, kind, run):
+    """A file with a charge that stays and a stress of two components that changes, and radii of the particles."""
+    charge, stress, radius = np.arange(20.0) - 9.5, run.velocity[..., :2], 0.5 + np.arange(20) / 40
+    path = folder / f"x.{kind}"
+    if kind == "npz":
+        np.savez(
+            path, position=run.position, species=run.species, box=run.box, charge=charge, stress=stress, radius=radius
+        )
+    elif kind == "h5":
+        h5py = pytest.importorskip("h5py")
+        from tests.io.test_h5md import in_time, write
+
+        write(path, run)
+        with h5py.File(path, "a") as file:
+            particles = file["particles/all"]
+            particles["charge"], particles["radius"] = charge, radius
+            in_time(particles, "stress", stress, run)
+    elif kind == "gsd":
+        hoomd = pytest.importorskip("gsd.hoomd")
+        with hoomd.open(path, "w") as file:
+            for k in range(5):
+                frame = hoomd.Frame()
+                frame.configuration.box = [*np.diag(run.box[k]), 0, 0, 0]
+                frame.configuration.step = int(run.step[k])
+                frame.particles.N, frame.particles.types = 20, ["1", "2"]
+                frame.particles.typeid = (run.species == "2").astype(int)
+                frame.particles.position = run.position[k] - np.diag(run.box[k]) / 2
+                frame.particles.charge, frame.particles.diameter = charge, 2 * radius
+                frame.log["particles/stress"] = stress[k]
+                file.append(frame)
+    return path, {"charge": charge, "stress": stress, "diameter": 2 * radius}
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5", "gsd"])
+def test_columns_are_kept(tmp_path, kind):
+    path, expected = with_columns(tmp_path, kind, sample())
+    done = gd.ingest(path, tmp_path / "none.zarr")
+    assert any("charge" in line and "stress" in line for line in done.notes)
+    assert any("diameter is" in line for line in done.notes)
+    gd.ingest(path, tmp_path / "kept.zarr", keep=["charge", "stress"])
+    found = gd.open_trajectory(tmp_path / "kept.zarr")
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name].values, values, rtol=1e-7, err_msg=name)
+    assert found["charge"].dims == ("particle",)
+    assert found["stress"].dims == ("frame", "particle", "stress_component")
+    with pytest.raises(errors.FormatError, match="no column 'q' to keep"):
+        gio.scan(path, keep=["q"])
+
+
+def test_columns_of_data_files_are_kept(tmp_path):
+    from tests.io.test_lammps_files import data
+
+    (tmp_path / "x.data").write_text(data("full", " # full"))
+    found = read(tmp_path / "x.data", keep=["q", "mol"])
+    assert found["q"].tolist() == [[-0.5] * 4]
+    assert found["mol"].dtype.kind == "i"
+    (tmp_path / "y.data").write_text(data("sphere", " # sphere"))
+    assert read(tmp_path / "y.data")["diameter"].tolist() == [[1.5] * 4]
