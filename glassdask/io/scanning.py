@@ -117,5 +117,5 @@ def understood(indexes: list[SourceIndex]) -> list[str]:
     unread = dict.fromkeys(name for index in indexes for name in index.unread)
     read = dict.fromkeys(name for index in indexes for name in index.variables)
     if unread:
-        lines.append(f"read: position species {' '.join(read)}; not kept: {' '.join(unread)}")
+        lines.append(f"read: {' '.join(('position', 'species', *read))}; not kept: {' '.join(unread)}")
     return lines
