@@ -194,7 +194,7 @@ def test_errors_are_one_line(monkeypatch, capsys, tmp_path, archive, arguments, 
 def test_help_and_version(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--version")
     assert (code, out.strip()) == (0, f"glassdask {gd.__version__}")
-    commands = ["ingest", "info", "verify", "cutoffs", "describe", "reduce", "plot"]
+    commands = ["ingest", "info", "verify", "cutoffs", "describe", "reduce", "plot", "dynamics"]
     commands += ["sweep run", "sweep status", "sweep retry", "cluster check"]
     for command in commands:
         code, out, _ = run(monkeypatch, capsys, *command.split(), "--help")

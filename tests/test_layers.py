@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "fields": WALK,
     "learning": BASE,
     "plotting": {"errors", "files"},
+    "curves": {"errors", "plotting"},
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "cluster": BASE,
 }

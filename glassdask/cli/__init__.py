@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glassdask import code
-from glassdask.cli import analysis, cluster, ingesting, stores, sweep
+from glassdask.cli import analysis, cluster, dynamics, ingesting, stores, sweep
 from glassdask.cli.advice import shell
 from glassdask.errors import GlassdaskError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (ingesting, stores, analysis, cluster):
+for group in (ingesting, stores, analysis, dynamics, cluster):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 

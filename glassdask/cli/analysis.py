@@ -164,14 +164,16 @@ def plot(
     normal: Annotated[str, typer.Option(help="Axis along which one looks: x, y or z")] = "z",
     between: Annotated[str | None, typer.Option(help="Ends of the slice along it, such as 3.0:4.0")] = None,
 ) -> None:
-    """Draw a reduction (density, marginal, directions and explained variance), or a snapshot of particles."""
+    """Draw a reduction (density, directions and explained variance; or its curves), or a snapshot of particles."""
     import glassdask as gd
     from glassdask import plotting
+    from glassdask.curves import curves
 
     if (reduction is None) == (snapshot is None):
         raise ParameterError("give either the name of a reduction or --snapshot VARIABLE")
     if reduction is not None:
-        drawn, table = plotting.reduction(gd.open_reduction(store, reduction))
+        found = gd.open_reduction(store, reduction)
+        drawn, table = plotting.reduction(found) if "projection" in found else curves(found)
     else:
         drawn, axes = plotting.figure(size=(4.6, 3.6))
         values, sizes = _coloured(store, snapshot or "", frame)

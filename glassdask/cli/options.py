@@ -93,6 +93,15 @@ def value_of(text: str) -> Any:
         return float(text) if NUMBER.fullmatch(text) else text
 
 
+def value_text(value: Any) -> str:
+    """A value as the command line takes it.
+
+    >>> value_text(0.25), value_text("A"), value_text([1.0, 2.0])
+    ('0.25', "'A'", '[1.0,2.0]')
+    """
+    return repr(value).replace(" ", "")
+
+
 def frames_of(text: str) -> slice | list[int]:
     """The frames of an option, as Python counts them.
 

@@ -10,8 +10,8 @@ from glassdask.dynamics.averages import (
 from glassdask.dynamics.bonds import bond_breaking, replica_bonds
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
-from glassdask.dynamics.four_point import four_point
-from glassdask.dynamics.hops import hops
+from glassdask.dynamics.four_points import four_point
+from glassdask.dynamics.hopping import hops
 from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
@@ -19,7 +19,7 @@ from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
 from glassdask.dynamics.scattering import intermediate_scattering
-from glassdask.dynamics.van_hove import collective_overlap, van_hove
+from glassdask.dynamics.van_hove_functions import collective_overlap, van_hove
 from glassdask.dynamics.velocities import velocity_autocorrelation, velocity_spectrum
 
 __all__ = [

@@ -9,9 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from glassdask.code import digest
-from glassdask.declarations import Declaration, Positive, plain
-from glassdask.store.groups import COMPLETE, attributes, is_group
+from glassdask.declarations import Declaration, Positive
+from glassdask.store.groups import is_group
 from glassdask.store.reading import version_of
 from glassdask.sweep.describing import structures, within
 from glassdask.sweep.reducing import reduced
@@ -48,7 +47,7 @@ class Correlate(Stage):
 
     def computing(self, own: Any) -> tuple[Any, ...]:
         """What measures each of them."""
-        return tuple(f"glassdask.sweep.measures:{name}" for name in (STRUCTURE, RELAXATION, PROPENSITY))
+        return tuple(map(_code, (STRUCTURE, RELAXATION, PROPENSITY)))
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One after the other."""
@@ -88,6 +87,11 @@ class Correlate(Stage):
             _derive(path, PROPENSITY, parameters, before, overwrite, lambda: measures.propensity(path, place, *names))
 
 
+def _code(name: str) -> str:
+    """What measures a reduction."""
+    return f"glassdask.sweep.measures:{name}"
+
+
 def _ensemble(state: State, settings: Settings) -> bool:
     """Whether there is, or will be, an isoconfigurational ensemble."""
     if "simulate" in settings:
@@ -114,18 +118,7 @@ def _derive(
     overwrite: bool,
     compute: Callable[[], xr.Dataset],
 ) -> None:
-    """Store ``reductions/NAME``, computed now, unless the same is there and whole."""
-    from glassdask.store import content_hash, write_dataset
-    from glassdask.store.arrays import arrays, missing_chunks
+    """Store ``reductions/NAME`` of a state, computed now, unless the same is there and whole."""
+    from glassdask.store.derived import derive
 
-    group, code = f"{path}/reductions/{name}", digest(f"glassdask.sweep.measures:{name}")
-    wanted = {"parameters": plain(parameters), "code": code, "made_from": made_from, "input": content_hash(path)}
-    if is_group(group):
-        found = attributes(group)
-        same = all(found.get(key) == value for key, value in wanted.items()) and found["status"] == COMPLETE
-        if same and not any(missing_chunks(info) for info in arrays(group)):
-            return
-    write_dataset(
-        compute(), path, f"reductions/{name}", parameters=wanted["parameters"], code=code, made_from=made_from,
-        overwrite=overwrite,
-    )  # fmt: skip
+    derive(path, name, compute, _code(name), parameters, made_from, overwrite)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassdask.dynamics import four_point, walk
-from glassdask.dynamics.four_point import ornstein_zernike
+from glassdask.dynamics.four_points import ornstein_zernike
 from glassdask.errors import BoxError, ParameterError
 from tests.dynamics.test_collective import fixed, skewed
 from tests.dynamics.test_fluctuations import as_trajectory

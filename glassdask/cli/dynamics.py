@@ -1,0 +1,94 @@
+"""The subcommand that measures how particles move."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperCommand
+
+from glassdask.cli.options import Cluster, Overwrite, Store, Workers, console, place, value_text
+from glassdask.errors import ParameterError
+
+app = typer.Typer()
+# Of one core, roughly: what a quantity takes for a particle in a frame.
+SECONDS = 5e-6
+
+
+class _WithQuantities(TyperCommand):
+    """A command whose help lists the quantities."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The usual help, then what each quantity is, with its parameters."""
+        import inspect
+
+        from glassdask.dynamics.quantities import QUANTITIES
+
+        super().format_help(ctx, formatter)
+        formatter.write("Quantities, and their parameters:\n")
+        for name, function in QUANTITIES.items():
+            first = (function.__doc__ or "").strip().partition("\n")[0]
+            known = list(inspect.signature(function).parameters)[1:]
+            formatter.write(f"\n{name}  {first}\n  {', '.join(known)}\n")
+
+
+@app.command(cls=_WithQuantities)
+def dynamics(
+    store: Store,
+    quantities: Annotated[
+        list[str], typer.Argument(help="Quantities, such as msd, chi4, s4 or fs:k=7.2", show_default=False)
+    ],
+    overwrite: Overwrite = False,
+    cluster: Cluster = "auto",
+    workers: Workers = None,
+) -> None:
+    """Measure how particles move. Each quantity is stored as a reduction of its name, to be drawn by plot.
+
+    What a quantity needs and is not given is found from the trajectory, and told: the length a is 0.3 mean spacings, k
+    the first peak of S(k), the lag of s4, strings and clusters the time at which chi_4 is largest.
+    """
+    import glassdask as gd
+    from glassdask.cluster import connect
+    from glassdask.descriptors.registry import parse
+    from glassdask.dynamics.quantities import QUANTITIES, check_quantity, completed, measure
+    from glassdask.store.derived import derive
+    from glassdask.store.layout import checked_name
+
+    wanted: dict[str, tuple[str, dict[str, Any]]] = {}
+    for text in quantities:
+        kind, given = parse(text)
+        name = checked_name(given.pop("name", kind))
+        check_quantity(kind, given)
+        if name in wanted:
+            raise ParameterError(f"{name} is asked for twice: give one another name, such as {kind}:name='{name}_2'")
+        wanted[name] = (kind, given)
+    trajectory = gd.open_trajectory(store)
+    rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
+    out = Console()
+    with connect(place(cluster, SECONDS * rows * len(wanted)), workers=workers):
+        for name, (kind, given) in wanted.items():
+            parameters = completed(kind, given, trajectory)
+            chosen = {key: value for key, value in parameters.items() if key not in given}
+            if chosen:
+                console.print(f"{name}: {', '.join(f'{key}={value_text(value)}' for key, value in chosen.items())}")
+            function = QUANTITIES[kind]
+            derive(
+                store, name, lambda kind=kind, p=parameters: measure(kind, p, trajectory),  # type: ignore[misc]
+                f"{function.__module__}:{function.__name__}", {"quantity": kind, **parameters}, overwrite=overwrite,
+            )  # fmt: skip
+            found = gd.open_reduction(store, name)
+            out.print(f"{store}: reductions/{name}{_summary(kind, found)}", soft_wrap=True, highlight=False)
+
+
+def _summary(kind: str, found: Any) -> str:
+    """The number that people look for first."""
+    if kind in ("chi4", "alpha2"):
+        names = [name for name in ("chi4_total", "chi4_fs_total", "alpha2_total") if name in found]
+        peaks = [(name, found[name].compute()) for name in names]
+        told = [(n, v.max().item(), v["lag"][v.argmax("lag")].item()) for n, v in peaks if v.notnull().any()]
+        return "".join(f", {name} is largest at the lag {lag:.4g}: {height:.4g}" for name, height, lag in told)
+    if kind == "s4":
+        xi, error = found["xi4_total"].values, found["xi4_total_error"].values
+        return f", xi4 = {xi:.3g} +- {error:.2g}"
+    return ""

@@ -1,0 +1,100 @@
+"""Quantities of motion by name, with their parameters, as files and the command line have them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import xarray as xr
+
+from glassdask.correlations.modes import first_peak_wavenumber, structure_factor
+from glassdask.dynamics import (
+    averages,
+    bonds,
+    fluctuations,
+    four_points,
+    mobile,
+    scattering,
+    van_hove_functions,
+    velocities,
+)
+from glassdask.errors import ParameterError
+from glassdask.neighborhood.boxes import mean_spacing
+
+QUANTITIES: dict[str, Callable[..., xr.Dataset]] = {
+    "msd": averages.mean_square_displacement,
+    "alpha2": averages.non_gaussian_parameter,
+    "fs": averages.self_intermediate_scattering,
+    "overlap": averages.overlap,
+    "chi4": fluctuations.dynamic_susceptibility,
+    "s4": four_points.four_point,
+    "f": scattering.intermediate_scattering,
+    "van_hove": van_hove_functions.van_hove,
+    "collective_overlap": van_hove_functions.collective_overlap,
+    "vacf": velocities.velocity_autocorrelation,
+    "spectrum": velocities.velocity_spectrum,
+    "cb": bonds.bond_breaking,
+    "strings": mobile.strings,
+    "clusters": mobile.mobile_clusters,
+}
+# Lengths that are not given, in mean spacings (V/N)^(1/d).
+A = 0.3
+DISTANCE = {"strings": 0.6, "clusters": 1.4}
+# Frames from which the peak of S(k) is found.
+STRUCTURE_FRAMES = 20
+
+
+def check_quantity(name: str, parameters: Mapping[str, Any]) -> None:
+    """Raise `ParameterError` where a quantity or one of its parameters is unknown."""
+    if name not in QUANTITIES:
+        raise ParameterError(f"unknown quantity {name!r}: known are {', '.join(QUANTITIES)}")
+    known = list(inspect.signature(QUANTITIES[name]).parameters)[1:]
+    for key in parameters:
+        if key not in known:
+            raise ParameterError(f"{name}: unknown parameter {key!r}: known are {', '.join(known)}")
+
+
+def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> dict[str, Any]:
+    """The parameters, with those that a quantity needs and that are not given: from the trajectory itself.
+
+    ``a`` is 0.3 mean spacings, ``distance`` 0.6 for strings and 1.4 for clusters, ``k`` the first peak of S(k), and
+    ``lag`` the time at which chi_4 of the overlap is largest.
+
+    Examples
+    --------
+    >>> import numpy as np, glassdask as gd
+    >>> t = gd.from_arrays(np.zeros((1, 1000, 2)), species=["A"] * 1000, box=[100.0, 40.0])
+    >>> completed("overlap", {"origins": 5}, t), completed("overlap", {"a": 0.4}, t)
+    ({'origins': 5, 'a': 0.6}, {'a': 0.4})
+    """
+    check_quantity(name, parameters)
+    found = dict(parameters)
+    signature = inspect.signature(QUANTITIES[name]).parameters
+    needed = [key for key, p in list(signature.items())[1:] if p.default is p.empty]
+    if name == "chi4" and not {"a", "k"} & found.keys():
+        needed.append("a")
+    for key in (key for key in sorted(needed) if key not in found):
+        if key == "a":
+            found[key] = _rounded(A * mean_spacing(trajectory))
+        elif key == "distance":
+            found[key] = _rounded(DISTANCE[name] * mean_spacing(trajectory))
+        elif key == "k":
+            some = trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // STRUCTURE_FRAMES)))
+            found[key] = _rounded(first_peak_wavenumber(structure_factor(some)))
+        elif key == "lag":
+            a = found.get("a", _rounded(A * mean_spacing(trajectory)))
+            chi4 = fluctuations.dynamic_susceptibility(trajectory, a=a)["chi4_total"]
+            found[key] = float(chi4["lag"][chi4.argmax("lag")])
+    return found
+
+
+def measure(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> xr.Dataset:
+    """The dataset of a quantity, of the function that `QUANTITIES` names."""
+    check_quantity(name, parameters)
+    return QUANTITIES[name](trajectory, **parameters)
+
+
+def _rounded(value: float) -> float:
+    """To four digits: as it is told."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,54 @@
+"""Small datasets that are derived from a trajectory: computed and stored unless the same is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import xarray as xr
+
+from glassdask.code import digest
+from glassdask.declarations import plain
+from glassdask.store.arrays import arrays, content_hash, missing_chunks
+from glassdask.store.groups import COMPLETE, attributes, is_group
+from glassdask.store.writing import write_dataset
+
+
+def derive(
+    path: str | os.PathLike[str],
+    name: str,
+    compute: Callable[[], xr.Dataset],
+    code: str,
+    parameters: dict[str, Any],
+    made_from: dict[str, str] | None = None,
+    overwrite: bool = False,
+) -> bool:
+    """Store ``reductions/NAME``, computed now, unless the same is there and whole; returns whether it was computed.
+
+    Parameters
+    ----------
+    path, name : the store, and the name of the reduction
+    compute : gives the dataset
+    code : the function that computes it, as "module:name"
+    parameters, made_from, overwrite : as those of `write_dataset`
+
+    Raises
+    ------
+    StoreError
+        When another one is there, and must not be replaced.
+    """
+    group = f"{path}/reductions/{name}"
+    wanted = {
+        "parameters": plain(parameters), "code": digest(code), "made_from": made_from or {}, "input": content_hash(path)
+    }  # fmt: skip
+    if is_group(group):
+        found = attributes(group)
+        same = all(found.get(key) == value for key, value in wanted.items()) and found["status"] == COMPLETE
+        if same and not any(missing_chunks(info) for info in arrays(group)):
+            return False
+    write_dataset(
+        compute(), path, f"reductions/{name}", parameters=wanted["parameters"], code=wanted["code"],
+        made_from=made_from, overwrite=overwrite,
+    )  # fmt: skip
+    return True

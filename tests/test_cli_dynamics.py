@@ -1,0 +1,109 @@
+"""`glassdask dynamics`: what is stored is what the functions give; defaults are told, errors come before any work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask import dynamics
+from glassdask.curves import curves
+from glassdask.dynamics import fluctuations, quantities
+from glassdask.errors import ParameterError
+from tests.dynamics.test_fluctuations import as_trajectory
+from tests.test_cli import ARGS, run
+
+
+@pytest.fixture
+def store(tmp_path):
+    rng = np.random.default_rng(5)
+    cells = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(1, 216, 3) + 0.5
+    path = cells + np.cumsum(rng.normal(scale=0.07, size=(24, 216, 3)), axis=0)
+    t = as_trajectory(path, species=np.where(np.arange(216) % 4, "A", "B"), length=6.0)
+    gd.save_trajectory(t.assign(velocity=(t["position"].dims, rng.normal(size=path.shape))), tmp_path / "s.zarr")
+    return tmp_path / "s.zarr"
+
+
+def test_quantities_are_stored_and_drawn(monkeypatch, capsys, store, tmp_path):
+    wanted = ("chi4", "fs:k=7.2", "s4:lag=4.0,a=0.25", "chi4:name='caged',a=0.3,cage=1.4")
+    code, out, told = run(monkeypatch, capsys, "dynamics", store, *wanted, *ARGS)
+    assert code == 0
+    assert "chi4: a=0.3" in told
+    lines = out.splitlines()
+    assert [line.split("reductions/")[1].split(",")[0] for line in lines] == ["chi4", "fs", "s4", "caged"]
+    assert "chi4_total is largest at the lag" in lines[0]
+    t = gd.open_trajectory(store)
+    for name, expected in {
+        "chi4": dynamics.dynamic_susceptibility(t, a=0.3),
+        "fs": dynamics.self_intermediate_scattering(t, k=7.2),
+        "s4": dynamics.four_point(t, lag=4.0, a=0.25),
+        "caged": dynamics.dynamic_susceptibility(t, a=0.3, cage=1.4),
+    }.items():
+        found = gd.open_reduction(store, name)
+        assert set(found) == set(expected)
+        for variable in expected:
+            np.testing.assert_allclose(found[variable], expected[variable])
+        figure = tmp_path / f"{name}.png"
+        assert run(monkeypatch, capsys, "plot", store, name, "--output", figure)[0] == 0
+        assert figure.read_bytes().startswith(b"\x89PNG")
+    with open(tmp_path / "fs.csv") as table:
+        assert table.readline().strip() == "lag,fs A,fs B,fs_total all"
+    info = gd.store.info(store)["reductions"]["chi4"]["parameters"]
+    assert info == {"quantity": "chi4", "a": 0.3}
+
+    # the same again is there already; other parameters are refused unless they replace it
+    def never(*_, **__):
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as changed:
+        changed.setitem(quantities.QUANTITIES, "fs", dynamics.self_intermediate_scattering)
+        changed.setattr(quantities, "measure", never)
+        assert run(monkeypatch, capsys, "dynamics", store, "fs:k=7.2", *ARGS)[0] == 0
+    code, _, error = run(monkeypatch, capsys, "dynamics", store, "fs:k=5.0", *ARGS)
+    assert code == 1
+    assert "overwrite" in error
+    assert run(monkeypatch, capsys, "dynamics", store, "fs:k=5.0", "--overwrite", *ARGS)[0] == 0
+
+
+def test_every_quantity_has_what_it_needs(store):
+    t = gd.open_trajectory(store)
+    peak = fluctuations.dynamic_susceptibility(t, a=0.3)["chi4_total"]
+    for name in quantities.QUANTITIES:
+        given = {"lags": [1.0, 4.0]} if name not in ("s4", "strings", "clusters", "spectrum") else {}
+        given |= {"cutoffs": 1.4} if name == "cb" else {"r_max": 2.0} if name == "van_hove" else {}
+        parameters = quantities.completed(name, given, t)
+        if "lag" in parameters:
+            assert parameters["lag"] == float(peak["lag"][peak.argmax("lag")])
+        drawn, table = curves(quantities.measure(name, parameters, t))
+        assert len(table) > 1
+        assert drawn.axes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chi5", "unknown quantity 'chi5': known are msd, "),
+        ("chi4:b=1", "chi4: unknown parameter 'b': known are a, k, "),
+        ("fs:k=-1", "k: expected a positive"),
+        ("fs:k=", "write name:parameter=value"),
+        ("fs:name='../x'", "cannot name a part of a store"),
+        ("strings:trajectory='x'", "unknown parameter 'trajectory'"),
+    ],
+)
+def test_slips(monkeypatch, capsys, store, text, message):
+    code, _, error = run(monkeypatch, capsys, "dynamics", store, text, *ARGS)
+    assert code == 1
+    assert message in error
+    assert "\n" not in error.strip()
+
+
+def test_two_of_one_name(monkeypatch, capsys, store):
+    code, _, error = run(monkeypatch, capsys, "dynamics", store, "fs:k=1.0", "fs:k=2.0", *ARGS)
+    assert code == 1
+    assert "fs is asked for twice" in error
+
+
+def test_nothing_to_draw():
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        curves(xr.Dataset({"tau": 1.0}))
