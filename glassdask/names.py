@@ -9,6 +9,9 @@ import numpy as np
 from glassdask.errors import SchemaError, SpeciesError
 from glassdask.variables import unmasked
 
+# Up to so many names a comparison each is faster than a sort, of the 10^8 names that many frames may have.
+FEW = 12
+
 
 def names_given(species: Any) -> np.ndarray:
     """Names of any shape, or the numbers that stand for them: none is missing, and bytes are text."""
@@ -57,3 +60,23 @@ def species_given(species: Any, n_frames: int, n_particles: int) -> np.ndarray:
             f"({n_frames}, {n_particles}) where they change"
         )
     return names.astype(str)
+
+
+def coded(names: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names that there are, sorted, and each of the given ones as an index into these.
+
+    >>> found, codes = coded(np.array([["B", "A"], ["A", "A"]]))
+    >>> found, codes.tolist()
+    (('A', 'B'), [[1, 0], [0, 0]])
+    """
+    found: list[str] = []
+    codes = np.full(names.shape, -1)
+    while names.size and codes.min() < 0 and len(found) < FEW:
+        name = names.flat[np.argmax(codes < 0)]
+        codes[names == name] = len(found)
+        found.append(str(name))
+    if names.size and codes.min() < 0:
+        several, codes = np.unique(names, return_inverse=True)
+        return tuple(map(str, several)), codes.reshape(names.shape)
+    order = np.argsort(np.argsort(found)) if found else np.empty(0, int)
+    return tuple(sorted(found)), order[codes]

@@ -14,7 +14,7 @@ import xarray as xr
 from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 from glassdask.graphs import compute
-from glassdask.names import species_given
+from glassdask.names import coded, species_given
 from glassdask.variables import TRAJECTORY, VARIABLES, numbers
 from glassdask.wrapping import add_images, enclosing, looks_wrapped, span, wrap
 
@@ -30,7 +30,7 @@ UNKNOWN, NOTHING = "unknown", "nothing"
 
 DIMENSIONS = {
     "frame": "configurations in the order of time, or independent configurations",
-    "particle": "particles, in the same order in every frame",
+    "particle": "particles, in the same order in every frame unless species are of each frame",
     "space": "Cartesian components x, y (, z)",
     "axis": "cell vectors a, b (, c)",
 }
@@ -65,8 +65,8 @@ def names_and_codes(dataset: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     values = np.asarray(dataset["species"].values)
     if values.ndim == 2 and len(values) == 1:
         values = values[0]
-    names, codes = np.unique(values, return_inverse=True)
-    return tuple(map(str, names)), codes.reshape(values.shape).astype(CODE)
+    names, codes = coded(values)
+    return names, codes.astype(CODE)
 
 
 def particle_numbers(dataset: xr.Dataset) -> np.ndarray:

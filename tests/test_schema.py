@@ -13,6 +13,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask import schema
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
+from glassdask.names import coded
 
 
 def test_particles_outside_are_wrapped_and_counted():
@@ -351,3 +352,13 @@ def test_the_users_own_variables(dims, dtype):
             schema.validate(t.assign(charge=(dims[::-1], values.T)))
     with pytest.raises(SchemaError, match="expected numbers or true and false"):
         schema.validate(t.assign(charge=(dims, values.astype(complex))))
+
+
+@pytest.mark.parametrize("n_names", [1, 2, 12, 13, 40])
+@pytest.mark.parametrize("shape", [(300,), (3, 100), (0,)])
+def test_codes_are_those_of_a_sort(n_names, shape):
+    names = np.random.default_rng(n_names).choice([f"{'AbÄ'[k % 3]}{k}" for k in range(n_names)], shape)
+    found, codes = coded(names)
+    expected, index = np.unique(names, return_inverse=True)
+    assert found == tuple(expected)
+    np.testing.assert_array_equal(codes, index.reshape(shape))

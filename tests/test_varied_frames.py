@@ -175,6 +175,8 @@ def test_stored_and_opened_they_give_the_same(liquid, tmp_path):
     for name in DESCRIPTORS:
         np.testing.assert_allclose(opened[name], whole[name], rtol=0, atol=1e-12)
     np.testing.assert_array_equal(opened["species"], trajectory["species"])
+    there = trajectory["species"].values[trajectory["present"].values]
+    assert gd.store.info(tmp_path / "run.zarr")["species"] == dict(zip(*np.unique(there, return_counts=True)))
     reduced = gd.reduce(opened["sbo"], n_components=2)
     gd.save_reduction(reduced, tmp_path / "run.zarr", "sbo")
     others = trajectory.assign(diameter=trajectory["diameter"] * 1.1)

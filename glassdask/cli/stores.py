@@ -39,7 +39,8 @@ def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Pri
     made = f", created {found['created']} by glassdask {found['glassdask_version']}" if "created" in found else ""
     out.print(f"status {found['status']}{made}")
     if "species" in found:
-        out.print("species " + ", ".join(f"{name}: {count}" for name, count in found["species"].items()))
+        of_frames = ", in all frames together" if "frame" in found["arrays"]["species"]["dims"] else ""
+        out.print("species " + ", ".join(f"{name}: {n}" for name, n in found["species"].items()) + of_frames)
     for source in found.get("sources", []):
         frames = f"{source['n_frames']} frames, " if "n_frames" in source else ""
         out.print(f"from {source.get('name')} ({frames}sha256 {str(source.get('sha256'))[:16]}...)")

@@ -218,7 +218,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     if summary["status"] == COMPLETE:
         by_name = {info.name: info for info in infos}
         if "species" in by_name:
-            summary["species"] = _counts(by_name["species"])
+            summary["species"] = _counts(by_name["species"], by_name.get("present"))
         if "box" in by_name:
             summary["box"] = _box(by_name["box"])
     stage = group / STAGE
@@ -249,11 +249,14 @@ def _array_summary(info: ArrayInfo) -> dict[str, Any]:
     }
 
 
-def _counts(info: ArrayInfo) -> dict[str, int]:
+def _counts(info: ArrayInfo, present: ArrayInfo | None) -> dict[str, int]:
+    """Particles of each species; where species are of each frame, those of all frames that are there."""
     codes = read_region(info, tuple(slice(0, size) for size in info.shape))
-    names, _ = decode_names(codes, info.attrs, str(info.path))
-    found, counts = np.unique(names, return_counts=True)
-    return {str(name): int(count) for name, count in zip(found, counts)}
+    if codes.ndim == 2 and present is not None:
+        codes = codes[read_region(present, tuple(slice(0, size) for size in present.shape))]
+    found, counts = np.unique(codes, return_counts=True)
+    names, _ = decode_names(found, info.attrs, str(info.path))
+    return {str(name): int(count) for name, count in zip(names, counts)}
 
 
 def _box(info: ArrayInfo) -> dict[str, Any]:

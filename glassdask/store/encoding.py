@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import CorruptStoreError, SpeciesError, StoreError
+from glassdask.names import coded
 from glassdask.schema import CODE
 
 
@@ -25,12 +26,10 @@ def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, A
     >>> codes.tolist(), attrs["flag_meanings"]
     ([0, 1, 0], ['B', 'big A'])
     """
-    texts = np.asarray(names).astype(str)
-    found, codes = np.unique(texts, return_inverse=True)
+    found, codes = coded(np.asarray(names).astype(str))
     if "" in found:
         raise SpeciesError(f"{where}: a name is empty: give every particle a name such as 'A'")
-    attrs = {"flag_values": list(range(len(found))), "flag_meanings": found.tolist()}
-    return codes.reshape(texts.shape).astype(CODE), attrs
+    return codes.astype(CODE), {"flag_values": list(range(len(found))), "flag_meanings": list(found)}
 
 
 def decode_names(codes: np.ndarray, attrs: dict[str, Any], where: str) -> tuple[np.ndarray, dict[str, Any]]:
