@@ -111,7 +111,9 @@ def verified(root: Path) -> bool:
     return all(run(["verify", store, "-q"], root).code == 0 for store in stores)
 
 
-def judged(command: Command, root: Path, undisturbed: dict[str, str], disturbed: list[Ended]) -> tuple[str, str]:
+def judged(
+    command: Command, root: Path, undisturbed: dict[str, str], fresh: dict[str, str], disturbed: list[Ended]
+) -> tuple[str, str]:
     """What came of it, and why where that is no good."""
     for ended in disturbed:
         if not ended.clear:
@@ -124,7 +126,7 @@ def judged(command: Command, root: Path, undisturbed: dict[str, str], disturbed:
     if repeated.code == 0 and verified(root):
         return "silent", str(sorted(set(state(root).items()) ^ set(undisturbed.items()))[:3])
     made = remade(command, root)
-    if made.code or state(root) != undisturbed:
+    if made.code or state(root) not in (undisturbed, fresh):
         return "unclear", f"{repeated.said} then {made.said}"
     return "named", repeated.said
 
@@ -134,15 +136,18 @@ def remade(command: Command, root: Path) -> Ended:
     for store in (*root.glob("run.zarr"), *root.glob("data/**/*.zarr")):
         run(["repair", store], root)
     ended = run(command.arguments(root), root)
-    if ended.code == 0 and verified(root):
-        return ended
-    arguments = command.arguments(root)
-    if command.name == "append":
-        arguments = ingest(root)
+    return ended if ended.code == 0 and verified(root) else overwritten(command, root)
+
+
+def overwritten(command: Command, root: Path) -> Ended:
+    """All of it made anew: what was appended is read with the rest."""
+    arguments = [argument for argument in command.arguments(root) if argument != "--append"]
     return run([*arguments, "--overwrite"], root)
 
 
-def attacked(command: Command, root: Path, undisturbed: dict[str, str], fault: Fault) -> tuple[str, str, str]:
+def attacked(
+    command: Command, root: Path, undisturbed: dict[str, str], fresh: dict[str, str], fault: Fault
+) -> tuple[str, str, str]:
     """One try: outcome, why, and the name of the point."""
     if fault.kind in ("stop", "delay"):  # a second command, meanwhile
         first = begin(command.arguments(root), root, fault)
@@ -155,7 +160,7 @@ def attacked(command: Command, root: Path, undisturbed: dict[str, str], fault: F
         ended = [run(command.arguments(root), root, fault)]
     points = ended[0].points
     name = points[fault.number] if fault.number < len(points) else "none"
-    return *judged(command, root, undisturbed, ended), name
+    return *judged(command, root, undisturbed, fresh, ended), name
 
 
 def attack(
@@ -170,6 +175,9 @@ def attack(
         ended = run(command.arguments(root), root)
         assert ended.code == 0, ended.said
         undisturbed, found, n = state(root), {}, len(ended.points)
+        again = overwritten(command, root)
+        assert again.code == 0, again.said
+        fresh = state(root)
         say(f"{command.name}: {n} points")
         for first, kind in enumerate(kinds):
             found[kind] = Counter(points=n)
@@ -177,7 +185,7 @@ def attack(
             for number in sorted({(k * n + first * n // len(kinds)) // several for k in range(several)}):
                 shutil.rmtree(root)
                 shutil.copytree(base, root)
-                outcome, why, name = attacked(command, root, undisturbed, Fault(kind, number))
+                outcome, why, name = attacked(command, root, undisturbed, fresh, Fault(kind, number))
                 found[kind][outcome] += 1
                 if outcome in ("silent", "unclear"):
                     say(f"{command.name}, {kind} at {number} ({name}): {outcome}: {' '.join(why.split())[-600:]}")
