@@ -96,7 +96,8 @@ def make(
     """
     place = name if where is None else where
     given = dict(values)
-    cls = descriptor_class(given.pop(TAG, name), where)
+    kind = declarations.converted(given.pop(TAG, name), str, declarations.joined(where or name, TAG))
+    cls = descriptor_class(kind, where)
     given = parts(cls, given, place)  # what is wrong shows before anything is measured
     for key, measure in (defaults or {}).items():
         if key in hints(cls) and key not in given and (key in required(cls) or "neighbors" not in given):

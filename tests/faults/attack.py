@@ -135,6 +135,8 @@ def remade(command: Command, root: Path) -> Ended:
     """What the messages advise: repair, and the same command again; then with --overwrite."""
     for store in (*root.glob("run.zarr"), *root.glob("data/**/*.zarr")):
         run(["repair", store], root)
+    if command.name == "sweep":
+        run(["sweep", "retry", root / "sweep.zarr", *THREADS], root)
     ended = run(command.arguments(root), root)
     return ended if ended.code == 0 and verified(root) else overwritten(command, root)
 

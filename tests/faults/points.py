@@ -42,11 +42,9 @@ class Ended:
 
     @property
     def clear(self) -> bool:
-        """Killed, done, or ended with one line."""
-        lines = [line for line in self.said.splitlines() if line.startswith("glassdask: ")]
-        return self.code in (0, -signal.SIGKILL) or (
-            self.code == 1 and len(lines) == 1 and "Traceback" not in self.said
-        )
+        """Killed, done, or ended with lines that say why; a sweep has one for each state that failed."""
+        said = [line for line in self.said.splitlines() if "glassdask: " in line or "Error: " in line]
+        return self.code in (0, -signal.SIGKILL) or (self.code == 1 and bool(said) and "Traceback" not in self.said)
 
 
 def run(arguments: list[object], root: Path, fault: Fault | None = None) -> Ended:

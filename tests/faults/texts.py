@@ -34,7 +34,7 @@ DESCRIPTORS = [
     "soap:r_cut=1.6,n_max=6,l_max=8,sigma=0.2,spectrum='full'",
     "bo:l_max=6,neighbors={type='k_nearest',k=12}",
     "ld:neighbors='sann',l_max=4",
-    "bo:neighbors={type='voronoi',weighted=true,diameters={A=1.0,B=0.9}}",
+    "bo:name='minkowski',neighbors={type='voronoi',weighted=true,diameters={A=1.0,B=0.9}}",
     "ace:r_cut=1.5,degree=4,body_order=3",
 ]
 MODELS = [
@@ -105,10 +105,13 @@ def changed(text: str, rng: np.random.Generator) -> str:
 
 
 def read_descriptor(text: str, folder: Path) -> Any:
+    from glassdask.cli.analysis import _wanted
     from glassdask.descriptors import registry
 
-    name, values = registry.parse(text)
-    return registry.make(name, values, {"cutoffs": lambda: 1.4})
+    return [
+        registry.make(name, values, {"cutoffs": lambda: 1.4}, where)
+        for name, (where, values) in _wanted([text], None).items()
+    ]
 
 
 def read_model(text: str, folder: Path) -> Any:
