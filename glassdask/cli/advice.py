@@ -7,7 +7,6 @@ of the command line.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import shlex
 from typing import Any
@@ -47,7 +46,7 @@ def _option(name: str, text: str) -> str | None:
     if name == "keep":
         return "--keep " + " ".join(map(shlex.quote, value))
     if name in OPTIONS:
-        return f"--{name} {shlex.quote(_text(value) or 'none')}"
+        return f"--{name} {shlex.quote(_text(value))}"
     return f"--option {shlex.quote(f'{name}={_toml(value)}')}"
 
 
@@ -61,4 +60,4 @@ def _text(value: Any) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple)) else str(value)
+    return str(list(value)) if isinstance(value, tuple) else str(value)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from glassdask.cli.advice import shell
 from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, place, progress_bar, value_of
 from glassdask.errors import ParameterError
 
@@ -127,7 +126,7 @@ def ingest(
     seconds = sum(FILE_SECONDS + BYTE_SECONDS * path.stat().st_size for path in sources)
     with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, format=format, append=append, overwrite=overwrite, progress=progress, **options)
-    print(shell(str(result)))
+    print(result)
 
 
 def _cell(text: str) -> list[Any]:

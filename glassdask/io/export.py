@@ -94,7 +94,8 @@ def export(
 
     Notes
     -----
-    Positions are counted from zero, as in the file that was read, not from the corner of the box. Numbers in text are
+    Positions are counted from zero, as in the file that was read, not from the corner of the box, but for CSV and H5MD,
+    which do not place it. Numbers in text are
     the shortest that are read as the same double. What is read back is bit-equal but for positions in a box that does
     not begin at zero, from which its corner is subtracted again, for edges of tilted or moved boxes in files of LAMMPS,
     which have bounds, and for GSD, which has single precision. Particles that are absent are left out. NaN is written
@@ -210,7 +211,7 @@ def _notes(sheet: Sheet, columns: Iterable[str], name: str, writer: Writer) -> I
     if "box" in lost and (sheet.box == sheet.box[0]).all():
         straight = not (sheet.box[0] * (1 - np.eye(sheet.n_space))).any()
         box = np.diagonal(sheet.box[0]) if straight else sheet.box[0]
-        yield f"box={box.tolist()} brings the box back when the file is ingested"
+        yield f"box={box.tolist()} brings the box back when the file is ingested; positions are counted from its corner"
     left = [key for key in kept_variables(sheet.trajectory) if key not in columns]
     if left:
         yield f"not written, as not asked for: {', '.join(left)}"

@@ -73,6 +73,20 @@ def test_what_is_written_is_read(tmp_path, name, n_space, tilted, moved):
             np.testing.assert_allclose(found[variable], given[variable], atol=1e-6 if name in SINGLE else 1e-14)
 
 
+@pytest.mark.parametrize("suffix", ["extxyz", "lammpstrj.gz", "gsd", "h5md", "csv.zst", "parquet"])
+def test_ten_columns_come_back(tmp_path, suffix):
+    given, sbo = trajectory(n_frames=1), features(1)
+    names = gd.export(given, tmp_path / f"t.{suffix}", columns=sbo).columns
+    found = back(
+        tmp_path / f"t.{suffix}",
+        tmp_path,
+        keep=list(names),
+        **({"box": given["box"].values[0]} if "csv" in suffix else {}),
+    )
+    for l, name in enumerate(names):
+        np.testing.assert_array_equal(found[name].values.reshape(-1), sbo.values[0, :, l])
+
+
 @pytest.mark.parametrize("n_space, tilted", [(2, False), (3, True)])
 def test_a_data_file_is_one_frame(tmp_path, n_space, tilted):
     given = trajectory(n_space, tilted).isel(frame=[2])

@@ -1,7 +1,7 @@
 """Tables of particles, one row for each in every frame: CSV and parquet.
 
 The columns are frame, step and time where they are known, id, species, x, y(, z), ix, iy(, iz), vx, vy(, vz), energy,
-and those that were asked for.
+and those that were asked for. CSV has no place for the box; there positions are counted from its corner.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def remarks(sheet: Sheet) -> Iterator[str]:
 
 def write_csv(sheet: Sheet, stream: Any) -> None:
     """Write all frames as text, below a line with the names of the columns."""
-    for number, (block, table) in enumerate(_tables(sheet)):
+    for number, (block, table) in enumerate(_tables(sheet, placed=False)):
         if number == 0:
             stream.write((",".join(map(_quoted, table)) + "\n").encode())
         for text in rows(list(table.values()), np.array([block.counts.sum()]), ","):
@@ -71,9 +71,9 @@ def _box(sheet: Sheet) -> dict[str, Any]:
     return {"box": box[some].tolist(), "origin": origin[some].tolist(), "periodic": list(sheet.periodic)}
 
 
-def _tables(sheet: Sheet) -> Iterator[tuple[Block, dict[str, Any]]]:
+def _tables(sheet: Sheet, placed: bool = True) -> Iterator[tuple[Block, dict[str, Any]]]:
     names = sheet.names_and_codes[0]
-    for block in sheet.blocks():
+    for block in sheet.blocks(placed=placed):
         values = block.values
         frames = np.repeat(np.arange(block.frames.start, block.frames.stop), block.counts)
         table: dict[str, Any] = {"frame": frames}
