@@ -252,7 +252,8 @@ def _create(
         species=names,
         n_particles=n_particles if "species" in stretches[0].index.written else None,
         n_space=first.n_space,
-        dtypes={name: tasks.DTYPES.get(name, np.float64) for name in sorted(wanted - {"species", *columns})},
+        dtypes={name: tasks.DTYPES.get(name, np.float64) for name in sorted(wanted - {"species", *columns})}
+        | {"position": np.float32 if all(index.single for index in indexes) else np.float64},
         columns={
             name: (kept.dims_of(name, width, first.n_space), (width,) if width else (), dtype, kept.attrs_of(name))
             for name, (dtype, width) in columns.items()
@@ -333,6 +334,12 @@ def _append(
     names, roster = trajectory["species"].values, stored_roster(group)
     reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant)
     indexes = [alike(index, reference) for index in indexes]
+    finer = [index.path for index in indexes if not index.single]
+    if finer and array_info(group, "position").dtype == np.float32:
+        raise FormatError(
+            f"{finer[0]}: its positions are of double precision, those of {group} of single: ingest all files together "
+            "into another store"
+        )
     stretches, lines = arranged(indexes)
     stretches, repeated = following(stretches, group, old, compare=not begun)
     key, code = _key(_entries(stretches), settings), _code(indexes)

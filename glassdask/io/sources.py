@@ -31,11 +31,11 @@ class SourceIndex:
     `codes` are indices into `species`, the sorted names that the particles get in the trajectory; `renamed` gives them
     for the names in the file (empty: they are the same). `offsets` are the bytes of text before each frame, beginning
     with frame `first`. `told` is false where neither the file nor the user says whether its positions are wrapped.
-    Along axes that are not `periodic` nothing is wrapped; with `forced` the user says so. `clock` are the steps of all
-    frames, or else their times, as `clock_name` says; `unfinished` is true where the file ends within a frame that is
-    not counted. With a `roster`, frames may have other particles than frame 0. `kept` describes the columns that become
-    variables, diameters among them; `unread` are the names of those that do not, and `notes` lines about what had to be
-    understood.
+    Along axes that are not `periodic` nothing is wrapped; with `forced` the user says so. `single` is true where the
+    file has positions in single precision. `clock` are the steps of all frames, or else their times, as `clock_name`
+    says; `unfinished` is true where the file ends within a frame that is not counted. With a `roster`, frames may have
+    other particles than frame 0. `kept` describes the columns that become variables, diameters among them; `unread` are
+    the names of those that do not, and `notes` lines about what had to be understood.
     """
 
     path: str
@@ -58,6 +58,7 @@ class SourceIndex:
     clock: np.ndarray | None = None
     clock_name: str = ""
     unfinished: bool = False
+    single: bool = False
     kept: Kept = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -190,6 +191,7 @@ def scan(
         dt=dt,
         box=box,
         unfinished=survey.unfinished,
+        single=first.position.dtype == np.float32,
         told=first.told or first.image is not None or wrapped is not None,
         wrapped=wrapped,
         periodic=settings.periodic or (*first.periodic, True)[:3],

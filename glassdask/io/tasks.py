@@ -244,6 +244,15 @@ def _stream(
                 yield number, frame, index.written
 
 
+def single(position: np.ndarray) -> np.ndarray:
+    """Positions in single precision, rounded down so that none comes to lie on the upper face of the box.
+
+    Those that a file has in single precision stay what they are.
+    """
+    rounded: np.ndarray = position.astype(np.float32)
+    return np.where(rounded > position, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+
+
 def _write_block(
     group: Path, block: Block, stream: Iterator[tuple[int, Frame, tuple[str, ...]]], key: str | None
 ) -> None:
@@ -265,6 +274,8 @@ def _write_block(
         bounds = joined((bounds, frame.span))
         if number == stop - 1:
             break
+    if array_info(group, "position").dtype == np.float32:
+        arrays["position"] = single(arrays["position"])
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
     marks = {name: kept.mark(arrays[name]) for name in sorted(loose)}
