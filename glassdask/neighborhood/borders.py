@@ -4,18 +4,19 @@ Along an open axis there are no images: positions are not wrapped, and may be ou
 open faces are, and the trajectory what is beyond them (`beyond` of `glassdask.from_arrays`):
 
 ``"unknown"``, if nothing else is said
-    There may be more particles. A value is NaN where it could be another one for that, that is where the neighbourhood
-    of a particle crosses an open face: the sphere of its cutoff; the sphere that reaches to its k-th neighbour; the
+    There may be more particles, and what could be another number because of them is NaN: where the neighbourhood of a
+    particle crosses an open face. That is the sphere of its cutoff; the sphere that reaches to its k-th neighbour; the
     shell of `SANN`, R(m); for `Voronoi` the sphere of radius |v| + sqrt(|v|^2 + R_max^2 - R_i^2), with v the corner of
-    the cell that is furthest away, R_i the radius of the particle and R_max the largest of all: 2 |v| for the usual
-    cells. Averages over neighbours are NaN where that of a neighbour is. All other values are those of the whole
-    system. A particle outside the box has only NaN.
+    the cell that is furthest away, R_i the radius of the particle and R_max the largest of all that are there: 2 |v|
+    for the usual cells. Averages over neighbours are NaN where that of a neighbour is. All other values are those of
+    the whole system. A particle outside the box has only NaN.
 ``"nothing"``
     There are no more particles: neighbours end at the surface, and nothing is NaN for being close to it.
 
-In both cases a Voronoi cell that is not closed by what is around it has no volume and no neighbours that are known, and
-so it is where fewer than k particles are in reach of `KNearest`, or too few for `SANN`: NaN. Distribution functions are
-those of the inside of the box, without the effect of its faces; see `radial_distribution` and `structure_factor`.
+In both cases there are no neighbours that are known, and values are NaN, where fewer than k particles are in reach of
+`KNearest`, or too few for `SANN`, and where a Voronoi cell is not closed (in a film: by what is within eight mean
+spacings). Distribution functions are those of the inside of the box, without a trace of its faces: see
+`radial_distribution` and `structure_factor`.
 """
 
 from __future__ import annotations

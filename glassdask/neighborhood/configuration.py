@@ -131,14 +131,16 @@ class Configuration:
     @cached_property
     def spacing(self) -> float:
         """Edge of the cube (square) that a particle has on average, of the part of the box in which particles are."""
-        mean = self.density ** (-1.0 / self.dimension)
+        mean = float(self.density ** (-1.0 / self.dimension))
         if self.borders is None:
             return mean
-        least = np.minimum(mean / self.widths, 1.0)  # of particles in one layer
-        part = np.where(
-            self.borders.open[: self.dimension], np.maximum(self._occupied[1][: self.dimension], least), 1.0
-        )
-        return mean * float(np.prod(part)) ** (1.0 / self.dimension)
+        # without the few that may have gone far; a layer is as thick as its particles are apart
+        low, high = np.quantile(self.position @ self.inverse, [0.01, 0.99], axis=0)
+        part = np.where(self.borders.open, (high - low) / 0.98, 1.0)[: self.dimension] * self.widths
+        cell = self.density**-1.0 * len(self.position) / np.prod(self.widths)  # of a box that is skewed
+        for _ in range(60):
+            mean = float((cell * np.maximum(part, mean).prod() / len(self.position)) ** (1.0 / self.dimension))
+        return mean
 
     @cached_property
     def _occupied(self) -> tuple[np.ndarray, np.ndarray]:
@@ -289,6 +291,10 @@ class _Grid:
             widths, placed = widths * extent[:d], position - low @ box
         # in two dimensions: one layer that does not meet its own images
         n_cells[:d] = np.minimum(np.maximum(np.floor(widths / width), 1), max(n, 1))
+        if configuration.borders is not None:
+            # one that has gone far is no reason for many cells between it and the others
+            axis = int(np.argmax(n_cells))
+            n_cells[axis] = min(n_cells[axis], max(1, 8 * n * n_cells[axis] // int(np.prod(n_cells, dtype=float))))
         if configuration.borders is not None:
             # the same along open axes: the particles fill all cells but the last
             is_open = configuration.borders.open

@@ -17,6 +17,9 @@ from glassdask.neighborhood.cutoffs import pair_matrix
 
 Batches = Iterator[tuple[np.ndarray, Neighbors]]
 
+# Longer lists of candidates, on average, are not sorted by insertion.
+LONG = 500
+
 # A search that was too short is repeated this much further, about three times the volume.
 ENLARGEMENT = 1.4
 
@@ -192,8 +195,7 @@ class _Adaptive(Neighborhood):
             radius = min(radius, widest)
             undecided = []
             for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
-                order = np.empty(len(found.index), np.int64)
-                nearest.sort_by_distance(found.offsets, found.index, found.distance, self._limit(), order)
+                order = by_distance(found, self._limit())
                 sure = np.full(len(rows), np.inf if sees_all and radius == widest else radius)
                 sure = sure if sight is None else np.minimum(sure, sight[found.centers])
                 counts = self._count(found, order, sure, dimension)
@@ -214,6 +216,15 @@ class _Adaptive(Neighborhood):
                     f"{int(centers[waiting[0]])}: use a larger system"
                 )
             radius *= ENLARGEMENT
+
+
+def by_distance(found: Neighbors, limit: int) -> np.ndarray:
+    """Entries of each centre's candidates (P,), nearest first; of more than `limit` the first so many count."""
+    if min(limit, len(found.index)) > LONG and len(found.index) > LONG * len(found.centers):
+        return np.lexsort((found.index, found.distance, np.repeat(np.arange(len(found.centers)), found.counts)))
+    order = np.empty(len(found.index), np.int64)
+    nearest.sort_by_distance(found.offsets, found.index, found.distance, limit, order)
+    return order
 
 
 def _keep_nearest(

@@ -16,9 +16,8 @@ import numpy as np
 from glassdask.declarations import Positive, converted
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra
-from glassdask.kernels.nearest import sort_by_distance
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Batches, Neighborhood
+from glassdask.neighborhood.nearest import Batches, Neighborhood, by_distance
 from glassdask.schema import CODE
 
 # One of each species, or those that the particles of the trajectory have.
@@ -43,9 +42,6 @@ FURTHEST, TIMES = 8.0, 100.0
 # coordinates, since corners of perfect crystals lie on more than three planes. Where it leaves a cell that does not
 # close, the cell is cut again with more.
 TOLERANCES = (1e-11, 1e-9, 1e-7)
-
-# Longer lists of candidates, on average, are not sorted by insertion.
-MANY = 500
 
 # Room for this many faces of a cell while it is cut; for cells with more it is doubled.
 FACES = 64
@@ -261,11 +257,7 @@ def _cut(configuration, found, kinds, radii, reach, spacing, tolerance, room) ->
         slot=np.empty(pairs, np.int64), area=np.empty(pairs), edges=np.empty(pairs, np.int64),
         faces=np.empty(n, np.int64), volume=np.empty(n), furthest2=np.empty(n), status=np.empty(n, np.int64),
     )  # fmt: skip
-    if pairs > MANY * n:
-        order = np.lexsort((found.index, found.distance, np.repeat(np.arange(n), found.counts)))
-    else:
-        order = np.empty(pairs, np.int64)
-        sort_by_distance(found.offsets, found.index, found.distance, pairs, order)
+    order = by_distance(found, pairs)
     state, free = np.empty((2, 4 * room), np.int64)
     length, owner, bits = np.empty((3, room), np.int64)
     polyhedron = polyhedra.Polyhedron(

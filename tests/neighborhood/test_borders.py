@@ -8,6 +8,7 @@ from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial import Voronoi as QhullVoronoi
 
 from glassdask.errors import BoxError
+from glassdask.neighborhood import nearest as module
 from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.nearest import SANN, Cutoff, KNearest
@@ -205,6 +206,29 @@ def test_cells_are_not_many_more_than_particles_however_far_one_has_gone():
     position[0, 2] = 1e12
     gone = Configuration(position, np.zeros(100), np.eye(3), ("A",), borders=Borders((True, True, False)))
     assert len(gone.grid(0.1).lists.starts) < 10_000
+
+
+@pytest.mark.parametrize("lonely", [0, 3])
+@pytest.mark.parametrize("room", [1.0, 100.0])
+def test_the_spacing_is_that_of_where_the_particles_are(lonely, room):
+    """However large the box around a cluster, a film or a layer is, and even where some have gone far."""
+    rng = np.random.default_rng(7)
+    for extent, expected in (([10, 10, 10], 1.0), ([10, 10, 2], 0.2 ** (1 / 3)), ([10, 10, 0], 1000**-0.5 * 10)):
+        position = rng.random((1000, 3)) * extent
+        position[:lonely] += 1e4
+        box = np.eye(3) * 10.0 * room
+        configuration = Configuration(position, np.zeros(1000), box, ("A",), borders=Borders((False,) * 3, True))
+        assert configuration.spacing == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("rule", [KNearest(6), SANN(), Voronoi()], ids=str)
+def test_long_lists_are_sorted_in_the_same_order(monkeypatch, rule):
+    _, _, cluster = whole_and_part("block", nothing=True)
+    expected = rule.find(cluster, np.arange(100))
+    monkeypatch.setattr(module, "LONG", 2)
+    found = rule.find(cluster, np.arange(100))
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_array_equal(found.known, expected.known)
 
 
 def test_the_radius_is_limited_by_the_axes_that_repeat():
