@@ -13,9 +13,12 @@ and HDF5 files have their own. Of these, species are the names of the atoms, or 
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +121,7 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
         count = {}
         if suffix in (".mdcrd", ".crd"):  # which does not tell
             count = {"n_atoms": len(species_of(path, None, topology, species))}
-        with _LOCK:
+        with _LOCK, _quiet():
             file = mdtraj.open(path, **count)
         try:
             with _LOCK:
@@ -139,6 +142,22 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
     except Exception as error:  # each of mdtraj's formats raises its own
         message = " ".join(str(error).split())
         raise FormatError(f"{path}: mdtraj cannot read it ({message[:200]}): check file, format and topology") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What is printed below Python, about every DCD file that is opened, goes nowhere."""
+    library = ctypes.CDLL(None)
+    saved, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        library.fflush(None)
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _piece(suffix: str, found: Any, atoms: Any) -> Piece:

@@ -207,12 +207,12 @@ def _mdtraj(trajectory: Any, species: np.ndarray, number: int) -> dict[str, Any]
     }
 
 
-def from_freud(box: Any, points: Any, species: Any = None) -> xr.Dataset:
+def from_freud(box: Any, points: Any = None, species: Any = None) -> xr.Dataset:
     """A trajectory from a box of freud and points in it, counted from its centre.
 
     Parameters
     ----------
-    box : freud.box.Box, or one for each frame
+    box : freud.box.Box, or one for each frame, or, without points, pairs of both as `to_freud` gives them
         Its matrix has the cell vectors as columns; here they are rows. Axes that are not periodic there are open here.
     points : array (particle, 3) or (frame, particle, 3)
         Of a two-dimensional box z is left out.
@@ -234,6 +234,11 @@ def from_freud(box: Any, points: Any, species: Any = None) -> xr.Dataset:
     >>> t["box"].values[0].tolist()[1], t["position"].values[0, 0].tolist()
     ([2.0, 4.0, 0.0], [3.0, 2.0, 2.0])
     """
+    if points is None:
+        try:
+            box, points = zip(*[(one, place) for one, place in box])
+        except (TypeError, ValueError):
+            raise SchemaError("no points: give them, or pairs of a freud.box.Box and points for each frame") from None
     array = schema.numbers("points", points).astype(np.float64)
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[2] != 3:

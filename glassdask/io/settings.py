@@ -14,6 +14,7 @@ from glassdask import schema
 from glassdask.declarations import Where, converted, shown
 from glassdask.errors import BoxError, GlassdaskError, ParameterError
 from glassdask.io.formats import FORMATS
+from glassdask.names import names_given
 
 LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]
@@ -55,6 +56,10 @@ def checked_settings(
         options["columns"] = _columns(options["columns"], path, FORMATS[name].columns)
     if "keep" in options:
         options["keep"] = _names_to_keep(options["keep"])
+    if "topology" in options:
+        (options["topology"],) = checked_files([options["topology"]])
+    if "species" in options:
+        options["species"] = names_given(options["species"]).astype(str).tolist()
     return Settings(
         _new_names(species_names),
         None if dimension is None else int(dimension),

@@ -111,17 +111,29 @@ def topologies(folder: Path) -> list[Path]:
     (folder / "run.xyz").write_text(f"10\ncell:9,9,9\n{rows}")
     found = [folder / "cell.data", folder / "run.lammpstrj", folder / "run.xyz"]
     np.savez(folder / "run.npz", position=run["position"], species=run["species"], box=run["box"])
-    return [*found, folder / "run.npz"]
+    found.append(folder / "run.npz")
+    try:
+        import gsd.hoomd
+    except ImportError:
+        return found
+    with gsd.hoomd.open(folder / "run.gsd", "w") as file:
+        frame = gsd.hoomd.Frame()
+        frame.particles.N, frame.particles.types = 10, ["1", "2"]
+        frame.particles.typeid = (run["species"] == "2").astype(int)
+        frame.particles.position, frame.configuration.box = np.zeros((10, 3)), [9, 9, 9, 0, 0, 0]
+        file.append(frame)
+    return [*found, folder / "run.gsd"]
 
 
-def test_topologies_of_dcd(tmp_path):
+def test_topologies_of_dcd(tmp_path, capfd):
     """LAMMPS sorts the particles of a DCD file by their ids, and so must whatever names them."""
     pytest.importorskip("mdtraj")
     run = expected("cell")
     for topology in topologies(tmp_path):
-        found = read(FILES / "cell.dcd", topology=str(topology))
+        found = read(FILES / "cell.dcd", topology=topology)
         np.testing.assert_array_equal(found["species"], run["species"], err_msg=topology.name)
-    given = read(FILES / "cell.dcd", species=run["species"].tolist())
+    given = read(FILES / "cell.dcd", species=run["species"])
+    assert capfd.readouterr().out == ""
     np.testing.assert_array_equal(given["species"], run["species"])
     # not wrapped, single precision, and without the lower corner of the box
     whole = run["position"] + run["origin"][:, None] + np.einsum("fpa,fas->fps", run["image"], run["box"])

@@ -85,6 +85,7 @@ def test_objects_that_do_not_fit_are_refused_in_one_line():
         (lambda: gd.from_ase(images[0], keep="q"), errors.ParameterError, "keep is 'q', expected a list of names"),
         (lambda: gd.from_mdanalysis(3), errors.SchemaError, "group: expected a Universe or an AtomGroup"),
         (lambda: gd.from_mdtraj(3), errors.SchemaError, "trajectory: expected one of mdtraj, found int"),
+        (lambda: gd.from_freud(3), errors.SchemaError, "no points: give them, or pairs"),
         (lambda: gd.from_freud(3, run.position), errors.BoxError, "box: expected a freud.box.Box, or 5 of them"),
         (lambda: gd.from_ovito(3), errors.SchemaError, "data: expected a Pipeline or a DataCollection of OVITO"),
     ):
@@ -178,6 +179,8 @@ def test_freud(flat):
     fraction = moved @ np.linalg.inv(found["box"].values[0])
     near = np.pad((fraction - np.rint(fraction)) @ found["box"].values[0], ((0, 0), (0, 3 - d)))
     np.testing.assert_allclose(near, box.wrap(points - points[0]), atol=1e-5)
+    pairs = gd.from_freud(gd.to_freud(found), species=["A", "B"] * 10)
+    np.testing.assert_allclose(pairs["position"], found["position"], atol=1e-6)
     if not flat:
         box.periodic = (True, True, False)
         assert gd.from_freud(box, points)["periodic"].values.tolist() == [True, True, False]

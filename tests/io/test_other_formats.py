@@ -196,3 +196,31 @@ def test_columns_of_data_files_are_kept(tmp_path):
     assert found["mol"].dtype.kind == "i"
     (tmp_path / "y.data").write_text(data("sphere", " # sphere"))
     assert read(tmp_path / "y.data")["diameter"].tolist() == [[1.5] * 4]
+
+
+SMALL = {  # two particles at (1, 1, 1) and (2, 2, 2) of a cube of edge 4, as each program writes them
+    "POSCAR": "SiO\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi O\n1 1\nDirect\n0.25 0.25 0.25\n0.5 0.5 0.5\n",
+    "XDATCAR": "SiO\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi O\n1 1\nDirect configuration= 1\n0.25 0.25 0.25\n0.5 0.5 0.5\n",
+    "one.cfg": "Number of particles = 2\nA = 1 Angstrom (basic length-scale)\n"
+    + "".join(f"H0({i},{j}) = {4 * (i == j)} A\n" for i in (1, 2, 3) for j in (1, 2, 3))
+    + ".NO_VELOCITY.\nentry_count = 3\n28.0\nSi\n0.25 0.25 0.25\n16.0\nO\n0.5 0.5 0.5\n",
+    "dump.yaml": "---\ncreator: LAMMPS\ntimestep: 0\nunits: lj\ntime: 0\nnatoms: 2\nboundary: [ p, p, p, p, p, p, ]\n"
+    "thermo:\n  - keywords: [ Step, ]\n  - data: [ 0, ]\nbox:\n  - [ 0, 4 ]\n  - [ 0, 4 ]\n  - [ 0, 4 ]\n"
+    "keywords: [ id, element, x, y, z, ]\ndata:\n  - [ 1 , Si , 1 , 1 , 1 , ]\n  - [ 2 , O , 2 , 2 , 2 , ]\n...\n",
+    "data.lmp": "two types\n\n2 atoms\n2 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\n"
+    "Atom Type Labels\n\n1 Si\n2 O\n\n"
+    "Atoms # atomic\n\n1 1 1 1 1\n2 2 2 2 2",
+    "tracks.csv": ",y,x,frame,particle,z,species\n0,1.0,1.0,0,0,1,Si\n1,2.0,2.0,0,1,2,O",
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_smallest_file_of_each_format(tmp_path, name):
+    pytest.importorskip("ase")
+    (tmp_path / name).write_text(SMALL[name])
+    options = {"box": [4.0, 4.0, 4.0]} if name.endswith("csv") else {}
+    gd.ingest(tmp_path / name, tmp_path / "x.zarr", **options)
+    found = gd.open_trajectory(tmp_path / "x.zarr")
+    assert found["position"].values.tolist() == [[[1, 1, 1], [2, 2, 2]]]
+    assert found["species"].values.tolist() == ["Si", "O"]
+    np.testing.assert_array_equal(found["box"][0], np.eye(3) * 4)
