@@ -23,6 +23,7 @@ from glassdask.cli.options import (
     value_of,
 )
 from glassdask.errors import ParameterError
+from glassdask.files import check_links
 
 app = typer.Typer()
 # Of one core, roughly: what g(r), and a descriptor, takes for a particle, and what is read of a feature.
@@ -107,6 +108,7 @@ def describe(
     from glassdask.correlations.measured import Measured
     from glassdask.descriptors import registry
 
+    check_links(store)
     wanted = _wanted(descriptors, parameters)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
@@ -138,6 +140,7 @@ def reduce(
     import glassdask as gd
     from glassdask.cluster import connect
 
+    check_links(store)
     features = gd.open_descriptors(store, [descriptor])[descriptor]
     with connect(place(cluster, FEATURE_SECONDS * features.size), workers=workers):
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from glassdask import remote
 from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, place, progress_bar, value_of
 from glassdask.errors import ParameterError
 
@@ -69,7 +70,7 @@ def spelled_out(args: list[str]) -> list[str]:
 @app.command(cls=_Ingest)
 def ingest(
     sources: Annotated[list[Path], typer.Argument(help="Trajectory files of one run", show_default=False)],
-    store: Annotated[Path, typer.Option("--store", "-o", help="Store to write")],
+    store: Annotated[Path, typer.Option("--store", "-o", help="Store to write", parser=remote.place, metavar="PATH")],
     format: Annotated[str | None, typer.Option(help="Format, where the content does not tell")] = None,
     species: Annotated[list[str] | None, typer.Option(help="New names of species, such as 1=A 2=B")] = None,
     column: Annotated[

@@ -14,11 +14,12 @@ import xarray as xr
 
 from glassdask.declarations import flags, shown
 from glassdask.errors import ParameterError, StoreError
-from glassdask.files import replacing
+from glassdask.files import check_links, replacing
 from glassdask.io.columns import columns_of
 from glassdask.io.writers.formats import Writer, writer_of
 from glassdask.io.writers.sheet import OWN, Sheet
 from glassdask.io.writers.text import compressing
+from glassdask.remote import place
 from glassdask.schema import kept_variables, validate
 from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
@@ -137,7 +138,7 @@ def export(
     named = _named(found, writer, str(target))
     cut = {label: v.isel(frame=chosen) if "frame" in v.dims else v for label, v in named.items()}
     sheet = Sheet(trajectory.isel(frame=chosen), cut, str(target), progress)
-    with replacing(target, new=not overwrite) as stream, compressing(stream, target.name) as out:
+    with replacing(target, new=not overwrite) as stream, compressing(stream, target.name.lower()) as out:
         writer.write(sheet, out)
     notes = tuple(f"{os.fspath(path)}: {note}" for note in _notes(sheet, found, name, writer))
     return Export(os.fspath(path), name, sheet.n_frames, sheet.n_particles, tuple(named), notes)
@@ -146,7 +147,8 @@ def export(
 def _target(path: Any, overwrite: bool) -> Path:
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise ParameterError(f"expected the path of a file, found {shown(path)}: give text or a pathlib.Path")
-    target = Path(os.fspath(path)).absolute()
+    target = place(path).absolute()
+    check_links(target)
     if target.is_dir():
         raise StoreError(f"{target}: is a folder: give the name of a file")
     if not target.parent.is_dir():

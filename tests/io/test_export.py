@@ -191,6 +191,26 @@ def test_what_is_absent_open_sized_and_swapped_is_written_so(tmp_path, name):
     np.testing.assert_array_equal(np.array([row[-2] for row in table], float), given["diameter"][2, here] / 2)
 
 
+@pytest.mark.parametrize("name", READ)
+def test_what_is_absent_open_and_sized_is_read_so(tmp_path, name):
+    rng = np.random.default_rng(5)
+    present = rng.random((F, N)) < 0.8
+    present[0] |= ~present.any(axis=0)  # who is never there is in no file
+    given = gd.from_arrays(
+        4.0 * rng.random((F, N, 3)), species=["A", "B"] * (N // 2), box=[4.0] * 3, periodic=(True, True, False),
+        present=present, diameter=rng.uniform(0.5, 1.5, N), step=np.arange(F), id=3 * np.arange(N),
+    )  # fmt: skip
+    notes = gd.export(given, tmp_path / f"t.{READ[name]}").notes
+    found = back(tmp_path / f"t.{READ[name]}", tmp_path)
+    for variable in ("position", "diameter", "present", "id", *(() if name == "gsd" else ("periodic",))):
+        if found[variable].dtype.kind == "f":
+            atol = 1e-6 if name == "gsd" else 0.0
+            np.testing.assert_allclose(found[variable], given[variable], rtol=0.0, atol=atol, err_msg=variable)
+        else:
+            np.testing.assert_array_equal(found[variable], given[variable], err_msg=variable)
+    assert any("gsd has no place for periodic" in note for note in notes) == (name == "gsd")
+
+
 def test_names_of_a_store_mean_its_variables_descriptors_and_reductions(tmp_path):
     given = trajectory(n_frames=4).assign(radius=("particle", np.arange(float(N))))
     store = tmp_path / "x.zarr"
@@ -264,6 +284,7 @@ def test_nothing_is_overwritten_or_left_half(tmp_path):
     [
         ("t.pdb", {}, FormatError, "no format that is written has this suffix"),
         ("t.gsd.gz", {}, FormatError, "leave out .gz"),
+        ("t.GSD.GZ", {}, FormatError, "leave out .GZ"),
         ("no/t.xyz", {}, StoreError, "its folder does not exist"),
         ("t.xyz", {"format": "npz"}, FormatError, "choose one of xyz, lammps"),
         ("t.xyz", {"frames": slice(7, 9)}, ParameterError, "chooses none of the 3 frames"),

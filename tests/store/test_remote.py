@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 import glassdask as gd
+from glassdask.cli import app
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.remote import Address, place
 
@@ -96,12 +98,20 @@ def test_a_web_server_is_enough(web, folder, tmp_path):
     assert (tmp_path / "t.csv").read_text().count("\n") == 31
     with pytest.raises(StoreError, match="does not exist"):
         gd.open_trajectory(f"{web}/none")
+    for command in ("describe", "reduce"):
+        found = CliRunner().invoke(app, [command, web, "coordination"])
+        assert "nothing is written there" in str(found.exception)
+    with pytest.raises(StoreError, match="nothing is written there"):
+        gd.export(web, "s3://runs/t.csv")
+    with pytest.raises(StoreError, match="nothing is written there"):
+        gd.ingest(tmp_path / "t.csv", "s3://runs/t.zarr", box=[4.0] * 3)
     with pytest.raises(StoreError, match=r"no descriptor \['sbo'\] is stored|does not list"):
         gd.open_descriptors(web, ["sbo"])
 
 
 def test_a_bucket_is_read(bucket, folder):
     same(bucket, folder)
+    assert gd.store.info(bucket)["arrays"] == gd.store.info(folder / "tree.zarr" / "run")["arrays"]
     np.testing.assert_array_equal(
         gd.open_descriptors(bucket)["coordination"], gd.open_descriptors(bucket, ["coordination"])["coordination"]
     )

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from glassdask.errors import FormatError
+from glassdask.io.compression import SUFFIXES
 from glassdask.io.writers.sheet import Sheet
-from glassdask.io.writers.text import COMPRESSED
 
 FRAME = frozenset({"position", "species", "box", "periodic", "present"})
 ALL = FRAME | {"origin", "image", "velocity", "energy", "time", "step", "id", "diameter"}
@@ -83,8 +83,10 @@ def writer_of(path: Path, format: str | None = None) -> tuple[str, Writer]:
     known = ", ".join(writer.suffixes[0] for writer in WRITERS.values())
     if format is not None and format not in WRITERS:
         raise FormatError(f"{path}: format {format!r} is not written: choose one of {', '.join(WRITERS)}")
-    compressed = path.name.endswith(COMPRESSED)
-    stem = path.with_suffix("").name if compressed else path.name
+    stem = path.name.lower()
+    compressed = stem.endswith(SUFFIXES)
+    if compressed:
+        stem = stem.rpartition(".")[0]
     name = format or next((name for name, writer in WRITERS.items() if stem.endswith(writer.suffixes)), None)
     if name is None:
         raise FormatError(

@@ -20,7 +20,6 @@ import numpy as np
 
 from glassdask.errors import MissingPackageError, SpeciesError
 
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 # what other programs take for chemical elements, and refuse all other names there
 ELEMENTS = frozenset(
     [
