@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,37 +103,41 @@ def read_header(lines: text.Lines) -> Header | None:
 
 
 def _read_box(lines: text.Lines, words: list[str], header: Header) -> None:
-    general = words[:2] == ["abc", "origin"]
-    tilts = [word for word in words if word in ("xy", "xz", "yz")]
-    rows: list[list[float]] = []
-    while len(rows) < 3 and not (lines.peek() or "ITEM:").startswith("ITEM:"):
-        counts = (4,) if general else (3,) if tilts else (2,)
-        rows.append(_numbers(lines.required(), counts, "BOX BOUNDS"))
-    if len(rows) < 2 or (general and len(rows) < 3):
+    rows = []
+    for _ in range(3):
+        row = lines.peek()
+        if row is None or row.startswith("ITEM:"):
+            break
+        rows.append(lines.required())
+    if len(rows) < (3 if words[:1] == ["abc"] else 2):
         if lines.peek() is None:
             raise EOFError
         raise FormatError(f"BOX BOUNDS has {len(rows)} lines, expected 3 (2 in two dimensions): the file is damaged")
-    flags = words[2:] if general else words[len(tilts) :]
-    header.periodic = (*(flag == "pp" for flag in flags), True, True, True)[: len(rows)]
-    if general:
-        array = np.array(rows)
-        header.box, header.origin = array[:, :3], array[:, 3]
-        return
+    header.box, header.origin, header.periodic = _cell(tuple(words), tuple(rows))
+
+
+@lru_cache(16)
+def _cell(words: tuple[str, ...], lines: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[bool, ...]]:
+    """Cell vectors, lower corner and which axes repeat; the box of the frame before is known."""
+    general = words[:2] == ("abc", "origin")
+    tilts = [word for word in words if word in ("xy", "xz", "yz")]
+    rows = np.array([_numbers(line, (4 if general else 3 if tilts else 2,), "BOX BOUNDS") for line in lines])
     n = len(rows)
-    low, high = (np.array([row[k] for row in rows]) for k in (0, 1))
+    flags = words[2:] if general else words[len(tilts) :]
+    periodic = (*(flag == "pp" for flag in flags), True, True, True)[:n]
+    if general:
+        return rows[:, :3], rows[:, 3], periodic
+    low, high = rows[:, 0].copy(), rows[:, 1].copy()
     cell = np.zeros((n, n))
     if tilts:
         # the bounds are those of the box that encloses the cell (LAMMPS manual, Howto_triclinic)
-        xy, xz, yz = (*(row[2] for row in rows), 0.0)[:3]
-        if n == 2:
-            xz = yz = 0.0
+        xy, xz, yz = (*rows[:, 2], 0.0)[:3] if n == 3 else (rows[0, 2], 0.0, 0.0)
         low[:2] -= (min(0.0, xy, xz, xy + xz), min(0.0, yz))
         high[:2] -= (max(0.0, xy, xz, xy + xz), max(0.0, yz))
         cell[1, 0] = xy
-        if n == 3:
-            cell[2, 0], cell[2, 1] = xz, yz
+        cell[2:, :2] = xz, yz
     cell[np.arange(n), np.arange(n)] = high - low
-    header.box, header.origin = cell, low
+    return cell, low, periodic
 
 
 def _body(lines: text.Lines, header: Header, columns: dict[str, str], keep: Sequence[str]) -> Frame:

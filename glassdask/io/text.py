@@ -310,6 +310,6 @@ def _truncated(path: str, frame: int, offset: int) -> str:
         return f"{path}: truncated in its first frame: copy the file again"
     cat = PROGRAMS.get(compression(path) or "", "cat")
     return (
-        f"{path}, frame {frame}: truncated (the file ends within the frame): copy it again, or keep the {frame} "
-        f"complete frames: {cat} FILE | head -c {offset}"
+        f"{path}, frame {frame}: truncated (the file ends within the frame): copy it again, let the frame wait with "
+        f"`append=True`, or keep the {frame} complete frames: {cat} FILE | head -c {offset}"
     )
