@@ -100,7 +100,8 @@ def chemfiles(path):
 
     with chemfiles.Trajectory(path.replace(".dump", ".xyz")) as trajectory:
         for _ in range(trajectory.nsteps):
-            np.array(trajectory.read().positions)
+            found = trajectory.read()  # whose memory the positions are in
+            np.array(found.positions)
 
 
 def ase(path):

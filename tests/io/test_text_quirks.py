@@ -270,9 +270,6 @@ def test_names_that_glassdask_has_are_not_taken_for_columns(tmp_path):
         gio.scan(path, keep=["propensity"])
     with pytest.raises(errors.ParameterError, match="keep: expected list, found 3"):
         gio.scan(path, keep=3)
-    np.savez(tmp_path / "x.npz", position=np.ones((1, 1, 3)), species=["A"], box=[4.0] * 3)
-    with pytest.raises(errors.ParameterError, match="format npz has no option keep"):
-        gio.scan(tmp_path / "x.npz", keep=["q"])
 
 
 def test_sizes_that_are_none(tmp_path):
