@@ -348,6 +348,8 @@ def _frames(job: _Job, frames: slice, blocks: Sequence[np.ndarray]) -> Iterator[
         codes: Any = own.get("codes", job.codes)
         diameter: Any = own.get("diameter", job.diameter)
         if present is not None:
+            if not present.any():
+                raise SchemaError(f"frame {number}: no particle is there: leave the frame out")
             position, codes = position[present], codes[present]
             diameter = None if diameter is None else diameter[present]
             values = [v if axis is None else v.compress(present, axis) for v, axis in zip(values, job.axes)]

@@ -184,6 +184,16 @@ def test_stored_and_opened_they_give_the_same(liquid, tmp_path):
         gd.save_descriptors(gd.describe(others, DESCRIPTORS, centers="B"), tmp_path / "run.zarr")
 
 
+def test_a_lazy_frame_without_particles_is_refused(liquid):
+    trajectory = varied(liquid)
+    nobody = np.arange(3)[:, None] == 2
+    gone = trajectory.assign(
+        present=trajectory["present"] & ~nobody, position=trajectory["position"].where(~nobody[..., None])
+    )
+    with pytest.raises(SchemaError, match="frame 2: no particle is there: leave the frame out"):
+        gd.radial_distribution(lazily(gone), r_max=1.0)
+
+
 @pytest.mark.parametrize("name", ["position", "present", "diameter"])
 def test_what_is_wrong_in_a_lazy_frame_is_found_there(liquid, name):
     trajectory = varied(liquid)
