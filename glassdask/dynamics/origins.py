@@ -82,12 +82,14 @@ class Origins:
     @cached_property
     def frames(self) -> np.ndarray:
         """Numbers of the frames that are needed, increasing."""
-        return np.unique(self.pairs)
+        return np.flatnonzero(np.bincount(self.pairs.ravel()))
 
     @cached_property
     def places(self) -> np.ndarray:
         """The pairs as places in `frames`."""
-        return np.searchsorted(self.frames, self.pairs)
+        place = np.zeros(self.frames[-1] + 1, np.int64)
+        place[self.frames] = np.arange(len(self.frames))
+        return place[self.pairs]
 
     @cached_property
     def first(self) -> np.ndarray:

@@ -6,6 +6,7 @@ and a path can be followed without images. What needs neighbours gets the config
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 import dask.array as da
@@ -63,7 +64,8 @@ def sum_paths(
     rows = max(1, min(rows, task_bytes() // path_bytes, n_particles))
     part = rows * max(1, PART_BYTES // (path_bytes * rows))
     chunks = {"frame": -1, "particle": rows}
-    cut = {name: trajectory[name].chunk(chunks) for name in (of, "image") if name in trajectory}
+    # each under a name of its own: what is in memory need not be read to make one of it
+    cut = {name: trajectory[name].chunk(chunks, token=uuid.uuid4().hex) for name in (of, "image") if name in trajectory}
     path = unwrapped(trajectory.assign(cut), scheme) if of == "position" else cut[of]
     names = [f"axis {n}" for n in range(len(shape))]
     sums = da.blockwise(

@@ -44,6 +44,25 @@ def numpy_averages(path, lags, origins, k):
     return np.array(result)
 
 
+def numpy_chi4(path, lags, origins, a):
+    result = []
+    for lag in lags:
+        first = np.rint(np.linspace(0, len(path) - 1 - lag, origins)).astype(int)
+        q = (((path[first + lag] - path[first]) ** 2).sum(axis=-1) < a**2).mean(axis=1)
+        result.append(path.shape[1] * q.var(ddof=1))
+    return np.array(result)
+
+
+def fft_msd(path, lags):
+    """All lags and origins, by Fourier transforms."""
+    n, x = len(path), path - path.mean(axis=0)
+    waves = np.fft.rfft(x, 2 * n, axis=0)
+    products = np.fft.irfft((np.abs(waves) ** 2).sum(axis=(1, 2)), 2 * n)[:n]
+    sums = np.cumsum(np.append(0.0, (x**2).sum(axis=(1, 2))))
+    found = [(sums[n - lag] + sums[n] - sums[lag] - 2 * products[lag]) / (n - lag) for lag in lags]
+    return np.array(found) / path.shape[1]
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     start = wahnstrom(copies=1, keep=4000)
@@ -76,6 +95,17 @@ def main() -> None:
         "MSD, alpha_2, F_s: a particle, lag and origin", 1000 * 100 * len(lags),
         lambda: dynamics.self_correlations(run, k=7.0, lags=lags)[names].to_array().values,
         {"NumPy": lambda: numpy_averages(path, lags, 100, 7.0)[:, [0, 2]].T},
+    )  # fmt: skip
+    report(
+        "chi_4 of the overlap: a particle, lag and origin", 1000 * 100 * len(lags),
+        lambda: dynamics.dynamic_susceptibility(run, a=0.3, lags=lags)["chi4_total"].values,
+        {"NumPy": lambda: numpy_chi4(path, lags, 100, 0.3)},
+    )  # fmt: skip
+    every = np.arange(1.0, 1000.0)
+    report(
+        "MSD of all lags and origins: a particle and frame", 1000 * 1000,
+        lambda: dynamics.mean_square_displacement(run, every, origins=1000)["msd_total"].values,
+        {"NumPy's FFT": lambda: fft_msd(path, every.astype(int))},
     )  # fmt: skip
 
 
