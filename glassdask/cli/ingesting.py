@@ -85,6 +85,9 @@ def ingest(
     periodic: Annotated[
         str | None, typer.Option(help="Axes along which the box repeats, such as xy, or none; default what files say")
     ] = None,
+    beyond: Annotated[
+        str, typer.Option(help="What is beyond the faces of a box that does not repeat: unknown or nothing")
+    ] = "unknown",
     dt: Annotated[float | None, typer.Option(help="Time of one step, of files that know only steps")] = None,
     dimension: Annotated[int | None, typer.Option(help="2 drops z, 3 keeps it where all z are equal")] = None,
     topology: Annotated[
@@ -125,8 +128,9 @@ def ingest(
     options |= {key: value for key, value in own.items() if value is not None}
     look(sources, store, format=format, **options)  # before a cluster is started
     seconds = sum(FILE_SECONDS + BYTE_SECONDS * path.stat().st_size for path in sources)
+    how: dict[str, Any] = {"format": format, "append": append, "overwrite": overwrite, "beyond": beyond}
     with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
-        result = run(sources, store, format=format, append=append, overwrite=overwrite, progress=progress, **options)
+        result = run(sources, store, progress=progress, **how, **options)
     print(result)
 
 

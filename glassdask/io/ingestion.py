@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dask
 import numpy as np
 
 from glassdask.code import digest
-from glassdask.declarations import flags
-from glassdask.errors import FormatError, GlassdaskError, StoreError
+from glassdask.declarations import converted, flags
+from glassdask.errors import BoxError, FormatError, GlassdaskError, StoreError
 from glassdask.files import writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
@@ -29,7 +29,7 @@ from glassdask.io.reference import Reference, alike, common_variables, stored_ro
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
 from glassdask.io.sources import OPTIONAL, SourceIndex
-from glassdask.schema import kept_variables
+from glassdask.schema import UNKNOWN, kept_variables
 from glassdask.store import appending
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
 from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
@@ -77,6 +77,7 @@ def ingest(
     append: bool = False,
     overwrite: bool = False,
     species_names: dict[Any, str] | None = None,
+    beyond: str = UNKNOWN,
     progress: Progress | None = None,
     **options: Any,
 ) -> Ingestion:
@@ -104,6 +105,9 @@ def ingest(
         Replace what the store has, with all that was derived from it.
     species_names : dict, optional
         New names of the species, such as ``{1: "A", 2: "B"}``.
+    beyond : "unknown" or "nothing"
+        What is beyond the faces of a box that does not repeat along all axes: see `glassdask.from_arrays`. Frames that
+        are appended take it from the store.
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
     **options
@@ -147,6 +151,7 @@ def ingest(
     >>> folder.cleanup()
     """
     flags(append=append, overwrite=overwrite)
+    beyond = converted(beyond, Literal["unknown", "nothing"], "beyond")
     group = checked_path(store)
     paths = resolved(sources)
     settings = {"species_names": species_names, **options}
@@ -154,6 +159,13 @@ def ingest(
     if together := [name for name in formats.values() if FORMATS[name].together]:
         return _gathered(group, paths, together[0], settings, append, overwrite, progress)
     indexes, skipped = scanned(paths, formats, settings, growing=append)
+    if beyond != UNKNOWN:
+        settings["beyond"] = beyond
+        if indexes and all(indexes[0].periodic):
+            raise BoxError(
+                f"{indexes[0].path}: the box repeats along all axes, nothing is beyond it: say along which it does, "
+                "such as `periodic='xy'`"
+            )
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     lines += understood(indexes)
     lines += [
@@ -268,6 +280,8 @@ def _create(
     )
     if walls:
         write_region(group, "periodic", (slice(None),), np.array(first.periodic))
+        if "beyond" in settings:
+            set_attributes(group / "periodic", beyond=settings["beyond"])
     if ids is not None:
         write_region(group, "id", (slice(None),), ids)
     blocks = frame_blocks(0, n_frames, size)

@@ -1,7 +1,8 @@
 """Open borders: boxes that do not repeat along all axes, such as films, walls, clusters and what a microscope sees.
 
 Along an open axis there are no images: positions are not wrapped, and may be outside the box. The box says where the
-open faces are, and the trajectory what is beyond them (`beyond` of `glassdask.from_arrays`):
+open faces are, and the trajectory what is beyond them (`beyond` of `glassdask.from_arrays` and `glassdask.ingest`, the
+attribute ``trajectory["periodic"].attrs["beyond"]``):
 
 ``"unknown"``, if nothing else is said
     There may be more particles, and what could be another number because of them is NaN: where the neighbourhood of a
