@@ -67,12 +67,12 @@ class Correlate(Stage):
         )
         if table.dynamics:
             # where k is not given, it is that of the peak of S(k)
-            before = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
+            peak = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
             _derive(
                 path,
                 RELAXATION,
                 {"k": table.k},
-                _versions(path, before),
+                _versions(path, peak),
                 overwrite,
                 lambda: measures.relaxation(path, table.k),
             )
