@@ -46,9 +46,7 @@ def info(store: Store, as_json: Annotated[bool, typer.Option("--json", help="Pri
         out.print(f"from {source.get('name')} ({frames}sha256 {str(source.get('sha256'))[:16]}...)")
     if "append" in found:
         files = ", ".join(found["append"]["files"])
-        out.print(
-            f"{found['append']['frames']} frames of {files} are being added, or that was interrupted: run it again"
-        )
+        out.print(f"{found['append']['frames']} frames of {files} are being added, or that was interrupted")
     for kind in ("descriptors", "reductions"):
         for name, group in found.get(kind, {}).items():
             other = ", made by other code than is installed" if _outdated(kind, group) else ""

@@ -476,4 +476,11 @@ def _code(indexes: list[SourceIndex]) -> str:
 def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     """What decides whether a store holds the frames of these files, read with these options."""
     files = [[source.get("sha256"), source.get("format")] for source in sources]
-    return hashlib.sha256(json.dumps([files, _parameters(settings)], sort_keys=True).encode()).hexdigest()
+    known: list[Any] = [files, _parameters(settings)]
+    if settings.get("topology") is not None:  # a file, too, whatever it is called
+        try:
+            with open(settings["topology"], "rb") as stream:
+                known.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        except OSError as error:
+            raise FormatError(f"{settings['topology']}: cannot be read ({error.strerror}): check the path") from None
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -93,7 +93,8 @@ def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
     problems += [f"{group / name}: is missing: run the command that wrote it again" for name in expected]
     if (group / ledger.FOLDER).is_dir():
         try:
-            read_metadata(group / ledger.FOLDER / "zarr.json")
+            if not is_sealed(read_metadata(group / ledger.FOLDER / "zarr.json")):
+                raise CorruptStoreError(f"{group / ledger.FOLDER}/zarr.json: has lost its checksum: {REPAIR}")
         except GlassdaskError as error:
             problems.append(str(error))
     for file in sorted((group / RECORDS).rglob("*.json")):

@@ -23,7 +23,7 @@ import numpy as np
 from glassdask.declarations import converted
 from glassdask.errors import CorruptStoreError, GlassdaskError
 from glassdask.files import sync, writing
-from glassdask.store.metadata import REPAIR, SEAL, create_metadata, read_metadata, write_metadata
+from glassdask.store.metadata import REPAIR, SEAL, create_metadata, is_sealed, read_metadata, write_metadata
 
 FOLDER = ".glassdask"
 OWN = "_"  # the entry of the trajectory itself
@@ -62,7 +62,10 @@ def read_entry(file: Path) -> Entry:
     if not file.is_file():
         return {}
     try:
-        found = converted(read_metadata(file)["attributes"].get("states"), STATES, "attributes.states")
+        metadata = read_metadata(file)
+        if not is_sealed(metadata):
+            raise CorruptStoreError("has lost its checksum")
+        found = converted(metadata["attributes"].get("states"), STATES, "attributes.states")
         for content, state in found.items():
             if not state.keys() >= {"group", "arrays", "chunks"} or content_of(state) != content:
                 raise CorruptStoreError(f"does not fit its checksum {content}")

@@ -258,7 +258,7 @@ def _clear(info: ArrayInfo, file: Path) -> None:
 def _forget(group: Path, lost: list[str]) -> None:
     """Forget what the ledger knows and is not there any more."""
     file = group / ledger.FOLDER / "zarr.json"
-    if file.parent.is_dir() and _known(file.parent) is None:
+    if file.parent.is_dir() and SEAL not in (_known(file.parent) or {}):
         write_metadata(file, {"attributes": {}, "zarr_format": 3, "node_type": "group"})
     for name, file in ledger.entries(group).items():
         if (group / name).is_dir():

@@ -199,7 +199,12 @@ def look(folder: Path) -> tuple[list[str], bool]:
             except GlassdaskError:
                 refused = True
     try:
-        status(folder / "sweep.zarr")
+        standing = status(folder / "sweep.zarr")
+        problems += [
+            f"{folder}/sweep.zarr: {stage} is {standing[stage].tolist()}"  # a record that is gone counts as not begun
+            for stage in standing.attrs["stages"]
+            if (standing[stage] != "complete").any()
+        ]
     except GlassdaskError as error:
         problems.append(str(error))
     return problems, refused

@@ -8,11 +8,24 @@ import signal
 import socket
 import subprocess
 
+import numpy as np
 import pytest
 
 import glassdask as gd
 from glassdask import errors
-from tests.faults.harness import CHUNKS, OTHER, SLOW, ended, fingerprint, message, n_chunks, run, start, wait_for
+from tests.faults.harness import (
+    CHUNKS,
+    OTHER,
+    SLOW,
+    ended,
+    fingerprint,
+    message,
+    n_chunks,
+    run,
+    start,
+    trajectory,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 THREADS = ("--cluster", "threads", "-q")
@@ -42,6 +55,36 @@ def test_disk_full(disk, store, undisturbed):
     enlarge("64m")
     assert run("describe", path, SLOW, *THREADS)[0] == 0
     assert fingerprint(path) == undisturbed
+
+
+@pytest.mark.parametrize("then", ["more room", "taken back"])
+def test_disk_full_while_frames_are_added(disk, tmp_path, then):
+    """The frames before are there all the while; with more room the command ends, without its file it is undone."""
+    folder, enlarge = disk
+    path, files = folder / "run.zarr", [tmp_path / "first.npz", tmp_path / "more.npz"]
+    for file, (n_frames, times) in zip(files, ((40, range(40)), (600, range(40, 640)))):
+        made = trajectory(n_frames)
+        given = {name: made[name].values for name in ("position", "species", "box")}
+        np.savez(file, **given, time=np.array(times, dtype=float))
+    assert run("ingest", files[0], "--store", path, *THREADS)[0] == 0
+    before, position = fingerprint(path), gd.open_trajectory(path)["position"].values
+    assert "cannot be written (No space left on device)" in message(
+        run("ingest", files[1], "--store", path, "--append", *THREADS)
+    )
+    np.testing.assert_array_equal(gd.open_trajectory(path)["position"], position)
+    assert run("verify", path, "-q")[0] == 0
+    assert "are being added, or that was interrupted" in " ".join(run("info", path)[1].split())
+    if then == "more room":
+        enlarge("64m")
+        assert run("ingest", files[1], "--store", path, "--append", *THREADS)[0] == 0
+        assert gd.open_trajectory(path).sizes["frame"] == 640
+        assert run("verify", path, "-q")[0] == 0
+        return
+    files[1].unlink()
+    code, out, _ = run("repair", path)
+    assert code == 0
+    assert f"an append of {files[1]} that was interrupted was taken back" in out
+    assert fingerprint(path) == before
 
 
 def test_chunk_truncated_after_the_fact(described, undisturbed):

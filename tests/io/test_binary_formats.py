@@ -285,3 +285,16 @@ def test_mdtraj_without_a_cell_needs_a_box(tmp_path, mdtraj_run):
     trajectory[0].save(str(tmp_path / "top.pdb"))
     with pytest.raises(errors.GlassdaskError, match=r"run.xtc, frame 0: (no box|box)"):
         gio.scan(path, topology=str(tmp_path / "top.pdb"))
+
+
+def test_another_topology_of_the_same_name_is_another_input(tmp_path, mdtraj_run):
+    """What the species were read from belongs to a store as the positions do."""
+    trajectory, _ = mdtraj_run
+    path, top = tmp_path / "run.dcd", tmp_path / "top.pdb"
+    trajectory.save(str(path))
+    trajectory[0].save(str(top))
+    gio.ingest(path, tmp_path / "run.zarr", topology=str(top))
+    assert gio.ingest(path, tmp_path / "run.zarr", topology=str(top)).n_new == 0
+    top.write_text(top.read_text().replace("X1", "X2", 1))
+    with pytest.raises(errors.StoreError, match="holds frames of other files or options"):
+        gio.ingest(path, tmp_path / "run.zarr", topology=str(top))
