@@ -1,9 +1,11 @@
 """H5MD files (P. de Buyl et al., Comput. Phys. Commun. 185, 1546 (2014)), and ZarrMD: the same tree inside Zarr.
 
 Of the particles: ``position``, ``species``, ``box/edges``, and where they are there ``image``, ``velocity``, ``id`` and
-``potential_energy``; each fixed or in time, with steps and times as arrays or as (increment, offset). What is written
-more rarely than the positions counts until it is written again. Numbers are those of the file, in whatever units; cell
-vectors are rows, as the format has them. Where the box begins H5MD does not say; files of ours have ``box/origin``.
+``potential_energy``; each fixed or in time, with steps and times as arrays or as (increment, offset). Species,
+ids, cells, charges, masses and diameters may be written more rarely than the positions, and then stay until they are
+written again; what else is not there at every step of the positions is not read, and told. Numbers are those of the
+file, in whatever units; cell vectors are rows, as the format has them. Where the box begins H5MD does not say; files of
+ours have ``box/origin``.
 
 ``group=`` names one of several groups of particles, ``columns={"energy": "pe"}`` an element that is called otherwise,
 ``topology=`` or ``species=`` the species where the file has none (MDAnalysis writes none), ``keep=["charge"]`` further
@@ -16,6 +18,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,11 @@ ELEMENTS = {
     "energy": "potential_energy",
     "id": "id",
 }
+
+
+# What may be written more rarely than the positions: it stays until it is written again.
+HELD = ("species", "id", "box/edges", "box/origin", "charge", "mass", "diameter", "radius")
+OPTIONAL = ("image", "velocity", "energy")
 
 
 class Element:
@@ -59,11 +67,9 @@ class Element:
         place = np.arange(count)
         if self.step is not None and position.step is not None and not np.array_equal(self.step, position.step):
             place = np.searchsorted(self.step, position.step, side="right") - 1
-            if place.min(initial=0) < 0:
-                raise FormatError(
-                    f"'{self.name}' begins at step {self.step[0]}, 'position' at {position.step[0]}: write both from "
-                    "the first step on"
-                )
+            lost = (place < 0) | ((self.step[place] != position.step) & (self.name not in HELD))
+            if lost.any():
+                raise FormatError(f"'{self.name}' is not there at step {position.step[lost][0]}, where 'position' is")
         elif count > self.value.shape[0]:
             raise FormatError(
                 f"'{self.name}' has {self.value.shape[0]} frames, 'position' has {count}: the file is damaged, or its "
@@ -108,7 +114,14 @@ def read(
         position = Element(particles["position"], "position")
         *_, n_particles, n_space = position.value.shape
         elements = {role: Element(particles[name], name) for role, name in names.items() if name in particles}
-        values = {role: element.aligned(position) for role, element in elements.items()}
+        values, notes = {}, []
+        for role, element in elements.items():
+            try:
+                values[role] = element.aligned(position)
+            except FormatError as error:
+                if role not in OPTIONAL:
+                    raise
+                notes.append(f"{error}: it is not read")
         words = _words(elements["species"].value) if "species" in elements else {}
         if "species" not in elements:
             given = species_of(path, n_particles, topology, species)
@@ -121,10 +134,15 @@ def read(
         # glassdask's own: where the corner is from which the positions are counted
         corner = Element(box["origin"], "box/origin").aligned(position) if box is not None and "origin" in box else None
         others = sorted({*particles} - {"box", *names.values()})
-        rest = {name: Element(particles[name], name).aligned(position) for name in others}
+
+        @cache
+        def further_values(name: str) -> Callable[[int], np.ndarray]:
+            return Element(particles[name], name).aligned(position)
+
         known: list[str | int] = []
         for number in range(start, stop):
-            here = further(others, keep, lambda name, number=number: rest[name](number))  # type: ignore[misc]
+            here = further(others, keep, lambda name, number=number: further_values(name)(number))  # type: ignore[misc]
+            here["notes"] = (*notes, *here["notes"])
             found: dict[str, Any] = {role: value(number) for role, value in values.items()}
             for role, value in found.items():
                 rank = 2 if role in ("position", "image", "velocity") else 1
