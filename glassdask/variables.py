@@ -164,6 +164,8 @@ VARIABLES = {
     "p_hop": _v("frame particle", "f", "length^2", "hop function"),
     "jump": _v("frame particle", "f", "length", "distance of the mean positions before and after"),
     "hop": _v("frame particle", "b", "", "whether the particle hops"),
+    "persistence": _v("species lag", "f", "", "probability that a particle has not hopped since any moment"),
+    "exchange": _v("species lag", "f", "", "probability that a particle has not hopped since its last hop"),
     "cb": _v("species lag", "f", "", "part of the bonds that has not broken"),
     "bonds_kept": _v("particle ...", "f", "", "part of the bonds of a particle that has not broken"),
     "size": _v("size", "i", "", "particles of a cluster"),

@@ -63,6 +63,7 @@ RESULTS = {
     "velocity_spectrum": lambda t: dynamics.velocity_spectrum(with_velocity(t), 0.4),
     "four_point": lambda t: dynamics.four_point(t, lag=0.1, a=0.1, q_max=5.0),
     "hops": lambda t: dynamics.hops(t, window=0.4, threshold=0.2),
+    "waiting_times": lambda t: dynamics.waiting_times(dynamics.hops(t, window=0.2, threshold=0.01)),
     "bond_breaking": lambda t: dynamics.bond_breaking(t, lags=[0.1], cutoffs=1.5),
     "replica_bonds": lambda t: dynamics.replica_bonds(moved(t), t.isel(frame=[0]), 1.5),
     "strings": lambda t: dynamics.strings(t, lag=0.1, distance=0.6),

@@ -11,7 +11,7 @@ from glassdask.dynamics.bonds import bond_breaking, replica_bonds
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.four_points import four_point
-from glassdask.dynamics.hopping import hops
+from glassdask.dynamics.hopping import hops, waiting_times
 from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
@@ -54,4 +54,5 @@ __all__ = [
     "van_hove",
     "velocity_autocorrelation",
     "velocity_spectrum",
+    "waiting_times",
 ]

@@ -10,10 +10,10 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.paths import check_matched, unwrapped
-from glassdask.errors import ParameterError
-from glassdask.graphs import task_bytes
+from glassdask.errors import ParameterError, SchemaError
+from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import events as kernels
-from glassdask.schema import validate
+from glassdask.schema import check_kind, names_and_codes, validate
 from glassdask.variables import annotated
 
 
@@ -92,6 +92,81 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
     coords = {"time": trajectory["time"].variable, "species": trajectory["species"].variable}
     attrs = {"window": 2 * half * step, "threshold": threshold}
     return annotated(xr.Dataset(named, coords=coords, attrs=attrs))
+
+
+def waiting_times(found: xr.Dataset) -> xr.Dataset:
+    r"""Persistence and exchange times: from any moment to the next hop, and from a hop to the next one.
+
+    The probability that nothing has happened yet is estimated as by Kaplan and Meier: an interval that the end of the
+    trajectory cuts counts as one that is at least as long. Where hops come at random, without memory, both are the
+    same; where some particles are slow for long, the persistence time is the longer one [1]_.
+
+    Parameters
+    ----------
+    found : result of `hops`
+
+    Returns
+    -------
+    xarray.Dataset
+        ``persistence`` (species, lag) and ``exchange`` (species, lag), the probability that the time to the next hop is
+        longer than the lag, with ``_total`` of all particles alike. ``lag`` are multiples of the time between frames,
+        from 0. The sum of a curve times that interval is the mean time, as far as the curve has decayed. NaN where no
+        interval is that long. Computed, not lazy.
+
+    Raises
+    ------
+    SchemaError
+        When `found` is no result of `hops`.
+
+    References
+    ----------
+    .. [1] Y. Jung, J. P. Garrahan and D. Chandler, J. Chem. Phys. 123, 084509 (2005).
+
+    Examples
+    --------
+    A hop in every fourth frame: after a hop it takes four intervals, from any moment two and a half on average.
+
+    >>> hop = np.zeros((41, 1), bool)
+    >>> hop[::4] = True
+    >>> events = xr.Dataset({name: (("frame", "particle"), values) for name, values in
+    ...                      {"hop": hop, "p_hop": np.where(hop, 1.0, 0.0)}.items()},
+    ...                     coords={"time": ("frame", np.arange(41.0)), "species": ("particle", ["A"])})
+    >>> times = waiting_times(events)
+    >>> float(times["exchange_total"].sum()), float(times["persistence_total"].sum())
+    (4.0, 2.5)
+    """
+    check_kind(found, xr.Dataset, "the hops", "give the result of hops")
+    if not {"hop", "p_hop", "time", "species"} <= {*map(str, found.variables)}:
+        raise SchemaError("no variables hop, p_hop, time and species: give the result of hops")
+    step = even_step(found)
+    hop, known = compute(found["hop"].transpose("frame", "particle"), found["p_hop"].notnull().all("particle"))
+    hop = hop.values[known.values]
+    names, codes = names_and_codes(found)
+    last = max(len(hop) - 1, 0)
+    # number of intervals of each length, in the order begun by a hop and ended by one, begun, ended, neither
+    lengths = np.zeros((len(names) + 1, 4, last + 1))
+    for particle, code in enumerate(codes):
+        at = np.flatnonzero(hop[:, particle])
+        edges = np.concatenate([[0], at, [last]])
+        kinds = [2, *[0] * (len(at) - 1), 1] if len(at) else [3]
+        spans = np.diff(edges) if len(at) else np.array([last])
+        np.add.at(lengths[code], (kinds, spans), 1.0)
+    lengths[-1] = lengths[:-1].sum(axis=0)
+    longer = np.cumsum(lengths[..., ::-1], axis=-1)[..., ::-1]  # intervals of at least each length
+    both, begun, ended, neither = np.moveaxis(longer, 1, 0)
+    of_both = lengths[:, 0]
+    # every moment of an interval is one from which is waited: once for each lag up to its length
+    moments = np.cumsum((both + begun + ended + neither)[..., ::-1], axis=-1)[..., ::-1]
+    curves = {"exchange": (of_both, both + begun), "persistence": (both + ended, moments)}
+    variables = {}
+    for name, (events, waiting) in curves.items():
+        with np.errstate(invalid="ignore"):
+            left = 1.0 - events[:, 1:] / waiting[:, 1:]
+        curve = np.cumprod(np.concatenate([np.ones((len(left), 1)), left], axis=1), axis=1)
+        variables[name] = (("species", "lag"), curve[:-1])
+        variables[f"{name}_total"] = (("lag",), curve[-1])
+    coords = {"species": list(names), "lag": np.arange(last + 1) * step}
+    return annotated(xr.Dataset(variables, coords=coords))
 
 
 def _hops(path: np.ndarray, *, half: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -90,6 +90,64 @@ class TestHops:
             dynamics.hops(t.drop_vars("time"), window=4.0, threshold=0.2)
 
 
+class TestWaitingTimes:
+    def events(self, hop, species=None):
+        coords = {
+            "time": ("frame", np.arange(len(hop)) * 0.5),
+            "species": ("particle", np.array(["A"] * hop.shape[1]) if species is None else species),
+        }
+        dims = ("frame", "particle")
+        return xr.Dataset({"hop": (dims, hop), "p_hop": (dims, np.where(hop, 1.0, 0.0))}, coords=coords)
+
+    @pytest.mark.parametrize("n_frames", [25, 400])
+    def test_hops_without_memory(self, n_frames):
+        """Both are 0.9^n, also where most intervals are cut by the end; of a few and of many frames."""
+        hop = np.random.default_rng(0).random((n_frames, 40000 // n_frames)) < 0.1
+        found = dynamics.waiting_times(self.events(hop))
+        lag = found["lag"].values
+        assert lag[1] == 0.5
+        for name in ("persistence", "exchange"):
+            np.testing.assert_allclose(found[f"{name}_total"][:20], 0.9 ** (2 * lag[:20]), atol=0.03)
+            np.testing.assert_array_equal(found[name][0], found[f"{name}_total"])
+
+    def test_slow_and_fast_particles(self):
+        """Half of the particles hop ten times as often: they do most hops, but fewer of the moments are theirs."""
+        rate = np.repeat([0.2, 0.02], 200)
+        hop = np.random.default_rng(1).random((1000, 400)) < rate
+        found = dynamics.waiting_times(self.events(hop, np.repeat(["A", "B"], 200)))
+        mean = {name: float(found[f"{name}_total"].sum()) for name in ("persistence", "exchange")}
+        assert mean["persistence"] == pytest.approx(0.5 * (5 + 50), rel=0.05)
+        assert mean["exchange"] == pytest.approx((0.2 * 5 + 0.02 * 50) / 0.22, rel=0.05)
+        for name in mean:
+            np.testing.assert_allclose(found[name].sum("lag"), [5, 50], rtol=0.06)
+
+    def test_equals_brute_force(self):
+        hop = np.random.default_rng(2).random((12, 30)) < 0.2
+        found = dynamics.waiting_times(self.events(hop))
+        spans = {"persistence": [], "exchange": []}
+        for p in range(30):
+            at = np.flatnonzero(hop[:, p])
+            for start in range(12):
+                later = at[at > start]
+                span = (later[0] - start, True) if len(later) else (11 - start, False)
+                spans["persistence"].append(span)
+                if hop[start, p]:
+                    spans["exchange"].append(span)
+        for name, of in spans.items():
+            left = 1.0
+            for n in range(1, 12):
+                waiting = sum(length >= n for length, _ in of)
+                left *= 1 - sum(length == n and ended for length, ended in of) / waiting if waiting else np.nan
+                np.testing.assert_allclose(found[f"{name}_total"][n], left)
+
+    def test_of_hops(self):
+        t, *_ = TestHops().caged()
+        found = dynamics.waiting_times(dynamics.hops(t, window=10.0, threshold=0.2))
+        assert float(found["exchange_total"][1]) == 1.0  # each hops once
+        with pytest.raises(SchemaError, match="give the result of hops"):
+            dynamics.waiting_times(found)
+
+
 CUTOFFS = {("A", "A"): 1.6, ("A", "B"): 1.4, ("B", "B"): 1.3}
 
 
