@@ -125,7 +125,7 @@ def from_mdanalysis(group: Any, *, species: Any = None, keep: Iterable[str] = ()
     --------
     >>> import glassdask as gd, MDAnalysis
     >>> universe = MDAnalysis.Universe.empty(2, trajectory=True)
-    >>> universe.dimensions = [4, 4, 4, 90, 90, 90]
+    >>> universe.dimensions, universe.atoms.positions = [4, 4, 4, 90, 90, 90], [[1, 1, 1], [2, 2, 2]]
     >>> gd.from_mdanalysis(universe, species=["A", "B"])["box"].values[0].diagonal().tolist()
     [4.0, 4.0, 4.0]
     """
