@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -150,7 +151,7 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
         edges = np.concatenate([[0], at, [last]])
         kinds = [2, *[0] * (len(at) - 1), 1] if len(at) else [3]
         spans = np.diff(edges) if len(at) else np.array([last])
-        np.add.at(lengths[code], (kinds, spans), 1.0)
+        np.add.at(lengths[code], (np.array(kinds), spans), 1.0)
     lengths[-1] = lengths[:-1].sum(axis=0)
     longer = np.cumsum(lengths[..., ::-1], axis=-1)[..., ::-1]  # intervals of at least each length
     both, begun, ended, neither = np.moveaxis(longer, 1, 0)
@@ -158,7 +159,7 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
     # every moment of an interval is one from which is waited: once for each lag up to its length
     moments = np.cumsum((both + begun + ended + neither)[..., ::-1], axis=-1)[..., ::-1]
     curves = {"exchange": (of_both, both + begun), "persistence": (both + ended, moments)}
-    variables = {}
+    variables: dict[str, Any] = {}
     for name, (events, waiting) in curves.items():
         with np.errstate(invalid="ignore"):
             left = 1.0 - events[:, 1:] / waiting[:, 1:]

@@ -83,8 +83,8 @@ class Correlate(Stage):
             parameters |= {"ensemble": measures.ensemble_key(path)}
             made_from = [f"{within(settings)}descriptors/{name}" for name in names[0]]
             made_from += [f"{within(settings)}reductions/{name}" for name in names[1]]
-            before = _versions(path, [*made_from, ENSEMBLE])
-            _derive(path, PROPENSITY, parameters, before, overwrite, lambda: measures.propensity(path, place, *names))
+            versions = _versions(path, [*made_from, ENSEMBLE])
+            _derive(path, PROPENSITY, parameters, versions, overwrite, lambda: measures.propensity(path, place, *names))
 
 
 def _code(name: str) -> str:
