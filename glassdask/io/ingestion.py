@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import dask
 import numpy as np
 
 from glassdask.code import digest
@@ -316,7 +315,7 @@ def _census(stretches: list[Stretch]) -> Roster:
     """All particles of all frames, which are read for it."""
     blocks = frame_blocks(0, sum(stretch.n_frames for stretch in stretches), CENSUS_FRAMES)
     plan = batched(tasks.plan(stretches, blocks, 0))
-    counts = ([dask.delayed(tasks.census, pure=False)(task) for task in batch] for batch in plan)
+    counts = ([tasks.later(tasks.census, task) for task in batch] for batch in plan)
     found = Census()
     for batch in compute_batches(counts):
         for part in batch:
@@ -372,9 +371,7 @@ def _append(
     if not begun:
         plan = batched(tasks.plan(stretches, blocks, old))
         # read all before the store is touched: a bad frame found later would leave it neither old nor new
-        checks = (
-            [dask.delayed(tasks.check, pure=False)(str(group), task, constant) for task in batch] for batch in plan
-        )
+        checks = ([tasks.later(tasks.check, str(group), task, constant) for task in batch] for batch in plan)
         span = tasks.joined([span, *(found for batch in compute_batches(checks) for found in batch)])
         files = [entry["name"] for entry in _entries(stretches)]
         if span is not None and "image" not in variables and not looks_wrapped(span, shape[1], np.array(periodic)):

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import dask
 import numpy as np
 
 from glassdask.declarations import converted
 from glassdask.errors import FormatError
-from glassdask.graphs import compute
+from glassdask.graphs import batched, compute
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.reference import same_ids
 from glassdask.io.settings import checked_files, checked_settings
 from glassdask.io.sources import SourceIndex, scan
+from glassdask.io.tasks import later
 from glassdask.store.layout import checked_path
 
-SCANS = 64  # files handed to the scheduler at a time
+SCANS = 64  # files that a task scans at most
+BYTES = 4 << 20  # of several files that a task scans
 
 
 def resolved(sources: Any) -> list[str]:
@@ -60,6 +62,23 @@ def look(sources: Any, store: Any, *, format: str | None = None, **options: Any)
             checked_settings(path, name, **options)
 
 
+def _parts(paths: list[str]) -> list[list[str]]:
+    """Files that a task scans: one, or several small ones."""
+    parts: list[list[str]] = []
+    size = BYTES
+    for path in paths:
+        if size >= BYTES or len(parts[-1]) == SCANS:
+            parts.append([])
+            size = 0
+        parts[-1].append(path)
+        size += os.path.getsize(path)
+    return parts
+
+
+def _scans(files: list[tuple[str, str]], growing: bool, settings: dict[str, Any]) -> list[SourceIndex]:
+    return [scan(path, name, growing=growing, **settings) for path, name in files]
+
+
 def scanned(
     paths: list[str], formats: dict[str, str], settings: dict[str, Any], growing: bool
 ) -> tuple[list[SourceIndex], list[str]]:
@@ -72,20 +91,16 @@ def scanned(
     seen: set[str] = set()
     paths, twice = list(dict.fromkeys(paths)), [path for path, n in Counter(paths).items() if n > 1]
     repeated += twice
-    for begin in range(0, len(paths), SCANS):
-        batch = [
-            dask.delayed(scan, pure=False)(path, formats[path], growing=growing, **settings)
-            for path in paths[begin : begin + SCANS]
-        ]
-        for index in compute(*batch):
+    for batch in batched(_parts(paths)):
+        calls = [later(_scans, [(path, formats[path]) for path in part], growing, settings) for part in batch]
+        for index in itertools.chain.from_iterable(compute(*calls)):
             if index.sha256 in seen and index.n_frames > 1 and not index.clock_name:
                 repeated.append(index.path)
                 continue
             seen.add(index.sha256)
             if indexes and np.array_equal(index.codes, indexes[0].codes):
-                index = replace(index, codes=indexes[0].codes)
-            if indexes and same_ids(index.id, indexes[0].id):
-                index = replace(index, id=indexes[0].id)
+                ids = indexes[0].id if same_ids(index.id, indexes[0].id) else index.id
+                index = replace(index, codes=indexes[0].codes, id=ids)
             indexes.append(index)
     return indexes, repeated
 

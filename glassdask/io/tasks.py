@@ -11,10 +11,12 @@ import dataclasses
 import itertools
 import json
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -108,7 +110,7 @@ def run(group: Path, tasks: list[Task], n_blocks: int, progress: Progress | None
         (receipts(group) / FAILED).unlink(missing_ok=True)
     blocks = [block for task in tasks for block in task.blocks]
     key = attributes(group).get("key")
-    calls = ([dask.delayed(write, pure=False)(str(group), task, key) for task in batch] for batch in batched(tasks))
+    calls = ([later(write, str(group), task, key) for task in batch] for batch in batched(tasks))
     with watched(blocks, lambda block: _receipt(group, block).exists(), n_blocks - len(blocks), progress):
         for errors in compute_batches(calls):
             for error in errors:
@@ -116,6 +118,11 @@ def run(group: Path, tasks: list[Task], n_blocks: int, progress: Progress | None
                     raise error
     if progress is not None:
         progress(n_blocks, n_blocks)
+
+
+def later(function: Callable[..., Any], *given: Any) -> Any:
+    """A call as a task; dask does not look into what is given, which takes long for thousands of files."""
+    return dask.delayed(partial(function, *given), pure=False, traverse=False)()
 
 
 def write(group: str, task: Task, key: str | None) -> GlassdaskError | None:

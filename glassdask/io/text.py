@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ BLOCK = 1 << 20
 LONGEST_LINE = 16 * BLOCK
 SPECIES_WIDTH = 64
 ODD = 1 << 12
-SPECIAL = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eEdD]?([+-]\d{3})|[eEdD]([+-]?\d+))?")
 INTEGER = re.compile(r"[+-]?\d+")
 
@@ -207,8 +207,9 @@ def _word(letters: np.ndarray) -> str:
 
 def _float(word: str) -> float | None:
     """A number in any way in which C and Fortran write it."""
-    if SPECIAL.fullmatch(word):
-        return float(word)
+    if word.isascii() and "_" not in word:
+        with suppress(ValueError):
+            return float(word)
     found = NUMBER.fullmatch(word) if word.isascii() else None
     return float(f"{found[1]}e{found[2] or found[3] or 0}") if found else None
 

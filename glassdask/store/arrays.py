@@ -35,6 +35,8 @@ from glassdask.store.layout import Region
 from glassdask.store.ledger import entry_file, stamp, state_of, write_entry
 from glassdask.store.metadata import KEPT, REPAIR, SEAL, create_metadata, is_sealed, read_metadata, write_metadata
 
+# Of zstd: decimal numbers of text become as small as at the default level, in two thirds of its time.
+LEVEL = 2
 STAGE = ".append"  # the hidden group of frames that are being added
 UNIT = tuple[Count, ...]
 
@@ -135,7 +137,7 @@ def _new_metadata(
         chunks=chunks,
         shards=shards,
         dtype=dtype,
-        compressors=[ZstdCodec(), Crc32cCodec()],
+        compressors=[ZstdCodec(level=LEVEL), Crc32cCodec()],
         fill_value=math.nan if dtype.kind == "f" else (False if dtype.kind == "b" else 0),
         dimension_names=list(dims),
         attributes=attrs,
