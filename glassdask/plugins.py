@@ -64,7 +64,7 @@ class Catalog(Mapping[str, T], Generic[T]):
         if name not in self:
             place = f"{where}: " if where else ""
             raise ParameterError(
-                f"{place}{self.kind} {name!r} is not known: expected one of {', '.join(map(str, self))}"
+                f"{place}{self.kind} {name!r:.80} is not known: expected one of {', '.join(map(str, self))}"
             )
         return self[name]
 

@@ -246,15 +246,15 @@ def _tell(measured: Any, out: Console = console) -> None:
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:
     """Variable name -> (path in errors, parameters) from arguments and a parameter file."""
-    from glassdask.declarations import TAG, converted
+    from glassdask.declarations import TAG, converted, joined
     from glassdask.descriptors.registry import parse
     from glassdask.texts import read_toml
 
     wanted = {}
     for text in descriptors or ():
         kind, values = parse(text)
-        name = converted(values.pop("name", kind), str, f"{kind}.name")
-        wanted[name] = (kind, {TAG: kind, **values})
+        name = converted(values.pop("name", kind), str, joined(kind, "name"))
+        wanted[name] = (joined(None, kind), {TAG: kind, **values})
     for name, values in ({} if parameters is None else read_toml(parameters)).items():
         if not isinstance(values, dict):
             raise ParameterError(

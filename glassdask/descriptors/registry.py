@@ -94,7 +94,7 @@ def make(
         ...
     glassdask.errors.ParameterError: describe.soap.n_max: expected int, found 6.5
     """
-    place = name if where is None else where
+    place = declarations.joined(None, name) if where is None else where
     given = dict(values)
     kind = declarations.converted(given.pop(TAG, name), str, declarations.joined(where or name, TAG))
     cls = descriptor_class(kind, where)

@@ -130,7 +130,7 @@ def _model(run: Simulated, folder: Path, where: str) -> Model:
     given = run.model
     if isinstance(given, str) and given not in MODELS:
         known = ", ".join([*MODELS, COPPER_ZIRCONIUM])
-        raise ParameterError(f"{where}.model: no model {given!r}: choose one of {known}")
+        raise ParameterError(f"{where}.model: no model {given!r:.80}: choose one of {known}")
     if isinstance(given, dict) and isinstance(given.get("file"), str):
         given = {**given, "file": str(folder / given["file"])}
     return read_model(given, f"{where}.model")
