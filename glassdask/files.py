@@ -76,6 +76,9 @@ def check_links(path: Path) -> None:
 def _room(path: Path, needed: int | None) -> str:
     """How much is free where `path` would be, and how much is needed."""
     folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    found = os.statvfs(folder)
+    if found.f_files and not found.f_favail:
+        return f"no more files can be made in {folder} (its inodes are used up)"
     room = f"{shutil.disk_usage(folder).free / 1e6:.3g} MB are free in {folder}"
     return room if needed is None else f"{room}, up to {needed / 1e6:.3g} MB are still to be written"
 

@@ -114,6 +114,17 @@ def test_what_the_file_system_refuses_is_one_line(tmp_path, monkeypatch, write, 
     assert names(tmp_path) == []
 
 
+def test_inodes_that_are_used_up_are_no_full_disk(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    found = list(os.statvfs(tmp_path))
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*found[:5], 1000, 0, 0, *found[8:]]))
+    with pytest.raises(StoreError, match=r"no more files can be made in .* \(its inodes are used up\): free space"):
+        put(tmp_path / "a", "text")
+
+
 @pytest.mark.parametrize(("where", "remedy"), [("none/a", "make its folder first"), ("file/a", "a parent is a file")])
 def test_a_place_that_cannot_be(tmp_path, where, remedy):
     (tmp_path / "file").touch()

@@ -143,7 +143,7 @@ class JobOptions(Declaration):
         name = self.scheduler_options.interface or self.interface
         if name not in here:
             raise ParameterError(
-                f"interface '{name}' is not on this machine, found {', '.join(here)}: name one that the nodes reach; "
+                f"interface {shown(name)} is not on this machine, found {', '.join(here)}: name one the nodes reach; "
                 "where the nodes call theirs otherwise, set interface for them and scheduler_options.interface here"
             )
         taken = sorted({argument.split("=")[0] for argument in self.worker_extra_args} & {*RESERVED})
