@@ -66,8 +66,8 @@ def export(
     columns : name, DataArray, or list or mapping of them
         What is written beside positions, species, and the images, velocities, energies, diameters and ids that there
         are: variables of the trajectory, descriptors (``"sbo"``) and reductions (``"reductions/sbo"``) of its store, or
-        any array over particles and perhaps frames. What has features becomes columns named by their labels: sbo_0,
-        sbo_1.
+        any array over particles and perhaps frames. What has features becomes columns named by their labels: sbo_1,
+        sbo_2.
     frames : slice, integer or list of integers, optional
         Which frames, as for a list of Python.
     format : optional
