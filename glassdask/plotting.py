@@ -19,8 +19,8 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from glassdask import files
 from glassdask.errors import MissingPackageError, ParameterError, SchemaError
-from glassdask.files import put, replacing
 
 RED, BLACK, LIGHT_BLUE, GREY = "#c8102e", "black", "#7fb7e6", "0.6"
 SPECIES_COLOURS = (LIGHT_BLUE, RED, "#f2b134", "#3a7d44", "#8e6c8a", "#444444")
@@ -46,7 +46,7 @@ def save(drawn: Figure, path: str | os.PathLike[str], table: Mapping[str, Any] |
         The file system refuses.
     """
     path = Path(path)
-    with replacing(path.with_suffix(".png")) as stream:
+    with files.replacing(path.with_suffix(".png")) as stream:
         drawn.savefig(stream, format="png", dpi=200)
     if table is not None:
         write_table(path.with_suffix(".csv"), table)
@@ -71,7 +71,7 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> None:
     writer.writerow(columns)
     for row in range(length):
         writer.writerow([values[row] if row < len(values) else "" for values in columns.values()])
-    put(path, file.getvalue())
+    files.put(path, file.getvalue())
 
 
 def density(ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None) -> dict[str, np.ndarray]:
