@@ -75,12 +75,8 @@ def recover(group: Path) -> None:
     if known.get("content") in _states(group, told):
         _array_metadata(group, told)
     if known["status"] != COMPLETE:
-        for item in group.iterdir():
-            if (
-                item.is_dir()
-                and _known(item) is None
-                and all(part.name == "c" or part.is_file() for part in item.iterdir())
-            ):
+        for item in _folders(group):  # but not the receipts, from which it goes on
+            if _known(item) is None and all(part.name == "c" or part.is_file() for part in item.iterdir()):
                 shutil.rmtree(item)
         remove_torn(group)
 

@@ -352,7 +352,7 @@ def test_a_box_that_contradicts_the_file(tmp_path, suffix):
         ({"box": [10**400] * 3}, "expected two or three edge lengths"),
         ({"box": ["6", "7", "8"]}, "expected two or three edge lengths"),
         ({"box": np.array([6, 7, 8], complex)}, "expected two or three edge lengths"),
-        ({"box": [6.0, 7.0]}, "frame 0: box= has 2 dimensions, the file 3: leave out box="),
+        ({"box": [6.0, 7.0]}, "frame 0: the box that you give has 2 dimensions, the file 3: leave the box out"),
         ({"species_names": ["A"]}, r"species_names: expected a table .* found \['A'\]"),
         ({"species_names": "A"}, "species_names: expected a table"),
         ({"species_names": ""}, "species_names: expected a table"),
