@@ -31,6 +31,7 @@ NAMES = {  # of vectors, by the columns of a dump
 }
 POSITIONS = ("coordinates", "unwrapped_coordinates", "scaled_coordinates")
 SPECIES = ("element", "typelabel", "type")
+ALSO = {"atom_types": "type", "identifier": "id"}  # as OVITO and ASE call them
 _LOCK = threading.Lock()  # the library bears one thread at a time
 
 
@@ -103,7 +104,7 @@ def _columns(file: Any, number: int) -> dict[str, np.ndarray]:
                 [b"".join(row).decode("utf-8", "replace").strip("\0 ") for row in values.reshape(len(values), -1)]
             )
         if values.ndim == 1:
-            table[name] = values
+            table[ALSO.get(name, name)] = values
             continue
         flat = values.reshape(len(values), -1)
         labels = NAMES.get(name, [f"{name}[{k + 1}]" for k in range(flat.shape[1])])

@@ -238,3 +238,20 @@ def test_netcdf(tmp_path, cell):
     (tmp_path / "bad.nc").write_bytes((tmp_path / "run.nc").read_bytes()[:50])
     with pytest.raises(errors.FormatError, match=r"bad.nc: (not a readable NetCDF|no coordinates)"):
         gio.scan(tmp_path / "bad.nc")
+
+
+def test_netcdf_of_ovito(tmp_path):
+    pytest.importorskip("ovito")
+    from ovito.io import export_file, import_file
+
+    columns = ["Particle Identifier", "Particle Type", "Position.X", "Position.Y", "Position.Z"]
+    path = tmp_path / "run.nc"
+    export_file(import_file(str(FILES / "cell.dump")), path, "netcdf/amber", columns=columns, multiple_frames=True)
+    found, run = read(path), read(FILES / "cell.dump")
+    np.testing.assert_array_equal(found["species"], run["species"])
+    there = [np.asarray(import_file(str(path)).compute(k).cell) for k in range(2)]  # not quite the angles of the dump
+    np.testing.assert_allclose(found["box"], [cell[:, :3].T for cell in there], atol=1e-12)
+    np.testing.assert_allclose(found["origin"], run["origin"], atol=1e-12)
+    moved = (found["position"] - run["position"]) @ np.linalg.inv(found["box"])
+    near = np.einsum("fpa,fas->fps", moved - np.rint(moved), found["box"])
+    np.testing.assert_allclose(near[(run["image"] == 0).all(axis=2)], 0.0, atol=1e-10)
