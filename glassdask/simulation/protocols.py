@@ -195,7 +195,7 @@ class Simulation(Declaration):
                 continue
             if not least <= steps <= MOST_STEPS:
                 raise ParameterError(f"stages[{number}]: {what} are {steps:.3g} steps: expected 1 to {MOST_STEPS:.0e}")
-            if frames > MOST_FRAMES:
+            if isinstance(stage, Dynamics) and frames > MOST_FRAMES:
                 raise ParameterError(
                     f"stages[{number}]: every {stage.every:g} gives {frames:.3g} frames, more than {MOST_FRAMES:.0e}: "
                     "make it longer"

@@ -70,8 +70,8 @@ def _frame(
         logged["id"] = values["id"]
     logged |= {name: values[f"column {name}"] for name in sheet.columns}
     for name, column in logged.items():
-        kind = {"b": np.int8, "f": np.result_type(column.dtype, np.float32)}.get(column.dtype.kind, column.dtype)
-        made.log[f"particles/{name}"] = column.astype(kind)
+        kinds: dict[str, Any] = {"b": np.int8, "f": np.result_type(column.dtype, np.float32)}
+        made.log[f"particles/{name}"] = column.astype(kinds.get(column.dtype.kind, column.dtype))
     if sheet.times is not None:
         made.log["time"] = np.array([sheet.times[frame]])
     made.log["origin"] = sheet.origin[frame]
