@@ -130,6 +130,8 @@ def _states(group: Path, problems: list[str]) -> list[ledger.Entry]:
     if not is_sealed(content):
         problems.append(f"{group}: has no checksums (an older glassdask wrote it, or they were removed): write it anew")
     if "status" not in attrs:
+        if "states" in attrs:
+            problems.append(f"{group}: is an entry of a ledger in the place of a group: put back what was here")
         return []
     if attrs["status"] != COMPLETE:
         again = "run the command that wrote it again"

@@ -133,7 +133,8 @@ def _states(group: Path, restored: list[str]) -> ledger.Entry:
         return ledger.read_entry(file)
     except CorruptStoreError:
         restored.append(f"{file}: was damaged, and is written again where the group is whole")
-        shutil.rmtree(file.parent)
+        if next(file.parent.rglob("c"), None) is None:  # else somebody has put a group in its place
+            shutil.rmtree(file.parent)
         return {}
 
 

@@ -108,6 +108,7 @@ def test_chunks_that_were_exchanged_are_found(tmp_path, request, layout_name):
         ("position/zarr.json", "image/zarr.json", ["position/zarr.json", "image/zarr.json"]),
         ("position/c/0/0/0", "image/c/0/0/0", ["position/c/0/0/0", "image/c/0/0/0"]),
         ("descriptors/double", "position", ["position", "descriptors/double"]),
+        ("descriptors/double", ".glassdask/descriptors%2Fdouble", ["descriptors/double"]),
     ],
 )
 def test_what_was_exchanged_is_found(run, one, other, named):
