@@ -37,7 +37,7 @@ from glassdask.variables import annotated, unmasked
 
 
 def replica_displacements(
-    initial: Any, final: Any, *, lag: Any = None, box: Any = None, periodic: Any = True
+    initial: Any, final: Any, *, lag: Any = None, box: Any = None, periodic: Any = None
 ) -> xr.DataArray:
     """Displacements of the replicas of an isoconfigurational ensemble, from positions.
 
@@ -52,7 +52,7 @@ def replica_displacements(
     box : edge lengths or cell matrix
         Only where the final positions are wrapped: each particle is then taken to have gone the short way, which is
         right only where none moved by more than half of the box.
-    periodic : true or false, for all axes of the box or for each; along open ones positions are as they are
+    periodic : true or false, for all axes of the box or for each, by default true; along open ones positions are as they are
 
     Returns
     -------
@@ -87,7 +87,7 @@ def replica_displacements(
         raise PositionError(f"replica {at[0]}, particle {at[-2]}: final position not finite: leave out that replica")
     moved = end - start
     if box is not None:
-        flags = numbers("periodic", periodic, "b")
+        flags = numbers("periodic", True if periodic is None else periodic, "b")
         if flags.shape not in ((), start.shape[1:]):
             raise SchemaError(f"periodic has shape {flags.shape}, expected one for all axes or {start.shape[1]}")
         cell = cell_matrix(box, 1, start.shape[1])
