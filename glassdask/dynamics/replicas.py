@@ -52,7 +52,8 @@ def replica_displacements(
     box : edge lengths or cell matrix
         Only where the final positions are wrapped: each particle is then taken to have gone the short way, which is
         right only where none moved by more than half of the box.
-    periodic : true or false, for all axes of the box or for each, by default true; along open ones positions are as they are
+    periodic : true or false, for all axes of the box or for each; along open ones positions are as they are
+        By default true.
 
     Returns
     -------
