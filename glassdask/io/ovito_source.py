@@ -17,7 +17,7 @@ def pipeline(sheet: Sheet, load: Callable[[int], Any]) -> Any:
     from ovito.data import DataCollection, ParticleType
     from ovito.pipeline import Pipeline, PipelineSourceInterface, PythonSource
 
-    class StoreSource(PipelineSourceInterface):
+    class StoreSource(PipelineSourceInterface):  # type: ignore[misc, unused-ignore]
         def compute_trajectory_length(self, **_: Any) -> int:
             """Number of frames."""
             return sheet.n_frames
