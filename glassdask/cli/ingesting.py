@@ -126,8 +126,8 @@ def ingest(
         "ordered": False if unordered else None,
     }
     options |= {key: value for key, value in own.items() if value is not None}
-    look(sources, store, format=format, **options)  # before a cluster is started
-    seconds = sum(FILE_SECONDS + BYTE_SECONDS * path.stat().st_size for path in sources)
+    paths = look(sources, store, format=format, **options)  # before a cluster is started
+    seconds = sum(FILE_SECONDS + BYTE_SECONDS * Path(path).stat().st_size for path in paths)
     how: dict[str, Any] = {"format": format, "append": append, "overwrite": overwrite, "beyond": beyond}
     with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, progress=progress, **how, **options)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import mmap
 import os
 import re
+import shlex
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -273,6 +275,9 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     named = [known for known in names if name.endswith(FORMATS[known].suffixes)]
     if os.path.isdir(path) and any(FORMATS[known].folders for known in named):
         return next(known for known in named if FORMATS[known].folders)
+    if os.path.isdir(path):
+        example = shlex.quote(os.path.join(glob.escape(path), "*"))
+        raise FormatError(f"{path}: is a folder: name the files in it, such as {example}")
     try:
         begin = head(path)
     except OSError as error:

@@ -71,6 +71,7 @@ class Survey:
 
     `offsets` are the bytes of (decompressed) text before each frame; `steps` and `times` are there where all frames
     have them. `unfinished`: the file ends within a frame that is not counted. `notes` are lines for the user.
+    `moved`: the box of some frame does not begin at zero.
     """
 
     n_frames: int
@@ -81,6 +82,7 @@ class Survey:
     times: np.ndarray | None = None
     unfinished: bool = False
     notes: tuple[str, ...] = ()
+    moved: bool = False
 
 
 def encode(labels: np.ndarray, species: list[str | int]) -> np.ndarray:

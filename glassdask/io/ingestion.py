@@ -24,7 +24,7 @@ from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.order import Stretch, arranged, following
-from glassdask.io.reference import Reference, alike, common_variables, stored_roster
+from glassdask.io.reference import Reference, alike, by_line, common_variables, left_out, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
 from glassdask.io.sources import OPTIONAL, SourceIndex
@@ -167,11 +167,8 @@ def ingest(
             )
     lines = [f"{index.path}: its last frame is unfinished, and waits" for index in indexes if index.unfinished]
     lines += understood(indexes)
-    lines += [
-        f"{index.path}: no ids, and LAMMPS exchanges the lines of particles now and then: displacements are refused"
-        for index in indexes
-        if _matched_by([index]) and sum(other.n_frames for other in indexes) > 1
-    ]
+    if sum(index.n_frames for index in indexes) > 1:
+        lines += by_line(indexes)
     with locked(group):
         done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
     return replace(done, notes=(*done.notes, *lines))
@@ -247,12 +244,15 @@ def _create(
     if roster is not None:
         names, ids = np.array(roster.names), roster.id
         names = names if roster.codes is None else names[roster.codes]
+    variables = common_variables(indexes)
+    columns = {
+        name: kind for name, kind in kept.in_common(index.kept for index in indexes).items() if name in variables
+    }
     reference = Reference(
-        first.path, names, first.n_space, common_variables(indexes), ids, first.told, roster, first.periodic
+        first.path, names, first.n_space, variables, ids, first.told, roster, first.periodic, columns=columns
     )
     stretches = [replace(stretch, index=alike(stretch.index, reference)) for stretch in stretches]
     n_frames = sum(stretch.n_frames for stretch in stretches)
-    columns = {name: kind for name, kind in first.kept.items() if name in reference.variables}
     walls = () if all(first.periodic) else ("periodic",)
     wanted = {"position", "box", *walls, *stretches[0].index.written, *(() if ids is None else ("id",))}
     n_particles = len(names) if roster is None else roster.n_particles
@@ -291,7 +291,7 @@ def _create(
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
         remove_group(group)
         raise
-    set_attributes(group / "position", wrapped=count, span=span, matched_by=_matched_by(indexes))
+    set_attributes(group / "position", wrapped=count, span=span, matched_by="line" if by_line(indexes) else None)
     if (
         span is not None
         and "image" in reference.variables
@@ -302,7 +302,7 @@ def _create(
     kept.make_constant(group, same)
     finish(group)
     tasks.forget(group)
-    notes = () if roster is None else roster.notes
+    notes = (*left_out(indexes, variables, first.path), *(() if roster is None else roster.notes))
     return Ingestion(str(group), n_frames, n_frames, n_particles, count, tuple(skipped), notes)
 
 
@@ -345,7 +345,10 @@ def _append(
     span = np.array(attrs["span"]) if "span" in attrs else None
     periodic = tuple(trajectory["periodic"].values.tolist()) if "periodic" in trajectory else (True,) * shape[2]
     names, roster = trajectory["species"].values, stored_roster(group)
-    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant)
+    types = {name: kept.stored_as(group, name) for name in variables if name in ("diameter", *columns)}
+    reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant, types)
+    unmatched = by_line(indexes, ids=ids is not None)
+    notes = [*left_out(indexes, variables, str(group)), *unmatched[len(by_line(indexes)) :]]
     indexes = [alike(index, reference) for index in indexes]
     finer = [index.path for index in indexes if not index.single]
     if finer and array_info(group, "position").dtype == np.float32:
@@ -354,6 +357,7 @@ def _append(
             "into another store"
         )
     stretches, lines = arranged(indexes)
+    lines += notes
     stretches, repeated = following(stretches, group, old, compare=not begun)
     key, code = _key(_entries(stretches), settings), _code(indexes)
     pending = {} if stage is None else attributes(stage)["pending"]
@@ -379,7 +383,7 @@ def _append(
                 f"{', '.join(files)}: the positions do not fit into one cell, as if they were unwrapped, and {group} "
                 "has no images: ingest all files together into another store, or say `wrapped=True`"
             )
-        matched_by = _matched_by(indexes) or attrs.get("matched_by")
+        matched_by = "line" if unmatched else attrs.get("matched_by")
         before = {"wrapped": attrs.get("wrapped", 0), "span": span, "matched_by": matched_by}
         pending = plain({"key": key, "code": code, "files": files, **before})
     stage = appending.begin(group, old + n_new, pending=pending)
@@ -401,11 +405,6 @@ def _write(
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
     return tasks.found(group, blocks)
-
-
-def _matched_by(indexes: list[SourceIndex]) -> str | None:
-    """ "line" where nothing but its line says which particle is which, and the program exchanges lines."""
-    return "line" if any(index.id is None and index.format == "lammps" for index in indexes) else None
 
 
 def _known(group: Path) -> dict[str, Any] | None:

@@ -29,6 +29,46 @@ def described(values: dict[str, np.ndarray]) -> Kept:
     return {name: (array.dtype.str, array.shape[1] if array.ndim > 1 else 0) for name, array in values.items()}
 
 
+def stored_as(group: Path, name: str) -> tuple[str, int]:
+    """What a store has of a column."""
+    info = array_info(group, name)
+    inner = [size for dim, size in zip(info.dims, info.shape) if dim not in ("frame", "particle")]
+    return np.dtype(info.dtype).str, inner[0] if inner else 0
+
+
+def in_common(tables: Iterable[Kept]) -> Kept:
+    """What holds the columns of all files: a file may have written with a point what another wrote without."""
+    found: Kept = {}
+    for table in tables:
+        for name, (dtype, width) in table.items():
+            known, first = found.get(name, (dtype, width))
+            found[name] = (np.result_type(np.dtype(known), np.dtype(dtype)).str, first)
+    return found
+
+
+def fit_columns(frame: Any, expected: Kept, names: Iterable[str], where: str) -> None:
+    """Give the columns of a frame the dtypes that they are stored in; raise `FormatError` where they would change."""
+    for name in names:
+        if name not in expected or (values := frame.get(name)) is None:
+            continue
+        dtype, width = expected[name]
+        found = described({name: values})[name]
+        if found[1] != width or not np.can_cast(values.dtype, np.dtype(dtype), "safe"):
+            raise FormatError(
+                f"{where}: the column {name} holds {_kind(*found)}, before it held {_kind(dtype, width)}: write it "
+                "alike in all frames, or ingest without it"
+            )
+        if name in frame.kept:
+            frame.kept[name] = values.astype(dtype, copy=False)
+        else:
+            setattr(frame, name, values.astype(dtype, copy=False))
+
+
+def _kind(dtype: str, width: int) -> str:
+    name = np.dtype(dtype).name
+    return f"{width} components of {name}" if width else name
+
+
 def check_names(path: str, names: Iterable[str]) -> None:
     """Raise `FormatError` where a column is called as what a trajectory or its particles have already."""
     for name in names:

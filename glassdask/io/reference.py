@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.io.kept import Kept
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.io.sources import OPTIONAL, SourceIndex
 from glassdask.store.arrays import array_info, read_region
+
+EXCHANGED = ("lammps", "lammps_binary", "lammps_yaml", "cfg")  # formats of a program that exchanges lines
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Reference:
     roster: Roster | None = None
     periodic: tuple[bool, ...] = (True, True, True)
     constant: tuple[str, ...] = ()  # variables that are the same in all frames, and are not written again
+    columns: Kept = field(default_factory=dict)  # what the columns are stored as
 
 
 def common_variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
@@ -35,7 +40,7 @@ def common_variables(indexes: list[SourceIndex]) -> tuple[str, ...]:
         names.add("origin")
     if not indexes[0].told and all("image" in index.variables or not index.told for index in indexes):
         names.add("image")
-    return tuple(name for name in (*OPTIONAL, *indexes[0].kept) if name in names)
+    return tuple(dict.fromkeys(name for name in (*OPTIONAL, *indexes[0].kept) if name in names))
 
 
 def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
@@ -64,7 +69,8 @@ def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
             f"{index.path}: no {', '.join(missing)}, which {reference.where} has: write it with them{remedy}"
         )
     variables = tuple(name for name in reference.variables if name not in reference.constant)
-    return replace(index, variables=variables, id=None if reference.id is None else index.id)
+    columns = {**index.kept, **{name: reference.columns[name] for name in variables if name in reference.columns}}
+    return replace(index, variables=variables, kept=columns, id=None if reference.id is None else index.id)
 
 
 def _check_particles(index: SourceIndex, reference: Reference) -> None:
@@ -83,6 +89,40 @@ def _check_particles(index: SourceIndex, reference: Reference) -> None:
         )
     if reference.id is not None and not same_ids(index.id, reference.id):
         raise OtherParticlesError(f"{index.path}: the ids are not those of {reference.where}: {TOGETHER}")
+
+
+def of_files(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines from (path, what is to be told of it), each of them once."""
+    found: dict[str, list[str]] = {}
+    for path, note in notes:
+        found.setdefault(note, []).append(path)
+    return [
+        f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {note}" for note, paths in found.items()
+    ]
+
+
+def left_out(indexes: list[SourceIndex], variables: tuple[str, ...], where: str) -> list[str]:
+    """Lines about what only some of the files have, and the store therefore has not."""
+    lost = [(index.path, " ".join(name for name in index.variables if name not in variables)) for index in indexes]
+    return of_files((path, f"{names}, which {where} has not: not kept") for path, names in lost if names)
+
+
+def by_line(indexes: list[SourceIndex], *, ids: bool = True) -> list[str]:
+    """Lines about files that have no ids where that says nothing of who is who; `ids` False: the store has none."""
+    some = any(index.id is not None for index in indexes)
+    lines = of_files(
+        (
+            index.path,
+            "no ids, and LAMMPS exchanges the lines of particles now and then: displacements are refused"
+            if index.format in EXCHANGED
+            else "no ids, by which particles of other files are sorted: displacements are refused",
+        )
+        for index in indexes
+        if index.id is None and (some or index.format in EXCHANGED)
+    )
+    if some and not ids:
+        lines.append("the store has no ids, by which particles of these files are sorted: displacements are refused")
+    return lines
 
 
 def same_ids(one: np.ndarray | None, other: np.ndarray | None) -> bool:

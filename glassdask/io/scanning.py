@@ -16,7 +16,7 @@ from glassdask.declarations import converted
 from glassdask.errors import FormatError
 from glassdask.graphs import batched, compute
 from glassdask.io.formats import FORMATS, find_format
-from glassdask.io.reference import same_ids
+from glassdask.io.reference import common_variables, of_files, same_ids
 from glassdask.io.settings import checked_files, checked_settings
 from glassdask.io.sources import SourceIndex, scan
 from glassdask.io.tasks import later
@@ -33,7 +33,8 @@ def resolved(sources: Any) -> list[str]:
         if any(character in path for character in "*?[") and not os.path.exists(path):
             found = sorted(glob.glob(path, recursive=True), key=_natural)
             if not found:
-                raise FormatError(f"{path}: no file matches: check the path")
+                bracket = " (a bracket that is part of a name is written [[])" if "[" in path else ""
+                raise FormatError(f"{path}: no file matches: check the path{bracket}")
             paths += found
         else:
             paths.append(path)
@@ -46,20 +47,22 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def look(sources: Any, store: Any, *, format: str | None = None, **options: Any) -> None:
-    """Raise what `glassdask.ingest` would raise of files that are not there and of options that mean nothing.
+def look(sources: Any, store: Any, *, format: str | None = None, **options: Any) -> list[str]:
+    """Paths of all files; raises what `glassdask.ingest` does of files that are not there and options without meaning.
 
     No file is read, so it is told before a cluster is started.
     """
     checked_path(store)
     first: dict[str, str] = {}
-    for path in resolved(sources):
+    paths = resolved(sources)
+    for path in paths:
         first.setdefault(find_format(path, format), path)
     for flag, kind in (("ordered", bool), ("wrapped", bool | None)):
         converted(options.pop(flag, True), kind, flag)
     for name, path in first.items():
         if not FORMATS[name].together:
             checked_settings(path, name, **options)
+    return paths
 
 
 def _parts(paths: list[str]) -> list[list[str]]:
@@ -107,15 +110,9 @@ def scanned(
 
 def understood(indexes: list[SourceIndex]) -> list[str]:
     """Lines about what was read of the files and what was not, each of them once."""
-    found: dict[str, list[str]] = {}
-    for index in indexes:
-        for note in index.notes:
-            found.setdefault(note, []).append(index.path)
-    lines = [
-        f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {note}" for note, paths in found.items()
-    ]
+    lines = of_files((index.path, note) for index in indexes for note in index.notes)
     unread = dict.fromkeys(name for index in indexes for name in index.unread)
-    read = dict.fromkeys(name for index in indexes for name in index.variables)
+    read = common_variables(indexes) if indexes else ()
     if unread:
         lines.append(f"read: position species {' '.join(read)}; not kept: {' '.join(unread)}")
     return lines

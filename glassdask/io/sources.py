@@ -12,11 +12,11 @@ import numpy as np
 
 from glassdask import schema
 from glassdask.declarations import converted, flags
-from glassdask.errors import BoxError, FormatError, GlassdaskError, SpeciesError
+from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io import reading
 from glassdask.io.formats import FORMATS, find_format
-from glassdask.io.frame import Frame
-from glassdask.io.kept import Kept, check_names, described
+from glassdask.io.frame import Frame, Survey
+from glassdask.io.kept import Kept, check_names, described, fit_columns
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.io.settings import checked_files, checked_settings
 from glassdask.wrapping import add_images, enclosing, span, wrap
@@ -205,9 +205,13 @@ def scan(
     if not all(index.periodic) and not index.forced:
         line = f"the box repeats along {_axes(index.periodic)}, positions are not wrapped along the other axes"
         index = replace(index, notes=(*index.notes, f"{line}: if it repeats along all, say `periodic='xyz'`"))
+    if dt is not None:
+        _check_times(path, dt, survey, first)
     with reading.told(path, 0):
         first = prepare(first, index, 0)
     left_out = (*(() if index.told else ("image",)), *(() if ordered else ("step", "time")))
+    if survey.moved and first.origin is None:
+        first.origin = np.zeros(index.n_space)
     names = [name for name in (*OPTIONAL, *first.kept) if first.get(name) is not None and name not in left_out]
     index = replace(index, variables=tuple(names))
     for clock_name, clock in (("step", survey.steps), ("time", survey.times)):
@@ -275,6 +279,7 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     missing = [name for name in index.variables if frame.get(name) is None]
     if missing:
         raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
+    fit_columns(frame, index.kept, index.variables, where)
     for name in ("velocity", "energy"):
         values = getattr(frame, name)
         if name in index.variables and not np.isfinite(values).all():
@@ -381,6 +386,22 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
     }
     origin = None if frame.origin is None else np.asarray(frame.origin, dtype=np.float64)[:n_space]
     return replace(frame, box=box[:n_space, :n_space], origin=origin, **vectors)
+
+
+def _check_times(path: str, dt: float, survey: Survey, first: Frame) -> None:
+    """Raise `ParameterError` where the file has times that are not those of its steps with this length."""
+    steps, times = survey.steps, survey.times
+    if steps is None or times is None:
+        if first.step is None or first.time is None:
+            return
+        steps, times = np.array([first.step]), np.array([first.time])
+    wrong = np.abs(times - dt * steps) > 1e-4 * np.abs(times)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise ParameterError(
+            f"{path}, frame {k}: the time in the file is {times[k]}, with the `dt={dt}` that you say step {steps[k]} "
+            f"would be at {dt * steps[k]:.6g}: leave dt out"
+        )
 
 
 def _axes(periodic: tuple[bool, ...]) -> str:

@@ -236,7 +236,7 @@ def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False
     offsets: list[int] = []
     steps: list[int | None] = []
     times: list[float | None] = []
-    unfinished, n_empty = False, 0
+    unfinished, n_empty, moved = False, 0, False
     with Lines(path, digest=digest) as lines:
         while True:
             offset, frame = lines.offset, len(offsets)
@@ -260,6 +260,7 @@ def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False
             offsets.append(offset)
             steps.append(header.step)
             times.append(header.time)
+            moved |= header.origin is not None and bool(header.origin.any())
         plain = compression(path) is None
     notes = []
     if n_empty:
@@ -277,6 +278,7 @@ def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False
         None if None in times else np.array(times, dtype=np.float64),
         unfinished,
         tuple(notes),
+        moved,
     )
 
 
