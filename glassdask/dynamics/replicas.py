@@ -245,10 +245,13 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     check_displacement(displacement, ("particle", "space"))
     check_start(start, displacement)
     rule = rule_of(neighbors, "the cage-relative displacement")
+    size = np.asarray(start["diameter"].values).reshape(-1) if "diameter" in start else None
+    work = partial(
+        _cage_relative, rule=rule, codes=species_codes(start), names=species_names(start), borders=borders_of(start),
+        diameter=size,
+    )  # fmt: skip
     result = xr.apply_ufunc(
-        partial(
-            _cage_relative, rule=rule, codes=species_codes(start), names=species_names(start), borders=borders_of(start)
-        ),
+        work,
         whole_particles(displacement),
         *compute(*(start[name].isel(frame=0, drop=True) for name in ("position", "box"))),
         input_core_dims=[["particle", "space"], ["particle", "space"], ["axis", "space"]],
@@ -296,9 +299,10 @@ def check_displacement(displacement: xr.DataArray, dims: tuple[str, ...]) -> Non
         )
 
 
-def _cage_relative(displacement, position, box, *, rule, codes, names, borders):
+def _cage_relative(displacement, position, box, *, rule, codes, names, borders, diameter):
     n, d = position.shape
-    found = rule.find(Configuration(position, codes, box, names, label="start", borders=borders), np.arange(n))
+    start = Configuration(position, codes, box, names, label="start", diameter=diameter, borders=borders)
+    found = rule.find(start, np.arange(n))
     moved = np.ascontiguousarray(displacement, dtype=np.float64).reshape(-1, n, d)
     out = np.empty_like(moved)
     kernels.cage_relative(moved, found.offsets, found.index, out)

@@ -126,7 +126,7 @@ def map_pairs(
     if moved:
         path = unwrapped(trajectory, scheme).chunk(chunks)
         later.append(path.isel(frame=second) - path.isel(frame=first))
-    known = [name for name in ("position", "species", "box", "periodic") if name in trajectory]
+    known = [name for name in ("position", "species", "box", "diameter", "periodic") if name in trajectory]
     starts = trajectory[known].isel(frame=first)
     dims = {f"axis {n}": size for n, size in enumerate(shape)}
     values: np.ndarray = compute(map_frames(function, starts, *later, dims=dims, microseconds=microseconds).data)[0]

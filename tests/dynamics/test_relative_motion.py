@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -37,6 +39,31 @@ def test_cage_relative_averages_equal_brute_force(dimension, rule):
             np.testing.assert_allclose(chi4["chi4_total"].sel(lag=lag), 60 * q.var(ddof=1), atol=1e-12)
     chunked = dynamics.self_correlations(t.chunk(frame=2, particle=25), a=0.4, cage=rule)
     xr.testing.assert_allclose(chunked, found)
+
+
+@pytest.mark.parametrize("changing", [False, True])
+@pytest.mark.parametrize("rule", [gd.ScaledCutoff(1.5), gd.Voronoi(diameters="own")])
+def test_cages_are_of_the_sizes_that_particles_have(changing, rule):
+    t, path, _, _ = fixed(3, n=60)
+    sizes = np.random.default_rng(1).uniform(0.8, 1.2, (6, 60) if changing else 60)
+    t = t.assign(diameter=(("frame", "particle")[-sizes.ndim :], sizes))
+    square, cell = [], t["box"].values[0]
+    images = np.array(list(itertools.product((-1, 0, 1), repeat=3))) @ cell
+    for f in range(5):
+        moved = xr.DataArray(path[f + 1] - path[f], dims=("particle", "space"))
+        relative = dynamics.cage_relative(moved, t.isel(frame=[f]), rule).values
+        square.append((relative**2).sum(axis=1))
+        if isinstance(rule, gd.ScaledCutoff):
+            size = np.broadcast_to(sizes, (6, 60))[f]
+            place = t["position"].values[f]
+            distance = np.linalg.norm(place[:, None, None] - place[:, None] + images, axis=-1).min(axis=-1)
+            mean = [moved.values[row].mean(axis=0) for row in distance < 1.5 * (size[:, None] + size) / 2]
+            np.testing.assert_allclose(relative, moved.values - mean, atol=1e-12)
+    for run in (t, t.chunk(frame=2, particle=25)):
+        found = dynamics.self_correlations(run, a=0.4, lags=[1.0], cage=rule)
+        np.testing.assert_allclose(found["msd_total"], np.mean(square))
+        overlap = dynamics.four_point(run, 1.0, 0.4, q_max=4.0, n_bins=5, cage=rule).s4_total[0] / found["overlap_total"]
+        assert 0 < float(overlap.squeeze()) < 60
 
 
 def waves(dimension):

@@ -78,6 +78,8 @@ def remarks(sheet: Sheet) -> Iterator[str]:
         yield "steps are the numbers of the frames"
     if dt := time_of_step(sheet):
         yield f"times are the steps times {dt!r}, and not in the file: dt={dt!r} brings them back"
+    elif sheet.times is not None:
+        yield "times are in ITEM: TIME, which MDAnalysis and chemfiles do not read: drop_vars('time') leaves them out"
     if not set(sheet.names_and_codes[0]) <= ELEMENTS:
         yield "ASE takes the names of species in a dump for chemical elements: for ASE write .extxyz"
 
