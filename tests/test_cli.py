@@ -61,6 +61,15 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     assert code == 0
     assert (tmp_path / "sbo.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "sbo.csv").read_text().startswith("x1,x2,density")
+    code, _, _ = run(monkeypatch, capsys, "plot", store, "sbo", "--output", tmp_path / "sbo.png")
+    assert code == 0  # again
+    (tmp_path / "tracks.csv").write_text("the only copy")
+    for command in (("plot", store, "sbo"), ("cutoffs", store, *cutoff)):
+        code, _, err = run(monkeypatch, capsys, *command, "-o", tmp_path / "tracks.png")
+        assert code == 1
+        assert "tracks.csv: exists, and no figure beside it" in err
+    assert (tmp_path / "tracks.csv").read_text() == "the only copy"
+    assert not (tmp_path / "tracks.png").exists()
 
     code, out, _ = run(monkeypatch, capsys, "info", store, "--json")
     assert code == 0

@@ -20,7 +20,7 @@ FLAGS = {
     ("overwrite", True): "--overwrite",
 }
 TABLES = {"columns": "--column", "species_names": "--species"}
-OPTIONS = ("box", "dt", "dimension", "periodic", "topology", "format")
+OPTIONS = ("box", "dt", "dimension", "periodic", "beyond", "topology", "format")
 
 
 def shell(message: str) -> str:
@@ -46,7 +46,7 @@ def _option(name: str, text: str) -> str | None:
     if name == "keep":
         return "--keep " + " ".join(map(shlex.quote, value))
     if name in OPTIONS:
-        return f"--{name} {shlex.quote(_text(value))}"
+        return f"--{name} {shlex.quote(_text(value)) if value != '' else 'none'}"
     return f"--option {shlex.quote(f'{name}={_toml(value)}')}"
 
 

@@ -22,7 +22,7 @@ from glassdask.cli.options import (
     progress_bar,
     value_of,
 )
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, StoreError
 from glassdask.files import check_links
 
 app = typer.Typer()
@@ -30,6 +30,15 @@ app = typer.Typer()
 PAIRS_SECONDS = 4e-6
 DESCRIPTOR_SECONDS = 15e-6
 FEATURE_SECONDS = 5e-8
+
+
+def _check_figure(output: Path | None) -> None:
+    """Raise `StoreError` where the numbers of a figure would replace a CSV beside which there is no figure."""
+    if output is not None and output.with_suffix(".csv").exists() and not output.with_suffix(".png").exists():
+        raise StoreError(
+            f"{output.with_suffix('.csv')}: exists, and no figure beside it, whose numbers it could be: choose another "
+            "--output, or remove it"
+        )
 
 
 @app.command()
@@ -44,6 +53,7 @@ def cutoffs(
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
 
+    _check_figure(output)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
     with connect(place(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
@@ -174,6 +184,7 @@ def plot(
 
     if (reduction is None) == (snapshot is None):
         raise ParameterError("give either the name of a reduction or --snapshot VARIABLE")
+    _check_figure(output)
     if reduction is not None:
         found = gd.open_reduction(store, reduction)
         drawn, table = plotting.reduction(found) if "projection" in found else curves(found)

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from glassdask import remote
+from glassdask.cli.advice import shell
 from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, place, progress_bar, value_of
 from glassdask.errors import ParameterError
 
@@ -131,7 +132,7 @@ def ingest(
     how: dict[str, Any] = {"format": format, "append": append, "overwrite": overwrite, "beyond": beyond}
     with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, progress=progress, **how, **options)
-    print(result)
+    print(shell(str(result)))
 
 
 def _cell(text: str) -> list[Any]:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from glassdask.cli.advice import shell
 from glassdask.cli.options import (
     Quiet,
     Store,
@@ -123,4 +124,4 @@ def export(
             overwrite=overwrite,
             progress=progress,
         )
-    print(result)
+    print(shell(str(result)))

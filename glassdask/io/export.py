@@ -20,10 +20,14 @@ from glassdask.io.writers.formats import Writer, writer_of
 from glassdask.io.writers.sheet import OWN, Sheet
 from glassdask.io.writers.text import compressing
 from glassdask.remote import place
-from glassdask.schema import kept_variables, validate
+from glassdask.schema import NOTHING, kept_variables, validate
 from glassdask.store.progress import Progress
 from glassdask.store.reading import open_trajectory
 from glassdask.variables import TRAJECTORY
+
+# Names that readers, of this package and others, take for what a trajectory is, whatever is in the column.
+MEANT = frozenset({"position", "species", "box", "origin", "image", "velocity", "time", "step", "id", "periodic",
+                   "present", "frame", "particle"})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,9 @@ def _named(columns: dict[str, xr.DataArray], writer: Writer, where: str) -> dict
     named: dict[str, xr.DataArray] = {}
     for label, values in columns.items():
         word = re.sub(r"[\s:,;=\"']+", "_", label) if writer.words else label
-        if word in writer.taken or word in named:
+        if not label.strip():
+            raise ParameterError(f"{where}: a column has no name: give it one, columns={{'my_column': values}}")
+        if word in writer.taken or word in MEANT or word in named:
             raise ParameterError(
                 f"{where}: a column cannot be called {word!r}, which means something else there: give it another name, "
                 f"columns={{'my_{word}': values}}"
@@ -213,7 +219,15 @@ def _notes(sheet: Sheet, columns: Iterable[str], name: str, writer: Writer) -> I
     if "box" in lost and (sheet.box == sheet.box[0]).all():
         straight = not (sheet.box[0] * (1 - np.eye(sheet.n_space))).any()
         box = np.diagonal(sheet.box[0]) if straight else sheet.box[0]
-        yield f"box={box.tolist()} brings the box back when the file is ingested; positions are counted from its corner"
+        yield (
+            f"`box={box.tolist()}` brings the box back when the file is ingested; positions are counted from its corner"
+        )
+    if not all(sheet.periodic):
+        axes = "".join(axis for axis, repeats in zip("xyz", sheet.periodic) if repeats)
+        if "periodic" in lost:
+            yield f"`periodic={axes!r}` says when the file is ingested along which axes the box repeats"
+        if sheet.trajectory["periodic"].attrs.get("beyond") == NOTHING:
+            yield "that nothing is beyond the open faces is in no file: `beyond='nothing'` says so when it is ingested"
     left = [key for key in kept_variables(sheet.trajectory) if key not in columns]
     if left:
         yield f"not written, as not asked for: {', '.join(left)}"

@@ -148,7 +148,7 @@ def test_times_that_are_steps_need_no_item_that_others_do_not_know(tmp_path):
     mda = pytest.importorskip("MDAnalysis")
     given = trajectory().assign_coords(time=("frame", 0.005 * 1000 * np.arange(F))).reset_coords("time")
     notes = gd.export(given, tmp_path / "t.lammpstrj").notes
-    assert any("dt=0.005 brings them back" in note for note in notes)
+    assert any("`dt=0.005` brings them back" in note for note in notes)
     np.testing.assert_array_equal(back(tmp_path / "t.lammpstrj", tmp_path, dt=0.005)["time"], given["time"])
     with warnings.catch_warnings(action="ignore"):  # about masses
         universe = mda.Universe(str(tmp_path / "t.lammpstrj"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP")
@@ -292,6 +292,12 @@ def test_nothing_is_overwritten_or_left_half(tmp_path):
         ("t.xyz", {"frames": [0, 3]}, ParameterError, "goes beyond the 3 frames"),
         ("t.xyz", {"frames": "0:2"}, ParameterError, "expected a slice"),
         ("t.xyz", {"columns": features().rename("id")[..., 0]}, ParameterError, "cannot be called 'id'"),
+        ("t.gsd", {"columns": {"id": features()[..., 0]}}, ParameterError, "cannot be called 'id'"),
+        ("t.gsd", {"columns": {"energy": features()[..., 0]}}, ParameterError, "cannot be called 'energy'"),
+        ("t.xyz", {"columns": {"position": features()[..., 0]}}, ParameterError, "cannot be called 'position'"),
+        ("t.lammpstrj", {"columns": {"velocity": features()[..., 0]}}, ParameterError, "cannot be called 'velocity'"),
+        ("t.h5md", {"columns": {"": features()[..., 0]}}, ParameterError, "a column has no name"),
+        ("t.lammpstrj", {"columns": {" ": features()[..., 0]}}, ParameterError, "a column has no name"),
         ("t.xyz", {"columns": [features(), features()]}, ParameterError, "sbo_0 is asked for twice"),
         ("t.xyz", {"columns": features(2)}, SchemaError, "has 2 frames, the trajectory 3"),
         ("t.xyz", {"columns": "sbo"}, ParameterError, "not in the dataset"),
@@ -303,6 +309,31 @@ def test_what_cannot_be_is_one_line(tmp_path, path, how, error, message):
         gd.export(trajectory(), tmp_path / path, **how)
     assert "\n" not in str(found.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["t.data", "t.gsd", "t.csv", "t.extxyz"])
+@pytest.mark.parametrize("periodic", [(True, False, True), (False, False, False)])
+def test_what_brings_open_faces_back_is_told_and_works(tmp_path, name, periodic):
+    """Positions beyond open faces would be wrapped where a file does not say that they are open."""
+    position = np.random.default_rng(0).uniform(-1.0, 5.0, (1, N, 3))
+    given = gd.from_arrays(position, species=["A", "B"] * (N // 2), box=[4.0] * 3, periodic=periodic, beyond="nothing")
+    gd.save_trajectory(given, tmp_path / "t.zarr")
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "t.zarr"), "-o", str(tmp_path / name)])
+    assert result.exit_code == 0
+    assert "`" not in result.output
+    wanted = [word for word in ("--box 4.0,4.0,4.0", "--periodic xz", "--periodic none", "--beyond nothing")
+              if word in result.output]  # fmt: skip
+    assert "--beyond nothing" in wanted
+    assert (name == "t.extxyz") == (not any("--periodic" in word for word in wanted))
+    options = " ".join(wanted).split()
+    again = ["ingest", str(tmp_path / name), "--store", str(tmp_path / "back.zarr"), *options]
+    result = CliRunner().invoke(app, again)
+    assert result.exit_code == 0
+    assert "`" not in result.output
+    found = gd.open_trajectory(tmp_path / "back.zarr").compute()
+    np.testing.assert_array_equal(found["periodic"], given["periodic"])
+    assert found["periodic"].attrs["beyond"] == "nothing"
+    np.testing.assert_allclose(found["position"], given["position"], atol=1e-6 if name == "t.gsd" else 1e-15)
 
 
 def test_names_that_are_no_words_and_cells_that_gsd_has_not(tmp_path):

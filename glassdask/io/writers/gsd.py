@@ -15,6 +15,8 @@ from glassdask.errors import BoxError, MissingPackageError
 from glassdask.io.writers.lammps import restricted
 from glassdask.io.writers.sheet import Sheet
 
+TAKEN = frozenset({"energy"})
+
 
 def remarks(sheet: Sheet) -> Iterator[str]:
     """What is not as it was."""
@@ -74,5 +76,5 @@ def _frame(
         made.log[f"particles/{name}"] = column.astype(kinds.get(column.dtype.kind, column.dtype))
     if sheet.times is not None:
         made.log["time"] = np.array([sheet.times[frame]])
-    made.log["origin"] = sheet.origin[frame]
+    made.log["origin"] = np.ascontiguousarray(sheet.origin[frame])
     return made

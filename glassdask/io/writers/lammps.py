@@ -77,7 +77,7 @@ def remarks(sheet: Sheet) -> Iterator[str]:
     if sheet.steps is None:
         yield "steps are the numbers of the frames"
     if dt := time_of_step(sheet):
-        yield f"times are the steps times {dt!r}, and not in the file: dt={dt!r} brings them back"
+        yield f"times are the steps times {dt!r}, and not in the file: `dt={dt!r}` brings them back"
     elif sheet.times is not None:
         yield "times are in ITEM: TIME, which MDAnalysis and chemfiles do not read: drop_vars('time') leaves them out"
     if not set(sheet.names_and_codes[0]) <= ELEMENTS:
