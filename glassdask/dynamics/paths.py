@@ -144,7 +144,7 @@ def check_matched(*trajectories: xr.Dataset) -> None:
     by_line = any(trajectory["position"].attrs.get("matched_by") == "line" for trajectory in trajectories)
     if by_line and n_frames > 1:
         raise SchemaError(
-            "particles are matched by the lines of a dump without ids, which LAMMPS exchanges now and then: write it "
+            "particles are matched by their lines in files without ids, which may be exchanged: write them "
             "with ids, or where you know that it keeps the order, del trajectory['position'].attrs['matched_by']"
         )
 

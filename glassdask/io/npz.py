@@ -7,6 +7,7 @@ all particles, in each frame or constant; ``diameter`` or ``radius`` becomes the
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import zipfile
 import zlib
@@ -179,10 +180,10 @@ def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str
         name for role, name in names.items() if name not in found and role in {"position", "species", *(columns or {})}
     ]
     if missing:
-        raise FormatError(
-            f"no array {', '.join(missing)}: found {', '.join(sorted(found))}; name them, such as "
-            f"`columns={{'position': '{sorted(found)[0]}'}}`"
-        )
+        role = next(role for role, name in names.items() if name in missing)
+        near = difflib.get_close_matches(role, [name for name in found if name not in names.values()], 1, 0.0)
+        remedy = f"; name them, such as `columns={{{role!r}: {near[0]!r}}}`" if near else ": write it with them"
+        raise FormatError(f"no array {', '.join(missing)}: found {', '.join(sorted(found))}{remedy}")
     return {role: name for role, name in names.items() if name in found}
 
 

@@ -14,7 +14,12 @@ from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.io.sources import OPTIONAL, SourceIndex
 from glassdask.store.arrays import array_info, read_region
 
-EXCHANGED = ("lammps", "lammps_binary", "lammps_yaml", "cfg")  # formats of a program that exchanges lines
+# Formats in which the same line of two frames need not be the same particle, and why.
+LAMMPS = "LAMMPS exchanges the lines of particles now and then"
+EXCHANGED = {
+    **dict.fromkeys(("lammps", "lammps_binary", "lammps_yaml", "cfg"), LAMMPS),
+    "tracks": "rows of a table are in any order",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def by_line(indexes: list[SourceIndex], *, ids: bool = True) -> list[str]:
     lines = of_files(
         (
             index.path,
-            "no ids, and LAMMPS exchanges the lines of particles now and then: displacements are refused"
+            f"no ids, and {EXCHANGED[index.format]}: displacements are refused"
             if index.format in EXCHANGED
             else "no ids, by which particles of other files are sorted: displacements are refused",
         )

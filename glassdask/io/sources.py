@@ -290,8 +290,11 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     try:
         schema.check_box(box, number)
         schema.check_positions(position, number)
+        if "diameter" in index.variables:
+            schema.check_diameters(np.asarray(frame.diameter), f"frame {number}")
     except GlassdaskError as error:
-        raise type(error)(f"{index.path}, {error}") from None
+        unhelpful = ", or say with present= which particles are there"
+        raise type(error)(f"{index.path}, {str(error).removesuffix(unhelpful)}") from None
     if not index.told:
         frame.span = span(position, box)
     repeats = np.array(index.periodic)

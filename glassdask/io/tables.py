@@ -11,6 +11,7 @@ from glassdask.errors import FormatError
 
 ALL = "all"
 SIZES = ("diameter", "radius")
+CLASHING = ("position", "image", "velocity")  # of what readers make of several columns
 TEXT = ("element", "typelabel", "species", "name")  # never numbers
 
 
@@ -42,13 +43,19 @@ def of_diameters(values: np.ndarray, column: str) -> tuple[np.ndarray | None, tu
     return (2.0 * values if twice else values), (f"diameter is {'twice ' if twice else ''}the column {column}",)
 
 
-def kept_columns(keep: Sequence[str], found: list[str], roles: dict[str, str], words: Sequence[str]) -> list[str]:
+def kept_columns(keep: Sequence[str], found: list[str], roles: dict[str, str], words: Sequence[str] = ()) -> list[str]:
     """The columns to keep: those that are asked for, or all without one of the `roles` and without `words`."""
     if ALL in keep and ALL not in found:
+        found = [name for name in found if name not in CLASHING or name in roles]
         return [name for name in found if name not in roles and name not in words and name not in TEXT]
     for name in keep:
         if name not in found:
             raise FormatError(f"no column '{name}' to keep: found {' '.join(found)}")
+        if name in CLASHING and name not in roles:
+            raise FormatError(
+                f"the column '{name}' has a name that means something else in glassdask: leave it out of keep, or "
+                "rename it in the file"
+            )
         if roles.get(name, "diameter") != "diameter":
             raise FormatError(f"the column '{name}' is read as {roles[name]}, leave it out of keep")
     return [name for name in dict.fromkeys(keep) if name != "diameter"]

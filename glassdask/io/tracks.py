@@ -20,6 +20,7 @@ import numpy as np
 
 from glassdask.errors import FormatError
 from glassdask.io.frame import Frame, Survey, encode, named_column
+from glassdask.io.tables import ALL, kept_columns, of_diameters
 
 COLUMNS = {
     "frame": ("frame", "FRAME", "Frame"),
@@ -68,9 +69,10 @@ def read(
     }
     values |= {role: _numbers(table, roles[role], path) for role in ("energy", "diameter") if role in roles}
     notes: list[str] = []
-    if "diameter" in roles and roles["diameter"].lower() == "radius":
-        values["diameter"] = 2.0 * values["diameter"]
-        notes.append(f"diameter is twice the column {roles['diameter']}")
+    if "diameter" in roles:
+        sizes, line = of_diameters(np.asarray(values.pop("diameter"), dtype=np.float64), roles["diameter"])
+        values |= {} if sizes is None else {"diameter": sizes}
+        notes += line
     ids = None
     if "id" in roles:
         ids, alone = _tracks(table, roles["id"], path)
@@ -83,10 +85,9 @@ def read(
     steps = _of_frames(table, roles.get("step", roles["frame"]), numbers, path)
     times = _of_frames(table, roles["time"], numbers, path) if "time" in roles else None
     used = {*roles.values(), *(name for names in vectors.values() for name in names)}
-    missing = [name for name in keep if name not in table]
-    if missing:
-        raise FormatError(f"{path}: no column '{missing[0]}' to keep: found {' '.join(map(str, table))}")
-    kept = {name: _numbers(table, name, path) for name in keep}
+    numeric = [str(name) for name in table if table[name].dtype.kind in "fiub"]
+    kept_names = kept_columns(keep, numeric if ALL in keep else [str(name) for name in table], _read_as(roles, vectors))
+    kept = {name: _numbers(table, name, path) for name in kept_names}
     n_space = values["position"].shape[1]
     names: list[str | int] = []
     for number in range(start, stop):
@@ -109,7 +110,7 @@ def read(
             id=None if ids is None else ids[rows],
             told=False,
             kept={name: column[rows] for name, column in kept.items()},
-            unread=tuple(str(name) for name in table if name not in used and name not in keep),
+            unread=tuple(str(name) for name in table if name not in used and name not in kept),
             notes=tuple(notes),
             **here,
         )
@@ -160,11 +161,21 @@ def _roles(table: Any, columns: dict[str, str], path: str) -> dict[str, str]:
         roles = {role: named_column(columns, role, names, found) for role, names in COLUMNS.items()}
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
+    if roles["frame"] is None and len(found) == 1:
+        raise FormatError(f"{path}: a single column '{found[0][:60]}': write the table with commas between the columns")
     if roles["frame"] is None:
         raise FormatError(
-            f"{path}: no column for the frame: found {' '.join(found)}; name it: columns={{'frame': ...}}"
+            f"{path}: no column for the frame: found {' '.join(found)}; name it, such as `columns={{'frame': "
+            f"'{found[0]}'}}`"
         )
     return {role: name for role, name in roles.items() if name is not None}
+
+
+def _read_as(roles: dict[str, str], vectors: dict[str, list[str]]) -> dict[str, str]:
+    """What each column is read as."""
+    return {name: role for role, name in roles.items()} | {
+        name: role for role, names in vectors.items() for name in names
+    }
 
 
 def _vectors(table: Any, columns: dict[str, str], path: str) -> dict[str, list[str]]:
@@ -178,8 +189,12 @@ def _vectors(table: Any, columns: dict[str, str], path: str) -> dict[str, list[s
                 found[role] = [name for name in names if name in table]
     missing = [name for name in found.get("position", []) if name not in table]
     if "position" not in found or missing or len(found["position"]) not in (2, 3):
+        used = {*_roles(table, columns, path).values(), *columns.values()}
+        rest = [name for name in map(str, table) if name not in used]
+        pair = ",".join(sorted(rest, key=lambda name: name.lower()[:1] not in "xy")[:2])
         raise FormatError(
-            f"{path}: no columns x, y(, z): found {' '.join(map(str, table))}; name them: columns={{'position': 'X,Y'}}"
+            f"{path}: no columns x, y(, z): found {' '.join(map(str, table))}; name them, such as "
+            f"`columns={{'position': '{pair}'}}`"
         )
     n_space = len(found["position"])
     return {role: names for role, names in found.items() if len(names) == n_space}
@@ -215,8 +230,6 @@ def _tracks(table: Any, name: str, path: str) -> tuple[np.ndarray, int]:
     alone = np.isnan(values)
     ids = np.where(alone, 0, values).astype(np.int64)
     if (ids != np.where(alone, 0, values)).any():
-        raise FormatError(
-            f"{path}: column {name} has numbers that are not whole: name another with columns={{'id': ...}}"
-        )
+        raise FormatError(f"{path}: column {name} has numbers that are not whole: name another as id, or repair them")
     ids[alone] = ids.max(initial=0) + 1 + np.arange(int(alone.sum()))
     return ids, int(alone.sum())
