@@ -205,6 +205,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         return None
     except (ValueError, RecursionError) as error:
         raise CorruptStoreError(f"{path}: cannot be read ({error}): restore this file or write it again") from None
+    except StoreError:  # of an address, which is an OSError, too
+        raise
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
     if not isinstance(content, dict):

@@ -109,12 +109,21 @@ class Address(PosixPath):
         try:
             system, name = fsspec.core.url_to_fs(self.url)
             return getattr(system, what)(name, **options)
-        except (FileNotFoundError, PermissionError):
+        except FileNotFoundError as error:
+            # fsspec says so of whatever goes wrong with a web server, such as one that is busy or not there
+            cause = error.__cause__
+            if cause is None or isinstance(cause, FileNotFoundError) or getattr(cause, "status", 0) in (401, 403, 404):
+                raise
+            raise self._unread(cause) from None
+        except PermissionError:
             raise
         except ImportError as error:
             raise MissingPackageError(f"{self}: {error}: pip install 'glassdask[remote]'") from None
         except Exception as error:  # of whatever library speaks to the host
             if getattr(error, "status", None) in (401, 403):
                 raise PermissionError(str(error)) from None
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise StoreError(f"{self}: cannot be read ({reason}): check the address and the connection") from None
+            raise self._unread(error) from None
+
+    def _unread(self, error: BaseException) -> StoreError:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return StoreError(f"{self}: cannot be read ({reason}): check the address and the connection")

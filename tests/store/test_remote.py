@@ -162,3 +162,24 @@ def test_addresses_are_paths():
     assert str(run.parent.with_name("x")) == "s3://runs/x"
     assert run.relative_to(run.parent).as_posix() == "run"
     assert place("file:///data/x.zarr") == Path("/data/x.zarr")
+
+
+@pytest.mark.parametrize(
+    "busy", ["descriptors/coordination/zarr.json", "velocity/zarr.json", "velocity/c/", ".glassdask/"]
+)
+def test_a_server_that_is_busy_has_not_lost_what_it_does_not_give(folder, busy):
+    """A part that is left out, or a chunk that is said to be missing, would be a wrong answer without a word."""
+
+    class Busy(Silent):
+        def send_head(self):
+            return self.send_error(503) if busy in self.path else super().send_head()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Busy, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/tree.zarr/run"
+        with pytest.raises(StoreError, match="503.*check the address and the connection"):
+            gd.open_trajectory(url).load()
+            gd.open_descriptors(url)
+        server.shutdown()
+    with pytest.raises(StoreError, match="cannot be read .*check the address and the connection"):
+        gd.open_trajectory(url)  # nobody listens any more
