@@ -177,9 +177,9 @@ def test_a_server_that_is_busy_has_not_lost_what_it_does_not_give(folder, busy):
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Busy, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/tree.zarr/run"
-        with pytest.raises(StoreError, match="503.*check the address and the connection"):
-            gd.open_trajectory(url).load()
-            gd.open_descriptors(url)
+        opening = gd.open_descriptors if "descriptors" in busy else lambda url: gd.open_trajectory(url).load()
+        with pytest.raises(StoreError, match=r"503.*check the address and the connection"):
+            opening(url)
         server.shutdown()
-    with pytest.raises(StoreError, match="cannot be read .*check the address and the connection"):
+    with pytest.raises(StoreError, match=r"cannot be read .*check the address and the connection"):
         gd.open_trajectory(url)  # nobody listens any more
