@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,14 +137,19 @@ def _overview(table: pd.DataFrame) -> Table:
     shown = Table(title=escape(table.attrs["store"]), title_justify="left")
     for column in (*levels, *stages):
         shown.add_column(column, no_wrap=column not in stages)
-    for values, group in table.groupby(levels, dropna=False, sort=True):
+    rows = [table[name].tolist() for name in (*levels, *stages)]
+    points: dict[tuple[Any, ...], list[tuple[str, ...]]] = {}
+    for row in zip(*rows):
+        point = tuple(None if value != value else value for value in row[: len(levels)])
+        points.setdefault(point, []).append(row[len(levels) :])
+    for values in sorted(points, key=lambda point: [(value is None, value or 0) for value in point]):
         cells = []
-        for stage in stages:
-            counts = group[stage].value_counts()
-            done = f"{counts.get('complete', 0)}/{len(group)}"
-            others = [f"{counts[name]} {name}" for name in ("partial", "failed", "waiting") if name in counts]
+        for found in map(Counter, zip(*points[values])):
+            done = f"{found['complete']}/{found.total()}"
+            others = [f"{found[name]} {name}" for name in ("partial", "failed", "waiting") if name in found]
             cells.append("\n".join([done, *others]))
-        shown.add_row(*(escape(value) if isinstance(value, str) else f"{value:g}" for value in values), *cells)
+        texts = (escape(value) if isinstance(value, str) else "" if value is None else f"{value:g}" for value in values)
+        shown.add_row(*texts, *cells)
     return shown
 
 
