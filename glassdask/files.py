@@ -70,7 +70,7 @@ def check_links(path: Path) -> None:
     for parent in [*reversed(path.parents), path, path / "c"]:
         if inside and parent.is_symlink():
             raise StoreError(f"{parent}: is a symbolic link, through which nothing is written: put what it names there")
-        inside = inside or parent.suffix == ".zarr"
+        inside = inside or parent.suffix == ".zarr" or (parent / "zarr.json").is_file()
 
 
 def _room(path: Path, needed: int | None) -> str:

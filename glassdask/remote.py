@@ -7,6 +7,7 @@ How one is reached (an endpoint, no credentials) is a matter of fsspec's configu
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PosixPath
 from typing import Any
@@ -15,6 +16,8 @@ from urllib.parse import quote, unquote
 from glassdask.errors import MissingPackageError, StoreError
 
 LOCAL, WEB = "file://", ("http:", "https:")
+# what Path makes of an address; there are folders whose name ends in a colon, but none that is called like these
+MERGED = re.compile(r"^((?:s3|gs|gcs|az|abfs|https?|file):)/(?=[^/])")
 
 
 def place(path: str | os.PathLike[str]) -> Path:
@@ -22,8 +25,10 @@ def place(path: str | os.PathLike[str]) -> Path:
 
     >>> place("runs/KA.zarr"), place("s3://runs/KA.zarr") / "zarr.json"
     (PosixPath('runs/KA.zarr'), Address('s3://runs/KA.zarr/zarr.json'))
+    >>> place(Path("s3://runs/KA.zarr"))
+    Address('s3://runs/KA.zarr')
     """
-    text = os.fspath(path)
+    text = MERGED.sub(r"\1//", os.fspath(path))
     if text.startswith(LOCAL):
         return Path(text.removeprefix(LOCAL))
     return Address(text) if "://" in text else Path(path)

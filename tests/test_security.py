@@ -170,7 +170,7 @@ def test_names_lead_nowhere_else(store, name):
     assert outside(store) == before
 
 
-@pytest.mark.parametrize("path", ["liquid.zarr/../escape", "liquid.zarr/a/../../escape.zarr"])
+@pytest.mark.parametrize("path", ["liquid.zarr/../escape", "liquid.zarr/a/../../escape.zarr", "a\0.zarr"])
 def test_paths_do_not_step_upwards_inside_a_store(store, path):
     before = outside(store)
     with pytest.raises(StoreError, match="is not the path of a store"):
@@ -183,8 +183,10 @@ LINKS = ["descriptors", "descriptors/half", "descriptors/half/half", "descriptor
 
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_nothing_is_written_through_a_link_in_a_store(store, tmp_path, link, overwrite):
+@pytest.mark.parametrize("name", ["liquid.zarr", "liquid"])
+def test_nothing_is_written_through_a_link_in_a_store(store, tmp_path, link, overwrite, name):
     """A store from elsewhere may hold links; what they name stays as it is, also where a group is to be continued."""
+    store = store.rename(store.with_name(name))
     half = (gd.open_trajectory(store)[["position"]] / 2).rename(position="half").chunk(frame=1)
     stores.write_dataset(half, store, "descriptors/half", parameters={})
     if not overwrite:

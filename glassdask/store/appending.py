@@ -30,7 +30,7 @@ from glassdask.store.groups import (
     with_attributes,
 )
 from glassdask.store.ledger import entry_file, read_entry, state_of, write_entry
-from glassdask.store.metadata import REPAIR, create_metadata, read_metadata, write_metadata
+from glassdask.store.metadata import REPAIR, create_metadata, read_metadata, sealed, write_metadata
 
 
 def stage_of(group: Path) -> Path | None:
@@ -119,7 +119,9 @@ def commit(group_path: str | os.PathLike[str], **attrs: Any) -> None:
         for info in staged:
             kept = chunks[info.name][: 8 * (old // info.unit[0]) * info.n_files // -(-new // info.unit[0])]
             chunks[info.name] = kept + stamp_files(_new_files(info, old), info.inner, to_disk=True)
-    metadata = {info.name: read_metadata(info.path / "zarr.json") for info in [*arrays(group), *staged]}
+    files = {info.name: info.path / "zarr.json" for info in [*arrays(group), *staged]}
+    # sealed, as they will be put in place: those of an older store are not
+    metadata = {name: sealed(file, read_metadata(file)) for name, file in files.items()}
     commits = [*found["attributes"].get("commits", []), [old, found["attributes"]["content"]]]
     state = state_of(with_attributes(found, **{"key": None, **attrs}, commits=commits), metadata, chunks)
     file = entry_file(group)

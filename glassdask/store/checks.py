@@ -52,6 +52,9 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
     work = list(_walk(group, problems))
+    owner = ledger.owner_of(group)
+    if owner != group:
+        problems += _lost(owner, group)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, problem in enumerate(pool.map(check_chunk, *zip(*work)) if work else [], start=1):
             if problem:
@@ -104,13 +107,20 @@ def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
                 read_record(file, place.as_posix(), strict=True)
         except GlassdaskError as error:
             problems.append(f"{error.args[0].rpartition(': ')[0]}: run the sweep again")
-    for name, file in ledger.entries(group).items():
-        place = group / name
-        again = f"run the command that wrote it again, or glassdask repair {group}"
+    problems += _lost(group, group)
+
+
+def _lost(owner: Path, group: Path) -> Iterator[str]:
+    """What the ledger of `owner` knows in a group, and is not there any more."""
+    for name, file in ledger.entries(owner).items():
+        place = owner / name
+        if not place.is_relative_to(group):
+            continue
+        again = f"run the command that wrote it again, or glassdask repair {owner}"
         if not place.is_dir():
-            problems.append(f"{place}: is missing, though it was complete: {again}")
+            yield f"{place}: is missing, though it was complete: {again}"
         elif not _has_status(place):
-            problems.append(f"{place}: is no group with data any more, though {file} knows it as one: {again}")
+            yield f"{place}: is no group with data any more, though {file} knows it as one: {again}"
 
 
 def _has_status(group: Path) -> bool:
@@ -128,7 +138,8 @@ def _states(group: Path, problems: list[str]) -> list[ledger.Entry]:
     content = read_metadata(group / "zarr.json")
     attrs = content["attributes"]
     if not is_sealed(content):
-        problems.append(f"{group}: has no checksums (an older glassdask wrote it, or they were removed): write it anew")
+        remedy = "run the command that wrote it again with overwrite" if "status" in attrs else REPAIR
+        problems.append(f"{group}: has no checksums (an older glassdask wrote it, or they were removed): {remedy}")
     if "status" not in attrs:
         if "states" in attrs:
             problems.append(f"{group}: is an entry of a ledger in the place of a group: put back what was here")

@@ -28,6 +28,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a group, absolute for the sake of workers; `StoreError` where it steps upwards inside a store."""
     if not isinstance(path, (str, os.PathLike)):
         raise StoreError(f"{shown(path)} is not the path of a store: give a path such as runs.zarr or runs.zarr/KA")
+    if "\0" in str(path):
+        raise StoreError(f"{str(path)!r} is not the path of a store: it has a NUL character")
     result = place(path).absolute()
     inside = list(itertools.dropwhile(lambda part: not part.endswith(".zarr"), result.parts))
     if not str(path) or ".." in inside:

@@ -34,8 +34,8 @@ STATES = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def owner_of(group: Path) -> Path:
-    """The group whose ledger has the entry of a group: the nearest one above it that has a ledger, or itself."""
-    return next((above for above in group.parents if (above / FOLDER).is_dir()), group)
+    """The group whose ledger has the entry of a group: itself where it has one, or the nearest above it that has."""
+    return next((place for place in (group, *group.parents) if (place / FOLDER).is_dir()), group)
 
 
 def entry_file(group: Path) -> Path:

@@ -104,6 +104,10 @@ def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
     """See to the metadata of the group itself and to its ledger; tells whether it is a complete group now."""
     states = _states(group, restored)
     known = _known(group)
+    if known is not None and SEAL not in known and not {"status", "states"} & known.keys() and not states:
+        write_metadata(group / "zarr.json", read_metadata(group / "zarr.json"))
+        restored.append(f"{group}: its checksum, of a group without data of its own")
+        return False
     if known is not None and ("status" in known or not states):
         return known.get("status") == COMPLETE and _ledger(group, states, restored, lost)
     if states:

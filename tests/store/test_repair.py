@@ -1,5 +1,6 @@
 """A store that was damaged in any way is repaired, or it is told what is lost; nothing that was right gets worse."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import glassdask as gd
 from glassdask import errors, store
 from glassdask.store import appending, locks
+from glassdask.store.metadata import SEAL
 from tests.store.store_cases import chunk_files, make_trajectory
 
 
@@ -117,6 +119,34 @@ def test_a_missing_group_is_forgotten_once_it_was_told(run):
     assert line == f'{run}/descriptors/half: all of it ({{"by": 2}})'
     assert store.verify(run) == []
     assert str(gd.repair(run)).endswith("nothing was to be done")
+
+
+def without_checksums(path):
+    """Make a store what those who knew no checksums have written."""
+    shutil.rmtree(path / ".glassdask")
+    for file in path.rglob("zarr.json"):
+        content = json.loads(file.read_text())
+        content["attributes"].pop(SEAL)
+        file.write_text(json.dumps(content))
+
+
+def test_a_store_without_checksums_gets_them_by_an_append(run):
+    shutil.rmtree(run / "descriptors")
+    (run / "later").mkdir()
+    (run / "later/zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {"seal": ""}}')
+    without_checksums(run)
+    before = gd.open_trajectory(run)["position"].values
+    more = make_trajectory(n_frames=3, seed=2)
+    np.savez(run.parent / "more.npz", **{name: more[name].values for name in ("position", "species", "box")})
+    gd.ingest(run.parent / "more.npz", run, append=True)
+    (problem,) = store.verify(run)
+    assert problem == (
+        f"{run}/later: has no checksums (an older glassdask wrote it, or they were removed): glassdask repair restores "
+        "what can be"
+    )
+    assert gd.repair(run).restored == (f"{run}/later: its checksum, of a group without data of its own",)
+    assert store.verify(run) == []
+    np.testing.assert_array_equal(gd.open_trajectory(run)["position"].values[:8], before)
 
 
 def test_an_append_is_taken_back(run):

@@ -131,6 +131,22 @@ def test_missing_folders_are_found(run, name):
     assert any(problem.startswith(str(run / place)) for problem in problems), problems
 
 
+def test_a_group_that_is_gone_is_missed_by_all_that_are_above_it(tmp_path):
+    """The ledger may be that of a trajectory further up; and one that comes later is not asked for what was before."""
+    outer, inner = tmp_path / "run.zarr", tmp_path / "run.zarr/inherent"
+    for first, second in ((outer, inner), (inner, outer)):
+        shutil.rmtree(outer, ignore_errors=True)
+        for path in (first, second):
+            store.save_trajectory(make_trajectory(), path)
+            half = (make_trajectory()[["position"]] / 2).rename(position="half")
+            store.write_dataset(half, path, "descriptors/half", parameters={"by": 2})
+        assert [store.verify(path) for path in (outer, inner, inner / "descriptors")] == [[], [], []]
+        shutil.rmtree(inner / "descriptors/half")
+        for path in (outer, inner, inner / "descriptors"):
+            (problem,) = store.verify(path)
+            assert problem.startswith(f"{inner}/descriptors/half: is missing, though it was complete"), first
+
+
 def test_what_was_renamed_or_put_in_from_elsewhere_is_found(run, tmp_path):
     (run / "descriptors/double").rename(run / "descriptors/single")
     problems = store.verify(run)
