@@ -102,7 +102,12 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
 def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
     check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
     if features.dims[:2] != ("frame", "particle"):
-        raise SchemaError(f"features have dimensions {features.dims}, expected (frame, particle, features...)")
+        remedy = "transpose them"
+        if features.dims[:1] == ("particle",):
+            remedy = "of what is the same in all frames say .expand_dims(frame=trajectory.sizes['frame'])"
+        raise SchemaError(
+            f"features have dimensions {features.dims}, expected (frame, particle, features...): {remedy}"
+        )
     data = features.data
     columns = int(np.prod(data.shape[2:], dtype=int))
     if isinstance(data, da.Array):

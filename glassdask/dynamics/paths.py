@@ -145,7 +145,7 @@ def check_matched(*trajectories: xr.Dataset) -> None:
     if by_line and n_frames > 1:
         raise SchemaError(
             "particles are matched by their lines in files without ids, which may be exchanged: write them "
-            "with ids, or where you know that it keeps the order, del trajectory['position'].attrs['matched_by']"
+            "with ids, or where you know that they keep the order, del trajectory['position'].attrs['matched_by']"
         )
 
 

@@ -16,6 +16,8 @@ from glassdask.schema import check_kind, check_labels, validate
 def particle_values(values: Any, trajectory: Any) -> tuple[xr.DataArray, dict[str, int]]:
     """Values (frame, particle, ...) with these dimensions first, and the sizes of the others.
 
+    Those without frames, such as diameters or columns that are kept and never change, are the same in all of them.
+
     Raises
     ------
     SchemaError
@@ -25,11 +27,10 @@ def particle_values(values: Any, trajectory: Any) -> tuple[xr.DataArray, dict[st
     validate(trajectory)
     remedy = "put a name to each dimension, such as xarray.DataArray(x, dims=('frame', 'particle'))"
     check_kind(values, xr.DataArray, "the values", remedy)
-    if not {"frame", "particle"} <= {*values.dims}:
-        raise SchemaError(
-            f"the values have dimensions {values.dims}, expected (frame, particle, ...): {remedy}, or "
-            "expand_dims('frame') for one frame"
-        )
+    if "particle" not in values.dims:
+        raise SchemaError(f"the values have dimensions {values.dims}, expected (frame, particle, ...): {remedy}")
+    if "frame" not in values.dims:
+        values = values.expand_dims(frame=trajectory.sizes["frame"])
     if values.dtype.kind not in "fiub":
         raise SchemaError(f"the values have dtype {values.dtype}, expected real numbers: convert them to float")
     check_labels(values, trajectory)

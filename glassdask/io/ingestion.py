@@ -18,7 +18,7 @@ import numpy as np
 
 from glassdask.code import digest
 from glassdask.declarations import converted, flags
-from glassdask.errors import BoxError, FormatError, GlassdaskError, StoreError
+from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, StoreError
 from glassdask.files import writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
@@ -345,6 +345,12 @@ def _append(
     span = np.array(attrs["span"]) if "span" in attrs else None
     periodic = tuple(trajectory["periodic"].values.tolist()) if "periodic" in trajectory else (True,) * shape[2]
     names, roster = trajectory["species"].values, stored_roster(group)
+    dt, before = settings.get("dt"), known.get("parameters", {}).get("dt")
+    if "time" in variables and None not in (dt, before) and dt != before:
+        raise ParameterError(
+            f"dt is {dt}, {group} was made with {before}, and times are steps times dt: say `dt={before}`, or ingest "
+            "files that tell their times"
+        )
     types = {name: kept.stored_as(group, name) for name in variables if name in ("diameter", *columns)}
     reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant, types)
     unmatched = by_line(indexes, ids=ids is not None)

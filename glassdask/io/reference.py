@@ -68,6 +68,8 @@ def alike(index: SourceIndex, reference: Reference) -> SourceIndex:
     missing = [name for name in reference.variables if name not in {*index.variables, *found_or_zero}]
     if missing:
         remedy = ", or say `wrapped=False` if its positions are not wrapped" if missing == ["image"] else ""
+        if missing == ["time"] and index.clock_name == "step":
+            remedy = ", or say the time of one step, such as `dt=0.005`"
         if not {*missing} & {*OPTIONAL}:
             remedy = f", with `keep={sorted({*reference.variables} - {*OPTIONAL})}`"
         raise FormatError(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import FormatError, GlassdaskError, ParameterError
+from glassdask.errors import FormatError, GlassdaskError, ParameterError, SchemaError
 from tests.test_cli import ARGS, run
 
 LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'
@@ -190,6 +190,43 @@ def test_dt_must_agree_with_the_times_of_a_file(folder: Path, step: int, time: f
         return
     with pytest.raises(ParameterError, match=f"a, frame 0: the time in the file is {time}, .*: leave dt out"):
         gd.ingest("a", "x.zarr", dt=0.005)
+
+
+def test_appended_frames_have_the_same_dt(folder: Path) -> None:
+    for name, step in (("a", 0), ("b", 10)):
+        (folder / name).write_text(dump(step, "id type x y z", ["1 1 1 1 1", "2 2 2 2 2"]))
+    gd.ingest("a", "x.zarr", dt=0.005)
+    with pytest.raises(ParameterError, match=r"dt is 0\.01, .* was made with 0\.005, .*: say `dt=0\.005`"):
+        gd.ingest("b", "x.zarr", dt=0.01, append=True)
+    with pytest.raises(FormatError, match=r"no time, .*, or say the time of one step, such as `dt=0\.005`"):
+        gd.ingest("b", "x.zarr", append=True)
+    gd.ingest("b", "x.zarr", dt=0.005, append=True)
+    assert gd.open_trajectory("x.zarr")["time"].values.tolist() == [0.0, 0.05]
+
+
+def test_columns_that_never_change_are_coarse_grained_and_correlated(folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    values, rows = rng.random(20), [rng.random((20, 3)) * 4 for _ in range(3)]
+    lines = [[f"{k + 1} 1 {x} {y} {z} {values[k]}" for k, (x, y, z) in enumerate(place)] for place in rows]
+    (folder / "a").write_text("".join(dump(step, "id type x y z q", some) for step, some in enumerate(lines)))
+    gd.ingest("a", "x.zarr", keep=["q"])
+    trajectory = gd.open_trajectory("x.zarr")
+    assert trajectory["q"].dims == ("particle",)
+    found = gd.coarse_grain(trajectory["q"], trajectory, 1.0).squeeze("length").values
+    for frame, place in enumerate(rows):
+        d = place[:, None] - place
+        r = np.linalg.norm(d - 4 * np.rint(d / 4), axis=-1)
+        weight = np.where(r < 2.0, np.exp(-(r**2)), 0.0)
+        np.testing.assert_allclose(found[frame], weight @ values / weight.sum(axis=1), rtol=1e-10)
+    repeated = trajectory["q"].expand_dims(frame=3)
+    for one, other in zip(
+        *(gd.spatial_correlation(q, trajectory, r_max=1.9).values() for q in (trajectory["q"], repeated))
+    ):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(SchemaError, match="expand_dims") as told:
+        gd.feature_matrix(trajectory["q"])
+    advice = str(told.value).rpartition("say ")[2]
+    assert eval(f"gd.feature_matrix(trajectory['q']{advice})").shape == (60, 1)
 
 
 @pytest.mark.parametrize("name", ["T0.45", "T 0.45", "T[0.45]", "T\u00b2"])

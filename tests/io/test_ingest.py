@@ -663,7 +663,7 @@ def test_dumps_without_ids_are_told(tmp_path):
         lambda: gd.dynamics.mean_square_displacement(stored.assign_coords(time=stored["step"] * 1.0)),
         lambda: gd.dynamics.d2min(stored.isel(frame=[0]), stored.isel(frame=[1]), 2.0),
     ):
-        with pytest.raises(errors.SchemaError, match="matched by the lines of a dump without ids"):
+        with pytest.raises(errors.SchemaError, match="matched by their lines in files without ids"):
             refused()
     gd.dynamics.unwrapped(stored.isel(frame=[0]))
     gd.describe(stored, [gd.Coordination(cutoffs=2.0)]).compute()
