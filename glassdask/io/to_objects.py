@@ -1,7 +1,7 @@
 """Trajectories as the objects of other packages: ASE, MDAnalysis, mdtraj, freud, OVITO; lazily where these can be.
 
 Numbers are those of the trajectory, in its units. Positions are counted from zero, as in files, not from the corner of
-the box; absent particles are left out.
+the box; absent particles are left out. Positions are wrapped where the box repeats: only ASE and OVITO get images.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def _freud(sheet: Sheet, values: Values) -> tuple[Any, np.ndarray]:
 def to_mdtraj(trajectory: xr.Dataset) -> Any:
     """The trajectory as one of mdtraj, which is in memory and in single precision.
 
-    Numbers are not turned into nanometres. Atoms are named by their species, all in one residue. Choose frames first
-    where there are many: ``gd.to_mdtraj(trajectory.isel(frame=slice(0, None, 10)))``.
+    Numbers are not turned into nanometres. Atoms are named by their species, all in one residue. Positions are wrapped,
+    without images, and the box repeats along all axes, also along those that are open here. Choose frames first where
+    there are many: ``gd.to_mdtraj(trajectory.isel(frame=slice(0, None, 10)))``.
 
     Raises
     ------
@@ -155,7 +156,8 @@ def to_mdanalysis(trajectory: xr.Dataset, columns: Any = ()) -> Any:
     """A Universe of MDAnalysis whose frames are read when they are asked for; single precision, as it has them.
 
     Atoms have the species as ``types`` and ``names``, and the ``ids``; `columns` (see `glassdask.export`) are in
-    ``universe.trajectory.ts.data``. Numbers are not turned into Ångström.
+    ``universe.trajectory.ts.data``. Numbers are not turned into Ångström. Positions are wrapped, without images, and a
+    box of MDAnalysis repeats along all axes, also along those that are open here.
 
     Raises
     ------

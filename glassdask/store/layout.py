@@ -43,7 +43,10 @@ def checked_name(name: str) -> str:
     if any(part in ("", ".", "..", "c", "zarr.json") or part[0] in "._" or "\\" in part for part in parts) or str(
         name
     ).split() != [str(name)]:
-        raise StoreError(f"{str(name)!r} cannot name a part of a store: use letters, digits, '_', '=', '.', and '/'")
+        raise StoreError(
+            f"{str(name)!r} cannot name a part of a store: use letters, digits, '_', '=', '.', and '/', but not 'c' "
+            "alone (Zarr's files are called so), and nothing hidden"
+        )
     return str(name)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from glassdask.declarations import Declaration, Positive
+from glassdask.errors import SchemaError
 from glassdask.store.groups import is_group
 from glassdask.store.reading import version_of
 from glassdask.sweep.describing import structures, within
@@ -68,14 +69,14 @@ class Correlate(Stage):
         if table.dynamics:
             # where k is not given, it is that of the peak of S(k)
             peak = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
-            _derive(
-                path,
-                RELAXATION,
-                {"k": table.k},
-                _versions(path, peak),
-                overwrite,
-                lambda: measures.relaxation(path, table.k),
-            )
+            versions = _versions(path, peak)
+            try:
+                _derive(
+                    path, RELAXATION, {"k": table.k}, versions, overwrite, lambda: measures.relaxation(path, table.k)
+                )
+            except SchemaError as error:
+                hint = "where motion cannot be followed, say dynamics = false in [correlate]"
+                raise SchemaError(f"{error}; {hint}") from None
         if f"reductions/{PROPENSITY}" in groups:
             place, names = structures(state, settings), (_columns(settings), reduced(settings))
             # the key of the unit stands for the descriptors and reductions that are correlated

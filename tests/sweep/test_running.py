@@ -140,6 +140,25 @@ def test_inherent_and_measured(tmp_path):
 
 
 @pytest.mark.usefixtures("synchronous")
+def test_swapped_particles_have_structure_and_the_error_says_how(tmp_path):
+    """What the error of a state says about its file works: particles without identity have no dynamics."""
+    rng = np.random.default_rng(0)
+    species = [rng.permutation(["A", "B"] * 50) for _ in range(3)]
+    swapped = gd.from_arrays(rng.random((3, 100, 3)) * 5, species=species, box=[5.0] * 3, time=[0.0, 1.0, 2.0])
+    gd.save_trajectory(swapped, tmp_path / "T=1.zarr")
+    text = 'store = "{}.zarr"\n[[runs]]\nmodel = "gas"\ntrajectories = "T={{temperature}}.zarr"\n[correlate]\nk = 2.0\n'
+    (tmp_path / "first.toml").write_text(text.format("first"))
+    error = run_sweep(tmp_path / "first.toml").loc["gas/T=1.0000", "correlate_error"]
+    assert "species of particles change" in error
+    assert "dynamics = false in [correlate]" in error
+    (tmp_path / "second.toml").write_text(text.format("second") + "dynamics = false\n")
+    assert run_sweep(tmp_path / "second.toml", overwrite=True).loc["gas/T=1.0000", "correlate"] == "complete"
+    found = gd.open_reduction(tmp_path / "T=1.zarr", "structure")
+    alone = gd.radial_distribution(swapped, n_bins=found.sizes["r"])
+    np.testing.assert_allclose(found["g"], alone["g"])
+
+
+@pytest.mark.usefixtures("synchronous")
 def test_rules_for_neighbours(tmp_path):
     """Any rule, spelled out in the file, is that of the single functions; another one is another descriptor."""
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
