@@ -26,7 +26,8 @@ def by_diameter(trajectory: xr.Dataset, classes: int | Iterable[float]) -> xr.Da
     -------
     Dataset
         ``species`` is "d1" for the smallest particles, then "d2", and so on (with as many digits for all), of each
-        frame where the diameters are; its attribute ``edges`` has the edges. Classes may be without particles.
+        frame where a particle changes its class; its attribute ``edges`` has the edges. Classes may be without
+        particles.
 
     Raises
     ------
@@ -72,4 +73,6 @@ def by_diameter(trajectory: xr.Dataset, classes: int | Iterable[float]) -> xr.Da
     digits = len(str(len(edges) - 1))
     names = np.array([f"d{k:0{digits}d}" for k in range(len(edges))])
     attrs = {**trajectory["species"].attrs, "edges": edges.tolist()}
-    return trajectory.assign(species=(diameter.dims, names[number], attrs))
+    if number.ndim == 2 and (number == number[0]).all():  # particles can be followed
+        number = number[0]
+    return trajectory.assign(species=(diameter.dims[-number.ndim :], names[number], attrs))

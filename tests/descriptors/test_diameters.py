@@ -146,3 +146,16 @@ def test_classes_that_make_no_sense():
         gd.by_diameter(trajectory.assign(diameter=("particle", np.ones(N))), 2)
     with pytest.raises(SchemaError, match="no variable 'diameter'"):
         gd.by_diameter(trajectory.drop_vars("diameter"), 2)
+
+
+def test_particles_that_keep_their_class_can_be_followed():
+    """Sizes that breathe, or are stored with every frame, take no identity from particles."""
+    rng = np.random.default_rng(0)
+    size = np.repeat([0.8, 1.2], 10) + rng.uniform(-0.1, 0.1, (3, 20))
+    path = 5 * rng.random((1, 20, 3)) + 0.1 * np.arange(3)[:, None, None]
+    given = gd.from_arrays(path, species=["A"] * 20, box=[5.0] * 3, diameter=size, time=[0.0, 1.0, 2.0])
+    classes = gd.by_diameter(given, (0.5, 1.0, 1.5))
+    assert classes["species"].values.tolist() == ["d1"] * 10 + ["d2"] * 10
+    assert gd.dynamics.mean_square_displacement(classes, [1.0])["msd"].values == pytest.approx(0.03)
+    swapped = given.assign(diameter=given["diameter"].copy(data=np.concatenate([size[:2], size[2:, ::-1]])))
+    assert gd.by_diameter(swapped, (0.5, 1.0, 1.5))["species"].dims == ("frame", "particle")
