@@ -228,6 +228,12 @@ def _vectors(found: list[str]) -> tuple[list[str], list[str], list[str]]:
             "them with LAMMPS's dump custom"
         )
     position = [axis + kind[1:] for axis in "xyz" if axis + kind[1:] in found]
+    other = next((name for name in ("z", "zs", "zu", "zsu") if name in found), None)
+    if len(position) == 2 and other is not None:
+        raise FormatError(
+            f"positions are {' '.join(position)} and {other}, which do not belong together: write all three in one "
+            "way, or in two dimensions no z"
+        )
     image = list(IMAGES[: len(position)]) if has_images and "u" not in kind else []
     if any(name not in found for name in image):
         raise FormatError(f"image flags {' '.join(image)} are not all there: found columns {' '.join(found)}")

@@ -229,6 +229,14 @@ def test_columns_that_never_change_are_coarse_grained_and_correlated(folder: Pat
     assert eval(f"gd.feature_matrix(trajectory['q']{advice})").shape == (60, 1)
 
 
+@pytest.mark.parametrize("columns", ["xu yu z", "xs ys z", "x y zu", "xsu ysu zs", "x y zs ix iy iz"])
+def test_coordinates_of_several_kinds_are_not_taken_for_two_dimensions(folder: Path, columns: str) -> None:
+    rows = [f"{k} 1 {' '.join(['0.5'] * len(columns.split()))}" for k in (1, 2)]
+    (folder / "a").write_text(dump(0, f"id type {columns}", rows).replace("0.5 0.5 0.5 0.5 0.5 0.5", "1 1 1 0 0 0"))
+    with pytest.raises(FormatError, match=r"a.*: positions are .* and z\w*, which do not belong together"):
+        gd.ingest("a", "x.zarr")
+
+
 @pytest.mark.parametrize("name", ["T0.45", "T 0.45", "T[0.45]", "T\u00b2"])
 def test_a_folder_is_told_from_a_file_and_the_advice_works(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
