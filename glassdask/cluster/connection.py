@@ -81,7 +81,12 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
         cluster_of = local_cluster(profile, workers)
     else:
         cluster_of = batch_cluster(profile, workers)
-    with cluster_of as cluster, watching(cluster), Client(cluster) as client, plain_failures(client):
+    with (
+        cluster_of as cluster,
+        watching(cluster) as watcher,
+        Client(cluster) as client,
+        plain_failures(client, watcher),
+    ):
         yield client
 
 

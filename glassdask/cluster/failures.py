@@ -11,7 +11,7 @@ from glassdask.errors import ClusterError
 
 
 @contextmanager
-def plain_failures(client: Any) -> Iterator[None]:
+def plain_failures(client: Any, watcher: Any = None) -> Iterator[None]:
     """Turn what dask raises when it has lost workers or the scheduler into a `ClusterError` of one line."""
     from distributed import KilledWorker
     from distributed.client import ClosedClientError, FuturesCancelledError
@@ -28,6 +28,8 @@ def plain_failures(client: Any) -> Iterator[None]:
             f"give workers more memory or the work smaller blocks (describe --block), {again}"
         ) from None
     except (CommClosedError, CancelledError, FuturesCancelledError, ClosedClientError):
+        if watcher is not None and watcher.failure:
+            raise ClusterError(f"{watcher.failure}, {again}") from None
         # tasks are cancelled by nobody else: the client does it when its connection ends
         address = client.scheduler.address if client.scheduler else "the scheduler"
         raise ClusterError(f"the connection to the scheduler {address} was lost: start one, {again}") from None

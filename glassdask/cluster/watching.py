@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 STOPPED_SECONDS = 10.0  # a process of this machine that stands still as long (SIGSTOP) is ended
 SILENT_SECONDS = 30.0  # without a sign of life, until it is told
+FULL_SECONDS = 20.0  # without memory for another task, until it is ended
+FULL_TWICE = 2  # ends of this kind after each other, without a task between them, until the work is given up
 
 
 class Watcher:
@@ -32,10 +34,14 @@ class Watcher:
         self.seen: dict[str, float] = {}  # address -> its last sign of life
         self.silent: dict[str, float] = {}  # address -> seconds since then
         self.stopped: dict[int, float] = {}  # process -> seconds for which it has been found standing still
+        self.full: dict[str, float] = {}  # address -> seconds for which it has had no memory to begin a task
+        self.ended: dict[Any, int] = {}  # name -> how often it was ended for that since its last task
+        self.failure: str | None = None  # why the work was given up
 
     async def look(self) -> None:
         """End processes that stand still, tell of silent workers, and give up those that stay silent."""
         self._end_stopped()
+        self._end_full()
         workers = dict(self.cluster.scheduler.workers)
         lost = []
         for address, worker in workers.items():
@@ -58,6 +64,48 @@ class Watcher:
             scheduler = self.cluster.scheduler
             await scheduler.restart_workers(lost, wait_for_workers=False, on_error="return", stimulus_id="silence")
 
+    def _end_full(self) -> None:
+        """End processes of this machine that stand near their memory limit, where dask begins no task, with none to do.
+
+        They would wait for ever. What another one takes over may need less; where that is full before any task, the
+        work is given up.
+        """
+        import dask
+
+        scheduler = self.cluster.scheduler
+        before, self.full = self.full, {}
+        for name, nanny in self.cluster.workers.items():
+            address, pid = str(getattr(nanny, "worker_address", "")), getattr(nanny, "pid", None)
+            worker = scheduler.workers.get(address)
+            if not pid or worker is None:
+                continue
+            if worker.executing:
+                self.ended[name] = 0
+            elif worker.status.name == "paused" and any(client.wants_what for client in scheduler.clients.values()):
+                self.full[address] = before.get(address, 0.0) + LOOK_SECONDS
+            if self.full.get(address, 0.0) < FULL_SECONDS:
+                continue
+            del self.full[address]  # it may be listed for a while
+            self.ended[name] = self.ended.get(name, 0) + 1
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if self.ended[name] < FULL_TWICE:
+                logger.warning(f"worker {name} (process {pid}): its memory is full: ended, another one takes its place")
+                continue
+            taken, limit = worker.metrics["memory"] / 2**20, worker.memory_limit / 2**20
+            usable = dask.config.get("distributed.worker.memory.pause", 0.8) or 1.0
+            self.failure = (
+                f"a worker takes {taken:.0f} MiB before any task, and begins none above {usable:.0%} of its memory "
+                f"limit of {limit:.0f} MiB: give workers at least {taken / usable + 100:.0f} MiB"
+            )
+            self._cancel(self.failure)
+
+    def _cancel(self, reason: str) -> None:
+        scheduler = self.cluster.scheduler
+        for key, client in list(scheduler.clients.items()):
+            wanted = [task.key for task in client.wants_what if not task.dependents]
+            scheduler.stimulus_cancel(wanted, client=key, force=True, reason=reason, msg=reason)
+
     def _end_stopped(self) -> None:
         import psutil
 
@@ -75,7 +123,7 @@ class Watcher:
 
 
 @contextmanager
-def watching(cluster: Any) -> Iterator[None]:
+def watching(cluster: Any) -> Iterator[Watcher]:
     """Look at the workers of a cluster every few seconds while the block runs."""
     import dask
     from dask.utils import parse_timedelta
@@ -95,6 +143,6 @@ def watching(cluster: Any) -> Iterator[None]:
 
     cluster.sync(start)
     try:
-        yield
+        yield watcher
     finally:
         cluster.sync(stop)

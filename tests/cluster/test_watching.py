@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from glassdask.cluster import connect, watching
-from glassdask.cluster.watching import LOOK_SECONDS, SILENT_SECONDS, STOPPED_SECONDS, Watcher
+from glassdask.cluster.watching import FULL_SECONDS, LOOK_SECONDS, SILENT_SECONDS, STOPPED_SECONDS, Watcher
 
 
 class FakeScheduler:
@@ -22,7 +22,10 @@ class FakeScheduler:
 
     def __init__(self, names):
         self.workers = {f"tls://{name}": SimpleNamespace(name=name, last_seen=0.0) for name in names}
-        self.restarted = []
+        self.restarted, self.clients, self.cancelled = [], {}, []
+
+    def stimulus_cancel(self, keys, **_):
+        self.cancelled += keys
 
     async def restart_workers(self, lost, **_):
         self.restarted += lost
@@ -51,6 +54,37 @@ def told(caplog):
 def test_who_lives_is_left_alone(watcher, caplog):
     look(watcher, 1000.0)
     assert (told(caplog), watcher.cluster.scheduler.restarted) == ([], [])
+
+
+def test_a_worker_that_is_full_is_ended_and_the_work_given_up_where_that_does_not_help(watcher, caplog, monkeypatch):
+    killed = []
+    monkeypatch.setattr(watching.os, "kill", lambda pid, _: killed.append(pid))
+    own = int(os.getpid())
+    scheduler, worker = watcher.cluster.scheduler, watcher.cluster.scheduler.workers["tls://a"]
+    paused = SimpleNamespace(name="paused")
+    vars(worker).update(status=paused, executing={}, memory_limit=300 * 2**20, metrics={"memory": 256 * 2**20})
+    watcher.cluster.workers["a"] = SimpleNamespace(pid=own, worker_address="tls://a")
+    look(watcher, 100.0)  # nobody waits for anything
+    assert killed == []
+    scheduler.clients["me"] = SimpleNamespace(wants_what=[SimpleNamespace(key="task", dependents=[])])
+    worker.executing = {"task": 1.0}
+    look(watcher, 100.0)  # what runs may end
+    assert killed == []
+    worker.executing = {}
+    look(watcher, FULL_SECONDS)
+    assert (killed, scheduler.cancelled, watcher.failure) == ([own], [], None)
+    assert told(caplog) == [f"worker a (process {own}): its memory is full: ended, another one takes its place"]
+    worker.executing = {"task": 1.0}  # that helped
+    look(watcher, LOOK_SECONDS)
+    worker.executing = {}
+    look(watcher, FULL_SECONDS)
+    assert (len(killed), scheduler.cancelled) == (2, [])
+    look(watcher, FULL_SECONDS)
+    assert (len(killed), scheduler.cancelled) == (3, ["task"])
+    assert watcher.failure == (
+        "a worker takes 256 MiB before any task, and begins none above 80% of its memory limit of 300 MiB: give "
+        "workers at least 420 MiB"
+    )
 
 
 def test_silence_is_told_once_and_ends(watcher, caplog):
