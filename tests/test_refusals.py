@@ -79,7 +79,7 @@ for name, call in VALUES.items():
 for name in ("coarse_grain", "average_shells", "spatial_correlation"):
     SLIPS |= {
         f"{name} of {dims}": (VALUES[name], xr.DataArray(np.zeros(shape), dims=dims))
-        for dims, shape in ((("particle",), 60), (("frame", "space"), (2, 3)), (("frame", "particle"), (2, 59)))
+        for dims, shape in ((("particle",), 59), (("frame", "space"), (2, 3)), (("frame", "particle"), (2, 59)))
     }
 SLIPS |= {
     f"{function.__name__} of {type(value).__name__}": (function, value)
