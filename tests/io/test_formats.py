@@ -124,5 +124,5 @@ def test_archives_of_files_and_of_one_array(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(errors.FormatError, match=r"none\.dump: cannot be read \(No such file"):
         gio.find_format(tmp_path / "none.dump")
-    with pytest.raises(errors.FormatError, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(errors.FormatError, match=r"is a folder: name the files in it"):
         gio.find_format(tmp_path)

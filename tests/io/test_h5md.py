@@ -196,5 +196,5 @@ def test_damaged_files_are_one_line(tmp_path):
     with pytest.raises(errors.FormatError, match=r"none.h5: no particles with positions: found temperature"):
         read(tmp_path / "none.h5")
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(errors.FormatError, match=r"folder.npz: cannot be read \(Is a directory\)"):
+    with pytest.raises(errors.FormatError, match=r"folder.npz: is a folder: name the files in it"):
         gio.scan(tmp_path / "folder.npz")
