@@ -164,7 +164,7 @@ def test_mistakes_are_one_line(work):
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_it_goes_on_after_a_kill_and_knows_its_code(work):
-    given = work.command("describe", work.store, "shells:outer=1.5", "-q", "--workers", "2")
+    given = work.command("describe", work.store, "shells:outer=1.5", "--cluster", "local", "-q", "--workers", "2")
     slow = {**work.environment, "SHELLS_PAUSE": "1"}
     process = subprocess.Popen(given, env=slow, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120

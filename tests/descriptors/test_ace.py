@@ -409,8 +409,9 @@ def test_two_dimensions(liquid):
     coords = descriptor.plan(("A", "B"), 2).coords
     l = np.stack([coords[f"ace_l{t}"][1] for t in (1, 2, 3)])[:, coords["ace_body_order"][1] == 4]
     assert (2 * l.max(axis=0) == l.sum(axis=0)).all()
+    cell = flat["box"].values[0][::-1, ::-1]
     swapped = gd.from_arrays(
-        flat["position"].values[..., ::-1], species=flat["species"].values, box=[flat["box"].values[0][::-1, ::-1]]
+        flat["position"].values[..., ::-1], species=flat["species"].values, box=[cell], box_vectors="rows"
     )
     np.testing.assert_allclose(gd.describe(swapped, [descriptor])["ace"].values, value, rtol=1e-9, atol=1e-11)
 

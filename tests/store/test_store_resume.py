@@ -151,7 +151,7 @@ def test_another_trajectory_is_refused_and_overwrites_on_demand(run):
     np.testing.assert_array_equal(store.open_trajectory(run)["position"], make_trajectory(seed=1)["position"])
     with pytest.raises(errors.StoreError, match="no descriptor"):
         store.open_descriptors(run)
-    assert not list(run.parent.glob(".glassdask*"))
+    assert not list(run.parent.glob(".glassdask-removed*"))
 
 
 def test_overwriting_spares_other_state_points(tmp_path):
@@ -205,7 +205,7 @@ def test_killed_anywhere_it_goes_on(tmp_path, small_chunks, task, step):
         assert chunk_files(path) == undisturbed, f"killed at change {n}"
         assert store.verify(path) == []
         assert not list(tmp_path.rglob("*.partial"))
-        assert not list(tmp_path.rglob(".glassdask*"))
+        assert not list(tmp_path.rglob(".glassdask-removed*"))
     assert n > 10
 
 
