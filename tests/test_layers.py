@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -125,3 +126,15 @@ def test_every_room_is_known():
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
 def test_modules_are_short(file):
     assert len(file.read_text().splitlines()) <= 500
+
+
+def test_the_top_level_has_no_more_than_it_should():
+    """A test may leave something beside the sources, and whoever commits all takes it along."""
+    root = ROOT.parent
+    try:
+        listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a checkout of git")
+    found = {line.split("/")[0] for line in listed.splitlines()}
+    known = {"pyproject.toml", "glassdask", "pipelines", "deploy", "tests", "notebooks", "README.md", "LICENSE"}
+    assert {name for name in found if not name.startswith(".")} == known
