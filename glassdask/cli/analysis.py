@@ -16,9 +16,9 @@ from glassdask.cli.options import (
     Quiet,
     Store,
     Workers,
+    cluster_for,
     console,
     key_values,
-    place,
     progress_bar,
     value_of,
 )
@@ -56,7 +56,7 @@ def cutoffs(
     _check_figure(output)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
-    with connect(place(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
+    with connect(cluster_for(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
         distribution, chosen = measured.distribution, measured.cutoffs
     if output is not None:
         from glassdask import plotting
@@ -123,7 +123,7 @@ def describe(
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
     seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
-    with connect(place(cluster, seconds), workers=workers):
+    with connect(cluster_for(cluster, seconds), workers=workers):
         made = {
             name: registry.make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()
         }
@@ -152,7 +152,7 @@ def reduce(
 
     check_links(store)
     features = gd.open_descriptors(store, [descriptor])[descriptor]
-    with connect(place(cluster, FEATURE_SECONDS * features.size), workers=workers):
+    with connect(cluster_for(cluster, FEATURE_SECONDS * features.size), workers=workers):
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)
         with progress_bar("reduce", quiet) as progress:
             gd.save_reduction(reduced, store, name or descriptor, overwrite=overwrite, progress=progress)

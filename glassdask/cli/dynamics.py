@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
-from glassdask.cli.options import Cluster, Overwrite, Store, Workers, console, place, value_text
+from glassdask.cli.options import Cluster, Overwrite, Store, Workers, cluster_for, console, value_text
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
@@ -66,7 +66,7 @@ def dynamics(
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
     out = Console()
-    with connect(place(cluster, SECONDS * rows * len(wanted)), workers=workers):
+    with connect(cluster_for(cluster, SECONDS * rows * len(wanted)), workers=workers):
         for name, (kind, given) in wanted.items():
             parameters = completed(kind, given, trajectory)
             chosen = {key: value for key, value in parameters.items() if key not in given}

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from glassdask import remote
 from glassdask.cli.advice import shell
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, key_values, place, progress_bar, value_of
+from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, cluster_for, key_values, progress_bar, value_of
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
@@ -130,7 +130,7 @@ def ingest(
     paths = look(sources, store, format=format, **options)  # before a cluster is started
     seconds = sum(FILE_SECONDS + BYTE_SECONDS * Path(path).stat().st_size for path in paths)
     how: dict[str, Any] = {"format": format, "append": append, "overwrite": overwrite, "beyond": beyond}
-    with connect(place(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
+    with connect(cluster_for(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, progress=progress, **how, **options)
     print(shell(str(result)))
 

@@ -47,10 +47,10 @@ SMALL = 20.0
 NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def place(cluster: str, seconds: float) -> str:
+def cluster_for(cluster: str, seconds: float) -> str:
     """Where work of about so many seconds of one core is done: ``auto`` is this process unless that takes long.
 
-    >>> place("auto", 1.0), place("auto", 1e4), place("threads", 1e4)
+    >>> cluster_for("auto", 1.0), cluster_for("auto", 1e4), cluster_for("threads", 1e4)
     ('threads', 'local', 'threads')
     """
     if cluster != "auto":

@@ -6,7 +6,6 @@ without ``pbc`` are open. Files of several frames are read frame by frame where 
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -15,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.objects import of_atoms
 
 
 def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of a file."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     with closing(_images(path, 0, None)) as images:
         return Survey(sum(1 for _ in images), digest, None, path.lower().endswith(".traj"))
 

@@ -10,7 +10,6 @@ begins, times, ids and energies.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey
 from glassdask.io.tables import further
 from glassdask.schema import CODE
@@ -32,8 +32,7 @@ SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])  # of the types that gsd 
 
 def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of a GSD file."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     with _opened(path) as trajectory:
         return Survey(len(trajectory), digest, None, True, _steps(trajectory.file))
 

@@ -26,6 +26,7 @@ import numpy as np
 import zarr
 
 from glassdask.errors import FormatError, GlassdaskError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.tables import further
 from glassdask.io.topology import species_of
@@ -232,12 +233,10 @@ def _texts(labels: np.ndarray) -> np.ndarray:
 def _digest(path: str) -> str:
     """SHA-256 of a file, or of the names and contents of all files of a folder."""
     if not Path(path).is_dir():
-        with open(path, "rb") as raw:
-            return hashlib.file_digest(raw, "sha256").hexdigest()
+        return sha256(path)
     digest = hashlib.sha256()
     for file in sorted(found for found in Path(path).rglob("*") if found.is_file()):
-        with open(file, "rb") as raw:
-            digest.update(f"{file.relative_to(path)} {hashlib.file_digest(raw, 'sha256').hexdigest()}\n".encode())
+        digest.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from glassdask.code import digest
 from glassdask.declarations import converted, flags
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, StoreError
-from glassdask.files import writing
+from glassdask.files import sha256, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
 from glassdask.io.formats import FORMATS, find_format
@@ -481,8 +481,7 @@ def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     known: list[Any] = [files, _parameters(settings)]
     if settings.get("topology") is not None:  # a file, too, whatever it is called
         try:
-            with open(settings["topology"], "rb") as stream:
-                known.append(hashlib.file_digest(stream, "sha256").hexdigest())
+            known.append(sha256(settings["topology"]))
         except OSError as error:
             raise FormatError(f"{settings['topology']}: cannot be read ({error.strerror}): check the path") from None
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,6 @@ before 2020 do not name the columns: ``columns={"all": "id type x y z"}`` does; 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Generator, Sequence
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey
 from glassdask.io.lammps import OLD, Header
 from glassdask.io.lammps_arrays import frame_of_arrays
@@ -36,10 +36,9 @@ class _Block:
 
 def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Find the frames of a dump."""
+    digest = sha256(path)
+    size, offsets, steps, times = os.path.getsize(path), [], [], []
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size, offsets, steps, times = os.path.getsize(path), [], [], []
-        file.seek(0)
         while file.tell() < size:
             offsets.append(file.tell())
             block = _block(file, path, len(offsets) - 1)

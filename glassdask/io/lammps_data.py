@@ -8,7 +8,6 @@ does not say along which axes it is periodic.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -43,7 +42,6 @@ STYLES = {
 READ = ("id", "type", "x", "y", "z", "ix", "iy", "iz")
 WHOLE = ("mol", "ellipsoidflag", "lineflag", "triangleflag", "template-index", "template-atom")
 COMMON = ("atomic", "molecular", "charge", "full", "sphere")  # which are looked for where no style is named
-SECTION = re.compile(r"[A-Z][A-Za-z ]+")
 COUNTS = re.compile(r"(\d+)\s+(atoms|atom types)\b")
 BOUNDS = re.compile(r"(\S+)\s+(\S+)\s+([xyz])lo\s+[xyz]hi\b")
 VECTORS = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(xy\s+xz\s+yz|avec|bvec|cvec|abc\s+origin)\b")
@@ -57,14 +55,7 @@ def survey(
     growing: bool = False,
 ) -> Survey:
     """One frame; its content is read by `read`."""
-    digest = hashlib.sha256()
-    with text.Lines(path, digest=digest) as lines:
-        try:
-            while lines.line() is not None:
-                pass
-        except EOFError:
-            pass
-    return Survey(1, digest.hexdigest(), None, False)
+    return text.survey_one(path)
 
 
 def read(

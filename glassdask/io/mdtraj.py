@@ -14,7 +14,6 @@ and HDF5 files have their own. Of these, species are the names of the atoms, or 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import threading
 from collections.abc import Generator, Iterator
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError, ParameterError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.topology import atom_names, species_of
 
@@ -51,8 +51,7 @@ def survey(
     path: str, columns: dict[str, str] | None = None, topology: str | None = None, species: list[str] | None = None
 ) -> Survey:
     """Count the frames of a file."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     n_frames, times = 0, []
     for piece in _pieces(path, 0, topology, species):
         n_frames += len(piece.position)

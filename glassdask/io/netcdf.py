@@ -7,7 +7,6 @@ Numbers are those of the file, with its scale factors; it does not say along whi
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError, GlassdaskError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey
 from glassdask.io.lammps import Header
 from glassdask.io.lammps_arrays import frame_of_arrays
@@ -43,8 +43,7 @@ def survey(
     species: list[str] | None = None,
 ) -> Survey:
     """Count the frames of a file."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     with _opened(path) as file:
         times = None
         if "time" in file.variables and "frame" in file.dimensions:

@@ -8,7 +8,6 @@ all particles, in each frame or constant; ``diameter`` or ``radius`` becomes the
 from __future__ import annotations
 
 import difflib
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from glassdask import schema
 from glassdask.errors import FormatError, GlassdaskError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.tables import SIZES, further
 from glassdask.names import names_given
@@ -63,8 +63,7 @@ class Frames:
 
 def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of an archive."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     with _opened(path) as (archive, stack):
         names = _names(archive, columns)
         name = names["position"]

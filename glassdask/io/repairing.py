@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassdask.errors import GlassdaskError, StoreError
+from glassdask.files import sha256
 from glassdask.io.ingestion import ingest
 from glassdask.store.checks import verify
 from glassdask.store.groups import attributes
@@ -75,8 +75,7 @@ def _read_again(group: Path, restored: list[str], lost: list[str]) -> None:
     sources, content = attrs["sources"], attrs.get("content")
     for source in sources:
         try:
-            with open(source["name"], "rb") as stream:
-                same = hashlib.file_digest(stream, "sha256").hexdigest() == source["sha256"]
+            same = sha256(source["name"]) == source["sha256"]
             reason = "" if same else "has another content now"
         except (OSError, KeyError, TypeError):
             reason = "is not there any more"

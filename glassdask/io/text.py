@@ -225,6 +225,15 @@ def numbers_of(words: Sequence[str]) -> list[float]:
     return [] if None in values else [value for value in values if value is not None]
 
 
+def survey_one(path: str) -> Survey:
+    """A file of one frame, read to its end for its SHA-256; what is in it is looked at when it is read."""
+    digest = hashlib.sha256()
+    with Lines(path, digest=digest) as lines, suppress(EOFError):
+        while lines.line() is not None:
+            pass
+    return Survey(1, digest.hexdigest(), None, False)
+
+
 def survey(path: str, read_header: Callable[[Lines], Any], growing: bool = False) -> Survey:
     """Offsets, steps and times of all frames of a text file and its SHA-256, in one pass, atom lines unparsed.
 

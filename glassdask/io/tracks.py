@@ -11,7 +11,6 @@ A CSV file has no box: give ``box=``. In parquet files of `glassdask.export` it 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError
+from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode, named_column
 from glassdask.io.tables import ALL, kept_columns, of_diameters
 
@@ -41,12 +41,11 @@ REMARKS = 3  # lines of TrackMate below the names: what they mean, and their uni
 
 def survey(path: str, columns: dict[str, str] | None = None, keep: Sequence[str] = ()) -> Survey:
     """Count the frames of a table."""
-    with open(path, "rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    digest = sha256(path)
     table, _ = _read(path)
-    numbers = _numbers(table, _roles(table, columns or {}, path)["frame"], path)
-    frames = np.unique(numbers)
     roles = _roles(table, columns or {}, path)
+    numbers = _numbers(table, roles["frame"], path)
+    frames = np.unique(numbers)
     steps = _of_frames(table, roles.get("step", roles["frame"]), numbers, path)
     whole = bool((steps == np.rint(steps)).all())
     times = _of_frames(table, roles["time"], numbers, path) if "time" in roles else None
