@@ -2,8 +2,11 @@
 
 from . import cluster as cluster
 from . import correlations as correlations
+from . import descriptors as descriptors
 from . import dynamics as dynamics
+from . import errors as errors
 from . import fields as fields
+from . import io as io
 from . import learning as learning
 from . import plotting as plotting
 from . import simulation as simulation
@@ -22,6 +25,7 @@ from .descriptors.bond_order import BondOrder as BondOrder
 from .descriptors.bond_order import LechnerDellago as LechnerDellago
 from .descriptors.bond_order import SmoothedBondOrder as SmoothedBondOrder
 from .descriptors.coordination import Coordination as Coordination
+from .descriptors.correlate import correlate as correlate
 from .descriptors.describe import describe as describe
 from .descriptors.features import feature_matrix as feature_matrix
 from .descriptors.features import project as project
@@ -36,6 +40,7 @@ from .descriptors.tetrahedrality import Tetrahedrality as Tetrahedrality
 from .descriptors.tong_tanaka import TongTanaka as TongTanaka
 from .descriptors.voronoi_cell import LocallyFavoredStructure as LocallyFavoredStructure
 from .descriptors.voronoi_cell import VoronoiCell as VoronoiCell
+from .examples import example as example
 from .fields.coarse import coarse_grain as coarse_grain
 from .fields.coarse import normalize as normalize
 from .fields.grid import from_grid as from_grid

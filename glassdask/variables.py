@@ -211,6 +211,11 @@ VARIABLES = {
     "descriptor": _v("column", "U", "", "descriptor that the column is of"),
     "particles": _v("species", "i", "", "particles that were correlated"),
     "mean": _v("...", "f", "", "mean of each feature"),
+    # correlations between two variables of the particles
+    "r_frame": _v("frame ...", "f", "", "correlation coefficient within each configuration"),
+    "r_within": _v("...", "f", "", "mean over the configurations of the correlation coefficient within each"),
+    "r_pooled": _v("...", "f", "", "correlation coefficient of all particles of all configurations together"),
+    "n_used": _v("frame", "i", "", "particles of each configuration that have both variables"),
 }
 
 # Of a trajectory, in this order; the first three are required, and dimensions are exactly those that are declared,

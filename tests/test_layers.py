@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "neighborhood": BASE | {"schema", "kernels"},
     "frames": SPACE | {"store"},
     "simulation": SPACE | {"store"},
+    "examples": {"errors", "schema"},
     "correlations": WALK,
     "descriptors": WALK | {"simulation", "learning"},
     "dynamics": WALK | {"simulation", "correlations"},

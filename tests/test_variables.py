@@ -51,6 +51,7 @@ RESULTS = {
     ),
     "trajectory": lambda t: t,
     "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),
+    "correlate": lambda t: gd.correlate(t["energy"], t["position"]),
     "unwrapped": dynamics.unwrapped,
     "displacements": dynamics.displacements,
     "self_correlations": lambda t: dynamics.self_correlations(t, k=7.0, a=0.3),
