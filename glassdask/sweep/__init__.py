@@ -54,8 +54,9 @@ expected a positive finite number, found -1``.
 sweep whose file lacks the table lacks the stage. `glassdask.sweep.stage.Stage` says what makes a stage.
 
 **Units of work** are (state, stage). A unit is one dask task that runs on one worker, computes the chunks of its
-state there one after the other, writes into the state's store and returns a few bytes. At most a few units for each
-worker are handed to the scheduler at a time. Without a cluster (``--cluster threads``, and shares of a job array) one
+state there one after the other, writes into the state's store and returns a few bytes. A worker that gets free goes on
+with a state that was begun, so that states are ended one after the other; for that, the scheduler gets one unit for each
+thread at a time, and a few more only where its cluster adapts to the work in sight. Without a cluster (``--cluster threads``, and shares of a job array) one
 unit runs at a time and its chunks run on all cores of the machine: that is the way for few huge states.
 
 **On disk.** The results are where single commands would put them::

@@ -29,8 +29,10 @@ from glassdask.sweep.state import Settings, State
 if TYPE_CHECKING:
     import pandas as pd
 
-PER_WORKER = 2  # units that are outstanding for each thread of a worker: one that runs and one that is next
-LEAST_OUTSTANDING = 8  # so that a cluster that adapts to the work in sight begins to grow
+# Units that are outstanding at least, and for each thread, where a cluster may adapt to the work in sight: it grows only
+# where that is more than its workers can do. Elsewhere each thread has one, so that what a unit makes possible is next.
+LEAST_OUTSTANDING = 8
+PER_THREAD = 2
 COUNT_SECONDS = 2.0  # between two counts of the workers
 ATTEMPTS = 3  # of a unit that somebody else interrupts
 ATTEMPTS_TO_BEGIN = 20  # of a unit that waited on workers which others have killed
@@ -253,7 +255,8 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
         identity = (task.state.label, task.stage)
         attempts[identity] = attempts.get(identity, 0) + 1
         key = f"sweep-{plan.run}-{task.stage}-{task.state.label}-{attempts[identity]}"
-        future = client.submit(on_worker, task, key=key, pure=False)
+        # what waits at the workers is taken in the order of the states, too
+        future = client.submit(on_worker, task, key=key, pure=False, priority=-plan.states[task.state.label][0])
         running[future] = task
         arrived.add(future)
 
@@ -261,6 +264,8 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
         while plan.ready or running:
             while plan.ready and len(running) < most():
                 submit(plan.next())
+            if plan.ready and not _arrives(arrived, COUNT_SECONDS):
+                continue  # workers may have come
             future = next(arrived)
             task = running.pop(future)
             status = _outcome(future, task)
@@ -272,6 +277,12 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
             yield plan.done
     finally:
         client.cancel(list(running))
+
+
+def _arrives(futures: Any, seconds: float) -> bool:
+    """Whether one of the futures of `as_completed` ends within some seconds."""
+    with futures.thread_condition:
+        return bool(futures.thread_condition.wait_for(futures.has_ready, timeout=seconds))
 
 
 def _outcome(future: Any, task: Task) -> str:
@@ -292,15 +303,21 @@ def _outcome(future: Any, task: Task) -> str:
 
 
 class _Outstanding:
-    """How many units may be at the scheduler: some for each thread of the workers that are there now."""
+    """How many units may be at the scheduler.
+
+    One for each thread of the workers that are there now: a thread that gets free goes on with a state that was begun.
+    Some more where the cluster adapts, or may do so because it was begun elsewhere.
+    """
 
     def __init__(self, client: Any):
-        self.client, self.most, self.counted = client, LEAST_OUTSTANDING, -COUNT_SECONDS
+        self.client, self.most, self.counted = client, 1, -COUNT_SECONDS
+        self.adapts = client.cluster is None or getattr(client.cluster, "_adaptive", None) is not None
 
     def __call__(self) -> int:
         if time.monotonic() - self.counted > COUNT_SECONDS:
             threads = sum(self.client.nthreads().values())
-            self.most, self.counted = max(LEAST_OUTSTANDING, PER_WORKER * threads), time.monotonic()
+            self.most = max(LEAST_OUTSTANDING, PER_THREAD * threads) if self.adapts else max(1, threads)
+            self.counted = time.monotonic()
         return self.most
 
 

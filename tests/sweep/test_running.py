@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections import Counter
 
 import dask
@@ -435,6 +436,36 @@ def test_few_outstanding(tmp_path, monkeypatch):
     assert (table["describe"] == "complete").all()
     assert 1 < max(known) <= 2 * running.LEAST_OUTSTANDING
     assert max(held) <= 2 * running.LEAST_OUTSTANDING
+
+
+@pytest.mark.cluster
+def test_states_are_ended_one_after_the_other(tmp_path, monkeypatch):
+    """What a unit makes possible comes before another state is begun, though each takes a while."""
+    file = save_sweep(tmp_path, temperatures=(0.5, 0.6), seeds=4)
+    order = []  # (stage, number of the state), as they begin
+    labels = list(read_sweep(file))
+
+    def slow(name):
+        def run(state, settings, overwrite):
+            order.append((name, labels.index(state.label)))
+            time.sleep(0.05)
+
+        return run
+
+    for name in NAMES:
+        monkeypatch.setattr(OWN[name], "run", slow(name))
+    monkeypatch.setattr(running, "_whole", lambda state, stage: True)
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        run_sweep(file, client)
+    assert sorted(order) == sorted((name, n) for name in NAMES for n in range(len(labels)))
+    begun, open_at_once = set(), []
+    left = Counter({n: len(NAMES) for n in range(len(labels))})
+    for _, n in order:
+        begun.add(n)
+        left[n] -= 1
+        open_at_once.append(sum(left[k] > 0 for k in begun))
+    assert max(open_at_once) <= 2, order  # as many as there are workers
 
 
 @pytest.mark.cluster
