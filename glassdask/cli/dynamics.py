@@ -9,7 +9,6 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from glassdask.cli.options import Cluster, Overwrite, Store, Workers, cluster_for, console, value_text
-from glassdask.errors import ParameterError
 
 app = typer.Typer()
 # Of one core, roughly: what a quantity takes for a particle in a frame.
@@ -51,18 +50,9 @@ def dynamics(
     import glassdask as gd
     from glassdask.cluster import connect
     from glassdask.descriptors.registry import parse
-    from glassdask.dynamics.quantities import QUANTITIES, check_quantity, completed, measure
-    from glassdask.store.derived import derive
-    from glassdask.store.layout import checked_name
+    from glassdask.dynamics.quantities import completed, named, save_quantity
 
-    wanted: dict[str, tuple[str, dict[str, Any]]] = {}
-    for text in quantities:
-        kind, given = parse(text)
-        name = checked_name(given.pop("name", kind))
-        check_quantity(kind, given)
-        if name in wanted:
-            raise ParameterError(f"{name} is asked for twice: give one another name, such as {kind}:name='{name}_2'")
-        wanted[name] = (kind, given)
+    wanted = named(map(parse, quantities))
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
     out = Console()
@@ -72,11 +62,7 @@ def dynamics(
             chosen = {key: value for key, value in parameters.items() if key not in given}
             if chosen:
                 console.print(f"{name}: {', '.join(f'{key}={value_text(value)}' for key, value in chosen.items())}")
-            function = QUANTITIES[kind]
-            derive(
-                store, name, lambda kind=kind, p=parameters: measure(kind, p, trajectory),  # type: ignore[misc]
-                f"{function.__module__}:{function.__name__}", {"quantity": kind, **parameters}, overwrite=overwrite,
-            )  # fmt: skip
+            save_quantity(store, name, kind, parameters, trajectory, overwrite)
             found = gd.open_reduction(store, name)
             out.print(f"{store}: reductions/{name}{_summary(kind, found)}", soft_wrap=True, highlight=False)
 

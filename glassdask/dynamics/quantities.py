@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import xarray as xr
@@ -21,6 +22,8 @@ from glassdask.dynamics import (
 )
 from glassdask.errors import ParameterError
 from glassdask.neighborhood.boxes import mean_spacing
+from glassdask.store.derived import derive
+from glassdask.store.layout import checked_name
 
 QUANTITIES: dict[str, Callable[..., xr.Dataset]] = {
     "msd": averages.mean_square_displacement,
@@ -87,6 +90,51 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
             chi4 = fluctuations.dynamic_susceptibility(trajectory, a=a)["chi4_total"]
             found[key] = float(chi4["lag"][chi4.argmax("lag")])
     return found
+
+
+def named(asked: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Quantity and parameters of each name that something is stored under: ``name`` of the parameters, or the quantity.
+
+    Raises
+    ------
+    ParameterError
+        A quantity or a parameter is unknown, or a name is asked for twice or cannot be one.
+
+    Examples
+    --------
+    >>> named([("fs", {"k": 7.2}), ("fs", {"k": 3.6, "name": "fs_half"})])
+    {'fs': ('fs', {'k': 7.2}), 'fs_half': ('fs', {'k': 3.6})}
+    """
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for kind, given in asked:
+        parameters = {key: value for key, value in given.items() if key != "name"}
+        check_quantity(kind, parameters)
+        name = checked_name(given.get("name", kind))
+        if name in found:
+            raise ParameterError(f"{name} is asked for twice: give one another name, such as {kind}:name='{name}_2'")
+        found[name] = (kind, parameters)
+    return found
+
+
+def save_quantity(
+    store: str | os.PathLike[str],
+    name: str,
+    kind: str,
+    parameters: Mapping[str, Any],
+    trajectory: xr.Dataset,
+    overwrite: bool = False,
+) -> None:
+    """Store a quantity of the trajectory of a store as its reduction `name`, unless the same is there."""
+    derive(
+        store, name, lambda: measure(kind, parameters, trajectory), code_of(kind), {"quantity": kind, **parameters},
+        overwrite=overwrite,
+    )  # fmt: skip
+
+
+def code_of(kind: str) -> str:
+    """The function of a quantity, as `glassdask.code.digest` has it."""
+    function = QUANTITIES[kind]
+    return f"{function.__module__}:{function.__name__}"
 
 
 def measure(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> xr.Dataset:

@@ -30,7 +30,7 @@ store while it runs (`status`)::
     [[runs]]                        # states that exist already, in stores of glassdask
     trajectories = "../data/{model}/T={temperature}/{seed}.zarr"
 
-    [describe]                      # optional, as the next two
+    [describe]                      # optional, as the next ones
     structures = "instantaneous"    # or "inherent", those of PATH/inherent
     [describe.descriptors.sbo]      # as for glassdask describe --parameters; cutoffs not given are found per state
     l_max = 8
@@ -47,6 +47,9 @@ store while it runs (`status`)::
     k = 7.2                         # default: the first peak of each state's own S(k)
     dynamics = true                 # false where motion cannot be followed: independent frames, or no images
 
+    [dynamics]                      # optional: as for glassdask dynamics, in the same words
+    quantities = ["chi4", "fs:k=7.2"]
+
 Every key is checked before any work, and a wrong one is told with its path: ``liquids.toml: runs[0].temperatures[2]:
 expected a positive finite number, found -1``.
 
@@ -54,10 +57,11 @@ expected a positive finite number, found -1``.
 sweep whose file lacks the table lacks the stage. `glassdask.sweep.stage.Stage` says what makes a stage.
 
 **Units of work** are (state, stage). A unit is one dask task that runs on one worker, computes the chunks of its
-state there one after the other, writes into the state's store and returns a few bytes. A worker that gets free goes on
-with a state that was begun, so that states are ended one after the other; for that, the scheduler gets one unit for each
-thread at a time, and a few more only where its cluster adapts to the work in sight. Without a cluster (``--cluster threads``, and shares of a job array) one
-unit runs at a time and its chunks run on all cores of the machine: that is the way for few huge states.
+state there one after the other, writes into the state's store and returns a few bytes. States are ended one after the
+other: a worker that gets free goes on with one that was begun. For that, the scheduler has one unit for each thread at
+a time, and a few more only where its cluster adapts to the work in sight. Without a cluster (``--cluster threads``,
+and shares of a job array) one unit runs at a time and its chunks run on all cores of the machine: that is the way for
+few huge states.
 
 **On disk.** The results are where single commands would put them::
 
@@ -68,6 +72,7 @@ unit runs at a time and its chunks run on all cores of the machine: that is the 
     STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
     STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
     STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, tau_total, and their _error
+    STATE/reductions/chi4               dynamics: each quantity by its name
     STATE/reductions/propensity         correlate: pearson (species, column, lag), |Pearson R| with the propensity
 
 ``glassdask.open_reduction(STATE, "relaxation")`` opens one. STATE is ``STORE/LABEL`` for simulated states. What the

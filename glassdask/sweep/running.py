@@ -29,8 +29,8 @@ from glassdask.sweep.state import Settings, State
 if TYPE_CHECKING:
     import pandas as pd
 
-# Units that are outstanding at least, and for each thread, where a cluster may adapt to the work in sight: it grows only
-# where that is more than its workers can do. Elsewhere each thread has one, so that what a unit makes possible is next.
+# Units that are outstanding at least, and for each thread, where a cluster may adapt to the work in sight: it grows
+# only where that is more than its workers can do. Elsewhere a thread has one, so that what it makes possible is next.
 LEAST_OUTSTANDING = 8
 PER_THREAD = 2
 COUNT_SECONDS = 2.0  # between two counts of the workers
@@ -80,7 +80,7 @@ def run_sweep(
     sweep : of `read_sweep`, or a TOML file or a store for it
     client : a `distributed.Client`; without one, units run one at a time in this process and their chunks by the
         current dask scheduler
-    stages : only these of "simulate", "describe", "reduce", "correlate"
+    stages : only these of "simulate", "describe", "reduce", "correlate", "dynamics"
     share : (number from 1, of how many): only this share of the states, for job arrays
     overwrite : replace what was stored with other parameters or by other code; what is the same is kept
     retry : only units that failed; without it these are left alone

@@ -37,11 +37,14 @@ def save_liquid(path: Path, seed: int, frames: int = 2, timed: bool = True) -> N
     gd.save_trajectory(gd.from_arrays(position, species=species, box=[3.0] * 3, time=time, image=image), path)
 
 
-def save_sweep(folder: Path, temperatures=(0.5, 0.6), seeds=2, stages: str = STAGES, timed: bool = True) -> Path:
+def save_sweep(
+    folder: Path, temperatures=(0.5, 0.6), seeds=2, stages: str = STAGES, timed: bool = True, frames: int = 2
+) -> Path:
     """A sweep over liquids that exist already; returns its file."""
     for number, temperature in enumerate(temperatures):
         for seed in range(seeds):
-            save_liquid(folder / f"data/gas/T={temperature}/{seed}.zarr", 100 * number + seed, timed=timed)
+            place = folder / f"data/gas/T={temperature}/{seed}.zarr"
+            save_liquid(place, 100 * number + seed, frames=frames, timed=timed)
     file = folder / "sweep.toml"
     file.write_text(FILE + stages)
     return file

@@ -58,6 +58,8 @@ l_max = 4
 descriptors = ["sbo"]
 n_components = 2
 scale = false
+[dynamics]
+quantities = ["chi4", "fs:k=7.2"]
 [correlate]
 k = 7.0
 dynamics = true
@@ -135,7 +137,11 @@ WRONG = {
     "correlate": TABLE,
     "correlate.k": POSITIVE,
     "correlate.dynamics": TRUTH,
-}
+    "dynamics": TABLE,
+    "dynamics.quantities": [
+        *LIST, "chi5", ["chi4", "chi4"], ["fs:q=7.2"], ["fs:k="], ["fs:name='relaxation'"], ["fs:name='../b'"],
+    ],
+}  # fmt: skip
 
 
 def steps(path):
@@ -184,7 +190,7 @@ def test_wrong_values(file, path):
         assert "\n" not in text
 
 
-@pytest.mark.parametrize("path", ["", "protocol", "runs[0]", "runs[1]", "describe", "reduce", "correlate"])
+@pytest.mark.parametrize("path", ["", "protocol", "runs[0]", "runs[1]", "describe", "reduce", "correlate", "dynamics"])
 def test_unknown_keys(file, path):
     content = copy.deepcopy(FILE)
     at = content
