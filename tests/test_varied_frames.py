@@ -169,8 +169,8 @@ def test_stored_and_opened_they_give_the_same(liquid, tmp_path):
     whole = gd.describe(trajectory, DESCRIPTORS, centers="B").compute()
     gd.save_trajectory(trajectory, tmp_path / "run.zarr")
     features = gd.describe(gd.open_trajectory(tmp_path / "run.zarr"), DESCRIPTORS, centers="B", block=100)
-    gd.save_descriptors(features, tmp_path / "run.zarr")
-    gd.save_descriptors(gd.describe(trajectory, DESCRIPTORS, centers="B"), tmp_path / "run.zarr")  # the same
+    gd.save_descriptors(features, tmp_path / "run.zarr", dtype="float64")
+    gd.save_descriptors(gd.describe(trajectory, DESCRIPTORS, centers="B"), tmp_path / "run.zarr", dtype="float64")
     opened = gd.open_descriptors(tmp_path / "run.zarr")
     for name in DESCRIPTORS:
         np.testing.assert_allclose(opened[name], whole[name], rtol=0, atol=1e-12)

@@ -104,6 +104,9 @@ def describe(
     block: Annotated[
         int | None, typer.Option(min=1, help="Particles to a task, fewer for workers of little memory")
     ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="In which numbers are stored: float32, or float64, twice the size")
+    ] = "float32",
     overwrite: Overwrite = False,
     cluster: Cluster = "auto",
     workers: Workers = None,
@@ -129,7 +132,7 @@ def describe(
         }
         features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
         with progress_bar("describe", quiet) as progress:
-            gd.save_descriptors(features, store, overwrite=overwrite, progress=progress)
+            gd.save_descriptors(features, store, dtype=dtype, overwrite=overwrite, progress=progress)
     print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in made))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 
-from glassdask.declarations import flags
+from glassdask.declarations import converted, flags
 from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
 from glassdask.errors import GlassdaskError, StoreError
@@ -20,6 +20,8 @@ from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_
 from glassdask.store.layout import checked_name, checked_path
 from glassdask.store.reading import version_of
 
+Precision = Literal["float32", "float64"]
+FULL = "float64"
 Progress = Callable[[int, int], None]
 
 # by which a result is known, and which belong to what is in memory, not to what is stored
@@ -31,6 +33,7 @@ def save_descriptors(
     features: xr.Dataset,
     path: str | os.PathLike[str],
     *,
+    dtype: str = "float32",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
@@ -45,6 +48,9 @@ def save_descriptors(
         in memory. It must still be lazy: ``features.persist()`` keeps results in memory and can be stored,
         ``features.load()`` cannot, because nothing would show whether they were edited since.
     path : the store, or a state point inside a tree
+    dtype : "float32" or "float64", in which the numbers are stored. They are computed in double precision; single
+        precision halves files and reading, and changes principal components, regressions and correlations by far less
+        than their statistical error (deploy/SCALING.md shows it)
     overwrite : replace descriptors of the same name with other parameters, or of other code; otherwise they are a
         `StoreError`. Those that are the same are kept
     progress : called with the numbers of finished and of all blocks
@@ -69,6 +75,7 @@ def save_descriptors(
     >>> folder.cleanup()
     """
     flags(overwrite=overwrite)
+    dtype = converted(dtype, Precision, "dtype")
     check_kind(features, xr.Dataset, "the features", "give what describe returned")
     if not features.data_vars:
         raise StoreError(f"{path}: the features hold no variable: give what describe returned")
@@ -80,13 +87,15 @@ def save_descriptors(
             continue
         _check(variable, path)
         datasets[group] = features[[name]].drop_attrs(deep=False)
-        datasets[group][name] = _without_origin(variable)
+        datasets[group][name] = _without_origin(variable).astype(dtype)
         unused = [c for c in datasets[group].coords if not set(datasets[group][c].dims) <= set(variable.dims)]
         datasets[group] = datasets[group].drop_vars(unused)
         parameters[group] = {
             **json.loads(variable.attrs["parameters"]),
             "centers": center_species(variable),
         }
+        if dtype != FULL:  # as all were stored once, without saying so
+            parameters[group]["dtype"] = dtype
         code[group] = variable.attrs["code"]
     write_datasets(datasets, path, parameters=parameters, code=code, overwrite=overwrite, on_block=progress)
 
@@ -147,7 +156,7 @@ def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
         described = parameters.get("descriptor")
         features = codes_now("descriptors", described) if described else []
         return [*features, digest("glassdask.descriptors.reduce:reduce")]
-    values = {name: value for name, value in parameters.items() if name != "centers"}
+    values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype")}
     try:
         return [code_of(make("", values))]
     except GlassdaskError:
@@ -193,7 +202,7 @@ def _made_from(origin: dict[str, Any], path: str | os.PathLike[str], name: str) 
         if not is_descriptor_at(path, group, origin["features"]):
             raise StoreError(
                 f"{path}: the features of the reduction '{name}' were in memory, and {group} does not hold the same: "
-                "save the descriptor first, or reduce what is lazy"
+                "save the descriptor first and reduce what open_descriptors gives, or reduce what is lazy"
             )
         return {group: str(version_of(root / group))}
     for group, key in found.items():

@@ -114,7 +114,7 @@ def make_constant(group: Path, names: list[str]) -> None:
         values = read_region(info, region)[0]
         with writing(group):
             shutil.rmtree(group / name)
-        create_array(group, name, values.shape, info.unit[1:], info.dtype, info.dims[1:], attrs_of(name))
+        create_array(group, name, values.shape, info.unit[1:], info.dtype, info.dims[1:], attrs_of(name), decimal=True)
         for part in array_info(group, name).regions():
             write_region(group, name, part, values[part])
 

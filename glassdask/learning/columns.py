@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.learning.arrays import as_matrix, reduce_chunks
-from glassdask.learning.moments import BLOCK, Described, centred
+from glassdask.learning.moments import BLOCK, DOUBLE, Described, centred, rounding_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Columns(Described):
     m3: np.ndarray
     m4: np.ndarray
     names: list[str] | None = None
+    rounding: float = DOUBLE
 
     @property
     def x_mean(self) -> np.ndarray:
@@ -59,7 +60,7 @@ def columns_of_chunks(X: Any) -> list[Columns]:
     """`Columns` of each chunk of rows in turn, in one pass."""
     X, names = as_matrix(X)
     parts = reduce_chunks(lambda x, *, chunk: [_chunk_columns(x, chunk=chunk)], _joined, [X])
-    return [replace(part, names=names) for part in parts]
+    return [replace(part, names=names, rounding=rounding_of(X)) for part in parts]
 
 
 def _joined(parts: Sequence[list[Columns]]) -> list[Columns]:

@@ -17,6 +17,8 @@ from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_labels, as_matrix, as_targets, checked_labels, reduce_chunks
 from glassdask.variables import unmasked
 
+DOUBLE = 64 * float(np.finfo(np.float64).eps)  # what sums in double precision leave of a constant
+SINGLE = float(np.finfo(np.float32).eps)  # numbers that were stored in single precision scatter by half of this
 BLOCK = 2**19  # numbers that are centred at a time: a few MB, so that they stay in the cache
 
 
@@ -27,6 +29,7 @@ class Described:
     n_undefined: int
     names: list[str] | None
     n_features: int
+    rounding: float = DOUBLE  # relative to the mean, the standard deviation below which a feature does not vary
 
     @property
     def x_mean(self) -> np.ndarray:
@@ -40,7 +43,7 @@ class Described:
 
     def constant_features(self) -> np.ndarray:
         """Positions of the features that do not vary beyond rounding."""
-        return np.flatnonzero(self.x_scale <= 64 * np.finfo(np.float64).eps * np.abs(self.x_mean))
+        return np.flatnonzero(self.x_scale <= self.rounding * np.abs(self.x_mean))
 
     def varying_features(self) -> np.ndarray:
         """Positions of the features that are not constant."""
@@ -94,6 +97,7 @@ class Moments(Described):
     n_features: int
     names: list[str] | None = None
     vector_target: bool = False
+    rounding: float = DOUBLE
 
     @property
     def x_mean(self) -> np.ndarray:
@@ -239,7 +243,15 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
         }
 
     merged = reduce_chunks(leaf, _merge_groups, arrays)
-    return {group: replace(part, names=names, vector_target=vector) for group, part in merged.items()}
+    return {
+        group: replace(part, names=names, vector_target=vector, rounding=rounding_of(X))
+        for group, part in merged.items()
+    }
+
+
+def rounding_of(X: Any) -> float:
+    """The `Described.rounding` of a matrix of this type."""
+    return SINGLE if X.dtype == np.float32 else DOUBLE
 
 
 def _merge_groups(parts: Sequence[dict[Hashable, Moments]]) -> dict[Hashable, Moments]:

@@ -2,7 +2,7 @@
 
 A store is a Zarr 3 group for each state point. Its arrays are the variables of `glassdask.schema`;
 `descriptors/NAME` and `reductions/NAME` are groups below it. Every chunk is a file that ends with a crc32c of its
-zstd-compressed content and is put in place at once; a chunk that should exist and does not is an error, never a fill
+compressed content and is put in place at once; a chunk that should exist and does not is an error, never a fill
 value.
 """
 

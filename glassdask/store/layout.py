@@ -21,7 +21,7 @@ CHUNK_BYTES = 4 * MIB  # of positions in one chunk of whole frames: tasks read t
 WHOLE_FRAME_BYTES = 64 * MIB  # a larger frame is split along particle
 MANY_CHUNKS = 10_000  # from here on, several chunks share a file (a shard)
 CHUNKS_IN_SHARD = 8
-LARGEST_CHUNK = 2**31 - 1  # zstd, as numcodecs calls it, takes no more
+LARGEST_CHUNK = 2**31 - 17  # blosc takes no more; zstd, as numcodecs calls it, 16 bytes
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:

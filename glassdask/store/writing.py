@@ -111,6 +111,7 @@ def create_trajectory(
             dims,
             known,
             shards=layout.chunks_of(dims, shape, shard) if shard else None,
+            decimal=True,
         )
     if n_particles is None:
         write_region(path, "species", (slice(None),), codes)
@@ -326,6 +327,7 @@ def _prepare(
             # but not the name of the graph that makes it here and now, see `glassdask.store.identity`
             {key: value for key, value in variable.attrs.items() if key != "graph"},
             shards=layout.chunks_of(dims, variable.shape, shard) if shard else None,
+            decimal=name in TRAJECTORY,
         )
         if is_lazy(variable):
             lazy.append((info, variable))

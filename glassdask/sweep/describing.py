@@ -72,6 +72,7 @@ class DescribeTable(Declaration):
     structures: Literal["instantaneous", "inherent"] = "instantaneous"
     centers: Annotated[tuple[str, ...] | None, Read(read_centers)] = None
     cutoffs: PairValues | None = None
+    dtype: Literal["float32", "float64"] = "float32"
 
 
 class Describe(Stage):
@@ -125,7 +126,7 @@ class Describe(Stage):
         measured = Measured(trajectory, table.cutoffs)
         made = {name: make(name, values, measured.defaults()) for name, values in table.descriptors.items()}
         features = describe(trajectory, made, centers=None if table.centers is None else list(table.centers))
-        save_descriptors(features, path, overwrite=overwrite)
+        save_descriptors(features, path, dtype=table.dtype, overwrite=overwrite)
 
 
 def species_in(value: Any) -> tuple[str, ...]:

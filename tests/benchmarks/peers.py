@@ -38,19 +38,19 @@ def wahnstrom(copies: int = 2, keep: int = 20_000):
 
 
 def alternate(works: Mapping[str, Callable[[], object]], n: int = 5, patience: float = 20.0) -> dict[str, float]:
-    """Median seconds of each piece of work over `n` runs in turn, after one run of each that does not count.
+    """Median seconds of CPU of each piece of work over `n` runs in turn, after one run of each that does not count.
 
     Work that took longer than `patience` seconds in that first run is not repeated: its first time stands.
     """
     times: dict[str, list[float]] = {}
     for name, work in works.items():
-        times[name] = [_seconds(work)]
+        times[name] = [cpu_seconds(work)]
     quick = {name: work for name, work in works.items() if times[name][0] < patience}
     for name in quick:
         times[name].clear()
     for _ in range(n):
         for name, work in quick.items():
-            times[name].append(_seconds(work))
+            times[name].append(cpu_seconds(work))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -64,7 +64,8 @@ def report(title, number, ours, others, rtol=1e-8):
     print(f"{title:45s} {line} (x {ratio:.1f})", flush=True)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Seconds of CPU of this process, which other users of the machine change less than those of the clock."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -9,7 +9,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask import store as stores
-from glassdask.errors import StoreError
+from glassdask.errors import ParameterError, StoreError
 
 COORDINATION = gd.Coordination(cutoffs=1.4)
 BO = gd.BondOrder(cutoffs=1.5, l_max=4)
@@ -94,7 +94,7 @@ def test_another_trajectory_can_be_saved_as_a_store_of_its_own(path, opened, tmp
     gd.save_descriptors(gd.describe(gd.open_trajectory(tmp_path / "inherent.zarr"), [BO]), tmp_path / "inherent.zarr")
     gd.save_descriptors(gd.describe(inherent.load(), [BO]), tmp_path / "inherent.zarr")
     np.testing.assert_array_equal(
-        gd.open_descriptors(tmp_path / "inherent.zarr")["bo"], gd.describe(inherent, [BO])["bo"]
+        gd.open_descriptors(tmp_path / "inherent.zarr")["bo"], gd.describe(inherent, [BO])["bo"].astype(np.float32)
     )
 
 
@@ -116,7 +116,7 @@ def test_features_that_are_what_describe_gave_are_stored(path, opened, how):
     gd.save_descriptors(features, path)
     back = gd.open_descriptors(path, list(features))
     for name in features:
-        np.testing.assert_array_equal(back[name], features[name])
+        np.testing.assert_array_equal(back[name], features[name].astype(np.float32))
         reduced = gd.reduce(features[name]) if name == "bo" else None
         if reduced is not None:
             gd.save_reduction(reduced, path, "bo")
@@ -157,18 +157,42 @@ def test_other_parameters_are_refused_or_replace(path, opened):
     gd.save_descriptors(first, path)
     with pytest.raises(StoreError, match="overwrite it or choose another name"):
         gd.save_descriptors(second, path)
-    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], first["bo"])
+    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], first["bo"].astype(np.float32))
     gd.save_descriptors(second, path, overwrite=True)
-    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], second["bo"])
+    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], second["bo"].astype(np.float32))
 
 
 def test_stored_descriptors_are_not_overwritten_with_what_is_read_from_them(path, opened):
     features = gd.describe(opened, [BO])
     gd.save_descriptors(features, path)
     gd.save_descriptors(gd.open_descriptors(path), path, overwrite=True)
-    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], features["bo"])
+    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], features["bo"].astype(np.float32))
     gd.save_descriptors(gd.open_descriptors(path).rename(bo="again"), path)
-    np.testing.assert_array_equal(gd.open_descriptors(path)["again"], features["bo"])
+    np.testing.assert_array_equal(gd.open_descriptors(path)["again"], features["bo"].astype(np.float32))
+
+
+def test_numbers_are_stored_in_the_precision_that_is_asked_for(path, opened):
+    features = gd.describe(opened, [BO, COORDINATION])
+    gd.save_descriptors(features, path)
+    assert {values.dtype for values in gd.open_descriptors(path).data_vars.values()} == {np.dtype(np.float32)}
+    gd.save_descriptors(features, path, dtype="float32")  # the same
+    with pytest.raises(StoreError, match="other input, parameters or code: overwrite it"):
+        gd.save_descriptors(features, path, dtype="float64")
+    gd.save_descriptors(features, path, dtype="float64", overwrite=True)
+    np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], features["bo"])
+    attrs = [stores.groups.attributes(path / f"descriptors/{name}") for name in ("bo", "coordination")]
+    assert all("dtype" not in each["parameters"] for each in attrs)  # so that older stores are what is asked for
+    with pytest.raises(ParameterError, match=r"dtype: expected.*float32.*int8"):
+        gd.save_descriptors(features, path, dtype="int8")
+
+
+def test_components_of_what_is_stored_in_single_precision_are_those_of_the_features(path, opened):
+    features = gd.describe(opened, [BO])
+    gd.save_descriptors(features, path)
+    stored, lazy = gd.reduce(gd.open_descriptors(path)["bo"]), gd.reduce(features["bo"])
+    np.testing.assert_allclose(stored["direction"], lazy["direction"], atol=1e-6)
+    np.testing.assert_allclose(stored["explained_variance"], lazy["explained_variance"], rtol=1e-6)
+    np.testing.assert_allclose(stored["projection"], lazy["projection"], atol=1e-6)
 
 
 def reduced_from(features, how=lambda f: f):
