@@ -1,21 +1,28 @@
-"""The report: every published number beside ours with its error, as Markdown and HTML."""
+"""The report: every published number beside ours with its error, as Markdown and HTML, and a small copy to keep."""
 
 from __future__ import annotations
 
 import html
 import math
+import re
+import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 WITHIN = 2.0  # errors that a number may be off and still agree
+KEPT_BYTES = 3_000_000  # of the copy of a report that is kept beside the pipelines
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A published number and ours.
 
-    `rounding` is half of the published number's last digit, or the published error; `why` says where a difference
-    comes from; `least` marks numbers that should be at least so large.
+    `rounding` is half of the published number's last digit, or the published error. `sample` says which systems our
+    number is of. Of a number that differs, `why` says what may be behind it and `shown` which experiment shows that it
+    is; `core_hours` is what a decision would cost where nothing smaller decides.
     """
 
     where: str
@@ -27,6 +34,9 @@ class Comparison:
     rounding: float = 0.0
     why: str = ""
     digits: int = 3
+    sample: str = ""
+    shown: str = ""
+    core_hours: float = 0.0
 
     @property
     def agrees(self) -> bool | None:
@@ -34,6 +44,17 @@ class Comparison:
         if isinstance(self.published, str) or not math.isfinite(self.ours):
             return None
         return abs(self.ours - self.published) <= WITHIN * math.hypot(self.error or 0.0, self.rounding)
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`, or nothing where no number is published."""
+        if self.agrees is None:
+            return ""
+        if self.agrees:
+            return "agrees"
+        if self.shown:
+            return "differs, with a reason shown"
+        return "undecided" if self.core_hours else "differs"
 
     @property
     def remark(self) -> str:
@@ -46,7 +67,11 @@ class Comparison:
         difference = f"off by {self.ours - published:+.{self.digits}f}"
         if self.error:
             difference += f" ({abs(self.ours - published) / math.hypot(self.error, self.rounding):.1f} errors)"
-        return f"{difference}: {self.why}" if self.why else difference
+        reasons = [self.why, f"shown by: {self.shown}" if self.shown else ""]
+        if self.core_hours and not self.shown:
+            reasons.append(f"undecided: about {self.core_hours:.2g} core-hours")
+        reason = "; ".join(part for part in reasons if part)
+        return f"{difference}: {reason}" if reason else difference
 
     def cells(self) -> list[str]:
         """As a row of a table."""
@@ -58,11 +83,51 @@ class Comparison:
 
 
 HEADER = ["where", "system", "quantity", "published", "ours", "remark"]
+VERDICTS = ("agrees", "differs, with a reason shown", "undecided", "differs")
+
+
+class Stopwatch:
+    """Prints what is done and when, and remembers it for the report.
+
+    >>> stopwatch = Stopwatch(tell=lambda line: None)
+    >>> stopwatch("figures")
+    >>> [what for what, seconds in stopwatch.rows]
+    ['figures']
+    """
+
+    def __init__(self, tell: Any = None):
+        self.begun = self.last = time.monotonic()
+        self.rows: list[tuple[str, float]] = []
+        self.tell = tell or (lambda line: print(line, flush=True))
+
+    def __call__(self, what: str) -> None:
+        """Something is done."""
+        now = time.monotonic()
+        self.rows.append((what, now - self.last))
+        self.last = now
+        self.tell(f"{now - self.begun:6.0f} s  {what}")
+
+
+def draw_published(ax: Any, value: float, rounding: float = 0.0, *, label: str = "published", **line: Any) -> None:
+    """A published value as a dotted horizontal line with its rounding or error as a band; an x range by `xmin`, `xmax`.
+
+    Give ``label="_"`` for all but the first of an axis, which keeps them out of the legend.
+    """
+    from glassdask import plotting
+
+    color = line.pop("color", plotting.GREY)
+    if rounding:
+        ax.axhspan(value - rounding, value + rounding, color=color, alpha=0.25, linewidth=0, zorder=0, **line)
+    ax.axhline(value, color=color, linestyle=":", linewidth=1.4, zorder=1, label=label, **line)
 
 
 @dataclass
 class Report:
-    """What is found on the way, written at the end; `errors` says in a sentence what the errors of our numbers are."""
+    """What is found on the way, written at the end; `errors` says in a sentence what the errors of our numbers are.
+
+    `settings` are sizes, seeds and parameters by name, `times` what was done and the seconds that it took (those of a
+    `Stopwatch`: of the last call of a pipeline that goes on where it was interrupted).
+    """
 
     folder: Path
     title: str
@@ -72,6 +137,8 @@ class Report:
     figures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    times: list[tuple[str, float]] = field(default_factory=list)
 
     def compare(self, *comparisons: Comparison) -> None:
         """Add numbers that are printed in the paper."""
@@ -88,7 +155,6 @@ class Report:
         from glassdask.plotting import write_table
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        rows = [c.cells() for c in self.comparisons]
         write_table(
             self.folder / "comparison.csv",
             {
@@ -98,21 +164,48 @@ class Report:
                 "published": [c.published for c in self.comparisons],
                 "ours": [c.ours for c in self.comparisons],
                 "error": ["" if c.error is None else c.error for c in self.comparisons],
+                "verdict": [c.verdict for c in self.comparisons],
+                "sample": [c.sample for c in self.comparisons],
                 "remark": [c.remark for c in self.comparisons],
             },
         )
-        judged = [c.agrees for c in self.comparisons if c.agrees is not None]
-        summary = (
-            f"{sum(judged)} of {len(judged)} published numbers agree within two standard errors (ours and the "
-            f"published rounding or error together). {self.errors}"
-        )
-        tables = [("Published and ours", HEADER, rows), *self.tables]
-        (self.folder / "report.md").write_text(self._markdown(summary, tables), encoding="utf-8")
-        (self.folder / "report.html").write_text(self._html(summary, tables), encoding="utf-8")
+        (self.folder / "report.md").write_text(self._markdown(), encoding="utf-8")
+        (self.folder / "report.html").write_text(self._html(), encoding="utf-8")
         return self.folder / "report.md"
 
-    def _markdown(self, summary: str, tables: list) -> str:
-        lines = [f"# {self.title}", "", *[part for p in self.paragraphs for part in (p, "")], summary, ""]
+    @property
+    def summary(self) -> str:
+        """How many published numbers agree, and what became of the others."""
+        judged = [c for c in self.comparisons if c.agrees is not None]
+        counts = {verdict: sum(c.verdict == verdict for c in judged) for verdict in VERDICTS}
+        rest = [f"{n} {verdict}" for verdict, n in counts.items() if n and verdict != "agrees"]
+        return (
+            f"{counts['agrees']} of {len(judged)} published numbers agree within two standard errors (ours and the "
+            f"published rounding or error together){'; ' if rest else ''}{', '.join(rest)}. {self.errors}"
+        )
+
+    def _tables(self) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+        """All tables: title, header, rows."""
+        header, rows = [*HEADER], [c.cells() for c in self.comparisons]
+        if any(c.sample for c in self.comparisons):
+            header.insert(5, "of")
+            for row, c in zip(rows, self.comparisons):
+                row.insert(5, c.sample)
+        found: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [("Published and ours", header, rows)]
+        found += self.tables
+        if self.settings:
+            found.append(("Settings", ["what", "value"], [[*item] for item in self.settings.items()]))
+        if self.times:
+            times = [[what, f"{seconds:.0f}"] for what, seconds in self.times]
+            total = f"{sum(seconds for _, seconds in self.times):.0f}"
+            found.append(("Time, of the last call", ["what", "seconds"], [*times, ["all", total]]))
+        return found
+
+    def _markdown(self) -> str:
+        lines = [f"# {self.title}", "", *[part for p in self.paragraphs for part in (p, "")], self.summary, ""]
+        tables = self._tables()
+        names = [title for title, *_ in tables] + (["Notes"] if self.notes else []) + ["Figures"]
+        lines += [*[f"- [{name}](#{_anchor(name)})" for name in names], ""]
         for title, header, rows in tables:
             lines += [f"## {title}", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
             lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -124,32 +217,85 @@ class Report:
             lines += [f"![{name}]({name}.png)", "", f"{caption} Numbers: [{name}.csv]({name}.csv).", ""]
         return "\n".join(lines)
 
-    def _html(self, summary: str, tables: list) -> str:
+    def _html(self) -> str:
         e = html.escape
-        body = [f"<h1>{e(self.title)}</h1>", *[f"<p>{e(p)}</p>" for p in [*self.paragraphs, summary]]]
-        for title, header, rows in tables:
-            body.append(f"<h2>{e(title)}</h2>\n<table><tr>" + "".join(f"<th>{e(h)}</th>" for h in header) + "</tr>")
+        body: list[str] = []
+        contents: list[tuple[str, str]] = []
+
+        def heading(title: str) -> None:
+            contents.append((_anchor(title), title))
+            body.append(f'<h2 id="{_anchor(title)}">{e(title)}</h2>')
+
+        for title, header, rows in self._tables():
+            heading(title)
+            body.append("<table><tr>" + "".join(f"<th>{e(h)}</th>" for h in header) + "</tr>")
             body += ["<tr>" + "".join(f"<td>{e(cell)}</td>" for cell in row) + "</tr>" for row in rows]
             body.append("</table>")
         if self.notes:
-            body += ["<h2>Notes</h2>", "<ul>", *[f"<li>{e(note)}</li>" for note in self.notes], "</ul>"]
-        body.append("<h2>Figures</h2>")
+            heading("Notes")
+            body += ["<ul>", *[f"<li>{e(note)}</li>" for note in self.notes], "</ul>"]
+        heading("Figures")
         for name, caption in self.figures:
             numbers = f'<a href="{e(name)}.csv">{e(name)}.csv</a>'
             body.append(
-                f'<figure><img src="{e(name)}.png" alt="{e(name)}"><figcaption>{e(caption)} Numbers: {numbers}.'
-                "</figcaption></figure>"
+                f'<figure id="{e(name)}"><img src="{e(name)}.png" alt="{e(name)}"><figcaption>{e(caption)} Numbers: '
+                f"{numbers}.</figcaption></figure>"
             )
+        drawn = "".join(f'<li><a href="#{e(name)}">{e(caption)}</a></li>' for name, caption in self.figures)
+        listed = "".join(f'<li><a href="#{e(anchor)}">{e(title)}</a></li>' for anchor, title in contents)
+        head = [f"<h1>{e(self.title)}</h1>", *[f"<p>{e(p)}</p>" for p in [*self.paragraphs, self.summary]]]
+        head.append(f"<nav><ul>{listed}</ul><ul>{drawn}</ul></nav>")
         return (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{e(self.title)}</title>\n'
-            f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+            f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join([*head, *body]) + "\n</body></html>\n"
         )
+
+
+def keep(folder: Path, target: Path, most: int = KEPT_BYTES) -> list[str]:
+    """Copy a written report with its figures and numbers to `target`, small enough to be kept with the sources.
+
+    Pictures get a palette of 256 colours. Where all together is larger than `most` bytes, the largest tables are left
+    out, then the largest pictures; their names are returned and listed in the copy's ``left_out.txt``.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    files: dict[str, bytes] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".png":
+            small = BytesIO()
+            Image.open(file).convert("RGB").quantize(256).save(small, "PNG", optimize=True)
+            files[file.name] = min(small.getvalue(), file.read_bytes(), key=len)
+        elif file.suffix in (".csv", ".md", ".html"):
+            files[file.name] = file.read_bytes()
+    left: list[str] = []
+    for suffix in (".csv", ".png"):
+        for name in sorted((n for n in files if n.endswith(suffix)), key=lambda n: -len(files[n])):
+            if sum(map(len, files.values())) <= most:
+                break
+            left.append(name)
+            del files[name]
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name, content in files.items():
+        (target / name).write_bytes(content)
+    if left:
+        (target / "left_out.txt").write_text(
+            "Too large to be kept here, made again by the pipeline:\n" + "\n".join(left)
+        )
+    return left
+
+
+def _anchor(title: str) -> str:
+    """As GitHub makes anchors of headings."""
+    return re.sub(r"[^\w\- ]", "", plain(title).lower()).replace(" ", "-")
 
 
 STYLE = (
     "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse;font-size:13px}td,th{border:1px solid #ccc;padding:.25em .6em;text-align:left}"
-    "img{max-width:100%}figure{margin:2em 0}"
+    "img{max-width:100%}figure{margin:2em 0}nav{columns:2;font-size:13px}"
 )
 
 
