@@ -80,7 +80,7 @@ def test_a_copy_is_small(written, tmp_path):
 
 
 def test_published_values_are_drawn():
-    drawn, ((ax,),) = plotting.figure(1, 1)
+    _drawn, ((ax,),) = plotting.figure(1, 1)
     draw_published(ax, 0.9, 0.05)
     draw_published(ax, 0.5, label="_")
     assert [line.get_ydata()[0] for line in ax.lines] == [0.9, 0.5]
