@@ -67,6 +67,7 @@ from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest
 from .neighborhood.nearest import ScaledCutoff as ScaledCutoff
 from .neighborhood.voronoi import Voronoi as Voronoi
+from .reporting import progress as progress
 from .schema import from_arrays as from_arrays
 from .schema import validate as validate
 from .sizes import by_diameter as by_diameter

@@ -68,6 +68,11 @@ class Catalog(Mapping[str, T], Generic[T]):
             )
         return self[name]
 
+    def places(self) -> dict[str, str]:
+        """Where each is, as ``"module:name"``, by its name; nothing is imported. ``""`` is what is no module's."""
+        own = {name: value.value if isinstance(value, EntryPoint) else "" for name, value in self._own.items()}
+        return {name: entries[0].value for name, entries in _outside(f"glassdask.{self.kind}s").items()} | own
+
     def _from_outside(self, name: str) -> T:
         found = _outside(f"glassdask.{self.kind}s")[name]
         packages = " and ".join(entry.dist.name if entry.dist else entry.value for entry in found)

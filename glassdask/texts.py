@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,51 @@ def parse_toml(text: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = _parsed(tomllib.loads, text)
     return found
+
+
+# Of what people type: quoted text, signs, words.
+TOKENS = re.compile(r""""(?:[^"\\\\]|\\\\.)*"|'[^']*'|[\[\]{},=]|[^\s\[\]{},='"]+|\s+|.""")
+# Numbers that TOML does not take: without a digit on one side of the point.
+NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def parse_words(text: str) -> dict[str, Any]:
+    """What ``"l_max=6, basis=gto"`` says: values of TOML, in which words need no quotes.
+
+    A table whose type is a word may have its other parts behind dots.
+
+    Examples
+    --------
+    >>> parse_words("l_max=6,basis=gto,cutoff=.5,signature=[A, B]")
+    {'l_max': 6, 'basis': 'gto', 'cutoff': 0.5, 'signature': ['A', 'B']}
+    >>> parse_words("neighbors=k_nearest,neighbors.k=12")
+    {'neighbors': {'type': 'k_nearest', 'k': 12}}
+    """
+    tokens = TOKENS.findall(text)
+    keys = [k for k, token in enumerate(tokens) if "".join(tokens[k + 1 :]).lstrip().startswith("=")]
+    parted = {tokens[k].strip().partition(".")[0] for k in keys if "." in tokens[k]}
+    for k, token in enumerate(tokens):
+        if k in keys:
+            tokens[k] = f"{token}.type" if token in parted and not _begins_table(tokens[k + 1 :]) else token
+        elif token.strip() and token not in "[]{},=" and token[0] not in "\"'":
+            tokens[k] = _value(token)
+    found: dict[str, Any] = parse_toml(f"given = {{{''.join(tokens)}}}")["given"]
+    return found
+
+
+def _begins_table(tokens: list[str]) -> bool:
+    return "".join(tokens).lstrip().removeprefix("=").lstrip().startswith("{")
+
+
+def _value(word: str) -> str:
+    """A word that no quotes surround, as TOML has it."""
+    if NUMBER.fullmatch(word):
+        return repr(float(word))
+    try:
+        tomllib.loads(f"value = {word}")
+    except ValueError:
+        return json.dumps(word) if re.fullmatch(r"[^\W\d][\w.+*/-]*", word) else word
+    return word
 
 
 def parse_yaml(text: str) -> Any:

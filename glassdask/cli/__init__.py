@@ -7,9 +7,11 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init
+from typer.main import get_command
 
 from glassdask import code
-from glassdask.cli import analysis, cluster, dynamics, ingesting, stores, sweep
+from glassdask.cli import analysis, cluster, completion, descriptors, dynamics, ingesting, logs, stores, sweep
 from glassdask.cli.advice import shell
 from glassdask.errors import GlassdaskError
 
@@ -20,8 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (ingesting, stores, analysis, dynamics, cluster):
+for group in (ingesting, stores, descriptors, analysis, dynamics, cluster, completion):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 
@@ -40,11 +43,19 @@ def main() -> None:
     # what is lost with a connection is told in one line, by the error
     for name in ("asyncio", "distributed.client"):
         logging.getLogger(name).disabled = True
+    command = get_command(app)
+    logs.add_options(command)
+    completion_init()
+    outcome: object = 1
     try:
-        app()
+        command(complete_var="_GLASSDASK_COMPLETE")
     except GlassdaskError as error:
+        logs.failed(error)
         sys.exit(f"glassdask: {shell(str(error))}")
     except SystemExit as ended:
+        outcome = ended.code
         if ended.code == INTERRUPTED:
             print("glassdask: interrupted; the same command goes on from here", file=sys.stderr)
         raise
+    finally:
+        logs.ended(outcome)

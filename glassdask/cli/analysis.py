@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperCommand
 
+from glassdask.cli.completion import descriptor_names, stored
 from glassdask.cli.options import (
     Cluster,
     Overwrite,
@@ -69,24 +70,19 @@ class _WithDescriptors(TyperCommand):
     """A command whose help lists the descriptors, those of other packages too."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The usual help, then the parameters of each descriptor."""
-        from glassdask.declarations import grammar
+        """The usual help, then the name of each descriptor."""
         from glassdask.descriptors.registry import DESCRIPTORS, descriptor_class
         from glassdask.errors import PluginError
 
         super().format_help(ctx, formatter)
-        formatter.write("Descriptors: parameters, what each may be, and its default. Rules for neighbors that have\n")
-        formatter.write("parameters are tables, such as {type='k_nearest', k=12}.\n")
+        formatter.write("Descriptors (glassdask descriptors NAME tells parameters and examples):\n\n")
+        rows = []
         for name in DESCRIPTORS:
             try:
-                cls = descriptor_class(name)
-                first = (cls.__doc__ or "").strip().partition("\n")[0]
-                rows = [(f"  {key}", f"{kind}; {default}" if default else kind) for key, kind, default in grammar(cls)]
+                rows.append((f"  {name}", (descriptor_class(name).__doc__ or "").strip().partition("\n")[0]))
             except PluginError as error:
-                first, rows = str(error), []
-            formatter.write(f"\n{name}  {first}\n")
-            if rows:
-                formatter.write_dl(rows)
+                rows.append((f"  {name}", str(error)))
+        formatter.write_dl(rows)
 
 
 @app.command(cls=_WithDescriptors)
@@ -94,7 +90,11 @@ def describe(
     store: Store,
     descriptors: Annotated[
         list[str] | None,
-        typer.Argument(help="Descriptors, such as bo or sbo:l_max=8,gamma=8", show_default=False),
+        typer.Argument(
+            help="Descriptors, such as bo, SmoothedBondOrder:l_max=8 or, with a name, wide=sbo:gamma=4",
+            autocompletion=descriptor_names,
+            show_default=False,
+        ),
     ] = None,
     parameters: Annotated[
         Path | None, typer.Option(help="TOML file with a table of parameters for each descriptor")
@@ -139,7 +139,9 @@ def describe(
 @app.command()
 def reduce(
     store: Store,
-    descriptor: Annotated[str, typer.Argument(help="Name of a stored descriptor, such as sbo")],
+    descriptor: Annotated[
+        str, typer.Argument(help="Name of a stored descriptor, such as sbo", autocompletion=stored("descriptors"))
+    ],
     components: Annotated[int | None, typer.Option(min=1, help="Number of components; default all")] = None,
     method: Annotated[str, typer.Option(help="exact, or incremental (dask-ml)")] = "exact",
     scale: Annotated[bool, typer.Option("--scale", help="Divide each feature by its standard deviation")] = False,
@@ -260,15 +262,10 @@ def _tell(measured: Any, out: Console = console) -> None:
 
 def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str, tuple[str, dict[str, Any]]]:
     """Variable name -> (path in errors, parameters) from arguments and a parameter file."""
-    from glassdask.declarations import TAG, converted, joined
-    from glassdask.descriptors.registry import parse
+    from glassdask.descriptors.registry import read_texts
     from glassdask.texts import read_toml
 
-    wanted = {}
-    for text in descriptors or ():
-        kind, values = parse(text)
-        name = converted(values.pop("name", kind), str, joined(kind, "name"))
-        wanted[name] = (joined(None, kind), {TAG: kind, **values})
+    wanted = read_texts(descriptors or [])
     for name, values in ({} if parameters is None else read_toml(parameters)).items():
         if not isinstance(values, dict):
             raise ParameterError(

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
+from glassdask.cli.completion import quantity_names
 from glassdask.cli.options import Cluster, Overwrite, Store, Workers, cluster_for, console, value_text
 
 app = typer.Typer()
@@ -36,7 +37,10 @@ class _WithQuantities(TyperCommand):
 def dynamics(
     store: Store,
     quantities: Annotated[
-        list[str], typer.Argument(help="Quantities, such as msd, chi4, s4 or fs:k=7.2", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Quantities, such as msd, chi4, s4 or fs:k=7.2", autocompletion=quantity_names, show_default=False
+        ),
     ],
     overwrite: Overwrite = False,
     cluster: Cluster = "auto",

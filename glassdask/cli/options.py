@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from glassdask import remote
 from glassdask.errors import ParameterError
-from glassdask.texts import parse_toml
+from glassdask.reporting import progress as progress_bar
+from glassdask.texts import NUMBER, parse_toml
+
+__all__ = ["progress_bar"]  # besides what is defined here
 
 console = Console(stderr=True)
 
@@ -38,13 +37,12 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Number of
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there of other input, parameters or code")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON")]
 
 
 # Seconds of one core that are done here sooner than workers have started and ended.
 SMALL = 20.0
-# Numbers that TOML does not take: without a digit on one side of the point.
-NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def cluster_for(cluster: str, seconds: float) -> str:
@@ -56,18 +54,6 @@ def cluster_for(cluster: str, seconds: float) -> str:
     if cluster != "auto":
         return cluster
     return "threads" if seconds < SMALL else "local"
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar as the callback (done, total) that long work takes."""
-    if quiet:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from glassdask.variables import annotated
 
 def describe(
     trajectory: xr.Dataset,
-    descriptors: Iterable[Descriptor] | Mapping[str, Descriptor],
+    descriptors: Iterable[Descriptor | str] | Mapping[str, Descriptor] | Descriptor | str,
     *,
     centers: str | Iterable[str] | None = None,
     block: int | None = None,
@@ -38,7 +38,9 @@ def describe(
     Parameters
     ----------
     trajectory : Dataset of the schema, in memory or lazy
-    descriptors : a list, or a mapping from the variable's name where the same class is wanted twice
+    descriptors : one or a list, or a mapping from the variable's name where the same class is wanted twice. Text such
+        as ``"sbo"``, ``"SOAP:r_cut=1.6,n_max=6,l_max=8,sigma=0.2"`` or ``"wide=sbo:gamma=4"`` is what the command line
+        takes: cutoffs and diameters that are not given are measured of the trajectory's g(r), at once
     centers : species of the central particles; None is all
     block : most central particles to a task; by default as many as make a task of the usual length and size, a second
         and 48 MiB unless dask is configured otherwise (`glassdask.graphs`)
@@ -68,7 +70,7 @@ def describe(
     (('frame', 'particle', 'l'), (1, 27, 8))
     """
     validate(trajectory)
-    named = _named(descriptors)
+    named = _named(descriptors, trajectory)
     block = converted(block, Count | None, "describe.block")
     names = species_names(trajectory)
     dimension = trajectory.sizes["space"]
@@ -181,15 +183,23 @@ def _searches(plans: Sequence[Plan]) -> list[tuple[Search, list[int]]]:
     return found + list(by_rule.values())
 
 
-def _named(descriptors: Iterable[Descriptor] | Mapping[str, Descriptor]) -> dict[str, Descriptor]:
+def _named(
+    descriptors: Iterable[Descriptor | str] | Mapping[str, Descriptor] | Descriptor | str, trajectory: xr.Dataset
+) -> dict[str, Descriptor]:
     several = isinstance(descriptors, Iterable) and not isinstance(descriptors, str)
-    listed: list[Any] = list(descriptors) if several else [descriptors]
+    listed: list[Any] = list(descriptors) if several else [descriptors]  # type: ignore[arg-type]
     named = dict(descriptors) if isinstance(descriptors, Mapping) else {}
     for each in named.values() or listed:
-        if not isinstance(each, Descriptor):
+        if not isinstance(each, Descriptor) and not (isinstance(each, str) and not named):
             raise ParameterError(
-                f"descriptors: found {shown(each)}, expected descriptors such as BondOrder(cutoffs=1.4)"
+                f"descriptors: found {shown(each)}, expected descriptors such as BondOrder(cutoffs=1.4) or 'bo'"
             )
+    if not named and any(isinstance(each, str) for each in listed):
+        from glassdask.descriptors.registry import from_texts
+
+        made = from_texts([each for each in listed if isinstance(each, str)], trajectory)
+        others = [each for each in listed if not isinstance(each, str)]
+        named = {**made, **{descriptor.name: descriptor for descriptor in others}}
     named = named or {descriptor.name: descriptor for descriptor in listed}
     if len(named) < len(listed):
         raise ParameterError(

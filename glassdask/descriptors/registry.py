@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import xarray as xr
+
 from glassdask import declarations
 from glassdask.declarations import TAG, hints, parts, required, shown
 from glassdask.descriptors.base import Descriptor
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
-from glassdask.texts import parse_toml
+from glassdask.texts import parse_words
 
 # Ours by where they are, so that one can be had without importing the others, and those of other packages.
 DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
@@ -34,39 +36,92 @@ DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
 )
 
 
+def kind_of(name: str) -> str:
+    """The short name of a descriptor that is called by this, by the name of its class, or in other letters.
+
+    Examples
+    --------
+    >>> kind_of("SBO"), kind_of("SmoothedBondOrder"), kind_of("nothing")
+    ('sbo', 'sbo', 'nothing')
+    """
+    if not isinstance(name, str) or name in DESCRIPTORS:
+        return name
+    wanted = _folded(name)
+    places = DESCRIPTORS.places()
+    found = [kind for kind, place in places.items() if wanted in (_folded(kind), _folded(place.rpartition(":")[2]))]
+    return found[0] if len(found) == 1 else name
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
 def descriptor_class(name: str, where: str | None = None) -> type[Descriptor]:
-    """The class of the descriptor whose variable is called `name`; errors begin with `where`.
+    """The class of the descriptor that is called `name` (see `kind_of`); errors begin with `where`.
 
     Examples
     --------
     >>> descriptor_class("sbo").__name__
     'SmoothedBondOrder'
     """
-    found = DESCRIPTORS.find(name, where)
-    if getattr(found, "name", None) != name:
+    kind = kind_of(name)
+    found = DESCRIPTORS.find(kind, where)
+    if getattr(found, "name", None) != kind:
         raise PluginError(
-            f"descriptor '{name}' of {found.__module__} calls itself {getattr(found, 'name', None)!r}: give its class "
+            f"descriptor '{kind}' of {found.__module__} calls itself {getattr(found, 'name', None)!r}: give its class "
             "and its entry point the same name"
         )
     return found
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """Name and parameters of ``"sbo"`` or ``"sbo:l_max=8, gamma=8"``; the values are those of TOML.
+    """Kind and parameters of ``"sbo"``, ``"sbo:l_max=8,gamma=8"`` or, with a name, ``"wide=sbo:gamma=4"``.
+
+    Values are those of TOML; words need no quotes, and what belongs to a rule stands behind it with a dot.
 
     Examples
     --------
-    >>> parse("bo: l_max=6, neighbors={type='k_nearest', k=12}")
+    >>> parse("bo:l_max=6,neighbors=k_nearest,neighbors.k=12")
     ('bo', {'l_max': 6, 'neighbors': {'type': 'k_nearest', 'k': 12}})
+    >>> parse("wide=sbo:gamma=4")
+    ('sbo', {'name': 'wide', 'gamma': 4})
     """
-    name, _, parameters = text.partition(":")
+    kind, _, parameters = text.partition(":")
+    name, equals, named = kind.partition("=")
     try:
-        return name.strip(), parse_toml(f"given = {{{parameters}}}")["given"]
+        given = parse_words(parameters)
+        if equals:
+            if "name" in given:
+                raise ValueError("it is given two names")
+            kind, given = named, {"name": name.strip(), **given}
+        return kind.strip(), given
     except ValueError as error:
         raise ParameterError(
-            f"descriptor {shown(text)}: {error}: write name:parameter=value, ..., with quotes around words, such as "
-            "sbo:l_max=8,neighbor_species='other'"
+            f"descriptor {shown(text)}: {error}: write name:parameter=value,..., such as sbo:l_max=8,gamma=8 or, with "
+            "a name of your own, wide=sbo:gamma=4"
         ) from None
+
+
+def from_texts(texts: list[str], trajectory: xr.Dataset) -> dict[str, Descriptor]:
+    """Descriptors by name as `parse` reads them; what is not given is measured of the trajectory, at once."""
+    from glassdask.correlations.measured import Measured
+
+    measured = Measured(trajectory).defaults()
+    wanted = read_texts(texts)
+    return {name: make(name, values, measured, where) for name, (where, values) in wanted.items()}
+
+
+def read_texts(texts: list[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name -> (path in errors, table of parameters), each name once."""
+    wanted: dict[str, tuple[str, dict[str, Any]]] = {}
+    for text in texts:
+        kind, values = parse(text)
+        kind = kind_of(kind)
+        name = declarations.converted(values.pop("name", kind), str, declarations.joined(kind, "name"))
+        if name in wanted:
+            raise ParameterError(f"{name} is asked for twice: give one another name, such as {name}_2={kind}:...")
+        wanted[name] = (declarations.joined(None, kind), {TAG: kind, **values})
+    return wanted
 
 
 def make(
@@ -96,7 +151,7 @@ def make(
     """
     place = declarations.joined(None, name) if where is None else where
     given = dict(values)
-    kind = declarations.converted(given.pop(TAG, name), str, declarations.joined(where or name, TAG))
+    kind = kind_of(declarations.converted(given.pop(TAG, name), str, declarations.joined(where or name, TAG)))
     cls = descriptor_class(kind, where)
     given = parts(cls, given, place)  # what is wrong shows before anything is measured
     for key, measure in (defaults or {}).items():

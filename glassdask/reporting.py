@@ -1,0 +1,183 @@
+"""How far long work is: a bar in a terminal, a line that changes in a notebook, a line every half minute elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+EVERY = 30.0  # seconds between two lines, in a log and where there is no terminal
+REFRESH = 0.5  # seconds between two looks of a person
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far the work inside is; gives the callback (done, total) that long functions take as ``progress``.
+
+    Where nothing is told through the callback, tasks of dask in this process are counted. In a batch job's output a
+    line comes every half minute, so that it is seen that the work goes on, and how long it still takes.
+
+    Parameters
+    ----------
+    what : begins the line
+    quiet : show nothing, and give None
+
+    Examples
+    --------
+    >>> import numpy as np, glassdask as gd
+    >>> cells = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(1, 64, 3)
+    >>> crystal = gd.from_arrays(cells, species=["A"] * 64, box=[4.0, 4.0, 4.0])
+    >>> with gd.progress("bond order"):
+    ...     q = gd.describe(crystal, gd.BondOrder(cutoffs=1.2))["bo"].compute()
+    """
+    if quiet:
+        yield None
+        return
+    state = _State(what)
+    ended = threading.Event()
+    show = _bar(state) if sys.stderr.isatty() else _cell(state) if _in_notebook() else _lines(state)
+    watcher = threading.Thread(target=_watch, args=(state, show, ended), daemon=True)
+    with show, state.counting():
+        watcher.start()
+        try:
+            yield state.told
+        finally:
+            ended.set()
+            watcher.join()
+            logger.info("%s", state)
+
+
+class _State:
+    """How far some work is, as text and as numbers."""
+
+    def __init__(self, what: str):
+        self.what, self.begun = what, time.monotonic()
+        self.done, self.total = 0, 0
+        self.tasks, self.all_tasks = 0, 0
+
+    def told(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what dask's schedulers of this process do."""
+        from dask.callbacks import Callback
+
+        def start(graph: Any) -> None:
+            self.all_tasks += len(graph)
+
+        def end(*_: Any) -> None:
+            self.tasks += 1
+
+        with Callback(start=start, posttask=end):
+            yield
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Done, and of how many; zero where that is not known."""
+        return (self.done, self.total) if self.total else (self.tasks, self.all_tasks)
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self.begun
+        done, total = self.counts
+        parts = [f"{done} of {total}" if total else "", _clock(seconds)]
+        if 0 < done < total:
+            parts.append(f"about {_clock(seconds * (total - done) / done)} left")
+        return f"{self.what}: " + ", ".join(part for part in parts if part)
+
+
+def _watch(state: _State, show: _Shown, ended: threading.Event) -> None:
+    logged = time.monotonic()
+    while not ended.wait(min(REFRESH, EVERY)):
+        show.refresh()
+        if time.monotonic() - logged >= EVERY:
+            logged = time.monotonic()
+            logger.info("%s", state)
+
+
+class _Shown:
+    """Where a state is shown."""
+
+    def __init__(self, state: _State):
+        self.state = state
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+    def refresh(self) -> None: ...
+
+
+class _lines(_Shown):
+    """A line from time to time, on standard error: the output of a batch job."""
+
+    last = 0.0
+
+    def refresh(self) -> None:
+        if time.monotonic() - max(self.state.begun, self.last) >= EVERY:
+            self.last = time.monotonic()
+            print(self.state, file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: Any) -> None:
+        if self.last:
+            print(self.state, file=sys.stderr, flush=True)
+
+
+class _cell(_Shown):
+    """A line that changes, below the cell of a notebook."""
+
+    def __enter__(self) -> None:
+        from IPython.display import Pretty, display
+
+        self.pretty = Pretty
+        self.handle = display(Pretty(str(self.state)), display_id=True)
+
+    def refresh(self) -> None:
+        self.handle.update(self.pretty(str(self.state)))
+
+    def __exit__(self, *_: Any) -> None:
+        self.refresh()
+
+
+class _bar(_Shown):
+    """A bar in a terminal."""
+
+    def __enter__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed(), Remaining())
+        self.bar = Progress(*columns, console=Console(stderr=True))
+        self.task = self.bar.add_task(self.state.what, total=None)
+        self.bar.start()
+
+    def refresh(self) -> None:
+        done, total = self.state.counts
+        self.bar.update(self.task, completed=done, total=total or None)
+
+    def __exit__(self, *_: Any) -> None:
+        self.refresh()
+        self.bar.stop()
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes, seconds.
+
+    >>> _clock(3725.2)
+    '1:02:05'
+    """
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
