@@ -87,8 +87,29 @@ def test_grad_cam_is_equations_3_and_4(fitted):
             np.testing.assert_allclose(probability, model.predict_proba(image[None])[0], atol=1e-5)
             gradient = (w4[code] @ w3).reshape(a.shape)
             alpha = gradient.mean(axis=(1, 2))  # Eq. 3
-            expected = np.maximum(np.einsum("m,mkl->kl", alpha, a), 0.0)  # Eq. 4
+            total = np.einsum("m,mkl->kl", alpha, a)
+            expected = np.maximum(total, 0.0)  # Eq. 4
             np.testing.assert_allclose(l, expected, atol=1e-5 * max(expected.max(), 1e-3))
+            signed = grad_cam(model, image[None], label, rectify=False)[0]
+            np.testing.assert_allclose(signed, total, atol=1e-5 * np.abs(total).max())
+
+
+def test_grad_cam_of_an_earlier_convolution():
+    """A last convolution that hands its maps on leaves the map of the one before; strides count up to the layer."""
+    images, labels = blobs(12)
+    settings = SMALL | {"filters": (4, 4), "kernel_sizes": (4, 3), "strides": (2, 1), "epochs": 1}
+    model = ConvolutionalClassifier(**settings).fit(images, labels)
+    last = np.zeros_like(model.weights_[2])
+    last[np.arange(4), np.arange(4), 1, 1] = 1.0
+    model.weights_[2], model.weights_[3] = last, np.zeros_like(model.weights_[3])
+    model.weights_[1] = model.weights_[1] + 5.0  # no ReLU is zero, so none stops a gradient
+    for rectify in (True, False):
+        first, second = (grad_cam(model, images, "glass", layer=k, rectify=rectify) for k in (0, 1))
+        assert first.shape == (12, 6, 6)
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+    assert (grad_cam(model, images, "glass", layer=-2) == grad_cam(model, images, "glass", layer=0)).all()
+    with pytest.raises(ParameterError, match="2 convolutions, expected -2 to 1, found 2"):
+        grad_cam(model, images, "glass", layer=2)
 
 
 def test_feature_maps_are_periodic(fitted):
