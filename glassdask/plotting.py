@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from glassdask import files
-from glassdask.errors import MissingPackageError, ParameterError, SchemaError
+from glassdask.appearance import appearance
+from glassdask.errors import MissingPackageError, ParameterError
 
 RED, BLACK, LIGHT_BLUE, GREY = "#c8102e", "black", "#7fb7e6", "0.6"
 SPECIES_COLOURS = (LIGHT_BLUE, RED, "#f2b134", "#3a7d44", "#8e6c8a", "#444444")
@@ -74,41 +75,97 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> None:
     files.put(path, file.getvalue())
 
 
-def density(ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None) -> dict[str, np.ndarray]:
+def density(
+    ax: Axes, x: np.ndarray, y: np.ndarray, *, bins: int | None = None, bar: str = "right"
+) -> dict[str, np.ndarray]:
     """Probability density p(x, y) as a map (paper A, Fig. 1a). Returns the bin centres and the density, flattened.
 
-    The number of bins grows with the cube root of the number of points unless it is given; a map that shows the
-    bands of a sharp descriptor needs more.
+    Unless they are given, there are so many `bins` along each axis as the statistics bear: their width is
+    2 IQR n^(-1/4), the rule of Freedman and Diaconis in two dimensions. The colour bar is on the side `bar`; on "top"
+    the map stays as wide as what is drawn below it.
     """
     x, y = _finite(x, y)
-    n = bins or int(np.clip(2.0 * len(x) ** (1 / 3), 16, 200))
-    p, x_edges, y_edges = np.histogram2d(x, y, bins=n, density=True)
+    edges = [_edges(values, 0.25) if bins is None else bins for values in (x, y)]
+    p, x_edges, y_edges = np.histogram2d(x, y, bins=edges, density=True)
     shown = np.where(p > 0, p, np.nan)
     mesh = ax.pcolormesh(x_edges, y_edges, shown.T, cmap="magma_r", rasterized=True)
-    _figure_of(ax).colorbar(mesh, ax=ax, label=r"$p(\tilde{X}_1, \tilde{X}_2)$", pad=0.02)
+    _figure_of(ax).colorbar(mesh, ax=ax, label=r"$p(\tilde{X}_1, \tilde{X}_2)$", pad=0.02, location=bar)
     ax.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$\tilde{X}_2$")
     x_mid, y_mid = 0.5 * (x_edges[1:] + x_edges[:-1]), 0.5 * (y_edges[1:] + y_edges[:-1])
-    return {"x1": np.repeat(x_mid, n), "x2": np.tile(y_mid, n), "density": p.ravel()}
+    return {"x1": np.repeat(x_mid, len(y_mid)), "x2": np.tile(y_mid, len(x_mid)), "density": p.ravel()}
 
 
 def distribution(
     ax: Axes, x: np.ndarray, *, bins: int | np.ndarray | None = None, weight: float = 1.0, **line: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Marginal probability density of x as a line. Returns bin centres and the density times `weight`."""
+    """Marginal probability density of x as a line, with the noise of counting, 1 / sqrt(counts), as a band.
+
+    Returns bin centres and the density times `weight`. Unless they are given, bins are 2 IQR n^(-1/3) wide.
+    """
     (x,) = _finite(x)
-    chosen = bins if bins is not None else int(np.clip(2.0 * len(x) ** (1 / 3), 16, 120))
-    p, edges = np.histogram(x, bins=chosen, density=True)
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    ax.plot(middle, weight * p, **line)
-    return middle, weight * p
+    counts, edges = np.histogram(x, bins=_edges(x, 1 / 3) if bins is None else bins)
+    scale = weight / (max(counts.sum(), 1) * np.diff(edges))
+    middle, p, noise = 0.5 * (edges[1:] + edges[:-1]), scale * counts, scale * np.sqrt(counts)
+    curve(ax, middle, p, noise, **line)
+    return middle, p
+
+
+def _edges(x: np.ndarray, power: float) -> np.ndarray:
+    """Edges of bins that are 2 IQR n^-power wide: of 8 to 200 that cover all values."""
+    if not len(x):
+        return np.array([0.0, 1.0])
+    low, high = float(x.min()), float(x.max())
+    width = 2.0 * float(np.subtract(*np.percentile(x, [75, 25]))) * len(x) ** -power
+    n = int(np.clip((high - low) / width, 8, 200)) if width > 0 else 8
+    return np.histogram_bin_edges(x, bins=n)
 
 
 def direction(ax: Axes, values: xr.DataArray, *, name: str = "V^{(1)}") -> None:
-    """Components of one principal direction as bars over its degrees l (paper A, Fig. 1c)."""
-    dim = str(values.dims[0])
-    ax.bar(values[dim].values, values.values, color=LIGHT_BLUE, edgecolor=BLACK, linewidth=0.7)
-    ax.axhline(0.0, color=BLACK, linewidth=0.7)
-    ax.set(xlabel=f"${dim}$", ylabel=f"${name}_{dim}$", xticks=values[dim].values)
+    """Components of one principal direction.
+
+    Over one coordinate, such as l, as bars (paper A, Fig. 1c); of SOAP as a map, l against the pairs n, n'; of what has
+    two dimensions as a map as well. Red is positive.
+    """
+    flat, dims = np.asarray(values.values).ravel(), [str(dim) for dim in values.dims]
+    of = {str(coord).rpartition("_")[2]: values[coord].values for coord in values.coords if values[coord].ndim}
+    if values.ndim == 1 and {"l", "n", "n2"} <= set(of):
+        kinds = of["species"].tolist() if len(set(of.get("species", []))) > 1 else [""] * flat.size
+        keys = list(zip(kinds, of["n"].tolist(), of["n2"].tolist()))
+        pairs, rows = list(dict.fromkeys(keys)), np.unique(of["l"])
+        grid = np.full((len(rows), len(pairs)), np.nan)
+        grid[np.searchsorted(rows, of["l"]), [pairs.index(key) for key in keys]] = flat
+        firsts = [k for k, (_, n, n2) in enumerate(pairs) if n == n2]
+        _map(
+            ax,
+            grid,
+            name,
+            ("$l$", rows),
+            (r"$n$, for each $n' \geq n$", firsts, [f"{pairs[k][0]} {pairs[k][1]}" for k in firsts]),
+        )
+    elif values.ndim == 2:
+        _map(ax, values.values, name, (f"${dims[0]}$", values[dims[0]].values),
+             (f"${dims[1]}$", range(values.shape[1]), values[dims[1]].values))  # fmt: skip
+    else:
+        bars = values.ndim == 1 and flat.size <= 40 and dims[0] in values.coords
+        x = values[dims[0]].values if bars else np.arange(1, flat.size + 1)
+        ax.bar(x, flat, color=LIGHT_BLUE, edgecolor=BLACK if bars else LIGHT_BLUE, linewidth=0.7)
+        ax.axhline(0.0, color=BLACK, linewidth=0.7)
+        ax.set(xlabel=f"${dims[0]}$" if bars else "feature", ylabel=f"${name}_{dims[0]}$" if bars else f"${name}$")
+        if bars:
+            ax.set_xticks(x)
+
+
+def _map(ax: Axes, grid: np.ndarray, name: str, rows: tuple[str, Any], columns: tuple[str, Any, Any]) -> None:
+    """Numbers of both signs as colours, with a bar; what is not there is grey."""
+    from matplotlib import colormaps
+
+    limit = float(np.nanmax(np.abs(grid)))
+    chosen = colormaps["RdBu_r"].with_extremes(bad=NOTHING)
+    image = ax.imshow(np.ma.masked_invalid(grid), cmap=chosen, vmin=-limit, vmax=limit, aspect="auto", origin="lower")
+    _figure_of(ax).colorbar(image, ax=ax, label=f"${name}$", pad=0.02)
+    ax.set_yticks(range(len(rows[1])), [str(row) for row in rows[1]])
+    ax.set_xticks(columns[1], [str(column).strip() for column in columns[2]])
+    ax.set(xlabel=columns[0], ylabel=rows[0])
 
 
 def spectrum(ax: Axes, ratio: Sequence[float] | np.ndarray) -> None:
@@ -163,7 +220,7 @@ def scatter(
     from matplotlib.colors import BoundaryNorm
 
     edges = np.concatenate([levels - 0.5, levels[-1:] + 0.5]) if len(levels) else np.array([0.0, 1.0])
-    cmap = colormaps["turbo"].resampled(max(len(levels), 1))
+    cmap = colormaps["viridis"].resampled(max(len(levels), 1))
     points = ax.scatter(x, y, c=color, s=3, cmap=cmap, norm=BoundaryNorm(edges, cmap.N), linewidths=0)
     bar = _figure_of(ax).colorbar(points, ax=ax, label=label, pad=0.02, ticks=levels)
     bar.ax.minorticks_off()
@@ -182,7 +239,7 @@ def pair_correlations(
     for ax, ((a, b), cutoff) in zip(axes, sorted(minima.items())):
         values = g.sel(species_a=a, species_b=b).values
         ax.plot(g["r"], values, color=BLACK, linewidth=1)
-        ax.axvline(cutoff, color=RED, linewidth=1)
+        ax.axvline(cutoff, color=RED, linewidth=1, label="$r_c$" if ax is axes[0] else None)
         ax.annotate(f"{cutoff:.3f}", (cutoff, 0.97), xycoords=("data", "axes fraction"), color=RED, va="top", ha="left",
                     xytext=(3, 0), textcoords="offset points")  # fmt: skip
         ax.set(xlabel="$r$", ylabel=rf"$g_{{{a}{b}}}(r)$", ylim=(0, None))
@@ -206,14 +263,18 @@ def reduction(reduced: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     ratio = reduced["explained_variance_ratio"].values
     table["evr"] = ratio
     spectrum(axes[1, 1], ratio)
-    directions = reduced["direction"].values.reshape(len(ratio), -1)
-    for k, color in zip(range(min(2, len(ratio))), (RED, BLACK)):
-        axes[1, 0].plot(np.arange(1, directions.shape[1] + 1), directions[k], "o-", color=color, markersize=3,
-                        linewidth=1, label=f"PC$_{k + 1}$")  # fmt: skip
-        table[f"direction_{k + 1}"] = directions[k]
-    axes[1, 0].axhline(0.0, color=GREY, linewidth=0.7)
-    axes[1, 0].set(xlabel="feature", ylabel="direction")
-    axes[1, 0].legend(frameon=False)
+    directions = reduced["direction"]
+    for k in range(min(2, len(ratio))):
+        table[f"direction_{k + 1}"] = directions.values[k].ravel()
+    if directions.ndim == 2 and directions.shape[1] <= 40:
+        for k, color in zip(range(min(2, len(ratio))), (RED, BLACK)):
+            axes[1, 0].plot(np.arange(1, directions.shape[1] + 1), directions.values[k], "o-", color=color,
+                            markersize=3, linewidth=1, label=f"PC$_{k + 1}$")  # fmt: skip
+        axes[1, 0].axhline(0.0, color=GREY, linewidth=0.7)
+        axes[1, 0].set(xlabel=str(directions.dims[1]), ylabel="direction")
+        axes[1, 0].legend(frameon=False)
+    else:
+        direction(axes[1, 0], directions[0])
     return drawn, table
 
 
@@ -259,7 +320,7 @@ def snapshot(
     >>> snapshot(axes[0, 0], pair, diameters={"A": 1.0, "B": 0.5})["diameter"].tolist()
     [1.0, 0.5]
     """
-    particles = _particles(trajectory, values, frame, diameters)
+    particles = appearance(trajectory, values, frame, diameters)
     box, position = particles["box"], particles["position"]
     across = [axis for axis in range(len(box)) if len(box) == 2 or "xyz"[axis] != normal]
     shown = np.isfinite(position).all(axis=1)
@@ -323,7 +384,7 @@ def view(
         from plotly import graph_objects as plotly
     except ImportError:
         raise MissingPackageError("view needs the package plotly: pip install 'glassdask[notebooks]'") from None
-    particles = _particles(trajectory, values, frame, diameters)
+    particles = appearance(trajectory, values, frame, diameters)
     box = np.eye(3)
     d = len(particles["box"])
     box[:d, :d] = particles["box"]
@@ -365,48 +426,6 @@ def view(
     return drawn
 
 
-def _particles(
-    trajectory: xr.Dataset, values: xr.DataArray | None, frame: int, diameters: Mapping[str, float] | float | None
-) -> dict[str, Any]:
-    """What is drawn of a frame: position, diameter and value of every particle, the box, and how they are labelled."""
-    n_frames = trajectory.sizes["frame"]
-    if not -n_frames <= frame < n_frames:
-        raise ParameterError(f"frame {frame} is not there: the trajectory has {n_frames}, from 0 to {n_frames - 1}")
-    here = trajectory[[name for name in ("position", "box", "species", "diameter") if name in trajectory]].isel(
-        frame=frame
-    )
-    position, box = here["position"].values, here["box"].values
-    species = here["species"].values.astype(str)
-    there = np.isfinite(position).all(axis=1)
-    spacing = float((abs(np.linalg.det(box)) / max(1, there.sum())) ** (1 / len(box)))
-    names = np.unique(species[there])
-    if isinstance(diameters, Mapping):
-        missing = sorted(set(names.tolist()) - set(diameters))
-        if missing:
-            raise ParameterError(f"diameters: none of species {', '.join(missing)}: give one for each")
-        diameter = np.array([diameters.get(name, 0.0) for name in species.tolist()], dtype=np.float64)
-    elif diameters is None and "diameter" in here:
-        diameter = here["diameter"].values
-    else:
-        diameter = np.full(len(position), 0.9 * spacing if diameters is None else float(diameters))
-    found: dict[str, Any] = {"position": position, "box": box, "diameter": diameter, "spacing": spacing, "names": []}
-    if values is None:
-        return {**found, "names": names.tolist(), "label": "species",
-                "value": np.searchsorted(names, species).astype(np.float64)}  # fmt: skip
-    sizes = {"frame": n_frames, "particle": len(position)}
-    if set(values.dims) - set(sizes) or "particle" not in values.dims:
-        raise SchemaError(f"values have dimensions {values.dims}, expected one number for each particle: select one")
-    if any(values.sizes[dim] != sizes[str(dim)] for dim in values.dims):
-        raise SchemaError(
-            f"values have sizes {dict(values.sizes)}, the trajectory {sizes}: give values of the same particles"
-        )
-    value = values.isel(frame=frame) if "frame" in values.dims else values
-    unit = str(values.attrs.get("units", ""))
-    label = str(values.name or values.attrs.get("long_name", ""))
-    return {**found, "value": np.asarray(value.values, dtype=np.float64), "whole": value.dtype.kind in "biu",
-            "label": f"{label} ({unit})" if unit else label}  # fmt: skip
-
-
 def _middle(length: float, thick: float) -> tuple[float, float]:
     return 0.5 * (length - thick), 0.5 * (length + thick)
 
@@ -441,7 +460,7 @@ def _colour(
     discrete = particles["whole"] and 0 < len(levels) <= 20 and limits is None
     ticks = None
     if discrete:
-        chosen = colormaps[cmap or "turbo"].resampled(max(2, len(levels)))
+        chosen = colormaps[cmap or "viridis"].resampled(max(2, len(levels)))
         discs.set_norm(BoundaryNorm(np.concatenate([levels - 0.5, levels[-1:] + 0.5]), chosen.N))
         ticks = levels
     else:

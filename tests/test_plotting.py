@@ -34,6 +34,38 @@ def test_heat_table(tmp_path):
     assert (tmp_path / "table.csv").read_text() == "r\n1.0\n"
 
 
+def test_direction_of_soap_is_a_map():
+    """A row for each l, a column for each n, n': every number where its indices say, whatever the order of features."""
+    l, n, n2 = (grid.ravel() for grid in np.meshgrid([0, 1, 2], [1, 2, 3], [1, 2, 3], indexing="ij"))
+    kept = np.flatnonzero(n2 >= n)[np.random.default_rng(0).permutation(18)]
+    kept = kept[np.lexsort((n2[kept], n[kept]))]
+    indices = {f"soap_{key}": ("soap_feature", of[kept]) for key, of in (("l", l), ("n", n), ("n2", n2))}
+    values = xr.DataArray((l + 10.0 * n - n2)[kept], dims="soap_feature", coords=indices)
+    _, axes = plotting.figure()
+    plotting.direction(axes[0, 0], values)
+    (image,) = axes[0, 0].images
+    columns = [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]
+    np.testing.assert_array_equal(image.get_array(), [[k + 10.0 * a - b for a, b in columns] for k in range(3)])
+    assert [tick.get_text() for tick in axes[0, 0].get_xticklabels()] == ["1", "2", "3"]
+    assert image.get_clim() == (-29.0, 29.0)
+
+
+def test_bins_fit_the_statistics():
+    """As wide as Freedman and Diaconis say, in one dimension and in two; the noise of counting is drawn."""
+    x, y = np.random.default_rng(1).normal(size=(2, 16000))
+    _, axes = plotting.figure(1, 2)
+    middle, p = plotting.distribution(axes[0, 0], x)
+    iqr = np.subtract(*np.percentile(x, [75, 25]))
+    assert middle[1] - middle[0] == pytest.approx(2 * iqr * 16000 ** (-1 / 3), rel=0.05)
+    band = axes[0, 0].collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() - p.max() == pytest.approx(np.sqrt(p.max() / (16000 * (middle[1] - middle[0]))), rel=0.05)
+    found = plotting.density(axes[0, 1], x, y)
+    width = np.unique(found["x1"])[1] - np.unique(found["x1"])[0]
+    assert width == pytest.approx(2 * iqr * 16000 ** (-1 / 4), rel=0.1)
+    area = width * np.diff(np.unique(found["x2"]))[0]
+    assert found["density"].sum() * area == pytest.approx(1.0, rel=1e-9)
+
+
 @pytest.mark.parametrize(("where", "remedy"), [("none/x", "make its folder first"), ("file/x", "a parent is a file")])
 def test_a_plot_makes_no_folders(tmp_path, where, remedy):
     drawn, _ = plotting.figure()
