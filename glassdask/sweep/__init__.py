@@ -83,6 +83,7 @@ sweep keeps about itself is hidden in ``STORE/.sweep``:
 - ``units/LABEL/STAGE.json``: the newest `glassdask.sweep.records.Record` of a unit: status (running, interrupted,
   complete, failed), key, host, pid, started, ended, input (content hash of the trajectory) and error (class, message,
   traceback)
+- ``records.json``: those of complete states, once there are a hundred; a file in ``units`` is newer
 - ``locks/``: who runs it (`glassdask.sweep.lock`)
 
 The key of a unit is a hash of its settings, of the code that computes it and of the keys of the stages before it. A

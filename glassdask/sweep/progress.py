@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from glassdask.errors import GlassdaskError
 from glassdask.store.arrays import arrays
@@ -22,7 +23,6 @@ ABSENT, PARTIAL, COMPLETE, FAILED, WAITING = "absent", "partial", "complete", "f
 # errors of units that are absent, but whose place is taken
 STALE = "done with other parameters or by other code: run with --overwrite to replace it"
 CHANGED = "computed before the trajectory was changed: run with --overwrite to replace it"
-THREADS = 8  # readers of metadata; a network file system answers many at once
 
 
 class Standing(NamedTuple):
@@ -99,16 +99,14 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
 
 def standings(root: Path, states: Sequence[State]) -> list[dict[str, Standing]]:
     """How every unit of every state stands."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda state: _of_state(root, state), states))
+    return records.mapped(_of_state, states, records.read_records(root, states))
 
 
-def _of_state(root: Path, state: State) -> dict[str, Standing]:
-    content = trajectory_content(Path(state.path))
+def _of_state(state: State, known: Mapping[str, records.Record]) -> dict[str, Standing]:
+    content = trajectory_content(state.path)
     found: dict[str, Standing] = {}
     for stage, unit in state.units.items():
-        record = records.read_record(records.unit_file(root, state.label, stage))
-        standing = _standing(Path(state.path), unit, record, content)
+        standing = _standing(state.path, unit, known.get(stage), content)
         blocked = any(found[before].status in (FAILED, WAITING) for before in unit.after if before in found)
         if blocked and standing.status in (ABSENT, PARTIAL):
             standing = standing._replace(status=WAITING)
@@ -116,16 +114,32 @@ def _of_state(root: Path, state: State) -> dict[str, Standing]:
     return found
 
 
-def trajectory_content(path: Path) -> str | None:
+class _Attributes(msgspec.Struct):
+    status: str = ""
+    content: str | None = None
+
+
+class _Node(msgspec.Struct):
+    attributes: _Attributes
+
+
+_decode = msgspec.json.Decoder(_Node).decode
+
+
+def trajectory_content(path: str | os.PathLike[str]) -> str | None:
     """Content hash of the state's trajectory, None unless it is complete."""
-    attrs = (records.read(path / "zarr.json") or {}).get("attributes")
-    return attrs.get("content") if isinstance(attrs, dict) and attrs.get("status") == STORED else None
+    try:
+        with open(os.path.join(path, "zarr.json"), "rb") as stream:
+            found = _decode(stream.read()).attributes
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return found.content if found.status == STORED else None
 
 
-def _standing(path: Path, unit: Unit, record: records.Record | None, content: str | None) -> Standing:
+def _standing(path: str, unit: Unit, record: records.Record | None, content: str | None) -> Standing:
     if record is None:
         return Standing(ABSENT)
-    stored = [(path / group / "zarr.json").is_file() for group in unit.groups]
+    stored = [os.path.isfile(os.path.join(path, group, "zarr.json")) for group in unit.groups]
     if record.key != unit.key:
         return Standing(ABSENT, error=STALE if any(stored) else "")
     error = "{class}: {message}".format(**{"class": "", "message": "", **record.error}) if record.error else ""
@@ -140,12 +154,12 @@ def _standing(path: Path, unit: Unit, record: records.Record | None, content: st
     return DONE
 
 
-def _fraction(path: Path, groups: Sequence[str]) -> float:
+def _fraction(path: str, groups: Sequence[str]) -> float:
     """Share of the files that are there, every group counting the same."""
     shares = []
     for group in groups:
         try:
-            files = [info.file(region) for info in arrays(path / group) for region in info.regions()]
+            files = [info.file(region) for info in arrays(Path(path, group)) for region in info.regions()]
         except (GlassdaskError, OSError):
             files = []
         shares.append(sum(file.is_file() for file in files) / len(files) if files else 0.0)

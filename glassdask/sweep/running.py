@@ -9,7 +9,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LEAST_OUTSTANDING = 8
 PER_THREAD = 2
 COUNT_SECONDS = 2.0  # between two counts of the workers
+GATHER_AT = 100  # states that are complete, so that a small sweep keeps its records where each can be looked at
 ATTEMPTS = 3  # of a unit that somebody else interrupts
 ATTEMPTS_TO_BEGIN = 20  # of a unit that waited on workers which others have killed
 NOT_BEGUN = "not begun"
@@ -115,6 +116,7 @@ def run_sweep(
             progress(0, plan.total)
         for done in _run(plan, client):
             still_ours()
+            plan.gather()
             if progress is not None:
                 progress(done, plan.total)
     return progress_of.status(described.store)
@@ -137,7 +139,7 @@ def perform(task: Task) -> str:
                 f"{task.state.path}: {task.stage} finds all done, but files are missing (glassdask verify names them): "
                 "remove what they belong to and retry"
             )
-        content = progress_of.trajectory_content(Path(task.state.path))
+        content = progress_of.trajectory_content(task.state.path)
         return ended(records.COMPLETE, input=content)
     except Exception as error:
         if _closing():  # what fails while a worker shuts down says nothing about the state
@@ -184,6 +186,9 @@ class _Plan:
                     self.wanted.discard((state.label, stage))
         self.total = len(self.wanted)
         self.done = 0
+        kept = Path(sweep.store) / records.FOLDER / records.UNITS
+        self.complete = [label for label, left in self.open.items() if not left and (kept / label).is_dir()]
+        self.gather()
         for label in self.states:
             self._release(label)
 
@@ -198,6 +203,13 @@ class _Plan:
                 # in the order of the states, so that one that was begun is ended before another one is begun
                 heapq.heappush(self.ready, (number, place, task))
 
+    def gather(self) -> None:
+        """Gather the records of complete states, seldom: all that are gathered are written again each time."""
+        if len(self.complete) >= max(GATHER_AT, len(self.states) // 10):
+            with suppress(StoreError):  # on a full disk they stay where they are
+                records.gather(self.sweep.store, self.complete)
+            self.complete = []
+
     def next(self) -> Task:
         """The unit that is to be begun next."""
         return heapq.heappop(self.ready)[2]
@@ -209,6 +221,8 @@ class _Plan:
         if status == records.COMPLETE:
             self.open[label].discard(task.stage)
             self._release(label)
+            if not self.open[label]:
+                self.complete.append(label)
             return
         dropped = {(label, stage) for stage, unit in task.state.units.items() if task.stage in unit.after}
         self.total -= len(self.wanted & dropped)
@@ -223,9 +237,8 @@ def _lost(sweep: Sweep, found: list[dict[str, progress_of.Standing]]) -> set[tup
         for stage in standing
         if standing[stage].status == progress_of.COMPLETE
     ]
-    with ThreadPoolExecutor(progress_of.THREADS) as pool:
-        whole = pool.map(_whole, *zip(*units)) if units else []
-        return {(state.label, stage) for (state, stage), there in zip(units, whole) if not there}
+    whole = records.mapped(_whole, *zip(*units)) if units else []
+    return {(state.label, stage) for (state, stage), there in zip(units, whole) if not there}
 
 
 def _whole(state: State, stage: str) -> bool:
