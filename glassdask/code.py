@@ -111,7 +111,8 @@ def digest(*computing: Any, apart: tuple[str, ...] = ()) -> str:
     ----------
     *computing : functions, classes and modules, or where they are, as ``"module:name"`` or ``"module"``; of a
         declaration (an instance of a dataclass), its class and those of the declarations in it
-    apart : modules and packages that are known to make no difference here
+    apart : tuple of str, optional
+        Modules and packages that are known to make no difference here.
 
     Raises
     ------

@@ -49,10 +49,14 @@ def task_shape(
 
     Parameters
     ----------
-    n_frames, n_items : all frames, and the items of each
-    microseconds : what an item takes, roughly
-    row_bytes : bytes that are given for each item
-    whole : items of a frame that is not cut to have more tasks, by default 32768
+    n_frames, n_items : int
+        All frames, and the items of each.
+    microseconds : float
+        What an item takes, roughly.
+    row_bytes : int, default 0
+        Bytes that are given for each item.
+    whole : int, optional
+        Items of a frame that is not cut to have more tasks, by default 32768.
 
     Examples
     --------
@@ -106,14 +110,18 @@ def map_frames(
         `glassdask.neighborhood.borders`. It must not change what it is given.
         Particles that are absent from the frame are not among them, nor in `values`: its dimension ``particle`` is then
         shorter, in what the function gives too.
-    trajectory : Dataset of the schema, in memory or lazy
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
     values : DataArrays (frame, ...), in memory or lazy
         What the function needs besides, such as a variable of `describe`. It gets the part of its frame, and all of
         what has no dimension ``frame``.
-    dims : dimensions of what the function gives
-        Sizes by name; or only names, of dimensions of the trajectory. None for one number for each frame.
-    dtype : of the result; absent particles are NaN
-    microseconds : about what a frame takes, divided by its particles; tasks get as many frames as take a second
+    dims : dict or sequence of str
+        Dimensions of what the function gives Sizes by name; or only names, of dimensions of the trajectory. None for
+        one number for each frame.
+    dtype : object
+        Of the result; absent particles are NaN.
+    microseconds : float, default 30.0
+        About what a frame takes, divided by its particles; tasks get as many frames as take a second.
 
     Returns
     -------
@@ -183,11 +191,16 @@ def map_blocks(
     ----------
     function : ``function(configuration, centers, *values, out)`` fills `out` (centers, columns), NaN before it;
         `centers` are numbers in the configuration, and so are the items of `sum_frames`
-    trajectory, values : as for `map_frames`, but a single frame of one of them goes with all frames of the others
-    columns : numbers for each particle
-    microseconds : what a particle takes, roughly
-    block : most particles of a task, of all its frames together; by default as many as `task_shape` gives
-    token : what tells this function from others, where pickling it would not be the same each time
+    trajectory, values : xarray.Dataset
+        As for `map_frames`, but a single frame of one of them goes with all frames of the others.
+    columns : int
+        Numbers for each particle.
+    microseconds : float
+        What a particle takes, roughly.
+    block : int, optional
+        Most particles of a task, of all its frames together; by default as many as `task_shape` gives.
+    token : object, optional
+        What tells this function from others, where pickling it would not be the same each time.
     """
     n_frames = max([trajectory.sizes["frame"], *(array.sizes.get("frame", 1) for array in values)])
     sizes = (n_frames, trajectory.sizes["particle"])
@@ -213,10 +226,14 @@ def sum_frames(
 
     Parameters
     ----------
-    function : gives arrays for one frame and an array of item numbers
-    trajectory, values : as for `map_frames`; at most the frames of the running tasks are in memory
-    items : number of items of a frame that may be split over tasks; by default the particles
-    microseconds : what an item takes, roughly
+    function : callable
+        Gives arrays for one frame and an array of item numbers.
+    trajectory, values : xarray.Dataset
+        As for `map_frames`; at most the frames of the running tasks are in memory.
+    items : int, optional
+        Number of items of a frame that may be split over tasks; by default the particles.
+    microseconds : float, default 4.0
+        What an item takes, roughly.
 
     Raises
     ------

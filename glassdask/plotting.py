@@ -294,18 +294,24 @@ def snapshot(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema
+    trajectory : xarray.Dataset
+        Trajectory.
     values : DataArray (frame, particle) or (particle,), optional
         What colours them, with a colour bar; whole numbers of few values get one colour each, NaN is light grey. By
         default the species do.
-    frame : number of the frame
-    normal : the axis that one looks along, "x", "y" or "z", in three dimensions; the nearest particles are on top
-    between : lower and upper end of the slice along `normal`, from the corner of the box
-        By default a layer in the middle of the box that is as thick as particles are apart, (V / N)^(1/3).
-    diameters : of the species by name, or of all
-        By default the variable ``diameter``, or else 0.9 (V / N)^(1/d) for all.
-    limits : of the colours; by default the least and the largest value that is shown
-    cmap : name of a colour map of matplotlib
+    frame : int, default 0
+        Number of the frame.
+    normal : str, default "z"
+        The axis that one looks along, "x", "y" or "z", in three dimensions; the nearest particles are on top.
+    between : tuple of 2 float, optional
+        Lower and upper end of the slice along `normal`, from the corner of the box. By default a layer in the middle of
+        the box that is as thick as particles are apart, (V / N)^(1/3).
+    diameters : dict or float, optional
+        Of the species by name, or of all. By default the variable ``diameter``, or else 0.9 (V / N)^(1/d) for all.
+    limits : tuple of 2 float, optional
+        Of the colours; by default the least and the largest value that is shown.
+    cmap : str, optional
+        Name of a colour map of matplotlib.
 
     Returns
     -------

@@ -25,9 +25,12 @@ class Catalog(Mapping[str, T], Generic[T]):
 
     Parameters
     ----------
-    kind : what one of them is called in errors, such as ``"descriptor"``; others' are in the group ``glassdask.KINDs``
-    own : name -> the thing itself, or where it is, as ``"module:name"``; other packages cannot replace these
-    base : what others add must be an instance or a subclass of this class; None takes anything
+    kind : str
+        What one of them is called in errors, such as ``"descriptor"``; others' are in the group ``glassdask.KINDs``.
+    own : dict
+        Name -> the thing itself, or where it is, as ``"module:name"``; other packages cannot replace these.
+    base : object, optional
+        What others add must be an instance or a subclass of this class; None takes anything.
 
     Examples
     --------

@@ -24,8 +24,10 @@ def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], No
 
     Parameters
     ----------
-    what : begins the line
-    quiet : show nothing, and give None
+    what : str
+        Begins the line.
+    quiet : bool, default False
+        Show nothing, and give None.
 
     Examples
     --------

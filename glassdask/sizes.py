@@ -18,9 +18,11 @@ def by_diameter(trajectory: xr.Dataset, classes: int | Iterable[float]) -> xr.Da
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with the variable ``diameter``
-    classes : how many, each with as many particles as the others (of all frames together); or increasing edges between
-        which all diameters are, of which a class has its lower one, and the last one both
+    trajectory : xarray.Dataset
+        Trajectory with the variable ``diameter``.
+    classes : int or iterable of float
+        How many, each with as many particles as the others (of all frames together); or increasing edges between which
+        all diameters are, of which a class has its lower one, and the last one both.
 
     Returns
     -------

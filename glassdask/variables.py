@@ -27,13 +27,20 @@ class Variable:
 
     Attributes
     ----------
-    dims : its dimensions; ``...`` at the end stands for those of features, or of what a function was given
-    kind : of the NumPy dtype
-    unit : None where it depends on what was asked for; then the variable says it itself
-    meaning : what it is, in a few words
-    required : whether every trajectory has it
-    lacking : those of its dimensions that it may be without
-    also : others that it may have
+    dims : tuple of str
+        Its dimensions; ``...`` at the end stands for those of features, or of what a function was given.
+    kind : str
+        Of the NumPy dtype.
+    unit : str
+        None where it depends on what was asked for; then the variable says it itself.
+    meaning : str
+        What it is, in a few words.
+    required : bool, default False
+        Whether every trajectory has it.
+    lacking : tuple of str, optional
+        Those of its dimensions that it may be without.
+    also : tuple of str, optional
+        Others that it may have.
     """
 
     dims: tuple[str, ...]
@@ -256,7 +263,7 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     ----------
     data : Dataset or DataArray
         Coordinates that are not declared so (of features, or the caller's own) stay as they are.
-    details
+    **details : dict
         More attributes of some variables, by name.
 
     Raises

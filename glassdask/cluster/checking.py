@@ -25,9 +25,12 @@ def check(target: str, measure: Callable[[], float], *, timeout: float = 120.0) 
 
     Parameters
     ----------
-    target : as for `glassdask.cluster.connect`, but not ``"threads"``
-    measure : what is run on the worker; its value is reported as ``kernel``
-    timeout : seconds to wait for the worker
+    target : str
+        As for `glassdask.cluster.connect`, but not ``"threads"``.
+    measure : callable
+        What is run on the worker; its value is reported as ``kernel``.
+    timeout : float, default 120.0
+        Seconds to wait for the worker.
 
     Returns
     -------

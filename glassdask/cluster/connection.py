@@ -27,12 +27,29 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
 
     Parameters
     ----------
-    target : ``"local"`` (a process for each core, on the loopback interface), ``"threads"`` (this process, no cluster),
-        the address of a running scheduler such as ``"tcp://10.0.0.5:8786"``, or the path of a TOML or YAML profile;
+    target : str, default "local"
+        ``"local"`` (a process for each core, on the loopback interface), ``"threads"`` (this process, no cluster), the
+        address of a running scheduler such as ``"tcp://10.0.0.5:8786"``, or the path of a TOML or YAML profile;
         ``"slurm"`` is the profile at ``$GLASSDASK_PROFILE``, ``./slurm.toml`` or ``~/.config/glassdask/slurm.toml``.
-        For ``tls://`` addresses dask's configuration names the certificates (``distributed.comm.tls``)
-    workers : how many; by default one for each core, or what the profile says
+        For ``tls://`` addresses dask's configuration names the certificates (``distributed.comm.tls``).
+    workers : int, optional
+        How many; by default one for each core, or what the profile says.
 
+    Yields
+    ------
+    distributed.Client or None
+        None with ``"threads"``.
+
+    Raises
+    ------
+    ParameterError
+        The target is none of these, or the profile is not understood.
+    ClusterError
+        No scheduler answers, the batch system refuses the workers' jobs, or workers or the scheduler were lost inside
+        the block.
+
+    Notes
+    -----
     A profile names a batch system and the arguments of its dask-jobqueue class (see ``deploy/slurm/profile.toml``)::
 
         kind = "slurm"
@@ -50,14 +67,8 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
     Workers that end (lifetime, wall time, cancelled, lost with their node) are replaced: the wanted number is kept.
     One that is silent is told of, and its work goes on elsewhere (`glassdask.cluster.watching`).
 
-    Raises
-    ------
-    ParameterError
-        The target is none of these, or the profile is not understood.
-    ClusterError
-        No scheduler answers, the batch system refuses the workers' jobs, or workers or the scheduler were lost inside
-        the block.
-
+    Notes
+    -----
     Examples
     --------
     >>> with connect("threads") as client:

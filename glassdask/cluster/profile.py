@@ -248,7 +248,8 @@ def read_profile(target: str | os.PathLike[str]) -> Profile:
 
     Parameters
     ----------
-    target : path of a TOML or YAML file, or ``"slurm"`` (see `find_profile`)
+    target : str or path
+        Path of a TOML or YAML file, or ``"slurm"`` (see `find_profile`).
 
     Raises
     ------

@@ -24,10 +24,12 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    neighbors : cutoffs, one or for each pair of species, such as the `first_minima`; or `KNearest`, `SANN`,
-        `Voronoi`
-    n_bins : bins of equal width from 0 to 180 degrees
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    neighbors : rule for neighbours or float or dict
+        Cutoffs, one or for each pair of species, such as the `first_minima`; or `KNearest`, `SANN`, `Voronoi`.
+    n_bins : int, default 180
+        Bins of equal width from 0 to 180 degrees.
 
     Returns
     -------

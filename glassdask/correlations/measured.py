@@ -20,9 +20,12 @@ class Measured:
 
     Parameters
     ----------
-    trajectory : Dataset of the schema
-    given : cutoffs that are known, one for all pairs or one for each of some
-    tell : called with this object when the cutoffs have been found
+    trajectory : xarray.Dataset
+        Trajectory.
+    given : dict or float, optional
+        Cutoffs that are known, one for all pairs or one for each of some.
+    tell : callable
+        Called with this object when the cutoffs have been found.
 
     Raises
     ------

@@ -44,10 +44,14 @@ def structure_factor(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    k_max : largest wave number; by default 6 pi over the mean spacing (V/N)^(1/d), about the third peak
-    n_bins : bins of equal width from 0 to k_max
-    modes_per_bin : about how many wave vectors of a bin are used at most, k and -k counting as one
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    k_max : float, optional
+        Largest wave number; by default 6 pi over the mean spacing (V/N)^(1/d), about the third peak.
+    n_bins : int, default 150
+        Bins of equal width from 0 to k_max.
+    modes_per_bin : int, default 200
+        About how many wave vectors of a bin are used at most, k and -k counting as one.
 
     Returns
     -------

@@ -34,10 +34,13 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    r_max : largest distance, up to half of the narrowest box width of any frame, along the axes that repeat; by default
-        3.5 mean spacings (V/N)^(1/d), or half the box where that is less
-    n_bins : bins of equal width from 0 to r_max
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    r_max : float, optional
+        Largest distance, up to half of the narrowest box width of any frame, along the axes that repeat; by default 3.5
+        mean spacings (V/N)^(1/d), or half the box where that is less.
+    n_bins : int, default 700
+        Bins of equal width from 0 to r_max.
 
     Returns
     -------

@@ -42,11 +42,16 @@ class FirstShell:
 
     Attributes
     ----------
-    species : the pair, sorted by name
-    peak, height : position of the first peak or shoulder, and g there
-    minimum, depth : position of the first minimum, or of the end of the shoulder, and g there
-    highest : position of the highest peak
-    shoulder : the first peak is only a shoulder of the next one: a minimum is not resolved
+    species : tuple of 2 str
+        The pair, sorted by name.
+    peak, height : float
+        Position of the first peak or shoulder, and g there.
+    minimum, depth : float
+        Position of the first minimum, or of the end of the shoulder, and g there.
+    highest : float
+        Position of the highest peak.
+    shoulder : bool
+        The first peak is only a shoulder of the next one: a minimum is not resolved.
     """
 
     species: tuple[str, str]
@@ -80,8 +85,10 @@ def first_minima(source: xr.Dataset, overrides: Mapping[Any, float] | None = Non
 
     Parameters
     ----------
-    source : Dataset of the schema, in memory or lazy; or its `radial_distribution`, where that is known
-    overrides : cutoffs to take instead for some pairs, ``{("A", "B"): 1.25}``
+    source : xarray.Dataset
+        Trajectory, in memory or lazy; or its `radial_distribution`, where that is known.
+    overrides : dict, optional
+        Cutoffs to take instead for some pairs, ``{("A", "B"): 1.25}``.
 
     Returns
     -------

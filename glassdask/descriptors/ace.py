@@ -49,22 +49,32 @@ class ACE(Descriptor):
 
     Parameters
     ----------
-    r_cut : cutoff
-    degree : largest total degree d of 3- and 4-body features; 10 for mixtures and 18 for a polymer in the paper
-    n_max : largest radial order n; by default the whole part of `degree`
-    body_order : 2, 3 or 4: leave out features of more bodies
-    w_l : weight of l in the total degree, w_L
-    purified : without self-interaction
-    r_0 : distance of best resolution, about that of nearest neighbours
-    neighbors : who of those closer than r_cut counts, such as ``SANN()``; None is everybody
+    r_cut : float
+        Cutoff.
+    degree : int
+        Largest total degree d of 3- and 4-body features; 10 for mixtures and 18 for a polymer in the paper.
+    n_max : int, optional
+        Largest radial order n; by default the whole part of `degree`.
+    body_order : {2, 3, 4}, default 4
+        2, 3 or 4: leave out features of more bodies.
+    w_l : float, default 1.5
+        Weight of l in the total degree, w_L.
+    purified : bool, default True
+        Without self-interaction.
+    r_0 : float, default 1.0
+        Distance of best resolution, about that of nearest neighbours.
+    neighbors : rule for neighbours, optional
+        Who of those closer than r_cut counts, such as ``SANN()``; None is everybody.
 
+    Notes
+    -----
     Output ``ace`` (frame, particle, ace_feature), no unit, sorted by body order, species, degree, n and l. The
     labels ``ace_feature`` look like ``"A1"``, ``"A1 B2 l=1"`` and ``"A1 A1 B2 l=1,1,0"``: species and n of each factor,
     then l. The coordinates ``ace_body_order``, ``ace_degree`` and, for each factor t = 1, 2, 3, ``ace_species<t>``,
     ``ace_n<t>``, ``ace_l<t>`` are there to select by, with "" and -1 where a feature has fewer factors. 0 for a centre
     without neighbours; a neighbour on top of the centre has no direction and makes features with l > 0 NaN.
 
-    Raises `ParameterError` for parameters out of range, or when there are more than 100,000 features.
+    Parameters out of range, or more than 100,000 features, raise `ParameterError`.
 
     Examples
     --------

@@ -29,16 +29,20 @@ class Plan:
 
     Attributes
     ----------
-    dims, shape : names and sizes of the feature dimensions; both empty for one number per particle
-    coords : coordinates of the features, name -> (dimension, values)
+    dims, shape : tuple of str or tuple of int
+        Names and sizes of the feature dimensions; both empty for one number per particle.
+    coords : dict
+        Coordinates of the features, name -> (dimension, values).
     search : whose neighbours `compute` is given; of centres whose neighbours an open border may hide, the values are
         made NaN afterwards. Distances (S, S): at least everybody within them, in a search that is
         shared with other descriptors and may reach further. A rule: its neighbours, shared with all plans of an equal
         rule. None: the descriptor finds its neighbours by itself, and sees to open borders (`Neighbors.known`)
     compute : with `search`, ``compute(configuration, neighbors, out)`` for a batch of centres, otherwise
         ``compute(configuration, centers, out)`` for all centres of a block; `out` has shape (centres, *shape)
-    microseconds : what a particle takes, roughly, from which the size of a task follows
-    needs_diameters : whether particles must have diameters of their own
+    microseconds : float, default 5.0
+        What a particle takes, roughly, from which the size of a task follows.
+    needs_diameters : bool, default False
+        Whether particles must have diameters of their own.
     """
 
     dims: tuple[str, ...]

@@ -29,14 +29,20 @@ class BondOrder(Descriptor):
 
     Parameters
     ----------
-    l_max, l_min : degrees l_min..l_max, at most 32
-    cutoffs : neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r)
-    neighbors : instead of `cutoffs`, another rule: `KNearest`, `SANN` or `Voronoi`. With ``Voronoi(weighted=True)`` the
-        mean over the neighbours is weighted by the areas of their faces: the Minkowski structure metrics q'_l of Mickel
-        et al., J. Chem. Phys. 138, 044501 (2013), Eq. 6, which do not jump when faces vanish
-    neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
+    l_max, l_min : int
+        Degrees l_min..l_max, at most 32.
+    cutoffs : float or dict, optional
+        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
+        `first_minima` of g_ab(r).
+    neighbors : rule for neighbours, optional
+        Instead of `cutoffs`, another rule: `KNearest`, `SANN` or `Voronoi`. With ``Voronoi(weighted=True)`` the mean
+        over the neighbours is weighted by the areas of their faces: the Minkowski structure metrics q'_l of Mickel et
+        al., J. Chem. Phys. 138, 044501 (2013), Eq. 6, which do not jump when faces vanish.
+    neighbor_species : str or tuple of str, default "all"
+        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
 
+    Notes
+    -----
     Output ``bo`` (frame, particle, l), no unit. NaN for a centre without neighbours or with a neighbour on top of it.
 
     Examples
@@ -75,14 +81,22 @@ class SmoothedBondOrder(Descriptor):
 
     Parameters
     ----------
-    l_max, l_min : degrees l_min..l_max, at most 32
-    gamma : sharpness of the cutoff; 8 for close-packed mixtures, 18 for SiO2. Infinity is the sharp `BondOrder`
-    cutoffs : r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r)
-    enlargement : R / r_c
-    neighbors : who of those closer than R counts, such as ``Voronoi()``; None is everybody. A rule that weighs its
-        neighbours multiplies f
-    neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
+    l_max, l_min : int
+        Degrees l_min..l_max, at most 32.
+    gamma : float, default 8.0
+        Sharpness of the cutoff; 8 for close-packed mixtures, 18 for SiO2. Infinity is the sharp `BondOrder`.
+    cutoffs : float or dict
+        r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r).
+    enlargement : float, default 1.3
+        R / r_c.
+    neighbors : rule for neighbours, optional
+        Who of those closer than R counts, such as ``Voronoi()``; None is everybody. A rule that weighs its neighbours
+        multiplies f.
+    neighbor_species : str or tuple of str, default "all"
+        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
 
+    Notes
+    -----
     Output ``sbo`` (frame, particle, l), no unit. NaN for a centre with nothing within R or with a neighbour on top of
     it.
 
@@ -130,8 +144,11 @@ class LechnerDellago(Descriptor):
 
     Parameters
     ----------
-    l_max, l_min, cutoffs, neighbors : as for `BondOrder`
+    l_max, l_min, cutoffs, neighbors : int or float or dict or rule for neighbours
+        As for `BondOrder`.
 
+    Notes
+    -----
     Output ``ld`` (frame, particle, l), no unit. NaN for a centre that has no neighbours. Beside an open border also
     where not all neighbours of a neighbour are known.
 

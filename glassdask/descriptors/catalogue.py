@@ -34,12 +34,18 @@ class Entry:
 
     Attributes
     ----------
-    name, class_name : for files and the shell, and in Python
-    module : where it is; other packages add descriptors, too
-    title : one line
-    text : formula, source, output, and what is NaN
-    parameters : of each its name, what it may be, its default ("" where there is none) and its meaning
-    example : parameters that it does not work without
+    name, class_name : str
+        For files and the shell, and in Python.
+    module : str
+        Where it is; other packages add descriptors, too.
+    title : str
+        One line.
+    text : str
+        Formula, source, output, and what is NaN.
+    parameters : tuple of tuple of 4 str
+        Of each its name, what it may be, its default ("" where there is none) and its meaning.
+    example : dict
+        Parameters that it does not work without.
     """
 
     name: str

@@ -24,15 +24,23 @@ class Coordination(Descriptor):
 
     Parameters
     ----------
-    cutoffs : r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r)
-    gamma : sharpness of the smooth cutoff, such as 8; None is the sharp one
-    enlargement : R / r_c of the smooth cutoff
-    neighbors : instead of the sharp cutoff, another rule, such as ``SANN()``: the number of its neighbours; of a rule
-        that weighs them the sum of their weights, so that with ``Voronoi(weighted=True)`` and `by_species` it is the
-        share of each species in the surface of the cell. With `gamma`: who of those closer than R counts
-    neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names
-    by_species : count the neighbours of each species apart
+    cutoffs : float or dict, optional
+        r_c, one for all or one for each pair of species, such as the `first_minima` of g_ab(r).
+    gamma : float, optional
+        Sharpness of the smooth cutoff, such as 8; None is the sharp one.
+    enlargement : float, default 1.3
+        R / r_c of the smooth cutoff.
+    neighbors : rule for neighbours, optional
+        Instead of the sharp cutoff, another rule, such as ``SANN()``: the number of its neighbours; of a rule that
+        weighs them the sum of their weights, so that with ``Voronoi(weighted=True)`` and `by_species` it is the share
+        of each species in the surface of the cell. With `gamma`: who of those closer than R counts.
+    neighbor_species : str or tuple of str, default "all"
+        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
+    by_species : bool, default False
+        Count the neighbours of each species apart.
 
+    Notes
+    -----
     Output ``coordination`` (frame, particle), with `by_species` (frame, particle, coordination_feature) and the names
     of the species on ``coordination_feature``; no unit. A particle without neighbours has 0.
 

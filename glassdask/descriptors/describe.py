@@ -37,13 +37,17 @@ def describe(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    descriptors : one or a list, or a mapping from the variable's name where the same class is wanted twice. Text such
-        as ``"sbo"``, ``"SOAP:r_cut=1.6,n_max=6,l_max=8,sigma=0.2"`` or ``"wide=sbo:gamma=4"`` is what the command line
-        takes: cutoffs and diameters that are not given are measured of the trajectory's g(r), at once
-    centers : species of the central particles; None is all
-    block : most central particles to a task; by default as many as make a task of the usual length and size, a second
-        and 48 MiB unless dask is configured otherwise (`glassdask.graphs`)
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    descriptors : iterable of Descriptor or str, dict, Descriptor or str
+        One or a list, or a mapping from the variable's name where the same class is wanted twice. Text such as
+        ``"sbo"``, ``"SOAP:r_cut=1.6,n_max=6,l_max=8,sigma=0.2"`` or ``"wide=sbo:gamma=4"`` is what the command line
+        takes: cutoffs and diameters that are not given are measured of the trajectory's g(r), at once.
+    centers : str or iterable of str, optional
+        Species of the central particles; None is all.
+    block : int, optional
+        Most central particles to a task; by default as many as make a task of the usual length and size, a second and
+        48 MiB unless dask is configured otherwise (`glassdask.graphs`).
 
     Returns
     -------

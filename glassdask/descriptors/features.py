@@ -59,8 +59,10 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
 
     Parameters
     ----------
-    features : DataArray (frame, particle, features...), lazy or in memory
-    model : anything with ``transform(matrix)`` that keeps the rows, such as `PCA`
+    features : xarray.DataArray (frame, particle, features...)
+        Lazy or in memory.
+    model : object
+        Anything with ``transform(matrix)`` that keeps the rows, such as `PCA`.
 
     Returns
     -------

@@ -20,8 +20,11 @@ class LocalEnergy(Descriptor):
 
     Parameters
     ----------
-    model : name of one of `glassdask.simulation.MODELS`, such as ``"kob_andersen"``, or a model of your own
+    model : str or Model
+        Name of one of `glassdask.simulation.MODELS`, such as ``"kob_andersen"``, or a model of your own.
 
+    Notes
+    -----
     Output ``local_energy`` (frame, particle) in the model's unit of energy. Particles out of reach of all others have
     0. NaN where two particles are at exactly the same place.
 

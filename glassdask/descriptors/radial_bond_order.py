@@ -29,12 +29,19 @@ class RadialBondOrder(Descriptor):
 
     Parameters
     ----------
-    grid : the radii d_n, increasing; paper A takes (0.9, 1.0, ..., 1.3) for the first shell, up to 2.2 for two
-    delta : width of the shells
-    l_max, l_min : degrees l_min..l_max, at most 32
-    r_max : R_max, by default d_nmax + 2.5 delta
-    neighbors : who of those closer than R_max counts, such as ``Voronoi()``; None is everybody
+    grid : tuple of float
+        The radii d_n, increasing; paper A takes (0.9, 1.0, ..., 1.3) for the first shell, up to 2.2 for two.
+    delta : float, default 0.2
+        Width of the shells.
+    l_max, l_min : int
+        Degrees l_min..l_max, at most 32.
+    r_max : float, optional
+        R_max, by default d_nmax + 2.5 delta.
+    neighbors : rule for neighbours, optional
+        Who of those closer than R_max counts, such as ``Voronoi()``; None is everybody.
 
+    Notes
+    -----
     Output ``rbo`` (frame, particle, l, r), no unit. NaN in the shells without any weight: everywhere when nobody is
     within R_max, and where all neighbours are more than 37 delta from d_n. NaN with another particle on top.
 
@@ -98,12 +105,19 @@ class RadialDensity(Descriptor):
 
     Parameters
     ----------
-    grid : the radii r, increasing
-    delta : width of the shells
-    by_species : one density for each species of the neighbours, otherwise one for all together
-    r_max : R_max, by default the last radius + 2.5 delta, as for `RadialBondOrder`
-    neighbors : who of those closer than R_max counts, such as ``SANN()``; None is everybody
+    grid : tuple of float
+        The radii r, increasing.
+    delta : float, default 0.2
+        Width of the shells.
+    by_species : bool, default True
+        One density for each species of the neighbours, otherwise one for all together.
+    r_max : float, optional
+        R_max, by default the last radius + 2.5 delta, as for `RadialBondOrder`.
+    neighbors : rule for neighbours, optional
+        Who of those closer than R_max counts, such as ``SANN()``; None is everybody.
 
+    Notes
+    -----
     Output ``radial_density`` (frame, particle, neighbor_species, r), no unit; without `by_species` (frame, particle,
     r). Zero where there is nobody.
 

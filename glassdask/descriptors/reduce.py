@@ -32,8 +32,10 @@ def reduce(
 
     Parameters
     ----------
-    features : DataArray (frame, particle, features...), lazy or in memory
-    n_components, method, scale : see `glassdask.learning.PCA`
+    features : xarray.DataArray (frame, particle, features...)
+        Lazy or in memory.
+    n_components, method, scale : int or float or str or bool
+        See `glassdask.learning.PCA`.
 
     Returns
     -------

@@ -134,11 +134,15 @@ def make(
 
     Parameters
     ----------
-    name : of the table, which is the kind of the descriptor too unless the table has a ``type``
-    values : parameters
-    defaults : parameters such as ``cutoffs``, with functions that measure them from the data; one is called only when
-        the descriptor has that parameter and neither it nor what stands in for it (``neighbors``) is given
-    where : begins the path in errors, by default `name`
+    name : str
+        Of the table, which is the kind of the descriptor too unless the table has a ``type``.
+    values : dict
+        Parameters.
+    defaults : dict, optional
+        Parameters such as ``cutoffs``, with functions that measure them from the data; one is called only when the
+        descriptor has that parameter and neither it nor what stands in for it (``neighbors``) is given.
+    where : str, optional
+        Begins the path in errors, by default `name`.
 
     Examples
     --------

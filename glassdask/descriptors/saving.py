@@ -44,16 +44,21 @@ def save_descriptors(
 
     Parameters
     ----------
-    features : Dataset of `describe`, made from ``open_trajectory(path)`` or from the same positions, boxes and species
-        in memory. It must still be lazy: ``features.persist()`` keeps results in memory and can be stored,
-        ``features.load()`` cannot, because nothing would show whether they were edited since.
-    path : the store, or a state point inside a tree
-    dtype : "float32" or "float64", in which the numbers are stored. They are computed in double precision; single
-        precision halves files and reading, and changes principal components, regressions and correlations by far less
-        than their statistical error (deploy/SCALING.md shows it)
-    overwrite : replace descriptors of the same name with other parameters, or of other code; otherwise they are a
-        `StoreError`. Those that are the same are kept
-    progress : called with the numbers of finished and of all blocks
+    features : xarray.Dataset
+        Of `describe`, made from ``open_trajectory(path)`` or from the same positions, boxes and species in memory. It
+        must still be lazy: ``features.persist()`` keeps results in memory and can be stored, ``features.load()``
+        cannot, because nothing would show whether they were edited since.
+    path : str or path
+        The store, or a state point inside a tree.
+    dtype : str, default "float32"
+        "float32" or "float64", in which the numbers are stored. They are computed in double precision; single precision
+        halves files and reading, and changes principal components, regressions and correlations by far less than their
+        statistical error (deploy/SCALING.md shows it).
+    overwrite : bool, default False
+        Replace descriptors of the same name with other parameters, or of other code; otherwise they are a `StoreError`.
+        Those that are the same are kept.
+    progress : callable, optional
+        Called with the numbers of finished and of all blocks.
 
     Raises
     ------

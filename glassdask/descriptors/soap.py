@@ -39,21 +39,33 @@ class SOAP(Descriptor):
 
     Parameters
     ----------
-    r_cut : radius of the expansion; for the first shell slightly beyond the first minimum of g(r), 1.6 in paper A
-    n_max, l_max : number of radial functions, largest degree (at most 32)
-    sigma : width of the Gaussians, about r_cut / n_max, at least r_cut / 200
-    basis : ``"polynomial"``, g_n = sum_n' beta_nn' (r_cut - r)^(n' + 2) (paper A, Eq. 15), or ``"gto"``,
-        g_nl = r^l sum_n' beta_nn'l exp(-alpha_n'l r^2) with alpha_nl such that the n-th of n_max radii between 1 and
-        r_cut sees it decayed to 0.001. Both are made orthonormal by beta = S^(-1/2), S the overlaps, in the unit of
-        length of the positions. These are DScribe's conventions (Himanen et al., Comput. Phys. Commun. 247, 106949
-        (2020)), which paper A used
-    by_species : expand the density of each species and give the products of all pairs; otherwise species-blind
-    spectrum : ``"full"``, or ``"diagonal"`` with n' = n only
-    normalize : divide the feature vector of each particle by its length
-    center : the central particle is part of the density, as in DScribe
-    padding : by default sigma sqrt(-2 ln 0.001), where a Gaussian has decayed to 0.001, as in DScribe
-    neighbors : who of those closer than r_cut + padding counts, such as ``Voronoi()``; None is everybody
+    r_cut : float
+        Radius of the expansion; for the first shell slightly beyond the first minimum of g(r), 1.6 in paper A.
+    n_max, l_max : int
+        Number of radial functions, largest degree (at most 32).
+    sigma : float
+        Width of the Gaussians, about r_cut / n_max, at least r_cut / 200.
+    basis : {"polynomial", "gto"}, default "polynomial"
+        ``"polynomial"``, g_n = sum_n' beta_nn' (r_cut - r)^(n' + 2) (paper A, Eq. 15), or ``"gto"``, g_nl = r^l sum_n'
+        beta_nn'l exp(-alpha_n'l r^2) with alpha_nl such that the n-th of n_max radii between 1 and r_cut sees it
+        decayed to 0.001. Both are made orthonormal by beta = S^(-1/2), S the overlaps, in the unit of length of the
+        positions. These are DScribe's conventions (Himanen et al., Comput. Phys. Commun. 247, 106949 (2020)), which
+        paper A used.
+    by_species : bool, default False
+        Expand the density of each species and give the products of all pairs; otherwise species-blind.
+    spectrum : {"full", "diagonal"}, default "full"
+        ``"full"``, or ``"diagonal"`` with n' = n only.
+    normalize : bool, default False
+        Divide the feature vector of each particle by its length.
+    center : bool, default True
+        The central particle is part of the density, as in DScribe.
+    padding : float, optional
+        By default sigma sqrt(-2 ln 0.001), where a Gaussian has decayed to 0.001, as in DScribe.
+    neighbors : rule for neighbours, optional
+        Who of those closer than r_cut + padding counts, such as ``Voronoi()``; None is everybody.
 
+    Notes
+    -----
     Output ``soap`` (frame, particle, soap_feature), no unit, with the coordinates ``soap_l``, ``soap_n``, ``soap_n2``
     (n') and ``soap_species`` (such as ``"A-B"``, ``"all"`` when species-blind) on it. l changes slowest, then n, then
     n'; pairs of species, in the order A-A, A-B, B-B, even slower. A pair of unlike species has n_max^2 combinations of

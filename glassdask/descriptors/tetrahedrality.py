@@ -27,13 +27,20 @@ class Tetrahedrality(Descriptor):
 
     Parameters
     ----------
-    cutoffs : neighbours are closer than this distance, one for all or one for each pair of species
-    neighbors : instead of `cutoffs`, another rule, such as ``KNearest(4)``. Where it weighs the neighbours, a pair
-        counts by the product of their weights
-    neighbor_species : ``"all"``, ``"other"`` (species unlike the centre's: O around Si) or a tuple of names
-    angle : theta_0 in degrees
-    deviation : ``"cosine"`` or ``"angle"``
+    cutoffs : float or dict, optional
+        Neighbours are closer than this distance, one for all or one for each pair of species.
+    neighbors : rule for neighbours, optional
+        Instead of `cutoffs`, another rule, such as ``KNearest(4)``. Where it weighs the neighbours, a pair counts by
+        the product of their weights.
+    neighbor_species : str or tuple of str, default "all"
+        ``"all"``, ``"other"`` (species unlike the centre's: O around Si) or a tuple of names.
+    angle : float, default 109.5
+        theta_0 in degrees.
+    deviation : {"cosine", "angle"}, default "cosine"
+        ``"cosine"`` or ``"angle"``.
 
+    Notes
+    -----
     Output ``tetrahedrality`` (frame, particle), no unit, or degrees. NaN for a centre with fewer than two neighbours.
 
     Examples

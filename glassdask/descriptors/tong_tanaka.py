@@ -31,13 +31,18 @@ class TongTanaka(Descriptor):
 
     Parameters
     ----------
-    diameters : of each species, such as the positions of the first peaks of g_aa(r), or "own", those that the particles
-        of the trajectory have; sigma_ab is then their mean, and neighbours share a face of the radical Voronoi cells of
-        these spheres
-    sigma : instead, or for sigma_ab alone: distances at contact for each pair of species, which need not be additive
-        (paper C takes the potential's sigma_ab). Without `diameters` neighbours share a face of the Voronoi cells
-    neighbors : another rule for neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`
+    diameters : Diameters, optional
+        Of each species, such as the positions of the first peaks of g_aa(r), or "own", those that the particles of the
+        trajectory have; sigma_ab is then their mean, and neighbours share a face of the radical Voronoi cells of these
+        spheres.
+    sigma : float or dict, optional
+        Instead, or for sigma_ab alone: distances at contact for each pair of species, which need not be additive (paper
+        C takes the potential's sigma_ab). Without `diameters` neighbours share a face of the Voronoi cells.
+    neighbors : rule for neighbours, optional
+        Another rule for neighbours, symmetric, such as ``Cutoff(...)``; it needs `sigma` or `diameters`.
 
+    Notes
+    -----
     Output ``theta`` (frame, particle), no unit. NaN for a centre that is in no tetrahedron, in two dimensions for one
     with fewer than three neighbours.
 

@@ -26,9 +26,12 @@ class VoronoiCell(Descriptor):
 
     Parameters
     ----------
-    diameters : of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells;
-        None for the usual ones
+    diameters : Diameters, optional
+        Of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells; None for
+        the usual ones.
 
+    Notes
+    -----
     Output ``voronoi`` (frame, particle, voronoi_feature) with the features ``volume`` (the area in two dimensions),
     ``faces`` (the number of neighbours) and, in three dimensions, ``n3``, ``n4``, ``n5``, ``n6``. Volumes are in the
     unit of length to the power of the dimension. A radical cell may be empty: volume and faces are then 0. All are NaN
@@ -84,10 +87,14 @@ class LocallyFavoredStructure(Descriptor):
 
     Parameters
     ----------
-    signature : of the favoured cell, for all centres or, as a mapping, for each species
-    diameters : of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells;
-        None for the usual ones
+    signature : tuple of int or dict
+        Of the favoured cell, for all centres or, as a mapping, for each species.
+    diameters : Diameters, optional
+        Of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells; None for
+        the usual ones.
 
+    Notes
+    -----
     Output ``lfs`` (frame, particle), no unit. NaN for species that a mapping does not name, and
     for particles of the same radius at exactly the same place.
 

@@ -58,15 +58,22 @@ def self_correlations(
     trajectory : Dataset of the schema with ``time``, in memory or lazy
         With ``image``, or with frames so close that `unwrapped` works without. In a box that changes its shape, the
         displacements contain the affine motion.
-    k : wave number, in the inverse unit of the positions
-    a : length
-    lags : times; by default about 50 that occur, evenly spaced in their logarithm
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
-    cage : cutoffs, one or for each pair of species, or a rule such as ``Voronoi()``
-        Displacements are then relative to the mean of a particle and its neighbours at the time origin, see
-        `cage_relative`, without the long waves of two-dimensional systems.
-    remove_drift : whether displacements are relative to the mean of all particles, each of the same weight
-    scheme : "toroidal" at constant pressure, see `unwrapped`
+    k : float, optional
+        Wave number, in the inverse unit of the positions.
+    a : float, optional
+        Length.
+    lags : sequence of float, optional
+        Times; by default about 50 that occur, evenly spaced in their logarithm.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
+    cage : rule for neighbours or float or dict, optional
+        Cutoffs, one or for each pair of species, or a rule such as ``Voronoi()``. Displacements are then relative to
+        the mean of a particle and its neighbours at the time origin, see `cage_relative`, without the long waves of
+        two-dimensional systems.
+    remove_drift : bool, default False
+        Whether displacements are relative to the mean of all particles, each of the same weight.
+    scheme : str, default "lattice"
+        "toroidal" at constant pressure, see `unwrapped`.
 
     Returns
     -------

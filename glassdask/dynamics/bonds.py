@@ -49,11 +49,16 @@ def bond_breaking(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; images are not needed
-    lags : times; by default about 50 that occur
-    cutoffs : one or for each pair of species; by default the `first_minima` of about 20 frames
-    factor : at least 1
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; images are not needed.
+    lags : sequence of float, optional
+        Times; by default about 50 that occur.
+    cutoffs : float or dict, optional
+        One or for each pair of species; by default the `first_minima` of about 20 frames.
+    factor : float, default 1.2
+        At least 1.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
 
     Returns
     -------
@@ -114,9 +119,12 @@ def replica_bonds(
 
     Parameters
     ----------
-    displacement : DataArray (..., particle, space), in memory or lazy, such as (replica, lag, particle, space)
-    start : Dataset of the schema with one frame
-    cutoffs, factor : see `bond_breaking`
+    displacement : xarray.DataArray (..., particle, space)
+        In memory or lazy, such as (replica, lag, particle, space).
+    start : xarray.Dataset
+        Trajectory with one frame.
+    cutoffs, factor : float or dict or float
+        See `bond_breaking`.
 
     Returns
     -------

@@ -44,12 +44,18 @@ def dynamic_susceptibility(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    a : length, in the unit of the positions
-    k : wave number, in its inverse
-    lags : times; by default about 50 that occur, of which there are two origins at least
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
-    cage, remove_drift, scheme : see `self_correlations`
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    a : float, optional
+        Length, in the unit of the positions.
+    k : float, optional
+        Wave number, in its inverse.
+    lags : sequence of float, optional
+        Times; by default about 50 that occur, of which there are two origins at least.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        See `self_correlations`.
 
     Returns
     -------

@@ -66,16 +66,25 @@ def four_point(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    lag : t, best where chi_4 has its maximum; see `dynamic_susceptibility`
-    a : length, in the unit of the positions
-    q_max : largest q; by default pi over the mean spacing (V/N)^(1/d), about half of the first peak of S(k),
-        or three times the shortest where that is more
-    r_max, n_bins : largest r and bins of G_4; by default 8 mean spacings, or half of the box where that is less
-    modes_per_bin : about how many wave vectors of a length are used at most, q and -q counting as one
-    q_fit : largest q of the fit, in place of 1.5 / xi_4
-    origins : time origins that are used at most, evenly spread over the trajectory
-    cage : see `self_correlations`; w is then of displacements relative to the cage
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    lag : float
+        t, best where chi_4 has its maximum; see `dynamic_susceptibility`.
+    a : float
+        Length, in the unit of the positions.
+    q_max : float, optional
+        Largest q; by default pi over the mean spacing (V/N)^(1/d), about half of the first peak of S(k), or three times
+        the shortest where that is more.
+    r_max, n_bins : float or int
+        Largest r and bins of G_4; by default 8 mean spacings, or half of the box where that is less.
+    modes_per_bin : int, default 100
+        About how many wave vectors of a length are used at most, q and -q counting as one.
+    q_fit : float, optional
+        Largest q of the fit, in place of 1.5 / xi_4.
+    origins : int
+        Time origins that are used at most, evenly spread over the trajectory.
+    cage : rule for neighbours or float or dict, optional
+        See `self_correlations`; w is then of displacements relative to the cage.
 
     Returns
     -------

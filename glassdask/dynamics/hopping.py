@@ -31,8 +31,10 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
     ----------
     trajectory : Dataset of the schema with ``time`` in even steps, in memory or lazy
         With ``image``, or with frames so close that `unwrapped` works without.
-    window : length of A and B together, in the unit of the times; a few times what a cage needs to be explored
-    threshold : in the square of the unit of length; such as the plateau of the mean-square displacement, or 0.2
+    window : float
+        Length of A and B together, in the unit of the times; a few times what a cage needs to be explored.
+    threshold : float
+        In the square of the unit of length; such as the plateau of the mean-square displacement, or 0.2.
 
     Returns
     -------
@@ -104,7 +106,8 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
 
     Parameters
     ----------
-    found : result of `hops`
+    found : xarray.Dataset
+        Result of `hops`.
 
     Returns
     -------

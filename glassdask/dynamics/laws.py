@@ -79,10 +79,14 @@ def fit_law(
 
     Parameters
     ----------
-    temperature, tau : at least as many different temperatures as the law has parameters
-    law : its name
-    tau_error : standard errors of tau
-    tau_g : relaxation time at which a liquid counts as a glass
+    temperature, tau : sequence of float
+        At least as many different temperatures as the law has parameters.
+    law : LawName
+        Its name.
+    tau_error : sequence of float, optional
+        Standard errors of tau.
+    tau_g : float, optional
+        Relaxation time at which a liquid counts as a glass.
 
     Returns
     -------
@@ -155,8 +159,10 @@ def compare_laws(
 
     Parameters
     ----------
-    temperature, tau, tau_error : see `fit_law`
-    laws : names
+    temperature, tau, tau_error : sequence of float
+        See `fit_law`.
+    laws : sequence of LawName
+        Names.
 
     Returns
     -------
@@ -209,9 +215,12 @@ def stretched_exponential(
 
     Parameters
     ----------
-    correlations : result of `self_correlations`, `intermediate_scattering` or another with a dimension ``lag``
-    quantity : such as "fs" or "overlap"
-    highest, lowest : below the plateau, and above the noise
+    correlations : xarray.Dataset
+        Result of `self_correlations`, `intermediate_scattering` or another with a dimension ``lag``.
+    quantity : str, default "fs"
+        Such as "fs" or "overlap".
+    highest, lowest : float
+        Below the plateau, and above the noise.
 
     Returns
     -------

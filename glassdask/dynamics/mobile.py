@@ -41,12 +41,18 @@ def strings(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    lag : the time, best where the non-Gaussian parameter has its maximum
-    distance : such as 0.6 of a diameter
-    fraction : the part of the particles that moved farthest
-    species : the particles that are looked at; by default all
-    origins : time origins that are used at most, evenly spread over the trajectory
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    lag : float
+        The time, best where the non-Gaussian parameter has its maximum.
+    distance : float
+        Such as 0.6 of a diameter.
+    fraction : float, default 0.065
+        The part of the particles that moved farthest.
+    species : str, optional
+        The particles that are looked at; by default all.
+    origins : int
+        Time origins that are used at most, evenly spread over the trajectory.
 
     Returns
     -------
@@ -96,8 +102,10 @@ def mobile_clusters(
 
     Parameters
     ----------
-    trajectory, lag, fraction, species, origins : as those of `strings`
-    distance : such as the first minimum of g(r)
+    trajectory, lag, fraction, species, origins : xarray.Dataset, float, float, str, int
+        As those of `strings`.
+    distance : float
+        Such as the first minimum of g(r).
 
     Returns
     -------

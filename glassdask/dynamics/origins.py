@@ -25,10 +25,14 @@ class Origins:
 
     Attributes
     ----------
-    lags : (L,) times
-    counts : (L,) origins of each lag
-    pairs : (P, 2) numbers of frames, those of the first lag first
-    blocks : (L,) blocks of successive origins, each at least as long as the lag; up to ten
+    lags : array (L,)
+        Times.
+    counts : array (L,)
+        Origins of each lag.
+    pairs : array (P, 2)
+        Numbers of frames, those of the first lag first.
+    blocks : array (L,)
+        Blocks of successive origins, each at least as long as the lag; up to ten.
     """
 
     lags: np.ndarray
@@ -111,7 +115,8 @@ class Origins:
         ----------
         function : ``function(means, counts)``
             Of means (n, ...) over some origins, and of how many (n, 1, ...), gives the quantities (n, ...) by name.
-        values : (P, ...), what is averaged
+        values : array (P, ...)
+            What is averaged.
 
         Returns
         -------

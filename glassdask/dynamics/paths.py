@@ -45,8 +45,10 @@ def unwrapped(trajectory: xr.Dataset, scheme: Scheme = "lattice") -> xr.DataArra
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    scheme : "lattice" or "toroidal"
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    scheme : str, default "lattice"
+        "lattice" or "toroidal".
 
     Returns
     -------
@@ -175,8 +177,10 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, in memory or lazy
-    reference : number of a frame, negative ones from the end
+    trajectory : xarray.Dataset
+        Trajectory, in memory or lazy.
+    reference : int, default 0
+        Number of a frame, negative ones from the end.
 
     Returns
     -------

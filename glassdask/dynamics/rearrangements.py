@@ -47,7 +47,8 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
         of a sheared run: ``d2min(run.isel(frame=slice(None, -1)), run.isel(frame=slice(1, None)), 2.5)``; motion since
         the first frame: ``d2min(run.isel(frame=[0]), run, 2.5)``. Where both have an ``id`` (particle), particles of
         the same id are compared, in the order of the reference; otherwise they must be in the same order.
-    cutoffs : radius of the surroundings, or one for each pair of species
+    cutoffs : float or dict
+        Radius of the surroundings, or one for each pair of species.
 
     Returns
     -------
@@ -122,10 +123,12 @@ def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoff
 
     Parameters
     ----------
-    displacement : DataArray (..., particle, space), in memory or lazy, such as (replica, lag, particle, space)
-        Unwrapped: exact however far particles move.
-    start : Dataset of the schema with one frame
-    cutoffs : radius of the surroundings, or one for each pair of species
+    displacement : xarray.DataArray (..., particle, space)
+        In memory or lazy, such as (replica, lag, particle, space) Unwrapped: exact however far particles move.
+    start : xarray.Dataset
+        Trajectory with one frame.
+    cutoffs : float or dict
+        Radius of the surroundings, or one for each pair of species.
 
     Returns
     -------

@@ -23,9 +23,12 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
 
     Parameters
     ----------
-    correlations : result of `self_correlations`, `self_intermediate_scattering` or `overlap`, its lags in any order
-    quantity : "fs" or "overlap"
-    level : between 0 and 1
+    correlations : xarray.Dataset
+        Result of `self_correlations`, `self_intermediate_scattering` or `overlap`, its lags in any order.
+    quantity : str, default "fs"
+        "fs" or "overlap".
+    level : float
+        Between 0 and 1.
 
     Returns
     -------
@@ -107,8 +110,10 @@ def crossover_temperature(
 
     Parameters
     ----------
-    temperature, energy : the curve, in any order
-    lower, upper : first and last temperature of the two ranges, each with at least two points
+    temperature, energy : sequence of float
+        The curve, in any order.
+    lower, upper : tuple of 2 float
+        First and last temperature of the two ranges, each with at least two points.
 
     Returns
     -------

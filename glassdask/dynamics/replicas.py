@@ -48,12 +48,14 @@ def replica_displacements(
     final : array (replica, particle, space), or (replica, lag, particle, space) with `lag`
         Positions after some time, unwrapped (public data sets have them so; with images add image @ box to both), in
         NumPy or dask.
-    lag : times, where `final` has that dimension
-    box : edge lengths or cell matrix
+    lag : object, optional
+        Times, where `final` has that dimension.
+    box : array_like, optional
+        Edge lengths or cell matrix.
         Only where the final positions are wrapped: each particle is then taken to have gone the short way, which is
         right only where none moved by more than half of the box.
-    periodic : true or false, for all axes of the box or for each; along open ones positions are as they are
-        By default true.
+    periodic : object, optional
+        True or false, for all axes of the box or for each; along open ones positions are as they are. By default true.
 
     Returns
     -------
@@ -112,10 +114,11 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
 
     Parameters
     ----------
-    displacement : DataArray (replica, particle, space) or (replica, lag, particle, space), in memory or lazy
-        From `replica_displacements`, or ``replica_displacement`` of a simulated ensemble. No drift of the whole system
-        is removed.
-    power : 1 or 2
+    displacement : xarray.DataArray (replica, particle, space)
+        Or (replica, lag, particle, space), in memory or lazy From `replica_displacements`, or ``replica_displacement``
+        of a simulated ensemble. No drift of the whole system is removed.
+    power : int, default 2
+        1 or 2.
 
     Returns
     -------
@@ -162,8 +165,10 @@ def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dat
 
     Parameters
     ----------
-    propensities : result of `propensity` with a dimension ``lag``, in any order
-    delta : one or more mean displacements
+    propensities : xarray.Dataset
+        Result of `propensity` with a dimension ``lag``, in any order.
+    delta : float or iterable of float
+        One or more mean displacements.
 
     Returns
     -------
@@ -219,8 +224,10 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     ----------
     displacement : DataArray (..., particle, space), in memory or lazy
         Of replicas, or from `displacements`.
-    start : Dataset of the schema with one frame, the configuration from which the displacements are counted
-    neighbors : cutoffs, one or for each pair of species, such as the `first_minima`; or a rule such as `Voronoi()`
+    start : xarray.Dataset
+        Trajectory with one frame, the configuration from which the displacements are counted.
+    neighbors : rule for neighbours or float or dict
+        Cutoffs, one or for each pair of species, such as the `first_minima`; or a rule such as `Voronoi()`.
 
     Returns
     -------

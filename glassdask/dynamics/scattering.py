@@ -48,12 +48,18 @@ def intermediate_scattering(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    k : wave numbers, in the inverse unit of the positions
-    width : by default pi over the narrowest width of the box, half of a step between wave vectors
-    modes : about how many wave vectors are used of each k at most, k and -k counting as one; in random directions
-    lags : times besides 0; by default about 50 that occur
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    k : float or sequence of float
+        Wave numbers, in the inverse unit of the positions.
+    width : float, optional
+        By default pi over the narrowest width of the box, half of a step between wave vectors.
+    modes : int, default 200
+        About how many wave vectors are used of each k at most, k and -k counting as one; in random directions.
+    lags : sequence of float, optional
+        Times besides 0; by default about 50 that occur.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
 
     Returns
     -------

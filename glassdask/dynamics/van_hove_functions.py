@@ -48,12 +48,17 @@ def van_hove(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    lags : times; by default about 50 that occur
-    r_max : largest distance, up to half of the narrowest box width; by default 3.5 mean spacings (V/N)^(1/d), or half
-        of the box where that is less. What moved further is in no bin of G_s
-    n_bins : bins of equal width from 0 to r_max
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    lags : sequence of float, optional
+        Times; by default about 50 that occur.
+    r_max : float, optional
+        Largest distance, up to half of the narrowest box width; by default 3.5 mean spacings (V/N)^(1/d), or half of
+        the box where that is less. What moved further is in no bin of G_s.
+    n_bins : int, default 200
+        Bins of equal width from 0 to r_max.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
 
     Returns
     -------
@@ -134,9 +139,12 @@ def collective_overlap(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``time``, in memory or lazy; see `self_correlations`
-    a : length, below half of the smallest distance of particles, so that none counts twice
-    lags, origins : as those of `dynamic_susceptibility`
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; see `self_correlations`.
+    a : float
+        Length, below half of the smallest distance of particles, so that none counts twice.
+    lags, origins : sequence of float or int
+        As those of `dynamic_susceptibility`.
 
     Returns
     -------

@@ -29,9 +29,12 @@ def velocity_autocorrelation(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``velocity`` and ``time``, in memory or lazy
-    lags : times besides 0; by default about 50 that occur
-    origins : time origins that are used of each lag at most, evenly spread over the trajectory
+    trajectory : xarray.Dataset
+        Trajectory with ``velocity`` and ``time``, in memory or lazy.
+    lags : sequence of float, optional
+        Times besides 0; by default about 50 that occur.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
 
     Returns
     -------
@@ -85,9 +88,12 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
 
     Parameters
     ----------
-    trajectory : Dataset of the schema with ``velocity``, and ``time`` in even steps
-    duration : T; by default a tenth of the trajectory
-    origins : time origins that are used of each lag at most
+    trajectory : xarray.Dataset
+        Trajectory with ``velocity``, and ``time`` in even steps.
+    duration : float, optional
+        T; by default a tenth of the trajectory.
+    origins : int
+        Time origins that are used of each lag at most.
 
     Returns
     -------

@@ -39,15 +39,21 @@ def sum_paths(
 
     Parameters
     ----------
-    function : gives an array `shape` of some particles
-        `path` (frame, space, particle) has their unwrapped positions, or another vector of them, sorted by species;
-        those of species s are ``starts[s]:starts[s + 1]``.
-    trajectory : Dataset of the schema, valid
-    frames : numbers of the frames that `path` has, increasing
-    shape : of the result
-    microseconds : what a particle takes, roughly
-    of : "position", or the variable (frame, particle, space) that is followed
-    scheme : see `unwrapped`
+    function : callable
+        Gives an array `shape` of some particles `path` (frame, space, particle) has their unwrapped positions, or
+        another vector of them, sorted by species; those of species s are ``starts[s]:starts[s + 1]``.
+    trajectory : xarray.Dataset
+        Trajectory, valid.
+    frames : array
+        Numbers of the frames that `path` has, increasing.
+    shape : tuple of int
+        Of the result.
+    microseconds : float
+        What a particle takes, roughly.
+    of : str, default "position"
+        "position", or the variable (frame, particle, space) that is followed.
+    scheme : str, default "lattice"
+        See `unwrapped`.
 
     Raises
     ------
@@ -109,14 +115,20 @@ def map_pairs(
 
     Parameters
     ----------
-    function : gives an array `shape`
-        `configuration` is the first frame, see `glassdask.frames.map_frames`; `later` (particle, space) the positions
-        in the second, `box` (axis, space) that of the second, `moved` (particle, space) the displacements.
-    trajectory : Dataset of the schema, valid
-    pairs : (P, 2) numbers of frames
-    microseconds : what a particle takes, roughly
-    moved : whether displacements are wanted, for which particles must be followed
-    scheme : see `unwrapped`
+    function : callable
+        Gives an array `shape` `configuration` is the first frame, see `glassdask.frames.map_frames`; `later` (particle,
+        space) the positions in the second, `box` (axis, space) that of the second, `moved` (particle, space) the
+        displacements.
+    trajectory : xarray.Dataset
+        Trajectory, valid.
+    pairs : array (P, 2)
+        Numbers of frames.
+    microseconds : float
+        What a particle takes, roughly.
+    moved : bool, default True
+        Whether displacements are wanted, for which particles must be followed.
+    scheme : str, default "lattice"
+        See `unwrapped`.
     """
     first, second = (xr.DataArray(part, dims="frame") for part in pairs.T)
     trajectory = trajectory.drop_vars("time", errors="ignore")

@@ -34,9 +34,12 @@ def coarse_grain(
     ----------
     values : DataArray (frame, particle, ...), in memory or lazy
         Such as a variable of `describe`, a propensity, or ``trajectory["energy"]``.
-    trajectory : Dataset of the schema with the same frames and particles
-    lengths : xi, in the unit of the positions
-    cutoff : where P ends, in units of xi
+    trajectory : xarray.Dataset
+        Trajectory with the same frames and particles.
+    lengths : float or iterable of float
+        Xi, in the unit of the positions.
+    cutoff : float, default 2.0
+        Where P ends, in units of xi.
 
     Returns
     -------
@@ -80,9 +83,11 @@ def normalize(values: xr.DataArray, dim: Any = "particle") -> xr.DataArray:
 
     Parameters
     ----------
-    values : DataArray, in memory or lazy
-    dim : dimension or dimensions over which minimum and maximum are taken: by default each frame is scaled on its own;
-        ``("frame", "particle")`` scales all frames alike, ``("grid_x", "grid_y")`` a grid
+    values : xarray.DataArray
+        In memory or lazy.
+    dim : object, default "particle"
+        Dimension or dimensions over which minimum and maximum are taken: by default each frame is scaled on its own;
+        ``("frame", "particle")`` scales all frames alike, ``("grid_x", "grid_y")`` a grid.
 
     Returns
     -------

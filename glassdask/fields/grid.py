@@ -31,10 +31,14 @@ def to_grid(
 
     Parameters
     ----------
-    trajectory : Dataset of the schema, two or three dimensions, any periodic cell
-    shape : points along each cell vector, or one number for all
-    sizes : sigma of each species; paper C takes the potential's sigma_aa
-    cutoff : where the Gaussians end, in units of sigma_i
+    trajectory : xarray.Dataset
+        Trajectory, two or three dimensions, any periodic cell.
+    shape : int or tuple of int
+        Points along each cell vector, or one number for all.
+    sizes : dict
+        Sigma of each species; paper C takes the potential's sigma_aa.
+    cutoff : float, default 2.5
+        Where the Gaussians end, in units of sigma_i.
 
     Returns
     -------
@@ -84,7 +88,8 @@ def from_grid(
     ----------
     grid : DataArray (frame, grid_x, grid_y(, grid_z)), in memory or lazy
         L, such as a Grad-CAM score, on the points of `to_grid`.
-    trajectory, sizes, cutoff : those of `to_grid`
+    trajectory, sizes, cutoff : xarray.Dataset or dict or float
+        Those of `to_grid`.
 
     Returns
     -------

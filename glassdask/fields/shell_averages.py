@@ -30,9 +30,12 @@ def average_shells(
     ----------
     values : DataArray (frame, particle, ...), in memory or lazy
         Such as a variable of `describe`, of all species.
-    trajectory : Dataset of the schema with the same frames and particles
-    cutoff : r_c, in the unit of the positions
-    generations : how many times to average
+    trajectory : xarray.Dataset
+        Trajectory with the same frames and particles.
+    cutoff : float, default 2.1
+        r_c, in the unit of the positions.
+    generations : int, default 2
+        How many times to average.
 
     Returns
     -------

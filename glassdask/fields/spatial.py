@@ -32,10 +32,13 @@ def spatial_correlation(
     ----------
     values : DataArray (frame, particle), in memory or lazy
         Particles whose value is NaN take no part.
-    trajectory : Dataset of the schema with the same frames and particles
-    r_max : largest distance, at most half of the narrowest box width along the axes that repeat; by default half of
-        the narrowest of all
-    width : of the bins
+    trajectory : xarray.Dataset
+        Trajectory with the same frames and particles.
+    r_max : float, optional
+        Largest distance, at most half of the narrowest box width along the axes that repeat; by default half of the
+        narrowest of all.
+    width : float, default 0.1
+        Of the bins.
 
     Returns
     -------
@@ -84,9 +87,11 @@ def correlation_length(correlation: xr.DataArray, level: float = float(np.exp(-1
 
     Parameters
     ----------
-    correlation : DataArray (..., r) as `spatial_correlation` gives it, 1 at r = 0; NaN bins are passed over
-    level : 1/e for the coarse-graining length of the propensity (paper C, Sec. IV B), 0 for the size of domains
-        (paper C, Sec. 4.7)
+    correlation : xarray.DataArray (..., r)
+        As `spatial_correlation` gives it, 1 at r = 0; NaN bins are passed over.
+    level : float
+        1/e for the coarse-graining length of the propensity (paper C, Sec. IV B), 0 for the size of domains (paper C,
+        Sec. 4.7).
 
     Returns
     -------

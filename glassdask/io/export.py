@@ -67,14 +67,14 @@ def export(
     path : path
         The suffix tells the format: ``.extxyz``, ``.lammpstrj``, ``.data`` (one frame), ``.gsd``, ``.h5md``, ``.csv``,
         ``.parquet``; of text also with ``.gz``, ``.zst``, ``.bz2`` or ``.xz``. The file appears when it is whole.
-    columns : name, DataArray, or list or mapping of them
+    columns : str, xarray.DataArray, list or mapping of them
         What is written beside positions, species, and the images, velocities, energies, diameters and ids that there
         are: variables of the trajectory, descriptors (``"sbo"``) and reductions (``"reductions/sbo"``) of its store, or
         any array over particles and perhaps frames. What has features becomes columns named by their labels: sbo_1,
         sbo_2.
-    frames : slice, integer or list of integers, optional
+    frames : slice, int or list of int, optional
         Which frames, as for a list of Python.
-    format : optional
+    format : str, optional
         Name of the format where the suffix does not tell: xyz, lammps, lammps_data, gsd, h5md, csv, parquet.
     overwrite : bool
         Replace the file.

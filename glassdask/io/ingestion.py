@@ -109,7 +109,7 @@ def ingest(
         are appended take it from the store.
     progress : callable, optional
         Called with the number of blocks that are written and of all blocks.
-    **options
+    **options : object
         ``dimension``, ``dt``, ``box``, ``periodic``, ``wrapped``, ``ordered`` of `scan`; of readers ``columns``,
         ``keep``, ``topology``; of public data sets ``density``, ``lags``, see `glassdask.io.public`.
 

@@ -47,8 +47,10 @@ def from_ase(images: Any, *, keep: Iterable[str] = (), box: Any = None) -> xr.Da
     images : Atoms, sequence of Atoms, or ase.io.Trajectory
         Species are the array ``species`` where there is one, else the chemical symbols. Axes that are not ``pbc`` are
         open. Momenta become velocities; the array ``id`` orders the particles.
-    keep : names of further ``Atoms.arrays``
-    box : edge lengths or cell, where the atoms have none
+    keep : iterable of str, optional
+        Names of further ``Atoms.arrays``.
+    box : array_like, optional
+        Edge lengths or cell, where the atoms have none.
 
     Returns
     -------
@@ -108,8 +110,10 @@ def from_mdanalysis(group: Any, *, species: Any = None, keep: Iterable[str] = ()
     species : str or array, optional
         The attribute of the atoms that names them, such as ``"elements"``, or the names themselves. By default
         ``types``, or ``names`` where there are no types.
-    keep : attributes of the group, such as ``"charges"``
-    box : edge lengths or cell, where frames have no dimensions
+    keep : iterable of str, optional
+        Attributes of the group, such as ``"charges"``.
+    box : array_like, optional
+        Edge lengths or cell, where frames have no dimensions.
 
     Returns
     -------
@@ -171,8 +175,11 @@ def from_mdtraj(trajectory: Any, *, species: Any = "name", box: Any = None) -> x
     Parameters
     ----------
     trajectory : mdtraj.Trajectory
-    species : "name", "element", or the names of all particles
-    box : edge lengths or cell, where it has no unit cell
+        Of any topology.
+    species : object, default "name"
+        "name", "element", or the names of all particles.
+    box : array_like, optional
+        Edge lengths or cell, where it has no unit cell.
 
     Returns
     -------
@@ -216,7 +223,7 @@ def from_freud(box: Any, points: Any = None, species: Any = None) -> xr.Dataset:
         Its matrix has the cell vectors as columns; here they are rows. Axes that are not periodic there are open here.
     points : array (particle, 3) or (frame, particle, 3)
         Of a two-dimensional box z is left out.
-    species : names (particle,) or (frame, particle), optional
+    species : array of str (particle,) or (frame, particle), optional
         By default all are "A".
 
     Returns
@@ -274,7 +281,8 @@ def from_ovito(data: Any, *, keep: Iterable[str] = ()) -> xr.Dataset:
         OVITO's cell has its vectors as columns; here they are rows, and its origin is kept. Particle types are named
         as in OVITO, or by their number. Identifiers, velocities, periodic images and radii are taken where they are
         there; radii of particles become `diameter`.
-    keep : names of further particle properties, such as ``"Charge"``
+    keep : iterable of str, optional
+        Names of further particle properties, such as ``"Charge"``.
 
     Returns
     -------

@@ -25,12 +25,18 @@ class Roster:
 
     Attributes
     ----------
-    names : all species, sorted
-    n_particles : rows of a frame
-    id : (n_particles,) sorted, where there are ids
-    codes : (n_particles,) species as indices into `names`; None where they change from frame to frame
-    absent : whether some particles are not in all frames
-    notes : lines that say so
+    names : tuple of str
+        All species, sorted.
+    n_particles : int
+        Rows of a frame.
+    id : array (n_particles,)
+        Sorted, where there are ids.
+    codes : array (n_particles,)
+        Species as indices into `names`; None where they change from frame to frame.
+    absent : bool
+        Whether some particles are not in all frames.
+    notes : tuple of str, optional
+        Lines that say so.
     """
 
     names: tuple[str, ...]

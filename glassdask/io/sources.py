@@ -99,7 +99,7 @@ def scan(
         Name of the format; otherwise the content of the file tells, or its suffix.
     species_names : dict, optional
         New names of the species, such as ``{1: "A", 2: "B"}``. All species of the file must be in it.
-    dimension : 2 or 3, optional
+    dimension : {2, 3}, optional
         2 drops the z components. By default a file is two-dimensional if it has no z, or if all particles of every
         frame have the same z and the cell is not tilted along z.
     dt : float, optional
@@ -109,14 +109,14 @@ def scan(
     wrapped : bool, optional
         Whether positions without images have been wrapped, for files that do not say: XYZ, NumPy archives, and what
         mdtraj reads. By default `ingest` takes them to be unwrapped where they do not all fit into one cell.
-    periodic : text or bools, optional
+    periodic : str or sequence of bool, optional
         Along which axes the box repeats, such as "xy" or (True, True, False), whatever the file says of it. "" and
         False are a cluster, which then needs no box: it is the one around the particles of a frame.
     ordered : bool
         False says that frames are independent configurations: their steps and times are not read.
     growing : bool
         Whether a text file may end within a frame, which is then left out.
-    **options
+    **options : object
         For the reader, see its module: ``columns`` for all, ``keep`` for text, ``topology`` for mdtraj.
 
     Returns

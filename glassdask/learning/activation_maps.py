@@ -24,10 +24,11 @@ def grad_cam(model: Any, X: Any, target: Any, *, layer: int = -1, rectify: bool 
 
     Parameters
     ----------
-    model : fitted ConvolutionalClassifier
-    X : images (sample, channel, x, y[, z])
-        NumPy, dask or DataArray.
-    target : label
+    model : ConvolutionalClassifier
+        A fitted one.
+    X : object
+        Images (sample, channel, x, y[, z]) NumPy, dask or DataArray.
+    target : object
         The class C, one of ``model.classes_``.
     layer : int
         Which convolution, counted as Python counts; by default the last, as usual.

@@ -64,7 +64,7 @@ def bootstrap_pearson(x: Any, y: Any, groups: Any, n_resamples: int = 1000, seed
 
     Parameters
     ----------
-    x, y
+    x, y : arrays (sample,) or (sample, column)
         As in `pearson`.
     groups : array (sample,)
         Configuration of each row.

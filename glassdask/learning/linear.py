@@ -30,11 +30,12 @@ class LinearModel(RegressorMixin, Estimator):
 
     Attributes
     ----------
-    coef_ : array (feature,), or (target, feature) if `y` was a matrix
+    coef_ : array (feature,)
+        Or (target, feature) if `y` was a matrix.
     intercept_ : float or array (target,)
     n_samples_, n_undefined_ : int
         Rows used, and rows with a NaN in a feature or a target, which are left out.
-    n_features_in_, feature_names_in_
+    n_features_in_, feature_names_in_ : int, array of str
         See `Estimator`.
     """
 
@@ -220,7 +221,7 @@ class PrincipalComponentRegression(LinearModel):
 
     Parameters
     ----------
-    n_components, scale
+    n_components, scale : int, float or None, bool
         As in `PCA`.
 
     Attributes

@@ -209,7 +209,7 @@ def grouped_moments(X: Any, y: Any = None, groups: Any = None) -> dict[Hashable,
 
     Parameters
     ----------
-    X, y
+    X, y : arrays (sample, feature), (sample,) or (sample, target)
         As in `compute_moments`.
     groups : array (sample,), optional
         Label of each row, all of one type and none NaN. Without it there is one group, `None`.

@@ -50,7 +50,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         What is subtracted, and what is divided by (ones without scaling).
     n_samples_, n_undefined_ : int
         Rows used, and rows with a NaN, which are left out.
-    n_features_in_, feature_names_in_
+    n_features_in_, feature_names_in_ : int, array of str
         See `Estimator`.
 
     Raises

@@ -39,7 +39,8 @@ def save_model(model: Any, path: str | os.PathLike[str], features: xr.DataArray 
 
     Parameters
     ----------
-    model : fitted estimator of `glassdask.learning`
+    model : Estimator
+        A fitted one of `glassdask.learning`.
     path : str or path
         Usually ends in ``.npz``. A file of that name is replaced once the new one is complete.
     features : DataArray (frame, particle, features...), optional

@@ -53,8 +53,8 @@ def cross_validate(model: Any, parts: Parts, n_folds: int | None = None) -> Cros
 
     Parameters
     ----------
-    model : estimator of this package with `fit_groups`
-        It is cloned, not fitted itself.
+    model : object
+        Estimator of this package with `fit_groups`. It is cloned, not fitted itself.
     parts : dict of group to Moments
         From ``grouped_moments(X, y, configuration)``.
     n_folds : int, optional
@@ -83,7 +83,7 @@ def learning_curve(
 
     Parameters
     ----------
-    model, parts
+    model, parts : Estimator, dict
         As in `cross_validate`.
     sizes : sequence of int
         Numbers of training groups, less than all of them.

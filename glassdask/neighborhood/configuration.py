@@ -29,12 +29,18 @@ class Neighbors:
 
     Attributes
     ----------
-    centers : (C,) indices of the central particles
-    offsets : (C + 1,) the neighbours of centre c are the entries ``offsets[c]:offsets[c + 1]``
-    index : (P,) index of each neighbour
-    vector : (4, P) components x, y, z of r_j - r_i and the distance r_ij
-    weight : (P,) how much each neighbour counts, where the rule weighs them: they then add up to 1 for each centre
-    known : (C,) whether these are all neighbours of a centre, where open borders may hide some; None where they are
+    centers : array (C,)
+        Indices of the central particles.
+    offsets : array (C + 1,)
+        The neighbours of centre c are the entries ``offsets[c]:offsets[c + 1]``.
+    index : array (P,)
+        Index of each neighbour.
+    vector : array (4, P)
+        Components x, y, z of r_j - r_i and the distance r_ij.
+    weight : array (P,), optional
+        How much each neighbour counts, where the rule weighs them: they then add up to 1 for each centre.
+    known : array (C,), optional
+        Whether these are all neighbours of a centre, where open borders may hide some; None where they are.
     """
 
     centers: np.ndarray
@@ -73,14 +79,22 @@ class Configuration:
 
     Parameters
     ----------
-    position : (N, d) positions, d = 2 or 3; those outside the box are wrapped along the axes that repeat
-    species : (N,) species codes 0..S-1
-    box : (d, d) cell matrix, rows are the cell vectors
-    names : species names in the order of the codes
-    label : how errors call this configuration, e.g. ``"frame 3"``
-    scratch : memory that the frames of a task use one after the other; by default this one has its own
-    diameter : (N,) sizes of the particles, where they are known
-    borders : the open ones; None where the box repeats along all axes
+    position : array (N, d)
+        Positions, d = 2 or 3; those outside the box are wrapped along the axes that repeat.
+    species : array (N,)
+        Species codes 0..S-1.
+    box : array (d, d)
+        Cell matrix, rows are the cell vectors.
+    names : object
+        Species names in the order of the codes.
+    label : object, default "configuration"
+        How errors call this configuration, e.g. ``"frame 3"``.
+    scratch : object, optional
+        Memory that the frames of a task use one after the other; by default this one has its own.
+    diameter : array (N,), optional
+        Sizes of the particles, where they are known.
+    borders : Borders, optional
+        The open ones; None where the box repeats along all axes.
 
     Examples
     --------

@@ -120,7 +120,8 @@ class ScaledCutoff(Neighborhood):
 
     Parameters
     ----------
-    scale : such as 1.4
+    scale : float
+        Such as 1.4.
 
     Raises
     ------
@@ -245,7 +246,8 @@ class KNearest(_Adaptive):
 
     Parameters
     ----------
-    k : number of neighbours, at least 1
+    k : int
+        Number of neighbours, at least 1.
 
     Raises
     ------

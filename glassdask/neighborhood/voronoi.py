@@ -53,13 +53,17 @@ class Tessellation:
 
     Attributes
     ----------
-    neighbors : those that share a face with each centre, one entry a face; in tiny boxes several may be images of the
-        same particle, or of the centre itself
-    volume : (C,) volume of each cell, area in two dimensions; 0 for a particle whose radical cell is empty,
-        NaN for particles of the same radius at the same place, which share a cell, and for cells that reach beyond an
-        open border of the box (`glassdask.neighborhood.borders`)
-    area : (P,) area of each face, length in two dimensions
-    edges : (P,) number of edges of each face, 2 (the ends) in two dimensions
+    neighbors : Neighbors
+        Those that share a face with each centre, one entry a face; in tiny boxes several may be images of the same
+        particle, or of the centre itself.
+    volume : array (C,)
+        Volume of each cell, area in two dimensions; 0 for a particle whose radical cell is empty, NaN for particles of
+        the same radius at the same place, which share a cell, and for cells that reach beyond an open border of the box
+        (`glassdask.neighborhood.borders`).
+    area : array (P,)
+        Area of each face, length in two dimensions.
+    edges : array (P,)
+        Number of edges of each face, 2 (the ends) in two dimensions.
     """
 
     neighbors: Neighbors
@@ -86,12 +90,14 @@ class Voronoi(Neighborhood):
 
     Parameters
     ----------
-    diameters : mapping from each species to its diameter, such as the position of the first peak of g_aa(r), or "own",
-        the diameter of each particle in the trajectory; the radical cells are those of spheres of these diameters.
-        None: the usual Voronoi cells, all particles alike
-    weighted : a neighbour counts by the area of its face, A_f / sum_f' A_f', as in the Minkowski structure metrics of
-        Mickel et al., J. Chem. Phys. 138, 044501 (2013), Eq. 5. Without it a face of hardly any area counts like the
-        others: in crystals, where many corners are degenerate, noise of 1e-7 then changes who is a neighbour
+    diameters : Diameters, optional
+        Mapping from each species to its diameter, such as the position of the first peak of g_aa(r), or "own", the
+        diameter of each particle in the trajectory; the radical cells are those of spheres of these diameters. None:
+        the usual Voronoi cells, all particles alike.
+    weighted : bool, default False
+        A neighbour counts by the area of its face, A_f / sum_f' A_f', as in the Minkowski structure metrics of Mickel
+        et al., J. Chem. Phys. 138, 044501 (2013), Eq. 5. Without it a face of hardly any area counts like the others:
+        in crystals, where many corners are degenerate, noise of 1e-7 then changes who is a neighbour.
 
     Raises
     ------
@@ -166,10 +172,13 @@ def tessellate(
 
     Parameters
     ----------
-    configuration : two or three dimensions, any periodic cell, of any size
-    centers : (C,) indices
-    radii : (S,) radius R of each species, at least 0; "own", half of the diameter of each particle; None for the usual
-        Voronoi cells
+    configuration : Configuration
+        Two or three dimensions, any periodic cell, of any size.
+    centers : array (C,)
+        Indices.
+    radii : array (S,), optional
+        Radius R of each species, at least 0; "own", half of the diameter of each particle; None for the usual Voronoi
+        cells.
 
     Returns
     -------

@@ -31,7 +31,7 @@ class EmbeddedAtom(Model):
     ----------
     file : str
         The potential file.
-    name, species, fractions, masses, density, timestep
+    name, species, fractions, masses, density, timestep : str, tuples and floats
         As for `Model`; the species are the names of the elements in the file.
     sha256 : str
         Of the file, found if it is not given: a file that has changed is another model.

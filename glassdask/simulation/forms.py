@@ -224,9 +224,12 @@ def mixed_pairs(
 
     Parameters
     ----------
-    diameters : s_i of each species
-    form : makes the potential of a pair from its sigma
-    nonadditivity : 0 for additive diameters, 0.2 for the liquids of swap Monte Carlo
+    diameters : sequence of float
+        s_i of each species.
+    form : callable
+        Makes the potential of a pair from its sigma.
+    nonadditivity : float, default 0.0
+        0 for additive diameters, 0.2 for the liquids of swap Monte Carlo.
 
     Examples
     --------

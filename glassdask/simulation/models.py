@@ -70,7 +70,7 @@ class PairModel(Model):
 
     Parameters
     ----------
-    name, species, fractions, masses, density, timestep, dimension
+    name, species, fractions, masses, density, timestep, dimension : str, tuples, floats and int
         As for `Model`.
     pairs : tuple of PairPotential, or mapping
         For the pairs of species in the order 1-1, 1-2, ..., 2-2, ...; or by pair, ``{"A-B": LennardJones(...)}``. Any

@@ -50,7 +50,7 @@ def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, afte
         particle, pressure, volume and shear stress are its reduction "thermo" (`glassdask.store.open_reduction`).
     overwrite : bool
         Replace another simulation that is stored there.
-    after : optional
+    after : object, optional
         Tasks that must be done before, such as the one that makes the `StoredStart`.
 
     Returns
@@ -104,8 +104,13 @@ def inherent_structures(
         One of `glassdask.simulation.models`, or its name.
     source : str
         A store with frames of that model, thermal ones usually.
-    path, overwrite, after
+    path, overwrite, after : str, bool, object
         As for `simulate`.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        To be computed by any scheduler.
     """
     flags(overwrite=overwrite)
     liquid = read_model(model, "inherent_structures.model")
@@ -196,8 +201,13 @@ def isoconfigurational(
     ----------
     ensemble : Isoconfigurational
         What is to be done.
-    path, overwrite, after
+    path, overwrite, after : str, bool, object
         As for `simulate`.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        To be computed by any scheduler.
     """
     flags(overwrite=overwrite)
     batches = range(0, ensemble.replicas, ensemble.batch)

@@ -28,10 +28,14 @@ def derive(
 
     Parameters
     ----------
-    path, name : the store, and the name of the reduction
-    compute : gives the dataset
-    code : the function that computes it, as "module:name"
-    parameters, made_from, overwrite : as those of `write_dataset`
+    path, name : str or path or str
+        The store, and the name of the reduction.
+    compute : callable
+        Gives the dataset.
+    code : str
+        The function that computes it, as "module:name".
+    parameters, made_from, overwrite : dict or bool
+        As those of `write_dataset`.
 
     Raises
     ------

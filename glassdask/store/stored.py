@@ -29,9 +29,12 @@ class Source:
 
     Attributes
     ----------
-    info : path, shape and type of the array in the store; its group is ``info.path.parent``, its name ``info.name``
-    token : the hash of the content of its group when it was opened; what an overwritten group holds is never read
-    frames : which frames (or whatever the first dimension is), in this order
+    info : ArrayInfo
+        Path, shape and type of the array in the store; its group is ``info.path.parent``, its name ``info.name``.
+    token : str
+        The hash of the content of its group when it was opened; what an overwritten group holds is never read.
+    frames : range
+        Which frames (or whatever the first dimension is), in this order.
     """
 
     info: ArrayInfo

@@ -45,11 +45,16 @@ class Sweep:
 
     Attributes
     ----------
-    store : path of the sweep's store
-    stages : the stages that any of the states has, in order
-    states : all states
-    settings : of each state, by its label: of each stage, what its table says
-    text, folder, file : the description, and where it lies
+    store : str
+        Path of the sweep's store.
+    stages : tuple of str
+        The stages that any of the states has, in order.
+    states : tuple of State
+        All states.
+    settings : dict
+        Of each state, by its label: of each stage, what its table says.
+    text, folder, file : str
+        The description, and where it lies.
     """
 
     store: str

@@ -67,9 +67,12 @@ def propensity(path: str, described: str, descriptors: list[str], reductions: li
 
     Parameters
     ----------
-    path : the state, with its ensemble below it
-    described : the store with the descriptors and reductions of the same frames
-    descriptors, reductions : names of those that are correlated
+    path : str
+        The state, with its ensemble below it.
+    described : str
+        The store with the descriptors and reductions of the same frames.
+    descriptors, reductions : list of str
+        Names of those that are correlated.
 
     Returns
     -------

@@ -47,12 +47,18 @@ class Record(Declaration):
 
     Attributes
     ----------
-    status : of the unit
-    key : the one that the unit had then
-    host, pid, started, ended, seconds : where and when
-    run : which run of the sweep is at it
-    input : content hash of the trajectory that it was computed from
-    error : "class", "message" and "traceback"
+    status : {"running", "interrupted", "complete", "failed"}
+        Of the unit.
+    key : str
+        The one that the unit had then.
+    host, pid, started, ended, seconds : str or int or float
+        Where and when.
+    run : str, optional
+        Which run of the sweep is at it.
+    input : str, optional
+        Content hash of the trajectory that it was computed from.
+    error : dict, optional
+        "class", "message" and "traceback".
     """
 
     status: Literal["running", "interrupted", "complete", "failed"]

@@ -78,14 +78,21 @@ def run_sweep(
 
     Parameters
     ----------
-    sweep : of `read_sweep`, or a TOML file or a store for it
-    client : a `distributed.Client`; without one, units run one at a time in this process and their chunks by the
-        current dask scheduler
-    stages : only these of "simulate", "describe", "reduce", "correlate", "dynamics"
-    share : (number from 1, of how many): only this share of the states, for job arrays
-    overwrite : replace what was stored with other parameters or by other code; what is the same is kept
-    retry : only units that failed; without it these are left alone
-    progress : called with the numbers of finished and of all units that this call works on
+    sweep : Sweep, str or path
+        Of `read_sweep`, or a TOML file or a store for it.
+    client : object, optional
+        A `distributed.Client`; without one, units run one at a time in this process and their chunks by the current
+        dask scheduler.
+    stages : sequence of str, optional
+        Only these of "simulate", "describe", "reduce", "correlate", "dynamics".
+    share : tuple of 2 int, optional
+        (number from 1, of how many): only this share of the states, for job arrays.
+    overwrite : bool, default False
+        Replace what was stored with other parameters or by other code; what is the same is kept.
+    retry : bool, default False
+        Only units that failed; without it these are left alone.
+    progress : callable, optional
+        Called with the numbers of finished and of all units that this call works on.
 
     Returns
     -------

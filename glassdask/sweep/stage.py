@@ -17,10 +17,14 @@ class Stage:
 
     Attributes
     ----------
-    name : of the stage, and of its table
-    table : the declaration that its table is read as
-    needs : stages that must be complete before it, where a sweep has them
-    of_runs : keys of the table that a run may give for its own states
+    name : str
+        Of the stage, and of its table.
+    table : type
+        The declaration that its table is read as.
+    needs : tuple of str, optional
+        Stages that must be complete before it, where a sweep has them.
+    of_runs : tuple of str, optional
+        Keys of the table that a run may give for its own states.
 
     Examples
     --------
@@ -66,8 +70,11 @@ class Stage:
 
         Parameters
         ----------
-        state : whose store is at `state.path`
-        settings : of all stages of the state, by name
-        overwrite : replace what was stored with other settings; otherwise that is a `StoreError`
+        state : State
+            Whose store is at `state.path`.
+        settings : Settings
+            Of all stages of the state, by name.
+        overwrite : bool
+            Replace what was stored with other settings; otherwise that is a `StoreError`.
         """
         raise NotImplementedError

@@ -24,9 +24,12 @@ class Unit(Declaration):
 
     Attributes
     ----------
-    key : hash of its settings, of the code that computes it, and of the keys of the stages before it
-    groups : what it stores, relative to the store of its state; "" is that store itself
-    after : the stages that must be complete before it
+    key : str
+        Hash of its settings, of the code that computes it, and of the keys of the stages before it.
+    groups : tuple of str
+        What it stores, relative to the store of its state; "" is that store itself.
+    after : tuple of str, optional
+        The stages that must be complete before it.
     """
 
     key: str
@@ -46,10 +49,14 @@ class State(Declaration):
 
     Attributes
     ----------
-    label : what tells it from the others, such as ``kob_andersen/T=0.4500/seed=1``
-    path : its store; in a description on disk relative to that of the sweep
-    model, temperature, density, seed : what it is; the last two are None where they are not told
-    units : its stages in order, each with what is known of it before it is run
+    label : str
+        What tells it from the others, such as ``kob_andersen/T=0.4500/seed=1``.
+    path : str
+        Its store; in a description on disk relative to that of the sweep.
+    model, temperature, density, seed : str or float or int
+        What it is; the last two are None where they are not told.
+    units : dict
+        Its stages in order, each with what is known of it before it is run.
     """
 
     label: str

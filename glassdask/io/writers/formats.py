@@ -23,13 +23,20 @@ class Writer:
 
     Attributes
     ----------
-    place : ``module:function`` below this package; the function takes a `Sheet` and a stream
-    suffixes : of the names of files; the first one is in errors
-    holds : the variables of a trajectory that a file can have
-    text : whether it may be compressed, by a further suffix
-    columns : whether it can have further columns
-    diameter : the column that diameters are written as, where the format has no place of its own for them
-    words : whether the names of columns must be words
+    place : str
+        ``module:function`` below this package; the function takes a `Sheet` and a stream.
+    suffixes : tuple of str
+        Of the names of files; the first one is in errors.
+    holds : frozenset of str
+        The variables of a trajectory that a file can have.
+    text : bool, default True
+        Whether it may be compressed, by a further suffix.
+    columns : bool, default True
+        Whether it can have further columns.
+    diameter : str, optional
+        The column that diameters are written as, where the format has no place of its own for them.
+    words : bool, default False
+        Whether the names of columns must be words.
     """
 
     place: str

@@ -44,10 +44,14 @@ class Sheet:
 
     Attributes
     ----------
-    trajectory : the frames that are written, in this order
-    columns : of numbers, (frame, particle) or (particle,), by the name that they get in the file
-    where : the path, for errors
-    progress : called with the number of frames that are written, and of all
+    trajectory : xarray.Dataset
+        The frames that are written, in this order.
+    columns : dict
+        Of numbers, (frame, particle) or (particle,), by the name that they get in the file.
+    where : str
+        The path, for errors.
+    progress : callable, optional
+        Called with the number of frames that are written, and of all.
     """
 
     trajectory: xr.Dataset
