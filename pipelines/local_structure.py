@@ -29,6 +29,7 @@ import numpy as np
 import xarray as xr
 from paper_a import figures
 from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM, Mixture
+from paper_a.structure import oriented
 
 import glassdask as gd
 from glassdask import plotting
@@ -78,7 +79,10 @@ def first_shell(mixture: Mixture, folder: Path) -> str:
     # The first coordination shell ends at the first minima of g_ab(r)
     distribution = gd.radial_distribution(trajectory)
     cutoffs = gd.first_minima(distribution)
-    figures.pair_correlations(distribution["g"], cutoffs, folder / "pair_correlations")
+    figures.pair_correlations(
+        distribution["g"], cutoffs, folder / "pair_correlations",
+        (f"{title}: partial pair correlations", "Red: the first minimum, where the first coordination shell ends."),
+    )  # fmt: skip
 
     # Descriptors of the small particles, one pass over the same neighbours
     descriptors = [
@@ -96,12 +100,40 @@ def first_shell(mixture: Mixture, folder: Path) -> str:
         gd.save_reduction(gd.reduce(features[name]), store, name, overwrite=True)
     smoothed, sharp = (gd.open_reduction(store, name).load() for name in ("sbo", "bo"))
 
-    figures.overview(smoothed, features["lfs"].values, folder / "fig1_overview")
-    figures.densities({"": smoothed["projection"].values}, folder / "fig2_smoothed")
-    figures.densities({"": sharp["projection"].values}, folder / "fig3_sharp")
-    figures.bands({"": (sharp["projection"].values, features["coordination"].values)}, folder / "fig4_bands")
-    figures.spectra({"": (smoothed["explained_variance_ratio"].values, None)}, folder / "fig5_spectrum")
-    return f"{title}: {compare(mixture, smoothed, folder)}"
+    smoothed, sharp = (oriented(found, mixture.small.directions) for found in (smoothed, sharp))
+
+    n, frames = trajectory.sizes["particle"], trajectory.sizes["frame"]
+    title = f"{title}: {{}}"
+    signs = f"Signs are those of Table II. Small particles of {frames} configurations of {n} particles."
+    figures.overview(
+        smoothed, features["lfs"].values, folder / "fig1_overview",
+        (title.format("PCA of smoothed bond order"),
+         "(a) Density in the plane of the first two components. (b) Distribution of the first one, of all particles "
+         "and of the centres of locally favored structures; bands: noise of counting. (c) First direction. (d) "
+         "Distributions of all components and a Gauss curve as wide as the last. " + signs),
+    )  # fmt: skip
+    figures.densities(
+        {"": smoothed["projection"].values}, folder / "fig2_smoothed",
+        (title.format("components of SBO"),
+         "Above: density in the plane of the first two components. Below: of the first. " + signs),
+    )  # fmt: skip
+    figures.densities(
+        {"": sharp["projection"].values}, folder / "fig3_sharp",
+        (title.format("components of BO"),
+         "The same of the sharp descriptor: its bands are numbers of neighbours. " + signs),
+    )  # fmt: skip
+    figures.bands(
+        {"": (sharp["projection"].values, features["coordination"].values)}, folder / "fig4_bands",
+        (title.format("components of BO"),
+         "Components of the sharp descriptor; colours: coordination number. 3000 particles."),
+    )  # fmt: skip
+    figures.spectra(
+        {"": (smoothed["explained_variance_ratio"].values, None)}, folder / "fig5_spectrum",
+        (title.format("spectrum of SBO"),
+         "Explained variance ratio of every component, beside those that are printed."),
+        published={"": mixture.small.ratio},
+    )  # fmt: skip
+    return f"{mixture.title}, T = {mixture.temperature:g}: {compare(mixture, smoothed, folder)}"
 
 
 def compare(mixture: Mixture, reduced: xr.Dataset, folder: Path) -> str:

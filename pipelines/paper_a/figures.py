@@ -6,77 +6,100 @@ Panels are mappings from a title to the data of the panel; a single panel has no
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from report import plain
+from report import draw_published, plain
 
 from glassdask import plotting
 from paper_a.structure import Correlations
 
 SYMBOLS = {"l": r"$\ell$", "Theta": r"$\Theta$", "z": "$z$", "u": "$u$"}
-COLORS = (plotting.RED, "#1f5fa8", "#3a9d5d", "#e08a00", "#7a4fa3", "#8c6d46", "0.45", "0.7")
+# told apart by all eyes (M. Okabe and K. Ito)
+COLORS = ("#d55e00", "#0072b2", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "black", "0.6")
+Heading = tuple[str, str]  # the title of a figure that stands alone, and what it shows
 
 
-def pair_correlations(g: xr.DataArray, cutoffs: Mapping[tuple[str, str], float], path: Path) -> None:
+def ordered_colors(n: int) -> list[Any]:
+    """The first component red, the others from dark to light."""
+    from matplotlib import colormaps
+
+    return [plotting.RED, *colormaps["viridis"](np.linspace(0.0, 0.9, max(n - 1, 1)))][:n]
+
+
+def _save(drawn: Any, path: Path, table: dict[str, Any], heading: Heading | None) -> None:
+    if heading is not None:
+        width, height = drawn.get_size_inches()
+        title, caption = (textwrap.fill(text, int(per_inch * width)) for text, per_inch in zip(heading, (12, 18)))
+        drawn.set_size_inches(width, height + 0.2 * len(title.splitlines()) + 0.14 * len(caption.splitlines()))
+        drawn.suptitle(title, fontsize=10)
+        drawn.supxlabel(caption, fontsize=7, color="0.3", x=0.01, ha="left")
+    plotting.save(drawn, path, table)
+
+
+def pair_correlations(
+    g: xr.DataArray, cutoffs: Mapping[tuple[str, str], float], path: Path, heading: Heading | None = None
+) -> None:
     """Partial g_ab(r) with the chosen cutoffs."""
     drawn, axes = plotting.figure(1, len(cutoffs))
-    plotting.save(drawn, path, plotting.pair_correlations(axes[0], g, cutoffs))
+    # bins that are wide enough for the noise of few configurations
+    table = plotting.pair_correlations(axes[0], g.coarsen(r=3, boundary="trim").mean(), cutoffs)
+    axes[0, 0].legend(["$g(r)$", "$r_c$, first minimum"], frameon=False, fontsize=7, loc="center right")
+    _save(drawn, path, table, heading)
 
 
-def overview(reduced: xr.Dataset, lfs: np.ndarray, path: Path) -> None:
+def overview(reduced: xr.Dataset, lfs: np.ndarray, path: Path, heading: Heading | None = None) -> None:
     """Fig. 1: density in the plane of the first two components, LFS, first direction, and all marginals."""
     x = reduced["projection"].values
     drawn, ((a, b), (c, d)) = plotting.figure(2, 2)
-    table = plotting.density(a, x[..., 0], x[..., 1])
+    table = plotting.density(a, x[..., 0], x[..., 1], bar="top")
 
-    first = x[..., 0][np.isfinite(x[..., 0])]
-    edges = np.histogram_bin_edges(first, bins=60)
-    table["x1_bin"], table["p_x1"] = plotting.distribution(
-        b, first, bins=edges, color="black", label=r"$p(\tilde{X}_1)$"
-    )
+    table["x1_bin"], table["p_x1"] = plotting.distribution(b, x[..., 0], color="black", label=r"$p(\tilde{X}_1)$")
     locally_favored = x[..., 0][lfs == 1]
-    _, table["p_x1_lfs"] = plotting.distribution(
-        b, locally_favored, bins=edges, color=plotting.RED, label=r"$p(\tilde{X}_1|$LFS$)$"
+    table["x1_lfs_bin"], table["p_x1_lfs"] = plotting.distribution(
+        b, locally_favored, color=plotting.RED, label=r"$p(\tilde{X}_1|$LFS$)$"
     )
-    b.set(xlabel=r"$\tilde{X}_1$", ylabel="probability density", ylim=(0, None))
-    b.legend(frameon=False)
+    top = 1.3 * max(np.nanmax(table["p_x1"]), np.max(table["p_x1_lfs"], initial=0.0))
+    b.set(xlabel=r"$\tilde{X}_1$", ylabel="probability density", ylim=(0, top))
+    b.legend(frameon=False, fontsize=8)
 
     plotting.direction(c, reduced["direction"].sel(component=1))
     table["l"], table["direction_1"] = reduced["l"].values, reduced["direction"].sel(component=1).values
 
-    for j in range(x.shape[-1], 0, -1):
-        style = {"color": plotting.RED, "zorder": 3} if j == 1 else {"color": "black", "alpha": 0.3 + 0.09 * (j - 2)}
+    for j, color in zip(range(1, x.shape[-1] + 1), ordered_colors(x.shape[-1])):
         table[f"x{j}_bin"], table[f"p_x{j}_marginal"] = plotting.distribution(
-            d, x[..., j - 1] - np.nanmean(x[..., j - 1]), linewidth=1, **style
-        )
+            d, x[..., j - 1] - np.nanmean(x[..., j - 1]), linewidth=1, color=color, zorder=3 if j == 1 else 2,
+            label=f"$j = {j}$",
+        )  # fmt: skip
     spread = float(np.sqrt(reduced["explained_variance"].values[-1]))
     grid = np.linspace(-6 * spread, 6 * spread, 200)
     gauss = np.exp(-0.5 * (grid / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
-    d.plot(grid, gauss, color=plotting.LIGHT_BLUE, linewidth=2.5, zorder=1)
-    d.set(xlabel=r"$\tilde{X}_j$", ylabel=r"$p(\tilde{X}_j)$", ylim=(0, None))
+    d.plot(grid, gauss, color=plotting.LIGHT_BLUE, linewidth=2.5, zorder=1, label=r"Gauss, $\lambda_8$")
+    d.set(xlabel=r"$\tilde{X}_j - \langle\tilde{X}_j\rangle$", ylabel=r"$p(\tilde{X}_j)$", ylim=(0, None))
+    d.legend(frameon=False, fontsize=6, ncols=1, loc="upper right")
     for panel, letter in zip((a, b, c, d), "abcd"):
         panel.set_title(f"({letter})", loc="left")
-    plotting.save(drawn, path, table)
+    _save(drawn, path, table, heading)
 
 
-def densities(panels: Mapping[str, np.ndarray], path: Path) -> None:
+def densities(panels: Mapping[str, np.ndarray], path: Path, heading: Heading | None = None) -> None:
     """Figs. 2, 3, 7 and 15: p(X1, X2) of each system, and p(X1) below it; x is (..., 2 or more)."""
     drawn, axes = plotting.figure(2, len(panels))
     table: dict[str, Any] = {}
     for (title, x), (above, below) in zip(panels.items(), axes.T):
-        found = plotting.density(above, x[..., 0], x[..., 1])
+        found = plotting.density(above, x[..., 0], x[..., 1], bar="top")
         found["x1_bin"], found["p_x1"] = plotting.distribution(below, x[..., 0], color="black")
-        below.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$p(\tilde{X}_1)$", ylim=(0, None))
+        below.set(xlabel=r"$\tilde{X}_1$", ylabel=r"$p(\tilde{X}_1)$", ylim=(0, None), xlim=above.get_xlim())
         _letter(above, title)
         table |= _prefixed(found, title)
-    plotting.save(drawn, path, table)
+    _save(drawn, path, table, heading)
 
 
-def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path, heading: Heading | None = None) -> None:
     """Fig. 4: components of the sharp descriptor coloured by coordination number."""
     drawn, axes = plotting.figure(1, len(panels))
     table: dict[str, Any] = {}
@@ -84,23 +107,47 @@ def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> No
         found = plotting.scatter(ax, x[..., 0], x[..., 1], z, label="$z$")
         _letter(ax, title)
         table |= _prefixed({"x1": found["x1"], "x2": found["x2"], "z": found["color"]}, title)
-    plotting.save(drawn, path, table)
+    _save(drawn, path, table, heading)
 
 
-def spectra(panels: Mapping[str, tuple[np.ndarray, np.ndarray | None]], path: Path) -> None:
-    """Figs. 5 (top) and 8: explained variance ratio of every component, with errors where there are any."""
+def spectra(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    path: Path,
+    heading: Heading | None = None,
+    *,
+    published: Mapping[str, Sequence[float]] | None = None,
+) -> None:
+    """Figs. 5 (top) and 8: explained variance ratio of every component, with errors where there are any.
+
+    `published` are the ratios that are printed in the paper, those of the first components.
+    """
     drawn, axes = plotting.figure(1, len(panels))
     table: dict[str, Any] = {}
     for (title, (ratio, error)), ax in zip(panels.items(), axes[0]):
         _bars(ax, np.arange(1, len(ratio) + 1), ratio, error, "PC index", "EVR")
+        _printed(ax, (published or {}).get(title, ()))
         _letter(ax, title)
         found = {"component": np.arange(1, len(ratio) + 1), "evr": ratio}
         table |= _prefixed(found if error is None else {**found, "evr_error": error}, title)
-    plotting.save(drawn, path, table)
+    _save(drawn, path, table, heading)
+
+
+def _printed(ax: Any, ratio: Sequence[float]) -> None:
+    """Explained variance ratios that are printed in the paper, with half of their last digit."""
+    if len(ratio):
+        ax.errorbar(
+            np.arange(1, len(ratio) + 1), ratio, 0.005, fmt="s", color=plotting.RED, markerfacecolor="none",
+            markersize=6, capsize=2, linewidth=1, label="published",
+        )  # fmt: skip
+        ax.legend(frameon=False, fontsize=7)
 
 
 def measures(
-    panels: Mapping[str, tuple[np.ndarray, np.ndarray, Correlations]], path: Path, *, individual: bool = False
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray, Correlations]],
+    path: Path,
+    *,
+    individual: bool = False,
+    published: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Figs. 5, 6 and 16: EVR of each component above its R with l, Theta, z and u; or spread and R of each Q_l."""
     drawn, axes = plotting.figure(2, len(panels), size=(3.6, 2.3))
@@ -109,6 +156,7 @@ def measures(
         index = np.arange(1, len(top) + 1)
         names = [f"$Q_{k}$" if individual else str(k) for k in index]
         _bars(above, index, top, error, "$l$" if individual else "PC index", "std($Q_l$)" if individual else "EVR")
+        _printed(above, (published or {}).get(title, ()))
         plotting.heat_table(below, found.r.T, [SYMBOLS[name] for name in found.names], names)
         below.set(xlabel="" if individual else "PC index")
         _letter(above, title)
@@ -136,29 +184,44 @@ def against_time(
     path: Path,
     *,
     label: str = "$|R|$",
+    published: Mapping[str, float] | None = None,
 ) -> None:
-    """Figs. 10-12: R with the propensity; a panel is (lags, {curve: (R, error)}, relaxation time)."""
+    """Figs. 10-12: R with the propensity; a panel is (lags, {curve: (R, error)}, relaxation time).
+
+    A curve "X, held out" is dotted and "X, without noise" dashed, in the colour of X. `published` is the largest R
+    that the paper gives for a panel.
+    """
+    from matplotlib.lines import Line2D
+
     columns = -(-len(panels) // 2)
     drawn, axes = plotting.figure(-(-len(panels) // columns), columns, size=(4.4, 3.0))
     table: dict[str, Any] = {}
     # room for the legend above the highest curve
-    top = min(1.0, 1.35 * max(np.nanmax(r) for _, curves, _ in panels.values() for r, _ in curves.values()))
+    top = min(1.0, 1.45 * max(np.nanmax(r) for _, curves, _ in panels.values() for r, _ in curves.values()))
     for (title, (lag, curves, relaxation)), ax in zip(panels.items(), axes.ravel()):
         found: dict[str, Any] = {"lag": lag}
-        for (name, (r, error)), color in zip(curves.items(), COLORS):
-            held_out = name.endswith("held out")
-            base = name.removesuffix(", held out")
-            color = COLORS[list(curves).index(base)] if held_out else color
+        bases = [name for name in curves if "," not in name or name.rpartition(", ")[0] not in curves]
+        of_components = all(name.startswith("PC") for name in bases)
+        colors = dict(zip(bases, ordered_colors(len(bases)) if of_components else COLORS))
+        styles = {"held out": ":", "without noise": "--"}
+        for name, (r, error) in curves.items():
+            base, _, kind = name.rpartition(", ")
+            extra = kind in styles and base in colors
             plotting.curve(
-                ax, lag, r, error, color=color, linewidth=1.3, label=None if held_out else name,
-                linestyle=":" if held_out else "-",
+                ax, lag, r, error, color=colors[base if extra else name], linewidth=1.3,
+                label=None if extra else name, linestyle=styles[kind] if extra else "-",
             )  # fmt: skip
             key = plain(name).replace(" ", "_").replace(",", "")
             found |= {key: r} if error is None else {key: r, f"{key}_error": error}
         if lag[0] < relaxation < 3 * lag[-1]:
-            ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="--")
+            ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="-.", label=r"$\tau_\alpha$")
+        if published and title in published:
+            draw_published(ax, published[title], 0.02)
         ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, top))
-        ax.legend(frameon=False, fontsize=7, ncols=2)
+        kinds = [kind for kind in styles if any(name.endswith(kind) for name in curves)]
+        handles, labels = ax.get_legend_handles_labels()
+        handles += [Line2D([], [], color="black", linestyle=styles[kind]) for kind in kinds]
+        ax.legend(handles, labels + kinds, frameon=False, fontsize=6, ncols=3)
         _letter(ax, title)
         table |= _prefixed(found, title)
     for ax in axes.ravel()[len(panels) :]:

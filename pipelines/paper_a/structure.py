@@ -118,8 +118,11 @@ class Shell:
         return np.repeat(np.arange(self.state.trajectory.sizes["frame"]), int(self.is_center.sum()))
 
     def reduction(self, name: str = "sbo") -> xr.Dataset:
-        """Principal components as they are stored."""
-        return gd.open_reduction(self.state.store, self.name(name)).load()
+        """Principal components as they are stored, with the signs of the published tables."""
+        mixture = self.state.mixture
+        published = mixture.small if self.role == "small" else mixture.big
+        found = gd.open_reduction(self.state.store, self.name(name)).load()
+        return found if published is None else oriented(found, published.directions)
 
     def components(self, name: str = "sbo") -> np.ndarray:
         """Projections of the centres (rows, component)."""
@@ -143,6 +146,16 @@ class Shell:
         elif "energy" in self.state.trajectory:
             found["u"] = np.asarray(self.state.trajectory["energy"].values)[:, self.is_center].ravel()
         return found
+
+
+def oriented(reduced: xr.Dataset, published: Any) -> xr.Dataset:
+    """The same principal components with the signs of published directions; the sign of a direction means nothing."""
+    signs = np.ones(reduced.sizes["component"])
+    along = np.sum(reduced["direction"].values[: len(published)] * np.array(published), axis=1)
+    signs[: len(published)] = np.where(along < 0, -1.0, 1.0)
+    signs = xr.DataArray(signs, dims="component")
+    made = {name: (signs * reduced[name]).transpose(*reduced[name].dims) for name in ("direction", "projection")}
+    return reduced.assign(made)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""Configurations that are kept with the sources: positions as 16-bit fractions of the box, packed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import glassdask as gd
+
+LEVELS = 65536
+
+
+def pack(trajectory: xr.Dataset, path: Path) -> Path:
+    """Write positions to 1 / 65536 of their boxes' edges, species, boxes, times and (float32) energies as .npz."""
+    found = trajectory.load()
+    box = found["box"].values
+    fraction = np.einsum("fpi,fij->fpj", found["position"].values, np.linalg.inv(box)) % 1.0
+    names, codes = np.unique(found["species"].values.astype(str), return_inverse=True)
+    columns = {
+        "fraction": np.minimum(fraction * LEVELS, LEVELS - 1).astype(np.uint16),
+        "box": box,
+        "names": names,
+        "species": codes.astype(np.uint8),
+        "time": found["time"].values,
+    }
+    if "energy" in found:
+        columns["energy"] = found["energy"].values.astype(np.float32)
+    np.savez_compressed(path, **columns)
+    return path
+
+
+def is_packed(path: Path) -> bool:
+    """Whether `pack` wrote it."""
+    with np.load(path) as found:
+        return "fraction" in found
+
+
+def unpack(path: Path) -> xr.Dataset:
+    """The trajectory again: every coordinate is off by at most half of 1 / 65536 of the box."""
+    with np.load(path) as found:
+        position = ((found["fraction"] + 0.5) / LEVELS) @ found["box"]
+        energy = found["energy"].astype(np.float64) if "energy" in found else None
+        return gd.from_arrays(
+            position, species=found["names"][found["species"]], box=found["box"], time=found["time"], energy=energy
+        )
+
+
+def store(path: Path, target: Path) -> Path:
+    """The configurations of a packed file in a store; what is there already is kept."""
+    gd.save_trajectory(unpack(path), target)
+    return target
