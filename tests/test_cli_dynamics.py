@@ -8,9 +8,9 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask import dynamics
-from glassdask.curves import curves
 from glassdask.dynamics import fluctuations, quantities
 from glassdask.errors import ParameterError
+from glassdask.plotting import curves
 from tests.dynamics.test_fluctuations import as_trajectory
 from tests.test_cli import ARGS, run
 

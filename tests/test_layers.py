@@ -58,7 +58,6 @@ MAY_IMPORT = {
     "learning": BASE,
     "appearance": {"errors"},
     "plotting": {"appearance", "errors", "files"},
-    "curves": {"errors", "plotting"},
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "cluster": BASE,
 }

@@ -23,7 +23,7 @@ from glassdask.cli.options import (
     progress_bar,
     value_of,
 )
-from glassdask.errors import ParameterError, StoreError
+from glassdask.errors import ParameterError
 from glassdask.files import check_links
 
 app = typer.Typer()
@@ -31,15 +31,6 @@ app = typer.Typer()
 PAIRS_SECONDS = 4e-6
 DESCRIPTOR_SECONDS = 15e-6
 FEATURE_SECONDS = 5e-8
-
-
-def _check_figure(output: Path | None) -> None:
-    """Raise `StoreError` where the numbers of a figure would replace a CSV beside which there is no figure."""
-    if output is not None and output.with_suffix(".csv").exists() and not output.with_suffix(".png").exists():
-        raise StoreError(
-            f"{output.with_suffix('.csv')}: exists, and no figure beside it, whose numbers it could be: choose another "
-            "--output, or remove it"
-        )
 
 
 @app.command()
@@ -51,17 +42,17 @@ def cutoffs(
     workers: Workers = None,
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
+    from glassdask import plotting
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
 
-    _check_figure(output)
+    if output is not None:
+        plotting.check_output(output)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
     with connect(cluster_for(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
         distribution, chosen = measured.distribution, measured.cutoffs
     if output is not None:
-        from glassdask import plotting
-
         drawn, axes = plotting.figure(1, len(chosen))
         plotting.save(drawn, output, plotting.pair_correlations(axes[0], distribution["g"], chosen))
 
@@ -185,14 +176,13 @@ def plot(
     """Draw a reduction (density, directions and explained variance; or its curves), or a snapshot of particles."""
     import glassdask as gd
     from glassdask import plotting
-    from glassdask.curves import curves
 
     if (reduction is None) == (snapshot is None):
         raise ParameterError("give either the name of a reduction or --snapshot VARIABLE")
-    _check_figure(output)
+    plotting.check_output(output)
     if reduction is not None:
         found = gd.open_reduction(store, reduction)
-        drawn, table = plotting.reduction(found) if "projection" in found else curves(found)
+        drawn, table = plotting.reduction(found) if "projection" in found else plotting.curves(found)
     else:
         drawn, axes = plotting.figure(size=(4.6, 3.6))
         values, sizes = _coloured(store, snapshot or "", frame)
@@ -200,7 +190,7 @@ def plot(
             axes[0, 0], _open(store), values, frame=frame, normal=normal, between=_ends(between), diameters=sizes
         )
     plotting.save(drawn, output, table)
-    print(f"{output.with_suffix('.png')} and {output.with_suffix('.csv')}")
+    print(" and ".join(map(str, plotting.paths(output))))
 
 
 def _coloured(store: Path, name: str, frame: int) -> tuple[Any, dict[str, float] | None]:

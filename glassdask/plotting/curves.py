@@ -9,7 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from glassdask.errors import ParameterError
-from glassdask.plotting import BLACK, curve, figure
+from glassdask.plotting.files import figure
+from glassdask.plotting.panels import curve
+from glassdask.plotting.style import BLACK
 
 # What curves may run over; of several of them the first.
 ALONG = ("r", "q", "omega", "size", "lag")

@@ -1,0 +1,45 @@
+"""Plots in the style of the papers: arrays in, a matplotlib Axes out, and the numbers of every figure as CSV.
+
+The functions draw on Axes that the caller owns; no window system and no global state of pyplot is needed.
+"""
+
+from glassdask.plotting.curves import curves
+from glassdask.plotting.files import check_output, figure, paths, save, write_table
+from glassdask.plotting.panels import (
+    curve,
+    density,
+    direction,
+    distribution,
+    heat_table,
+    pair_correlations,
+    scatter,
+    spectrum,
+)
+from glassdask.plotting.particles import snapshot, view
+from glassdask.plotting.reductions import reduction
+from glassdask.plotting.style import BLACK, GREY, LIGHT_BLUE, RED, SPECIES_COLOURS
+
+__all__ = [
+    "BLACK",
+    "GREY",
+    "LIGHT_BLUE",
+    "RED",
+    "SPECIES_COLOURS",
+    "check_output",
+    "curve",
+    "curves",
+    "density",
+    "direction",
+    "distribution",
+    "figure",
+    "heat_table",
+    "pair_correlations",
+    "paths",
+    "reduction",
+    "save",
+    "scatter",
+    "snapshot",
+    "spectrum",
+    "view",
+    "write_table",
+]

@@ -1,0 +1,24 @@
+"""The style of the figures: colours, and numbers without what is undefined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+RED, BLACK, LIGHT_BLUE, GREY = "#c8102e", "black", "#7fb7e6", "0.6"
+SPECIES_COLOURS = (LIGHT_BLUE, RED, "#f2b134", "#3a7d44", "#8e6c8a", "#444444")
+NOTHING = "#d9d9d9"  # of particles that have no value
+
+
+def figure_of(ax: Axes) -> Any:
+    """The figure that an Axes belongs to."""
+    return ax.get_figure()
+
+
+def finite(*columns: np.ndarray) -> list[np.ndarray]:
+    """Columns of equal length without the rows in which one is NaN or infinite."""
+    flat = [np.asarray(c, dtype=np.float64).ravel() for c in columns]
+    kept = np.all([np.isfinite(c) for c in flat], axis=0)
+    return [c[kept] for c in flat]
