@@ -57,6 +57,12 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     code, out, _ = run(monkeypatch, capsys, "reduce", store, "sbo", *ARGS)
     assert code == 0
     assert out.startswith("PC1: ")
+    code, out, error = run(monkeypatch, capsys, "reduce", store, "sbo:l_max=6,name='here'", *describe[4:])
+    assert code == 0, error
+    assert not (store / "descriptors/here").exists()  # found without what was stored, and the same
+    stored, here = (gd.open_reduction(store, name) for name in ("sbo", "here"))
+    for name in ("direction", "projection", "explained_variance_ratio"):
+        np.testing.assert_allclose(here[name], stored[name], atol=1e-6)
     code, out, _ = run(monkeypatch, capsys, "plot", store, "sbo", "--output", tmp_path / "sbo.png")
     assert code == 0
     assert (tmp_path / "sbo.png").read_bytes().startswith(b"\x89PNG")
@@ -181,6 +187,8 @@ def test_errors_of_parameter_files_name_the_path(monkeypatch, capsys, tmp_path, 
         (("describe", "STORE", "bo", "--cutoff", "1-1", *ARGS), "expected KEY=VALUE"),
         (("describe", "STORE", "bo", "--cutoff", "11=1", *ARGS), "expected two species such as 'A-B'"),
         (("reduce", "STORE", "soap", *ARGS), "no descriptor"),
+        (("reduce", "STORE", "soap:r_cut=-1", *ARGS), "soap.r_cut"),
+        (("reduce", "STORE", "sbo", "--centers", "B", *ARGS), "--centers and --cutoff are of what is computed"),
         (("plot", "STORE", "soap", "-o", "x.png"), "no reduction"),
         (("info", "nowhere.zarr"), "no zarr.json"),
         (("verify", "nowhere.zarr"), "nowhere.zarr"),

@@ -110,7 +110,6 @@ def describe(
     import glassdask as gd
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
-    from glassdask.descriptors import registry
 
     check_links(store)
     wanted = _wanted(descriptors, parameters)
@@ -118,40 +117,65 @@ def describe(
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
     seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
     with connect(cluster_for(cluster, seconds), workers=workers):
-        made = {
-            name: registry.make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()
-        }
-        features = gd.describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
+        features = _described(trajectory, wanted, measured, centers, block)
         with progress_bar("describe", quiet) as progress:
             gd.save_descriptors(features, store, dtype=dtype, overwrite=overwrite, progress=progress)
-    print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in made))
+    print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in wanted))
 
 
 @app.command()
 def reduce(
     store: Store,
     descriptor: Annotated[
-        str, typer.Argument(help="Name of a stored descriptor, such as sbo", autocompletion=stored("descriptors"))
+        str,
+        typer.Argument(
+            help="Name of a stored descriptor, such as sbo; or one with its parameters, such as soap:r_cut=2 or sbo:, "
+            "which is computed here, twice, and never stored",
+            autocompletion=stored("descriptors"),
+        ),
     ],
     components: Annotated[int | None, typer.Option(min=1, help="Number of components; default all")] = None,
     method: Annotated[str, typer.Option(help="exact, or incremental (dask-ml)")] = "exact",
     scale: Annotated[bool, typer.Option("--scale", help="Divide each feature by its standard deviation")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the reduction; default that of the descriptor")] = None,
+    centers: Annotated[str | None, typer.Option(help="As of describe, for what is computed here")] = None,
+    cutoff: Annotated[list[str] | None, typer.Option(help="As of describe, for what is computed here")] = None,
     overwrite: Overwrite = False,
     cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Principal components of a descriptor, with the projections of every particle."""
+    """Principal components of a descriptor, with the projections of every particle.
+
+    What is described here is never stored: a first sweep finds the moments of the features, a second one projects them.
+    """
     import glassdask as gd
     from glassdask.cluster import connect
+    from glassdask.correlations.measured import Measured
 
     check_links(store)
-    features = gd.open_descriptors(store, [descriptor])[descriptor]
-    with connect(cluster_for(cluster, FEATURE_SECONDS * features.size), workers=workers):
+    here = ":" in descriptor
+    if here:
+        wanted = _wanted([descriptor], None)
+        trajectory = _open(store)
+        measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
+        (stored_as,) = wanted
+        seconds = 2 * _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS)
+    elif centers or cutoff:
+        raise ParameterError(
+            f"--centers and --cutoff are of what is computed, and {descriptor} is what is stored: leave them out, or "
+            f"write '{descriptor}:' with its parameters"
+        )
+    else:
+        stored_as = descriptor
+        features = gd.open_descriptors(store, [descriptor])[descriptor]
+        seconds = FEATURE_SECONDS * features.size
+    with connect(cluster_for(cluster, seconds), workers=workers):
+        if here:
+            features = _described(trajectory, wanted, measured, centers)[stored_as]
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)
         with progress_bar("reduce", quiet) as progress:
-            gd.save_reduction(reduced, store, name or descriptor, overwrite=overwrite, progress=progress)
+            gd.save_reduction(reduced, store, name or stored_as, overwrite=overwrite, progress=progress)
     for k, ratio in enumerate(reduced["explained_variance_ratio"].values[:8], start=1):
         print(f"PC{k}: {100 * ratio:.1f} % of the variance")
 
@@ -265,6 +289,15 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
     if not wanted:
         raise ParameterError("no descriptors: name at least one, such as sbo, or give --parameters FILE")
     return wanted
+
+
+def _described(trajectory: Any, wanted: Any, measured: Any, centers: str | None, block: int | None = None) -> Any:
+    """The lazy features of `_wanted` descriptors; cutoffs and diameters that they leave open are measured now."""
+    from glassdask.descriptors.describe import describe
+    from glassdask.descriptors.registry import make
+
+    made = {name: make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()}
+    return describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
 
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
