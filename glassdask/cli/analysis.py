@@ -151,11 +151,12 @@ def reduce(
     """
     import glassdask as gd
     from glassdask.cluster import connect
-    from glassdask.correlations.measured import Measured
 
     check_links(store)
     here = ":" in descriptor
     if here:
+        from glassdask.correlations.measured import Measured
+
         wanted = _wanted([descriptor], None)
         trajectory = _open(store)
         measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
