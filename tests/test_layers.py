@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "schema": BASE,
     "store": BASE | {"schema"},
     "io": DATA | {"kernels"},
-    "kernels": set(),
+    "kernels": {"errors", "files"},
     "neighborhood": BASE | {"schema", "kernels"},
     "frames": SPACE | {"store"},
     "simulation": SPACE | {"store"},

@@ -11,7 +11,18 @@ from typer.completion import completion_init
 from typer.main import get_command
 
 from glassdask import code
-from glassdask.cli import analysis, cluster, completion, descriptors, dynamics, ingesting, logs, stores, sweep
+from glassdask.cli import (
+    analysis,
+    cluster,
+    compiling,
+    completion,
+    descriptors,
+    dynamics,
+    ingesting,
+    logs,
+    stores,
+    sweep,
+)
 from glassdask.cli.advice import shell
 from glassdask.errors import GlassdaskError
 
@@ -24,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (ingesting, stores, descriptors, analysis, dynamics, cluster, completion):
+for group in (ingesting, stores, descriptors, analysis, dynamics, cluster, compiling, completion):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 

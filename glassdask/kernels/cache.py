@@ -4,6 +4,9 @@ numba looks only at the file of the function that it has compiled, but kernels i
 edit of such a helper it would go on with the old machine code. Here any edit of any kernel leads to another folder.
 numba itself tells its versions and kinds of processors apart. Kernels of another package belong to all its sources;
 those of a script, which may use whatever lies beside it, are compiled anew in every process.
+
+A function is compiled by one process at a time: others that want it meanwhile wait, and find it in the folder. A folder
+that `glassdask compile` has filled is marked by the kind of processor, and used where nobody can write, as in an image.
 """
 
 from __future__ import annotations
@@ -14,15 +17,21 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite import binding
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
+from glassdask.errors import GlassdaskError
+from glassdask.files import locked
+
 PREFIX = "glassdask-"
+FILLED = "filled"  # the file that marks a folder with all kernels
+PATIENCE = 120.0  # seconds that one process waits for another that compiles what it needs
 KEPT = 8  # folders of other sources that stay, those used last: branches that one changes between
 
 
@@ -45,7 +54,11 @@ def places() -> list[Path]:
 
 
 def folder_for(name: str) -> Path | None:
-    """The folder of this name in the first place where one can write; None where there is no such place."""
+    """The folder of this name that is filled, or else in the first place where one can write; None without such."""
+    for place in places():
+        with suppress(OSError):
+            if (place / name / FILLED).read_text() == processor():
+                return place / name
     for place in places():
         folder = place / name
         with suppress(OSError):
@@ -56,6 +69,12 @@ def folder_for(name: str) -> Path | None:
             os.utime(folder)  # used just now
             return folder
     return None
+
+
+def processor() -> str:
+    """What numba tells kinds of processors by, and its own version."""
+    features = binding.get_host_cpu_features().flatten()  # type: ignore[no-untyped-call]
+    return f"numba {numba.__version__}, {binding.get_host_cpu_name()} {features}"  # type: ignore[no-untyped-call]
 
 
 def retire(place: Path, current: Path) -> None:
@@ -128,8 +147,29 @@ class Kept(FunctionCache):
 
     _impl_class = Implementation
 
+    compiling: ExitStack | None = None
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What is stored for a signature, or None."""
+        """What is stored for a signature, or None: then this process is the one that compiles it."""
+        found = self._stored(sig, target_context)
+        if found is None and self.compiling is None:
+            held = ExitStack()
+            # numba calls this and `save_overload` in turn, one thread at a time
+            with suppress(OSError, GlassdaskError):  # without a lock, or after a long time, it is compiled here too
+                held.enter_context(locked(self._lock(), "a kernel", PATIENCE))
+                self.compiling = held
+            found = self._stored(sig, target_context)
+            if found is not None:
+                self._release()
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store what was compiled for a signature, if possible."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
+        self._release()
+
+    def _stored(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # half a pickle can raise anything
@@ -137,10 +177,13 @@ class Kept(FunctionCache):
                 self.flush()
             return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Store what was compiled for a signature, if possible."""
-        with suppress(OSError):
-            super().save_overload(sig, data)
+    def _lock(self) -> Path:
+        return Path(self._cache_path, f"{self._impl.filename_base}.lock")
+
+    def _release(self) -> None:
+        held, self.compiling = self.compiling, None
+        if held is not None:
+            held.close()
 
 
 def remember(dispatcher: Any) -> Any:

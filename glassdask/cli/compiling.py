@@ -1,0 +1,114 @@
+"""Subcommand compile: all kernels at once, so that nobody watches the compiler later."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from glassdask.cli.options import Quiet, progress_bar
+
+app = typer.Typer()
+WORKS = 74  # how many `_works` are, for the progress bar
+# Of our descriptors, those parameters that they need and that are not measured.
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "coordination": {"gamma": 8}, "ld": {},
+    "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
+    "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
+    "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "tetrahedrality": {}, "theta": {}, "voronoi": {},
+}  # fmt: skip
+
+
+@app.command(name="compile")
+def compile_kernels(quiet: Quiet = False) -> None:
+    """Compile all kernels, a minute or two of one core, so that no later command has to.
+
+    They are kept where NUMBA_CACHE_DIR says, beside the installed package, or in ~/.cache/glassdask, and found there by
+    every process of the same kind of processor: run it once after an installation, and when an image is built.
+    """
+    import dask
+
+    from glassdask.errors import StoreError
+    from glassdask.kernels import cache
+
+    if cache.FOLDER is None:
+        raise StoreError("no folder can be written where compiled kernels are kept: set NUMBA_CACHE_DIR to one")
+    begun = time.process_time()
+    # one after the other: two threads that compile wait for each other
+    with dask.config.set(scheduler="synchronous"), progress_bar("compile", quiet) as progress:
+        works = _works()
+        for done, work in enumerate(works, start=1):
+            work()
+            if progress is not None:
+                progress(done, WORKS)
+    (cache.FOLDER / cache.FILLED).write_text(cache.processor())
+    print(f"{len(list(cache.FOLDER.glob('*.nbc')))} kernels in {cache.FOLDER}, {time.process_time() - begun:.0f} s")
+
+
+def _works() -> Iterator[Callable[[], Any]]:
+    """Small work that uses every kernel as the commands and the public functions do."""
+    import dask
+    import numpy as np
+
+    import glassdask as gd
+    from glassdask import dynamics
+    from glassdask.descriptors import registry
+    from glassdask.dynamics import quantities
+    from glassdask.errors import BoxError, ParameterError
+
+    rng = np.random.default_rng(1)
+
+    def liquid(dimension: int, n_frames: int = 4, names: tuple[str, str] = ("A", "B")) -> Any:
+        n, length = 300, (300 / 1.1) ** (1 / dimension)
+        steps = rng.normal(scale=0.05, size=(n_frames, n, dimension)).cumsum(axis=0)
+        position = rng.random((n, dimension)) * length + steps
+        size = np.where(np.arange(n) % 3 == 0, 0.9, 1.0)
+        return gd.from_arrays(
+            position, species=np.where(size < 1, *names[::-1]), box=[length] * dimension, diameter=size,
+            time=np.arange(n_frames) * 1.0, image=np.zeros(position.shape, int),
+        )  # fmt: skip
+
+    def now(*lazy: Any) -> Callable[[], Any]:
+        return partial(dask.compute, *lazy)
+
+    measured: Any = {"cutoffs": lambda: 1.4, "diameters": lambda: {"A": 1.0, "B": 0.9}}
+    others = {"nearest": gd.BondOrder(neighbors=gd.KNearest(6)), "sann": gd.BondOrder(neighbors=gd.SANN())}
+    others["diagonal"] = gd.SOAP(r_cut=1.6, n_max=2, l_max=2, sigma=0.2, spectrum="diagonal")
+    for dimension in (3, 2):
+        trajectory = liquid(dimension)
+        first = trajectory.isel(frame=[0])
+        made = {name: registry.make(name, values, measured) for name, values in PARAMETERS.items()}
+        for name, descriptor in {**made, **others}.items():
+            with suppress(BoxError, ParameterError):  # some are of three dimensions only
+                yield now(gd.describe(first, {name: descriptor}))
+        size = {"A": 1.0, "B": 0.9}
+        values = gd.describe(first, [gd.Coordination(cutoffs=1.4)])["coordination"]
+        yield partial(gd.radial_distribution, trajectory)
+        yield partial(gd.radial_distribution, first.assign(periodic=("axis", [False] * dimension)))
+        yield partial(gd.structure_factor, trajectory, k_max=8.0)
+        yield partial(gd.bond_angle_distribution, first, 1.4)
+        grid = gd.to_grid(first, 16, size)
+        yield now(gd.coarse_grain(values, first, 1.0), gd.average_shells(values, first), grid)
+        yield now(gd.from_grid(grid, first, size), gd.spatial_correlation(values, first, r_max=1.5))
+        for name, quantity in quantities.QUANTITIES.items():
+            takes = inspect.signature(quantity).parameters
+            given = {"k": 6.0, "a": 0.3, "lag": 1.0, "distance": 1.0, "cutoffs": 1.4}
+            if name not in ("vacf", "spectrum"):  # of velocities, without kernels
+                yield partial(quantity, trajectory, **{key: given[key] for key in given if key in takes})
+        without = trajectory.drop_vars("image")
+        yield partial(dynamics.self_correlations, without, k=6.0, cage=1.4)
+        yield now(dynamics.d2min(first, trajectory.isel(frame=[1]), 1.5), dynamics.hops(trajectory, 2.0, 0.1))
+    first = liquid(3, 1)
+    yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
+    yield now(gd.describe(liquid(3, 1, ("Si", "O")), [gd.LocalEnergy(model="silica")]))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "liquid.lammpstrj")
+        yield partial(gd.export, liquid(3), file)
+        yield partial(gd.ingest, file, file.with_suffix(".zarr"))
