@@ -71,6 +71,17 @@ class ClusterError(GlassdaskError, RuntimeError):
     """Workers or the scheduler were lost, never answered, or never came."""
 
 
+class WorkerMemoryError(ClusterError):
+    """Workers died over their memory limit: `limit` is that of one in bytes, of its `threads` together."""
+
+    def __init__(self, message: str, limit: int, threads: int):
+        super().__init__(message, limit, threads)
+        self.limit, self.threads = limit, threads
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class MissingPackageError(GlassdaskError, ImportError):
     """An optional package that this needs is not installed."""
 

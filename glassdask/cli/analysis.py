@@ -23,7 +23,7 @@ from glassdask.cli.options import (
     progress_bar,
     value_of,
 )
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, WorkerMemoryError
 from glassdask.files import check_links
 
 app = typer.Typer()
@@ -108,6 +108,7 @@ def describe(
     Cutoffs that are not given are the first minima of the partial g(r), diameters the first peaks of g_aa(r).
     """
     import glassdask as gd
+    from glassdask.cli.needs import advised
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
 
@@ -116,10 +117,16 @@ def describe(
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
     seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
-    with connect(cluster_for(cluster, seconds), workers=workers):
-        features = _described(trajectory, wanted, measured, centers, block)
-        with progress_bar("describe", quiet) as progress:
-            gd.save_descriptors(features, store, dtype=dtype, overwrite=overwrite, progress=progress)
+    features = None
+    try:
+        with connect(cluster_for(cluster, seconds), workers=workers):
+            features = _described(trajectory, wanted, measured, centers, block)
+            with progress_bar("describe", quiet) as progress:
+                gd.save_descriptors(features, store, dtype=dtype, overwrite=overwrite, progress=progress)
+    except WorkerMemoryError as error:
+        if features is None:
+            raise
+        raise advised(error, store, _made(wanted, measured), _species_of(centers), features) from None
     print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in wanted))
 
 
@@ -295,10 +302,18 @@ def _wanted(descriptors: list[str] | None, parameters: Path | None) -> dict[str,
 def _described(trajectory: Any, wanted: Any, measured: Any, centers: str | None, block: int | None = None) -> Any:
     """The lazy features of `_wanted` descriptors; cutoffs and diameters that they leave open are measured now."""
     from glassdask.descriptors.describe import describe
+
+    return describe(trajectory, _made(wanted, measured), centers=_species_of(centers), block=block)
+
+
+def _made(wanted: Any, measured: Any) -> dict[str, Any]:
     from glassdask.descriptors.registry import make
 
-    made = {name: make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()}
-    return describe(trajectory, made, centers=centers.split(",") if centers else None, block=block)
+    return {name: make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()}
+
+
+def _species_of(centers: str | None) -> list[str] | None:
+    return centers.split(",") if centers else None
 
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
-from glassdask.errors import ClusterError
+from glassdask.errors import ClusterError, WorkerMemoryError
 
 
 @contextmanager
@@ -23,10 +23,13 @@ def plain_failures(client: Any, watcher: Any = None) -> Iterator[None]:
     except KilledWorker as error:
         bytes_each = getattr(error.last_worker, "memory_limit", 0)
         limit = f" of {bytes_each / 2**20:.0f} MiB" if bytes_each else ""
-        raise ClusterError(
+        text = (
             f"{error.allowed_failures + 1} workers died in the same task, as they do over their memory limit{limit}: "
             f"give workers more memory or the work smaller blocks (describe --block), {again}"
-        ) from None
+        )
+        if not bytes_each:
+            raise ClusterError(text) from None
+        raise WorkerMemoryError(text, bytes_each, getattr(error.last_worker, "nthreads", 1)) from None
     except (CommClosedError, CancelledError, FuturesCancelledError, ClosedClientError):
         if watcher is not None and watcher.failure:
             raise ClusterError(f"{watcher.failure}, {again}") from None

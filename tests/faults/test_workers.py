@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -60,9 +61,10 @@ def test_a_worker_over_its_memory_limit(tmp_path, store, undisturbed):
         assert "2 workers died in the same task, as they do over their memory limit of 170 MiB" in text
         assert "more memory" in text
         assert "smaller blocks" in text
+        enough = re.search(r"measured here: .* whatever the block is: give workers (\d+) MiB$", text)[1]
         assert any("status is 'writing'" in problem for problem in stores.verify(store))
         kill(made.workers[0])
-        made.workers.append(made.add_worker("2GiB"))
+        made.workers.append(made.add_worker(f"{enough}MiB"))
         code, _, err = run("describe", store, SLOW, "--cluster", made.address, "-q")
     assert (code, err) == (0, "")
     assert fingerprint(store) == undisturbed
