@@ -3,6 +3,7 @@
 from . import cluster as cluster
 from . import correlations as correlations
 from . import descriptors as descriptors
+from . import drawing as drawing
 from . import dynamics as dynamics
 from . import errors as errors
 from . import fields as fields

@@ -115,7 +115,7 @@ def test_two_versions_of_one(monkeypatch, capsys, store):
     wanted = {"wide": gd.SmoothedBondOrder(gamma=4, cutoffs=1.4), "near": gd.BondOrder(neighbors=gd.KNearest(6))}
     expected = gd.describe(t, wanted)
     for name in ("wide", "near"):
-        np.testing.assert_array_equal(found[name].values, expected[name].values)
+        np.testing.assert_allclose(found[name].values, expected[name].values, rtol=1e-6)
     code, _, error = run(monkeypatch, capsys, "describe", store, "sbo", "sbo:gamma=4", *ARGS)
     assert code == 1
     assert "sbo is asked for twice: give one another name, such as sbo_2=sbo:..." in error

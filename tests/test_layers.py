@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "appearance": {"errors"},
     "plotting": {"appearance", "errors", "files"},
     "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
+    "drawing": DATA | {"plotting", "sweep", "io", "correlations"},
     "cluster": BASE,
 }
 # the front doors may know everything

@@ -203,7 +203,7 @@ def test_snapshots_from_the_command_line(tmp_path):
         assert result.exit_code == 0, result.output
         assert (tmp_path / "x.png").stat().st_size > 5000
     for arguments, message in (
-        ([], "either the name of a reduction or --snapshot"),
+        ([], "say what is to be drawn: one of particles"),
         (["--snapshot", "q"], "it has 2 numbers: choose one of q_0, q_1"),
         (["--snapshot", "r"], "expected a variable of the trajectory"),
         (["--snapshot", "charge", "--between", "3"], "expected two numbers"),

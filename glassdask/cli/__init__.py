@@ -17,6 +17,7 @@ from glassdask.cli import (
     compiling,
     completion,
     descriptors,
+    drawing,
     dynamics,
     ingesting,
     logs,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (ingesting, stores, descriptors, analysis, dynamics, cluster, compiling, completion):
+for group in (ingesting, stores, descriptors, analysis, dynamics, drawing, cluster, compiling, completion):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 

@@ -1,4 +1,4 @@
-"""Subcommands that analyse a store: cutoffs, describe, reduce, plot."""
+"""Subcommands that analyse a store: cutoffs, describe, reduce."""
 
 from __future__ import annotations
 
@@ -186,74 +186,6 @@ def reduce(
             gd.save_reduction(reduced, store, name or stored_as, overwrite=overwrite, progress=progress)
     for k, ratio in enumerate(reduced["explained_variance_ratio"].values[:8], start=1):
         print(f"PC{k}: {100 * ratio:.1f} % of the variance")
-
-
-@app.command()
-def plot(
-    store: Store,
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG to write; its numbers go beside it as CSV")],
-    reduction: Annotated[
-        str | None, typer.Argument(help="Name of a stored reduction, such as sbo", show_default=False)
-    ] = None,
-    snapshot: Annotated[
-        str | None,
-        typer.Option(
-            help="Draw the particles of a frame instead, coloured by species, theta, sbo_4, reductions/sbo ..."
-        ),
-    ] = None,
-    frame: Annotated[int, typer.Option(help="Frame of the snapshot; -1 is the last one")] = 0,
-    normal: Annotated[str, typer.Option(help="Axis along which one looks: x, y or z")] = "z",
-    between: Annotated[str | None, typer.Option(help="Ends of the slice along it, such as 3.0:4.0")] = None,
-) -> None:
-    """Draw a reduction (density, directions and explained variance; or its curves), or a snapshot of particles."""
-    import glassdask as gd
-    from glassdask import plotting
-
-    if (reduction is None) == (snapshot is None):
-        raise ParameterError("give either the name of a reduction or --snapshot VARIABLE")
-    plotting.check_output(output)
-    if reduction is not None:
-        found = gd.open_reduction(store, reduction)
-        drawn, table = plotting.reduction(found) if "projection" in found else plotting.curves(found)
-    else:
-        drawn, axes = plotting.figure(size=(4.6, 3.6))
-        values, sizes = _coloured(store, snapshot or "", frame)
-        table = plotting.snapshot(
-            axes[0, 0], _open(store), values, frame=frame, normal=normal, between=_ends(between), diameters=sizes
-        )
-    plotting.save(drawn, output, table)
-    print(" and ".join(map(str, plotting.paths(output))))
-
-
-def _coloured(store: Path, name: str, frame: int) -> tuple[Any, dict[str, float] | None]:
-    """What colours the particles of a snapshot, and the diameters of species where the store has none of particles."""
-    import glassdask as gd
-    from glassdask.errors import GlassdaskError
-    from glassdask.io.columns import columns_of
-
-    trajectory, values = _open(store), None
-    if name != "species":
-        found = columns_of(trajectory, name)
-        if len(found) > 1:
-            raise ParameterError(f"--snapshot {name}: it has {len(found)} numbers: choose one of {', '.join(found)}")
-        label, values = next(iter(found.items()))
-        values = values.rename(label)
-    if "diameter" in trajectory:
-        return values, None
-    try:
-        return values, gd.first_peaks(trajectory.isel(frame=[frame]))
-    except GlassdaskError:  # too few particles to tell
-        return values, None
-
-
-def _ends(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        low, high = (float(word) for word in text.split(":"))
-    except ValueError:
-        raise ParameterError(f"--between {text}: expected two numbers, such as 3.0:4.0") from None
-    return low, high
 
 
 def _open(store: Path) -> Any:

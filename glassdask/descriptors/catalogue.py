@@ -145,15 +145,12 @@ def _parted(doc: str) -> tuple[str, dict[str, str]]:
     before, _, section = body.partition("\nParameters\n----------\n")
     listed, _, after = section.partition("\n\n")
     meanings: dict[str, str] = {}
-    names: list[str] = []
-    for line in listed.splitlines():
-        begun = re.match(r"((?:\w+)(?:, \w+)*) : (.*)", line)
-        if begun:
-            names = begun[1].split(", ")
-            meanings |= dict.fromkeys(names, begun[2])
-        else:
-            meanings |= {name: f"{meanings[name]} {line.strip()}" for name in names}
-    return "\n\n".join(part.strip("\n") for part in (before, after) if part.strip()), meanings
+    for block in re.split(r"\n(?=\w)", listed):
+        names, _, kind = block.partition("\n")[0].partition(" : ")
+        lines = [line.strip() for line in block.splitlines()[1:]]
+        meanings |= dict.fromkeys(names.split(", "), " ".join(lines) or kind)  # where no type is told, what is there
+    text = "\n\n".join(part.strip("\n") for part in (before, after) if part.strip())
+    return text.replace("Notes\n-----\n", ""), meanings
 
 
 def _word(value: Any) -> str:

@@ -3,7 +3,9 @@
 The functions draw on Axes that the caller owns; no window system and no global state of pyplot is needed.
 """
 
-from glassdask.plotting.curves import curves
+from glassdask.plotting.correlated import correlation_with_propensity, propensity
+from glassdask.plotting.curves import ALONG, curves
+from glassdask.plotting.descriptors import descriptor
 from glassdask.plotting.files import check_output, figure, paths, save, write_table
 from glassdask.plotting.panels import (
     curve,
@@ -17,24 +19,29 @@ from glassdask.plotting.panels import (
 )
 from glassdask.plotting.particles import snapshot, view
 from glassdask.plotting.reductions import reduction
-from glassdask.plotting.style import BLACK, GREY, LIGHT_BLUE, RED, SPECIES_COLOURS
+from glassdask.plotting.style import BLACK, GREY, LIGHT_BLUE, RED, SPECIES_COLOURS, logarithmic
 
 __all__ = [
+    "ALONG",
     "BLACK",
     "GREY",
     "LIGHT_BLUE",
     "RED",
     "SPECIES_COLOURS",
     "check_output",
+    "correlation_with_propensity",
     "curve",
     "curves",
     "density",
+    "descriptor",
     "direction",
     "distribution",
     "figure",
     "heat_table",
+    "logarithmic",
     "pair_correlations",
     "paths",
+    "propensity",
     "reduction",
     "save",
     "scatter",

@@ -22,3 +22,14 @@ def finite(*columns: np.ndarray) -> list[np.ndarray]:
     flat = [np.asarray(c, dtype=np.float64).ravel() for c in columns]
     kept = np.all([np.isfinite(c) for c in flat], axis=0)
     return [c[kept] for c in flat]
+
+
+def logarithmic(ax: Axes, ticks: np.ndarray | None = None) -> None:
+    """A logarithmic x axis on which no labels overlap; with ticks at all values where these are few."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if ticks is not None and len(ticks) <= 6:
+        ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+        ax.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,112 @@
+"""``glassdask plot``: whatever is stored, as a figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from glassdask.cli.options import Json, Store, console
+from glassdask.errors import ParameterError
+from glassdask.store.checks import RECORDS
+
+app = typer.Typer()
+
+
+def _known(store: Path) -> dict[str, str]:
+    from glassdask import drawing
+
+    return drawing.sweep_pictures(store) if _is_sweep(store) else drawing.pictures(store)
+
+
+def _is_sweep(store: Path) -> bool:
+    return (Path(store) / RECORDS).is_dir()
+
+
+def _names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What can be drawn of the store on the line."""
+    store = ctx.params.get("store")
+    return [] if store is None else [name for name in _known(store) if name.startswith(incomplete)]
+
+
+@app.command()
+def plot(
+    store: Store,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A reduction (sbo, chi4, structure), one of its curves (fs, g, S), a descriptor, evr or particles; of "
+            "a sweep tau, energy, evr or curves. Without it: what there is",
+            autocompletion=_names,
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="PNG, PDF or SVG to write; its numbers go beside it as CSV"),
+    ] = None,
+    color: Annotated[
+        str, typer.Option(help="What colours the particles: species, theta, sbo_4, reductions/sbo ...")
+    ] = "species",
+    snapshot: Annotated[
+        str | None, typer.Option(help="The same as particles --color", show_default=False, hidden=True)
+    ] = None,
+    frame: Annotated[int, typer.Option(help="Frame of the particles; -1 is the last one")] = 0,
+    normal: Annotated[str, typer.Option(help="Axis along which one looks at particles: x, y or z")] = "z",
+    between: Annotated[str | None, typer.Option(help="Ends of the slice along it, such as 3.0:4.0")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw what is stored of a trajectory, or of all states of a sweep. Nothing that is out of date is drawn."""
+    from glassdask import drawing, plotting
+
+    if snapshot is not None:
+        if what not in (None, drawing.stored.PARTICLES):
+            raise ParameterError(f"give either '{what}' or --snapshot, which draws particles")
+        what, color = drawing.stored.PARTICLES, snapshot
+    if what is None and output is not None:
+        raise ParameterError(f"say what is to be drawn: one of {', '.join(_known(store))}")
+    if what is None:
+        _list(store, as_json)
+        return
+    if output is None:
+        raise ParameterError(f"where to? Give a file, such as -o {what.replace('/', '_')}.png")
+    plotting.check_output(output)
+    ends = _ends(between)
+    if _is_sweep(store):
+        drawn, table = drawing.draw_sweep(store, what, lambda text: console.print(text, markup=False))
+    else:
+        drawn, table = drawing.draw(store, what, color=color, frame=frame, normal=normal, between=ends)
+    plotting.save(drawn, output, table)
+    written = [str(path) for path in plotting.paths(output)]
+    print(json.dumps(written) if as_json else " and ".join(written))
+
+
+def _list(store: Path, as_json: bool) -> None:
+    known = _known(store)
+    if as_json:
+        print(json.dumps(known, indent=2))
+        return
+    out = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, meaning in known.items():
+        table.add_row(escape(name), escape(meaning))
+    out.print(table)
+    if known:
+        out.print(f"\nglassdask plot {store} {next(iter(known))} -o picture.png", soft_wrap=True, markup=False)
+    else:
+        out.print(f"{store}: nothing to draw yet", soft_wrap=True, markup=False)
+
+
+def _ends(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(word) for word in text.split(":"))
+    except ValueError:
+        raise ParameterError(f"--between {text}: expected two numbers, such as 3.0:4.0") from None
+    return low, high

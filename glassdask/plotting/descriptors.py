@@ -1,0 +1,59 @@
+"""How the numbers of a descriptor are distributed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from glassdask.errors import ParameterError
+from glassdask.plotting.files import figure
+from glassdask.plotting.panels import distribution
+from glassdask.plotting.style import SPECIES_COLOURS
+
+MOST_FRAMES = 64  # that are read
+
+
+def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
+    """One number of each particle as its distribution, many as their mean and spread; a line for each species.
+
+    Of many frames some, at equal distances, are read. Takes a variable of `glassdask.describe` (frame, particle, ...).
+    """
+    step = max(1, features.sizes["frame"] // MOST_FRAMES)
+    shown = features.isel(frame=slice(None, None, step)).load()
+    species = shown["species"] if "species" in shown.coords else None
+    groups = ["all"] if species is None else np.unique(species.values).tolist()
+    drawn, axes = figure(size=(4.4, 3.2))
+    ax = axes[0, 0]
+    table: dict[str, Any] = {}
+    name = str(features.name)
+    for color, group in zip(SPECIES_COLOURS * len(groups), groups):
+        chosen = shown.values if species is None else shown.where(species == group).values
+        rows = chosen.reshape(*chosen.shape[:2], -1).reshape(chosen.shape[0] * chosen.shape[1], -1)
+        rows = rows[np.isfinite(rows).all(axis=1)]
+        if not len(rows):
+            continue
+        if rows.shape[1] == 1:
+            if (rows == np.rint(rows)).all():  # a number of neighbours: how often each is found
+                x, counts = np.unique(rows[:, 0], return_counts=True)
+                y = counts / counts.sum()
+                ax.plot(x, y, "o-", color=color, markersize=4, linewidth=1, label=group)
+            else:
+                x, y = distribution(ax, rows[:, 0], color=color, label=group)
+            table |= {f"{name} {group}": x, f"p {group}": y}
+            continue
+        mean, spread = rows.mean(axis=0), rows.std(axis=0)
+        (dim,) = shown.dims[2:] if shown.ndim == 3 else ("feature",)
+        labelled = shown.ndim == 3 and dim in shown.coords and shown[dim].dtype.kind in "if"
+        x = shown[dim].values if labelled else np.arange(1, rows.shape[1] + 1)
+        ax.errorbar(x, mean, spread, fmt="o-", color=color, markersize=3, linewidth=1, capsize=2, label=group)
+        table |= {str(dim): x, f"mean {group}": mean, f"standard deviation {group}": spread}
+        ax.set(xlabel=str(dim), ylabel=f"{name}, mean and spread")
+    if not table:
+        raise ParameterError(f"{name} is undefined for all particles: nothing to draw")
+    if ax.get_xlabel() == "":
+        ax.set(xlabel=name, ylabel=f"p({name})", ylim=(0, None))
+    ax.legend(frameon=False)
+    return drawn, table
