@@ -26,13 +26,15 @@ TAKEN = ("store", "seeds", "protocol", "runs", "label", "path", "model", "temper
 def ordered(names: Iterable[str] = ()) -> dict[str, Stage]:
     """Our stages and others of these names, each after those that it needs."""
     found = OWN | {name: stage_named(name) for name in names}
+    needs = {name: [need for need in stage.needs if need in found] for name, stage in found.items()}
     try:
-        order = TopologicalSorter(
-            {name: [need for need in stage.needs if need in found] for name, stage in found.items()}
-        )
-        return {name: found[name] for name in order.static_order()}
+        TopologicalSorter(needs).prepare()
     except CycleError as error:
         raise PluginError(f"stages {', '.join(error.args[1])} need each other: uninstall one of them") from None
+    order: list[str] = []
+    while len(order) < len(found):  # in the order of this module where nothing else is needed
+        order.append(next(name for name in found if name not in order and set(needs[name]) <= set(order)))
+    return {name: found[name] for name in order}
 
 
 def stage_named(name: str) -> Stage:

@@ -22,6 +22,8 @@ cutoffs = 1.4
 l_max = 6
 [reduce]
 n_components = 3
+[dynamics]
+quantities = ["chi4:a=0.3,lags=[1.0,4.0,16.0]"]
 [correlate]
 k = 7.0
 """

@@ -16,7 +16,10 @@ import glassdask as gd
 from glassdask.errors import StoreError
 
 pytest.importorskip("datashader", reason="needs the extra 'notebooks'")
-from sweep_data import SweepStore, cells, density, extent, failures, inside, particles
+from dashboard.particles import SPECIES, Snapshot, values_of, variables
+from dashboard.plane import density, extent, inside
+from dashboard.progress import cells, clock, duration, events, failures, pace, time_left
+from dashboard.store import SweepStore
 
 from tests.notebooks.sweeps import DIFFUSION, LENGTH, WAVE_NUMBER
 
@@ -76,9 +79,9 @@ def test_cells_and_failures(table):
     assert slow.loc[("0.7", "describe"), ["value", "text"]].tolist() == [-1.0, "✗"]
     assert "SpeciesError" in slow.loc[("0.7", "describe"), "error"]
     assert np.isnan(slow.loc[("0.7", "reduce"), "value"])
-    (failed,) = failures(table).itertuples(index=False)
-    assert failed.state == "slow/T=0.7000"
-    assert failed.stage == "describe"
+    found = failures(table)
+    assert found["state"].tolist() == ["slow/T=0.7000"] * 2
+    assert found["stage"].tolist() == ["describe", "dynamics"]
 
 
 def test_cells_of_several_seeds():
@@ -155,17 +158,110 @@ def test_ten_million_particles_are_never_in_memory_together():
     assert p.max() == pytest.approx(1 / (2 * np.pi), rel=0.2)
 
 
+class Liquid:
+    """What is read of a state, from memory."""
+
+    def __init__(self, position, projection, box, **more):
+        n = position.shape[1]
+        species = ["A" if k % 3 else "B" for k in range(n)]
+        self._trajectory = gd.from_arrays(position, species=species, box=box, **more)
+        self._projection = of(projection, projection.shape)
+
+    def trajectory(self, state, descriptor):
+        return self._trajectory
+
+    def projection(self, state, descriptor):
+        return self._projection
+
+    def features(self, state, descriptor):
+        n = self._projection.sizes["particle"]
+        return xr.DataArray(np.arange(2.0 * n).reshape(1, n, 2), dims=("frame", "particle", "l"))
+
+
 def test_slice_is_periodic_and_holds_what_is_near():
-    position = np.array([[[1.0, 1.0, 0.2], [2.0, 2.0, 5.9], [3.0, 3.0, 3.0]]])
-    trajectory = gd.from_arrays(position, species=["A", "B", "B"], box=[LENGTH] * 3)
-    projection = of(np.arange(9.0).reshape(1, 3, 3), (1, 3, 3))
-    near = particles(trajectory, projection, frame=0, height=0.0, thickness=1.0)
-    assert near["x"].tolist() == [1.0, 2.0]
-    assert near["X2"].tolist() == [1.0, 4.0]
-    assert inside(near, (2.5, 3.0, 3.5, 5.0)).tolist() == [False, True]
-    assert inside(near, None).tolist() == [False, False]
+    position = np.array([[[1.0, 1.0, 0.2], [2.0, 2.0, 59.9], [3.0, 3.0, 30.0]]])
+    liquid = Liquid(
+        position, np.arange(9.0).reshape(1, 3, 3), [LENGTH, LENGTH, 10 * LENGTH], energy=np.array([[1.0, 2.0, 3.0]])
+    )
+    shot = Snapshot.read(liquid, "", "sbo", 0, SPECIES)
+    order, told = shot.slice(0.0, most=100)
+    assert order.tolist() == [1, 0]  # the lower one first
+    assert told.endswith("2 of 3 particles")
+    columns = shot.columns(order)
+    assert columns["x"].tolist() == [2.0, 1.0]
+    assert columns["X2"].tolist() == [4.0, 1.0]
+    assert columns["value"].tolist() == ["A", "B"]
+    assert inside(*shot.plane, (2.5, 3.0, 3.5, 5.0)).tolist() == [False, True, False]
+    assert inside(*shot.plane, None).tolist() == [False] * 3
+    # what colours them
+    assert variables(liquid, "", "sbo") == ["species", "sbo PC1", "sbo PC2", "sbo PC3", "energy", "sbo 1", "sbo 2"]
+    for name, expected in {"sbo PC2": [1.0, 4.0, 7.0], "energy": [1.0, 2.0, 3.0], "sbo 2": [1.0, 3.0, 5.0]}.items():
+        assert Snapshot.read(liquid, "", "sbo", 0, name).value.tolist() == expected
+        assert values_of(liquid, "", "sbo", name).isel(frame=0).values.tolist() == expected
 
 
-def test_two_dimensions_are_seen_whole():
-    flat = gd.from_arrays(np.random.default_rng(1).random((1, 9, 2)), species=["A"] * 9, box=[4.0, 4.0])
-    assert len(particles(flat, of(np.zeros((1, 9, 2)), (1, 9, 2)), frame=0, height=0.0, thickness=1.0)) == 9
+def test_two_dimensions_are_seen_whole_and_of_very_many_particles_the_middle():
+    rng = np.random.default_rng(1)
+    liquid = Liquid(4 * rng.random((1, 900, 2)), np.zeros((1, 900, 2)), [4.0, 4.0])
+    shot = Snapshot.read(liquid, "", "sbo", 0, SPECIES)
+    order, told = shot.slice(0.0, most=900)
+    assert (len(order), told) == (900, "all 900 particles")
+    order, told = shot.slice(0.0, most=100)
+    assert told == "the middle 100 of 900 particles"
+    away = np.abs(shot.position - 2.0).max(axis=1)
+    assert away[order].max() <= np.delete(away, order).min()
+
+
+def test_spheres_are_a_bounded_number_and_know_their_particles():
+    rng = np.random.default_rng(1)
+    liquid = Liquid(4 * rng.random((1, 90, 3)), np.zeros((1, 90, 2)), [4.0] * 3)
+    shot = Snapshot.read(liquid, "", "sbo", 0, SPECIES)
+    for most in (90, 40):
+        drawn, numbers = shot.spheres(most, np.arange(10), "#ff0000")
+        assert sum(map(len, numbers.values())) == most
+        for trace, particles in numbers.items():
+            assert np.array_equal(drawn.data[trace].x, shot.position[particles, 0])
+            assert set(shot.species[particles]) == {drawn.data[trace].name}
+        shown = np.concatenate(list(numbers.values()))
+        assert len(drawn.data[-1].x) == np.isin(np.arange(10), shown).sum()
+    assert drawn.layout.title.text == "the middle 40 of 90 particles"
+
+
+def test_pace_and_what_is_left():
+    from glassdask.sweep.records import Record
+
+    table = pd.DataFrame({"model": ["a", "a", "b", "b"], "simulate": ["complete", "partial", "absent", "failed"],
+                          "simulate_fraction": [1.0, 0.5, 0.0, 0.2]}, index=list("wxyz"))  # fmt: skip
+    table.attrs = {"stages": ["simulate"], "runs": [{"pid": 1}]}
+    begun = {"key": "k", "started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T01:00:00+00:00"}
+    records = {
+        ("w", "simulate"): Record(status="complete", seconds=3600.0, **begun),
+        ("x", "simulate"): Record(status="running", key="k", started="2026-01-01T01:00:00+00:00"),
+        ("z", "simulate"): Record(status="failed", error={"class": "E", "message": "m", "traceback": "t"}, **begun),
+    }
+    row = pace(table, records).loc["simulate"]
+    # half of x is left, and y, of whose model nothing is known yet
+    assert row[["done", "failed", "total", "mean", "hourly", "work", "left"]].tolist() == [1, 1, 4, 3600, 1, 5400, 5400]
+    assert time_left(pace(table, records)) == 5400
+    table.attrs["runs"] = []
+    assert np.isnan(pace(table, records).loc["simulate", "left"])  # nobody is at it
+    assert np.isnan(pace(table, {}).loc["simulate", "work"])
+    happened = events(records)
+    assert set(happened["state"]) == {"w", "x", "z"}
+    assert happened.set_index("state").loc["z", ["error", "traceback"]].tolist() == ["E: m", "t"]
+    assert duration(5400) == "1 h 30 min"
+    assert clock("2026-01-01T00:00:00+00:00").startswith(("2025-12-31", "2026-01-01"))
+
+
+def test_records_of_complete_units_are_read_once(sweep_store, monkeypatch):
+    from dashboard import store as module
+
+    own = SweepStore(str(sweep_store))
+    table = own.status()
+    assert len(own.records(table)) == 19  # but for what waits for the two that failed
+    seen = []
+    real = module.read_record
+    monkeypatch.setattr(module, "read_record", lambda file: seen.append(file) or real(file))
+    again = own.records(table)
+    assert len(again) == 19
+    assert {file.stem for file in seen} == {"describe", "dynamics"}

@@ -6,9 +6,10 @@ import html
 from functools import cache
 from typing import Any
 
-from sweep_style import problem
+from dashboard.style import problem
 
 WAIT = "3s"
+MOST_LINES = 100  # of the log of a worker
 
 
 def workers(address: str) -> str:
@@ -40,3 +41,17 @@ def _client(address: str) -> Any:
     from distributed import Client
 
     return Client(address, timeout=WAIT, set_as_default=False)
+
+
+def logs(address: str) -> str:
+    """The newest lines that the workers have logged, as HTML."""
+    try:
+        found = _client(address).get_worker_logs(n=MOST_LINES)
+    except (OSError, TimeoutError, ValueError) as error:
+        _client.cache_clear()
+        return problem(f"{address}: {error}")
+    parts = []
+    for worker, lines in sorted(found.items()):
+        text = "\n".join(str(line[1]) for line in lines[::-1])
+        parts.append(f"<p class=soft>{html.escape(str(worker))}</p><pre>{html.escape(text)}</pre>")
+    return "".join(parts) or "<p class=nothing>No worker has logged anything.</p>"
