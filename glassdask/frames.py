@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,12 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask._task_spec import TaskRef
 from dask.array.core import ArraySliceDep, normalize_chunks
+from dask.highlevelgraph import HighLevelGraph
 
 from glassdask.errors import ParameterError, SchemaError
-from glassdask.graphs import merge_blocks, task_bytes, task_seconds
+from glassdask.graphs import Parts, merge_blocks, task_bytes, task_seconds
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
@@ -180,12 +182,15 @@ def map_blocks(
     function: Callable[..., None],
     trajectory: xr.Dataset,
     *values: xr.DataArray,
-    columns: int,
+    columns: int | Sequence[int],
     microseconds: float,
     block: int | None = None,
     token: Any = None,
 ) -> da.Array:
     """Columns of numbers for every particle of every frame, lazily: (frame, particle, columns).
+
+    Where there are several numbers of `columns`, each is a chunk of its own, and ``function.only(numbers)`` is what
+    gives the columns of some of them: of several chunks of a block, those that are asked for are computed by one task.
 
     Parameters
     ----------
@@ -204,14 +209,17 @@ def map_blocks(
     """
     n_frames = max([trajectory.sizes["frame"], *(array.sizes.get("frame", 1) for array in values)])
     sizes = (n_frames, trajectory.sizes["particle"])
+    parts = (columns,) if isinstance(columns, int) else tuple(columns)
     if block is None:
-        shape = task_shape(*sizes, microseconds, row_bytes=8 * columns)
+        shape = task_shape(*sizes, microseconds, row_bytes=8 * sum(parts))
     else:
         shape = shape_of_rows(*sizes, block)
     arrays = [_checked(array, trajectory, one=True) for array in values]
+    if len(parts) > 1:
+        return _parted(function, trajectory, arrays, shape, sizes, parts, token)
     return _tasks(
-        partial(_fill, columns=columns), function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
-        token=token, new_axes={"column": columns}, dtype=np.float64, meta=np.empty((0, 0, 0)),
+        partial(_fill, columns=sum(parts)), function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
+        token=token, new_axes={"column": sum(parts)}, dtype=np.float64, meta=np.empty((0, 0, 0)),
     )  # fmt: skip
 
 
@@ -291,18 +299,10 @@ class _Frame:
         return np.count_nonzero(self.present[: items.start]) + np.arange(np.count_nonzero(self.present[items]))
 
 
-def _tasks(
-    of_block: Callable[..., Any],
-    function: Callable[..., Any],
-    trajectory: xr.Dataset,
-    values: Sequence[xr.DataArray],
-    shape: tuple[int, ...],
-    sizes: tuple[int, ...],
-    out: tuple[str, ...],
-    token: Any = None,
-    **options: Any,
-) -> da.Array:
-    """A dask array of ``of_block(job, region, position, *values)``, cut into `shape` along frames (and items)."""
+def _job(
+    function: Callable[..., Any], trajectory: xr.Dataset, values: Sequence[xr.DataArray], token: Any
+) -> tuple[Any, list[xr.DataArray], tuple[Any, ...], str]:
+    """The `_Job` as a node, all arrays of it, where those are read from that tasks read themselves, and its token."""
     names, codes = names_and_codes(trajectory)
     own = {"present": trajectory["present"]} if "present" in trajectory else {}
     if codes.ndim == 2:
@@ -322,6 +322,22 @@ def _tasks(
     # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
     common = _Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike)
     job = dask.delayed(common, name=f"job-{token}", traverse=False)
+    return job, arrays, sources, token
+
+
+def _tasks(
+    of_block: Callable[..., Any],
+    function: Callable[..., Any],
+    trajectory: xr.Dataset,
+    values: Sequence[xr.DataArray],
+    shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    out: tuple[str, ...],
+    token: Any = None,
+    **options: Any,
+) -> da.Array:
+    """A dask array of ``of_block(job, region, position, *values)``, cut into `shape` along frames (and items)."""
+    job, arrays, sources, _ = _job(function, trajectory, values, token)
     chunks = normalize_chunks(shape, sizes)
     arguments: list[Any] = [job, None, ArraySliceDep(chunks), out[: len(shape)]]
     for n, (array, source) in enumerate(zip(arrays, sources)):
@@ -331,6 +347,38 @@ def _tasks(
             frame = f"alone {n}" if alone and sizes[0] > 1 else "frame"
             arguments += [(frame, *[f"{dim} {n}" for dim in array.dims[1:]])]
     return da.blockwise(of_block, out, *arguments, concatenate=True, align_arrays=False, **options)
+
+
+def _parted(
+    function: Any,
+    trajectory: xr.Dataset,
+    values: Sequence[xr.DataArray],
+    shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    parts: tuple[int, ...],
+    token: Any,
+) -> da.Array:
+    """The same for `Parts`, whose tasks blockwise graphs do not know."""
+    job, arrays, sources, token = _job(function, trajectory, values, token)
+    read = [
+        in_frames(array, 1 if array.sizes["frame"] == 1 else shape[0])
+        for array, source in zip(arrays, sources)
+        if source is None
+    ]
+    chunks = normalize_chunks(shape, sizes)
+    edges = [np.cumsum((0, *one)).tolist() for one in chunks]
+
+    def arguments(place: tuple[int, ...]) -> list[Any]:
+        region = tuple(slice(edge[n], edge[n + 1]) for edge, n in zip(edges, place))
+        frame = [min(place[0], array.numblocks[0] - 1) for array in read]
+        blocks = [TaskRef((array.name, n, *[0] * (array.ndim - 1))) for array, n in zip(read, frame)]
+        return [TaskRef(job.key), region, *blocks]
+
+    name = f"parts-{dask.base.tokenize(token, chunks, parts, [array.name for array in read])}"
+    keys = ((name, *place, n) for place in np.ndindex(*map(len, chunks)) for n in range(len(parts)))
+    layer = Parts(partial(_fill_parts, parts=parts), arguments, keys)
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[job, *read])
+    return da.Array(graph, name, chunks=(*chunks, parts), meta=np.empty((0, 0, 0)))
 
 
 def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) -> xr.DataArray:
@@ -397,6 +445,13 @@ def _fill(job, region, *blocks, columns):
             job.function(frame.configuration, centers, *frame.values, out=found)
             part[frame.present[items]] = found
     return out
+
+
+def _fill_parts(wanted, job, region, *blocks, parts):
+    some = job if len(wanted) == len(parts) else replace(job, function=job.function.only(wanted))
+    widths = [parts[n] for n in wanted]
+    found = _fill(some, region, *blocks, columns=sum(widths))
+    return np.split(found, np.cumsum(widths)[:-1], axis=2)
 
 
 def _stack(job, region, *blocks, shape, dtype, axis):

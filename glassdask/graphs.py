@@ -15,6 +15,7 @@ tasks; `one_task_each` fuses the tree above a block, so that only what several b
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import threading
@@ -24,15 +25,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import dask
 import dask.array as da
-from dask._task_spec import DataNode
+from dask._task_spec import DataNode, Task, TaskRef
 from dask.core import flatten, get_dependencies, quote
 from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, Layer
 from dask.utils import parse_bytes
 
 from glassdask.errors import ParameterError
@@ -255,6 +256,77 @@ def _tree(blocks: Any, merge: Callable[[list[Any]], Any]) -> Delayed:
         if len(keys) == 1:
             graph = HighLevelGraph.from_collections(name, layer, dependencies=[blocks])
             return Delayed(keys[0], graph, layer=name)
+
+
+class Parts(Layer):
+    """Tasks of arrays that lie side by side along the last axis, one chunk each, and are computed together.
+
+    A block is one task that computes those of its parts that are asked for, and no others: which these are is known
+    when dask removes from a graph what nobody needs.
+
+    Parameters
+    ----------
+    function : ``function(numbers of parts, *arguments)`` gives a list of these parts of a block
+    arguments : gives the arguments of a block, of its place; keys are `TaskRef`
+    keys : (name, *place, number of the part) of all that may be asked for
+    """
+
+    has_legacy_tasks = False  # dask would make all tasks to find that out
+
+    def __init__(
+        self, function: Callable[..., list[Any]], arguments: Callable[[tuple[int, ...]], list[Any]], keys: Iterable[Any]
+    ) -> None:
+        super().__init__()
+        self.function, self.arguments, self.wanted = function, arguments, frozenset(keys)
+
+    @cached_property
+    def _tasks(self) -> dict[Any, Task]:
+        blocks: dict[Any, list[int]] = {}
+        for name, *place, number in sorted(self.wanted):
+            blocks.setdefault((name, *place), []).append(number)
+        tasks = {}
+        for (name, *place), numbers in blocks.items():
+            work = (self.function, tuple(numbers), *self.arguments(tuple(place)))
+            if len(numbers) == 1:
+                key = (name, *place, numbers[0])
+                tasks[key] = Task(key, _only_part, *work)
+                continue
+            together = (f"parts-{name}", *place)
+            tasks[together] = Task(together, _all_parts, *work)
+            for n, number in enumerate(numbers):
+                key = (name, *place, number)
+                tasks[key] = Task(key, operator.getitem, TaskRef(together), n)
+        return tasks
+
+    def __getitem__(self, key: Any) -> Task:
+        return self._tasks[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def is_materialized(self) -> bool:
+        """Whether the tasks have been made."""
+        return "_tasks" in self.__dict__
+
+    def get_output_keys(self) -> frozenset[Any]:
+        """What may be asked for."""
+        return self.wanted
+
+    def cull(self, keys: Iterable[Any], all_hlg_keys: Any) -> tuple[Parts, dict[Any, set[Any]]]:
+        """The layer of some of the parts, and what their tasks need."""
+        culled = Parts(self.function, self.arguments, self.wanted & frozenset(keys))
+        return culled, {key: set(task.dependencies) for key, task in culled.items()}
+
+
+def _all_parts(function: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
+    return function(*arguments)
+
+
+def _only_part(function: Callable[..., list[Any]], *arguments: Any) -> Any:
+    return function(*arguments)[0]
 
 
 def one_task_each(array: da.Array) -> da.Array:

@@ -33,16 +33,15 @@ def compile_kernels(quiet: Quiet = False) -> None:
     They are kept where NUMBA_CACHE_DIR says, beside the installed package, or in ~/.cache/glassdask, and found there by
     every process of the same kind of processor: run it once after an installation, and when an image is built.
     """
-    import dask
-
     from glassdask.errors import StoreError
+    from glassdask.graphs import within_task
     from glassdask.kernels import cache
 
     if cache.FOLDER is None:
         raise StoreError("no folder can be written where compiled kernels are kept: set NUMBA_CACHE_DIR to one")
     begun = time.process_time()
     # one after the other: two threads that compile wait for each other
-    with dask.config.set(scheduler="synchronous"), progress_bar("compile", quiet) as progress:
+    with within_task(), progress_bar("compile", quiet) as progress:
         works = _works()
         for done, work in enumerate(works, start=1):
             work()
@@ -54,7 +53,6 @@ def compile_kernels(quiet: Quiet = False) -> None:
 
 def _works() -> Iterator[Callable[[], Any]]:
     """Small work that uses every kernel as the commands and the public functions do."""
-    import dask
     import numpy as np
 
     import glassdask as gd
@@ -62,6 +60,7 @@ def _works() -> Iterator[Callable[[], Any]]:
     from glassdask.descriptors import registry
     from glassdask.dynamics import quantities
     from glassdask.errors import BoxError, ParameterError
+    from glassdask.graphs import compute
 
     rng = np.random.default_rng(1)
 
@@ -76,7 +75,7 @@ def _works() -> Iterator[Callable[[], Any]]:
         )  # fmt: skip
 
     def now(*lazy: Any) -> Callable[[], Any]:
-        return partial(dask.compute, *lazy)
+        return partial(compute, *lazy)
 
     measured: Any = {"cutoffs": lambda: 1.4, "diameters": lambda: {"A": 1.0, "B": 0.9}}
     others = {"nearest": gd.BondOrder(neighbors=gd.KNearest(6)), "sann": gd.BondOrder(neighbors=gd.SANN())}

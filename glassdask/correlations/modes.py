@@ -217,7 +217,8 @@ def wave_vectors(
     reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
     edges = np.arange(n_bins + 1) * step
     complete = int(np.searchsorted(_expected(cell, k_max, n_bins), limit))
-    found = [_all_up_to(cell, reciprocal, edges[min(complete, last + 1)])]
+    # all of the bins that are complete, listed once for the tasks of all their bins
+    found = [_complete(box, k_max, n_bins, complete, first, last)]
     for b in range(max(first, complete), last + 1):
         rng = np.random.default_rng(b)
         direction = rng.normal(size=(4 * limit, d))
@@ -245,6 +246,28 @@ def _expected(cell: np.ndarray, k_max: float, n_bins: int) -> np.ndarray:
     edges = np.arange(n_bins + 1) * (k_max / n_bins)
     unit_ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
     return 0.5 * unit_ball * np.diff(edges**d) * abs(np.linalg.det(cell)) / (2.0 * math.pi) ** d
+
+
+def _complete(
+    box: tuple[tuple[float, ...], ...], k_max: float, n_bins: int, complete: int, first: int, last: int
+) -> np.ndarray:
+    """Integers n (M, d) of all wave vectors in those of the bins first..last that are before bin `complete`."""
+    n, starts = _all_by_bin(box, k_max, n_bins, complete)
+    return n[starts[min(first, complete)] : starts[min(last + 1, complete)]]
+
+
+@lru_cache(maxsize=2)
+def _all_by_bin(
+    box: tuple[tuple[float, ...], ...], k_max: float, n_bins: int, complete: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers n of all wave vectors in the first `complete` bins, bin by bin, and where each bin begins."""
+    cell = np.array(box)
+    reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
+    step = k_max / n_bins
+    n = _all_up_to(cell, reciprocal, complete * step)
+    bin_of = np.floor(np.linalg.norm(n @ reciprocal, axis=1) / step).astype(np.int64)
+    order = np.argsort(bin_of, kind="stable")
+    return n[order], np.searchsorted(bin_of[order], np.arange(complete + 1))
 
 
 def _all_up_to(cell: np.ndarray, reciprocal: np.ndarray, k: float) -> np.ndarray:

@@ -93,7 +93,7 @@ def describe(
     microseconds = sum(plan.microseconds for plan in plans.values())
     microseconds += sum(search.microseconds for search, _ in searches if isinstance(search, Neighborhood))
     packed = map_blocks(
-        _Work(tuple(plans.values()), searches, is_center), trajectory, columns=sum(sizes), microseconds=microseconds,
+        _Work(tuple(plans.values()), searches, is_center), trajectory, columns=sizes, microseconds=microseconds,
         block=block, token=[tuple(named.values()), dimension, wanted],
     )  # fmt: skip
 
@@ -134,6 +134,11 @@ class _Work:
     plans: tuple[Plan, ...]
     searches: list[tuple[Search, list[int]]]
     is_center: np.ndarray  # of the species
+
+    def only(self, wanted: Sequence[int]) -> _Work:
+        """The work of some of the plans."""
+        plans = tuple(self.plans[k] for k in wanted)
+        return _Work(plans, _searches(plans), self.is_center)
 
     def __call__(self, configuration: Configuration, particles: np.ndarray, *, out: np.ndarray) -> None:
         rows = np.nonzero(self.is_center[configuration.species[particles]])[0]

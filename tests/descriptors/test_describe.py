@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
+from glassdask import frames
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError, SpeciesError
 from glassdask.learning import moments
 from tests.conftest import pair_cutoffs
@@ -36,6 +37,27 @@ def test_blocks_give_the_same_numbers(liquid, block):
         whole = whole.isel(frame=[0])
     cut = gd.describe(liquid, DESCRIPTORS, block=block).compute(scheduler="threads")
     xr.testing.assert_allclose(cut, whole, rtol=0, atol=1e-12)
+
+
+def test_only_what_is_asked_for_is_computed(liquid, monkeypatch):
+    whole = gd.describe(liquid, DESCRIPTORS, block=100)
+    expected, n_blocks = whole.compute(scheduler="synchronous"), whole["bo"].data.npartitions
+    done = []
+    fill = frames._fill
+
+    def watched(job, *blocks, columns):
+        done.append(columns)
+        return fill(job, *blocks, columns=columns)
+
+    monkeypatch.setattr(frames, "_fill", watched)
+    for names in (["ld"], ["bo", "sbo"], ["bo", "ld", "sbo"]):
+        done.clear()
+        some = whole[names].compute(scheduler="synchronous")
+        assert done == [8 * len(names)] * n_blocks
+        xr.testing.assert_allclose(some, expected[names], rtol=0, atol=1e-12)
+    done.clear()
+    assert whole["sbo"].isel(frame=0)[:50].values.shape == (50, 8)
+    assert done == [8]
 
 
 @pytest.mark.parametrize("chunks", [(1, 240, 3), (2, 100, 3), (3, 7, 2)])
