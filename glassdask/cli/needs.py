@@ -86,7 +86,7 @@ def _rounded(number: float) -> int:
     >>> _rounded(1999.0), _rounded(7.5)
     (1900, 7)
     """
-    step = 10 ** max(0, len(str(int(number))) - 2)
+    step = int(10 ** max(0, len(str(int(number))) - 2))
     return int(number) // step * step
 
 

@@ -14,12 +14,13 @@ import dask
 import glassdask.sweep.measures  # noqa: F401
 from glassdask.descriptors import bond_order, describe, reduce, registry, saving  # noqa: F401
 from glassdask.learning import PCA, pearson  # noqa: F401
-from glassdask.sweep import run_sweep
+from glassdask.sweep import run_sweep, running
 
 PROCESSES = 2
 
 
 def share(file: str, number: int) -> None:
+    running.GATHER_AT = 10  # so that processes are killed while they gather records, too
     with dask.config.set(scheduler="synchronous"):
         run_sweep(file, share=(number, PROCESSES))
     os._exit(0)

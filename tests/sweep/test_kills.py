@@ -14,18 +14,24 @@ import numpy as np
 import pytest
 
 from glassdask import store
+from glassdask.files import read_json
 from glassdask.sweep import run_sweep, status
 from tests.sweep.liquids import FILE, STAGES, save_liquid, stored
 
 ROOT = Path(__file__).parents[2]
-STATES, DISTINCT, KILLS = 200, 8, 10
-COMMANDS = (0, 3, 6, 9)  # kills of the whole command with its dask workers; the others are of two shares
+STATES, DISTINCT, KILLS = 80, 8, 7
+COMMANDS = (0, 3, 6)  # kills of the whole command with its dask workers; the others are of two shares
 STAGE_NAMES = ("describe", "reduce", "correlate")
 
 
 def begun(root: Path) -> int:
     """Units of which a record exists."""
-    return sum(len(files) for _, _, files in os.walk(root / ".sweep" / "units"))
+    gathered = read_json(root / ".sweep/records.json") or {"states": {}}
+    units = {(label, stage) for label, stages in gathered["states"].items() for stage in stages}
+    units_folder = root / ".sweep/units"
+    for folder, _, files in os.walk(units_folder):
+        units |= {(os.path.relpath(folder, units_folder), Path(name).stem) for name in files}
+    return len(units)
 
 
 def ended(root: Path) -> int:
@@ -49,7 +55,7 @@ def distinct(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_killed_ten_times(distinct, tmp_path):
+def test_killed_again_and_again(distinct, tmp_path):
     for n in range(STATES):
         target = tmp_path / f"data/gas/T={1 + n // 20 / 10}/{n}.zarr"
         shutil.copytree(distinct / f"raw/gas/T=1/{n % DISTINCT}.zarr", target)
@@ -111,6 +117,7 @@ def test_killed_ten_times(distinct, tmp_path):
     assert (table[list(STAGE_NAMES)] == "complete").all(axis=None)
     undisturbed = [stored(distinct / f"data/gas/T=1/{n}.zarr") for n in range(DISTINCT)]
     assert len(table) == STATES
+    assert (root / ".sweep/records.json").exists()
     for path in table["path"]:
         number = int(Path(path).stem)
         assert stored(Path(path)) == undisturbed[number % DISTINCT], path

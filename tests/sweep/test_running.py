@@ -421,8 +421,8 @@ def many(folder, number):
 
 @pytest.mark.cluster
 def test_few_outstanding(tmp_path, monkeypatch):
-    """Of 2000 states (6000 units) the scheduler knows a few for each worker, and the client no more."""
-    file = many(tmp_path, 2000)
+    """Of 600 states (1800 units) the scheduler knows a few for each worker, and the client no more."""
+    file = many(tmp_path, 600)
     for name in NAMES:
         monkeypatch.setattr(OWN[name], "run", lambda state, settings, overwrite: None)
     known, held = [], []
@@ -434,7 +434,7 @@ def test_few_outstanding(tmp_path, monkeypatch):
             held.append(len(client.futures))
 
         table = run_sweep(file, client, stages=["describe"], progress=look)
-    assert len(known) == 2000
+    assert len(known) == 600
     assert (table["describe"] == "complete").all()
     assert 1 < max(known) <= 2 * running.LEAST_OUTSTANDING
     assert max(held) <= 2 * running.LEAST_OUTSTANDING
