@@ -218,6 +218,7 @@ VARIABLES = {
     "descriptor": _v("column", "U", "", "descriptor that the column is of"),
     "particles": _v("species", "i", "", "particles that were correlated"),
     "mean": _v("...", "f", "", "mean of each feature"),
+    "scale": _v("...", "f", "", "standard deviation of each feature, by which it is divided"),
     # correlations between two variables of the particles
     "r_frame": _v("frame ...", "f", "", "correlation coefficient within each configuration"),
     "r_within": _v("...", "f", "", "mean over the configurations of the correlation coefficient within each"),

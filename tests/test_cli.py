@@ -87,7 +87,7 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     kept = gd.store.info(store)["descriptors"]["sbo"]["code"]
     gd.store.set_attributes(store / "descriptors/sbo", code="0" * 64)
     (told,) = [line for line in run(monkeypatch, capsys, "info", store)[1].splitlines() if "other code" in line]
-    assert told.startswith("descriptors/sbo: complete, made by other code")
+    assert told.endswith("sbo (of B; made by other code)")
     gd.store.set_attributes(store / "descriptors/sbo", code=kept)
     assert run(monkeypatch, capsys, "verify", store)[0] == 0
 

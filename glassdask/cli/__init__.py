@@ -19,6 +19,7 @@ from glassdask.cli import (
     descriptors,
     drawing,
     dynamics,
+    info,
     ingesting,
     logs,
     stores,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (ingesting, stores, descriptors, analysis, dynamics, drawing, cluster, compiling, completion):
+for group in (ingesting, info, stores, descriptors, analysis, dynamics, drawing, cluster, compiling, completion):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from glassdask.cli.options import (
     progress_bar,
     value_of,
 )
-from glassdask.errors import ParameterError, WorkerMemoryError
+from glassdask.errors import ParameterError, StoreError, WorkerMemoryError
 from glassdask.files import check_links
 
 app = typer.Typer()
@@ -31,6 +32,8 @@ app = typer.Typer()
 PAIRS_SECONDS = 4e-6
 DESCRIPTOR_SECONDS = 15e-6
 FEATURE_SECONDS = 5e-8
+# In mean spacings: stands in for cutoffs that are not measured yet.
+SHORT = 0.5
 
 
 @app.command()
@@ -116,6 +119,8 @@ def describe(
     wanted = _wanted(descriptors, parameters)
     trajectory = _open(store)
     measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
+    _check(trajectory, wanted, measured, centers, block)
+    _check_stored(store, wanted, overwrite)
     seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
     features = None
     try:
@@ -158,6 +163,9 @@ def reduce(
     """
     import glassdask as gd
     from glassdask.cluster import connect
+    from glassdask.learning.directions import check_method
+    from glassdask.learning.incremental import needed
+    from glassdask.store.layout import checked_name
 
     check_links(store)
     here = ":" in descriptor
@@ -167,6 +175,7 @@ def reduce(
         wanted = _wanted([descriptor], None)
         trajectory = _open(store)
         measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
+        _check(trajectory, wanted, measured, centers)
         (stored_as,) = wanted
         seconds = 2 * _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS)
     elif centers or cutoff:
@@ -178,6 +187,14 @@ def reduce(
         stored_as = descriptor
         features = gd.open_descriptors(store, [descriptor])[descriptor]
         seconds = FEATURE_SECONDS * features.size
+        if components is not None and components > math.prod(features.shape[2:]):
+            raise ParameterError(
+                f"--components {components}: {descriptor} has {math.prod(features.shape[2:])} features"
+            )
+    checked_name(name or stored_as)
+    check_method(method)
+    if method == "incremental":
+        needed()
     with connect(cluster_for(cluster, seconds), workers=workers):
         if here:
             features = _described(trajectory, wanted, measured, centers)[stored_as]
@@ -242,6 +259,45 @@ def _made(wanted: Any, measured: Any) -> dict[str, Any]:
     from glassdask.descriptors.registry import make
 
     return {name: make(name, values, measured.defaults(), where) for name, (where, values) in wanted.items()}
+
+
+def _check(trajectory: Any, wanted: Any, measured: Any, centers: str | None, block: int | None = None) -> None:
+    """Find what is wrong before anything is measured and any worker starts: with lengths that fit every box."""
+    from glassdask.descriptors.describe import describe
+    from glassdask.descriptors.registry import make
+    from glassdask.neighborhood.boxes import mean_spacing
+
+    short = SHORT * mean_spacing(trajectory)
+    names = {name for pair in measured.pairs for name in pair}
+    lengths = {"cutoffs": lambda: short, "diameters": lambda: dict.fromkeys(names, short)}
+    made = {name: make(name, values, lengths, where) for name, (where, values) in wanted.items()}
+    describe(trajectory, made, centers=_species_of(centers), block=block)
+
+
+def _check_stored(store: Path, wanted: Any, overwrite: bool) -> None:
+    """Raise `StoreError` where something else is stored under a name, as far as that is seen by what is given."""
+    from glassdask.declarations import TAG, plain
+    from glassdask.descriptors.registry import kind_of
+    from glassdask.store.groups import attributes, is_group
+
+    for name, (_, values) in wanted.items():
+        group = Path(store) / "descriptors" / name
+        if overwrite or not is_group(group):
+            continue
+        kept = attributes(group).get("parameters") or {}
+        given = {**{key: plain(value) for key, value in values.items()}, TAG: kind_of(values.get(TAG, name))}
+        other = [key for key, value in given.items() if key in kept and _unlike(kept[key], value)]
+        if other:
+            changes = ", ".join(f"{key} {kept[key]}, now {given[key]}" for key in other)
+            raise StoreError(
+                f"{store}: descriptors/{name} is stored with other parameters ({changes}): give the new one another "
+                f"name, such as {name}_2={given[TAG]}:..., or replace it with --overwrite"
+            )
+
+
+def _unlike(kept: Any, given: Any) -> bool:
+    """Whether two plain values differ; what is spelled in another way is looked at when it is stored."""
+    return isinstance(kept, (int, float, str)) and isinstance(given, (int, float, str)) and kept != given
 
 
 def _species_of(centers: str | None) -> list[str] | None:

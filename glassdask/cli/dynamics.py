@@ -9,7 +9,17 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from glassdask.cli.completion import quantity_names
-from glassdask.cli.options import Cluster, Overwrite, Store, Workers, cluster_for, console, value_text
+from glassdask.cli.options import (
+    Cluster,
+    Overwrite,
+    Quiet,
+    Store,
+    Workers,
+    cluster_for,
+    console,
+    progress_bar,
+    value_text,
+)
 
 app = typer.Typer()
 # Of one core, roughly: what a quantity takes for a particle in a frame.
@@ -45,6 +55,7 @@ def dynamics(
     overwrite: Overwrite = False,
     cluster: Cluster = "auto",
     workers: Workers = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure how particles move. Each quantity is stored as a reduction of its name, to be drawn by plot.
 
@@ -66,7 +77,8 @@ def dynamics(
             chosen = {key: value for key, value in parameters.items() if key not in given}
             if chosen:
                 console.print(f"{name}: {', '.join(f'{key}={value_text(value)}' for key, value in chosen.items())}")
-            save_quantity(store, name, kind, parameters, trajectory, overwrite)
+            with progress_bar(f"{name}", quiet):
+                save_quantity(store, name, kind, parameters, trajectory, overwrite)
             found = gd.open_reduction(store, name)
             out.print(f"{store}: reductions/{name}{_summary(kind, found)}", soft_wrap=True, highlight=False)
 

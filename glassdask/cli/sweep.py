@@ -113,6 +113,7 @@ def _run(
     described = read_sweep(sweep)
     if part is not None:
         described.share(*part)  # a wrong share is told before workers are started
+    described.checked_stages(only)
     target = cluster or ("local" if share is None else "threads")
     with connect(target, workers=workers) as client, progress_bar("sweep", quiet) as progress:
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)

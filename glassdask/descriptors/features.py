@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -43,6 +44,7 @@ def feature_matrix(features: xr.DataArray) -> Any:
     >>> gd.feature_matrix(features["bo"]).shape
     (14, 8)
     """
+    features = one_descriptor(features)
     data, columns = _flat_features(features)
     keep = _centers(features)
     if keep.ndim == 2:
@@ -62,7 +64,8 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     features : xarray.DataArray (frame, particle, features...)
         Lazy or in memory.
     model : object
-        Anything with ``transform(matrix)`` that keeps the rows, such as `PCA`.
+        Anything with ``transform(matrix)`` that keeps the rows, such as `PCA`; or the dataset of `reduce`, perhaps of
+        other particles.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     >>> gd.project(q, gd.learning.PCA(n_components=2).fit(gd.feature_matrix(q))).shape
     (2, 60, 2)
     """
+    features = one_descriptor(features)
     data, columns = _flat_features(features)
+    if isinstance(model, xr.Dataset):
+        model = _Reduction(model, columns)
     if not hasattr(model, "transform"):
         raise ParameterError(f"model: {type(model).__name__} has no transform: give a fitted model, such as PCA")
     width = model.transform(np.zeros((1, columns))).shape[1]
@@ -99,6 +105,47 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     attrs = {"centers": features.attrs["centers"]} if "centers" in features.attrs else {}
     dims = ("frame", "particle", "component")
     return annotated(xr.DataArray(result, dims=dims, coords=coords, name="projection", attrs=attrs))
+
+
+def one_descriptor(features: Any) -> xr.DataArray:
+    """The only variable of a dataset of `describe`, or what is one variable already.
+
+    Raises
+    ------
+    SchemaError
+        The dataset has several, or it is something else.
+    """
+    if isinstance(features, xr.Dataset) and len(features.data_vars) > 1:
+        names = ", ".join(map(str, features.data_vars))
+        first = next(iter(features.data_vars))
+        raise SchemaError(f"the features: found a dataset of {names}: give one of them, such as features['{first}']")
+    if isinstance(features, xr.Dataset) and features.data_vars:
+        (features,) = features.data_vars.values()
+    check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
+    return features
+
+
+class _Reduction:
+    """What `reduce` has found, as a model: its directions are applied to other features."""
+
+    def __init__(self, reduced: xr.Dataset, columns: int):
+        if not {"direction", "mean"} <= set(reduced):
+            raise ParameterError(
+                f"model: a dataset of {', '.join(map(str, reduced))}: give one of reduce, or a fitted PCA"
+            )
+        self.mean = np.asarray(reduced["mean"].values).ravel()
+        self.directions = np.asarray(reduced["direction"].values).reshape(-1, self.mean.size)
+        if columns != self.mean.size:
+            raise SchemaError(f"{columns} features, the reduction was made of {self.mean.size}: describe them likewise")
+        if "scale" in reduced:
+            self.directions = self.directions / np.asarray(reduced["scale"].values).ravel()
+        elif json.loads(reduced.attrs.get("reduction", "{}")).get("scale"):
+            raise ParameterError("model: by what the reduction divides the features was not stored: reduce them again")
+
+    def transform(self, matrix: np.ndarray) -> np.ndarray:
+        """Projections of rows."""
+        projections: np.ndarray = (matrix - self.mean) @ self.directions.T
+        return projections
 
 
 def _flat_features(features: xr.DataArray) -> tuple[Any, int]:

@@ -12,8 +12,7 @@ import xarray as xr
 
 from glassdask.code import digest
 from glassdask.declarations import converted
-from glassdask.descriptors.features import center_species, feature_matrix, project
-from glassdask.schema import check_kind
+from glassdask.descriptors.features import center_species, feature_matrix, one_descriptor, project
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated
 
@@ -33,7 +32,7 @@ def reduce(
     Parameters
     ----------
     features : xarray.DataArray (frame, particle, features...)
-        Lazy or in memory.
+        Lazy or in memory; or a dataset of `describe` with this one variable.
     n_components, method, scale : int or float or str or bool
         See `glassdask.learning.PCA`.
 
@@ -42,9 +41,9 @@ def reduce(
     xarray.Dataset
         ``projection`` (frame, particle, component), lazy where `features` is and NaN where they are undefined;
         ``direction`` (component, features...), ``explained_variance_ratio`` and ``explained_variance`` (component),
-        ``mean`` (features...). The fit itself is computed at once, in one pass over the chunks. The attribute
-        ``code`` names the code that computed the features and that of this reduction, ``origin`` says what the features
-        were, for `save_reduction`.
+        ``mean`` (features...), with `scale` also ``scale`` (features...), their standard deviations. The fit itself is
+        computed at once, in one pass over the chunks. The attribute ``code`` names the code that computed the features
+        and that of this reduction, ``origin`` says what the features were, for `save_reduction`.
 
     Examples
     --------
@@ -60,7 +59,7 @@ def reduce(
     from glassdask.learning.directions import check_method, principal_directions
 
     scale = converted(scale, bool, "scale")
-    check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
+    features = one_descriptor(features)
     check_method(method)
     if method == "exact":
         found = principal_directions(_moments(features), n_components, scale)
@@ -84,6 +83,8 @@ def reduce(
         },
         coords=coords,
     )
+    if scale:
+        dataset["scale"] = (dims, found.scale.reshape(shape))
     dataset = annotated(dataset)
     # of what computed the features, and of what reduces them
     dataset.attrs["code"] = " ".join([*features.attrs.get("code", "").split(), digest(reduce)])

@@ -38,6 +38,7 @@ def pictures(store: str | os.PathLike[str]) -> dict[str, str]:
     >>> folder.cleanup()
     """
     root = checked_path(store)
+    attributes(root)  # `StoreError` where there is no store
     found = {}
     if "position" in [child.name for child in children(root, "array")]:
         found[PARTICLES] = "a frame, coloured by species or by any variable"

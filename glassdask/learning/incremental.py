@@ -13,10 +13,21 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from glassdask.errors import ParameterError
+from glassdask.errors import MissingPackageError, ParameterError
 from glassdask.learning.arrays import as_matrix
 from glassdask.learning.columns import columns_of_chunks, merge_columns
 from glassdask.learning.directions import Directions, feature_scale, keep
+
+
+def needed() -> Any:
+    """dask-ml's class, or `MissingPackageError`."""
+    try:
+        from dask_ml.decomposition import IncrementalPCA
+    except ImportError as error:
+        raise MissingPackageError(
+            f"method 'incremental' needs the package dask-ml ({error}): pip install dask-ml, or take the method 'exact'"
+        ) from None
+    return IncrementalPCA
 
 
 def incremental_directions(X: Any, n_components: int | float | None, scale: bool) -> Directions:
@@ -25,7 +36,7 @@ def incremental_directions(X: Any, n_components: int | float | None, scale: bool
     dask-ml needs chunks of known size without NaN, and scaling needs the deviations first, so the data are read once
     before dask-ml reads them batch by batch.
     """
-    from dask_ml.decomposition import IncrementalPCA
+    IncrementalPCA = needed()
 
     parts = columns_of_chunks(X)
     columns = merge_columns(parts)

@@ -51,7 +51,9 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
     if not is_group(path):
         raise StoreError(f"{path}: an array, expected a group: give the path of the group above it")
     if "status" not in attrs:
-        raise StoreError(f"{path}: a group without data of its own: give the path of one of {_inside(path)}")
+        inside = ", ".join(_inside(path))
+        remedy = f"give the path of one of {inside}" if inside else "glassdask info tells what it is"
+        raise StoreError(f"{path}: a group without data of its own: {remedy}")
     if attrs["status"] != COMPLETE:
         raise IncompleteStoreError(f"{path}: not written completely: run the same command again to continue")
     token = content_hash(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,6 +79,14 @@ class Sweep:
             if state.label == label:
                 return open_state(state.path)
         raise ParameterError(f"{self.store}: no state '{label}': see list(sweep), such as {self.states[0].label}")
+
+    def checked_stages(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """Stages of this sweep that are asked for, by default all."""
+        wanted = self.stages if names is None else tuple(names)
+        unknown = [stage for stage in wanted if stage not in self.stages]
+        if unknown:
+            raise ParameterError(f"this sweep has no stage {unknown[0]}: choose from {', '.join(self.stages)}")
+        return wanted
 
     def share(self, number: int, of: int) -> Sweep:
         """Share `number` (from 1) of `of` shares: every state is in one of them, long ones evenly spread."""

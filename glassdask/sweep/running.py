@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassdask.declarations import flags
-from glassdask.errors import BusyStoreError, CorruptStoreError, ParameterError, SimulationKilledError, StoreError
+from glassdask.errors import BusyStoreError, CorruptStoreError, SimulationKilledError, StoreError
 from glassdask.graphs import within_task
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import is_group
@@ -110,11 +110,7 @@ def run_sweep(
     """
     flags(overwrite=overwrite, retry=retry)
     described = sweep if isinstance(sweep, Sweep) else read_sweep(sweep)
-    wanted = described.stages if stages is None else tuple(stages)
-    unknown = [stage for stage in wanted if stage not in described.stages]
-    if unknown:
-        known = ", ".join(described.stages)
-        raise ParameterError(f"this sweep has no stage {unknown[0]}: choose from {known}")
+    wanted = described.checked_stages(stages)
     chosen = described if share is None else described.share(*share)
     with locked(described.store, share) as still_ours:
         plan = _Plan(chosen, wanted, overwrite, retry)

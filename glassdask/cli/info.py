@@ -1,0 +1,257 @@
+"""``glassdask info``: what a store holds, in the words of physics, and what can be done next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from glassdask.cli.options import Json, Store
+from glassdask.store.checks import RECORDS
+
+app = typer.Typer()
+MOST_SPECIES = 8  # that are told one by one
+MOST_GROUPS = 20
+UNITS = "those of the model: length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)"
+
+
+@app.command()
+def info(
+    store: Store,
+    arrays: Annotated[
+        bool, typer.Option("--arrays", help="Also shapes, chunks, files and bytes of all arrays")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a store or a sweep holds: particles, box, times, what is described, and what to do next."""
+    from glassdask.store import checks
+    from glassdask.store.groups import COMPLETE, attributes
+
+    if (Path(str(store)) / RECORDS).is_dir():
+        _sweep(Path(str(store)), as_json)
+        return
+    attrs = attributes(store)
+    trajectory = attrs.get("status") == COMPLETE and "input" not in attrs
+    physics = _physics(store) if trajectory else {}
+    if as_json:
+        print(json.dumps({**checks.info(store), "physics": physics}, indent=2, default=str))
+        return
+    out = Console(highlight=False)
+    if trajectory:
+        _tell(_lines(store, physics, attrs), store, out)
+    if arrays or not trajectory:
+        _table(checks.info(store), out)
+
+
+def _physics(store: Any) -> dict[str, Any]:
+    """Numbers of a trajectory, from its metadata and small arrays."""
+    import glassdask as gd
+
+    t = gd.open_trajectory(store)
+    box = t["box"].values
+    first = t["species"] if t["species"].ndim == 1 else t["species"].isel(frame=0)
+    names, counts = np.unique(first.values.astype(str), return_counts=True)
+    n, d = t.sizes["particle"], t.sizes["space"]
+    volume = float(np.abs(np.linalg.det(box[0])))
+    edges = np.linalg.norm(box[0], axis=1)
+    found: dict[str, Any] = {
+        "particles": n,
+        "dimension": d,
+        "species": dict(zip(names.tolist(), counts.tolist())),
+        "species_of_each_frame": t["species"].ndim == 2,
+        "density": (n if "present" not in t else None) and n / volume,
+        "volume": volume,
+        "box": box[0].tolist(),
+        "edges": edges.tolist(),
+        "box_changes": bool((box != box[0]).any()),
+        "triclinic": bool(np.abs(box[0] - np.diag(np.diag(box[0]))).max() > 1e-9 * edges.max()),
+        "periodic": t["periodic"].values.tolist() if "periodic" in t else [True] * d,
+        "frames": t.sizes["frame"],
+        "units": str(t["position"].attrs.get("units", "")),
+        "variables": [str(name) for name in t.data_vars],
+        "absent": "present" in t,
+    }
+    for name in ("time", "step"):
+        if name in t and t.sizes["frame"]:
+            values = t[name].values
+            apart = np.diff(values)
+            spacing = [float(apart.min()), float(apart.max())] if len(apart) else None
+            found[name] = {"first": values[0].item(), "last": values[-1].item(), "apart": spacing}
+    return found
+
+
+def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str, str]:
+    """Topic -> what there is."""
+    n, species = found["particles"], found["species"]
+    shares = ", ".join(f"{count} {name} ({100 * count / n:.3g} %)" for name, count in species.items())
+    mixture = shares if len(species) <= MOST_SPECIES else f"{len(species)} species"
+    if found["species_of_each_frame"]:
+        mixture += ", in the first frame: species change from frame to frame"
+    if found["absent"]:
+        mixture += "; not all are there in every frame"
+    edges = " x ".join(f"{edge:.6g}" for edge in found["edges"])
+    shape = "triclinic, " if found["triclinic"] else ""
+    open_axes = [axis for axis, repeats in zip("xyz", found["periodic"]) if not repeats]
+    borders = f"open along {', '.join(open_axes)}" if open_axes else "periodic"
+    changes = ", in the first frame: it changes" if found["box_changes"] else ""
+    density = "" if found["density"] is None else f"; density {found['density']:.6g}"
+    lines = {
+        "particles": f"N = {n} in {found['dimension']} dimensions: {mixture}",
+        "box": f"{edges}, {shape}{borders}{changes}{density}",
+        "frames": f"{found['frames']}{_span(found)}",
+        "units": UNITS if found["units"] in ("", "length") else f"length in {found['units']}",
+    }
+    own = ("position", "box", "species", "origin", "time", "step", "id", "present", "periodic")
+    more = [name for name in found["variables"] if name not in own]
+    if more:
+        lines["also"] = ", ".join(more)
+    lines["from"] = _sources(attrs)
+    lines |= {kind: text for kind, text in _derived(store).items() if text}
+    return {key: text for key, text in lines.items() if text}
+
+
+def _span(found: dict[str, Any]) -> str:
+    for name, symbol in (("time", "t"), ("step", "step")):
+        if name not in found:
+            continue
+        first, last, apart = (found[name][key] for key in ("first", "last", "apart"))
+        if apart is None:
+            return f", {symbol} = {first:.6g}"
+        low, high = apart
+        even = high - low <= 1e-6 * abs(high)
+        return f", {symbol} = {first:.6g} to {last:.6g}, {f'{high:.6g}' if even else f'{low:.6g} to {high:.6g}'} apart"
+    return ", no times are known (ingest --dt gives them where steps are)"
+
+
+def _sources(attrs: dict[str, Any]) -> str:
+    """Where it came from, on one line however many files there were."""
+    sources = attrs.get("sources") or []
+    when = f", {str(attrs['created'])[:10]}" if "created" in attrs else ""
+    parameters = attrs.get("parameters")
+    if isinstance(parameters, dict) and parameters.get("type") == "simulation":
+        return f"a simulation of {parameters['model']['name']} with LAMMPS{when}"
+    if not sources:
+        return ""
+    names = [str(source.get("name")) for source in sources]
+    told = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
+    return f"{told}{when}"
+
+
+def _derived(store: Any) -> dict[str, str]:
+    """What is described and reduced, and how that stands."""
+    from glassdask.store.groups import COMPLETE, attributes, children, is_group
+    from glassdask.store.layout import checked_path
+    from glassdask.store.reading import out_of_date
+
+    root = checked_path(store)
+    found = {}
+    for kind, word in (("descriptors", "described"), ("reductions", "reduced")):
+        told = []
+        for group in children(root / kind, "group") if is_group(root / kind) else []:
+            attrs = attributes(group)
+            parameters = attrs.get("parameters") or {}
+            state = "" if attrs.get("status") == COMPLETE else "not complete: run the same command again"
+            state = state or out_of_date(group) or ("made by other code" if _outdated(kind, attrs) else "")
+            of = parameters.get("centers") if isinstance(parameters, dict) else None
+            details = "; ".join(part for part in (f"of {', '.join(of)}" if of else "", state) if part)
+            told.append(f"{group.name} ({details})" if details else group.name)
+        more = f" and {len(told) - MOST_GROUPS} more" if len(told) > MOST_GROUPS else ""
+        found[word] = ", ".join(told[:MOST_GROUPS]) + more
+    others = [name for name in ("inherent", "isoconfigurational") if is_group(root / name)]
+    found["below"] = ", ".join(f"{store}/{name}" for name in others)
+    return found
+
+
+def _outdated(kind: str, attrs: dict[str, Any]) -> bool:
+    """Whether a descriptor, or a reduction of one, was computed by other code; what others have made is not known."""
+    from glassdask.descriptors.saving import codes_now
+
+    made_by = str(attrs.get("code") or "").split()
+    parameters = attrs.get("parameters")
+    now = codes_now(kind, parameters) if made_by and isinstance(parameters, dict) else []
+    return any(known not in (None, made) for made, known in zip(made_by, now))
+
+
+def _next(store: Any, lines: dict[str, str]) -> list[str]:
+    """Commands that go on from here."""
+    described = [part.partition(" ")[0] for part in lines.get("described", "").split(", ") if part]
+    reduced = [part.partition(" ")[0] for part in lines.get("reduced", "").split(", ") if part]
+    if not described:
+        commands = [f"glassdask describe {store} sbo", "glassdask descriptors"]
+    elif not set(described) & set(reduced):
+        commands = [f"glassdask reduce {store} {described[0]}"]
+    else:
+        first = next(name for name in described if name in reduced)
+        commands = [f"glassdask plot {store} {first} -o {first}.png"]
+    if (
+        "relaxation" not in reduced
+        and "msd" not in reduced
+        and "t = " in lines["frames"]
+        and "apart" in lines["frames"]
+    ):
+        commands.append(f"glassdask dynamics {store} msd fs chi4")
+    return commands
+
+
+def _tell(lines: dict[str, str], store: Any, out: Console) -> None:
+    out.print(f"[bold]{store}[/bold]", soft_wrap=True)
+    for key, text in lines.items():
+        out.print(f"  {key:10} {text}", soft_wrap=True, markup=False)
+    for number, command in enumerate(_next(store, lines)):
+        out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)
+
+
+def _table(found: dict[str, Any], out: Console) -> None:
+    """Arrays with their layout, and what else is known of a group that is no complete trajectory."""
+    table = Table("array", "shape", "dtype", "chunks", "files", "MB", title=str(found["path"]), title_justify="left")
+    for name, array in found["arrays"].items():
+        size = f"{array['bytes_stored'] / 1e6:.2f} / {array['bytes'] / 1e6:.2f}"
+        files = f"{array['files']} of {array['files_expected']}"
+        table.add_row(name, str(tuple(array["shape"])), array["dtype"], str(tuple(array["chunks"])), files, size)
+    if found["arrays"]:
+        out.print(table)
+    made = f", created {found['created']} by glassdask {found['glassdask_version']}" if "created" in found else ""
+    out.print(f"{found['path']}: status {found['status']}{made}", soft_wrap=True)
+    if "append" in found:
+        files = ", ".join(found["append"]["files"])
+        out.print(f"{found['append']['frames']} frames of {files} are being added, or that was interrupted")
+    if "groups" in found:
+        names = found["groups"]
+        more = f" and {len(names) - MOST_GROUPS} more" if len(names) > MOST_GROUPS else ""
+        out.print(f"holds {', '.join(names[:MOST_GROUPS])}{more}", soft_wrap=True, markup=False)
+
+
+def _sweep(store: Path, as_json: bool) -> None:
+    """What a sweep is of, and how far it is."""
+    from glassdask.sweep import status
+
+    table = status(store)
+    stages = table.attrs["stages"]
+    done = {stage: int((table[stage] == "complete").sum()) for stage in stages}
+    models = {
+        str(model): sorted({float(t) for t in states["temperature"]})
+        for model, states in table.groupby("model", sort=False)
+    }
+    if as_json:
+        found = {"path": str(store), "status": "sweep", "states": len(table), "models": models, "complete": done}
+        print(json.dumps({**found, "labels": list(table.index)}, indent=2))
+        return
+    out = Console(highlight=False)
+    out.print(f"[bold]{store}[/bold]: a sweep of {len(table)} states", soft_wrap=True)
+    for model, temperatures in models.items():
+        of = table[table["model"] == model]
+        seeds = of["seed"].nunique()
+        told = ", ".join(f"{t:g}" for t in temperatures[:12]) + (" ..." if len(temperatures) > 12 else "")
+        out.print(f"  {model}: T = {told}{f', {seeds} seeds' if seeds > 1 else ''}", soft_wrap=True, markup=False)
+    for stage in stages:
+        out.print(f"  {stage:10} {done[stage]} of {len(table)} complete", markup=False)
+    whole = all(count == len(table) for count in done.values())
+    path = table["path"].iloc[0]
+    commands = [f"glassdask plot {store}", f"glassdask info {path}"] if whole else [f"glassdask sweep status {store}"]
+    for number, command in enumerate(commands):
+        out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)
