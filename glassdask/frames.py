@@ -377,7 +377,8 @@ def _parted(
     name = f"parts-{dask.base.tokenize(token, chunks, parts, [array.name for array in read])}"
     keys = ((name, *place, n) for place in np.ndindex(*map(len, chunks)) for n in range(len(parts)))
     layer = Parts(partial(_fill_parts, parts=parts), arguments, keys)
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[job, *read])
+    inputs: list[Any] = [job, *read]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=inputs)
     return da.Array(graph, name, chunks=(*chunks, parts), meta=np.empty((0, 0, 0)))
 
 

@@ -78,7 +78,10 @@ def _works() -> Iterator[Callable[[], Any]]:
         return partial(compute, *lazy)
 
     measured: Any = {"cutoffs": lambda: 1.4, "diameters": lambda: {"A": 1.0, "B": 0.9}}
-    others = {"nearest": gd.BondOrder(neighbors=gd.KNearest(6)), "sann": gd.BondOrder(neighbors=gd.SANN())}
+    others: dict[str, Any] = {
+        "nearest": gd.BondOrder(neighbors=gd.KNearest(6)),
+        "sann": gd.BondOrder(neighbors=gd.SANN()),
+    }
     others["diagonal"] = gd.SOAP(r_cut=1.6, n_max=2, l_max=2, sigma=0.2, spectrum="diagonal")
     for dimension in (3, 2):
         trajectory = liquid(dimension)
@@ -106,7 +109,7 @@ def _works() -> Iterator[Callable[[], Any]]:
         yield now(dynamics.d2min(first, trajectory.isel(frame=[1]), 1.5), dynamics.hops(trajectory, 2.0, 0.1))
     first = liquid(3, 1)
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
-    yield now(gd.describe(liquid(3, 1, ("Si", "O")), [gd.LocalEnergy(model="silica")]))
+    yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "liquid.lammpstrj")
         yield partial(gd.export, liquid(3), file)
