@@ -52,8 +52,6 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
     work = list(_walk(group, problems))
-    if not work and not problems and not any(group.rglob("zarr.json")):
-        raise StoreError(f"{path}: is not a store or a group of one: check the path")
     owner = ledger.owner_of(group)
     if owner != group:
         problems += _lost(owner, group)
