@@ -190,7 +190,8 @@ SILICA = Mixture(
     centers={"small": "Si"},
     signature=None,
     sample=(2000, 20),
-    relaxation=1000.0,
+    relaxation=100.0,
+    configurations=DATA / "silica_N2000_T0.3397.npz",
     small=Directions(
         (0.65, 0.16),
         (
