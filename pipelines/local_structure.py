@@ -10,9 +10,12 @@ II and the figures of the paper (Figs. 1-4, 5 top), each as PNG with its numbers
 principal directions with those published.
 
 ``--profile small`` makes all figures and tables of the paper that the shipped configurations and some minutes of
-simulation allow; ``--profile paper`` simulates the paper's samples first, on a cluster. ``--store`` takes your own
-configurations instead. Results are in ``results/paper_a/``: Figs. 1-16, Tables I-III, what the paper says of
-temperature without showing it, and a report (report.md, report.html) with every published number beside ours.
+simulation allow; ``--profile day`` first makes as many more configurations, from the last of those, as the errors of
+the small one call for, and longer runs from more starts: half a day of two cores; ``--profile paper`` simulates the
+paper's samples, on a cluster. What is interrupted goes on with the same command: simulations from their checkpoints,
+trained networks are kept. ``--store`` takes your own configurations instead. Results are in ``results/paper_a/``: Figs.
+1-16, Tables I-III, what the paper says of temperature without showing it, experiments on why numbers differ, and a
+report (report.md, report.html) with every published number beside ours.
 
     python pipelines/local_structure.py --help
 """
@@ -21,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,36 +36,42 @@ from paper_a.structure import oriented
 import glassdask as gd
 from glassdask import plotting
 
-SHIPPED = {mixture.name: mixture for mixture in (WAHNSTROM, KOB_ANDERSEN)}
+QUICK = {mixture.name: mixture for mixture in (WAHNSTROM, KOB_ANDERSEN)}
+SHIPPED = {name: mixture for name, mixture in MIXTURES.items() if mixture.configurations is not None}
 
 
 def main() -> None:
     """Run the analysis for the chosen mixtures."""
     parser = argparse.ArgumentParser(description="Paper A on configurations of model liquids.")
-    which = f"which of {', '.join(SHIPPED)} (with --profile paper: {', '.join(MIXTURES)}); default all"
+    which = f"which of {', '.join(QUICK)} (with a profile: {', '.join(MIXTURES)}); default all"
     parser.add_argument("mixtures", nargs="*", metavar="MIXTURE", help=which)
-    profile = "the quick job (default), the whole paper in minutes, or with the paper's samples"
-    parser.add_argument("--profile", choices=("first-shell", "small", "paper"), default="first-shell", help=profile)
+    profile = "the quick job (default), the whole paper in minutes, in half a day, or with the paper's samples"
+    parser.add_argument(
+        "--profile", choices=("first-shell", "small", "day", "paper"), default="first-shell", help=profile
+    )
     store = "analyse this store; several temperatures of a mixture make a series"
     parser.add_argument("--store", action="append", default=[], metavar="MIXTURE[@T]=PATH", help=store)
     ensemble = "an isoconfigurational ensemble that glassdask simulated, for Figs. 10-12"
     parser.add_argument("--ensemble", action="append", default=[], metavar="MIXTURE=PATH", help=ensemble)
     parser.add_argument("--no-simulation", action="store_true", help="only analyse what is there")
-    parser.add_argument("--potential", help="embedded-atom potential of copper_zirconium, a file")
+    potential = "embedded-atom potential of copper_zirconium, a file; default the one that LAMMPS brings"
+    parser.add_argument("--potential", help=potential)
+    kept = "copy the report, made small, to FOLDER"
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help=kept)
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
-    known = MIXTURES if chosen.profile == "paper" else SHIPPED
+    known = {"first-shell": QUICK, "paper": MIXTURES}.get(chosen.profile, SHIPPED)
     unknown = sorted(set(chosen.mixtures) - set(known))
     if unknown:
         parser.error(f"mixture {', '.join(unknown)} is not known: expected some of {', '.join(known)}")
     if chosen.profile != "first-shell":
         whole_paper(parser, chosen)
         return
-    if chosen.store or chosen.ensemble:
-        parser.error("--store and --ensemble need --profile small or paper")
+    if chosen.store or chosen.ensemble or chosen.keep:
+        parser.error("--store, --ensemble and --keep need --profile small, day or paper")
     with gd.cluster.connect(chosen.cluster):
-        lines = [first_shell(SHIPPED[name], chosen.output / name) for name in chosen.mixtures or SHIPPED]
+        lines = [first_shell(QUICK[name], chosen.output / name) for name in chosen.mixtures or QUICK]
     print(*lines, sep="\n")
 
 
@@ -171,9 +179,9 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     if missing:
         parser.error(f"--profile {chosen.profile} needs more: pip install 'glassdask[{','.join(missing)}]'")
     import simulating
-    from paper_a import sections, sources
+    from paper_a import checks, experiments, incremental, planning, sections, sources
     from paper_a.structure import Shell
-    from report import Report
+    from report import Report, Stopwatch, keep
 
     sizes = sources.PROFILES[chosen.profile]
     try:
@@ -184,24 +192,35 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             ensembles.setdefault(found.mixture.name, []).append(found.store)
     except ValueError as error:
         parser.error(str(error))
-    begun = time.monotonic()
-
-    def done(what: str) -> None:
-        print(f"{time.monotonic() - begun:6.0f} s  {what}", flush=True)
+    done = Stopwatch()
+    simulated = not chosen.no_simulation
+    potential = chosen.potential or (sources.potential_of_lammps() if simulated else None)
+    report = Report(
+        chosen.output / "paper_a",
+        "Dimensionality reduction of local structure in glassy mixtures",
+        "Errors are standard errors over configurations; in Table I the standard deviation over repeats.",
+    )
 
     with gd.cluster.connect(chosen.cluster) as client:
         # Configurations: the user's, the shipped ones, or the paper's samples simulated
         if not states:
-            known = SHIPPED if chosen.profile == "small" else MIXTURES
+            known = MIXTURES if chosen.profile == "paper" else SHIPPED
             names = [name for name in MIXTURES if name in (chosen.mixtures or known)]
-            if chosen.profile == "paper" and not chosen.no_simulation:
-                if "copper_zirconium" in names and chosen.potential is None:
+            if chosen.profile == "paper" and simulated:
+                if "copper_zirconium" in names and potential is None:
                     print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
                     names.remove("copper_zirconium")
-                states, tasks = sources.samples([MIXTURES[name] for name in names], chosen.output, chosen.potential)
+                states, tasks = sources.samples([MIXTURES[name] for name in names], chosen.output, potential)
                 simulating.run(tasks, client, done)
             else:
                 states = [sources.shipped(MIXTURES[name], chosen.output) for name in names if name in SHIPPED]
+            if chosen.profile == "day" and simulated:
+                now = {state.mixture.name: (state.trajectory.sizes["particle"], state.trajectory.sizes["frame"])
+                       for state in states}  # fmt: skip
+                needs = planning.needs(planning.KEPT, now)
+                report.tables.append(("Configurations that are needed", *planning.table(needs)))
+                print(f"about {sum(need.hours for need in needs):.1f} core-hours of configurations", flush=True)
+                states = sources.longer(states, needs, chosen.output, potential, client, done)
         # The state of each mixture that is nearest to the paper's, which the figures are of
         nearest: dict[str, sources.State] = {}
         for state in states:
@@ -211,8 +230,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
                 nearest[state.mixture.name] = state
         main_states = list(nearest.values())
         states = [s if s in main_states else replace(s, reference=nearest[s.mixture.name]) for s in states]
-        if not chosen.no_simulation and not chosen.store:
-            heated, tasks = sources.heated(main_states, chosen.output, sizes, chosen.potential)
+        if simulated and not chosen.store:
+            heated, tasks = sources.heated(main_states, chosen.output, sizes, potential)
             states = states + heated
             if not ensembles:
                 ensembles, more = sources.isoconfigurational(main_states, chosen.output, sizes)
@@ -224,15 +243,19 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             shell.compute()
         done("descriptors and principal components")
 
-        report = Report(
-            chosen.output / "paper_a",
-            "Dimensionality reduction of local structure in glassy mixtures",
-            "Errors are standard errors over configurations; in Table I the standard deviation over repeats.",
-        )
         report.paragraphs += [
             "Coslovich, Jack and Paret, J. Chem. Phys. 157, 204503 (2022), with the same methods on: "
             + "; ".join(sample_of(state) for state in states) + ".",
         ]  # fmt: skip
+        if any(state.mixture.name == "copper_zirconium" for state in main_states):
+            report.paragraphs.append(
+                "Cu64Zr36 is simulated with the potential of Mendelev, Sordelet and Kramer, J. Appl. Phys. 102, 043501 "
+                "(2007), which LAMMPS brings, not with the paper's (Cheng, Sheng and Ma, 2008), unless --potential "
+                "named that: a number that differs there may be the potential's."
+            )
+        report.tables.append(
+            ("Structure of the liquids", checks.HEADER, [check.cells() for check in checks.checks(main_states)])
+        )
         first = [shell for state in main_states for shell in shells[state.store]]
         sections.first_shells(first, report)
         done("Figs. 1-6, 15, 16, Tables II, III")
@@ -240,15 +263,35 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
         done("Figs. 7-9")
         sections.structure_and_dynamics(main_states, ensembles, report)
         done("Figs. 10-12")
-        sections.autoencoder(first, report, sizes)
+        sections.autoencoder(first, report, sizes, chosen.output / "networks")
         done("Figs. 13, 14, Table I")
-        sections.modes([shell for group in shells.values() for shell in group if shell.role == "small"], report)
+        everything = [shell for group in shells.values() for shell in group]
+        sections.modes([shell for shell in everything if shell.role == "small"], report)
         series: dict[str, list[Shell]] = {}
         for state in states:
             series.setdefault(state.mixture.title, []).append(shells[state.store][0])
         sections.temperatures(series, report)
         done("modality and temperatures")
+        experiments.explain(report, first, series, ensembles)
+        incremental.compare(max(first, key=lambda shell: len(shell.groups)), report)
+        done("why numbers differ")
+    report.settings |= settings_of(chosen, sizes)
+    report.times = done.rows
     print(f"report: {report.write()}")
+    if chosen.keep:
+        left = keep(report.folder, chosen.keep)
+        print(f"kept in {chosen.keep}" + (f" without {', '.join(left)}" if left else ""))
+
+
+def settings_of(chosen: argparse.Namespace, sizes) -> dict[str, str]:
+    """The profile and its sizes, for the report."""
+    from dataclasses import asdict
+
+    given = {"profile": chosen.profile, "simulations": "no" if chosen.no_simulation else "yes"}
+    given |= {"stores": ", ".join(chosen.store), "ensembles": ", ".join(Path(text).name for text in chosen.ensemble)}
+    given |= {name.replace("_", " "): str(value) for name, value in asdict(sizes).items()}
+    seeds = "samples 1, higher temperatures 2, more configurations 3, replicas the frame that they start from"
+    return {name: value for name, value in given.items() if value} | {"seeds": seeds}
 
 
 def sample_of(state) -> str:

@@ -26,11 +26,12 @@ class Ensembles:
     lag: np.ndarray
     propensity: list[np.ndarray]  # (lag, particle) of each start
     noise: list[np.ndarray] | None  # standard errors of the same, where the replicas are stored
+    replicas: list[np.ndarray] | None = None  # squared displacements (replica, lag, particle), likewise
 
     @classmethod
     def open(cls, state: State, stores: Iterable[Path]) -> Ensembles:
         """Read the stores that `glassdask.simulation` filled."""
-        starts, propensities, noise, lags = [], [], [], []
+        starts, propensities, noise, replicas, lags = [], [], [], [], []
         for store in stores:
             starts.append(gd.open_trajectory(store).isel(frame=[0]).load())
             found = gd.open_reduction(store, "isoconfigurational").load()
@@ -39,9 +40,12 @@ class Ensembles:
             if "replica_displacement" in found:
                 squares = (found["replica_displacement"].values ** 2).sum(axis=-1)
                 noise.append(squares.std(axis=0, ddof=1) / np.sqrt(len(squares)))
+                replicas.append(squares)
         if any(not np.array_equal(lag, lags[0]) for lag in lags):
             raise ValueError(f"{state.title}: the isoconfigurational ensembles have different lags")
-        return cls(state, starts, lags[0], propensities, noise if len(noise) == len(starts) else None)
+        if len(noise) < len(starts):
+            return cls(state, starts, lags[0], propensities, None)
+        return cls(state, starts, lags[0], propensities, noise, replicas)
 
     def rows(self, role: str, chosen: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Descriptors of the centres of all starts, one after the other: (rows, features) each."""
@@ -70,6 +74,27 @@ class Ensembles:
             return np.full(len(self.lag), np.nan)
         noise = np.concatenate([n[:, self._centers(s, role)].T for s, n in zip(self.starts, self.noise)])
         return 1.0 - (noise**2).mean(axis=0) / self.targets(role).var(axis=0)
+
+    def split_half(self, role: str) -> np.ndarray:
+        """The same share from correlations alone (Spearman and Brown): 2 r / (1 + r), (lag,), or NaN.
+
+        r is that of the means over the first and the second half of the replicas.
+        """
+        if self.replicas is None or min(map(len, self.replicas)) < 2:
+            return np.full(len(self.lag), np.nan)
+        halves = [self.mean_of(role, range(0, 10**6, 2)), self.mean_of(role, range(1, 10**6, 2))]
+        r = np.array([gd.learning.pearson(a, b) for a, b in zip(*(half.T for half in halves))])
+        return 2 * r / (1 + r)
+
+    def mean_of(self, role: str, chosen: Iterable[int]) -> np.ndarray:
+        """Propensities that only some of the replicas of each start give: (rows, lag)."""
+        assert self.replicas is not None
+        numbers = set(chosen) if not isinstance(chosen, range) else chosen
+        parts = []
+        for start, squares in zip(self.starts, self.replicas):
+            kept = [k for k in range(len(squares)) if k in numbers]
+            parts.append(squares[kept][:, :, self._centers(start, role)].mean(axis=0).T)
+        return np.concatenate(parts)
 
     def _centers(self, start: xr.Dataset, role: str) -> np.ndarray:
         return np.asarray(start["species"].values) == self.state.mixture.centers[role]

