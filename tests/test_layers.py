@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "learning": BASE,
     "appearance": {"errors"},
     "plotting": {"appearance", "errors", "files"},
-    "sweep": SPACE | {"store", "simulation", "correlations", "dynamics", "descriptors", "learning"},
+    "sweep": SPACE | {"store", "io", "simulation", "correlations", "dynamics", "descriptors", "learning"},
     "drawing": DATA | {"plotting", "sweep", "io", "correlations"},
     "cluster": BASE,
 }

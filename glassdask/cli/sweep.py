@@ -172,3 +172,20 @@ def _summary(table: pd.DataFrame, stages: list[str], out: Console) -> bool:
     if (table[list(stages)] == "failed").any(axis=None):
         out.print(f"mend what is wrong, then: glassdask sweep retry {table.attrs['store']}", soft_wrap=True)
     return bool((table[list(stages)] == "complete").all(axis=None))
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="TOML file to write", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file")] = False,
+) -> None:
+    """Write a file to begin a sweep with: every key with what it means; as it stands it runs in a minute or two."""
+    from glassdask import files
+    from glassdask.sweep.template import template
+
+    if file.suffix != ".toml":
+        raise ParameterError(f"{file}: expected a name that ends with .toml")
+    if file.exists() and not overwrite:
+        raise ParameterError(f"{file}: exists: choose another name, or replace it with --overwrite")
+    files.put(file, template(file.name))
+    print(f"{file}: edit it, then glassdask sweep run {file} --dry-run")

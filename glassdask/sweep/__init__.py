@@ -30,6 +30,13 @@ store while it runs (`status`)::
     [[runs]]                        # states that exist already, in stores of glassdask
     trajectories = "../data/{model}/T={temperature}/{seed}.zarr"
 
+    [[runs]]                        # states whose trajectories are files; those that tell the same are one run
+    files = "../T{temperature}/dump.*.gz"
+    model = "my_mixture"            # what the paths do not tell stands beside them
+    dt = 0.005                      # optional, as of glassdask ingest: dt, format ...
+    species = {1 = "A", 2 = "B"}    # ... new names of species, ...
+    options = {periodic = "xy"}     # ... and other arguments of glassdask.ingest
+
     [describe]                      # optional, as the next ones
     structures = "instantaneous"    # or "inherent", those of PATH/inherent
     [describe.descriptors.sbo]      # as for glassdask describe --parameters; cutoffs not given are found per state

@@ -13,6 +13,7 @@ from glassdask.declarations import Declaration, Where, digest, joined, make, par
 from glassdask.errors import ParameterError
 from glassdask.store.layout import checked_path
 from glassdask.sweep import records
+from glassdask.sweep.ingesting import Dumps, dumped_states
 from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.stages import STAGES, ordered
@@ -21,7 +22,8 @@ from glassdask.sweep.trajectories import Found, found_states
 from glassdask.texts import parse_toml
 
 NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
-SIMULATE = "simulate"  # its settings are those of the runs; the other stages have tables of their own
+# Where trajectories come from: their settings are those of the runs, the other stages have tables of their own.
+SIMULATE, INGEST = "simulate", "ingest"
 
 
 Seeds = Annotated[
@@ -140,7 +142,7 @@ def _checked(path: Path, text: str, store: Path | None) -> Sweep:
 
 
 def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) -> Sweep:
-    tables = [name for name in STAGES if name != SIMULATE]
+    tables = [name for name in STAGES if name not in (SIMULATE, INGEST)]
     known = [*SweepFile.__dataclass_fields__, *tables]
     for name in content:
         if name not in known:
@@ -160,8 +162,8 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
         where = f"runs[{number}]"
         run, own = _split(table, stages, made, where)
         shared = {name: stages[name].identity(settled) for name, settled in own.items()}  # by all states of the run
-        for state, recipe in _states_of(run, protocol, root, path.parent, file.seeds, where):
-            given = {SIMULATE: recipe, **own}
+        for state, origin in _states_of(run, protocol, root, path.parent, file.seeds, where):
+            given = {**origin, **own}
             chosen = {name: given[name] for name in stages if given.get(name) is not None}
             with naming(where):
                 states.append(_planned(state, chosen, stages, shared))
@@ -196,21 +198,28 @@ def _split(
 
 def _states_of(
     run: dict[str, Any], protocol: dict[str, Any], root: Path, folder: Path, seeds: tuple[int, ...] | None, where: str
-) -> Iterator[tuple[State, Any]]:
-    """The states of a run, with the recipe of those that are simulated."""
+) -> Iterator[tuple[State, dict[str, Any]]]:
+    """The states of a run, each with how its trajectory is made: simulated, ingested, or there already."""
     if "trajectories" in run:
         for state in found_states(make(Found, run, where), folder, where):
-            yield state, None
+            yield state, {}
+        return
+    if "files" in run:
+        for state, sources in dumped_states(make(Dumps, run, where), root, folder, where):
+            yield state, {INGEST: sources}
         return
     if "temperatures" not in run:
-        raise ParameterError(f"{where}.temperatures: is missing: give them, or the trajectories that exist already")
+        raise ParameterError(
+            f"{where}.temperatures: is missing: give them, or the trajectories or files that exist already"
+        )
     merged = {**protocol, **run}
     if run.get("lags") and "replicas" not in merged:
         raise ParameterError(f"{where}.{NO_REPLICAS}")
     for name in required(Protocol):
         if name not in merged:
             raise ParameterError(f"{where}.{name}: is missing: give it there or under [protocol]")
-    yield from simulated_states(make(Simulated, merged, where), root, folder, seeds, where)
+    for state, recipe in simulated_states(make(Simulated, merged, where), root, folder, seeds, where):
+        yield state, {SIMULATE: recipe}
 
 
 def _planned(state: State, settings: Settings, stages: Mapping[str, Stage], shared: Mapping[str, Any]) -> State:
@@ -219,7 +228,11 @@ def _planned(state: State, settings: Settings, stages: Mapping[str, Stage], shar
     for name in settings:
         stage = stages[name]
         stage.check(settings)
-        after = tuple(before for before in stage.after(state, settings) if before in units)
+        # what waits for a simulation waits for files that are ingested
+        wanted = [
+            INGEST if before == SIMULATE and INGEST in units else before for before in stage.after(state, settings)
+        ]
+        after = tuple(before for before in wanted if before in units)
         identity = shared[name] if name in shared else stage.identity(settings[name])
         key = digest(name, identity, [units[before].key for before in after])[:20]
         groups = tuple(stage.groups(state, settings))

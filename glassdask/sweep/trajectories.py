@@ -50,27 +50,38 @@ def found_states(run: Found, folder: Path, place: str) -> Iterator[State]:
     told = {name: getattr(run, name) for name in PLACEHOLDERS if getattr(run, name) is not None}
     for number, pattern in enumerate(run.trajectories):
         where = f"{place}.trajectories[{number}]"
-        whole = os.path.normpath(folder / pattern)
-        parts = re.split(r"(\*|\{\w*\})", whole)
-        names = [part[1:-1] for part in parts[1::2] if part != "*"]
-        wrong = [name for name in names if name not in PLACEHOLDERS or name in told or names.count(name) > 1]
-        if wrong:
-            raise ParameterError(
-                f"{where}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(PLACEHOLDERS)} can be told once, by the "
-                "pattern or beside it"
-            )
-        missing = [name for name in PLACEHOLDERS[:2] if name not in names and name not in told]
-        if missing:
-            raise ParameterError(f"{where}: {pattern!r} does not tell the {missing[0]}: put {{{missing[0]}}} into it")
-        expression = "".join(_expression(part) for part in parts)
-        search = "".join("*" if k % 2 else glob.escape(part) for k, part in enumerate(parts))
-        matches = sorted(path for path in glob.glob(search) if (Path(path) / "zarr.json").is_file())
+        matches = [
+            match for match in matching(pattern, folder, told, where) if (Path(match[0]) / "zarr.json").is_file()
+        ]
         if not matches:
             raise ParameterError(f"{where}: no store matches {pattern!r}: expected trajectories in glassdask's stores")
-        for path in matches:
-            match = re.fullmatch(expression, path)
-            if match is not None:
-                yield _state(path, {**told, **match.groupdict()}, where)
+        for path, known in matches:
+            yield state_of(path, known, where)
+
+
+def matching(pattern: str, folder: Path, told: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paths that a pattern matches, in order, each with what its placeholders and `told` say of it."""
+    whole = os.path.normpath(folder / pattern)
+    parts = re.split(r"(\*|\{\w*\})", whole)
+    names = [part[1:-1] for part in parts[1::2] if part != "*"]
+    wrong = [name for name in names if name not in PLACEHOLDERS or name in told or names.count(name) > 1]
+    if wrong:
+        raise ParameterError(
+            f"{where}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(PLACEHOLDERS)} can be told once, by the "
+            "pattern or beside it"
+        )
+    missing = [name for name in PLACEHOLDERS[:2] if name not in names and name not in told]
+    if missing:
+        raise ParameterError(
+            f"{where}: {pattern!r} does not tell the {missing[0]}: put {{{missing[0]}}} into it, or {missing[0]} = ... "
+            "beside it"
+        )
+    expression = "".join(_expression(part) for part in parts)
+    search = "".join("*" if k % 2 else glob.escape(part) for k, part in enumerate(parts))
+    for path in sorted(glob.glob(search)):
+        match = re.fullmatch(expression, path)
+        if match is not None:
+            yield path, {**told, **match.groupdict()}
 
 
 def _expression(part: str) -> str:
@@ -81,7 +92,8 @@ def _expression(part: str) -> str:
     return re.escape(part)
 
 
-def _state(path: str, told: dict[str, Any], where: str) -> State:
+def state_of(path: str, told: dict[str, Any], where: str) -> State:
+    """The state that a path is of, by what is told of it."""
     known: dict[str, Any] = {"density": None, "seed": None}
     for name, value in told.items():
         kind = {"model": str, "seed": int}.get(name, float)

@@ -1,0 +1,98 @@
+"""The stage *ingest*: trajectory files as they are, dumps of LAMMPS and others, become the stores of states."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from glassdask.code import digest
+from glassdask.declarations import Declaration, Positive, Read, plain
+from glassdask.errors import ParameterError
+from glassdask.sweep.stage import Stage
+from glassdask.sweep.state import Settings, State, naming
+from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dumps(Declaration):
+    """A table of ``[[runs]]`` whose trajectories are files; files of the same model, temperature ... are one run."""
+
+    files: Annotated[tuple[str, ...], Read(read_patterns)]
+    model: str | None = None
+    temperature: Positive | None = None
+    density: Positive | None = None
+    seed: int | None = None
+    dt: Positive | None = None
+    species: dict[str, str] = field(default_factory=dict)
+    format: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources(Declaration):
+    """The files of one state, and how they are read.
+
+    Attributes
+    ----------
+    paths : of all files
+    names : the same, as seen from the folder of the sweep's file
+    settings : arguments of `glassdask.ingest`
+    """
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+class Ingest(Stage):
+    """What `glassdask.ingest` does; its settings are the `Sources` of the state."""
+
+    name = "ingest"
+
+    def groups(self, state: State, settings: Settings) -> list[str]:
+        """The trajectory is the store itself."""
+        return [""]
+
+    def identity(self, own: Sources) -> Any:
+        """The files by name and size, and how they are read."""
+        sizes = [os.path.getsize(path) for path in own.paths]
+        return [digest(*self.computing(own)), plain(own.settings), list(zip(own.names, sizes))]
+
+    def run(self, state: State, settings: Settings, overwrite: bool) -> None:
+        """All files of the state."""
+        from glassdask.io import ingest
+
+        own: Sources = settings[self.name]
+        ingest(list(own.paths), state.path, overwrite=overwrite, **own.settings)
+
+
+def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[tuple[State, Sources]]:
+    """A state for all files that tell the same, below `root`; the first of them is looked at.
+
+    Raises
+    ------
+    ParameterError
+        No file matches, the model or the temperature is not told, or a file cannot be what is said.
+    """
+    from glassdask.io import look
+
+    told = {name: getattr(run, name) for name in PLACEHOLDERS if getattr(run, name) is not None}
+    given = {"species_names": run.species or None, "dt": run.dt, "format": run.format}
+    settings = {**{name: value for name, value in given.items() if value is not None}, **run.options}
+    found: dict[str, tuple[State, list[str]]] = {}
+    for number, pattern in enumerate(run.files):
+        where = f"{place}.files[{number}]"
+        matches = [match for match in matching(pattern, folder, told, where) if Path(match[0]).is_file()]
+        if not matches:
+            raise ParameterError(f"{where}: no file matches {pattern!r}: it is relative to {folder}")
+        for path, known in matches:
+            state = state_of(path, known, where)
+            found.setdefault(state.label, (replace(state, path=str(root / state.label)), []))[1].append(path)
+    for state, paths in found.values():
+        with naming(f"{place}.files"):
+            look(paths[:1], state.path, **settings)
+        names = tuple(os.path.relpath(path, folder) for path in paths)
+        yield state, Sources(paths=tuple(paths), names=names, settings=settings)

