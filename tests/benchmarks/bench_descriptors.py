@@ -1,15 +1,16 @@
 """Every descriptor against every program that computes it: one configuration, one thread, in turn, neighbours included.
 
-Run with ``python -m tests.benchmarks.bench_descriptors [NAME ...]``. Prints one table: microseconds a particle and how
-many times the time of glassdask each program takes (ratio of medians). Where another program gives the same numbers
+Run with ``python -m tests.benchmarks.bench_descriptors [NAME ...]``. Prints microseconds of CPU a particle and how many
+times the time of glassdask each program takes (ratio of medians). Where another program gives the same numbers
 they are compared first: times of different results would mean nothing.
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import alternate, wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import alternate, record, wahnstrom  # isort: skip (sets the number of threads)
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,6 +23,7 @@ DIAMETERS = {"A": 1.07, "B": 0.89}
 # name: descriptor, method of the programs, tolerance against freud where it computes the same
 WORKS = {
     "BO l 1-8": (gd.BondOrder(cutoffs=PAIRS), "bo", 5e-5),
+    "neighbours within 1.4": (gd.Coordination(cutoffs=1.4), "neighbors", None),
     "Lechner-Dellago l 1-8": (gd.LechnerDellago(cutoffs=PAIRS), "ld", 5e-5),
     "SBO l 1-8": (gd.SmoothedBondOrder(cutoffs=PAIRS), "sbo", 5e-5),
     "RBO 8 x 14, R_max 2.7": (gd.RadialBondOrder(grid=tuple(GRID.round(6)), delta=DELTA), "rbo", 2e-3),
@@ -39,7 +41,7 @@ WORKS = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(chosen: Sequence[str] = ()) -> None:
     trajectory = wahnstrom()
     n = trajectory.sizes["particle"]
     programs = {}
@@ -49,7 +51,6 @@ def main() -> None:
         except (ImportError, OSError) as error:
             print(f"{name} is left out: {error}")
     print(f"{n} particles, one thread; microseconds a particle, x is the ratio to glassdask")
-    chosen = sys.argv[1:]
     for title, (descriptor, method, tolerance) in WORKS.items():
         if chosen and not any(word.lower() in title.lower() for word in chosen):
             continue
@@ -63,11 +64,8 @@ def main() -> None:
             worst = np.nanmax(np.abs(ours() - works["freud"]()))
             if worst > tolerance:
                 raise SystemExit(f"{title}: differs from freud by {worst}: the times mean nothing")
-        medians = alternate(works)
-        line = [f"{title:30s} {1e6 * medians['glassdask'] / n:9.2f}"]
-        line += [f"{name} {1e6 * t / n:.1f} (x {t / medians['glassdask']:.1f})" for name, t in medians.items()][1:]
-        print(" | ".join(line), flush=True)
+        record(title, alternate(works), n)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -5,7 +5,7 @@ Run with ``python -m tests.benchmarks.bench_dynamics``. One thread, in turn; the
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import report, wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import TINY, report, wahnstrom  # isort: skip (sets the number of threads)
 
 import dask
 import freud
@@ -84,27 +84,28 @@ def main() -> None:
         lambda: dynamics.propensity(given, power=1)[["propensity", "propensity_error"]].to_array().values,
         {"NumPy": lambda: numpy_propensity(given.values)},
     )  # fmt: skip
-    path = np.cumsum(rng.normal(scale=0.05, size=(1000, 1000, 3)), axis=0)
+    n_run, n_frames = (50, 200) if TINY else (1000, 1000)
+    path = np.cumsum(rng.normal(scale=0.05, size=(n_frames, n_run, 3)), axis=0)
     image = np.floor(path / length).astype(int)
     run = gd.from_arrays(
-        path - image * length, species=["A"] * 1000, box=[length] * 3, image=image, time=np.arange(1000.0)
+        path - image * length, species=["A"] * n_run, box=[length] * 3, image=image, time=1.0 * np.arange(n_frames)
     )
-    lags = np.unique(np.geomspace(1, 500, 40).astype(int))
+    lags = np.unique(np.geomspace(1, n_frames // 2, 40).astype(int))
     names = ["msd_total", "fs_total"]
     report(
-        "MSD, alpha_2, F_s: a particle, lag and origin", 1000 * 100 * len(lags),
+        "MSD, alpha_2, F_s: a particle, lag and origin", n_run * 100 * len(lags),
         lambda: dynamics.self_correlations(run, k=7.0, lags=lags)[names].to_array().values,
         {"NumPy": lambda: numpy_averages(path, lags, 100, 7.0)[:, [0, 2]].T},
     )  # fmt: skip
     report(
-        "chi_4 of the overlap: a particle, lag and origin", 1000 * 100 * len(lags),
+        "chi_4 of the overlap: a particle, lag and origin", n_run * 100 * len(lags),
         lambda: dynamics.dynamic_susceptibility(run, a=0.3, lags=lags)["chi4_total"].values,
         {"NumPy": lambda: numpy_chi4(path, lags, 100, 0.3)},
     )  # fmt: skip
-    every = np.arange(1.0, 1000.0)
+    every = np.arange(1.0, n_frames)
     report(
-        "MSD of all lags and origins: a particle and frame", 1000 * 1000,
-        lambda: dynamics.mean_square_displacement(run, every, origins=1000)["msd_total"].values,
+        "MSD of all lags and origins: a particle and frame", n_run * n_frames,
+        lambda: dynamics.mean_square_displacement(run, every, origins=n_frames)["msd_total"].values,
         {"NumPy's FFT": lambda: fft_msd(path, every.astype(int))},
     )  # fmt: skip
 

@@ -1,10 +1,14 @@
 """PCA and least squares of long matrices: one pass against dask-ml, scikit-learn and NumPy; time, memory and error.
 
 Run with ``python -m tests.benchmarks.bench_learning``; ``--large`` adds 2e8 x 8 and 2e6 x 324 rows, which no other
-method here is asked for. Every measurement is a process of its own, whose peak memory includes Python's 0.2 GB.
+method here is asked for. Every measurement is a process of its own, whose peak memory includes Python's 0.2 GB; all but
+the large matrices are in memory before the clock runs. ``python -m tests.benchmarks`` has those of matrices in memory,
+one thread.
 """
 
 from __future__ import annotations
+
+from tests.benchmarks.peers import TINY, record, alternate  # isort: skip (sets the number of threads)
 
 import json
 import resource
@@ -54,7 +58,7 @@ def incremental(x):
 def scikit_learn(x):
     from sklearn.decomposition import PCA
 
-    return PCA(svd_solver="full").fit(x.compute()).components_
+    return PCA(svd_solver="covariance_eigh").fit(x.compute()).components_
 
 
 def least_squares(x):
@@ -96,6 +100,7 @@ CASES = {
 def measure(case, size):
     """In this process: seconds, peak memory in GB, and what was found."""
     x = matrix(*(SIZES | LARGE)[size])
+    x = x.persist(scheduler="threads", num_workers=2) if size in SIZES else x
     with dask.config.set(scheduler="threads", num_workers=2):
         x[:10].compute()
         start = time.perf_counter()
@@ -114,7 +119,33 @@ def difference(found, reference):
     return np.linalg.norm(found - sign * reference, axis=1).max()
 
 
-def main(large):
+def main():
+    """Matrices in memory, for the table."""
+    from sklearn import linear_model
+    from sklearn.decomposition import PCA as Other
+
+    from glassdask.learning import PCA, Ridge
+
+    n, m = (2_000, 24) if TINY else (100_000, 324)
+    double = matrix(n, m, n).compute(scheduler="synchronous")
+    y = double @ np.linspace(-1, 1, m) + np.random.default_rng(2).normal(size=n)
+    for x in (double, double.astype(np.float32)):
+        works = {
+            "glassdask": lambda x=x: PCA(n_components=8).fit(x),
+            "scikit-learn": lambda x=x: Other(n_components=8, svd_solver="covariance_eigh").fit(x),
+        }
+        found, expected = (work() for work in works.values())
+        assert difference(found.components_, expected.components_) < (1e-8 if x is double else 1e-2)
+        record(f"PCA of {n} x {m}, {x.dtype}: a row", alternate(works), n)
+    works = {
+        "glassdask": lambda: Ridge(alpha=1.0, scale=False).fit(double, y),
+        "scikit-learn": lambda: linear_model.Ridge(alpha=1.0, solver="cholesky").fit(double, y),
+    }
+    record(f"ridge regression of {n} x {m}: a row", alternate(works), n)
+
+
+def processes(large):
+    """Each case in a process of its own: seconds, memory, error."""
     found = {}
     runs = [(case, size) for case, (_, _, sizes) in CASES.items() for size in sizes]
     if large:
@@ -138,4 +169,4 @@ if __name__ == "__main__":
     if len(sys.argv) == 3:
         measure(*sys.argv[1:])
     else:
-        main("--large" in sys.argv)
+        processes("--large" in sys.argv)

