@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -190,7 +192,7 @@ def test_errors_of_parameter_files_name_the_path(monkeypatch, capsys, tmp_path, 
         (("reduce", "STORE", "soap:r_cut=-1", *ARGS), "soap.r_cut"),
         (("reduce", "STORE", "sbo", "--centers", "B", *ARGS), "--centers and --cutoff are of what is computed"),
         (("plot", "STORE", "soap", "-o", "x.png"), "no reduction"),
-        (("info", "nowhere.zarr"), "no zarr.json"),
+        (("info", "nowhere.zarr"), "does not exist: check the path"),
         (("verify", "nowhere.zarr"), "nowhere.zarr"),
         (("ingest", "nowhere.npz", "-o", "x.zarr", *ARGS), "nowhere.npz"),
         (("sweep", "run", "nowhere.toml", *ARGS), "cannot be read as TOML"),
@@ -206,6 +208,21 @@ def test_errors_are_one_line(monkeypatch, capsys, tmp_path, archive, arguments, 
     assert "\n" not in error
     assert error.startswith("glassdask: ")
     assert re.search(message, error)
+
+
+HEAVY = ("numpy", "numba", "xarray", "dask", "zarr", "pandas", "scipy", "distributed")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["describe", "/nowhere.zarr", "sbo"]])
+def test_what_needs_no_numbers_loads_nothing_that_computes(words):
+    program = (
+        "import sys; from glassdask import cli\n"
+        f"sys.argv = ['glassdask', *{words}]\n"
+        "try: cli.main()\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.startswith("[]"), done.stderr[-500:]
 
 
 def test_help_and_version(monkeypatch, capsys):

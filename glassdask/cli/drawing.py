@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from glassdask.cli.options import Json, Store, console
+from glassdask.cli.options import Json, Store, console, is_sweep
 from glassdask.errors import ParameterError
-from glassdask.store.checks import RECORDS
 
 app = typer.Typer()
 
@@ -21,11 +20,7 @@ app = typer.Typer()
 def _known(store: Path) -> dict[str, str]:
     from glassdask import drawing
 
-    return drawing.sweep_pictures(store) if _is_sweep(store) else drawing.pictures(store)
-
-
-def _is_sweep(store: Path) -> bool:
-    return (Path(store) / RECORDS).is_dir()
+    return drawing.sweep_pictures(store) if is_sweep(store) else drawing.pictures(store)
 
 
 def _names(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -77,7 +72,7 @@ def plot(
         raise ParameterError(f"where to? Give a file, such as -o {what.replace('/', '_')}.png")
     plotting.check_output(output)
     ends = _ends(between)
-    if _is_sweep(store):
+    if is_sweep(store):
         drawn, table = drawing.draw_sweep(store, what, lambda text: console.print(text, markup=False))
     else:
         drawn, table = drawing.draw(store, what, color=color, frame=frame, normal=normal, between=ends)

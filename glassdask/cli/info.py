@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from glassdask.cli.options import Json, Store
-from glassdask.store.checks import RECORDS
+from glassdask.cli.options import Json, Store, is_sweep
 
 app = typer.Typer()
 MOST_SPECIES = 8  # that are told one by one
@@ -32,7 +30,7 @@ def info(
     from glassdask.store import checks
     from glassdask.store.groups import COMPLETE, attributes
 
-    if (Path(str(store)) / RECORDS).is_dir():
+    if is_sweep(store):
         _sweep(Path(str(store)), as_json)
         return
     attrs = attributes(store)
@@ -50,6 +48,8 @@ def info(
 
 def _physics(store: Any) -> dict[str, Any]:
     """Numbers of a trajectory, from its metadata and small arrays."""
+    import numpy as np
+
     import glassdask as gd
 
     t = gd.open_trajectory(store)

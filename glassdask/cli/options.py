@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from glassdask import remote
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, StoreError
 from glassdask.reporting import progress as progress_bar
 from glassdask.texts import NUMBER, parse_toml
 
@@ -17,11 +17,27 @@ __all__ = ["progress_bar"]  # besides what is defined here
 
 console = Console(stderr=True)
 
+
+def there(text: str) -> Path:
+    """The place of a store; a path that does not exist is told at once, before anything is imported that reads stores.
+
+    >>> there("https://host/run.zarr").name
+    'run.zarr'
+    >>> there("nothing.zarr")
+    Traceback (most recent call last):
+    glassdask.errors.StoreError: nothing.zarr: does not exist: check the path, or ingest a trajectory first
+    """
+    found = remote.place(text)
+    if not isinstance(found, remote.Address) and not found.exists():
+        raise StoreError(f"{text}: does not exist: check the path, or ingest a trajectory first")
+    return found
+
+
 Store = Annotated[
     Path,
     typer.Argument(
         help="Store, or a state point inside a tree: sweep.zarr/KA/T=0.450; to read also s3:// and https://",
-        parser=remote.place,
+        parser=there,
         metavar="STORE",
     ),
 ]
@@ -54,6 +70,13 @@ def cluster_for(cluster: str, seconds: float) -> str:
     if cluster != "auto":
         return cluster
     return "threads" if seconds < SMALL else "local"
+
+
+def is_sweep(store: Path) -> bool:
+    """Whether a store is that of the states of a sweep."""
+    from glassdask.store.checks import RECORDS
+
+    return (Path(str(store)) / RECORDS).is_dir()
 
 
 def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[str, str]]:
