@@ -101,7 +101,7 @@ class Dashboard(pn.viewable.Viewer):
         found: dict[str, Any] = {"workers": workers(self.scheduler) if self.scheduler else ""}
         try:
             table = self.store.status()
-            records = self.store.records(table, self.seconds)
+            records = self.store.records()
             return {**found, "table": table, "numbers": self.store.numbers(table, self.seconds), "records": records}
         except (GlassdaskError, OSError) as error:
             return {**found, "problem": str(error)}

@@ -14,7 +14,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask.errors import GlassdaskError
 from glassdask.sweep import read_sweep, status
-from glassdask.sweep.records import Record, read_record, unit_file
+from glassdask.sweep.records import Record, read_records
 
 COMPLETE, FAILED, WAITING, PARTIAL = "complete", "failed", "waiting", "partial"
 STRUCTURE, RELAXATION, PROPENSITY = "structure", "relaxation", "propensity"
@@ -30,7 +30,6 @@ class SweepStore:
         self.path = path
         self.title = Path(path).name
         self._states: dict[str, Any] = {}
-        self._records: dict[tuple[str, str], Record] = {}
 
     def status(self) -> pd.DataFrame:
         """`glassdask.sweep.status`; a `StoreError` where no sweep was run yet."""
@@ -100,22 +99,11 @@ class SweepStore:
             return {}  # it is being replaced, or damaged: glassdask verify says more
         return self._read[file][1]
 
-    def records(self, table: pd.DataFrame, seconds: float = math.inf) -> dict[tuple[str, str], Record]:
-        """The records of all units that were begun; those of complete ones are read once."""
-        deadline = time.monotonic() + seconds
-        found: dict[tuple[str, str], Record] = {}
-        for stage in table.attrs["stages"]:
-            for label, state in table[stage].items():
-                unit = (str(label), stage)
-                kept = self._records.get(unit)
-                if stage not in self._states[label].units or (state in ("absent", WAITING) and kept is None):
-                    continue
-                if (kept is None or kept.status != COMPLETE or state != COMPLETE) and time.monotonic() < deadline:
-                    kept = read_record(unit_file(self.path, *unit))
-                if kept is not None:
-                    found[unit] = kept
-        self._records = found
-        return found
+    def records(self) -> dict[tuple[str, str], Record]:
+        """The records of all units that were begun, by state and stage."""
+        states = list(self._states.values())
+        found = zip(states, read_records(self.path, states))
+        return {(state.label, stage): record for state, units in found for stage, record in units.items()}
 
     # ---- what one state has
 

@@ -253,15 +253,14 @@ def test_pace_and_what_is_left():
     assert clock("2026-01-01T00:00:00+00:00").startswith(("2025-12-31", "2026-01-01"))
 
 
-def test_records_of_complete_units_are_read_once(sweep_store, monkeypatch):
-    from dashboard import store as module
-
-    own = SweepStore(str(sweep_store))
-    table = own.status()
-    assert len(own.records(table)) == 19  # but for what waits for the two that failed
-    seen = []
-    real = module.read_record
-    monkeypatch.setattr(module, "read_record", lambda file: seen.append(file) or real(file))
-    again = own.records(table)
-    assert len(again) == 19
-    assert {file.stem for file in seen} == {"describe", "dynamics"}
+def test_what_every_unit_did_is_known(store, table):
+    records = store.records()
+    assert len(records) == 19  # but for what waits for the one that failed
+    assert {unit for unit, record in records.items() if record.error} == {
+        ("slow/T=0.7000", "describe"), ("slow/T=0.7000", "dynamics")
+    }  # fmt: skip
+    happened = events(records)
+    assert happened["time"].is_monotonic_decreasing
+    paces = pace(table, records)
+    assert paces["done"].to_dict() == {"describe": 4, "reduce": 4, "correlate": 5, "dynamics": 4}
+    assert (paces["mean"] > 0).all()
