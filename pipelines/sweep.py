@@ -33,6 +33,10 @@ from glassdask import plotting
 from glassdask.sweep import read_sweep, run_sweep, status
 
 SHOWN_COMPONENTS = 2
+LABELS = {
+    "chi4": r"$\chi_4(t)$", "msd": r"$\langle \Delta r^2(t) \rangle$", "alpha2": r"$\alpha_2(t)$", "overlap": "$Q(t)$",
+    "fs": "$F_s(k, t)$", "f": "$F(k, t)$", "vacf": "$Z(t)$", "cb": "$C_B(t)$",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class State:
     distribution: xr.DataArray
     scattering: xr.DataArray | None
     propensity: xr.DataArray | None
+    motion: dict[str, xr.DataArray]
 
 
 def main() -> None:
@@ -71,7 +76,9 @@ def main() -> None:
     if "correlate" not in table.attrs["stages"]:
         sys.exit(f"{chosen.sweep}: without [correlate] there is nothing to draw: add it")
     done = table[table["correlate"] == "complete"]
-    states = [state_of(row) for _, row in track(list(done.iterrows()), "read")]
+    units = [state.units["dynamics"] for state in sweep.states if "dynamics" in state.units]
+    quantities = list(dict.fromkeys(group.partition("reductions/")[2] for unit in units for group in unit.groups))
+    states = [state_of(row, quantities) for _, row in track(list(done.iterrows()), "read")]
     chosen.output.mkdir(parents=True, exist_ok=True)
     if states:
         write_tables(states, chosen.output)
@@ -86,7 +93,7 @@ def main() -> None:
     sys.exit(0 if finished.all() or chosen.no_run else 1)
 
 
-def state_of(row: pd.Series) -> State:
+def state_of(row: pd.Series, quantities: list[str]) -> State:
     """Read what is stored of a state; small arrays only."""
     structure = gd.open_reduction(row["path"], "structure").load()
     measured = (Path(row["path"]) / "reductions" / "relaxation").exists()
@@ -112,7 +119,21 @@ def state_of(row: pd.Series) -> State:
         distribution=structure["g_total"],
         scattering=relaxation.get("fs_total"),
         propensity=first_component(row),
+        motion=motion_of(row, quantities),
     )
+
+
+def motion_of(row: pd.Series, quantities: list[str]) -> dict[str, xr.DataArray]:
+    """What [dynamics] has measured over the lags, of all species together; chi_4 without what it is made of."""
+    found: dict[str, xr.DataArray] = {}
+    for quantity in quantities if row.get("dynamics") == "complete" else []:
+        stored = gd.open_reduction(row["path"], quantity)
+        names = [name for name, values in stored.items() if values.dims == ("lag",) and not name.endswith("_error")]
+        names = [name for name in names if name.startswith("chi4")] or names
+        for name in names:
+            key = quantity if len(names) == 1 else f"{quantity} {name.removesuffix('_total')}"
+            found[key] = stored[name].load()
+    return found
 
 
 def first_component(row: pd.Series) -> xr.DataArray | None:
@@ -137,7 +158,9 @@ def write_tables(states: list[State], folder: Path) -> None:
 def draw(states: list[State], folder: Path) -> None:
     """tau_alpha(T), E_IS(T), EVR(T); g(r), F_s(k*, t) and |R|(t) of every temperature; one column of panels a model."""
     models = sorted({state.model for state in states})
-    rows = 6 if any(state.propensity is not None for state in states) else 5
+    correlated = any(state.propensity is not None for state in states)
+    motion = sorted({name for state in states for name in state.motion})
+    rows = 5 + correlated + len(motion)
     drawn, axes = plotting.figure(rows, max(len(models), 1))
     table: dict[str, np.ndarray] = {}
     for column, model in enumerate(models):
@@ -153,13 +176,19 @@ def draw(states: list[State], folder: Path) -> None:
         _explained(variance, temperatures, groups)
         colors = colormaps["plasma"](np.linspace(0, 0.85, len(temperatures)))  # the last of it is too bright
         for group, color in zip(groups, colors):
-            _curves(pairs, scattering, more, group[0], color, model, table)
+            _curves(pairs, scattering, more[:correlated], group[0], color, model, table)
+            for ax, name in zip(more[correlated:], motion):
+                _motion(ax, group[0], name, color, table)
         pairs.set(xlabel="$r$", ylabel="$g(r)$", ylim=(0, None))
         scattering.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
         scattering.set(xscale="log", xlabel="$t$", ylabel=r"$F_s(k^*, t)$", ylim=(None, 1.02))
         pairs.legend(frameon=False, fontsize="x-small")
-        for ax in more:
+        for ax in more[:correlated]:
             ax.set(xscale="log", xlabel="$t$", ylabel=r"$|R|$, PC1 and propensity", ylim=(0, None))
+        for ax, name in zip(more[correlated:], motion):
+            ax.set(xscale="log", xlabel="$t$", ylabel=LABELS.get(name, name))
+            if name.startswith("msd"):
+                ax.set_yscale("log")
     plotting.save(drawn, folder / "sweep", table)
 
 
@@ -206,6 +235,17 @@ def _curves(
     if r is not None:
         more[0].plot(r["lag"], r, "o-", color=color, markersize=3, linewidth=1, label=label)
         table[f"{name} lag"], table[f"{name} R"] = r["lag"].values, r.values
+
+
+def _motion(ax: Axes, state: State, name: str, color: np.ndarray, table: dict) -> None:
+    """A quantity of motion of one temperature, the first seed's."""
+    values = state.motion.get(name)
+    if values is not None:
+        shown = values["lag"].values > 0
+        x, y = values["lag"].values[shown], values.values[shown]
+        ax.plot(x, y, "o-", color=color, markersize=2, linewidth=1)
+        key = f"{state.model} T={state.temperature:g} {name}"
+        table[f"{key} t"], table[key] = x, y
 
 
 if __name__ == "__main__":

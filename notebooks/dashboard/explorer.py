@@ -29,6 +29,7 @@ from dashboard.particles import MOST_DISCS, MOST_SPHERES, SPECIES, Snapshot, val
 from dashboard.plane import density, extent, inside
 from dashboard.store import SweepStore
 from dashboard.style import Theme, nothing
+from dashboard.words import Words
 from glassdask import plotting
 from glassdask.errors import GlassdaskError
 
@@ -68,7 +69,7 @@ class Explorer(param.Parameterized):
         style = {"flex": "1 1 340px", "min-width": "0"}
         self._plane = pn.Column(sizing_mode="stretch_width", styles=style)
         self._particles = pn.Column(sizing_mode="stretch_width", styles=style)
-        self.told = pn.pane.HTML(stylesheets=[theme.css], sizing_mode="stretch_width", margin=(0, 10))
+        self.told = Words(theme)
         widgets = pn.widgets
         self.sliders = pn.FlexBox(
             widgets.Select.from_param(self.param.colour, width=190),
@@ -78,7 +79,7 @@ class Explorer(param.Parameterized):
         )
         self.view = pn.Column(
             self.sliders,
-            self.told,
+            self.told.box,
             pn.FlexBox(self._plane, self._particles, sizing_mode="stretch_width"),
             sizing_mode="stretch_width",
         )

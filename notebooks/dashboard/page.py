@@ -18,6 +18,7 @@ from dashboard.explorer import Explorer
 from dashboard.figures import in_file, on_screen
 from dashboard.grid import grid
 from dashboard.store import SweepStore
+from dashboard.words import Words
 from dashboard.workers import logs, workers
 from glassdask.errors import GlassdaskError
 
@@ -60,14 +61,14 @@ class Dashboard(pn.viewable.Viewer):
         self._charts: dict[str, list[charts.Chart]] = {}
         self._events = pd.DataFrame()
         self._head, self._problem, self._stages, self._failures, self._workers, self._log, self._facts = (
-            self._html() for _ in range(7)
+            Words(self.theme) for _ in range(7)
         )
         self._grids = pn.FlexBox(sizing_mode="stretch_width")
         self._plots = {name: pn.FlexBox(sizing_mode="stretch_width") for name in TABS[1:4]}
         self._body = pn.Column(sizing_mode="stretch_width")
         self._page = pn.Column(
             self._top(),
-            self._problem,
+            self._problem.box,
             self._body,
             sizing_mode="stretch_width",
             margin=0,
@@ -250,7 +251,7 @@ class Dashboard(pn.viewable.Viewer):
         turn.description = "light or dark"
         turn.js_on_click(code=TURN)
         turn.visible = pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
-        return pn.Row(self._head, turn, sizing_mode="stretch_width", margin=0)
+        return pn.Row(self._head.box, turn, sizing_mode="stretch_width", margin=0)
 
     def _layout(self) -> list[Any]:
         selects = [
@@ -261,19 +262,21 @@ class Dashboard(pn.viewable.Viewer):
         only = pn.widgets.TextInput.from_param(self.param.only, width=260, placeholder="failed, T=0.4500, describe ...")
         card = {"background": self.theme.card, "border-radius": "8px", "padding": "6px"}
         wide = {"sizing_mode": "stretch_width"}
-        log = [only, self._log]
+        log = [only, self._log.box]
         if self.scheduler:
-            asked = self._html()
+            asked = Words(self.theme)
             button = pn.widgets.Button(label="ask the workers for their logs", width=230)
             button.on_click(lambda _: setattr(asked, "object", logs(str(self.scheduler))))
-            log += [button, asked]
+            log += [button, asked.box]
         names = ("Overview", "Structure", "Dynamics", "Against T", "Particles", "Compare", "Log")
         halves = [pn.Column(e.view, styles={"flex": "1 1 420px", "min-width": "0"}) for e in self._pair]
         contents = [
-            pn.Column(self._stages, self._grids, self._headed("Failures", self._failures), self._workers, **wide),
+            pn.Column(
+                self._stages.box, self._grids, self._headed("Failures", self._failures.box), self._workers.box, **wide
+            ),
             *(pn.Column(self._files(name), box, **wide) for name, box in self._plots.items()),
             pn.Column(self._files_of_state(), self.explorer.view, **wide),
-            pn.Column(other, self._facts, pn.FlexBox(*halves, **wide), **wide),
+            pn.Column(other, self._facts.box, pn.FlexBox(*halves, **wide), **wide),
             pn.Column(*log, **wide),
         ]
         self._tabs = pn.Tabs(

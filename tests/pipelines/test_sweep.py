@@ -37,6 +37,8 @@ cutoffs = {A-A = 1.42, A-B = 1.23, B-B = 1.07}
 [reduce]
 n_components = 3
 [correlate]
+[dynamics]
+quantities = ["chi4", "overlap:a=0.3"]
 """
 
 
@@ -63,6 +65,9 @@ def test_run_and_draw(tmp_path):
     assert cold["k"] == pytest.approx(7.3, abs=0.5)
     assert 0 < cold["evr_sbo_2"] < cold["evr_sbo_1"] < 1
     assert (tmp_path / "out" / "sweep.png").stat().st_size > 20_000
+    with open(tmp_path / "out" / "sweep.csv") as file:
+        columns = next(csv.reader(file))
+    assert {"kob_andersen T=1 chi4", "kob_andersen T=1.5 overlap"} <= set(columns)
     state = tmp_path / "states.zarr" / "kob_andersen" / "T=1.0000"
     assert gd.store.verify(state) == []
 
