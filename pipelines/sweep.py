@@ -128,7 +128,9 @@ def motion_of(row: pd.Series, quantities: list[str]) -> dict[str, xr.DataArray]:
     found: dict[str, xr.DataArray] = {}
     for quantity in quantities if row.get("dynamics") == "complete" else []:
         stored = gd.open_reduction(row["path"], quantity)
-        names = [name for name, values in stored.items() if values.dims == ("lag",) and not name.endswith("_error")]
+        names = [
+            name for name, v in stored.items() if v.dims == ("lag",) and v.dtype.kind == "f" and "_error" not in name
+        ]
         names = [name for name in names if name.startswith("chi4")] or names
         for name in names:
             key = quantity if len(names) == 1 else f"{quantity} {name.removesuffix('_total')}"
