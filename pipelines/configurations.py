@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +15,27 @@ LEVELS = 65536
 
 def pack(trajectory: xr.Dataset, path: Path) -> Path:
     """Write positions to 1 / 65536 of their boxes' edges, species, boxes, times and (float32) energies as .npz."""
+    np.savez_compressed(path, **columns(trajectory))
+    return path
+
+
+def columns(trajectory: xr.Dataset) -> dict[str, np.ndarray]:
+    """What `pack` writes, by name; times and energies where there are any."""
     found = trajectory.load()
     box = found["box"].values
     fraction = np.einsum("fpi,fij->fpj", found["position"].values, np.linalg.inv(box)) % 1.0
     names, codes = np.unique(found["species"].values.astype(str), return_inverse=True)
-    columns = {
+    packed = {
         "fraction": np.minimum(fraction * LEVELS, LEVELS - 1).astype(np.uint16),
         "box": box,
         "names": names,
         "species": codes.astype(np.uint8),
-        "time": found["time"].values,
     }
+    if "time" in found:
+        packed["time"] = found["time"].values
     if "energy" in found:
-        columns["energy"] = found["energy"].values.astype(np.float32)
-    np.savez_compressed(path, **columns)
-    return path
+        packed["energy"] = found["energy"].values.astype(np.float32)
+    return packed
 
 
 def is_packed(path: Path) -> bool:
@@ -40,11 +47,17 @@ def is_packed(path: Path) -> bool:
 def unpack(path: Path) -> xr.Dataset:
     """The trajectory again: every coordinate is off by at most half of 1 / 65536 of the box."""
     with np.load(path) as found:
-        position = ((found["fraction"] + 0.5) / LEVELS) @ found["box"]
-        energy = found["energy"].astype(np.float64) if "energy" in found else None
-        return gd.from_arrays(
-            position, species=found["names"][found["species"]], box=found["box"], time=found["time"], energy=energy
-        )
+        return trajectory_of(found)
+
+
+def trajectory_of(found: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The trajectory of what `columns` gives."""
+    position = ((found["fraction"] + 0.5) / LEVELS) @ found["box"]
+    energy = found["energy"].astype(np.float64) if "energy" in found else None
+    time = found.get("time")
+    return gd.from_arrays(
+        position, species=found["names"][found["species"]], box=found["box"], time=time, energy=energy
+    )
 
 
 def store(path: Path, target: Path) -> Path:

@@ -47,9 +47,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One of `VERDICTS`, or nothing where no number is published."""
+        """One of `VERDICTS`, or nothing where no number is published or none of ours is wanted."""
         if self.agrees is None:
-            return ""
+            return "undecided" if self.core_hours and not isinstance(self.published, str) else ""
         if self.agrees:
             return "agrees"
         if self.shown:
@@ -60,7 +60,8 @@ class Comparison:
     def remark(self) -> str:
         """Agreement, or by how much and why not."""
         if self.agrees is None:
-            return self.why
+            cost = f"undecided: about {self.core_hours:.2g} core-hours" if self.verdict else ""
+            return "; ".join(part for part in (self.why, cost) if part)
         if self.agrees:
             return "agrees"
         published = float(self.published)
@@ -176,7 +177,7 @@ class Report:
     @property
     def summary(self) -> str:
         """How many published numbers agree, and what became of the others."""
-        judged = [c for c in self.comparisons if c.agrees is not None]
+        judged = [c for c in self.comparisons if c.verdict]
         counts = {verdict: sum(c.verdict == verdict for c in judged) for verdict in VERDICTS}
         rest = [f"{n} {verdict}" for verdict, n in counts.items() if n and verdict != "agrees"]
         return (

@@ -6,16 +6,21 @@ configurations of the training folds; accuracies are of the configurations that 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from sklearn.model_selection import GroupKFold
 
-from glassdask import learning
+from glassdask import code, learning
+from glassdask.files import put, read_json
+from paper_b import stepwise
 from paper_b.activity import DataSet
 
 # C of the logistic regression that is chosen from, features in units of their deviations; the paper does not give its C
@@ -141,9 +146,9 @@ def _ordered(features: np.ndarray, labels: np.ndarray, train: np.ndarray, order:
     return features
 
 
-def first_selected(features: xr.DataArray, labels: np.ndarray, n: int = 5) -> list[str]:
-    """The features that forward selection takes first from all rows."""
-    order, _ = learning.forward_selection(learning.compute_moments(features.values, labels.astype(float)), n)
+def first_selected(features: xr.DataArray, labels: np.ndarray, groups: np.ndarray, n: int = 4) -> list[str]:
+    """The features that are selected first by the accuracy on configurations left out in turn, of all rows."""
+    order, _ = stepwise.select(features.values, labels, folds(groups), n)
     return [str(features["ace_feature"].values[k]) for k in order]
 
 
@@ -212,6 +217,33 @@ class Study:
     machine: tuple[float, float]  # accuracy of a linear support vector machine on all radial features
 
 
+def stored_study(path: Path, data: DataSet, r_cut: float, repeats: int, whole: bool) -> Study:
+    """`study`, or what is stored of the same one at `path`: so that an interrupted pipeline learns nothing twice."""
+    parts = [data.title, data.system.degree, data.system.n_max, r_cut, repeats, whole, code.digest(study)]
+    identity = hashlib.sha256(repr(parts).encode())
+    for values in (
+        data.labels,
+        data.groups,
+        data.target,
+        *(a.configuration["position"].values for a in data.activities),
+    ):
+        identity.update(np.ascontiguousarray(values).tobytes())
+    found = read_json(path)
+    if found is None or found.pop("key") != identity.hexdigest():
+        made = study(data, r_cut, repeats, whole)
+        put(path, json.dumps({"key": identity.hexdigest(), **asdict(made)}, default=np.ndarray.tolist))
+        return made
+
+    def curves(some: dict[str, Any]) -> dict[str, Curve]:
+        return {name: Curve(**{key: np.array(values) for key, values in one.items()}) for name, one in some.items()}
+
+    single = curves({name: found[name] for name in ("accuracy", "pearson")})
+    several = {name: curves(found[name]) for name in ("orders", "learning")}
+    return Study(
+        **{**found, **single, **several, "first": np.array(found["first"]), "machine": tuple(found["machine"])}
+    )
+
+
 def study(data: DataSet, r_cut: float, repeats: int, whole: bool) -> Study:
     """Everything for one cutoff; orders of features, learning curves and the support vector machine if `whole`."""
     features, labels, groups = data.features(r_cut), data.labels, data.groups
@@ -228,9 +260,9 @@ def study(data: DataSet, r_cut: float, repeats: int, whole: bool) -> Study:
             # what is not selected first has an order as well, until the rows cannot tell features apart any more
             wide = some if order == "forward" else [*some, *[n for n in sizes.tolist() if some[-1] < n <= few.shape[1]]]
             orders[name] = against_features(few.values, labels, groups, order, wide)
-        selected = first_selected(few, labels)
+        selected = first_selected(few, labels, groups)
         radial = up_to(features, 2)
-        radial_selected = first_selected(radial, labels)
+        radial_selected = first_selected(radial, labels, groups)
         machine = against_features(
             radial.values, labels, groups, "standard", [radial.shape[1]], learning.LinearSVM(max_iter=20_000)
         ).best

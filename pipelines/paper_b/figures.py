@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from report import draw_published
 
 import glassdask as gd
 from glassdask import plotting
 from paper_b.classify import Curve
+from paper_b.experiments import Finding
 
 COLORS = ("#1f5fa8", "#3a9d5d", plotting.RED, "#e08a00", "#7a4fa3")
 ACTIVE, INACTIVE = plotting.RED, "#1f5fa8"
@@ -134,6 +136,26 @@ def learning(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
         _curves(ax, curves, table, title, dashed="learned from")
         ax.set(xlabel="particles learned from", ylabel="accuracy", title=title)
         ax.legend(frameon=False, fontsize=7, loc="best")
+    plotting.save(drawn, path, table)
+
+
+def trends(panels: Mapping[str, Mapping[str, Sequence[Finding]]], path: Path) -> None:
+    """What an experiment varies (a panel) against the accuracies that it gives, dotted the published ones."""
+    drawn, axes = plotting.figure(1, len(panels), size=(3.4, 3.0))
+    table: dict[str, Any] = {}
+    for k, ((varied, curves), ax) in enumerate(zip(panels.items(), axes[0])):
+        for color, (quantity, found) in zip(COLORS, curves.items()):
+            x = np.arange(len(found))
+            score, error = np.array([f.ours for f in found]), np.array([f.error for f in found])
+            plotting.curve(ax, x, score, error, marker="o", markersize=3, linewidth=1.2, color=color, label=quantity)
+            if found[0].published is not None:
+                draw_published(ax, found[0].published, found[0].rounding, color=color, label="_")
+            table |= _named(
+                varied, {"value": [f.value for f in found], f"{quantity}": score, f"{quantity}: error": error}
+            )
+        ax.set_xticks(x, [f.value for f in found], fontsize=7)
+        ax.set(xlabel=varied, ylabel="accuracy" if k == 0 else "", ylim=(0.5, 1.0))
+    axes[0, 0].legend(frameon=False, fontsize=7, loc="lower right")
     plotting.save(drawn, path, table)
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from report import Comparison, Report
 
 import glassdask as gd
-from paper_b import figures
+from glassdask import plotting
+from paper_b import experiments, figures, sizing
 from paper_b.activity import AVALANCHE, RADIUS, DataSet
 from paper_b.classify import PENALTIES, Study
-from paper_b.published import ACTIVATIONS, POLYMER, PROPENSITY, RADII
-from paper_b.sources import Mechanical, Sizes, Thermal
+from paper_b.experiments import Finding, Findings
+from paper_b.published import ACTIVATIONS, POLYMER, PROPENSITY, RADII, SYSTEMS, System
+from paper_b.sources import DAY, Mechanical, Sizes, Thermal
 
 Studies = Mapping[str, Mapping[float, Study]]  # by title of the data set and cutoff
 
 
-def methods(data: Mapping[str, DataSet], sizes: Sizes, report: Report) -> None:
+def methods(data: Mapping[str, DataSet], sizes: Sizes, findings: Findings, report: Report) -> None:
     """Fig. 1, Fig. 2, and what the text says of the simulations."""
     path = report.figure("fig1_radial_basis", "Fig. 1: the first six radial basis functions, r_cut = 4.")
     figures.radial_basis(gd.ACE(r_cut=4.0, degree=6, n_max=6, body_order=2), path)
@@ -48,10 +51,11 @@ def methods(data: Mapping[str, DataSet], sizes: Sizes, report: Report) -> None:
                 for a in found.activities
                 for known in [np.isfinite(a.d2min)]
             ]
-            why = why_not(found, sizes)
             report.compare(
-                Comparison("Methods", title, "R of D2min with the propensity", PROPENSITY, float(np.mean(r)),
-                           _standard_error(r), 0.005, why)
+                _comparison(
+                    "Methods", found, sizes, findings, "R", WORDS["R"], (PROPENSITY, 0.005),
+                    (float(np.mean(r)), _standard_error(r)),
+                )
             )  # fmt: skip
         if found.activation == "thermal" and found.system is POLYMER:
             density = [
@@ -59,7 +63,7 @@ def methods(data: Mapping[str, DataSet], sizes: Sizes, report: Report) -> None:
                 for a in found.activities
             ]
             report.compare(
-                Comparison("Methods", title, "density at T = 0.47, p = 1", POLYMER.density, float(np.mean(density)),
+                Comparison("Methods", title, DENSITY, POLYMER.density, float(np.mean(density)),
                            _standard_error(density), 0.005, "cooled within a shorter time")
             )  # fmt: skip
 
@@ -87,7 +91,7 @@ def why_not(data: DataSet, sizes: Sizes) -> str:
     )
 
 
-def accuracies(data: Mapping[str, DataSet], studies: Studies, sizes: Sizes, report: Report) -> None:
+def accuracies(data: Mapping[str, DataSet], studies: Studies, sizes: Sizes, findings: Findings, report: Report) -> None:
     """Figs. 3, 4 and 7, and the accuracies that the text gives."""
     borders = {title: next(iter(found.values())).borders for title, found in studies.items()}
     labels = {title: {f"$r_\\mathrm{{cut}} = {r:g}$": r for r in found} for title, found in studies.items()}
@@ -104,31 +108,62 @@ def accuracies(data: Mapping[str, DataSet], studies: Studies, sizes: Sizes, repo
         panels.setdefault(found.system.title, {})[found.activation] = (largest.first, found.labels)
     figures.distributions(panels, path)
     for title, found in data.items():
-        _compare(found, studies[title], sizes, report)
+        _compare(found, studies[title], sizes, findings, report)
     for activation in ACTIVATIONS:
         some = {t: found for t, found in data.items() if found.activation == activation}
         if some:
             _order_of_systems(activation, some, studies, report)
 
 
-def _compare(found: DataSet, studies: Mapping[float, Study], sizes: Sizes, report: Report) -> None:
+def _comparison(
+    where: str,
+    data: DataSet,
+    sizes: Sizes,
+    findings: Findings,
+    quantity: str,
+    what: str,
+    published: tuple[float, float],
+    ours: tuple[float, float | None],
+) -> Comparison:
+    """With what it is of, which experiment shows why it differs, and the cost of the `day` profile where none does."""
+    shown = experiments.reason(findings, data.system.name, data.activation, quantity)
+    cost = sizing.core_hours(DAY)[data.system.name, data.activation] if sizes is not DAY else 0.0
+    return Comparison(
+        where, data.title, what, published[0], *ours, published[1], why_not(data, sizes), sample=sample_of(data, sizes),
+        shown=shown, core_hours=cost,
+    )  # fmt: skip
+
+
+def sample_of(data: DataSet, sizes: Sizes) -> str:
+    """Which simulations a number is of, in few words."""
+    particles = data.activities[0].configuration.sizes["particle"]
+    if data.activation == "mechanical":
+        return f"{sizes.mechanical[data.system.name].realisations} glasses of {particles}"
+    plan = sizes.thermal[data.system.name]
+    kept_one = ", kept sample" if plan.kept else ""
+    return f"{plan.starts} x {particles}, lag {plan.lag:g}, {plan.replicas} runs{kept_one}"
+
+
+def _compare(found: DataSet, studies: Mapping[float, Study], sizes: Sizes, findings: Findings, report: Report) -> None:
     title, published = found.title, found.system.accuracies[found.activation]
     main = studies[RADII[found.activation]]
-    borders, why = main.borders, why_not(found, sizes)
+    borders = main.borders
     enough = "2-body" if found.system.mixture else "3-body"
-    for quantity, expected, n in (
-        ("the first feature alone", published.first, 1),
-        ("the first ten features", published.ten, 10),
-        ("all radial features of A-A", published.same, borders["A-A"]),
-        (f"all {enough} features", published.best, borders[enough]),
+    for quantity, what, expected, n in (
+        ("first", "the first feature alone", published.first, 1),
+        ("ten", "the first ten features", published.ten, 10),
+        ("A-A", "all radial features of A-A", published.same, borders["A-A"]),
+        ("best", f"all {enough} features", published.best, borders[enough]),
     ):
         if expected is not None:
-            value, error = main.accuracy.at(n)
-            what = f"accuracy, {quantity} ({n})"
-            report.compare(Comparison("Fig. 3", title, what, expected[0], value, error, expected[1], why))
+            ours = main.accuracy.at(n)
+            report.compare(
+                _comparison("Fig. 3", found, sizes, findings, quantity, f"accuracy, {what} ({n})", expected, ours)
+            )
     if published.first is not None and found.activation == "thermal":
-        value, error = studies[RADII["thermal"]].accuracy.at(1)
-        report.compare(Comparison("Fig. 4", title, "accuracy, the first feature alone", 0.74, value, error, 0.005, why))
+        ours = studies[RADII["thermal"]].accuracy.at(1)
+        what = "accuracy, the first feature alone"
+        report.compare(_comparison("Fig. 4", found, sizes, findings, "first", what, (0.74, 0.005), ours))
     scores = {r: study.accuracy.at(borders[enough]) for r, study in studies.items()}
     listed = ", ".join(f"{r:g}: {value:.3f} ± {error:.3f}" for r, (value, error) in scores.items())
     report.notes.append(
@@ -176,8 +211,9 @@ def selection(data: Mapping[str, DataSet], studies: Studies, report: Report) -> 
     header = ["data set", "published, first", "ours, of 2- and 3-body features", "ours, of radial features"]
     report.tables.append(("Fig. 5: features selected first", header, rows))
     report.notes.append(
-        "Fig. 5: the paper selects by the cross-validated accuracy of the classifier; here each next feature is the "
-        "one that lowers the error of least squares to the labels most, in the training configurations of each fold."
+        "Fig. 5: the names are those selected by the cross-validated accuracy of the classifier, as in the paper, from "
+        "all rows; for the curves each next feature is the one that lowers the error of least squares to the labels "
+        "most, in the training configurations of each fold, which costs far less."
     )
 
 
@@ -186,9 +222,10 @@ def about(sizes: Sizes, profile: str) -> str:
     text = (
         "J. Rottler and C. Ortner, Analysis of local structure of mechanical and thermal rearrangements in glasses "
         f"with the atomic cluster expansion (2024); profile {profile}. Lennard-Jones mixtures are smoothed between 2.2 "
-        f"and 2.5 as in the paper. D2min is summed over the neighbours within {RADIUS:g}, a radius that the paper does "
-        "not give. In the liquids its reference is the inherent structure of the initial configuration. In shear it is "
-        "that of single events, each particle's largest in a window of 1 % strain; descriptors are those at the "
+        f"and 2.5 as in the paper. D2min is summed over the neighbours within {RADIUS['thermal']:g} in liquids and "
+        f"{RADIUS['mechanical']:g} in shear, radii that the paper does not give. In the liquids its reference is the "
+        "inherent structure of the initial configuration. In shear it is that of single events, each particle's "
+        "largest in a window of 1 % strain; descriptors are those at the "
         f"beginning of the window, and what comes after an avalanche (more than {AVALANCHE:.0%} of the particles "
         f"active) is left out. The penalty of logistic regression is "
         f"the best of C = {', '.join(f'{c:g}' for c in PENALTIES)} (features in units of their deviations) among the "
@@ -201,4 +238,173 @@ def about(sizes: Sizes, profile: str) -> str:
             "tau_alpha, since the whole of it is hours of one core. Glasses are quenched faster, and strained in "
             "larger steps before and after 10 %, through several windows each."
         )
+    if profile == "day":
+        text += (
+            " The Kob-Andersen liquid is a public sample near tau_alpha that is kept beside the pipelines; the others "
+            "start from the configurations that are shipped. Glasses are smaller than the paper's, and strained in "
+            "larger steps before 10 %."
+        )
     return text
+
+
+def settings(sizes: Sizes, report: Report) -> None:
+    """Sizes, seeds and what they cost, and what each claim needs."""
+    hours = sizing.core_hours(sizes)
+    for name, thermal in sizes.thermal.items():
+        seeds = "none: kept sample" if thermal.kept else f"seeds 0 to {thermal.starts - 1}"
+        report.settings[f"{SYSTEMS[name].title}, thermal"] = (
+            f"{thermal.starts} starts x {thermal.replicas} runs over {thermal.lag:g} at T = {thermal.temperature:g}; "
+            f"{seeds}; about {hours[name, 'thermal']:.2g} core-hours"
+        )
+    for name, glass in sizes.mechanical.items():
+        report.settings[f"{SYSTEMS[name].title}, mechanical"] = (
+            f"{glass.realisations} glasses of {glass.particles}, quenched within {glass.quench:g}, strain steps of "
+            f"{glass.first:g} to 10 %, then of {glass.increment:g} through {glass.windows} x 1 %; seeds 1000 to "
+            f"{999 + glass.realisations}; about {hours[name, 'mechanical']:.2g} core-hours"
+        )
+    rows = [
+        [
+            need.system,
+            need.claim,
+            f"{need.wanted:.3f}",
+            str(need.configurations),
+            str(need.planned),
+            f"{need.error:.3f}",
+        ]
+        for need in sizing.needs(sizes)
+    ]
+    header = ["system", "claim", "error wanted", "configurations for it", "planned", "error expected"]
+    report.tables.append(("What the thermal claims need", header, rows))
+
+
+def why(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -> None:
+    """The experiments: numbers as a table and a CSV file, trends as a figure, what is selected first."""
+    if not found.numbers:
+        return
+    plotting.write_table(report.folder / "experiments.csv", experiments.table(found))
+    for name, activation in dict.fromkeys((f.system, f.activation) for f in found.numbers):
+        title = f"{SYSTEMS[name].title}, {activation}"
+        path = report.figure(
+            f"experiments_{activation}_{name}",
+            f"{title}: accuracies against what is varied, dotted the published ones. All: experiments.csv.",
+        )
+        panels: dict[str, dict[str, list[Finding]]] = {}
+        main = mains[name, activation]
+        for label, varied, pick in (
+            ("runs averaged over", "who moved", lambda value, main=main: _runs(value, main)),
+            ("time", "who moved", lambda value, main=main: _time(value, main)),
+            ("radius of D2min", "who moved", lambda value, main=main: _radius(value, main)),
+            ("r_cut", "r_cut", lambda value: value),
+            ("fraction of each kind", "fraction", lambda value: value),
+            ("configurations", "configurations", lambda value: value),
+        ):
+            for quantity in ("A-A", "A-A and B1", "best"):
+                some = [
+                    replace(f, value=pick(f.value))
+                    for f in found.of(name, activation, varied, quantity)
+                    if pick(f.value)
+                ]
+                some.sort(key=lambda f: float("inf") if f.value == "all" else float(f.value))
+                if len(some) > 1:
+                    panels.setdefault(label, {})[quantity] = some
+        figures.trends(panels, path)
+        rows = []
+        for (varied, value), group in _by_experiment(found, name, activation).items():
+            numbers = {f.quantity: f"{f.ours:.3f} ± {f.error:.3f}" for f in group}
+            first = found.selected.get((name, activation, varied, value), [])
+            rows.append(
+                [varied, value, str(group[0].rows), *[numbers.get(q, "") for q in QUANTITIES],
+                 ", ".join(f"{feature} ({score:.3f})" for feature, score in first)]
+            )  # fmt: skip
+        published = {f.quantity: f for f in found.numbers if f.published is not None and f.system == name}
+        paper = [
+            f"{published[q].published:g} ± {published[q].rounding:g}" if q in published else "" for q in QUANTITIES
+        ]
+        names = ", ".join(SYSTEMS[name].accuracies[activation].selected)
+        rows.insert(0, ["published", "", "", *paper, names])
+        header = ["varied", "value", "rows", *QUANTITIES, "selected first (accuracy with it)"]
+        report.tables.append((f"Experiments: {title}", header, rows))
+
+
+QUANTITIES = ("first", "A-A", "A-A and B1", "best", "ten", "R")
+
+
+def _runs(value: str, main: str) -> str:
+    """The number of runs in the name of a reading that is otherwise the main one, "all" for that; "" for others."""
+    parts, mains = value.split(", "), main.split(", ")
+    if value == main:
+        return "all"
+    return parts[2].split()[0] if len(parts) == 3 and parts[:2] == mains[:2] else ""
+
+
+def _time(value: str, main: str) -> str:
+    """The time of a reading that is otherwise the main one."""
+    parts, mains = value.split(", "), main.split(", ")
+    return parts[0].removeprefix("lag ") if parts[1:] == mains[1:] else ""
+
+
+def _radius(value: str, main: str) -> str:
+    """The radius of D2min in a reading that is otherwise the main one."""
+    parts, mains = value.split(", "), main.split(", ")
+    alike = parts[0] == mains[0] and parts[2:] == mains[2:] and parts[1].startswith("D2min")
+    return parts[1].removeprefix("D2min ") if alike and "neighbour" not in parts[1] else ""
+
+
+def _by_experiment(found: Findings, name: str, activation: str) -> dict[tuple[str, str], list[Finding]]:
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for f in found.numbers:
+        if (f.system, f.activation) == (name, activation):
+            groups.setdefault((f.varied, f.value), []).append(f)
+    return groups
+
+
+def from_experiments(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -> None:
+    """All published numbers where only the experiments were done: those of the kept samples, the others undecided."""
+    hours = sizing.core_hours(DAY)
+    for (name, activation), cost in hours.items():
+        system = SYSTEMS[name]
+        published = system.accuracies[activation]
+        wanted = {"first": published.first, "ten": published.ten, "A-A": published.same, "best": published.best}
+        if activation == "thermal":
+            wanted["R"] = (PROPENSITY, 0.005)
+        main = mains.get((name, activation))
+        known = {f.quantity: f for f in found.numbers if (f.system, f.activation, f.value) == (name, activation, main)}
+        density = _shipped_density(system) if system is POLYMER and activation == "thermal" else None
+        if density:
+            report.compare(
+                Comparison("Methods", f"{system.title}, {activation}", DENSITY, POLYMER.density, *density, 0.005,
+                           sample="configurations that are shipped")
+            )  # fmt: skip
+        if published.first is not None and activation == "thermal":
+            report.compare(
+                Comparison("Fig. 4", f"{system.title}, {activation}", WORDS["first"], 0.74, float("nan"), None, 0.005,
+                           "not simulated here", core_hours=cost)
+            )  # fmt: skip
+        for quantity, value in wanted.items():
+            if value is not None:
+                ours = (known[quantity].ours, known[quantity].error) if quantity in known else (float("nan"), None)
+                report.compare(
+                    Comparison(
+                        "Methods" if quantity == "R" else "Fig. 3", f"{system.title}, {activation}", WORDS[quantity],
+                        value[0], *ours, value[1], "" if quantity in known else "not simulated here",
+                        sample=f"kept sample, {main}" if quantity in known else "",
+                        shown=experiments.reason(found, name, activation, quantity) if quantity in known else "",
+                        core_hours=cost,
+                    )
+                )  # fmt: skip
+
+
+def _shipped_density(system: System) -> tuple[float, float | None]:
+    with np.load(system.configurations) as file:
+        density = file["position"].shape[1] / np.prod(file["box"], axis=1)
+    return float(density.mean()), _standard_error(density.tolist())
+
+
+DENSITY = "density at T = 0.47, p = 1"
+WORDS = {
+    "first": "accuracy, the first feature alone",
+    "ten": "accuracy, the first ten features",
+    "A-A": "accuracy, all radial features of A-A",
+    "best": "the highest accuracy",
+    "R": "R of D2min with the propensity",
+}

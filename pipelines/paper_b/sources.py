@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dask.delayed import Delayed
 
 import glassdask as gd
 from glassdask import simulation
+from glassdask.errors import ParameterError
 from paper_b.published import MELT, STRAIN_INCREMENT, System
 
 
@@ -18,7 +20,9 @@ class Thermal:
     """Isoconfigurational ensembles of one system.
 
     `shipped` starts from the configurations of the project, at the temperature they have; else as many `starts` of
-    `particles` are melted, cooled and equilibrated as in the paper. `lag` is the time that motion is measured over.
+    `particles` are melted, cooled and equilibrated as in the paper. Where there are more starts than shipped
+    configurations, these go on for a time `apart` before each further one. `lag` is the time that motion is measured
+    over. `kept` takes the sample that is kept of the system (`paper_b.kept`): nothing is simulated.
     """
 
     starts: int
@@ -27,6 +31,9 @@ class Thermal:
     temperature: float
     particles: int = 30_000
     shipped: bool = False
+    apart: float = 0.0
+    kept: bool = False
+    timestep: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Mechanical:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done: the `small` profile takes minutes, the `paper` one needs a cluster.
+    """How much is done: the `small` profile takes minutes, `day` 10 to 20 hours of two cores, `paper` needs a cluster.
 
     `radii` are the cutoffs of Fig. 3, `repeats` the random subsets of the learning curves.
     """
@@ -59,9 +66,9 @@ class Sizes:
 
 SMALL = Sizes(
     thermal={
-        "polymer": Thermal(starts=4, replicas=8, lag=20.0, temperature=0.47, shipped=True),
-        "kob_andersen": Thermal(starts=5, replicas=8, lag=15.0, temperature=0.45, shipped=True),
-        "wahnstrom": Thermal(starts=4, replicas=6, lag=8.0, temperature=0.58, shipped=True),
+        "polymer": Thermal(starts=4, replicas=8, lag=20.0, temperature=0.47, particles=1000, shipped=True),
+        "kob_andersen": Thermal(starts=5, replicas=8, lag=15.0, temperature=0.45, particles=2000, shipped=True),
+        "wahnstrom": Thermal(starts=4, replicas=6, lag=8.0, temperature=0.58, particles=4000, shipped=True),
     },
     # boxes wide enough for a cutoff of 4
     mechanical={
@@ -71,6 +78,22 @@ SMALL = Sizes(
     radii=(2.0, 3.0, 4.0),
     repeats=4,
 )
+# 10 to 20 hours of two cores (`paper_b.sizing` says what each claim needs and what it costs)
+DAY = Sizes(
+    thermal={
+        "polymer": Thermal(starts=12, replicas=16, lag=1000.0, temperature=0.47, shipped=True, apart=2000.0,
+                           timestep=0.006, particles=1000),
+        "kob_andersen": Thermal(starts=10, replicas=32, lag=4120.0, temperature=0.44, kept=True, particles=4096),
+        "wahnstrom": Thermal(starts=6, replicas=16, lag=1000.0, temperature=0.58, shipped=True, timestep=0.006,
+                             particles=4000),
+    },
+    mechanical={
+        name: Mechanical(1000, realisations=30, quench=500.0, first=1e-3, increment=STRAIN_INCREMENT, windows=2)
+        for name in ("polymer", "kob_andersen", "wahnstrom")
+    },
+    radii=(2.0, 3.0, 4.0),
+    repeats=4,
+)  # fmt: skip
 PAPER = Sizes(
     thermal={
         "polymer": Thermal(starts=4, replicas=30, lag=1000.0, temperature=0.47),
@@ -84,7 +107,7 @@ PAPER = Sizes(
     radii=(1.5, 2.0, 3.0, 4.0, 5.0),
     repeats=10,
 )
-PROFILES = {"small": SMALL, "paper": PAPER}
+PROFILES = {"small": SMALL, "day": DAY, "paper": PAPER}
 
 SETTLE = 2.0  # time in which configurations of a slightly different potential get used to the paper's
 BEGIN = 0.1  # strain at which the preparation is forgotten
@@ -101,6 +124,8 @@ class Ensemble:
 
 def thermal(system: System, sizes: Thermal, folder: Path) -> tuple[list[Ensemble], list[Delayed]]:
     """Where the ensembles of one system are, and the tasks that make them."""
+    if sizes.kept:
+        return [], []
     model = simulation.MODELS[system.model]
     found, tasks = [], []
     for k, (start, after) in enumerate(_starts(system, sizes, folder)):
@@ -113,7 +138,9 @@ def thermal(system: System, sizes: Thermal, folder: Path) -> tuple[list[Ensemble
             replicas=sizes.replicas,
             seed=k,
             keep=True,
-            batch=sizes.replicas if sizes.shipped else 1,
+            # short runs are one task, so that they do not wait for each other
+            batch=sizes.replicas if sizes.lag < 100.0 else 1,
+            timestep=sizes.timestep,
         )
         run = simulation.isoconfigurational(protocol, str(ensemble.store), after=after)
         # the ensemble's store holds its start as the only frame
@@ -130,13 +157,23 @@ def _starts(system: System, sizes: Thermal, folder: Path) -> list[tuple[Path, De
     if sizes.shipped:
         shipped = folder / "shipped.zarr"
         gd.ingest(system.configurations, shipped, species_names={1: "A", 2: "B"} if system.mixture else {1: "A"})
-        settle = (simulation.Dynamics(time=SETTLE, temperature=T, velocities=True),)
-        protocols = [
-            simulation.Simulation(
-                model=model, start=simulation.StoredStart(path=str(shipped), frame=k), stages=settle, seed=k
+        available = shipped_frames(system)
+        protocols = []
+        for k in range(sizes.starts):
+            rounds, frame = divmod(k, available)
+            if rounds and not sizes.apart:
+                raise ParameterError(
+                    f"{system.title}: {sizes.starts} starts of {available} shipped configurations: give the time apart"
+                )
+            time = SETTLE + rounds * sizes.apart
+            protocols.append(
+                simulation.Simulation(
+                    model=model,
+                    start=simulation.StoredStart(path=str(shipped), frame=frame),
+                    stages=(simulation.Dynamics(time=time, temperature=T, velocities=True),),
+                    seed=k,
+                )
             )
-            for k in range(sizes.starts)
-        ]
     else:
         time = system.quench
         bath: dict[str, Any] = {} if system.pressure is None else {"ensemble": "npt", "pressure": system.pressure}
@@ -151,6 +188,12 @@ def _starts(system: System, sizes: Thermal, folder: Path) -> list[tuple[Path, De
             simulation.Simulation(model=model, start=start, stages=stages, seed=k) for k in range(sizes.starts)
         ]
     return [(store, simulation.simulate(p, str(store))) for store, p in zip(stores, protocols)]
+
+
+def shipped_frames(system: System) -> int:
+    """Number of configurations that are shipped."""
+    with np.load(system.configurations) as file:
+        return len(file["position"])
 
 
 def _melt_density(system: System) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rearrangements
 import xarray as xr
-from paper_b import activity, classify, figures, sections, sources
+from paper_b import activity, classify, distributed, experiments, figures, kept, sections, sizing, sources, stepwise
 from paper_b.published import KOB_ANDERSEN, POLYMER, RADII, SYSTEMS, WAHNSTROM
 from report import Report
 
@@ -191,7 +191,7 @@ def test_thermal_activity(tmp_path):
     assert np.nanargmax(found.d2min) == np.nanargmax(found.propensity) == 5
     assert found.propensity[5] == pytest.approx(0.8)
     apart = inherent["position"].values[0] - inherent["position"].values[0, 5]
-    near = np.linalg.norm((apart + side / 2) % side - side / 2, axis=1) < activity.RADIUS
+    near = np.linalg.norm((apart + side / 2) % side - side / 2, axis=1) < activity.RADIUS["thermal"]
     majority = inherent["species"].values == "A"
     assert (found.d2min[majority & ~near] < 1e-20).all()
     assert np.isnan(found.d2min[~majority]).all()
@@ -229,7 +229,7 @@ def test_mechanical_activity(tmp_path):
     assert first.d2min[:160].min() < 0.01
     # what the only event before the avalanche does
     before, after = run.isel(frame=[17]), run.isel(frame=[18])
-    expected = gd.dynamics.d2min(before, after, activity.RADIUS)["d2min"].values[0]
+    expected = gd.dynamics.d2min(before, after, activity.RADIUS["mechanical"])["d2min"].values[0]
     assert expected[60] > 0.6
     np.testing.assert_allclose(last.d2min[:160], expected[:160], atol=1e-12)
     np.testing.assert_array_equal(first.configuration["position"][0], run["position"][2])
@@ -271,6 +271,210 @@ def test_what_is_simulated(tmp_path, monkeypatch):
     assert glass.stages[1].time == pytest.approx(500.0)
     assert [(stage.strain, stage.increment) for stage in shear.stages] == [(0.1, 5e-5), (0.01, 5e-5)]
     assert len({plan.seed for plan in plans[::2]}) == 30
+
+
+def test_the_day(tmp_path, monkeypatch):
+    """More starts than shipped configurations, small timesteps; nothing is simulated of what is kept."""
+    plans = []
+    monkeypatch.setattr(sources.simulation, "simulate", lambda plan, *_, **__: plans.append(plan) or dask.delayed(1))
+    monkeypatch.setattr(
+        sources.simulation, "isoconfigurational", lambda plan, *_, **__: plans.append(plan) or dask.delayed(1)
+    )
+    monkeypatch.setattr(sources.simulation, "inherent_structures", lambda *_, after=None: dask.delayed(after))
+    assert sources.thermal(KOB_ANDERSEN, sources.DAY.thermal["kob_andersen"], tmp_path) == ([], [])
+    assert kept.file_of("kob_andersen", "thermal").exists()
+    sources.thermal(POLYMER, sources.DAY.thermal["polymer"], tmp_path)
+    starts = [plan for plan in plans if isinstance(plan, simulation.Simulation)]
+    assert [plan.start.frame for plan in starts] == [0, 1, 2, 3] * 3
+    assert [plan.stages[0].time for plan in starts[::4]] == [2.0, 2002.0, 4002.0]
+    assert {(plan.timestep, plan.lags, plan.batch) for plan in plans if plan not in starts} == {(0.006, (1000.0,), 1)}
+    with pytest.raises(ParameterError, match="5 starts of 4 shipped"):
+        sources.thermal(POLYMER, sources.Thermal(5, 1, 1.0, 0.47, shipped=True), tmp_path)
+
+
+def test_the_day_is_sized_by_what_it_needs():
+    """Errors fall with the square root of the particles; some 10 to 20 hours of two cores."""
+    hours = sizing.core_hours(sources.DAY)
+    assert hours["kob_andersen", "thermal"] == 0
+    assert 20 < sum(hours.values()) < 40
+    assert sum(sizing.core_hours(sources.PAPER).values()) > 1000
+    assert sum(sizing.core_hours(sources.SMALL).values()) < 1
+    for need in sizing.needs(sources.DAY):
+        assert (need.planned >= need.configurations) == (need.error <= need.wanted + 1e-9)
+        assert need.error < 2 * need.wanted
+    assert sizing.learned_from(sources.DAY)["kob_andersen"] == 2 * 10 * 163
+
+
+def test_selection_by_accuracy():
+    """The same columns as scikit-learn's selection with our regression, one fit at a time."""
+    from sklearn.feature_selection import SequentialFeatureSelector
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(240, 8)) * np.array([1, 5, 1, 1, 2, 1, 1, 1])
+    labels = (x[:, 4] + 1.5 * x[:, 2] + rng.normal(size=240) > 0).astype(int)
+    groups = np.arange(240) // 40
+    folds = classify.folds(groups)
+    found, scores = stepwise.select(x, labels, folds, 3)
+    expected = SequentialFeatureSelector(
+        classify.learning.LogisticRegression(C=1.0), n_features_to_select=3, cv=folds, scoring="accuracy"
+    ).fit(x, labels)
+    assert set(found) == set(np.flatnonzero(expected.get_support()))
+    assert set(found[:2]) == {2, 4}
+    right = np.zeros(240, bool)
+    for train, test in folds:
+        fitted = classify.learning.LogisticRegression(C=1.0).fit(x[train][:, found], labels[train])
+        right[test] = fitted.predict(x[test][:, found]) == labels[test]
+    assert scores[-1] == right.mean()
+
+
+@pytest.fixture(scope="module")
+def kept_sample(lawful):
+    """A sample whose D2min follows the B neighbours and whose propensity is noise."""
+    frames = [one.configuration for one in lawful.activities]
+    majority = frames[0]["species"].values == "A"
+    rng = np.random.default_rng(2)
+    found = [
+        {
+            kept.reading(lag=3): rng.random(majority.sum()),
+            kept.reading(lag=3, radius=2.5): one.d2min[majority],
+            kept.reading(lag=3, radius=2.5, runs=2): rng.random(majority.sum()),
+        }
+        for one in lawful.activities
+    ]
+    return kept.merged(frames, range(5), found, "lag 3, D2min 2.5", "made for a test")
+
+
+def test_kept_sample(kept_sample, tmp_path):
+    kept_sample.write(tmp_path / "sample.npz")
+    found = kept.read(tmp_path / "sample.npz")
+    side = found.configurations["box"].values[0, 0, 0]
+    apart = found.configurations["position"].values - kept_sample.configurations["position"].values
+    assert np.abs((apart + side / 2) % side - side / 2).max() < side / 2**16
+    assert found.origin == "made for a test"
+    assert found.main == "lag 3, D2min 2.5"
+    for name, values in kept_sample.activity.items():
+        np.testing.assert_allclose(found.activity[name], values, rtol=1e-6)
+    one = found.activities("lag 3, D2min 2.5", "lag 3, propensity")[1]
+    assert np.isnan(one.d2min[160:]).all()
+    assert one.propensity[:160] == pytest.approx(found.activity["lag 3, propensity"][1])
+    with pytest.raises(ParameterError, match="the sample has lag 3, propensity"):
+        found.activities("lag 4, propensity")
+    # a reading that only some configurations have
+    frames = [kept_sample.configurations.isel(frame=[k]) for k in (0, 1)]
+    some = [{"a": np.arange(160.0)}, {"a": np.ones(160), "b": np.ones(160)}]
+    partly = kept.merged(frames, (0, 1), some, "a", "")
+    assert partly.known("b").tolist() == [1]
+    assert [one.group for one in partly.activities("b")] == [1]
+
+
+def test_readings_of_an_ensemble():
+    """Of all runs and of fewer; the mean a neighbour is the sum over their number."""
+    inherent = mixture(1)
+    rng = np.random.default_rng(0)
+    moved = xr.DataArray(
+        rng.normal(scale=0.2, size=(3, 1, 200, 3)), dims=("replica", "lag", "particle", "space"), coords={"lag": [7.0]}
+    )
+    found = kept.thermal(inherent, moved, radii=(1.5, 2.5), fewer=(2,))
+    assert list(found) == ["lag 7, propensity", "lag 7, D2min 1.5", "lag 7, D2min 2.5", "lag 7, D2min 2.5 a neighbour",
+                           "lag 7, D2min 2.5, 2 runs"]  # fmt: skip
+    after = inherent.assign(position=inherent["position"] + moved.values[2])
+    expected = gd.dynamics.d2min(inherent, after, 2.5)
+    of_third = 3 * found["lag 7, D2min 2.5"] - 2 * found["lag 7, D2min 2.5, 2 runs"]
+    np.testing.assert_allclose(of_third, expected["d2min"].values[0, :160])
+    per = found["lag 7, D2min 2.5"] / found["lag 7, D2min 2.5 a neighbour"]
+    np.testing.assert_allclose(per, expected["neighbors"].values[0, :160])
+
+
+@pytest.mark.slow
+def test_experiments(kept_sample, tmp_path, monkeypatch, narrow):
+    """What is varied shows: a reading that is noise; what is done is not done again, and gives the same bytes."""
+    monkeypatch.setattr(experiments, "CUTOFFS", (2.0, 2.4))
+    main, told = "lag 3, D2min 2.5", []
+    found = experiments.run(FEW, "thermal", kept_sample, tmp_path, told.append)
+    # killed after some of them
+    path = tmp_path / "experiments" / "thermal_kob_andersen.json"
+    whole = path.read_bytes()
+    stored = experiments.read_json(path)
+    experiments.write_json(path, dict(list(stored.items())[:3]))
+    count = len(told)
+    again = experiments.run(FEW, "thermal", kept_sample, tmp_path, told.append)
+    assert len(told) == 2 * count - 3
+    assert path.read_bytes() == whole
+    assert again == found
+    best = {f.value: f.ours for f in found.of("kob_andersen", "thermal", "who moved", "best")}
+    assert best[main] > 0.9 > 0.7 > best["lag 3, propensity"]
+    assert found.selected["kob_andersen", "thermal", "who moved", main][0][0] == "B1"
+    assert abs(found.of("kob_andersen", "thermal", "who moved", "R")[0].ours) < 0.2
+    assert {f.value for f in found.of("kob_andersen", "thermal", "split", "A-A")} == set(experiments.SPLITS)
+
+    report = Report(tmp_path / "report", "t")
+    report.folder.mkdir()
+    sections.from_experiments(found, {("kob_andersen", "thermal"): main}, report)
+    sections.why(found, {("kob_andersen", "thermal"): main}, report)
+    sections.settings(sources.DAY, report)
+    report.write()
+    assert len(report.comparisons) == 15
+    verdicts = {c.quantity: c.verdict for c in report.comparisons if c.system != "Kob-Andersen, thermal"}
+    assert verdicts.pop(sections.DENSITY) == "agrees"
+    assert set(verdicts.values()) == {"undecided"}
+    with open(report.folder / "experiments.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(found.numbers)
+    assert {row["published"] for row in rows if row["quantity"] == "best"} == {"0.9"}
+    assert (report.folder / "experiments_thermal_kob_andersen.png").stat().st_size > 10_000
+
+
+def test_dask_ml_beside_ours(kept_sample, tmp_path, narrow):
+    """The same probabilities by other ways; what is done is not done again, and what fails is told."""
+    x, labels, groups = experiments.radial_rows(FEW, "thermal", kept_sample)
+    assert x.shape == (80, 8)
+    assert np.bincount(groups).tolist() == [16] * 5
+    told = []
+    rows = distributed.compare(x, labels, groups, tmp_path / "d.json", told.append)
+    ours, _, lbfgs = rows
+    assert (ours[0], ours[3]) == ("glassdask.learning", "0.0e+00")
+    assert float(lbfgs[3]) < 0.02
+    assert float(ours[2]) > 0.8
+    assert distributed.compare(x, labels, groups, tmp_path / "d.json", told.append) == rows
+    assert len(told) == 3
+    stored = experiments.read_json(tmp_path / "d.json") | {"dask-ml, lbfgs": {"error": "ValueError: no"}}
+    experiments.write_json(tmp_path / "d.json", stored)
+    assert distributed.compare(x, labels, groups, tmp_path / "d.json", told.append)[2][2] == "ValueError: no"
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on(lawful, tmp_path, monkeypatch):
+    """What was learned before is read, and all together has the same bytes as without an interruption."""
+    calls = []
+    original = classify.study
+
+    def counted(data, r_cut, *more):
+        calls.append(r_cut)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(data, r_cut, *more)
+
+    sizes = replace(sources.SMALL, radii=(2.0, 2.4), repeats=1)
+    given = {lawful.title: lawful}, sizes, {"thermal": 1.0}, "threads", lambda what: None
+    monkeypatch.setattr(classify, "study", counted)
+    monkeypatch.setattr(classify.code, "digest", lambda *_: "code")
+    with pytest.raises(KeyboardInterrupt):
+        rearrangements.classified(*given, tmp_path)
+    gone_on = rearrangements.classified(*given, tmp_path)
+    assert calls == [2.0, 2.4, 2.4]
+    whole = rearrangements.classified(*given, tmp_path / "whole")
+    for name in ("thermal_kob_andersen_2.json", "thermal_kob_andersen_2.4.json"):
+        assert (tmp_path / "classifiers" / name).read_bytes() == (
+            tmp_path / "whole" / "classifiers" / name
+        ).read_bytes()
+    for some in (gone_on, whole, rearrangements.classified(*given, tmp_path)):
+        curves, borders = (
+            {lawful.title: {"r": some[lawful.title][2.0].accuracy}},
+            {lawful.title: {"A-A": 4, "2-body": 8}},
+        )
+        figures.against_features(curves, borders, tmp_path / "f", label="a")
+        calls.append((tmp_path / "f.csv").read_bytes())
+    assert len(set(calls[-3:])) == 1
 
 
 TINY = sources.Sizes(
@@ -339,10 +543,10 @@ def narrow(monkeypatch):
 def test_report_says_what_differs(lawful, tmp_path, narrow):
     studies = {lawful.title: {r: classify.study(lawful, r, 1, r == RADII["thermal"]) for r in (2.0, 2.4)}}
     report = Report(tmp_path, "t")
-    sections.accuracies({lawful.title: lawful}, studies, sources.SMALL, report)
+    sections.accuracies({lawful.title: lawful}, studies, sources.SMALL, experiments.Findings([], {}), report)
     sections.selection({lawful.title: lawful}, studies, report)
     quantities = [c.quantity for c in report.comparisons]
     assert quantities == ["accuracy, all radial features of A-A (4)", "accuracy, all 2-body features (8)"]
-    assert all(c.error >= 0 and "replicas" in c.why for c in report.comparisons)
+    assert all(c.error >= 0 and "replicas" in c.why and c.sample for c in report.comparisons)
     (table,) = report.tables
     assert table[2][0][:2] == ["Kob-Andersen, thermal", "B1, A1"]
