@@ -16,37 +16,72 @@ def histogram_pairs(centers, lists, radius2, bins_per_length, squares, near, cou
     26 cells around it. With all particles as centres each pair is counted once. `lists` are the
     `cells.CellLists`; work space `squares` and `near` (longest run,).
     """
-    cell, n_cells, starts, xyz, index, kind = lists
+    cell, starts, index, kind = lists.cell, lists.starts, lists.particle, lists.kind
     last = counts.shape[2] - 1
-    pad_y = n_cells[1] + 2
-    pad_z = n_cells[2] + 2
     for c in range(centers.shape[0]):
         i = centers[c]
-        own = cell[i]
-        slot = starts[own]
+        slot = starts[cell[i]]
         while index[slot] != i:
             slot += 1
         row = counts[kind[slot]]
         for r in range(5):
-            if r == 0:  # the rest of the own cell and the next one above it
-                begin = slot + 1
-                end = starts[own + 2]
-            else:  # three cells above one another: (dx, dy) = (0, 1), (1, -1), (1, 0), (1, 1)
-                dx = 0 if r == 1 else 1
-                dy = 1 if r == 1 else r - 3
-                below = own + (dx * pad_y + dy) * pad_z - 1
-                begin = starts[below]
-                end = starts[below + 3]
-            square_distances(xyz, begin, end, xyz[0, slot], xyz[1, slot], xyz[2, slot], squares)
-            n = 0
-            for k in range(end - begin):
-                # written always, kept only when inside: cheaper than a branch that is taken at random
-                near[n] = k
-                n += squares[k] < radius2
+            begin, n = later_in_row(r, slot, cell[i], lists, radius2, squares, near)
             for m in range(n):
                 k = near[m]
                 # a distance that rounds up to the upper edge belongs to the last bin
                 row[kind[begin + k], min(int(np.sqrt(squares[k]) * bins_per_length), last)] += 1
+
+
+@kernel
+def later_in_row(r, slot, own, lists, radius2, squares, near):
+    """Those of the particles behind the one at `slot` of cell `own` that are in row `r` (of 5) and within the radius.
+
+    Of the two orders of a pair only one is seen so, over all rows: the rest of the own cell, and 13 of the 26 cells
+    around it. Returns where the row begins and how many are near; `near` has their places in the row and in `squares`.
+    """
+    n_cells, starts, xyz = lists.n_cells, lists.starts, lists.xyz
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
+    if r == 0:  # the rest of the own cell and the next one above it
+        begin = slot + 1
+        end = starts[own + 2]
+    else:  # three cells above one another: (dx, dy) = (0, 1), (1, -1), (1, 0), (1, 1)
+        dx = 0 if r == 1 else 1
+        dy = 1 if r == 1 else r - 3
+        below = own + (dx * pad_y + dy) * pad_z - 1
+        begin = starts[below]
+        end = starts[below + 3]
+    square_distances(xyz, begin, end, xyz[0, slot], xyz[1, slot], xyz[2, slot], squares)
+    n = 0
+    for k in range(end - begin):
+        # written always, kept only when inside: cheaper than a branch that is taken at random
+        near[n] = k
+        n += squares[k] < radius2
+    return begin, n
+
+
+@kernel
+def correlate(centers, lists, values, known, radius2, bins_per_length, squares, near, total, pairs):
+    """Add the product of the values of each pair to `total` (bins,), and to `pairs` (bins,) one where both are known.
+
+    `values` (N,) with 0 and `known` (N,) with 0 instead of 1 where they are undefined. Work space as for
+    `histogram_pairs`; with all particles of known value as centres each pair is met once.
+    """
+    cell, starts, index = lists.cell, lists.starts, lists.particle
+    for c in range(centers.shape[0]):
+        i = centers[c]
+        slot = starts[cell[i]]
+        while index[slot] != i:
+            slot += 1
+        for r in range(5):
+            begin, n = later_in_row(r, slot, cell[i], lists, radius2, squares, near)
+            for m in range(n):
+                k = near[m]
+                j = index[begin + k]
+                b = int(np.sqrt(squares[k]) * bins_per_length)
+                if b < total.shape[0]:
+                    total[b] += values[i] * values[j]
+                    pairs[b] += known[i] * known[j]
 
 
 @kernel

@@ -46,25 +46,6 @@ def coarse_grain(centers, offsets, index, distance, values, known, inverse2, cut
 
 
 @kernel
-def correlate(centers, offsets, index, distance, values, known, inverse_width, total, pairs):
-    """Add to `total` (bins, F) the products of the values of each pair and to `pairs` (bins, F) their number.
-
-    `values`, `known` (N, F) as for `coarse_grain`. Each pair is met from both of its ends.
-    """
-    n_bins = total.shape[0]
-    for c in range(centers.shape[0]):
-        i = centers[c]
-        for k in range(offsets[c], offsets[c + 1]):
-            b = int(distance[k] * inverse_width)
-            if b >= n_bins:
-                continue
-            j = index[k]
-            for f in range(total.shape[1]):
-                total[b, f] += values[i, f] * values[j, f]
-                pairs[b, f] += known[i, f] * known[j, f]
-
-
-@kernel
 def _span(x, reach, n, origin):
     """First and one past the last of the grid points (number + origin) / n within `reach` of the fraction x."""
     return int(np.ceil((x - reach) * n - origin)), int(np.floor((x + reach) * n - origin)) + 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from glassdask.declarations import Count, converted
 from glassdask.errors import ParameterError
@@ -13,6 +15,9 @@ from glassdask.learning.linear import LinearModel, LinearRegression, linear_mode
 from glassdask.learning.moments import Moments, merge_moments
 from glassdask.learning.pca import PCA
 from glassdask.learning.validation import Parts, folds, pooled_r
+
+# What the features before it must leave of the variance of a feature; less is rounding.
+INDEPENDENT = 1e-10
 
 
 def forward_selection(moments: Moments, n_features: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +65,7 @@ def forward_selection(moments: Moments, n_features: int | None = None) -> tuple[
     for _ in range(wanted):
         pivot = np.diag(matrix)[:m]
         # what is left of a feature that the chosen ones determine is rounding
-        usable = free & (pivot > 1e-10)
+        usable = free & (pivot > INDEPENDENT)
         if not usable.any():
             break
         gain = np.full(m, -1.0)
@@ -149,7 +154,30 @@ def _nested_models(training: Moments, order: str | Sequence[int], steps: Sequenc
         positions = np.asarray(order, dtype=int)
         if len(positions) < max(steps):
             raise ParameterError(f"order names {len(positions)} features, but sizes go up to {max(steps)}")
-    return [linear_model(training, _on_subset(training, positions[:size])) for size in steps]
+    return [linear_model(training, coef) for coef in _on_first(training, positions[: max(steps)], steps)]
+
+
+def _on_first(moments: Moments, positions: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    """Coefficients of least squares on the first features of an order, for several numbers of them.
+
+    One Cholesky factor has those of all its leading parts, so that each number is a back substitution. Where features
+    depend on those before them, each number is solved by itself.
+    """
+    some = moments.select(positions) if len(positions) else moments
+    unit = np.sqrt(np.maximum(np.diag(some.xx), 0.0))
+    if len(positions) and unit.all():
+        with suppress(np.linalg.LinAlgError):
+            factor = np.linalg.cholesky(some.xx / np.outer(unit, unit))
+            if np.diag(factor).min() ** 2 > INDEPENDENT:
+                forward = solve_triangular(factor, some.xy / unit[:, None], lower=True)
+                coefs = []
+                for size in sizes:
+                    n = min(size, len(positions))
+                    found = solve_triangular(factor[:n, :n], forward[:n], lower=True, trans="T")
+                    coefs.append(np.zeros((moments.n_targets, moments.n_features)))
+                    coefs[-1][:, positions[:n]] = (found / unit[:n, None]).T
+                return coefs
+    return [_on_subset(moments, positions[:size]) for size in sizes]
 
 
 def _on_subset(moments: Moments, positions: Any) -> np.ndarray:

@@ -213,13 +213,6 @@ def test_kernels_as_plain_python():
         )  # fmt: skip
         results.append(out)
     np.testing.assert_allclose(*results, rtol=1e-12)
-    results = []
-    for function in (kernels.correlate, kernels.correlate.py_func):
-        total, pairs = np.zeros((2, 4, 2))
-        function(found.centers, found.offsets, found.index, found.distance, values, known, 4.0, total, pairs)
-        results.append(np.stack([total, pairs]))
-    np.testing.assert_allclose(*results, rtol=1e-12)
-    assert results[0][1].sum() > 0
     arguments = (
         rng.random((5, 3)), np.eye(3) * 4.0, np.full(3, 4.0), np.ones(5), np.full(5, 1.1), np.array([0.5, 0.5, 0.5])
     )  # fmt: skip

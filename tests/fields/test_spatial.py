@@ -10,7 +10,10 @@ from scipy.special import j0, jn_zeros
 
 import glassdask as gd
 from glassdask.errors import BoxError, ParameterError, SchemaError
+from glassdask.fields import spatial
 from glassdask.fields.spatial import correlation_length, spatial_correlation
+from glassdask.kernels import correlations as kernels
+from glassdask.neighborhood.configuration import Configuration
 from tests.fields.test_coarse import field, in_chunks, refuse
 from tests.neighborhood.brute_neighbors import pairs
 
@@ -31,6 +34,18 @@ def test_equals_brute_force(liquid):
         np.testing.assert_array_equal(found["pairs"].values[frame], number / 2)
         expected = total / number / np.nanmean(deviation**2)
         np.testing.assert_allclose(found["correlation"].values[frame], expected, rtol=1e-10)
+
+
+def test_kernel_as_plain_python(monkeypatch):
+    rng = np.random.default_rng(2)
+    configuration = Configuration(rng.random((25, 3)) * 3, np.zeros(25), np.eye(3) * 3.0, ("A",))
+    values = rng.normal(size=25)
+    values[3] = np.nan
+    compiled = spatial._correlate(configuration, values, n_bins=4, width=0.3)
+    for name in ("correlate", "later_in_row", "square_distances"):
+        monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
+    np.testing.assert_allclose(spatial._correlate(configuration, values, n_bins=4, width=0.3), compiled, rtol=1e-12)
+    assert compiled[1].sum() > 0
 
 
 def test_a_wave_in_the_plane_gives_a_bessel_function():

@@ -158,6 +158,10 @@ def test_selection_curves():
     np.testing.assert_allclose(components[-1], full, rtol=1e-8)
     np.testing.assert_allclose(given[1:], [forward[1], full], rtol=1e-9)
     assert components[1] == pytest.approx(cross_validate(PrincipalComponentRegression(6), parts).pooled_r, rel=1e-9)
+    x[:, 5] = x[:, 3] - 2 * x[:, 7]  # depends on those before it
+    dependent = grouped_moments(x, y[:, 0], GROUPS)
+    again = selection_curve(dependent, [3, 7, 5], sizes=[1, 2, 3])
+    np.testing.assert_allclose(again, [given[0], forward[1], forward[1]], rtol=1e-9)
     for order, sizes, message in (
         ("body", None, "expected 'forward'"),
         ("pca", [13], "between 1 and"),
