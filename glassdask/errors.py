@@ -88,3 +88,12 @@ class MissingPackageError(GlassdaskError, ImportError):
 
 class PluginError(GlassdaskError, ImportError):
     """What another package adds to glassdask cannot be used."""
+
+
+def install(*extras: str) -> str:
+    """What to type for optional packages, for messages; there is no package of this name on any index.
+
+    >>> install("io", "learning")
+    "pip install -e '.[io,learning]' in glassdask's folder"
+    """
+    return f"pip install -e '.[{','.join(extras)}]' in glassdask's folder"

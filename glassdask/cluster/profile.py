@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from glassdask.declarations import Count, Declaration, Read, Where, converted, hints, joined, make, shown
-from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError
+from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError, install
 from glassdask.texts import parse_toml, parse_yaml
 
 # Batch systems by the names that a profile may use, and the classes of dask-jobqueue that speak to them.
@@ -307,7 +307,7 @@ def _batch_options(kind: str) -> list[str]:
         import dask_jobqueue
     except ImportError:
         raise MissingPackageError(
-            f"{kind} profiles need dask-jobqueue: pip install 'glassdask[cluster]', or dask-jobqueue alone"
+            f"{kind} profiles need dask-jobqueue: {install('cluster')}, or dask-jobqueue alone"
         ) from None
     job: Any = getattr(dask_jobqueue, BATCH_SYSTEMS[kind]).job_cls
     makers = [vars(part)["__init__"] for part in job.__mro__ if "__init__" in vars(part)]

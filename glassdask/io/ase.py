@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError
+from glassdask.errors import FormatError, GlassdaskError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.objects import of_atoms
@@ -55,7 +55,7 @@ def _images(path: str, start: int, stop: int | None) -> Generator[Any, None, Non
     try:
         import ase.io
     except ImportError:
-        raise FormatError(f"{path}: this format needs the package ase: pip install 'glassdask[io]'") from None
+        raise FormatError(f"{path}: this format needs the package ase: {install('io')}") from None
     try:
         with warnings.catch_warnings():  # about details of the format, which ASE has understood
             warnings.simplefilter("ignore")

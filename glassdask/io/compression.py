@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import Any
 
-from glassdask.errors import FormatError
+from glassdask.errors import FormatError, install
 
 BLOCK = 1 << 20
 PIECE = 1 << 12  # of compressed bytes at a time: a file of zeros, a thousandth of its size, fills no memory
@@ -133,5 +133,5 @@ def _decompressor(kind: str) -> Callable[[], Any]:
     try:
         import zstandard
     except ImportError:
-        raise FormatError("zstd needs the package zstandard: pip install 'glassdask[io]'") from None
+        raise FormatError(f"zstd needs the package zstandard: {install('io')}") from None
     return lambda: zstandard.ZstdDecompressor().decompressobj()

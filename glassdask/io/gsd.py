@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError
+from glassdask.errors import FormatError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey
 from glassdask.io.tables import further
@@ -135,7 +135,7 @@ def _opened(path: str) -> Iterator[Any]:
     try:
         import gsd.hoomd
     except ImportError:
-        raise FormatError(f"{path}: GSD needs the package gsd: pip install 'glassdask[io]'") from None
+        raise FormatError(f"{path}: GSD needs the package gsd: {install('io')}") from None
     _check_sizes(path)
     try:
         with gsd.hoomd.open(path, "r") as trajectory:

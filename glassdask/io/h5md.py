@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from glassdask.errors import FormatError, GlassdaskError
+from glassdask.errors import FormatError, GlassdaskError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.tables import further
@@ -254,7 +254,7 @@ def _opened(path: str) -> Iterator[Any]:
         try:
             import h5py
         except ImportError:
-            raise FormatError("H5MD needs the package h5py: pip install 'glassdask[io]'") from None
+            raise FormatError(f"H5MD needs the package h5py: {install('io')}") from None
         with h5py.File(path, "r") as root:
             yield root
     except GlassdaskError as error:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError, ParameterError
+from glassdask.errors import FormatError, GlassdaskError, ParameterError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.topology import atom_names, species_of
@@ -104,7 +104,7 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
     try:
         import mdtraj
     except ImportError:
-        raise FormatError(f"{path}: this format needs the package mdtraj: pip install 'glassdask[io]'") from None
+        raise FormatError(f"{path}: this format needs the package mdtraj: {install('io')}") from None
     suffix = _suffix(path)
     try:
         if suffix in AT_ONCE:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError
+from glassdask.errors import FormatError, GlassdaskError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey
 from glassdask.io.lammps import Header
@@ -129,7 +129,7 @@ def _opened(path: str) -> Iterator[Any]:
     try:
         import netCDF4
     except ImportError:
-        raise FormatError(f"{path}: NetCDF needs the package netCDF4: pip install 'glassdask[io]'") from None
+        raise FormatError(f"{path}: NetCDF needs the package netCDF4: {install('io')}") from None
     with _LOCK:
         try:
             with netCDF4.Dataset(path) as file:

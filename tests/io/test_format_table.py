@@ -1,4 +1,4 @@
-"""The README's table of formats says what is so: every cell is tried."""
+"""The table of formats in glassdask/io/README.md says what is so: every cell is tried."""
 
 from __future__ import annotations
 
@@ -114,11 +114,11 @@ def line(label, cells):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_cell_is_true(tmp_path, name):
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "glassdask/io/README.md").read_text()
     assert line(ROWS[name], tried(name, tmp_path)) in text.splitlines()
 
 
 def test_every_format_has_a_row():
-    assert f"| format | {' | '.join(CELLS)} |" in (ROOT / "README.md").read_text().splitlines()
+    assert f"| format | {' | '.join(CELLS)} |" in (ROOT / "glassdask/io/README.md").read_text().splitlines()
     known = {*FORMATS} - {"tracks", "public"} | {"csv", "parquet"}  # public data sets are no format
     assert {*ROWS} == {name for name in known if name in OWN or name in WRITERS}

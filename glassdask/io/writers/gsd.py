@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import BoxError, MissingPackageError
+from glassdask.errors import BoxError, MissingPackageError, install
 from glassdask.io.writers.lammps import restricted
 from glassdask.io.writers.sheet import Sheet
 
@@ -30,7 +30,7 @@ def write(sheet: Sheet, stream: Any) -> None:
     try:
         import gsd.hoomd
     except ImportError:
-        raise MissingPackageError("GSD needs the package gsd: pip install 'glassdask[io]'") from None
+        raise MissingPackageError(f"GSD needs the package gsd: {install('io')}") from None
     boxes = sheet.cells()[0]
     for frame, box in enumerate(boxes):
         if not restricted(box):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.code import version
-from glassdask.errors import MissingPackageError
+from glassdask.errors import MissingPackageError, install
 from glassdask.io.writers.sheet import Sheet
 
 TAKEN = frozenset(["position", "image", "velocity", "species", "id", "potential_energy", "diameter", "box"])
@@ -34,7 +34,7 @@ def write(sheet: Sheet, stream: Any) -> None:
     try:
         import h5py
     except ImportError:
-        raise MissingPackageError("H5MD needs the package h5py: pip install 'glassdask[io]'") from None
+        raise MissingPackageError(f"H5MD needs the package h5py: {install('io')}") from None
     with h5py.File(stream.name, "w") as root:
         particles = _frame_of(root, sheet)
         enumeration = h5py.enum_dtype({name: code for code, name in enumerate(sheet.names_and_codes[0])}, "i4")

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from glassdask.errors import MissingPackageError, SpeciesError
+from glassdask.errors import MissingPackageError, SpeciesError, install
 
 # what other programs take for chemical elements, and refuse all other names there
 ELEMENTS = frozenset(
@@ -152,7 +152,7 @@ def pyarrow(what: str) -> Any:
         import pyarrow
         import pyarrow.csv
     except ImportError:
-        raise MissingPackageError(f"{what} needs the package pyarrow: pip install 'glassdask[io]'") from None
+        raise MissingPackageError(f"{what} needs the package pyarrow: {install('io')}") from None
     return pyarrow
 
 
@@ -170,7 +170,7 @@ def compressing(stream: BinaryIO, name: str) -> Iterator[Any]:
             try:
                 import zstandard
             except ImportError:
-                raise MissingPackageError("zstd needs the package zstandard: pip install 'glassdask[io]'") from None
+                raise MissingPackageError(f"zstd needs the package zstandard: {install('io')}") from None
             yield stack.enter_context(zstandard.ZstdCompressor().stream_writer(stream, closefd=False))
         else:
             yield stream
