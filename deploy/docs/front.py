@@ -55,9 +55,9 @@ def draw(path: Path) -> None:
     left.set_title("small particles by $\\tilde{X}_1$", fontsize="small")
     plotting.density(middle, projection[..., 0].values.ravel(), projection[..., 1].values.ravel())
     middle.set_title("Wahnström, T = 0.58", fontsize="small")
-    right.errorbar(1 / temperature, tau, error, fmt="o-", color=plotting.RED, markersize=4, linewidth=1, capsize=2)
+    right.errorbar(1 / temperature, tau, error, fmt="o", color=plotting.RED, markersize=5, linewidth=1, capsize=2)
     right.set(yscale="log", xlabel="$1/T$", ylabel=r"$\tau_\alpha$")
-    right.set_title("Kob-Andersen", fontsize="small")
+    right.set_title("Kob-Andersen, N = 400", fontsize="small")
     figure.savefig(path, dpi=110)
 
 

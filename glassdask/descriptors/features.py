@@ -16,7 +16,7 @@ from glassdask.variables import annotated
 
 
 def feature_matrix(features: xr.DataArray) -> Any:
-    """The matrix X of paper A, Eq. (20): one row for each central particle of each frame, one column a feature.
+    """The matrix X of paper A, Eq. (20): one row per central particle and frame, one column per feature.
 
     Parameters
     ----------

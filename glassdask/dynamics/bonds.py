@@ -39,7 +39,7 @@ def bond_breaking(
     factor: float = 1.2,
     origins: int = ORIGINS,
 ) -> xr.Dataset:
-    r"""Bond-breaking correlation C_B(t): which part of the bonds between neighbours has not broken.
+    r"""Bond-breaking correlation C_B(t): the fraction of bonds between neighbours that have not broken.
 
     C_B(t) = < sum_i n_i(t) > / < sum_i n_i(0) >,
 
@@ -113,7 +113,7 @@ def bond_breaking(
 def replica_bonds(
     displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoffs, *, factor: float = 1.2
 ) -> xr.DataArray:
-    """Part of the bonds of every particle that has not broken in each replica: see `bond_breaking`.
+    """Fraction of the bonds of every particle that have not broken in each replica: see `bond_breaking`.
 
     Its mean over the replicas is the bond-breaking propensity, the second target of GlassBench.
 

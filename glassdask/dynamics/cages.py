@@ -32,7 +32,7 @@ def cage_positions(
     burn_in: int = 400,
     seed: int = 0,
 ) -> xr.Dataset:
-    r"""Mean positions of all particles under dynamics in which nobody leaves its cage.
+    r"""Mean positions of all particles under dynamics in which no particle leaves its cage.
 
     Metropolis Monte Carlo at the given temperature in which every particle stays within `radius` of where it is in
     `trajectory`; the mean is over all sweeps after the first `burn_in`. This is the "cage state" of R. M. Alkemade,

@@ -130,7 +130,7 @@ def van_hove(
 def collective_overlap(
     trajectory: xr.Dataset, a: float, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
 ) -> xr.Dataset:
-    r"""Overlap of the densities at two times, whoever makes them, and its chi_4.
+    r"""Collective overlap: places that are still occupied after a time t, by any particle, and its chi_4.
 
     Q(t) = 1/N < sum_ij theta(a - |r_j(t) - r_i(0)|) >
 

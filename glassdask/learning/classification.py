@@ -308,7 +308,7 @@ def roc_auc(y: Any, decision: Any) -> float:
 
 
 def calibration(y: Any, probability: Any, n_bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Are probabilities what they say: mean probability, observed fraction of class 1, and count in each bin.
+    """Reliability of predicted probabilities: mean prediction, observed fraction of class 1 and count in each bin.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ ENLARGEMENT = 1.4
 
 
 class Neighborhood(Declaration):
-    """A rule for who is a neighbour of whom: `batches` for kernels, `find` for all at once.
+    """A rule that chooses the neighbours of each particle: `batches` for kernels, `find` for all at once.
 
     In files a rule is a table such as ``{type = "k_nearest", k = 12}``, or ``"sann"`` where it needs no parameters.
     """

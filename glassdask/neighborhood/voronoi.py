@@ -97,7 +97,7 @@ class Voronoi(Neighborhood):
     weighted : bool, default False
         A neighbour counts by the area of its face, A_f / sum_f' A_f', as in the Minkowski structure metrics of Mickel
         et al., J. Chem. Phys. 138, 044501 (2013), Eq. 5. Without it a face of hardly any area counts like the others:
-        in crystals, where many corners are degenerate, noise of 1e-7 then changes who is a neighbour.
+        in crystals, where many corners are degenerate, noise of 1e-7 then changes the set of neighbours.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from glassdask.simulation.chains import Chains
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Declaration, ABC):
-    """A family: `PairModel` and `EmbeddedAtom`.
+    """A model liquid: base of `PairModel` and `EmbeddedAtom`.
 
     Parameters
     ----------

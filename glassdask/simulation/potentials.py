@@ -159,7 +159,7 @@ Scheme = Literal["shift", "linear", "quadratic", "smooth", "cubic", "even"]
 
 @dataclass(frozen=True, kw_only=True)
 class CutPotential(PairPotential):
-    """A form without an end of its own, cut off at `cutoff` in one of these ways.
+    """A potential of infinite range, cut off at `cutoff` in one of these ways.
 
     With u_c, u_c' and u_c'' the energy, its slope and its curvature at the cutoff r_c, `scheme` is
 
