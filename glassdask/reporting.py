@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
     """Show how far the work inside is; gives the callback (done, total) that long functions take as ``progress``.
 
-    Where nothing is told through the callback, tasks of dask in this process are counted. In a batch job's output a
-    line comes every half minute, so that it is seen that the work goes on, and how long it still takes.
+    Where nothing is told through the callback, tasks of dask are counted: those of this process, or of the scheduler
+    that the client of this process is connected to. In a batch job's output a line comes every half minute, so that it
+    is seen that the work goes on, and how long it still takes.
 
     Parameters
     ----------
@@ -61,6 +62,7 @@ class _State:
         self.what, self.begun = what, time.monotonic()
         self.done, self.total = 0, 0
         self.tasks, self.all_tasks = 0, 0
+        self.scheduler: tuple[Any, tuple[int, int]] | None = None
 
     def told(self, done: int, total: int) -> None:
         self.done, self.total = done, total
@@ -76,8 +78,19 @@ class _State:
         def end(*_: Any) -> None:
             self.tasks += 1
 
+        client = _client()
+        begun = _handled_by(client)
         with Callback(start=start, posttask=end):
+            self.scheduler = None if begun is None else (client, begun)
             yield
+
+    def look(self) -> None:
+        """Ask the scheduler of a cluster, where one does the work, how many tasks it has had and done since."""
+        if self.scheduler is not None and not self.total:
+            client, begun = self.scheduler
+            now = _handled_by(client)
+            if now is not None:
+                self.tasks, self.all_tasks = (after - before for after, before in zip(now, begun))
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -96,6 +109,7 @@ class _State:
 def _watch(state: _State, show: _Shown, ended: threading.Event) -> None:
     logged = time.monotonic()
     while not ended.wait(min(REFRESH, EVERY)):
+        state.look()
         show.refresh()
         if time.monotonic() - logged >= EVERY:
             logged = time.monotonic()
@@ -167,6 +181,29 @@ class _bar(_Shown):
     def __exit__(self, *_: Any) -> None:
         self.refresh()
         self.bar.stop()
+
+
+def _client() -> Any:
+    """The client by which this process computes on a cluster; None where there is none."""
+    distributed = sys.modules.get("distributed")
+    try:
+        return None if distributed is None else distributed.default_client()
+    except ValueError:
+        return None
+
+
+def _handled_by(client: Any) -> tuple[int, int] | None:
+    """Tasks that a scheduler has done, and all that it was given; None where it cannot be asked."""
+    try:
+        return None if client is None or client.asynchronous else tuple(client.run_on_scheduler(_handled))
+    except Exception:  # a scheduler that is gone, or another program's: the work itself says what is wrong
+        return None
+
+
+def _handled(dask_scheduler: Any) -> tuple[int, int]:
+    """On the scheduler: tasks that have ended, and all that were to be done."""
+    counts = [prefix.state_counts for prefix in dask_scheduler.task_prefixes.values()]
+    return sum(c["memory"] + c["erred"] for c in counts), sum(c["waiting"] for c in counts)
 
 
 def _in_notebook() -> bool:
