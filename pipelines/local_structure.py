@@ -193,7 +193,6 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             ensembles.setdefault(found.mixture.name, []).append(found.store)
     except ValueError as error:
         parser.error(str(error))
-    done = Stopwatch()
     simulated = not chosen.no_simulation
     potential = chosen.potential or (sources.potential_of_lammps() if simulated else None)
     report = Report(
@@ -201,6 +200,14 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
         "Dimensionality reduction of local structure in glassy mixtures",
         "Errors are standard errors over configurations; in Table I the standard deviation over repeats.",
     )
+    report.settings |= settings_of(chosen, sizes)
+    stopwatch = Stopwatch()
+
+    def done(what: str) -> None:
+        """The report is written as it grows: what is interrupted leaves what it has."""
+        stopwatch(what)
+        report.times = stopwatch.rows
+        report.write()
 
     with gd.cluster.connect(chosen.cluster) as client:
         # Configurations: the user's, the shipped ones, or the paper's samples simulated
@@ -276,8 +283,6 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
         experiments.explain(report, first, series, ensembles)
         incremental.compare(max(first, key=lambda shell: len(shell.groups)), report)
         done("why numbers differ")
-    report.settings |= settings_of(chosen, sizes)
-    report.times = done.rows
     print(f"report: {report.write()}")
     if chosen.keep:
         left = keep(report.folder, chosen.keep)

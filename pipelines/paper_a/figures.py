@@ -99,6 +99,18 @@ def densities(panels: Mapping[str, np.ndarray], path: Path, heading: Heading | N
     _save(drawn, path, table, heading)
 
 
+def directions(panels: Mapping[str, xr.DataArray], path: Path) -> None:
+    """First directions of SOAP as maps over l and n, n'."""
+    drawn, axes = plotting.figure(1, len(panels), size=(4.4, 2.8))
+    table: dict[str, Any] = {}
+    for (title, values), ax in zip(panels.items(), axes[0]):
+        plotting.direction(ax, values)
+        _letter(ax, title)
+        indices = {str(name): coord.values for name, coord in values.coords.items()}
+        table |= _prefixed({**indices, "direction_1": values.values}, title)
+    plotting.save(drawn, path, table)
+
+
 def bands(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path, heading: Heading | None = None) -> None:
     """Fig. 4: components of the sharp descriptor coloured by coordination number."""
     drawn, axes = plotting.figure(1, len(panels))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 import glassdask as gd
 from glassdask import files
@@ -30,6 +31,15 @@ def soap_rows(shell: Shell, r_cut: float = 1.6, sigma: float = 0.2) -> np.ndarra
     """SOAP of the centres, in memory: (rows, 189)."""
     features = gd.describe(shell.state.trajectory, [soap(r_cut, sigma)], centers=shell.species)["soap"]
     return np.asarray(gd.feature_matrix(features).compute())
+
+
+def soap_direction(shell: Shell, matrix: np.ndarray) -> xr.DataArray:
+    """First direction of scaled SOAP, with the n, n' and l of every feature."""
+    one = shell.state.trajectory.isel(frame=[0])
+    features = gd.describe(one, [soap()], centers=shell.species)["soap"]
+    along = features.dims[-1]
+    named = {name: coord for name, coord in features.coords.items() if coord.dims == (along,)}
+    return xr.DataArray(gd.learning.PCA(1, scale=True).fit(matrix).components_[0], dims=along, coords=named)
 
 
 def soap_stability(shell: Shell, sigmas: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:

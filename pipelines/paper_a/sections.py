@@ -83,7 +83,8 @@ def _maps(shells: dict[str, Shell], name: str, figure: str, caption: str, report
 def _measures(shells: dict[str, Shell], spectra: dict[Shell, Any], path: Path) -> dict[str, Any]:
     found = {title: correlations(shell.components(), shell) for title, shell in shells.items()}
     panels = {t: (spectra[s].ratio, spectra[s].ratio_error, found[t]) for t, s in shells.items()}
-    figures.measures(panels, path)
+    tables = {t: s.state.mixture.small if s.role == "small" else s.state.mixture.big for t, s in shells.items()}
+    figures.measures(panels, path, published={t: table.ratio for t, table in tables.items() if table is not None})
     return found
 
 
@@ -147,6 +148,8 @@ def fine_structure(shells: list[Shell], report: Report, sizes: Sizes) -> None:
     rows = {title: reduction.soap_rows(shell) for title, shell in chosen.items()}
     path = report.figure("fig07_soap", "Fig. 7: p(X1, X2) and p(X1) of SOAP (n 6, l 8, r_cut 1.6, sigma 0.2), scaled.")
     figures.densities({title: reduction.scaled_components(x) for title, x in rows.items()}, path)
+    path = report.figure("fig07_soap_directions", "First direction of SOAP: weights of l against n and n'.")
+    figures.directions({title: reduction.soap_direction(chosen[title], x) for title, x in rows.items()}, path)
     path = report.figure("fig08_soap_spectrum", "Fig. 8: EVR of the first 60 components of SOAP.")
     found = {t: spectrum(x, chosen[t].groups, scale=True, kept=60) for t, x in rows.items()}
     figures.spectra({title: (s.ratio, s.ratio_error) for title, s in found.items()}, path)
