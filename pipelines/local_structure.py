@@ -280,7 +280,9 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             series.setdefault(state.mixture.title, []).append(shells[state.store][0])
         sections.temperatures(series, report)
         done("modality and temperatures")
-        experiments.explain(report, first, series, ensembles)
+        # some minutes of training for each number of Table I that differs
+        networks = None if chosen.profile == "small" else chosen.output / "networks"
+        experiments.explain(report, first, series, ensembles, networks)
         incremental.compare(max(first, key=lambda shell: len(shell.groups)), report)
         done("why numbers differ")
     print(f"report: {report.write()}")

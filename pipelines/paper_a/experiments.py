@@ -16,12 +16,14 @@ from report import Comparison, Report, draw_published, plain
 
 import glassdask as gd
 from glassdask import plotting
-from paper_a import figures, planning
+from paper_a import figures, planning, reduction
 from paper_a.dynamics import Ensembles, component_correlations, structure
 from paper_a.structure import Shell, spectrum, with_longer_cutoffs
 
 FACTORS = (0.94, 0.97, 0.985, 1.0, 1.015, 1.03, 1.06)
 FLAT = 0.1  # above its minimum, as a part of the first peak: where g_ab(r) is that low, one may put the cutoff
+REPEATS = 2  # of every way to train a network
+READING = "features in units of their spread"  # ours
 MIXING = 3.0  # errors within which a turn of two directions in their plane is noise
 
 
@@ -200,18 +202,72 @@ def vary_replicas(ensemble: Ensembles, shell: Shell, report: Report) -> None:
     plotting.save(drawn, path, table)
 
 
+READINGS: dict[str, dict[str, Any]] = {
+    READING: {},
+    "without penalty": {"l2": 0.0},
+    "features in their own units": {"unit": 1.0},
+}
+
+
+def vary_network(shell: Shell, report: Report, folder: Path) -> Callable[[Comparison], str]:
+    """EVR and validation loss of autoencoders trained as the paper may have: its text leaves units and length open."""
+    mixture = shell.state.mixture
+    assert mixture.autoencoder is not None
+    published, found = mixture.autoencoder[shell.role], {}
+    for name, network in READINGS.items():
+        # gradients of features that are not scaled are small: they need ten times the epochs
+        epochs = mixture.epochs * (10 if "unit" in network else 1)
+        found[name] = reduction.encode(shell.rows("sbo"), epochs, REPEATS, folder, **network)
+    evr, loss = (np.array([getattr(one, name) for one in found.values()]) for name in ("evr", "loss"))
+    title = f"{shell.state.title}, {shell.role} particles"
+    name = f"why_network_{mixture.name}_{shell.role}"
+    path = report.figure(name, f"{plain(title)}: EVR and validation loss of the autoencoder, trained in other ways.")
+    drawn, axes = plotting.figure(1, 2, size=(4.0, 2.6))
+    for ax, values, printed, error, label in (
+        (axes[0, 0], evr, published.evr, published.evr_error, "EVR"),
+        (axes[0, 1], loss, published.loss, published.loss_error, "validation loss"),
+    ):
+        for k, color in zip(range(len(found)), figures.COLORS):
+            ax.plot(np.full(REPEATS, k), values[k], "o", color=color, markersize=4)
+        draw_published(ax, printed, error)
+        ax.set_xticks(range(len(found)), [text.replace(" in ", "\nin ") for text in found], fontsize=6)
+        ax.set(ylabel=label)
+        ax.legend(frameon=False, fontsize=7)
+    drawn.suptitle(title, fontsize=10)
+    plotting.save(drawn, path, {"reading": list(found), "evr": evr.mean(axis=1), "loss": loss.mean(axis=1)})
+
+    def shown(comparison: Comparison) -> str:
+        if comparison.quantity not in ("EVR of AE", "EVR of AE minus that of PCA", "validation loss"):
+            return ""
+        values = {"EVR of AE": evr, "validation loss": loss}.get(comparison.quantity, evr - found[READING].evr_pca)
+        off = np.abs(values.mean(axis=1) - float(comparison.published))
+        best = int(np.argmin(off))
+        if off[best] > 0.5 * abs(comparison.ours - float(comparison.published)):
+            return ""
+        return f"{name}: {list(found)[best]}, the network gives {values[best].mean():.5f}"
+
+    return shown
+
+
 def explain(
-    report: Report, shells: list[Shell], series: dict[str, list[Shell]], ensembles: dict[str, list[Path]]
+    report: Report,
+    shells: list[Shell],
+    series: dict[str, list[Shell]],
+    ensembles: dict[str, list[Path]],
+    networks: Path | None = None,
 ) -> None:
-    """All experiments that the numbers of a report call for, and what they decide."""
+    """All experiments that the numbers of a report call for, and what they decide.
+
+    With `networks`, a folder for what is trained, autoencoders are trained in other ways as well.
+    """
     vary_temperature(series, report)
     for shell in shells:
         if shell.state.mixture.name in ensembles:
             vary_replicas(Ensembles.open(shell.state, ensembles[shell.state.mixture.name]), shell, report)
-    decide(report, shells)
+    decide(report, shells, networks)
 
 
-def decide(report: Report, shells: Iterable[Shell]) -> None:
+def decide(report: Report, shells: Iterable[Shell], networks: Path | None = None) -> None:
     """What was shown, or what a decision would cost, for every number that differs."""
     by_title = {(s.state.title, s.role): s for s in shells}
     found: dict[Shell, list[Callable[[Comparison], str]]] = {}
@@ -227,6 +283,8 @@ def decide(report: Report, shells: Iterable[Shell]) -> None:
                 vary_sample(shell, report)
                 found[shell] = [vary_cutoffs(shell, report)]
                 found[shell] += [mixing(shell)] if comparison.where.startswith("Table I") else []
+                if networks is not None and shell.role in (shell.state.mixture.autoencoder or {}):
+                    found[shell].append(vary_network(shell, report, networks))
             shown = "; ".join(filter(None, (experiment(comparison) for experiment in found[shell])))
         hours = 0.0 if shown or shell is None else planning.core_hours(comparison, shell.state)
         decided.append(replace(comparison, shown=shown, core_hours=hours))

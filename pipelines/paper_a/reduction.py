@@ -70,19 +70,20 @@ class Encoding:
     epochs: int
 
 
-def encode(matrix: np.ndarray, epochs: int, repeats: int, folder: Path | None = None) -> Encoding:
+def encode(matrix: np.ndarray, epochs: int, repeats: int, folder: Path | None = None, **network: Any) -> Encoding:
     """Sec. V: autoencoders with two numbers in the bottleneck, rotated to match the first two components.
 
-    What was trained on the same rows in the same way is read from `folder`, where it is kept.
+    `network` are further parameters of `glassdask.learning.Autoencoder`. What was trained on the same rows in the same
+    way is read from `folder`, where it is kept.
     """
     batches = max(1, round(0.7 * len(matrix) / 200))
     epochs = max(epochs, -(-LEAST_STEPS // batches))
-    settings = repr((matrix.shape, epochs, repeats, gd.learning.Autoencoder())).encode()
+    settings = repr((matrix.shape, epochs, repeats, gd.learning.Autoencoder(**network))).encode()
     kept = folder and folder / f"{hashlib.sha256(np.ascontiguousarray(matrix).tobytes() + settings).hexdigest()}.npz"
     if kept and kept.is_file():
         with np.load(kept) as found:
             return Encoding(**{f.name: found[f.name][()] for f in fields(Encoding)})
-    model = gd.learning.Autoencoder(n_components=2, epochs=epochs, n_repeats=repeats).fit(matrix)
+    model = gd.learning.Autoencoder(n_components=2, epochs=epochs, n_repeats=repeats, **network).fit(matrix)
     pca = gd.learning.PCA(2).fit(matrix)
     reference = pca.transform(matrix)
     r = []

@@ -214,6 +214,25 @@ def test_what_an_experiment_decides(shells, tmp_path):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
+def test_networks_that_are_trained_in_other_ways(shells, tmp_path, monkeypatch):
+    """Each is trained once and kept; what comes much nearer to the published loss is shown."""
+    monkeypatch.setattr(reduction, "LEAST_STEPS", 20)
+    few = replace(shells[0].state, mixture=replace(KOB_ANDERSEN, epochs=1))
+    shell, report = structure.Shell(few, "small"), Report(tmp_path, "x")
+    shown = experiments.vary_network(shell, report, tmp_path / "networks")
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "networks").iterdir()}
+    assert len(kept) == 3
+    with open(tmp_path / "why_network_kob_andersen_small.csv") as file:
+        rows = {row["reading"]: float(row["loss"]) for row in csv.DictReader(file)}
+    assert list(rows) == list(experiments.READINGS)
+    assert rows["without penalty"] < rows["features in units of their spread"]
+    near = Comparison("Table I", "x", "validation loss", rows["without penalty"], 10 * rows["without penalty"], 0.0)
+    assert "without penalty, the network gives" in shown(near)
+    assert shown(replace(near, quantity="|R|(AE 1, PCA 1)")) == ""
+    experiments.vary_network(shell, report, tmp_path / "networks")
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "networks").iterdir()} == kept
+
+
 def test_needs_are_computed_from_errors(tmp_path):
     file = tmp_path / "comparison.csv"
     rows = [
