@@ -39,6 +39,7 @@ store while it runs (`status`)::
 
     [describe]                      # optional, as the next ones
     structures = "instantaneous"    # or "inherent", those of PATH/inherent
+    dtype = "float32"               # in which the numbers are stored, or "float64"
     [describe.descriptors.sbo]      # as for glassdask describe --parameters; cutoffs not given are found per state
     l_max = 8
     [describe.descriptors.nearest]  # another name: its type says which descriptor it is

@@ -43,6 +43,7 @@ cutoffs = {{A-A = 1.42, A-B = 1.23, B-B = 1.07}}   # default: first minima of ea
 
 [describe]
 structures = "instantaneous"        # or "inherent"
+# dtype = "float64"                 # of stored numbers, default "float32"
 [describe.descriptors.sbo]          # glassdask descriptors lists them, glassdask descriptors sbo the parameters
 l_max = 8
 gamma = 8
