@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "examples": {"errors", "schema"},
     "correlations": WALK,
     "descriptors": WALK | {"simulation", "learning", "correlations"},
-    "dynamics": WALK | {"simulation", "correlations"},
+    "dynamics": WALK | {"simulation", "correlations", "fields"},
     "fields": WALK,
     "learning": BASE,
     "appearance": {"errors"},

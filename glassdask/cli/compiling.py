@@ -101,8 +101,8 @@ def _works() -> Iterator[Callable[[], Any]]:
         yield now(gd.from_grid(grid, first, size), gd.spatial_correlation(values, first, r_max=1.5))
         for name, quantity in quantities.QUANTITIES.items():
             takes = inspect.signature(quantity).parameters
-            given = {"k": 6.0, "a": 0.3, "lag": 1.0, "distance": 1.0, "cutoffs": 1.4}
-            if name not in ("vacf", "spectrum"):  # of velocities, without kernels
+            given = {"k": 6.0, "a": 0.3, "lag": 1.0, "lags": [1.0], "distance": 1.0, "cutoffs": 1.4}
+            if name not in ("vacf", "spectrum", "currents", "skw"):  # without kernels of their own
                 yield partial(quantity, trajectory, **{key: given[key] for key in given if key in takes})
         without = trajectory.drop_vars("image")
         yield partial(dynamics.self_correlations, without, k=6.0, cage=1.4)

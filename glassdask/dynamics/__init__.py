@@ -9,6 +9,7 @@ from glassdask.dynamics.averages import (
 )
 from glassdask.dynamics.bonds import bond_breaking, replica_bonds
 from glassdask.dynamics.cages import cage_positions
+from glassdask.dynamics.currents import current_correlations
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.four_points import four_point
 from glassdask.dynamics.hopping import hops, waiting_times
@@ -19,8 +20,11 @@ from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
 from glassdask.dynamics.scattering import intermediate_scattering
+from glassdask.dynamics.spatial_motion import displacement_correlation
+from glassdask.dynamics.spectra import dynamic_structure_factor, velocity_spectrum
+from glassdask.dynamics.transport import diffusion_coefficient, stokes_einstein
 from glassdask.dynamics.van_hove_functions import collective_overlap, van_hove
-from glassdask.dynamics.velocities import velocity_autocorrelation, velocity_spectrum
+from glassdask.dynamics.velocities import velocity_autocorrelation
 
 __all__ = [
     "at_delta",
@@ -30,8 +34,12 @@ __all__ = [
     "collective_overlap",
     "compare_laws",
     "crossover_temperature",
+    "current_correlations",
     "d2min",
+    "diffusion_coefficient",
+    "displacement_correlation",
     "displacements",
+    "dynamic_structure_factor",
     "dynamic_susceptibility",
     "fit_law",
     "four_point",
@@ -48,6 +56,7 @@ __all__ = [
     "replica_displacements",
     "self_correlations",
     "self_intermediate_scattering",
+    "stokes_einstein",
     "stretched_exponential",
     "strings",
     "unwrapped",

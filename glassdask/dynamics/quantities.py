@@ -13,10 +13,13 @@ from glassdask.correlations.modes import first_peak_wavenumber, structure_factor
 from glassdask.dynamics import (
     averages,
     bonds,
+    currents,
     fluctuations,
     four_points,
     mobile,
     scattering,
+    spatial_motion,
+    spectra,
     van_hove_functions,
     velocities,
 )
@@ -36,7 +39,10 @@ QUANTITIES: dict[str, Callable[..., xr.Dataset]] = {
     "van_hove": van_hove_functions.van_hove,
     "collective_overlap": van_hove_functions.collective_overlap,
     "vacf": velocities.velocity_autocorrelation,
-    "spectrum": velocities.velocity_spectrum,
+    "spectrum": spectra.velocity_spectrum,
+    "skw": spectra.dynamic_structure_factor,
+    "currents": currents.current_correlations,
+    "displacement": spatial_motion.displacement_correlation,
     "cb": bonds.bond_breaking,
     "strings": mobile.strings,
     "clusters": mobile.mobile_clusters,
@@ -62,7 +68,7 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
     """The parameters, with those that a quantity needs and that are not given: from the trajectory itself.
 
     ``a`` is 0.3 mean spacings, ``distance`` 0.6 for strings and 1.4 for clusters, ``k`` the first peak of S(k), and
-    ``lag`` the time at which chi_4 of the overlap is largest.
+    ``lag`` or ``lags`` the time at which chi_4 of the overlap is largest.
 
     Examples
     --------
@@ -85,10 +91,11 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
         elif key == "k":
             some = trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // STRUCTURE_FRAMES)))
             found[key] = _rounded(first_peak_wavenumber(structure_factor(some)))
-        elif key == "lag":
+        elif key in ("lag", "lags"):
             a = found.get("a", _rounded(A * mean_spacing(trajectory)))
             chi4 = fluctuations.dynamic_susceptibility(trajectory, a=a)["chi4_total"]
-            found[key] = float(chi4["lag"][chi4.argmax("lag")])
+            lag = float(chi4["lag"][chi4.argmax("lag")])
+            found[key] = lag if key == "lag" else [lag]
     return found
 
 

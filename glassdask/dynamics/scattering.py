@@ -89,14 +89,9 @@ def intermediate_scattering(
     """
     validate(trajectory)
     refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
-    numbers = np.atleast_1d(converted(k, Positive | tuple[Positive, ...], "k")).astype(np.float64)
-    if numbers.size == 0:
-        raise ParameterError("k: expected positive wave numbers, found none")
-    modes = converted(modes, Count, "modes")
-    width = converted(width, Positive | None, "width") or 0.5 * math.pi / float(half_widths(trajectory).min())
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
     box = np.asarray(trajectory["box"].values, dtype=np.float64)[found_origins.frames]
-    shells = [_shell(box.mean(axis=0), number, width, modes) for number in numbers]
+    numbers, width, shells = wave_shells(trajectory, box.mean(axis=0), k, width, modes)
     names = species_names(trajectory)
     density = _density(trajectory, found_origins.frames, box, np.concatenate(shells))
     cuts = np.cumsum([len(shell) for shell in shells])[:-1]
@@ -126,6 +121,18 @@ def intermediate_scattering(
     coords = {dim: list(names) for dim in ("species", *pair[:2])} | {"k": numbers, "lag": found_origins.lags}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}
     return annotated(xr.Dataset(variables, coords=coords, attrs=attrs))
+
+
+def wave_shells(
+    trajectory: xr.Dataset, box: np.ndarray, k: float | Sequence[float], width: float | None, modes: int
+) -> tuple[np.ndarray, float, list[np.ndarray]]:
+    """The wave numbers that are asked for, the width of their shells, and the wave vectors in each, see `_shell`."""
+    numbers = np.atleast_1d(converted(k, Positive | tuple[Positive, ...], "k")).astype(np.float64)
+    if numbers.size == 0:
+        raise ParameterError("k: expected positive wave numbers, found none")
+    modes = converted(modes, Count, "modes")
+    width = converted(width, Positive | None, "width") or 0.5 * math.pi / float(half_widths(trajectory).min())
+    return numbers, width, [_shell(box, number, width, modes) for number in numbers]
 
 
 def _shell(box: np.ndarray, k: float, width: float, limit: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How velocities are forgotten: their autocorrelation, and its spectrum, the density of vibrational states."""
+"""How velocities are forgotten: their autocorrelation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species, particle_means
-from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.walk import sum_paths
-from glassdask.errors import ParameterError, SchemaError
+from glassdask.errors import SchemaError
 from glassdask.schema import species_names, validate
-from glassdask.variables import annotated
 
 # What a product of two velocities of a particle takes, in microseconds, roughly.
 MICROSECONDS = 0.003
@@ -63,11 +60,7 @@ def velocity_autocorrelation(
     [[0.6, 0.0, -0.67]]
     """
     validate(trajectory)
-    if "velocity" not in trajectory:
-        raise SchemaError(
-            "no variable 'velocity' (frame, particle, space): give from_arrays(..., velocity=...), or write velocities "
-            "into the files that are ingested"
-        )
+    check_velocities(trajectory)
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
     shape = (len(found_origins.pairs), len(species_names(trajectory)))
     sums = sum_paths(
@@ -78,67 +71,13 @@ def velocity_autocorrelation(
     return by_species(trajectory, found_origins, found_origins.averages(lambda m, n: {"vacf": m}, means))
 
 
-def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, origins: int = ORIGINS) -> xr.Dataset:
-    r"""Spectrum of the velocities: in a solid the density of vibrational states.
-
-    g(omega) = 2/pi int_0^T C(t) / C(0) w(t) cos(omega t) dt,  C the `velocity_autocorrelation`,
-
-    by the trapezoidal rule, with Hann's window w(t) = (1 + cos(pi t / T)) / 2, which broadens lines to about 2 pi / T
-    and keeps the integral over omega, which is 1.
-
-    Parameters
-    ----------
-    trajectory : xarray.Dataset
-        Trajectory with ``velocity``, and ``time`` in even steps.
-    duration : float, optional
-        T; by default a tenth of the trajectory.
-    origins : int
-        Time origins that are used of each lag at most.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``spectrum`` (species, omega) and ``spectrum_total`` (omega), up to pi over the time between frames. Not
-        weighted by masses. Computed, not lazy.
-
-    Raises
-    ------
-    SchemaError
-        As `velocity_autocorrelation`; and when the times are not evenly spaced.
-    ParameterError
-        When the duration is not positive, shorter than two intervals, or longer than the trajectory.
-
-    Examples
-    --------
-    >>> import glassdask as gd
-    >>> time = np.arange(400) * 0.1
-    >>> v = np.cos(2.0 * time)[:, None, None] * np.ones((1, 1, 3))
-    >>> t = gd.from_arrays(np.ones((400, 1, 3)), species=["A"], box=[9.0] * 3, time=time, velocity=v)
-    >>> found = velocity_spectrum(t, duration=20.0)["spectrum_total"]
-    >>> float(found["omega"][found.argmax("omega")].round(1))
-    2.0
-    """
-    validate(trajectory)
-    duration = converted(duration, Positive | None, "duration")
-    step, n_steps = even_step(trajectory), trajectory.sizes["frame"] - 1
-    number = n_steps // 10 if duration is None else round(duration / step)
-    if not 2 <= number <= n_steps:
-        raise ParameterError(
-            f"duration {number * step:g}: expected at least two intervals of {step:g} and at most the trajectory, "
-            f"{n_steps * step:g}"
+def check_velocities(trajectory: xr.Dataset) -> None:
+    """`SchemaError` where there are none."""
+    if "velocity" not in trajectory:
+        raise SchemaError(
+            "no variable 'velocity' (frame, particle, space): give from_arrays(..., velocity=...), or write velocities "
+            "into the files that are ingested"
         )
-    curves = velocity_autocorrelation(trajectory, (np.arange(1, number + 1) * step).tolist(), origins=origins)
-    window = 0.5 * (1.0 + np.cos(np.pi * np.arange(number + 1) / number))
-    window[0] *= 0.5
-    omega = np.arange(number + 1) * np.pi / (number * step)
-    cosine = np.cos(omega[:, None] * np.arange(number + 1) * step)
-    found = {}
-    for name, dims in (("vacf", ("species", "omega")), ("vacf_total", ("omega",))):
-        curve = curves[name].values
-        with np.errstate(invalid="ignore"):
-            values = (curve * window) @ cosine.T * (2.0 * step / np.pi) / curve[..., :1]
-        found[name.replace("vacf", "spectrum")] = (dims, values)
-    return annotated(xr.Dataset(found, coords={"species": curves["species"].values, "omega": omega}))
 
 
 def _products(velocity: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray) -> np.ndarray:

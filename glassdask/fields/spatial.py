@@ -13,6 +13,7 @@ from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths
+from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_kind
 from glassdask.variables import annotated
 
@@ -66,13 +67,7 @@ def spatial_correlation(
     values, rest = particle_values(values, trajectory)
     if rest:
         raise SchemaError(f"the values have dimensions {values.dims}: expected (frame, particle), select one feature")
-    width = converted(width, Positive, "spatial_correlation.width")
-    reach = float(half_widths(trajectory).min()) if r_max is None else r_max
-    reach = converted(reach, Positive, "spatial_correlation.r_max")
-    n_bins = int(np.floor(reach / width + 1e-9))
-    if n_bins < 1:
-        raise ParameterError(f"r_max {reach:.4g} and width {width:.4g}: expected r_max of at least one positive width")
-    check_radius(trajectory, n_bins * width)
+    n_bins, width = bins_of(trajectory, "spatial_correlation", r_max, width)
     work = partial(_correlate, n_bins=n_bins, width=width)
     microseconds = 1.0 + PAIR_MICROSECONDS * expected_neighbors(trajectory, n_bins * width)
     both = map_frames(work, trajectory, values, dims={"kind": 2, "r": n_bins}, microseconds=microseconds)
@@ -80,6 +75,18 @@ def spatial_correlation(
     if "time" in values.coords and values["time"].dims == ("frame",):
         both = both.assign_coords(time=values["time"].variable)
     return annotated(xr.Dataset({"correlation": both.isel(kind=0), "pairs": both.isel(kind=1)}))
+
+
+def bins_of(trajectory: xr.Dataset, name: str, r_max: float | None, width: float) -> tuple[int, float]:
+    """How many bins of this width there are up to r_max, by default half of the narrowest box; `name` for errors."""
+    width = converted(width, Positive, f"{name}.width")
+    reach = float(half_widths(trajectory).min()) if r_max is None else r_max
+    reach = converted(reach, Positive, f"{name}.r_max")
+    n_bins = int(np.floor(reach / width + 1e-9))
+    if n_bins < 1:
+        raise ParameterError(f"r_max {reach:.4g} and width {width:.4g}: expected r_max of at least one positive width")
+    check_radius(trajectory, n_bins * width)
+    return n_bins, width
 
 
 def correlation_length(correlation: xr.DataArray, level: float = float(np.exp(-1.0))) -> xr.DataArray:
@@ -120,19 +127,27 @@ def correlation_length(correlation: xr.DataArray, level: float = float(np.exp(-1
     )
 
 
-def _correlate(configuration, values, *, n_bins, width):
+def correlate(
+    configuration: Configuration, values: np.ndarray, n_bins: int, width: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the pairs in each bin of the products of their values (N,), NaN for none; and how many pairs it has."""
     known = np.isfinite(values)
     total, pairs = np.zeros((2, n_bins))
-    # a frame without values has no mean: nothing takes part
-    mean = values[known].mean() if known.any() else 0.0
-    deviation = np.where(known, values - mean, 0.0)
     grid, centers = configuration.grid(n_bins * width), np.flatnonzero(known)
     kernels.correlate(
-        centers[grid.order(centers)], grid.lists, deviation, known.astype(np.float64), (n_bins * width) ** 2,
-        1.0 / width, grid.scratch, np.empty(grid.longest_run, np.int64), total, pairs,
+        centers[grid.order(centers)], grid.lists, np.where(known, values, 0.0), known.astype(np.float64),
+        (n_bins * width) ** 2, 1.0 / width, grid.scratch, np.empty(grid.longest_run, np.int64), total, pairs,
     )  # fmt: skip
+    return total, pairs
+
+
+def _correlate(configuration: Configuration, values: np.ndarray, *, n_bins: int, width: float) -> np.ndarray:
+    known = np.isfinite(values)
+    # a frame without values has no mean: nothing takes part
+    deviation = values - (values[known].mean() if known.any() else 0.0)
+    total, pairs = correlate(configuration, deviation, n_bins, width)
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = total / pairs / (np.square(deviation).sum() / known.sum())
+        correlation = total / pairs / (np.square(deviation[known]).sum() / known.sum())
     return np.stack([correlation, pairs])
 
 

@@ -76,6 +76,12 @@ def test_collective_scattering(peers, walks):
     np.testing.assert_allclose(found["fs_total"][0], along, atol=0.03)
 
 
+def test_currents(peers, walks):
+    found = dynamics.current_correlations(walks, 2 * UNIT, width=0.1, lags=list(np.arange(1.0, 10.0)))
+    np.testing.assert_allclose(found["longitudinal"][0], peers["dynasor_Clqt"], **DIGITS)
+    np.testing.assert_allclose(found["transverse"][0], peers["dynasor_Ctqt"], **DIGITS)
+
+
 def test_collective_overlap(peers, walks):
     """atooms-pp does not look across the faces of the box, where pairs are then missing."""
     found = dynamics.collective_overlap(walks, a=A, lags=LAGS)["collective_overlap_total"]
