@@ -70,7 +70,7 @@ def test_every_quantity_has_what_it_needs(store):
     t = gd.open_trajectory(store)
     peak = fluctuations.dynamic_susceptibility(t, a=0.3)["chi4_total"]
     for name in quantities.QUANTITIES:
-        given = {"lags": [1.0, 4.0]} if name not in ("s4", "strings", "clusters", "spectrum") else {}
+        given = {"lags": [1.0, 4.0]} if name not in ("s4", "strings", "clusters", "spectrum", "skw") else {}
         given |= {"cutoffs": 1.4} if name == "cb" else {"r_max": 2.0} if name == "van_hove" else {}
         parameters = quantities.completed(name, given, t)
         if "lag" in parameters:
@@ -107,3 +107,21 @@ def test_two_of_one_name(monkeypatch, capsys, store):
 def test_nothing_to_draw():
     with pytest.raises(ParameterError, match="nothing to draw"):
         curves(xr.Dataset({"tau": 1.0}))
+
+
+def test_what_curves_run_over():
+    """F(k, t) is a line in time for each k, S(k, omega) one in omega; a single lag is a point, nothing is no plot."""
+    k, t = [3.0, 6.5], np.geomspace(1, 100, 5)
+    found = xr.Dataset(
+        {
+            "f_total": (("k", "lag"), np.ones((2, 5))), "skw_total": (("k", "omega"), np.ones((2, 3))),
+            "empty": ("lag", np.full(5, np.nan)),
+        },
+        coords={"k": k, "lag": t, "omega": np.arange(3.0)},
+    )  # fmt: skip
+    drawn, table = curves(found)
+    assert [ax.get_xlabel() for ax in drawn.axes] == ["$t$", r"$\omega$"]
+    assert [line.get_label() for line in drawn.axes[0].lines] == ["all $k$ = 3", "all $k$ = 6.5"]
+    assert len(table["lag"]) == 5
+    drawn, _ = curves(found[["f_total"]].isel(lag=[2]))
+    assert drawn.axes[0].lines[0].get_marker() == "o"

@@ -14,13 +14,16 @@ from glassdask.plotting.panels import curve
 from glassdask.plotting.style import BLACK, GREY, logarithmic
 
 # What curves may run over; of several of them the first.
-ALONG = ("r", "q", "k", "omega", "size", "lag", "sample", "frame")
+ALONG = ("r", "q", "omega", "size", "lag", "k", "sample", "frame")
 MOST_LABELS = 12  # of a legend
 # Names in the field's symbols; other variables are called as they are stored.
 SYMBOLS = {
     "g": "$g(r)$", "S": "$S(k)$", "fs": "$F_s(k, t)$", "msd": r"$\langle \Delta r^2(t) \rangle$",
     "chi4": r"$\chi_4(t)$", "chi4_fs": r"$\chi_4(t)$ of $F_s$", "alpha2": r"$\alpha_2(t)$", "overlap": "$Q(t)$",
     "energy": "$E/N$", "inherent_energy": r"$E_\mathrm{IS}/N$", "s4": "$S_4(q)$", "g4": "$G_4(r)$", "lag": "$t$",
+    "f": "$F(k, t)$", "gs": "$G_s(r, t)$", "gd": "$G_d(r, t)$", "vacf": "$Z(t)$", "cb": "$C_B(t)$",
+    "skw": r"$S(k, \omega)$", "skw_self": r"$S_s(k, \omega)$", "longitudinal": "$C_L(k, t)$",
+    "transverse": "$C_T(k, t)$", "vector": "$g_u(r, t)$", "mobility": "$g_m(r, t)$",
     "r": "$r$", "k": "$k$", "q": "$q$", "omega": r"$\omega$",
 }  # fmt: skip
 LOGARITHMIC = ("msd",)  # growing over decades
@@ -40,7 +43,11 @@ def curves(found: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     {'lag': [1.0, 2.0], 'overlap A': [0.9, 0.5]}
     """
     axis = {str(name): [dim for dim in ALONG if dim in found[name].dims] for name in found}
-    drawable = [name for name in axis if axis[name] and found[name].dtype.kind == "f" and not name.endswith("_error")]
+    drawable = [
+        name
+        for name in axis
+        if axis[name] and found[name].dtype.kind == "f" and not name.endswith("_error") and found[name].notnull().any()
+    ]
     whole = [name for name in drawable if name.endswith("_total") and name.removesuffix("_total") in drawable]
     names = [name for name in drawable if name not in whole and name not in ("time", "step")]
     if not names:
@@ -86,16 +93,22 @@ def _lines(
     for index in np.ndindex(lines.shape[:-1]):
         if pairs and index[0] > index[1]:  # the same pair as one before
             continue
-        words = [str(lines[d].values[i]) for d, i in zip(lines.dims, index)]
-        text = " ".join(["-".join(words[:2]), *words[2:]] if pairs else words) or "all"
+        words = [_word(str(d), lines[d].values[i]) for d, i in zip(lines.dims, index)]
+        words = ["-".join(words[:2]), *words[2:]] if pairs else words
+        text = " ".join(["all", *words] if key.endswith("_total") or not words else words)
         y = lines.values[index]
         shown = np.isfinite(y) & (x > 0 if dim == "lag" else True)
         style = {"color": BLACK} if not alone and lines.ndim == 1 else {}
         # one run of many begins anew: no line leads back
         for k, run in enumerate(np.split(np.flatnonzero(shown), np.flatnonzero(np.diff(x[shown]) < 0) + 1)):
             drawn = {**style, **({"label": text} if k == 0 else {"color": ax.lines[-1].get_color()})}
-            curve(ax, x[run], y[run], errors[index][run], **drawn)
+            curve(ax, x[run], y[run], errors[index][run], **drawn, **({"marker": "o"} if len(run) == 1 else {}))
         table[f"{key} {text}"] = lines.values[index]
+
+
+def _word(dim: str, value: Any) -> str:
+    """What a line is of: a species, or a number with its symbol."""
+    return f"{SYMBOLS[dim]} = {value:.4g}" if dim in SYMBOLS else str(value)
 
 
 def _label(values: xr.DataArray, name: str | None = None) -> str:
