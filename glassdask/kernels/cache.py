@@ -73,8 +73,8 @@ def folder_for(name: str) -> Path | None:
 
 def processor() -> str:
     """What numba tells kinds of processors by, and its own version."""
-    features = binding.get_host_cpu_features().flatten()  # type: ignore[no-untyped-call]
-    return f"numba {numba.__version__}, {binding.get_host_cpu_name()} {features}"  # type: ignore[no-untyped-call]
+    host: Any = binding  # without types
+    return f"numba {numba.__version__}, {host.get_host_cpu_name()} {host.get_host_cpu_features().flatten()}"
 
 
 def retire(place: Path, current: Path) -> None:

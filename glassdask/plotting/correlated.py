@@ -50,7 +50,8 @@ def propensity(found: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     lag, p = values["lag"].values, values.values
     symbol = r"\langle |\Delta r| \rangle" if power == 1 else rf"\langle |\Delta r|^{{{power or 2:g}}} \rangle"
     drawn, axes = figure(1, 2)
-    mean, low, high = np.nanmean(p, axis=1), *np.nanpercentile(p, [10, 90], axis=1)
+    mean = np.nanmean(p, axis=1)
+    low, high = np.nanpercentile(p, [10, 90], axis=1)
     axes[0, 0].plot(lag, mean, "o-", color=BLACK, markersize=3, linewidth=1, label="mean")
     axes[0, 0].fill_between(lag, low, high, color=GREY, alpha=0.4, linewidth=0, label="10 to 90 % of the particles")
     logarithmic(axes[0, 0], lag)
