@@ -13,6 +13,7 @@ from glassdask.declarations import converted, flags
 from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
 from glassdask.errors import GlassdaskError, StoreError
+from glassdask.files import check_links
 from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
 from glassdask.store.groups import is_group
@@ -81,6 +82,7 @@ def save_descriptors(
     """
     flags(overwrite=overwrite)
     dtype = converted(dtype, Precision, "dtype")
+    check_links(checked_path(path))
     check_kind(features, xr.Dataset, "the features", "give what describe returned")
     if not features.data_vars:
         raise StoreError(f"{path}: the features hold no variable: give what describe returned")
@@ -94,7 +96,7 @@ def save_descriptors(
         datasets[group] = features[[name]].drop_attrs(deep=False)
         datasets[group][name] = _without_origin(variable).astype(dtype)
         unused = [c for c in datasets[group].coords if not set(datasets[group][c].dims) <= set(variable.dims)]
-        datasets[group] = datasets[group].drop_vars(unused)
+        datasets[group] = _named_as_alone(datasets[group].drop_vars(unused), str(name))
         parameters[group] = {
             **json.loads(variable.attrs["parameters"]),
             "centers": center_species(variable),
@@ -125,6 +127,7 @@ def save_reduction(
         reduction of this name.
     """
     flags(overwrite=overwrite)
+    check_links(checked_path(path))
     check_kind(reduced, xr.Dataset, "the reduction", "give what reduce returned")
     checked_name(name)
     origin = json.loads(reduced.attrs.get("origin", "{}"))
@@ -214,6 +217,15 @@ def _made_from(origin: dict[str, Any], path: str | os.PathLike[str], name: str) 
         if is_group(root / group) and version_of(root / group) != key:
             raise StoreError(f"{path}: {group} was changed since it was opened: open and reduce it again")
     return {group: key for group, key in found.items() if is_group(root / group)}
+
+
+def _named_as_alone(features: xr.Dataset, name: str) -> xr.Dataset:
+    """Features with the names of dimensions that they have without the descriptors they were computed with."""
+    suffix = f"_{name}"
+    short = {each: str(each).removesuffix(suffix) for each in features.coords if str(each).endswith(suffix)}
+    short |= {each: str(each).removesuffix(suffix) for each in features.dims if str(each).endswith(suffix)}
+    taken = {*features.dims, *features.variables}
+    return features.rename({each: bare for each, bare in short.items() if bare and bare not in taken})
 
 
 def _without_origin(variable: xr.DataArray) -> xr.DataArray:

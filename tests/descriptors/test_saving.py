@@ -279,3 +279,22 @@ def test_what_is_stored_does_not_tell_the_graph(path):
     metadata = [file.read_text() for file in path.rglob("zarr.json")]
     assert len(metadata) > 10
     assert not any(name in text for text in metadata for name in ('"graph"', features["bo"].data.name))
+
+
+def test_a_descriptor_is_the_same_alone_and_with_others(path, opened):
+    """Where two have a dimension of the same name and other labels, what is stored does not tell."""
+    other = gd.BondOrder(cutoffs=1.5, l_max=6)
+    gd.save_descriptors(gd.describe(opened, {"other": other}), path)
+    before = {file: file.stat().st_mtime_ns for file in (path / "descriptors/other").rglob("*")}
+    gd.save_descriptors(gd.describe(opened, {"bo": BO, "other": other}), path)
+    assert {file: file.stat().st_mtime_ns for file in (path / "descriptors/other").rglob("*")} == before
+    assert gd.open_descriptors(path, ["other"])["other"].dims == ("frame", "particle", "l")
+    assert gd.open_descriptors(path)["other"].dims == ("frame", "particle", "l_other")
+
+
+def test_nothing_is_saved_at_an_address(opened):
+    features = gd.describe(opened, [BO])
+    with pytest.raises(StoreError, match="nothing is written there"):
+        gd.save_descriptors(features, "s3://bucket/run.zarr")
+    with pytest.raises(StoreError, match="nothing is written there"):
+        gd.save_reduction(gd.reduce(features["bo"], n_components=1), "s3://bucket/run.zarr", "bo")
