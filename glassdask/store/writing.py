@@ -16,6 +16,7 @@ import xarray as xr
 
 from glassdask.declarations import flags
 from glassdask.errors import CorruptStoreError, StoreError
+from glassdask.files import one_line
 from glassdask.schema import validate
 from glassdask.store import layout
 from glassdask.store.arrays import (
@@ -118,6 +119,7 @@ def create_trajectory(
     return (shard or chunk)[0]
 
 
+@one_line
 def save_trajectory(
     dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None
 ) -> None:
@@ -187,6 +189,7 @@ def write_dataset(
     )  # fmt: skip
 
 
+@one_line
 def write_datasets(
     datasets: dict[str, xr.Dataset],
     path: str | os.PathLike[str],
@@ -249,10 +252,13 @@ def write_datasets(
     grid = (_largest_chunk(datasets, "frame"), _largest_chunk(datasets, "particle"))
     begun: dict[Path, list[tuple[ArrayInfo, xr.Variable]]] = {}
     with ExitStack() as locks:
-        for name, dataset in datasets.items():
+        # all of them before any is begun, and in one order: of two commands with groups in common one has them all
+        for name in sorted(datasets):
             group = root / layout.checked_name(name)
             create_parents(group, below=root)
             locks.enter_context(locked(group))
+        for name, dataset in datasets.items():
+            group = root / name
             origin = content_hash(root)
             before = (made_from or {}).get(name, {})
             made_by = (code or {}).get(name, "")

@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import glassdask as gd
 from glassdask import errors, store
+from glassdask.errors import BusyStoreError
+from glassdask.store import write_datasets
+from glassdask.store.locks import locked
 from tests.store.store_cases import chunk_files, make_trajectory
 from tests.store.store_kill import run_killed_at
 
@@ -353,3 +357,29 @@ def test_interrupted_and_begun_anew_in_other_blocks(run):
     store.write_dataset(other, run, "descriptors/both", parameters={"power": 2}, overwrite=True)
     np.testing.assert_array_equal(store.open_descriptors(run)["one"], values)
     assert store.info(run)["descriptors"]["both"]["status"] == "complete"
+
+
+def test_one_writer_also_where_nothing_can_be_made_beside_the_store(tmp_path, monkeypatch):
+    """A folder that may not be written with a store in it that may: the lock lies in the store then."""
+    store = tmp_path / "run.zarr"
+    store.mkdir()
+    monkeypatch.setattr("glassdask.store.locks.PATIENCE", 0.0)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with locked(store):
+        assert [file.parent for file in tmp_path.rglob(".glassdask-lock-*")] == [store]
+        with pytest.raises(BusyStoreError, match=rf"is being written by process {os.getpid()}"), locked(store):
+            pass
+
+
+def test_two_commands_with_groups_in_common_do_not_wait_for_each_other(tmp_path, monkeypatch):
+    """All locks are taken in one order before anything is begun: who comes second leaves nothing half begun."""
+    gd.save_trajectory(gd.from_arrays(np.zeros((1, 1, 2)), species=["A"], box=[2.0, 2.0]), tmp_path / "run.zarr")
+    half = (gd.open_trajectory(tmp_path / "run.zarr")[["position"]] / 2).rename(position="half")
+    names = {f"descriptors/{name}": half.rename(half=name) for name in ("b", "a")}
+    monkeypatch.setattr("glassdask.store.locks.PATIENCE", 0.0)
+    parameters = {name: {} for name in names}
+    with locked(tmp_path / "run.zarr/descriptors/a"), pytest.raises(BusyStoreError, match="descriptors/a: is being"):
+        write_datasets(names, tmp_path / "run.zarr", parameters=parameters)
+    assert not (tmp_path / "run.zarr/descriptors/b").exists()
+    write_datasets(names, tmp_path / "run.zarr", parameters=parameters)
+    assert sorted(gd.open_descriptors(tmp_path / "run.zarr").data_vars) == ["a", "b"]
