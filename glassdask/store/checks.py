@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
+from glassdask.files import one_line, unreadable
 from glassdask.remote import Address
 from glassdask.store import layout, ledger
 from glassdask.store.arrays import STAGE, ArrayInfo, array_info, arrays, read_region
@@ -21,10 +22,12 @@ from glassdask.store.metadata import REPAIR, is_sealed, read_metadata, read_reco
 from glassdask.store.reading import out_of_date
 
 RECORDS = ".sweep"  # where a sweep keeps its records in the store of its states
+DESCRIPTION, GATHERED, UNITS = "sweep.json", "records.json", "units"
 LOCKS = "locks"  # those of its runs, which come and go
 FILES_AT_LEAST = 1000  # more files than this, and than twice those that are there, are not looked for one by one
 
 
+@one_line
 def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
     """Compare a group and all groups below it with their ledger; returns one line for each problem, [] if all is well.
 
@@ -52,6 +55,9 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
     work = list(_walk(group, problems))
+    if not work and not problems and not (group / RECORDS).is_dir() and not children(group, "group"):
+        problems.append(f"{group}: holds nothing: check the path")
+    problems = list(dict.fromkeys(problems))  # several groups may find the same wrong with what they are made from
     owner = ledger.owner_of(group)
     if owner != group:
         problems += _lost(owner, group)
@@ -70,6 +76,13 @@ Chunk = tuple[ArrayInfo, layout.Region, set[str]]
 
 def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
     """All chunks in and below a group, with their checksums; what is wrong with metadata goes to `problems`."""
+    try:
+        yield from _below(group, problems)
+    except OSError as error:  # of a folder that may not be looked into, or an error of our own
+        problems.append(unreadable(error))
+
+
+def _below(group: Path, problems: list[str]) -> Iterator[Chunk]:
     states: list[ledger.Entry] = []
     try:
         if not is_group(group):
@@ -89,8 +102,8 @@ def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
             if kind == "array" or known or (kind is None and (item / "c").exists()):
                 yield from _chunks(group, item.name, states, problems)
                 continue
-        except GlassdaskError as error:
-            problems.append(str(error))
+        except (GlassdaskError, OSError) as error:
+            problems.append(unreadable(error) if isinstance(error, OSError) else str(error))
             continue
         yield from _walk(item, problems)
     problems += [f"{group / name}: is missing: run the command that wrote it again" for name in expected]
@@ -108,15 +121,38 @@ def _walk(group: Path, problems: list[str]) -> Iterator[Chunk]:
                 read_record(file, place.as_posix(), strict=True)
         except GlassdaskError as error:
             problems.append(f"{error.args[0].rpartition(': ')[0]}: run the sweep again")
+    problems += _lost_records(group)
     problems += _lost(group, group)
+
+
+def _lost_records(group: Path) -> Iterator[str]:
+    """Records that a sweep should have, as what they are about is there."""
+    folder = group / RECORDS
+    if not folder.is_dir():
+        return
+    try:
+        described = read_record(folder / DESCRIPTION, DESCRIPTION, strict=True)
+        gathered = (read_record(folder / GATHERED, GATHERED, strict=True) or {"states": {}})["states"]
+    except GlassdaskError:  # told of like any other record
+        return
+    if described is None:
+        yield f"{folder / DESCRIPTION}: is missing: run the sweep again"
+        return
+    for state in described["states"]:
+        place = Path(os.path.normpath(os.path.join(os.path.realpath(group), state["path"])))
+        for stage, unit in state["units"].items():
+            record = folder / UNITS / state["label"] / f"{stage}.json"
+            there = [name for name in unit["groups"] if (place / name / "zarr.json").is_file()]
+            if there and stage not in gathered.get(state["label"], {}) and not record.is_file():
+                yield f"{record}: is missing, though {place / there[0]} is there: run the sweep again"
 
 
 def _lost(owner: Path, group: Path) -> Iterator[str]:
     """What the ledger of `owner` knows in a group, and is not there any more."""
     for name, file in ledger.entries(owner).items():
         place = owner / name
-        if not place.is_relative_to(group):
-            continue
+        if not place.is_relative_to(group) or (place.parent.is_dir() and not os.access(place.parent, os.X_OK)):
+            continue  # what may not be entered is told of itself
         again = f"run the command that wrote it again, or glassdask repair {owner}"
         if not place.is_dir():
             yield f"{place}: is missing, though it was complete: {again}"
@@ -197,22 +233,21 @@ def check_chunk(info: ArrayInfo, region: layout.Region, stamps: set[str]) -> str
         if dim in ("frame", "particle") or (part.start, part.stop) != (0, size)
     )
     remedy = "remove this file and run the command that wrote it again"
-    if not file.is_file():
-        return f"{file}: missing ({holds}): run the command that wrote it again"
     try:
+        if not file.is_file():
+            return f"{file}: missing ({holds}): run the command that wrote it again"
         read_region(info, region)
         if stamps and ledger.stamp(file, info.inner) not in stamps:
             return f"{file}: not the chunk that was written last in this place ({holds}): {remedy}"
     except CorruptStoreError as error:
         reason = "damaged" if file.stat().st_size else "empty"
         return f"{file}: {reason} ({holds}; {str(error).partition('damaged (')[2].rpartition(')')[0]}): {remedy}"
-    except StoreError as error:
-        return f"{file}: {error}"
     except OSError as error:
-        return f"{file}: cannot be read ({error.strerror or error}): see to the file system"
+        return unreadable(error)
     return None
 
 
+@one_line
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a store holds: sizes, layout and bytes of its arrays, species, box, provenance, and what was derived.
 

@@ -3,9 +3,9 @@
 ``.sweep/locks/all.json`` belongs to a run of all states, ``3-of-100.json`` to one of a share. A lock holds the host,
 process and time of its run, and is written again every few seconds: its modification time is the heartbeat. It is
 taken by creating a file that must not exist, which also a network file system does at once. A lock whose process has
-ended on this machine, or whose heartbeat is older than `STALE_SECONDS`, was left by a killed run and is removed. Only
-the newcomer that holds a second file, the claim, may do that: otherwise one that has seen the dead lock could remove
-the lock that a faster one has put in its place.
+ended on this machine, or whose heartbeat is further than `STALE_SECONDS` from now and does not come while one looks,
+was left by a killed run and is removed. Only the newcomer that holds a second file, the claim, may do that: otherwise
+one that has seen the dead lock could remove the lock that a faster one has put in its place.
 """
 
 from __future__ import annotations
@@ -123,6 +123,8 @@ def _take(file: Path, content: dict[str, Any]) -> None:
 
 def _refuse_or_clear(file: Path) -> None:
     """`StoreError` that says who holds a living lock; a stale one is removed."""
+    if _beats(file):
+        raise _refused(file)
     claim = file.with_suffix(".claim")
     while _stale_or_refused(file):
         if create(claim, ""):
@@ -139,14 +141,38 @@ def _refuse_or_clear(file: Path) -> None:
 
 def _stale_or_refused(file: Path) -> bool:
     """Whether there is a stale lock; False where there is none, `StoreError` where it is a living one."""
-    state, holder = _look(file)
+    state, _ = _look(file)
     if state != LIVING:
         return state == STALE
+    raise _refused(file)
+
+
+def _refused(file: Path) -> StoreError:
+    """The error that says who runs the sweep."""
+    holder = _holder(file)
     who = "{user} on {host} (process {pid}) since {started}".format(**holder) if holder else "somebody"
-    raise StoreError(
+    return StoreError(
         f"{file.parents[2]}: this sweep is run by {who}: wait for it, watch it with glassdask sweep status, or end "
         f"that process (after kill -9 elsewhere its lock goes stale in {STALE_SECONDS:.0f} s)"
     )
+
+
+def _beats(file: Path) -> bool:
+    """Whether a lock that looks stale is touched all the same: where a clock was set, its time tells nothing."""
+    state, holder = _look(file)
+    if state != STALE or holder.get("machine") == _machine():
+        return False
+    before, end = _touched(file), time.monotonic() + 2 * BEAT_SECONDS
+    while time.monotonic() < end and _touched(file) == before:
+        time.sleep(BEAT_SECONDS / 10)
+    return before is not None and _touched(file) not in (before, None)
+
+
+def _touched(file: Path) -> int | None:
+    """When a file was touched, by the clock that it has."""
+    with suppress(OSError):
+        return file.stat().st_mtime_ns
+    return None
 
 
 def _holder(file: Path) -> dict[str, Any]:
@@ -164,7 +190,7 @@ def _look(file: Path, writable: bool = True) -> tuple[str, dict[str, Any]]:
     age = _age(file, writable)
     if age is None:
         return FREE, {}
-    return (LIVING if age <= STALE_SECONDS else STALE), holder
+    return (LIVING if abs(age) <= STALE_SECONDS else STALE), holder
 
 
 def _age(file: Path, writable: bool = True) -> float | None:

@@ -141,7 +141,8 @@ def _standing(path: str, unit: Unit, record: records.Record | None, content: str
         return Standing(ABSENT)
     stored = [os.path.isfile(os.path.join(path, group, "zarr.json")) for group in unit.groups]
     if record.key != unit.key:
-        return Standing(ABSENT, error=STALE if any(stored) else "")
+        failed = record.status == records.FAILED  # with other settings, of which nothing counts
+        return Standing(ABSENT, error=STALE if any(stored) and not failed else "")
     error = "{class}: {message}".format(**{"class": "", "message": "", **record.error}) if record.error else ""
     if record.status == records.FAILED:
         return Standing(FAILED, _fraction(path, unit.groups), error)

@@ -168,6 +168,7 @@ class _Plan:
         self.open: dict[str, set[str]] = {}  # of each state: stages that are not complete
         self.states = {state.label: (number, state) for number, state in enumerate(sweep.states)}
         self.wanted: set[tuple[str, str]] = set()
+        self.mended: set[tuple[str, str]] = set()  # what failed with other settings: it may be replaced
         found = progress_of.standings(Path(sweep.store), sweep.states)
         lost = _lost(sweep, found)
         for state, units in zip(sweep.states, found):
@@ -178,7 +179,10 @@ class _Plan:
                 if status == progress_of.COMPLETE and (state.label, stage) not in lost:
                     continue
                 left.add(stage)
-                again = overwrite or (status == progress_of.FAILED) == retry
+                if self._is_mended(state, stage):
+                    self.mended.add((state.label, stage))
+                mended = (state.label, stage) in self.mended
+                again = overwrite or mended or (status == progress_of.FAILED) == retry
                 if stage in stages and (again or status == progress_of.WAITING):
                     self.wanted.add((state.label, stage))
         # a stage that waits for one that is not to be done is not done either
@@ -195,6 +199,11 @@ class _Plan:
         for label in self.states:
             self._release(label)
 
+    def _is_mended(self, state: State, stage: str) -> bool:
+        """Whether a unit failed, and has other settings since."""
+        record = records.read_record(records.unit_file(self.sweep.store, state.label, stage))
+        return record is not None and record.status == records.FAILED and record.key != state.units[stage].key
+
     def _release(self, label: str) -> None:
         """Make ready what depends on nothing that is open."""
         number, state = self.states[label]
@@ -202,7 +211,8 @@ class _Plan:
             if (label, stage) in self.wanted and self.open[label].isdisjoint(unit.after):
                 self.wanted.discard((label, stage))
                 settings = self.sweep.settings[label]
-                task = Task(self.sweep.store, state, settings, stage, self.overwrite, self.run)
+                overwrite = self.overwrite or (label, stage) in self.mended
+                task = Task(self.sweep.store, state, settings, stage, overwrite, self.run)
                 # in the order of the states, so that one that was begun is ended before another one is begun
                 heapq.heappush(self.ready, (number, place, task))
 

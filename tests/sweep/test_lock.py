@@ -61,10 +61,12 @@ def test_number_of_a_dead_process_is_used_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("age", "stale"), [(0.0, False), (lock.STALE_SECONDS - 30, False), (lock.STALE_SECONDS + 30, True)]
+    ("age", "stale"),
+    [(0.0, False), (lock.STALE_SECONDS - 30, False), (lock.STALE_SECONDS + 30, True), (-1e7, True)],
 )
-def test_other_machine(tmp_path, age, stale):
-    """Of a process on another machine only the heartbeat tells."""
+def test_other_machine(tmp_path, monkeypatch, age, stale):
+    """Of a process on another machine only the heartbeat tells, also where it was killed before a clock was set."""
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.01)
     with locked(tmp_path):
         content = lock_file(tmp_path).read_text()
     lock_file(tmp_path).write_text(content)
@@ -90,6 +92,30 @@ def test_heartbeat(tmp_path, monkeypatch):
                 break
             beaten.wait(0.01)
         assert lock_file(tmp_path).stat().st_mtime > 1.0
+
+
+@pytest.mark.parametrize("jump", [-1e7, 1e7])
+def test_a_clock_is_set(tmp_path, monkeypatch, jump):
+    """A run elsewhere goes on to touch its lock, whatever time that has."""
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)
+    with locked(tmp_path):
+        content = lock_file(tmp_path).read_text()
+    lock_file(tmp_path).write_text(content)
+    change(lock_file(tmp_path), machine="elsewhere", host="node7")
+    now, over = lock_file(tmp_path).stat().st_mtime + jump, threading.Event()
+
+    def beat():
+        for k in range(10_000):
+            os.utime(lock_file(tmp_path), (now + k, now + k))
+            if over.wait(0.01):
+                return
+
+    beater = threading.Thread(target=beat)
+    beater.start()
+    with pytest.raises(StoreError, match="on node7"), locked(tmp_path):
+        pass
+    over.set()
+    beater.join()
 
 
 def test_lost_lock(tmp_path):

@@ -17,7 +17,8 @@ import pytest
 import glassdask as gd
 from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.graphs import within_task
-from glassdask.sweep import read_sweep, run_sweep, running, status
+from glassdask.store import verify
+from glassdask.sweep import measures, read_sweep, run_sweep, running, status
 from glassdask.sweep.stages import OWN
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
 
@@ -566,3 +567,42 @@ def test_moved(tmp_path):
         assert table.loc[LAST, "path"] == str(tmp_path / "new/data/gas/T=0.6/1.zarr")
     table = run_sweep(tmp_path / "new" / "sweep.zarr")
     assert (table[NAMES] == "complete").all(axis=None)
+
+
+@pytest.mark.usefixtures("synchronous")
+@pytest.mark.parametrize("retry", [True, False])
+def test_what_failed_is_done_with_other_settings(tmp_path, monkeypatch, retry):
+    """No --overwrite is needed: of a unit that failed nothing counts, though it has stored a part."""
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
+    text, real = file.read_text(), measures.relaxation
+
+    def relaxation(path, k):
+        if k == 0.1:
+            raise ParameterError("k is 0.1: too small")
+        return real(path, k)
+
+    monkeypatch.setattr(measures, "relaxation", relaxation)
+    file.write_text(text.replace("k = 7.0", "k = 0.1"))
+    table = run_sweep(file)
+    assert table.loc[FIRST, NAMES].tolist() == ["complete", "complete", "failed"]
+    file.write_text(text)
+    table = run_sweep(file, retry=retry)
+    assert (table[NAMES] == "complete").all(axis=None)
+    assert float(gd.open_reduction(tmp_path / "data/gas/T=0.5/0.zarr", "relaxation")["k"]) == 7.0
+
+
+@pytest.mark.usefixtures("synchronous")
+def test_a_record_that_is_gone_is_missed(tmp_path):
+    file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1, stages="[correlate]\ndynamics = false\n")
+    run_sweep(file)
+    store = tmp_path / "sweep.zarr"
+    assert verify(store) == []
+    for name in (f"units/{FIRST}/correlate.json", "sweep.json"):
+        record, content = store / ".sweep" / name, (store / ".sweep" / name).read_bytes()
+        record.unlink()
+        assert [problem.partition(",")[0].partition(": run")[0] for problem in verify(store)] == [
+            f"{record}: is missing"
+        ]
+        record.write_bytes(content)
+    shutil.rmtree(store / ".sweep")
+    assert verify(store) == [f"{store}: holds nothing: check the path"]
