@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from glassdask.cluster.overhead import low_overhead
 from glassdask.cluster.profile import Profile
 from glassdask.cluster.tls import security
+from glassdask.cluster.watching import LOOK_SECONDS, STOPPED_SECONDS
 from glassdask.errors import ClusterError
 
 # Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster
@@ -42,8 +44,8 @@ def _start_guarded() -> Iterator[None]:
             if not mark.exists():
                 why = error.__cause__ or error
                 raise ClusterError(
-                    f"the workers could not be started ({type(why).__name__}: {why}): one was killed, or memory, files "
-                    "or disk ran out: run the same command again, or use fewer --workers"
+                    f"the workers could not be started ({type(why).__name__}: {why}): one was killed or stood still, "
+                    "or memory, files or disk ran out: run the same command again, or use fewer --workers"
                 ) from None
             raise ClusterError(
                 "the processes of the workers run this script, too, and would start workers of their own: put the "
@@ -61,6 +63,57 @@ def _refuse_while_starting() -> None:
         with suppress(OSError):
             Path(os.environ[STARTING]).touch()
         os._exit(1)
+
+
+SEMAPHORES = Path("/dev/shm")
+
+
+@contextmanager
+def _named_semaphores() -> Iterator[None]:
+    """Let the semaphores of the processes that are started here bear our name, so that abandoned ones are known.
+
+    Python takes them away when their processes end, but not where all of these are killed at once. Those of processes
+    that are gone are taken away here.
+    """
+    settings = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    before = settings.get("semprefix")
+    with suppress(OSError):
+        here = os.stat("/proc/self/ns/pid").st_ino  # process numbers of another container are not ours
+        for file in SEMAPHORES.glob(f"sem.glassdask-{here}-*"):
+            if not Path("/proc", file.name.split("-")[2]).exists():
+                file.unlink(missing_ok=True)
+        settings["semprefix"] = f"/glassdask-{here}-{os.getpid()}"
+    try:
+        yield
+    finally:
+        settings["semprefix"] = before
+
+
+@contextmanager
+def _ending_stopped() -> Iterator[None]:
+    """End processes below this one that stand still (SIGSTOP) while the workers start: nobody else looks yet."""
+    import psutil
+
+    over = threading.Event()
+    looks: dict[int, int] = {}
+
+    def look() -> None:
+        while not over.wait(LOOK_SECONDS):
+            with suppress(psutil.Error):
+                for child in psutil.Process().children(recursive=True):
+                    with suppress(psutil.Error):
+                        stopped = child.status() == psutil.STATUS_STOPPED
+                        looks[child.pid] = looks.get(child.pid, 0) + 1 if stopped else 0
+                        if looks[child.pid] * LOOK_SECONDS >= STOPPED_SECONDS:
+                            child.kill()
+
+    looker = threading.Thread(target=look, daemon=True)
+    looker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looker.join()
 
 
 # How long a worker that died may take to be back before it is given up for good: nobody starts another one, and the
@@ -101,8 +154,9 @@ def local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]
     # default with a certificate that only these processes have. Failures of tasks are raised here; what workers log
     # about coming and going tells a person at a prompt nothing
     _refuse_while_starting()
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE, **low_overhead()}):
-        with _start_guarded():
+    waiting = {"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE}
+    with _named_semaphores(), dask.config.set({**waiting, **low_overhead()}):
+        with _start_guarded(), _ending_stopped():
             cluster = LocalCluster(
                 n_workers=n,
                 threads_per_worker=1,

@@ -7,8 +7,10 @@ was not go through exactly the same instances and give the same numbers to the l
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import sys
+import time
 from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from glassdask.errors import BoxError, SimulationError, install
 from glassdask.simulation.mixture import Model
 from glassdask.wrapping import wrap
 
+SHARED = "/dev/shm/mpich_shm_"
+STARTING_SECONDS = 60.0  # within which MPI has started, and all that use its memory have it mapped
 SKIN = {"lj": 0.3, "metal": 1.0}
 # what is stored, and LAMMPS' name for it
 THERMO = {
@@ -67,8 +71,30 @@ def _free_shared_memory() -> None:
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_text().splitlines():
             file = Path(line.split()[-1])
-            if str(file).startswith("/dev/shm/mpich_shm_"):
+            if str(file).startswith(SHARED):
                 file.unlink(missing_ok=True)
+    _free_abandoned()
+
+
+def _free_abandoned() -> None:
+    """The same of processes of ours that were killed before they had come here: what no process has mapped."""
+    left = [Path(name) for name in glob.glob(f"{SHARED}*")]
+    with suppress(OSError):
+        left = [file for file in left if file.stat().st_uid == os.getuid() and _age(file) > STARTING_SECONDS]
+    if not left:
+        return
+    mapped = set()
+    for maps in glob.glob("/proc/[0-9]*/maps"):
+        with suppress(OSError):
+            mapped |= {line.split()[-1] for line in Path(maps).read_text().splitlines() if SHARED in line}
+    for file in left:
+        if str(file) not in mapped:
+            with suppress(OSError):
+                file.unlink()
+
+
+def _age(file: Path) -> float:
+    return time.time() - file.stat().st_mtime
 
 
 class Instance:

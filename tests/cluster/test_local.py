@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import dask
 import psutil
 import pytest
 
-from glassdask.cluster import connect
+from glassdask.cluster import connect, local
 from glassdask.cluster.local import private_folder
 from glassdask.errors import ClusterError
 
@@ -134,3 +135,44 @@ def test_workers_of_a_killed_client_end(tmp_path):
             assert time.monotonic() < end
             time.sleep(0.05)
         assert "Traceback" not in client.stderr.read()
+
+
+FROZEN = """
+import os, psutil, threading, time
+from glassdask.cluster import connect
+
+def freeze():
+    while len(children := psutil.Process().children(recursive=True)) < 2:  # Python's own helper and the worker
+        time.sleep(0.02)
+    children[-1].suspend()
+
+if __name__ == "__main__":
+    threading.Thread(target=freeze, daemon=True).start()
+    with connect("local", workers=1):
+        pass
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_worker_that_stands_still_while_it_starts(tmp_path):
+    (tmp_path / "frozen.py").write_text(FROZEN)
+    done = subprocess.run([sys.executable, tmp_path / "frozen.py"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "one was killed or stood still" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(not local.SEMAPHORES.is_dir(), reason="no /dev/shm")
+def test_semaphores_of_processes_that_are_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "SEMAPHORES", tmp_path)
+    here = os.stat("/proc/self/ns/pid").st_ino
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = {f"sem.glassdask-{here}-{ended.pid}-x": False, f"sem.glassdask-{here}-{os.getpid()}-x": True}
+    names |= {f"sem.glassdask-{here + 1}-{ended.pid}-x": True, "sem.mp-x": True}
+    for name in names:
+        (tmp_path / name).touch()
+    with local._named_semaphores():
+        assert multiprocessing.get_context("spawn").Lock()._semlock.name.startswith(f"/glassdask-{here}-{os.getpid()}-")
+    assert multiprocessing.get_context("spawn").Lock()._semlock.name.startswith("/mp-")
+    assert {name: (tmp_path / name).exists() for name in names} == names

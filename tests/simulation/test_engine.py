@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.simulation import KOB_ANDERSEN, Dynamics, RandomStart, Simulation, engine, simulate
+from glassdask.simulation import KOB_ANDERSEN, Dynamics, RandomStart, Simulation, engine, instance, simulate
 
 MPIEXEC = {"PMI_RANK": "0", "PMI_SIZE": "4", "PMI_FD": "7"}
 SRUN = {"PMIX_RANK": "0", "PMIX_NAMESPACE": "x", "PMIX_SERVER_URI2": "x", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}
@@ -56,3 +57,16 @@ def test_no_socket_and_nothing_left_in_shared_memory(tmp_path):
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[] []"
+
+
+def test_shared_memory_of_killed_processes_is_taken_away(tmp_path, monkeypatch):
+    """What is old and that no process has mapped."""
+    monkeypatch.setattr(instance, "SHARED", f"{tmp_path}/mpich_shm_")
+    names = {"mpich_shm_a_0": False, "mpich_shm_b_0": True, "mpich_shm_c_0": True, "other": True}
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(4096))
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / "mpich_shm_b_0")  # just made
+    with open(tmp_path / "mpich_shm_c_0", "r+b") as file, mmap.mmap(file.fileno(), 4096):
+        instance._free_abandoned()
+    assert {name: (tmp_path / name).exists() for name in names} == names
