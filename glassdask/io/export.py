@@ -14,7 +14,7 @@ import xarray as xr
 
 from glassdask.declarations import flags, shown
 from glassdask.errors import ParameterError, StoreError
-from glassdask.files import check_links, replacing
+from glassdask.files import check_links, one_line, replacing
 from glassdask.io.columns import columns_of
 from glassdask.io.writers.formats import Writer, writer_of
 from glassdask.io.writers.sheet import OWN, Sheet
@@ -48,6 +48,7 @@ class Export:
         return "\n".join([line, *self.notes])
 
 
+@one_line
 def export(
     source: str | os.PathLike[str] | xr.Dataset,
     path: str | os.PathLike[str],
@@ -157,6 +158,8 @@ def _target(path: Any, overwrite: bool) -> Path:
         raise StoreError(f"{target}: is a folder: give the name of a file")
     if not target.parent.is_dir():
         raise StoreError(f"{target}: its folder does not exist: make it first")
+    if target.exists() and not target.is_file():
+        raise StoreError(f"{target}: is no plain file: give another name")
     if target.exists() and not overwrite:
         raise StoreError(f"{target}: exists: choose another name, or say overwrite=True (--overwrite)")
     return target

@@ -19,7 +19,7 @@ import numpy as np
 from glassdask.code import digest
 from glassdask.declarations import converted, flags
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, StoreError
-from glassdask.files import sha256, writing
+from glassdask.files import one_line, sha256, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
 from glassdask.io.formats import FORMATS, find_format
@@ -27,7 +27,7 @@ from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.reference import Reference, alike, by_line, common_variables, left_out, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
-from glassdask.io.sources import OPTIONAL, SourceIndex
+from glassdask.io.sources import OPTIONAL, SourceIndex, check_unchanged
 from glassdask.schema import UNKNOWN, kept_variables
 from glassdask.store import appending
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
@@ -68,6 +68,7 @@ class Ingestion:
         return "\n".join([line, *self.notes])
 
 
+@one_line
 def ingest(
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
@@ -286,6 +287,7 @@ def _create(
     blocks = frame_blocks(0, n_frames, size)
     try:
         count, span, same = _write(group, stretches, blocks, 0, progress)
+        _check_unchanged(stretches)
     except StoreError:
         raise
     except GlassdaskError:  # of the files: they must change, so nothing of the store can be used
@@ -396,6 +398,11 @@ def _append(
     if begun:
         remove_torn(stage)
     count, *_ = _write(stage, stretches, blocks, old, progress)
+    try:
+        _check_unchanged(stretches)
+    except FormatError:  # nothing of what was written can be used
+        appending.take_back(group)
+        raise
     known_of = {name: pending.get(name) for name in ("span", "matched_by")}
     set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **known_of)
     sources = [*known.get("sources", []), *_entries(stretches)]
@@ -411,6 +418,11 @@ def _write(
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]
     tasks.run(group, tasks.plan(stretches, missing, first), len(blocks), progress)
     return tasks.found(group, blocks)
+
+
+def _check_unchanged(stretches: list[Stretch]) -> None:
+    for index in {stretch.index.path: stretch.index for stretch in stretches}.values():
+        check_unchanged(index)
 
 
 def _known(group: Path) -> dict[str, Any] | None:

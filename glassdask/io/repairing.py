@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassdask.errors import GlassdaskError, StoreError
-from glassdask.files import sha256
+from glassdask.files import one_line, sha256
 from glassdask.io.ingestion import ingest
 from glassdask.store.checks import verify
 from glassdask.store.groups import attributes
@@ -29,6 +29,7 @@ class Repaired:
         return "\n".join(lines) or f"{self.store}: every chunk is there and intact, nothing was to be done"
 
 
+@one_line
 def repair(path: str | os.PathLike[str]) -> Repaired:
     """Restore what can be restored of a store and all groups below it, and say what is lost.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from glassdask import schema
+from glassdask import files, schema
 from glassdask.declarations import converted, flags
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, SpeciesError
 from glassdask.io import reading
@@ -24,6 +24,9 @@ from glassdask.wrapping import add_images, enclosing, span, wrap
 OPTIONAL = ("origin", "image", "velocity", "energy", "diameter", "time", "step")
 
 
+UNKNOWN_MARK = (-1, -1, -1)
+
+
 @dataclass(frozen=True)
 class SourceIndex:
     """What `scan` finds in a file: how to read it, and what all its frames have in common.
@@ -34,8 +37,9 @@ class SourceIndex:
     Along axes that are not `periodic` nothing is wrapped; with `forced` the user says so. `single` is true where the
     file has positions in single precision. `clock` are the steps of all frames, or else their times, as `clock_name`
     says; `unfinished` is true where the file ends within a frame that is not counted. With a `roster`, frames may have
-    other particles than frame 0. `kept` describes the columns that become variables, diameters among them; `unread` are
-    the names of those that do not, and `notes` lines about what had to be understood.
+    other particles than frame 0. `mark` is what `files.mark` said of the file when it was scanned. `kept` describes the
+    columns that become variables, diameters among them; `unread` are the names of those that do not, and `notes` lines
+    about what had to be understood.
     """
 
     path: str
@@ -68,6 +72,7 @@ class SourceIndex:
     box: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     roster: Roster | None = None
+    mark: tuple[int, ...] = ()
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -151,7 +156,7 @@ def scan(
     )
     dimension, dt, box, options = settings.dimension, settings.dt, settings.box, settings.options
     try:
-        size = os.stat(path).st_size
+        size, mark = os.stat(path).st_size, files.mark(path)
         if not (FORMATS[name].folders and os.path.isdir(path)):
             with open(path, "rb"):
                 pass
@@ -160,6 +165,9 @@ def scan(
     if size == 0:
         raise FormatError(f"{path}: the file is empty: write it again or leave it out")
     survey = reading.survey(path, name, **options, **({"growing": growing} if FORMATS[name].text else {}))
+    after = files.mark(path)
+    if after != mark:  # it grows, or is written anew: its content tells when it has been read, see `check_unchanged`
+        mark = (*UNKNOWN_MARK, after[-1])
     if survey.n_frames == 0:
         raise FormatError(f"{path}: the file has no frames: write it again or leave it out")
     with closing(reading.read(path, name, 0, 1, 0, **options)) as stream:
@@ -175,6 +183,7 @@ def scan(
     renamed = _renamed(path, used, settings.species_names)
     index = SourceIndex(
         path=path,
+        mark=mark,
         format=name,
         sha256=survey.sha256,
         n_frames=survey.n_frames,
@@ -223,6 +232,16 @@ def scan(
                 )
             return replace(index, clock=clock, clock_name=clock_name)
     return index
+
+
+def check_unchanged(index: SourceIndex) -> None:
+    """Raise `FormatError` unless a file that was read is the one that was scanned, perhaps with more at its end."""
+    path = index.path
+    with suppress(OSError):  # removed, after it was read
+        if not os.path.isfile(path) or files.mark(path) == index.mark:
+            return
+        if files.sha256(path, index.mark[-1]) != index.sha256:
+            raise FormatError(f"{path}: was replaced or written anew while it was read: run the same command again")
 
 
 def frames(

@@ -861,3 +861,40 @@ def test_what_other_code_was_reading_is_not_continued(tmp_path, monkeypatch):
         gio.ingest([first, second], store, append=True)
     appending.take_back(store)
     assert gio.ingest([first, second], store, append=True).n_new > 0
+
+
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("how", ["replaced", "written anew", "grown", "touched"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, how, append):
+    """Between its scan and the end of its reading: only what follows the frames that were scanned may change."""
+    run, store = sample(12, 20), tmp_path / "run.zarr"
+    first, file = dumps(tmp_path, run, [6])
+    if append:
+        gd.ingest(first, store)
+    before = gd.open_trajectory(store).load() if append else None
+    real, content = tasks.run, file.read_bytes()
+
+    def run_late(*given, **named):
+        if how == "replaced":
+            (tmp_path / "new").write_bytes(content.replace(b"0.5", b"0.6").replace(b"1", b"2", 1))
+            (tmp_path / "new").replace(file)
+        elif how == "written anew":
+            file.write_bytes(content[:-3] + b"1 \n")
+        elif how == "grown":
+            file.write_bytes(content + content[: len(content) // 2])
+        else:
+            file.touch()
+        return real(*given, **named)
+
+    monkeypatch.setattr(tasks, "run", run_late)
+    if how in ("grown", "touched"):
+        assert gd.ingest(file, store, append=append).n_new == 6
+        return
+    with pytest.raises(errors.FormatError, match=f"{file}: was replaced or written anew while it was read"):
+        gd.ingest(file, store, append=append)
+    if append:
+        assert verify(store) == []
+        assert gd.open_trajectory(store).load().equals(before)
+        assert gd.ingest(file, store, append=True).n_new == 6
+    else:
+        assert not store.exists()
