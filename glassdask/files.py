@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -21,23 +22,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
-from glassdask.errors import BusyStoreError, CorruptStoreError, StoreError
+from glassdask.errors import BusyStoreError, CorruptStoreError, GlassdaskError, StoreError
 from glassdask.remote import Address, place
 
 PARTIAL = ".partial"
 ATTEMPTS = 5
 POLL_SECONDS = 0.1
+PIECE = 1 << 20  # bytes that are read at a time
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @contextmanager
 def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[None]:
     """Turn what the file system refuses into a one-line `StoreError` with its remedy; `needed`: bytes to be written."""
-    check_links(place(path))
     try:
+        check_links(place(path))
         yield
     except StoreError:
         raise
@@ -55,22 +58,58 @@ def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator
         }
         remedy = remedies.get(error.errno or 0, "see to the file system, then run the same command again")
         room = f"{_room(Path(path), needed)}: " if error.errno == errno.ENOSPC else ""
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}): {room}{remedy}") from None
+        raise StoreError(f"{path}: cannot be written ({_reason(error)}): {room}{remedy}") from None
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; some libraries say more, on several lines."""
+    return os.strerror(error.errno) if error.errno else str(error.strerror or error) or type(error).__name__
+
+
+def one_line(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that reads stores: of what the file system refuses it raises a one-line `StoreError`.
+
+    A folder that may not be entered shows wherever one looks whether something is there.
+    """
+
+    @functools.wraps(function)
+    def call(*given: P.args, **words: P.kwargs) -> T:
+        try:
+            return function(*given, **words)
+        except OSError as error:
+            if isinstance(error, GlassdaskError) or error.filename is None:
+                raise
+            raise StoreError(unreadable(error)) from None
+
+    return call
+
+
+def unreadable(error: OSError) -> str:
+    """The line about a file that cannot be read; an error of our own has one."""
+    if isinstance(error, GlassdaskError):
+        return str(error)
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}cannot be read ({_reason(error)}): check the path and its permissions"
 
 
 def check_links(path: Path) -> None:
-    """`StoreError` where nothing is written: at an address, or where a part of a store is a symbolic link.
+    """`StoreError` where nothing is written: at an address, or where a part of a store is a symbolic link."""
+    if isinstance(path, Address):
+        raise StoreError(f"{path}: nothing is written there: write to a folder of this machine, then copy it there")
+    refuse_links(path, "written")
 
-    In a store from elsewhere it could lead anywhere.
+
+def refuse_links(path: Path, done: str = "read") -> None:
+    """`StoreError` where a part of a store is a symbolic link: in a store from elsewhere it could lead anywhere.
 
     The store itself may be one.
     """
     if isinstance(path, Address):
-        raise StoreError(f"{path}: nothing is written there: write to a folder of this machine, then copy it there")
+        return
     inside = False
     for parent in [*reversed(path.parents), path, path / "c"]:
         if inside and parent.is_symlink():
-            raise StoreError(f"{parent}: is a symbolic link, through which nothing is written: put what it names there")
+            raise StoreError(f"{parent}: is a symbolic link, through which nothing is {done}: put what it names there")
         inside = inside or parent.suffix == ".zarr" or (parent / "zarr.json").is_file()
 
 
@@ -185,10 +224,22 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the content of a file, read in pieces."""
+def sha256(path: str | os.PathLike[str], n_bytes: int | None = None) -> str:
+    """SHA-256 of the content of a file, or of so many bytes at its beginning; read in pieces."""
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if n_bytes is None:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while n_bytes > 0 and (piece := stream.read(min(n_bytes, PIECE))):
+            digest.update(piece)
+            n_bytes -= len(piece)
+        return digest.hexdigest()
+
+
+def mark(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """What tells without reading a file whether it was written again or replaced: device, number, time and size."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def write_json(path: str | os.PathLike[str], content: Any, *, sync: bool = True) -> None:
@@ -215,7 +266,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     except StoreError:  # of an address, which is an OSError, too
         raise
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise StoreError(f"{path}: cannot be read ({_reason(error)}): check the path and its permissions") from None
     if not isinstance(content, dict):
         raise CorruptStoreError(f"{path}: holds {type(content).__name__}, expected a JSON object: write it again")
     return content

@@ -27,6 +27,7 @@ from glassdask.cli import (
 )
 from glassdask.cli.advice import shell
 from glassdask.errors import GlassdaskError
+from glassdask.files import unreadable
 
 INTERRUPTED = 130  # the exit code that typer makes of Ctrl-C, as shells do
 
@@ -65,6 +66,10 @@ def main() -> None:
     except GlassdaskError as error:
         logs.failed(error)
         sys.exit(f"glassdask: {shell(str(error))}")
+    except OSError as error:  # of a place that no function has told of
+        if error.filename is None:
+            raise
+        sys.exit(f"glassdask: {unreadable(error)}")
     except SystemExit as ended:
         outcome = ended.code
         if ended.code == INTERRUPTED:

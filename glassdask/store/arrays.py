@@ -382,18 +382,31 @@ def _append_begin(info: ArrayInfo) -> int | None:
     return int(attributes(info.path.parent)["appended"][0])
 
 
+def _refuse_link(array: Path, key: str) -> None:
+    """`StoreError` where a chunk, or a folder of chunks, is a symbolic link."""
+    if isinstance(array, Address):
+        return
+    place = str(array)
+    for part in key.split("/"):
+        place += f"/{part}"
+        if os.path.islink(place):
+            raise StoreError(f"{place}: is a symbolic link, through which nothing is read: put what it names there")
+
+
 def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
     """A region of an array; `CorruptStoreError` that names the chunk where one is missing or altered."""
     keys = list(layout.chunk_keys(region, info.unit))
     try:
         for key in keys:
+            _refuse_link(info.path, key)
             if not (info.path / key).is_file():
                 raise CorruptStoreError(f"{info.path}/{key}: chunk is missing: write it again, or see glassdask verify")
         return np.asarray(_opened(info.path, "r")[region if region else ()])
-    except (CorruptStoreError, MemoryError):
+    except (StoreError, MemoryError):
         raise
     except OSError as error:
-        raise StoreError(f"{info.path}: cannot be read ({error.strerror or error}): see to the file system") from None
+        where = error.filename if isinstance(error.filename, str) else info.path
+        raise StoreError(f"{where}: cannot be read ({error.strerror or error}): see to the file system") from None
     except Exception as error:  # the codecs raise ValueError, RuntimeError and others
         if len(keys) > 1:  # which one it was, they tell one by one
             for key in keys:

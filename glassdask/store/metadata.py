@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from glassdask.declarations import Count, Where, converted
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError, StoreVersionError
-from glassdask.files import create, read_json, write_json
+from glassdask.files import create, read_json, refuse_links, write_json
 from glassdask.remote import Address
 from glassdask.schema import SCHEMA_VERSION
 
@@ -80,6 +80,7 @@ def read_metadata(file: Path) -> dict[str, Any]:
     known = _read.get(str(file))
     if known is not None and known[0] == signature:
         return known[1]
+    refuse_links(file)
     content = read_json(file)
     if content is None:
         raise StoreError(f"{file.parent} is not a store or a part of one: no zarr.json, check the path")

@@ -12,6 +12,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
+from glassdask.files import one_line
 from glassdask.schema import validate
 from glassdask.store import layout
 from glassdask.store.arrays import arrays, content_hash, read_region
@@ -34,6 +35,7 @@ def _indexed(source: Source) -> indexing.LazilyIndexedArray:
     return indexing.LazilyIndexedArray(IndexedArray(source))
 
 
+@one_line
 def open_group(path: str | os.PathLike[str], name: str | None = None) -> xr.Dataset:
     """A trajectory, or a group that was derived from it, as `xarray.open_dataset` wants it.
 
@@ -94,6 +96,7 @@ def _present(folder: Path, names: list[str]) -> list[str]:
     return _inside(folder) if is_group(folder) else []
 
 
+@one_line
 def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open the trajectory of a store; positions, velocities and the like are read when they are computed.
 
@@ -151,6 +154,7 @@ def _open_trajectory(group: Path, lazy: Lazy) -> xr.Dataset:
         raise StoreError(f"{group}: not a trajectory ({error}): give the path of a trajectory") from None
 
 
+@one_line
 def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = None) -> xr.Dataset:
     """Open the descriptors of a store, lazily, as one dataset.
 
@@ -203,6 +207,7 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     return merged.assign_attrs({"store": str(group)})
 
 
+@one_line
 def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     """Open the reduction ``reductions/NAME`` of a store, lazily: the dataset of `glassdask.reduce`.
 

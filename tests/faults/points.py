@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 CALLS = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "fsync", "truncate")
-DEADLINE = 120.0
+DEADLINE = 600.0  # seconds: a machine that others use, too, is no command that hangs
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,17 @@ class Ended:
         return self.code in (0, -signal.SIGKILL) or (self.code == 1 and bool(said) and "Traceback" not in self.said)
 
 
-def run(arguments: list[object], root: Path, fault: Fault | None = None) -> Ended:
+def run(
+    arguments: list[object], root: Path, fault: Fault | None = None, prepare: Callable[[], None] | None = None
+) -> Ended:
     """A ``glassdask`` command, disturbed at one point or not at all."""
-    return wait(begin(arguments, root, fault), root)
+    return wait(begin(arguments, root, fault, prepare), root)
 
 
-def begin(arguments: list[object], root: Path, fault: Fault | None = None) -> int:
-    """The process of a command that is disturbed. Its output goes to files beside the folder `root`."""
+def begin(
+    arguments: list[object], root: Path, fault: Fault | None = None, prepare: Callable[[], None] | None = None
+) -> int:
+    """The process of a command that is disturbed, prepared by a call in it. Its output goes to files beside `root`."""
     pid = os.fork()
     if pid:
         return pid
@@ -64,6 +69,8 @@ def begin(arguments: list[object], root: Path, fault: Fault | None = None) -> in
         os.dup2(out, 2)
         log = os.open(f"{root}.{os.getpid()}.points", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         _disturb(root, fault, log)
+        if prepare is not None:
+            prepare()
         code = _main([str(argument) for argument in arguments])
         sys.stdout.flush()
         sys.stderr.flush()
@@ -96,7 +103,7 @@ def wait_until_stopped(pid: int) -> bool:
 
 def _taken(root: Path, pid: int, what: str) -> str:
     file = Path(f"{root}.{pid}.{what}")
-    text = file.read_text() if file.exists() else ""
+    text = file.read_text(errors="surrogateescape") if file.exists() else ""
     file.unlink(missing_ok=True)
     return text
 
