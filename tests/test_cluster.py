@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import dask
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
-from glassdask.cluster.jobs import Keeper, refusal
+from glassdask.cluster.jobs import Keeper, refusal, with_private_scripts
 from glassdask.cluster.overhead import low_overhead
 from glassdask.cluster.profile import Adaptive
 from glassdask.errors import ClusterError, ParameterError
@@ -370,3 +371,12 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, indent):
     assert [k for k, line in enumerate(lines) if "Error" in line][-1] == len(lines) - 1
     assert lines[-1].startswith("glassdask.errors.ClusterError: ")
     assert lines[-1].endswith('put the lines that connect below `if __name__ == "__main__":`')
+
+
+def test_job_scripts_lie_where_nobody_else_can_write():
+    """Between the writing of a script and its submission: in a shared /tmp it could be exchanged."""
+    kind = with_private_scripts(type("Kind", (), {"job_cls": type("Job", (), {"job_script": lambda self: "run"})}))
+    with kind.job_cls().job_file() as script:
+        assert Path(script).read_text() == "run"
+        assert Path(script).parent.stat().st_mode & 0o077 == 0
+    assert not Path(script).exists()

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +63,8 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
         **low_overhead(),
     }
     arguments = _arguments(profile)
-    with dask.config.set(settings), getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind])(**arguments) as cluster:
+    kind = with_private_scripts(getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind]))
+    with dask.config.set(settings), kind(**arguments) as cluster:
         if profile.adaptive and workers is None:
             cluster.adapt(minimum=profile.adaptive.minimum, maximum=profile.adaptive.maximum)
             yield cluster
@@ -73,6 +75,24 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
             yield cluster
         finally:
             cluster.sync(keeper.stop)
+
+
+def with_private_scripts(cluster: type) -> type:
+    """A cluster of dask-jobqueue whose job scripts lie where nobody else can write until they are submitted.
+
+    dask-jobqueue's own are opened in ``/tmp`` by a name that was given back before, so that another user of the machine
+    may be faster, and write what is then run as the user.
+    """
+
+    class Job(cluster.job_cls):  # type: ignore[name-defined, misc]
+        @contextmanager
+        def job_file(self) -> Iterator[str]:
+            with tempfile.TemporaryDirectory() as folder:  # of mode 700
+                script = Path(folder) / "job.sh"
+                script.write_text(self.job_script())
+                yield str(script)
+
+    return type(cluster.__name__, (cluster,), {"job_cls": Job})
 
 
 def _arguments(profile: Profile) -> dict[str, Any]:

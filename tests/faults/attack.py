@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults import outcomes
 from tests.faults.harness import fingerprint
 from tests.faults.points import Ended, Fault, begin, run, wait, wait_until_stopped
 from tests.sweep.liquids import save_sweep
@@ -211,12 +212,16 @@ def main() -> int:
     parser.add_argument("--tries", type=int, help="only so many points, spread over all")
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--note", action="store_true", help="keep the outcomes for the table of deploy/PROMISES.md")
     options = parser.parse_args()
     warm()
     found = {}
     for name in options.only:
         found[name] = attack(COMMANDS[name], tuple(options.kinds), options.tries, lambda line: print(line, flush=True))
     print(*table(found), sep="\n")
+    if options.note:
+        counts = sum((counts for kinds in found.values() for counts in kinds.values()), Counter())
+        outcomes.note("points", Counter({name: n for name, n in counts.items() if name != "points"}))
     return int(any(counts["silent"] + counts["unclear"] for kinds in found.values() for counts in kinds.values()))
 
 

@@ -28,6 +28,7 @@ import glassdask as gd
 from glassdask import store as stores
 from glassdask.errors import GlassdaskError
 from glassdask.sweep import run_sweep, status
+from tests.faults import outcomes
 from tests.sweep.liquids import save_sweep
 
 STRANGE = (None, True, False, 0, 1, -1, 7, 1.5, -0.0, 1e300, 150_000_000_000, 2**63, "", "x", "complete", "writing")
@@ -276,14 +277,15 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repaired", type=int, default=4, help="one of how many is repaired, too")
+    parser.add_argument("--note", action="store_true", help="keep the outcomes for the table of deploy/PROMISES.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found, broken = table(make(Path(folder)), options.tries, options.seed, options.repaired)
-    for kind, outcomes in found.items():
-        print(
-            f"{kind:20} {sum(outcomes.values()):6}  " + ", ".join(f"{name} {n}" for name, n in sorted(outcomes.items()))
-        )
+    for kind, counts in found.items():
+        print(f"{kind:20} {counts.total():6}  {outcomes.counted(counts)}")
     print("\n".join(broken))
+    if options.note:
+        outcomes.note("edits", sum(found.values(), Counter()))
     return bool(broken)
 
 
