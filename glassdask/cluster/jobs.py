@@ -84,7 +84,7 @@ def with_private_scripts(cluster: type) -> type:
     may be faster, and write what is then run as the user.
     """
 
-    class Job(cluster.job_cls):  # type: ignore[name-defined, misc]
+    class Job(cluster.job_cls):  # type: ignore[name-defined]
         @contextmanager
         def job_file(self) -> Iterator[str]:
             with tempfile.TemporaryDirectory() as folder:  # of mode 700

@@ -55,12 +55,12 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     problems: list[str] = []
     work = list(_walk(group, problems))
-    if not work and not problems and not (group / RECORDS).is_dir() and not children(group, "group"):
-        problems.append(f"{group}: holds nothing: check the path")
     problems = list(dict.fromkeys(problems))  # several groups may find the same wrong with what they are made from
     owner = ledger.owner_of(group)
     if owner != group:
         problems += _lost(owner, group)
+    if not work and not problems and not (group / RECORDS).is_dir() and not children(group, "group"):
+        problems.append(f"{group}: holds nothing: check the path")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, problem in enumerate(pool.map(check_chunk, *zip(*work)) if work else [], start=1):
             if problem:

@@ -24,13 +24,14 @@ import msgspec
 from glassdask.declarations import Declaration, converted, plain, rebuilt
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.files import locked, read_json, writing
-from glassdask.store import metadata
-from glassdask.store.checks import DESCRIPTION, GATHERED, RECORDS, UNITS
+from glassdask.store import checks, metadata
+from glassdask.store.checks import DESCRIPTION, GATHERED, RECORDS
 from glassdask.store.groups import create_parents
 from glassdask.store.layout import checked_name
 from glassdask.sweep.state import State, Unit, checked_stage
 
 FOLDER = RECORDS
+UNITS = checks.UNITS
 VERSION = 1
 THREADS = 8  # readers of small files; a network file system answers many at once
 BLOCK = 100  # states that one of them takes at a time

@@ -137,7 +137,7 @@ def _disturb(root: Path, fault: Fault | None, log: int) -> None:
         with lock:
             number, count = count, count + 1
             target = re.sub(r"[0-9a-f]{32}", "*", places[-1].removeprefix(f"{root}/"))
-            os.write(log, f"{number} {name} {target}\n".encode())
+            os.write(log, f"{number} {name} {target}\n".encode(errors="surrogateescape"))
             if fault is None or number != fault.number:
                 return call(*arguments, **keywords)
             if fault.kind == "full":
