@@ -13,6 +13,17 @@ import glassdask as gd
 LEVELS = 65536
 
 
+def fractions(position: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Positions (frame, particle, space) as 16-bit fractions of the boxes (frame, space, space)."""
+    fraction = np.einsum("fpi,fij->fpj", position, np.linalg.inv(box)) % 1.0
+    return np.minimum(fraction * LEVELS, LEVELS - 1).astype(np.uint16)
+
+
+def positions(fraction: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The positions again, off by at most half of 1 / 65536 of the box."""
+    return ((fraction + 0.5) / LEVELS) @ box
+
+
 def pack(trajectory: xr.Dataset, path: Path) -> Path:
     """Write positions to 1 / 65536 of their boxes' edges, species, boxes, times and (float32) energies as .npz."""
     np.savez_compressed(path, **columns(trajectory))
@@ -23,10 +34,9 @@ def columns(trajectory: xr.Dataset) -> dict[str, np.ndarray]:
     """What `pack` writes, by name; times and energies where there are any."""
     found = trajectory.load()
     box = found["box"].values
-    fraction = np.einsum("fpi,fij->fpj", found["position"].values, np.linalg.inv(box)) % 1.0
     names, codes = np.unique(found["species"].values.astype(str), return_inverse=True)
     packed = {
-        "fraction": np.minimum(fraction * LEVELS, LEVELS - 1).astype(np.uint16),
+        "fraction": fractions(found["position"].values, box),
         "box": box,
         "names": names,
         "species": codes.astype(np.uint8),
@@ -52,7 +62,7 @@ def unpack(path: Path) -> xr.Dataset:
 
 def trajectory_of(found: Mapping[str, np.ndarray]) -> xr.Dataset:
     """The trajectory of what `columns` gives."""
-    position = ((found["fraction"] + 0.5) / LEVELS) @ found["box"]
+    position = positions(found["fraction"], found["box"])
     energy = found["energy"].astype(np.float64) if "energy" in found else None
     time = found.get("time")
     return gd.from_arrays(

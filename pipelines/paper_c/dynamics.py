@@ -14,6 +14,7 @@ import glassdask as gd
 from glassdask.dynamics import at_delta, cage_relative, propensity
 from glassdask.fields.spatial import correlation_length, spatial_correlation
 from glassdask.learning import pearson
+from paper_c.needs import reliability
 from paper_c.published import DELTAS, INDICATORS
 from paper_c.structure import Scored, smooth
 
@@ -33,6 +34,11 @@ class Motion:
         """Read the store that `glassdask.simulation` filled."""
         start = gd.open_trajectory(store).isel(frame=[0]).load()
         moved = gd.open_reduction(store, "isoconfigurational")["replica_displacement"].load()
+        return cls.of(temperature, start, moved)
+
+    @classmethod
+    def of(cls, temperature: float, start: xr.Dataset, moved: xr.DataArray) -> Motion:
+        """Of the displacements of all replicas."""
         return cls(temperature, start, cage_relative(moved, start, gd.Voronoi()))
 
     @cached_property
@@ -129,6 +135,24 @@ def evolution(scored: Scored, motion: Motion, slow: Mapping[str, int], own: floa
         {"r": (("indicator", "delta"), _pearson(columns, targets))},
         coords={"indicator": list(INDICATORS), "delta": motion.propensity["delta"].values},
     )
+
+
+def ceiling(motion: Motion, delta: float, own: float) -> float:
+    """The largest R that anything can have with the smoothed propensity at the lag nearest to delta, for its noise.
+
+    It is the root of the reliability of all replicas, from R between two halves of them; NaN where these do not go
+    together at all.
+    """
+    n = motion.displacement.sizes["replica"] // 2
+    lag = int(np.abs(motion.propensity["delta"].values - delta).argmin())
+    size = np.linalg.norm(motion.displacement.isel(lag=lag).transpose("replica", "particle", "space").values, axis=2)
+    if n == 0:
+        return float("nan")
+    one, other = (
+        smooth(field(part.mean(axis=0)), motion.start, own)[0][:, None] for part in (size[:n], size[n : 2 * n])
+    )
+    measured = float(_pearson(one, other)[0, 0])
+    return float(np.sqrt(reliability(measured, n, len(size)))) if measured > 0 else float("nan")
 
 
 def ensembles(motion: Motion, delta: float, own: float) -> tuple[dict[str, np.ndarray], dict[str, float], int]:

@@ -255,3 +255,27 @@ def learning(panels: Mapping[str, Any], path: Path) -> None:
         column[0].legend(frameon=False, fontsize="small")
         column[1].set(ylim=(None, 1.02))
     plotting.save(drawn, path, table)
+
+
+def readings(panels: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]], path: Path) -> None:
+    """C(Gamma, Upsilon) of both classes by how the paper is read; a panel a system."""
+    names = list(dict.fromkeys(row.name for rows, _ in panels.values() for row in rows))
+    drawn, axes = plotting.figure(1, len(panels), size=(4.6, 0.8 + 0.24 * len(names)))
+    table: dict[str, list[Any]] = {name: [] for name in ("system", "class", "reading", "seed", "mean", "spread")}
+    for k, (ax, (title, (rows, published))) in enumerate(zip(axes[0], panels.items())):
+        for label, color, marker in (("glass", "#1f5fa8", "o"), ("liquid", plotting.RED, "s")):
+            mean, spread = published[label][0][:2]
+            ax.axvspan(mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
+            ax.axvline(mean, color=color, linestyle=":", linewidth=1.2)
+            values = [row.pairs[label][0] for row in rows]
+            shift = 0.12 if label == "glass" else -0.12
+            ax.errorbar([v for v, _ in values], [names.index(row.name) + shift for row in rows],
+                        xerr=[s for _, s in values], color=color, fmt=marker, markersize=3.5, linewidth=0.8,
+                        label=label)  # fmt: skip
+            for row, (value, width) in zip(rows, values):
+                for name, cell in zip(table, (title, label, row.name, row.seed, value, width)):
+                    table[name].append(cell)
+        ax.set(xlim=(-1.05, 1.05), ylim=(len(names) - 0.5, -0.5), xlabel=r"$C_{\Gamma,\Upsilon}$", title=title)
+        ax.set_yticks(range(len(names)), names if k == 0 else [""] * len(names), fontsize=7)
+    axes[0][0].legend(fontsize=7, loc="center")
+    plotting.save(drawn, path, table)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 
@@ -17,9 +19,23 @@ from glassdask.fields.coarse import normalize
 from glassdask.fields.grid import to_grid
 from glassdask.learning import ConvolutionalClassifier, load_model, save_model
 from glassdask.store import content_hash, write_dataset
-from paper_c.sources import Part, Sample, Sizes
+from paper_c.sources import Part, Sample
 
-GROUP = "images"
+
+@dataclass(frozen=True)
+class Pictures:
+    """How configurations become images: the distance of the points, and what is scaled to [0, 1].
+
+    That is each "image", as the paper is understood here, or "all" images alike, by the extremes of those trained on.
+    """
+
+    spacing: float
+    scaled: str = "image"
+
+    @property
+    def group(self) -> str:
+        """Name of the reduction."""
+        return f"images-{self.spacing:g}-{self.scaled}"
 
 
 def points(sample: Sample, spacing: float, multiple: int) -> tuple[int, ...]:
@@ -28,47 +44,57 @@ def points(sample: Sample, spacing: float, multiple: int) -> tuple[int, ...]:
     return tuple(multiple * int(n) for n in np.maximum(np.rint(edges / spacing / multiple), 4))
 
 
-def make(sample: Sample, sizes: Sizes) -> None:
-    """Eqs. S1-S2, each image scaled to [0, 1], into the store of every trajectory; what is there is kept."""
-    strides = ConvolutionalClassifier(**sizes.network).strides
-    shape = points(sample, sizes.spacing, int(np.prod(strides)))
+def make(sample: Sample, network: Mapping[str, Any], pictures: Pictures) -> None:
+    """Eqs. S1-S2, into the store of every trajectory; what is there is kept."""
+    strides = ConvolutionalClassifier(**network).strides
+    shape = points(sample, pictures.spacing, int(np.prod(strides)))
     for store in dict.fromkeys(part.store for part in sample.parts):
-        grid = to_grid(gd.open_trajectory(store), shape, sample.sizes)
-        images = normalize(grid, [dim for dim in grid.dims if dim != "frame"]).astype(np.float32)
-        parameters = {"shape": shape, "sizes": dict(sample.sizes)}
-        write_dataset(images.to_dataset(name=GROUP), store, f"reductions/{GROUP}", parameters=parameters,
-                      code=digest(to_grid, normalize), overwrite=True)  # fmt: skip
+        images = to_grid(gd.open_trajectory(store), shape, sample.sizes)
+        if pictures.scaled == "image":
+            images = normalize(images, [dim for dim in images.dims if dim != "frame"])
+        parameters = {"shape": shape, "sizes": dict(sample.sizes), "scaled": pictures.scaled}
+        group = pictures.group
+        write_dataset(images.astype(np.float32).to_dataset(name=group), store, f"reductions/{group}",
+                      parameters=parameters, code=digest(to_grid, normalize), overwrite=True)  # fmt: skip
 
 
-def of_part(part: Part) -> da.Array:
-    """Images (sample, 1, x, y[, z]) of a part, lazy."""
-    images = gd.open_reduction(part.store, GROUP)[GROUP].data
+def of_part(part: Part, pictures: Pictures) -> da.Array:
+    """Images (sample, 1, x, y[, z]) of a part, lazy; where all are scaled alike they are densities still."""
+    images = gd.open_reduction(part.store, pictures.group)[pictures.group].data
     if part.frames != tuple(range(images.shape[0])):
         images = images[list(part.frames)]
     return images[:, None]
 
 
-def of_role(sample: Sample, role: str) -> da.Array:
-    """Images of all parts for one purpose."""
-    return da.concatenate([of_part(part) for part in sample.role(role)])
+def of_role(sample: Sample, role: str, pictures: Pictures) -> da.Array:
+    """Images of all parts for one purpose, as the network sees them."""
+    images = da.concatenate([of_part(part, pictures) for part in sample.role(role)])
+    return scaling(sample, pictures)(images)
 
 
-def train(sample: Sample, network: Mapping[str, Any], folder: Path, progress: Any = None) -> ConvolutionalClassifier:
+def scaling(sample: Sample, pictures: Pictures) -> Callable[[Any], Any]:
+    """What makes images of what is stored: nothing, or the scale of all training images."""
+    if pictures.scaled == "image":
+        return lambda images: images
+    dense = da.concatenate([of_part(part, pictures) for part in sample.role("train")])
+    low, high = (float(x) for x in dask.compute(dense.min(), dense.max()))
+    return lambda images: (images - low) / (high - low)
+
+
+def train(
+    sample: Sample, network: Mapping[str, Any], folder: Path, pictures: Pictures, progress: Any = None
+) -> ConvolutionalClassifier:
     """The trained network; training goes on where it was interrupted, and a finished one is read from its file."""
     model = ConvolutionalClassifier(**network)
-    contents = [[str(part.role), part.frames, part.labels, content_hash(part.store)] for part in sample.parts]
-    images = of_role(sample, "train")
-    described = [{k: v for k, v in model.get_params().items() if k != "device"}, contents, images.shape[1:]]
-    key = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:12]
-    file = folder / f"network-{key}.npz"
+    file = folder / f"network-{identity(sample, network, pictures)}.npz"
     if file.exists():
         return load_model(file)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / f"training-{key}.pt"
+    checkpoint = file.with_name(file.name.replace("network", "training")).with_suffix(".pt")
     model.fit(
-        images,
+        of_role(sample, "train", pictures),
         sample.labels("train"),
-        validation=(of_role(sample, "validation"), sample.labels("validation")),
+        validation=(of_role(sample, "validation", pictures), sample.labels("validation")),
         checkpoint=checkpoint,
         callback=progress,
     )
@@ -77,8 +103,18 @@ def train(sample: Sample, network: Mapping[str, Any], folder: Path, progress: An
     return model
 
 
-def accuracies(sample: Sample, model: ConvolutionalClassifier) -> dict[str, tuple[float, int]]:
+def identity(sample: Sample, network: Mapping[str, Any], pictures: Pictures) -> str:
+    """Digest of all that a trained network depends on."""
+    model = ConvolutionalClassifier(**network)
+    parts = [part for role in ("train", "validation") for part in sample.role(role)]
+    contents = [[part.role, part.frames, part.labels, content_hash(part.store)] for part in parts]
+    parameters = {k: v for k, v in model.get_params().items() if k != "device"}
+    described = [parameters, contents, asdict(pictures), of_part(sample.parts[0], pictures).shape[1:]]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:12]
+
+
+def accuracies(sample: Sample, model: ConvolutionalClassifier, pictures: Pictures) -> dict[str, tuple[float, int]]:
     """Table 2: the fraction of test configurations of each class that is recognised, and their number."""
     labels = sample.labels("test")
-    right = np.asarray(model.predict(of_role(sample, "test"))) == labels
+    right = np.asarray(model.predict(of_role(sample, "test", pictures))) == labels
     return {label: (float(right[labels == label].mean()), int((labels == label).sum())) for label in sample.classes}

@@ -173,11 +173,18 @@ def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
         for name in INDICATORS:
             expected, at = m.system.published.propensity[name]
             curves = [found.sel(indicator=name) for found in panels[title].values()]
-            points = [pair for c in curves for pair in zip(np.nan_to_num(c["r"].values, nan=-1.0), c["delta"].values)]
-            best, delta = (float(x) for x in max(points))
+            points = [
+                (r, delta, k)
+                for k, c in enumerate(curves)
+                for r, delta in zip(np.nan_to_num(c["r"].values, nan=-1.0), c["delta"].values)
+            ]
+            best, delta, k = max(points)
+            best, delta = float(best), float(delta)
+            most = dynamics.ceiling(m.motions[k], delta, m.fixed)
+            noise = f"noise of {m.motions[k].displacement.sizes['replica']} runs lets R reach {most:.2f} at most"
             sign = _sign(curves)
             reach = max(motion.reached for motion in m.motions)
-            why = f"{sign}; one glass; delta up to {reach:.2g}; {m.study.faster}"
+            why = f"{sign}; {noise}; one glass; delta up to {reach:.2g}; {m.study.faster}"
             why += f"; {NETWORK}" if name == "Gamma" else ""
             report.compare(
                 Comparison("Table 5", title, f"largest R of {name} with Delta", expected, best, None, 0.0005, why),

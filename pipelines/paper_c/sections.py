@@ -41,6 +41,11 @@ class Study:
         return self.sample.system
 
     @property
+    def pictures(self) -> images.Pictures:
+        """How the network sees configurations."""
+        return images.Pictures(self.sizes.spacing)
+
+    @property
     def faster(self) -> str:
         """Why numbers that depend on the preparation differ."""
         from paper_c.published import COOLING_RATE
@@ -113,7 +118,7 @@ def classification(studies: Sequence[Study], report: Report) -> None:
             f"{model.l2:g}", str(len(model.training_loss_)), str(len(sample.labels("train"))),
             str(len(sample.labels("validation"))), str(len(sample.labels("test"))),
         ])  # fmt: skip
-        found = images.accuracies(sample, model)
+        found = images.accuracies(sample, model, study.pictures)
         total = sum(share * n for share, n in found.values()) / sum(n for _, n in found.values())
         for k, (label, (share, n)) in enumerate(found.items()):
             error = float(np.sqrt(max(share * (1 - share), 0.25 / n) / n))

@@ -11,7 +11,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.fields.coarse import coarse_grain
-from glassdask.fields.grid import AXES, from_grid
+from glassdask.fields.grid import AXES, from_grid, to_grid
 from glassdask.fields.spatial import correlation_length, spatial_correlation
 from glassdask.learning import grad_cam, pearson, spearman
 from paper_c import images
@@ -28,16 +28,45 @@ class Scored:
     fields: xr.Dataset
 
 
-def indicators(sample: Sample, model: Any, part: Part, label: str, frames: np.ndarray) -> Scored:
+@dataclass(frozen=True)
+class Reading:
+    """How Grad-CAM is read: which convolution, with the outer ReLU or not, and how its map is shared among particles.
+
+    "S4" divides by the density at each point, as the paper's supplement; "undivided" does not, "mean" is the mean of
+    the map over a particle's Gaussian. A `map` that is "uniform" or the "image" itself needs no network: what is found
+    with it says nothing of one.
+    """
+
+    layer: int = -1
+    rectify: bool = True
+    share: str = "S4"
+    map: str = "Grad-CAM"
+
+    def gamma(self, model: Any, pictures: Any, label: str, trajectory: xr.Dataset, sizes: Any) -> xr.DataArray:
+        """Gamma of every particle for a class."""
+        axes = AXES[: trajectory.sizes["space"]]
+        if self.map == "Grad-CAM":
+            maps = grad_cam(model, pictures, label, layer=self.layer, rectify=self.rectify)
+        else:
+            maps = pictures[:, 0] if self.map == "image" else np.ones_like(pictures[:, 0])
+        values = xr.DataArray(np.asarray(maps, dtype=np.float64), dims=("frame", *axes))
+        if self.share == "S4":
+            return from_grid(values, trajectory, sizes)
+        density = to_grid(trajectory, values.shape[1:], sizes).drop_vars(axes)
+        shared = from_grid(values * density, trajectory, sizes)
+        return shared if self.share == "undivided" else shared / from_grid(density, trajectory, sizes)
+
+
+def indicators(
+    sample: Sample, pictures: images.Pictures, model: Any, part: Part, label: str, frames: np.ndarray
+) -> Scored:
     """Gamma of one class, Upsilon and Theta of some configurations of a part."""
     trajectory = part.trajectory.isel(frame=frames).load()
-    pictures = images.of_part(part)[frames].compute()
-    dims = ("frame", *AXES[: trajectory.sizes["space"]])
-    maps = xr.DataArray(grad_cam(model, pictures, label), dims=dims)
+    seen = images.scaling(sample, pictures)(images.of_part(part, pictures)[frames]).compute()
     theta = gd.TongTanaka(sigma=sample.contact) if sample.contact else gd.TongTanaka(diameters=sample.sizes)
     described = gd.describe(trajectory, [gd.VoronoiCell(), theta])
     fields = {
-        "Gamma": from_grid(maps, trajectory, sample.sizes),
+        "Gamma": Reading().gamma(model, seen, label, trajectory, sample.sizes),
         "Upsilon": described["voronoi"].sel(voronoi_feature="volume", drop=True),
         "Theta": described["theta"],
     }
@@ -45,18 +74,27 @@ def indicators(sample: Sample, model: Any, part: Part, label: str, frames: np.nd
     return Scored(label, trajectory, xr.Dataset(plain))
 
 
-def tested(sample: Sample, model: Any) -> Iterator[Scored]:
-    """The configurations that the network has never seen, part by part and class by class.
+def recognised(
+    sample: Sample, pictures: images.Pictures, model: Any
+) -> Iterator[tuple[Part, str, np.ndarray, np.ndarray]]:
+    """Configurations that the network has never seen and takes for what they are: part, class, frames, images.
 
     Those that it takes for another class are left out, as in the paper.
     """
+    scaled = images.scaling(sample, pictures)
     for part in sample.role("test"):
+        seen = scaled(images.of_part(part, pictures)).compute()
+        found = np.asarray(model.predict(seen))
         for label in sample.classes:
-            of_class = np.flatnonzero(np.array(part.labels) == label)
-            if len(of_class):
-                seen = np.asarray(model.predict(images.of_part(part)[of_class])) == label
-                if seen.any():
-                    yield indicators(sample, model, part, label, of_class[seen])
+            frames = np.flatnonzero((np.array(part.labels) == label) & (found == label))
+            if len(frames):
+                yield part, label, frames, seen[frames]
+
+
+def tested(sample: Sample, pictures: images.Pictures, model: Any) -> Iterator[Scored]:
+    """The indicators of those configurations, part by part and class by class."""
+    for part, label, frames, _ in recognised(sample, pictures, model):
+        yield indicators(sample, pictures, model, part, label, frames)
 
 
 def smooth(values: xr.DataArray, trajectory: xr.Dataset, length: float) -> np.ndarray:

@@ -13,7 +13,7 @@ import xarray as xr
 pytest.importorskip("torch")
 
 import glass_vs_liquid
-from paper_c import dynamics, images, mobility, runs, sections, sources, structure
+from paper_c import archive, dynamics, images, mobility, needs, readings, runs, sections, sources, structure
 from paper_c.published import ABM, INDICATORS, KAM, SYSTEMS
 from report import Report
 
@@ -22,7 +22,7 @@ from glassdask.simulation.protocols import Dynamics, Simulation
 
 NETWORK = {
     "filters": (6, 6), "kernel_sizes": (5, 5), "strides": (1, 1), "dense": 8, "epochs": 60, "batch_size": 6,
-    "learning_rate": 2e-3, "augment": True, "standardize": True, "device": "cpu",
+    "learning_rate": 2e-3, "augment": True, "standardize": True, "device": "cpu", "seed": 1,
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def trajectory(jitters, n=16, space=2, seed=0):
 def sizes():
     return sources.Sizes(
         particles=256, runs=6, cycles=3, descent=1.0, rate=0.1, melt=1.0, hold=1.0, held_out=(0.17, 0.34), spacing=0.7,
-        network=NETWORK, energies=(2, 256), temperatures=(0.5,), replicas=10, longest=(10.0,), lags=6,
+        network=NETWORK, energies=(2, 256), temperatures=(0.5,), replicas=10, longest=(10.0,), lags=6, readings=3,
     )  # fmt: skip
 
 
@@ -60,9 +60,9 @@ def folder(tmp_path_factory, sizes):
 def study(folder, sizes):
     """What the network makes of them."""
     made = sections.Study(sources.simulated(KAM, sizes, folder), sizes)
-    images.make(made.sample, sizes)
-    made.model = images.train(made.sample, sizes.network, folder / "network")
-    made.scored = list(structure.tested(made.sample, made.model))
+    images.make(made.sample, sizes.network, made.pictures)
+    made.model = images.train(made.sample, sizes.network, folder / "network", made.pictures)
+    made.scored = list(structure.tested(made.sample, made.pictures, made.model))
     return made
 
 
@@ -101,8 +101,18 @@ def test_what_is_simulated():
             assert isinstance(last, Dynamics)
             assert last.temperature == (system.liquid, system.glass)
             assert last.frames(protocol.step) == (0, round(last.time / protocol.step))
-    small = sources.SMALL["KAM"]
-    assert glass_vs_liquid.start_of(small) == sources.roles(small.runs, small.held_out).index("test")
+        day = sources.DAY[name]
+        assert day.rate <= 0.1 * sources.SMALL[name].rate
+        held = sources.roles(day.runs, day.held_out).count("test") * day.cycles
+        spreads = [pair[1] for label in ("glass", "liquid") for pair in system.published.pairs[label]]
+        assert held >= needs.configurations(max(spreads))
+        assert day.replicas >= needs.replicas(0.958, 30, 0.971)
+    hours = [
+        hours(system, sources.DAY[name])
+        for name, system in SYSTEMS.items()
+        for hours in (needs.cooling_hours, needs.propensity_hours, needs.energy_hours)
+    ]
+    assert 5 < sum(hours) < 30
 
 
 def test_runs_are_not_divided(tmp_path):
@@ -125,21 +135,95 @@ def test_runs_are_not_divided(tmp_path):
 def test_images_and_network(study, folder, sizes, monkeypatch):
     sample = study.sample
     assert [len(sample.role(role)) for role in ("train", "validation", "test")] == [3, 1, 2]
-    picture = images.of_role(sample, "test")
+    picture = images.of_role(sample, "test", study.pictures)
     assert picture.shape == (12, 1, 22, 22)  # 15.2 / 0.7
     values = picture.compute()
     np.testing.assert_array_equal(values.min(axis=(1, 2, 3)), 0.0)
     np.testing.assert_array_equal(values.max(axis=(1, 2, 3)), 1.0)
     assert sample.labels("test").tolist() == ["liquid", "glass"] * 6
-    found = images.accuracies(sample, study.model)
+    found = images.accuracies(sample, study.model, study.pictures)
     assert found["glass"] == (1.0, 6)
     assert found["liquid"] == (1.0, 6)
     # a second time neither images nor network are made again
     monkeypatch.setattr(images.ConvolutionalClassifier, "fit", lambda *_, **__: pytest.fail("trained again"))
-    images.make(sample, sizes)
-    again = images.train(sample, sizes.network, folder / "network")
+    images.make(sample, sizes.network, study.pictures)
+    again = images.train(sample, sizes.network, folder / "network", study.pictures)
     np.testing.assert_array_equal(again.weights_[0], study.model.weights_[0])
     assert [path.suffix for path in (folder / "network").iterdir()] == [".npz"]
+
+
+def test_kept_runs(folder, sizes, tmp_path, monkeypatch):
+    """Runs that come with the pipeline are those that were simulated, to half a step of 16 bits, and not done again."""
+    monkeypatch.setattr(archive, "FOLDER", tmp_path)
+    stores = sources.stores_of(KAM, sizes, folder)
+    assert archive.kept(KAM, sizes) == 0
+    file = archive.pack(KAM, sizes, stores[:2])
+    assert archive.files(KAM) == [file]
+    assert archive.kept(KAM, sizes) == 2
+    assert archive.kept(KAM, replace(sizes, rate=0.01)) == archive.kept(KAM, replace(sizes, melt=2.0)) == 0
+    assert replace(sizes, **archive.sizes_of(file)) == replace(sizes, runs=2)
+    tasks = sources.cooling_tasks(KAM, sizes, tmp_path)
+    assert len(tasks) == 6
+    for _ in range(2):
+        assert [task.compute() for task in tasks[:2]] == [str(s) for s in sources.stores_of(KAM, sizes, tmp_path)[:2]]
+    for store, original in zip(sources.stores_of(KAM, sizes, tmp_path), stores[:2]):
+        ours, theirs = gd.open_trajectory(store), gd.open_trajectory(original)
+        away = (ours["position"] - theirs["position"]).values
+        away -= 15.2 * np.rint(away / 15.2)
+        assert np.abs(away).max() <= 0.5 * 15.2 / 2**16 + 1e-9
+        assert (ours["species"].values == theirs["species"].values).all()
+
+
+@pytest.mark.slow
+def test_other_readings(study, folder, sizes, tmp_path, monkeypatch):
+    """Two maps without a network bracket what one can find; an interrupted study goes on with the next variant."""
+    monkeypatch.setattr(archive, "FOLDER", tmp_path)
+    archive.pack(KAM, replace(sizes, rate=0.5), sources.stores_of(KAM, sizes, folder)[:1])
+    some = [v for v in readings.variants(sizes) if v.name in ("as the paper", "a fourth of the epochs")]
+    some.append(readings.Variant("all images scaled alike", "", {"epochs": 2}, {"scaled": "all"}))
+    monkeypatch.setattr(readings, "variants", lambda _: some)
+    report = Report(tmp_path, "Paper C")
+    sections.classification([study], report)
+    sections.interpretation([study], report)
+    before = [c.verdict for c in report.comparisons]
+    done = []
+    readings.write([study], tmp_path, report, done.append)
+    assert [line.split(": ")[1] for line in done] == [
+        "as the paper, seed 0", "cooled at a rate of 0.5, seed 0", "a fourth of the epochs, seed 0",
+        "all images scaled alike, seed 0",
+    ]  # fmt: skip
+    with open(tmp_path / "readings.csv") as file:
+        rows = {row["reading"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 1 + len(readings.WAYS) + 3
+    assert float(rows["PUBLISHED"]["C(Gamma, Upsilon), glass"]) == -0.828
+    uniform, image = (rows[f"as the paper: no network, {what}"] for what in ("a uniform map", "the image itself"))
+    assert float(uniform["C(Gamma, Upsilon), glass"]) > 0.9 > float(image["C(Gamma, Upsilon), glass"])
+    signed = rows["as the paper: no ReLU in Eq. 4"]
+    assert signed["C(Gamma, Upsilon), glass"] != rows["as the paper"]["C(Gamma, Upsilon), glass"]
+    assert signed["C(Theta, Upsilon), glass"] == rows["as the paper"]["C(Theta, Upsilon), glass"]
+    needs.decide([study], report)
+    decided = [c for c, old in zip(report.comparisons, before) if old == "differs"]
+    assert decided
+    assert all(c.shown or c.core_hours > 1000 for c in decided)
+    assert {c.sample for c in report.comparisons} == {"6 x 3 of each class at 0.1"}
+    assert "networks that tell the classes give" in report.write().read_text()
+    monkeypatch.setattr(images.ConvolutionalClassifier, "fit", lambda *_, **__: pytest.fail("trained again"))
+    again = list(readings.run(study, tmp_path, done.append))
+    assert [row.name for row in again] == [name for name in rows if name != "PUBLISHED"]
+
+
+def test_what_claims_need():
+    assert needs.configurations(0.179) == 36
+    # as many runs as one had: the measured value; twice as many halve the noise
+    assert needs.reliability(0.8, 30, 30) == pytest.approx(0.8)
+    assert needs.reliability(0.5, 1, 2) == pytest.approx(2 / 3)
+    few = needs.replicas(0.958, 30, 0.971)
+    assert needs.reliability(0.958, 30, few) >= 0.971**2 > needs.reliability(0.958, 30, few - 1)
+    # Table 4 of the paper obeys it: from 30 and 30 runs to 30 and 100
+    predicted = np.sqrt(needs.reliability(0.958, 30, 30) * needs.reliability(0.958, 30, 100))
+    assert predicted == pytest.approx(0.985, abs=0.015)
+    learning = sources.literal(8000, 250)
+    assert learning["learning_rate"] == pytest.approx(1e-6)
 
 
 def test_indicators(study):
@@ -149,7 +233,7 @@ def test_indicators(study):
     glass, liquid = (study.of_class(label)[0] for label in ("glass", "liquid"))
     assert glass.fields.sizes == {"frame": 3, "particle": 256}
     part = study.sample.role("test")[0]
-    score = grad_cam(study.model, images.of_part(part)[[1, 3, 5]].compute(), "glass")
+    score = grad_cam(study.model, images.of_part(part, study.pictures)[[1, 3, 5]].compute(), "glass")
     np.testing.assert_allclose(glass.fields["Gamma"].sum("particle"), score.sum(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_allclose(glass.fields["Upsilon"].sum("particle"), 15.2**2, rtol=1e-9)
     assert float(glass.fields["Theta"].mean()) < float(liquid.fields["Theta"].mean())
@@ -161,7 +245,7 @@ def test_indicators(study):
 
 def planted(study, replicas=20):
     """Displacements whose size grows with the coarse-grained Voronoi volume, of both particles and lags."""
-    glass = study.of_class("glass")[0]
+    glass = study.of_class("glass")[-1]
     one = structure.Scored("glass", glass.trajectory.isel(frame=[0]), glass.fields.isel(frame=[0]))
     size = 0.2 + structure.unit(structure.smooth(one.fields["Upsilon"], one.trajectory, 2.0)[0])
     rng = np.random.default_rng(0)
@@ -185,6 +269,8 @@ def test_planted_propensity(study):
     assert (found["r"].sel(indicator="Upsilon") > 0.9).all()
     turned = dynamics.evolution(one, motions[0], {**KAM.slow, "Upsilon": -1}, 2.0, 1.0)
     np.testing.assert_allclose(turned["r"].sel(indicator="Upsilon"), -found["r"].sel(indicator="Upsilon"), atol=1e-12)
+    most = dynamics.ceiling(motions[0], 1.0, 1.0)
+    assert float(found["r"].sel(indicator="Upsilon").max()) < most < 1.0
     # Table 4: coarse-graining takes out the noise of few replicas
     _, table, n = dynamics.ensembles(motions[0], 1.0, 1.0)
     assert n == 6
