@@ -100,9 +100,9 @@ class _State:
     def __str__(self) -> str:
         seconds = time.monotonic() - self.begun
         done, total = self.counts
-        parts = [f"{done} of {total}" if total else "", _clock(seconds)]
+        parts = [f"{done} of {total}" if total else "", clock(seconds)]
         if 0 < done < total:
-            parts.append(f"about {_clock(seconds * (total - done) / done)} left")
+            parts.append(f"about {clock(seconds * (total - done) / done)} left")
         return f"{self.what}: " + ", ".join(part for part in parts if part)
 
 
@@ -212,10 +212,10 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Hours, minutes, seconds.
 
-    >>> _clock(3725.2)
+    >>> clock(3725.2)
     '1:02:05'
     """
     whole = round(seconds)

@@ -25,6 +25,7 @@ BASE = {
     "plugins",
     "graphs",
     "texts",
+    "reporting",
 }
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from glassdask.cli.options import Overwrite, Quiet, Workers, progress_bar
 from glassdask.errors import ParameterError
+from glassdask.reporting import clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +54,19 @@ def run(
     cluster: Cluster = None,
     workers: Workers = None,
     quiet: Quiet = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would take, by small pieces that are run now")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print as JSON")] = False,
 ) -> None:
     """Do all stages of all states that are not done yet. The same command continues where it was killed.
 
     A state that fails does not stop the others: its error is recorded, shown by status, and tried again by retry. The
     exit code is 1 unless all that was asked for is complete.
     """
+    if dry_run:
+        _estimate(sweep, only, share, quiet, as_json)
+        return
     _run(sweep, only, share, cluster, workers, quiet, overwrite=overwrite)
 
 
@@ -80,11 +89,13 @@ def status(
 ) -> None:
     """Show how far a sweep is, also while it runs: complete states by model, temperature and stage, and all errors."""
     from glassdask.sweep import status as found
+    from glassdask.sweep.remaining import told
 
     table = found(store)
     if as_json:
         states = json.loads(table.reset_index().to_json(orient="records"))
-        print(json.dumps({"stages": table.attrs["stages"], "runs": table.attrs["runs"], "states": states}, indent=2))
+        kept = {name: table.attrs[name] for name in ("stages", "runs", "remaining")}
+        print(json.dumps({**kept, "states": states}, indent=2))
         return
     out = Console()
     out.print(_overview(table))
@@ -95,6 +106,8 @@ def status(
             markup=False,
         )
     _summary(table, table.attrs["stages"], out)
+    for line in told(table.attrs["remaining"], bool(table.attrs["runs"])):
+        out.print(line, markup=False)
 
 
 def _run(
@@ -122,6 +135,40 @@ def _run(
     complete = _summary(table.loc[labels], stages, Console())
     if not complete:
         raise typer.Exit(1)
+
+
+def _estimate(sweep: Path, only: list[str] | None, share: str | None, quiet: bool, as_json: bool) -> None:
+    """Print what a sweep, or what is left of it, takes."""
+    from glassdask.sweep import read_sweep
+    from glassdask.sweep.estimating import estimate
+
+    described = read_sweep(sweep)
+    described = described if share is None else described.share(*_parsed_share(share))
+    stages = described.checked_stages(only)
+    with progress_bar("pieces", quiet) as progress:
+        found = estimate(described, progress)
+    known = [found.seconds[stage] for stage in stages]
+    seconds = sum(part or 0.0 for part in known)
+    if as_json:
+        told = {stage: {"units": found.units[stage], "seconds": found.seconds[stage]} for stage in stages}
+        print(json.dumps({"states": len(described), "stages": told, "core_hours": seconds / 3600, "bytes": found.bytes,
+                          "memory": found.memory, "notes": found.notes}, indent=2))  # fmt: skip
+        return
+    out = Console(highlight=False)
+    out.print(f"{sweep}: {len(described)} states", markup=False, soft_wrap=True)
+    table = Table("stage", "units to do", "core time", box=None, pad_edge=False)
+    for stage in stages:
+        part = found.seconds[stage]
+        table.add_row(stage, str(found.units[stage]), "not known" if part is None else clock(part))
+    units, hours = sum(found.units[stage] for stage in stages), seconds / 3600
+    table.add_row("all", str(units), f"{clock(seconds)}, {hours:.3g} core-hours")
+    out.print(table)
+    cores = len(os.sched_getaffinity(0))
+    out.print(f"about {clock(seconds / cores)} on the {cores} cores here, as busy as they are now")
+    out.print(f"disk   {found.bytes / 1e6:.3g} MB in {described.store}", markup=False, soft_wrap=True)
+    out.print(f"memory {found.memory / 2**20:.0f} MiB for a worker")
+    for note in found.notes:
+        out.print(f"not known: {note}", markup=False, soft_wrap=True)
 
 
 def _parsed_share(text: str) -> tuple[int, int]:

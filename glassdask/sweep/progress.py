@@ -14,6 +14,7 @@ from glassdask.store.arrays import arrays
 from glassdask.store.groups import COMPLETE as STORED
 from glassdask.sweep import records
 from glassdask.sweep.lock import holders
+from glassdask.sweep.remaining import remaining
 from glassdask.sweep.state import State, Unit
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
 
         A state without the stage, such as "simulate" of a trajectory that was there before, counts as complete.
         ``attrs["stages"]`` are the stages in order, ``attrs["runs"]`` who runs the sweep at the moment: a list of dicts
-        with share, host, pid, user and started.
+        with share, host, pid, user and started. ``attrs["remaining"]`` are, of each stage, the ``units`` that are not
+        complete, how many of them ``run``, and the ``seconds`` that they take if they are like those that have ended.
 
     Raises
     ------
@@ -87,13 +89,17 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
     described = records.read_description(root)
     names = ("model", "temperature", "density", "seed", "path")
     columns = {name: [getattr(state, name) for state in described.states] for name in names}
-    standing = standings(root, described.states)
+    known = records.read_records(root, described.states)
+    standing = records.mapped(_of_state, described.states, known)
     for stage in described.stages:
         found = [units.get(stage, DONE) for units in standing]
         for column, values in zip(("", "_fraction", "_error"), zip(*found)):
             columns[stage + column] = list(values)
     table = pd.DataFrame(columns, index=pd.Index([state.label for state in described.states], name="label"))
-    table.attrs = {"stages": list(described.stages), "runs": holders(root), "store": str(root.absolute())}
+    left = remaining(described.stages, described.states, standing, known)
+    table.attrs = {
+        "stages": list(described.stages), "runs": holders(root), "store": str(root.absolute()), "remaining": left,
+    }  # fmt: skip
     return table
 
 

@@ -1,0 +1,246 @@
+"""What a sweep would take: its units, core time, disk and memory, by small pieces of it that are run now."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from glassdask.errors import GlassdaskError, StoreError
+from glassdask.graphs import task_bytes, within_task
+from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation
+from glassdask.store import open_trajectory, save_trajectory
+from glassdask.store.arrays import arrays
+from glassdask.sweep import progress, records
+from glassdask.sweep.description import INGEST, SIMULATE, Sweep
+from glassdask.sweep.ingesting import Sources
+from glassdask.sweep.protocol import Recipe
+from glassdask.sweep.stages import stage_named
+from glassdask.sweep.state import Settings, State
+
+LARGEST = 1000  # particles of a piece that is simulated
+STEPS = (2e5, 1.2e6)  # particles times steps of the two pieces; what does not grow with them is told from what does
+BLOCKS = (2, 6)  # intervals of the production in them
+FRAMES = (3, 9)  # of pieces of trajectories that exist
+
+
+@dataclass
+class Estimate:
+    """What remains to be done of a sweep.
+
+    Attributes
+    ----------
+    units : of each stage
+    seconds : of one core, of each stage; None where a piece could not be run
+    bytes : on disk, in all
+    memory : of a worker in bytes
+    notes : why something is not known
+    """
+
+    units: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float | None] = field(default_factory=dict)
+    bytes: float = 0.0
+    memory: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """Seconds (or bytes) as a + b x, of two pieces."""
+
+    a: float
+    b: float
+
+    @classmethod
+    def of(cls, x: tuple[float, float], y: tuple[float, float]) -> _Law:
+        b = max(0.0, (y[1] - y[0]) / (x[1] - x[0])) if x[1] > x[0] else 0.0
+        return cls(max(0.0, y[0] - b * x[0]), b)
+
+    def __call__(self, x: float) -> float:
+        return self.a + self.b * x
+
+
+def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None) -> Estimate:
+    """What is not complete of a sweep, from two small pieces of each of its kinds of states, which are run now.
+
+    Units of a stage take a + b x seconds, x being particle-steps of simulations, bytes of files and particles in all
+    frames of the others; a and b are those of the pieces. Nothing is written into the sweep's store.
+    """
+    found = Estimate(units=dict.fromkeys(sweep.stages, 0), seconds=dict.fromkeys(sweep.stages, 0.0))
+    done = _complete(sweep)
+    kinds: dict[Any, list[State]] = {}
+    for state in sweep.states:
+        kinds.setdefault(_kind(state, sweep.settings[state.label]), []).append(state)
+    for number, states in enumerate(kinds.values()):
+        if tell is not None:
+            tell(number, len(kinds))
+        left = [state for state in states if any((state.label, stage) not in done for stage in state.units)]
+        if left:
+            _add(found, sweep, left, done)
+    used = [resource.getrusage(who).ru_maxrss * 1024.0 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    found.memory = sum(used) + task_bytes()
+    return found
+
+
+def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str, str]]) -> None:
+    """Run the pieces of one kind of states, and add what its states take."""
+    with tempfile.TemporaryDirectory(prefix="glassdask-") as folder:
+        laws, size, per_byte, problems = _measure(states[0], sweep.settings[states[0].label], Path(folder))
+    found.notes += [f"{stage} of {states[0].model}: {text}" for stage, text in problems.items()]
+    for state in states:
+        settings = sweep.settings[state.label]
+        steps, replicas, rows = _sizes(state, settings, per_byte)
+        for stage in state.units:
+            if (state.label, stage) in done:
+                continue
+            found.units[stage] += 1
+            if stage not in laws:
+                found.seconds[stage] = None
+                continue
+            seconds = laws[stage](steps if stage == SIMULATE else _bytes(settings) if stage == INGEST else rows)
+            if stage == SIMULATE:
+                seconds += laws[stage].b * replicas + (laws["inherent"](rows) if "inherent" in laws else 0.0)
+            known = found.seconds[stage]
+            found.seconds[stage] = None if known is None else known + seconds
+        found.bytes += size(rows)
+
+
+def _measure(state: State, settings: Settings, folder: Path) -> tuple[dict[str, _Law], _Law, float, dict[str, str]]:
+    """Laws of the stages, and of bytes by particles in all frames; how many of these a byte of files has; failures."""
+    x: dict[str, list[float]] = {}
+    y: dict[str, list[float]] = {}
+    sizes: list[tuple[float, float]] = []
+    problems: dict[str, str] = {}
+    per_byte = 0.0
+    # the first is for what is imported and compiled
+    for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
+        place = replace(state, path=str(folder / name))
+        own = dict(settings)
+        with within_task():
+            for stage, seconds, units in _begin(state, place, own, piece):
+                if name != "warm":
+                    x.setdefault(stage, []).append(units)
+                    y.setdefault(stage, []).append(seconds)
+            shown = open_trajectory(place.path)
+            rows = float(shown.sizes["frame"] * shown.sizes["particle"])
+            if INGEST in own:
+                per_byte = rows / _bytes(own)
+            for stage in [stage for stage in place.units if stage not in (SIMULATE, INGEST)]:
+                begun = _cpu()
+                try:
+                    stage_named(stage).run(_without_ensemble(place, own), own, False)
+                except GlassdaskError as error:
+                    problems[stage] = " ".join(str(error).split())
+                    continue
+                if name != "warm":
+                    x.setdefault(stage, []).append(rows)
+                    y.setdefault(stage, []).append(_cpu() - begun)
+        if name != "warm":
+            sizes.append((rows, _stored(folder / name)))
+    laws = {stage: _Law.of((x[stage][0], x[stage][1]), (y[stage][0], y[stage][1])) for stage in x if len(x[stage]) == 2}
+    size = _Law.of((sizes[0][0], sizes[1][0]), (sizes[0][1], sizes[1][1]))
+    return laws, size, per_byte, {stage: text for stage, text in problems.items() if stage not in laws}
+
+
+def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[tuple[str, float, float]]:
+    """Make the trajectory of a piece; gives stage, seconds and size of what was done."""
+    begun = _cpu()
+    if SIMULATE in own:
+        own[SIMULATE] = recipe = _small(own[SIMULATE], piece)
+        bare = replace(recipe, inherent=False)
+        stage_named(SIMULATE).run(place, {**own, SIMULATE: bare}, False)
+        found = [(SIMULATE, _cpu() - begun, recipe.work)]
+        if recipe.inherent:
+            begun = _cpu()
+            stage_named(SIMULATE).run(place, own, False)
+            shown = open_trajectory(place.path)
+            found.append(("inherent", _cpu() - begun, shown.sizes["frame"] * shown.sizes["particle"]))
+        return found
+    if INGEST in own:
+        sources: Sources = own[INGEST]
+        some = FRAMES[piece]
+        own[INGEST] = replace(sources, paths=sources.paths[:some], names=sources.names[:some])
+        stage_named(INGEST).run(place, own, False)
+        return [(INGEST, _cpu() - begun, _bytes(own))]
+    save_trajectory(open_trajectory(state.path).isel(frame=slice(0, FRAMES[piece])), place.path)
+    return []
+
+
+def _small(recipe: Recipe, piece: int) -> Recipe:
+    """A short simulation of few particles by the same protocol, without an ensemble."""
+    simulation = recipe.simulation
+    *before, last = simulation.stages
+    start, dt, blocks = simulation.start, simulation.step, BLOCKS[piece]
+    if isinstance(start, RandomStart):
+        start = replace(start, n_particles=min(start.n_particles, LARGEST))
+    steps = max(100.0, STEPS[piece] / getattr(start, "n_particles", LARGEST))
+    short: list[Any] = [
+        replace(stage, time=steps * dt / len(before)) for stage in before if isinstance(stage, Dynamics)
+    ]
+    interval = max(10, last.between + 2) * dt
+    every = None if last.every is None else interval
+    short.append(replace(last, time=blocks * interval, every=every))
+    made: Simulation = replace(simulation, stages=tuple(short), start=start)
+    return replace(recipe, simulation=made, ensemble=None)
+
+
+def _sizes(state: State, settings: Settings, per_byte: float) -> tuple[float, float, float]:
+    """Particle-steps of the simulation and of its replicas, and particles in all frames, of a state."""
+    if SIMULATE in settings:
+        recipe: Recipe = settings[SIMULATE]
+        simulation = recipe.simulation
+        n = float(getattr(simulation.start, "n_particles", 1))
+        alone = replace(recipe, ensemble=None).work
+        frames = sum(len(stage.frames(simulation.step)) for stage in simulation.stages if isinstance(stage, Dynamics))
+        return alone, recipe.work - alone, n * frames
+    if INGEST in settings:
+        return 0.0, 0.0, _bytes(settings) * per_byte
+    frames, n = next(info.shape for info in arrays(Path(state.path)) if info.name == "position")[:2]
+    return 0.0, 0.0, float(frames * n)
+
+
+def _cpu() -> float:
+    """Seconds of cores that this process and those that it has ended have used: machines may be busy."""
+    return sum(os.times()[:4])
+
+
+def _bytes(settings: Settings) -> float:
+    return float(sum(os.path.getsize(path) for path in settings[INGEST].paths))
+
+
+def _without_ensemble(place: State, own: Settings) -> State:
+    """The state with units that store what the stages of a piece store."""
+    units = {
+        stage: replace(unit, groups=tuple(stage_named(stage).groups(place, own))) for stage, unit in place.units.items()
+    }
+    return replace(place, units=units)
+
+
+def _kind(state: State, settings: Settings) -> Any:
+    """What states have in common that take the same per particle and step."""
+    recipe = settings.get(SIMULATE)
+    n = getattr(recipe.simulation.start, "n_particles", 0) if recipe is not None else 0
+    return state.model, state.density, n, tuple(settings), INGEST in settings
+
+
+def _stored(path: Path) -> float:
+    return float(sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
+
+
+def _complete(sweep: Sweep) -> set[tuple[str, str]]:
+    """Units that are done already."""
+    try:
+        records.read_description(sweep.store)
+    except StoreError:
+        return set()
+    found = progress.standings(Path(sweep.store), sweep.states)
+    return {
+        (state.label, stage)
+        for state, units in zip(sweep.states, found)
+        for stage, standing in units.items()
+        if standing.status == progress.COMPLETE
+    }
