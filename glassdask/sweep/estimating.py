@@ -181,6 +181,7 @@ def _small(recipe: Recipe, piece: int) -> Recipe:
     short: list[Any] = [
         replace(stage, time=steps * dt / len(before)) for stage in before if isinstance(stage, Dynamics)
     ]
+    assert isinstance(last, Dynamics)  # the production
     interval = max(10, last.between + 2) * dt
     every = None if last.every is None else interval
     short.append(replace(last, time=blocks * interval, every=every))
