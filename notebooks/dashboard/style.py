@@ -38,7 +38,7 @@ class Theme:
         """The style sheet of every part that is HTML."""
         names = ("page", "card", "ink", "soft", "line", "accent", "bad", "good")
         variables = "".join(f"--{name}: {getattr(self, name)}; " for name in names)
-        return f":host {{ {variables} }}\n{CSS}"
+        return f":host {{ {variables} color-scheme: {self.name}; }}\n{CSS}"
 
 
 LIGHT = Theme(
@@ -98,6 +98,12 @@ td.when { white-space: nowrap; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 11px; margin: 6px 0; padding: 8px; max-height: 260px;
       overflow: auto; background: var(--page); border-radius: 6px; }
 summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 640px) {
+  .rows th { display: none; }
+  .rows tr { display: block; padding: 4px 0; border-bottom: 1px solid var(--line); }
+  .rows td { display: inline-block; border: none; padding: 1px 12px 1px 0; }
+  .rows td.text { display: block; }
+}
 """
 
 TABS = """
@@ -162,7 +168,7 @@ def failures_of(failed: pd.DataFrame, traces: Mapping[tuple[str, str], str]) -> 
         )
     more = f"<p class=soft>and {len(failed) - SHOWN} more: glassdask sweep status</p>" if len(failed) > SHOWN else ""
     head = "<tr><th>state</th><th>stage</th><th>error</th></tr>"
-    return f"<div class=scroll><table>{head}{''.join(rows)}</table></div>{more}"
+    return f"<div class=scroll><table class=rows>{head}{''.join(rows)}</table></div>{more}"
 
 
 def log_of(events: pd.DataFrame) -> str:
@@ -187,7 +193,7 @@ def log_of(events: pd.DataFrame) -> str:
         rows.append(f"<tr{kind}>{texts}<td class=text>{error}</td></tr>")
     head = "".join(f"<th>{name}</th>" for name in ("time", "state", "stage", "status", "took", "host", ""))
     more = f"<p class=soft>The newest {SHOWN} of {len(events)}.</p>" if len(events) > SHOWN else ""
-    return f"<div class=scroll><table><tr>{head}</tr>{''.join(rows)}</table></div>{more}"
+    return f"<div class=scroll><table class=rows><tr>{head}</tr>{''.join(rows)}</table></div>{more}"
 
 
 def facts_of(left: Mapping[str, Any], right: Mapping[str, Any], names: tuple[str, str]) -> str:
