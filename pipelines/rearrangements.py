@@ -132,7 +132,11 @@ def only_experiments(systems: list[str], activations: list[str], output: Path) -
         "Errors are standard errors over independent configurations, none of which was learned from.",
     )
     findings, mains = experimented(wanted, folder, done)
-    report.paragraphs.append(sections.about(sources.DAY, "day"))
+    report.paragraphs += [
+        sections.about(sources.DAY, "day"),
+        "This report is of the experiments alone, with the samples that are kept, each with C = 1 but for where C is "
+        "varied. What they do not decide is undecided, with the core-hours of the profile for a day.",
+    ]
     sections.from_experiments(findings, mains, report)
     sections.why(findings, mains, report)
     beside_dask_ml(list(mains), folder, done, report)
@@ -159,16 +163,16 @@ def experimented(wanted: list, folder: Path, done: Any) -> tuple[Any, dict[tuple
 
 
 def beside_dask_ml(samples: list[tuple[str, str]], folder: Path, done: Any, report: Report) -> None:
-    """dask-ml's regression beside ours, with the first of the samples that are kept."""
+    """dask-ml's regression beside ours, with the largest of the samples that are kept."""
     from paper_b import distributed, experiments, kept
     from paper_b.published import SYSTEMS
 
-    for name, activation in samples[:1]:
-        system = SYSTEMS[name]
-        given = experiments.radial_rows(system, activation, kept.read(kept.file_of(name, activation)))
+    read = {pair: kept.read(kept.file_of(*pair)) for pair in samples}
+    for name, activation in sorted(read, key=lambda pair: -read[pair].configurations["position"].size)[:1]:
+        given = experiments.radial_rows(SYSTEMS[name], activation, read[name, activation])
         rows = distributed.compare(*given, folder / "experiments" / f"distributed_{activation}_{name}.json", done)
-        what = f"dask-ml's logistic regression beside ours: {system.title}, {activation}, {len(given[1])} particles"
-        report.tables.append((what, distributed.HEADER, rows))
+        title = f"{SYSTEMS[name].title}, {activation}, {len(given[1])} particles"
+        report.tables.append((f"dask-ml's logistic regression beside ours: {title}", distributed.HEADER, rows))
 
 
 def classified(

@@ -22,7 +22,8 @@ class Comparison:
 
     `rounding` is half of the published number's last digit, or the published error. `sample` says which systems our
     number is of. Of a number that differs, `why` says what may be behind it and `shown` which experiment shows that it
-    is; `core_hours` is what a decision would cost where nothing smaller decides.
+    is; `core_hours` is what a decision would cost where nothing smaller decides. An error larger than `telling`
+    decides nothing, even if the numbers agree within it.
     """
 
     where: str
@@ -37,6 +38,7 @@ class Comparison:
     sample: str = ""
     shown: str = ""
     core_hours: float = 0.0
+    telling: float = math.inf
 
     @property
     def agrees(self) -> bool | None:
@@ -51,7 +53,7 @@ class Comparison:
         if self.agrees is None:
             return "undecided" if self.core_hours and not isinstance(self.published, str) else ""
         if self.agrees:
-            return "agrees"
+            return "agrees" if (self.error or 0.0) <= self.telling else "undecided"
         if self.shown:
             return "differs, with a reason shown"
         return "undecided" if self.core_hours else "differs"
@@ -63,7 +65,8 @@ class Comparison:
             cost = f"undecided: about {self.core_hours:.2g} core-hours" if self.verdict else ""
             return "; ".join(part for part in (self.why, cost) if part)
         if self.agrees:
-            return "agrees"
+            cost = f": about {self.core_hours:.2g} core-hours" if self.core_hours else ""
+            return "agrees" if self.verdict == "agrees" else f"undecided, the error is too large to tell{cost}"
         published = float(self.published)
         difference = f"off by {self.ours - published:+.{self.digits}f}"
         if self.error:

@@ -24,6 +24,9 @@ CUTOFFS = (2.0, 3.0, 4.0, 5.0)
 FRACTIONS = (0.025, 0.05, 0.1)
 PENALTIES = (0.01, 1.0, 100.0)
 SPLITS = {"by configuration": True, "particles at random": False}
+# Errors that tell what has to be told apart; those of the first features as of A-A features alone
+TELLING = {"first": 0.035, "ten": 0.035, "A-A": 0.035, "best": 0.025, "R": 0.01}
+LEAST = 3  # independent configurations: with two, one is learned from and errors are not known
 ENOUGH = {True: 2, False: 3}  # bodies that the highest accuracy needs, in mixtures and in the polymer
 
 
@@ -103,7 +106,7 @@ class _Experiments:
         """What is varied and its value -> the work."""
         found: dict[tuple[str, str], Callable] = {}
         for name in self.sample.activity:
-            if len(np.unique(self.sample.group[self.sample.known(name)])) < 2:
+            if len(np.unique(self.sample.group[self.sample.known(name)])) < LEAST:
                 continue
             found["who moved", name] = lambda name=name: self._accuracies(name, select=3)
         half = 0.5 * np.min(self.sample.configurations["box"].values[:, range(3), range(3)])
@@ -233,9 +236,12 @@ def table(found: Findings) -> Mapping[str, list]:
 
 
 def reason(found: Findings, system: str, activation: str, quantity: str) -> str:
-    """The reading that comes nearest to a published value, in words; nothing where none is within two errors."""
+    """The experiment that comes nearest to a published value, in words; nothing where none is within two errors.
+
+    Experiments whose errors are too large to tell show nothing.
+    """
     known = [f for f in found.numbers if (f.system, f.activation, f.quantity) == (system, activation, quantity)]
-    known = [f for f in known if f.published is not None and abs(f.errors_off) <= 2]
+    known = [f for f in known if abs(f.errors_off) <= 2 and f.error <= TELLING[quantity]]
     if not known:
         return ""
     best = min(known, key=lambda f: (abs(f.errors_off), f.error))

@@ -70,9 +70,17 @@ def slices(panels: Mapping[str, tuple[xr.Dataset, np.ndarray]], path: Path) -> N
 
 
 def against_features(
-    panels: Mapping[str, Mapping[str, Curve]], borders: Mapping[str, Mapping[str, int]], path: Path, *, label: str
+    panels: Mapping[str, Mapping[str, Curve]],
+    borders: Mapping[str, Mapping[str, int]],
+    path: Path,
+    *,
+    label: str,
+    published: Mapping[str, Sequence[tuple[int, float, float]]] | None = None,
 ) -> None:
-    """Figs. 3 and 7: a score against the number of features in body order; vertical lines where a body order begins."""
+    """Figs. 3 and 7: a score against the number of features in body order; vertical lines where a body order begins.
+
+    `published` are values of the text: number of features, score and its rounding, of each panel.
+    """
     drawn, axes = _grid(panels)
     table: dict[str, Any] = {}
     for (title, curves), ax in zip(panels.items(), _placed(panels, axes)):
@@ -86,6 +94,11 @@ def against_features(
             if not same:
                 ax.annotate(name, (n, 0.02), xycoords=("data", "axes fraction"), rotation=90, ha="right", va="bottom",
                             fontsize=7, color="0.4")  # fmt: skip
+        if printed := (published or {}).get(title):
+            n, score, rounding = np.array(printed).T
+            ax.errorbar(
+                n, score, rounding, fmt="D", color="black", markersize=4, capsize=2, label="published", zorder=5
+            )
         ax.set(xscale="log", xlabel="number of features", ylabel=label, title=title)
         ax.legend(frameon=False, fontsize=7, loc="best")
     plotting.save(drawn, path, table)
@@ -155,7 +168,7 @@ def trends(panels: Mapping[str, Mapping[str, Sequence[Finding]]], path: Path) ->
             )
         ax.set_xticks(x, [f.value for f in found], fontsize=7)
         ax.set(xlabel=varied, ylabel="accuracy" if k == 0 else "", ylim=(0.5, 1.0))
-    axes[0, 0].legend(frameon=False, fontsize=7, loc="lower right")
+    axes[0, 0].legend(frameon=False, fontsize=7, loc="upper left")
     plotting.save(drawn, path, table)
 
 

@@ -51,6 +51,15 @@ def reading(
     return ", ".join(part for part in parts if part)
 
 
+def one_run(name: str) -> str:
+    """The same reading of a single run.
+
+    >>> one_run("lag 30, D2min 2.5")
+    'lag 30, D2min 2.5, 1 run'
+    """
+    return f"{name}, 1 run"
+
+
 @dataclass(frozen=True)
 class Sample:
     """Configurations, all of the same particles, and the activity of those of type A in some readings.

@@ -19,6 +19,7 @@ def of(ours: float, **more) -> Comparison:
     ("comparison", "verdict"),
     [
         (of(0.91), "agrees"),
+        (of(0.91, telling=0.005), "undecided"),
         (of(0.8), "differs"),
         (of(0.8, why="it is small"), "differs"),
         (of(0.8, core_hours=40.0), "undecided"),
