@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
-    known = {"first-shell": QUICK, "paper": MIXTURES}.get(chosen.profile, SHIPPED)
+    known = {"first-shell": QUICK, "small": SHIPPED}.get(chosen.profile, MIXTURES)
     unknown = sorted(set(chosen.mixtures) - set(known))
     if unknown:
         parser.error(f"mixture {', '.join(unknown)} is not known: expected some of {', '.join(known)}")
@@ -212,23 +212,24 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     with gd.cluster.connect(chosen.cluster) as client:
         # Configurations: the user's, the shipped ones, or the paper's samples simulated
         if not states:
-            known = MIXTURES if chosen.profile == "paper" else SHIPPED
-            names = [name for name in MIXTURES if name in (chosen.mixtures or known)]
-            if chosen.profile == "paper" and simulated:
-                if "copper_zirconium" in names and potential is None:
-                    print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
-                    names.remove("copper_zirconium")
-                states, tasks = sources.samples([MIXTURES[name] for name in names], chosen.output, potential)
-                simulating.run(tasks, client, done)
-            else:
-                states = [sources.shipped(MIXTURES[name], chosen.output) for name in names if name in SHIPPED]
+            names = [name for name in MIXTURES if name in (chosen.mixtures or MIXTURES)]
+            if "copper_zirconium" in names and potential is None and chosen.profile != "small":
+                print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
+                names.remove("copper_zirconium")
+            kept = [] if chosen.profile == "paper" and simulated else [name for name in names if name in SHIPPED]
+            states = [sources.shipped(MIXTURES[name], chosen.output) for name in kept]
             if chosen.profile == "day" and simulated:
                 now = {state.mixture.name: (state.trajectory.sizes["particle"], state.trajectory.sizes["frame"])
                        for state in states}  # fmt: skip
                 needs = planning.needs(planning.KEPT, now)
                 report.tables.append(("Configurations that are needed", *planning.table(needs)))
-                print(f"about {sum(need.hours for need in needs):.1f} core-hours of configurations", flush=True)
+                print(f"about {sum(need.hours for need in needs):.1f} core-hours of more configurations", flush=True)
                 states = sources.longer(states, needs, chosen.output, potential, client, done)
+            if chosen.profile != "small" and simulated:
+                others = [MIXTURES[name] for name in names if name not in kept]
+                made, tasks = sources.samples(others, chosen.output, potential, sizes.sample)
+                simulating.run(tasks, client, done)
+                states += made
         # The state of each mixture that is nearest to the paper's, which the figures are of
         nearest: dict[str, sources.State] = {}
         for state in states:

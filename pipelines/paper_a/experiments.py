@@ -274,7 +274,7 @@ def decide(report: Report, shells: Iterable[Shell], networks: Path | None = None
     decided = []
     for comparison in report.comparisons:
         shell = _shell_of(comparison, by_title)
-        if comparison.agrees is not False or comparison.shown:
+        if comparison.agrees is None or comparison.agrees or comparison.shown:
             decided.append(comparison)
             continue
         shown = _known(comparison)

@@ -35,7 +35,7 @@ class Sizes:
     lags: int
     keep: bool
     repeats: int = 10
-    configurations: dict[str, int] | None = None  # how many more to make from those that are shipped
+    sample: tuple[int, int] | None = None  # particles and configurations of liquids of which none are shipped
     sigmas: tuple[float, ...] = (0.15, 0.175, 0.2, 0.225, 0.25)
     radii: tuple[float, ...] = (1.5, 1.55, 1.6, 1.65, 1.7)
 
@@ -81,7 +81,7 @@ DAY = Sizes(
     longest={"wahnstrom": 320.0, "kob_andersen": 900.0},
     lags=20,
     keep=True,
-    configurations={},
+    sample=(2000, 12),
 )
 PROFILES = {"small": SMALL, "day": DAY, "paper": PAPER}
 
@@ -163,21 +163,23 @@ def given(text: str) -> State:
     return State(mixture, float(temperature) if temperature else mixture.temperature, Path(path))
 
 
-def samples(mixtures: Iterable[Mixture], folder: Path, potential: str | None) -> tuple[list[State], Tasks]:
-    """The paper's samples (App. A) and what simulates them."""
+def samples(
+    mixtures: Iterable[Mixture], folder: Path, potential: str | None, size: tuple[int, int] | None = None
+) -> tuple[list[State], Tasks]:
+    """The paper's samples (App. A), or some of another number of particles and configurations, and what makes them."""
     states, tasks = [], {}
     for mixture in mixtures:
         states.append(State(mixture, mixture.temperature, folder / mixture.name / "store.zarr"))
-        tasks[states[-1].title] = [sample(mixture, states[-1].store, potential)]
+        tasks[states[-1].title] = [sample(mixture, states[-1].store, potential, size or mixture.sample)]
     return states, tasks
 
 
-def sample(mixture: Mixture, store: Path, potential: str | None) -> Delayed:
+def sample(mixture: Mixture, store: Path, potential: str | None, size: tuple[int, int]) -> Delayed:
     """Melted, cooled, equilibrated for 20 relaxation times, and sampled."""
     from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, quench
     from glassdask.simulation.runs import simulate
 
-    n_particles, n_configurations = mixture.sample
+    n_particles, n_configurations = size
     low, tau = mixture.temperature, mixture.relaxation
     protocol = Simulation(
         model=model_of(mixture, potential),
