@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from report import plain
 
 import glassdask as gd
 from paper_a.structure import State
@@ -34,7 +35,7 @@ class Check:
     def cells(self) -> list[str]:
         """As a row of a table."""
         within = self.low <= self.ours <= self.high
-        return [self.system, self.quantity, f"{self.ours:.3f}", f"{self.low:g} to {self.high:g}", self.source,
+        return [plain(self.system), self.quantity, f"{self.ours:.3f}", f"{self.low:g} to {self.high:g}", self.source,
                 "yes" if within else "no"]  # fmt: skip
 
 
