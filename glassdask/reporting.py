@@ -7,16 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+
+from glassdask.declarations import flags
 
 EVERY = 30.0  # seconds between two lines, in a log and where there is no terminal
 REFRESH = 0.5  # seconds between two looks of a person
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str, quiet: bool = False) -> AbstractContextManager[Callable[[int, int], None] | None]:
     """Show how far the work inside is; gives the callback (done, total) that long functions take as ``progress``.
 
     Where nothing is told through the callback, tasks of dask are counted: those of this process, or of the scheduler
@@ -38,6 +39,12 @@ def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], No
     >>> with gd.progress("bond order"):
     ...     q = gd.describe(crystal, gd.BondOrder(cutoffs=1.2))["bo"].compute()
     """
+    flags(quiet=quiet)
+    return _shown(what, quiet)
+
+
+@contextmanager
+def _shown(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     if quiet:
         yield None
         return

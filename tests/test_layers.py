@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "declarations": {"errors"},
     "texts": {"errors"},
     "plugins": {"errors"},
-    "reporting": set(),
+    "reporting": {"errors", "declarations"},
     "files": {"errors", "remote"},
     "remote": {"errors"},
     "variables": {"errors"},
