@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,9 +111,8 @@ def example(cls: type[Descriptor]) -> dict[str, Any]:
         for node in ast.walk(ast.parse(part.source)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == cls.__name__:
                 given = {word.arg: word.value for word in node.keywords if word.arg in wanted}
-                named = any(isinstance(part, ast.Name) for value in given.values() for part in ast.walk(value))
-                if not named and len(given) == len(wanted):
-                    return {name: eval(ast.unparse(given[name]), {"__builtins__": {}}) for name in wanted}
+                with suppress(KeyError, ValueError):  # one that is missing, or is no plain value
+                    return {name: ast.literal_eval(given[name]) for name in wanted}
     return dict.fromkeys(wanted, "...")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.declarations import converted
+from glassdask.declarations import converted, flags
 from glassdask.errors import ParameterError
 from glassdask.learning.images import feature_shape, map_images
 
@@ -56,11 +56,11 @@ def grad_cam(model: Any, X: Any, target: Any, *, layer: int = -1, rectify: bool 
     >>> score.shape, bool((score >= 0).all())
     ((6, 8, 8), True)
     """
+    flags(rectify=rectify)
     model.check_fitted()
     classes = model.classes_.tolist()
     if target not in classes:
         raise ParameterError(f"class {target!r} is not among those trained on: {classes}")
-    rectify = converted(rectify, bool, "grad_cam.rectify")
     n = len(model.filters)
     layer = converted(layer, int, "grad_cam.layer")
     if not -n <= layer < n:

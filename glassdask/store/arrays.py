@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from glassdask.declarations import Count, converted
+from glassdask.declarations import Count, converted, flags
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError, StoreVersionError
 from glassdask.files import retried, sync, writing
 from glassdask.remote import Address
@@ -99,6 +99,7 @@ def create_array(
     Floats are compressed for speed; float64 with `decimal`, which says that they may come from text, for size. An array
     of the same layout that exists already is kept as it is; any other raises `StoreError`.
     """
+    flags(decimal=decimal)
     group = layout.checked_path(group_path)
     if "/" in layout.checked_name(name):
         raise StoreError(f"{group}: {name!r} cannot name an array: leave out the '/'")

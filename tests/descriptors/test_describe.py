@@ -98,7 +98,7 @@ def test_labels_and_undefined_rows(liquid):
 
 
 @pytest.mark.parametrize(
-    "given", [gd.BondOrder, [gd.BondOrder], "bo", ["bo"], {"x": "bo"}, 3, None, [gd.SANN()], {"x": {"type": "bo"}}]
+    "given", [gd.BondOrder, [gd.BondOrder], {"x": "bo"}, 3, None, [gd.SANN()], {"x": {"type": "bo"}}]
 )
 def test_what_is_no_descriptor(liquid, given):
     with pytest.raises(ParameterError, match=r"^descriptors: found .*, expected descriptors such as BondOrder"):
