@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from glassdask import plotting
 from glassdask.errors import GlassdaskError, ParameterError, StoreError
+from glassdask.plotting.style import as_written
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
 from glassdask.store.arrays import ArrayInfo, arrays
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
@@ -143,10 +144,12 @@ def heading(path: str | os.PathLike[str]) -> str:
     names, counts = np.unique(trajectory["species"].values, return_counts=True)
     mixture = ""
     if trajectory["species"].ndim == 1 and 1 < len(names) <= 6:
-        mixture = f" ({', '.join(f'{count} {name}' for name, count in zip(names.tolist(), counts.tolist()))})"
+        mixture = (
+            f" ({', '.join(f'{count} {as_written(name)}' for name, count in zip(names.tolist(), counts.tolist()))})"
+        )
     volume = float(np.abs(np.linalg.det(trajectory["box"].values[0])))
     told = f"{n_frames} frames" if n_frames > 1 else "1 frame"
-    return f"{state_name(path)}\nN = {n}{mixture}, density {n / volume:.4g}, {told}"
+    return f"{as_written(state_name(path))}\nN = {n}{mixture}, density {n / volume:.4g}, {told}"
 
 
 def state_name(path: str | os.PathLike[str]) -> str:

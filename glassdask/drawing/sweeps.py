@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from glassdask import plotting
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.plotting.curves import SYMBOLS
+from glassdask.plotting.style import as_written
 from glassdask.store import open_reduction
 from glassdask.store.arrays import arrays
 from glassdask.store.groups import children, is_group
@@ -96,7 +97,7 @@ def draw_sweep(
         ax.set_title(f"{model}, {_particles(points_of[0].states[0])}", fontsize="small")
     if missing:
         note(f"{len(missing)} of {len(sweep.states)} states have no current {chosen}, the first is {missing[0]}")
-    drawn.suptitle(f"{Path(sweep.store).name}: {known[chosen]}", fontsize="small", wrap=True)
+    drawn.suptitle(f"{as_written(Path(sweep.store).name)}: {known[chosen]}", fontsize="small", wrap=True)
     return drawn, table
 
 

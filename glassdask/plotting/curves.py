@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from glassdask.errors import ParameterError
 from glassdask.plotting.files import figure
 from glassdask.plotting.panels import curve
-from glassdask.plotting.style import BLACK, GREY, logarithmic
+from glassdask.plotting.style import BLACK, GREY, as_written, logarithmic
 
 # What curves may run over; of several of them the first.
 ALONG = ("r", "q", "omega", "size", "lag", "k", "sample", "frame")
@@ -108,7 +108,7 @@ def _lines(
 
 def _word(dim: str, value: Any) -> str:
     """What a line is of: a species, or a number with its symbol."""
-    return f"{SYMBOLS[dim]} = {value:.4g}" if dim in SYMBOLS else str(value)
+    return f"{SYMBOLS[dim]} = {value:.4g}" if dim in SYMBOLS else as_written(str(value))
 
 
 def _label(values: xr.DataArray, name: str | None = None) -> str:

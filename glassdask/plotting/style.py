@@ -33,3 +33,12 @@ def logarithmic(ax: Axes, ticks: np.ndarray | None = None) -> None:
     if ticks is not None and len(ticks) <= 6:
         ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def as_written(text: str) -> str:
+    r"""Names of the user's as they are: "$" begins no formula, and bytes of a path that are no UTF-8 are "?".
+
+    >>> print(as_written("cost in $"), as_written("caf\udce9"))
+    cost in \$ caf?
+    """
+    return text.encode("utf-8", "replace").decode().replace("$", r"\$")

@@ -184,3 +184,13 @@ def test_nothing_stale_is_drawn(monkeypatch, capsys, tmp_path):
     code, _, error = run(monkeypatch, capsys, "plot", store, "bo", "-o", tmp_path / "b")
     assert (code, "compute it again with overwrite" in error) == (1, True)
     assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.zarr", "cost in $, {_^.zarr"])
+def test_names_are_no_formulas(tmp_path, name):
+    """Stores and species are called what they are called, also where a name is no UTF-8."""
+    x = np.random.default_rng(0).random((1, 20, 3)) * 4
+    gd.save_trajectory(gd.from_arrays(x, species=["A$"] * 10 + ["$_B"] * 10, box=[4.0] * 3), tmp_path / name)
+    drawn, _ = gd.drawing.draw(tmp_path / name, "particles")
+    plotting.save(drawn, tmp_path / "particles.png")
+    assert (tmp_path / "particles.png").stat().st_size > 5000
