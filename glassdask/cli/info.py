@@ -87,6 +87,9 @@ def _physics(store: Any) -> dict[str, Any]:
 
 def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str, str]:
     """Topic -> what there is."""
+    from glassdask.store.checks import append_of
+    from glassdask.store.layout import checked_path
+
     n, species = found["particles"], found["species"]
     shares = ", ".join(f"{count} {name} ({100 * count / n:.3g} %)" for name, count in species.items())
     mixture = shares if len(species) <= MOST_SPECIES else f"{len(species)} species"
@@ -111,8 +114,14 @@ def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str
     if more:
         lines["also"] = ", ".join(more)
     lines["from"] = _sources(attrs)
+    if (append := append_of(checked_path(store))) is not None:
+        lines["append"] = _append(append)
     lines |= {kind: text for kind, text in _derived(store).items() if text}
     return {key: text for key, text in lines.items() if text}
+
+
+def _append(found: dict[str, Any]) -> str:
+    return f"{found['frames']} frames of {', '.join(found['files'])} are being added, or that was interrupted"
 
 
 def _span(found: dict[str, Any]) -> str:
@@ -218,8 +227,7 @@ def _table(found: dict[str, Any], out: Console) -> None:
     made = f", created {found['created']} by glassdask {found['glassdask_version']}" if "created" in found else ""
     out.print(f"{found['path']}: status {found['status']}{made}", soft_wrap=True)
     if "append" in found:
-        files = ", ".join(found["append"]["files"])
-        out.print(f"{found['append']['frames']} frames of {files} are being added, or that was interrupted")
+        out.print(_append(found["append"]))
     if "groups" in found:
         names = found["groups"]
         more = f" and {len(names) - MOST_GROUPS} more" if len(names) > MOST_GROUPS else ""

@@ -248,6 +248,15 @@ def check_chunk(info: ArrayInfo, region: layout.Region, stamps: set[str]) -> str
 
 
 @one_line
+def append_of(group: Path) -> dict[str, Any] | None:
+    """How many frames of which files are being added to a trajectory, or were when that was interrupted."""
+    stage = group / STAGE
+    if not is_group(stage):
+        return None
+    old, new = attributes(stage).get("appended", (0, 0))
+    return {"frames": new - old, "files": attributes(stage).get("pending", {}).get("files", [])}
+
+
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a store holds: sizes, layout and bytes of its arrays, species, box, provenance, and what was derived.
 
@@ -271,10 +280,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             summary["species"] = _counts(by_name["species"], by_name.get("present"))
         if "box" in by_name:
             summary["box"] = _box(by_name["box"])
-    stage = group / STAGE
-    if is_group(stage):
-        old, new = attributes(stage).get("appended", (0, 0))
-        summary["append"] = {"frames": new - old, "files": attributes(stage).get("pending", {}).get("files", [])}
+    if (append := append_of(group)) is not None:
+        summary["append"] = append
     for kind in ("descriptors", "reductions"):
         if is_group(group / kind):
             summary[kind] = {child.name: _derived(child) for child in children(group / kind, "group")}
