@@ -14,6 +14,12 @@ import glassdask as gd
 CUBIC = np.diag([6.0, 7.0, 8.0])
 TILTED = np.array([[6.0, 0.0, 0.0], [1.5, 7.0, 0.0], [-2.0, 0.75, 8.0]])
 FLAT = np.diag([6.0, 7.0])
+# configurations that come with the pipelines, beside archives that only these read
+SHIPPED = [
+    file
+    for file in sorted((Path(__file__).parents[2] / "pipelines/data").glob("*.npz"))
+    if "position" in np.load(file).files
+]
 
 
 @dataclass

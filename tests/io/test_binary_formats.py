@@ -12,11 +12,9 @@ import pytest
 import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
-from tests.io.sample_files import CUBIC, FLAT, TILTED, sample
+from tests.io.sample_files import CUBIC, FLAT, SHIPPED, TILTED, sample
 from tests.io.test_lammps_dump import read, same
 
-DATA = Path(__file__).parents[2] / "pipelines" / "data"  # with others that only the pipelines read
-SHIPPED = [file for file in sorted(DATA.glob("*.npz")) if "position" in np.load(file).files]
 SINGLE = 2e-7  # a few rounding errors of single precision
 
 

@@ -24,10 +24,9 @@ from glassdask import errors
 from glassdask.io import tasks
 from glassdask.io.order import Stretch
 from glassdask.store import appending, layout, set_attributes, verify
-from tests.io.sample_files import CUBIC, FLAT, TILTED, Sample, dump, extxyz, plain_xyz, sample, write
+from tests.io.sample_files import CUBIC, FLAT, SHIPPED, TILTED, Sample, dump, extxyz, plain_xyz, sample, write
 from tests.io.test_binary_formats import save, write_gsd
 
-SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "data").glob("*.npz"))
 FULL = "id type x y z vx vy vz ix iy iz c_pe"
 VARIABLES = ("origin", "image", "velocity", "energy", "step", "id")
 
