@@ -36,7 +36,7 @@ def plot(
         str | None,
         typer.Argument(
             help="A reduction (sbo, chi4, structure), one of its curves (fs, g, S), a descriptor, evr or particles; of "
-            "a sweep tau, energy, evr or curves. Without it: what there is",
+            "a sweep tau, energy or evr. Without it: what there is",
             autocompletion=_names,
             show_default=False,
         ),

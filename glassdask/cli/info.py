@@ -120,6 +120,9 @@ def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str
     return {key: text for key, text in lines.items() if text}
 
 
+NO_TIMES = ", no times are known (ingest --dt gives them where steps are)"
+
+
 def _append(found: dict[str, Any]) -> str:
     return f"{found['frames']} frames of {', '.join(found['files'])} are being added, or that was interrupted"
 
@@ -133,8 +136,9 @@ def _span(found: dict[str, Any]) -> str:
             return f", {symbol} = {first:.6g}"
         low, high = apart
         even = high - low <= 1e-6 * abs(high)
-        return f", {symbol} = {first:.6g} to {last:.6g}, {f'{high:.6g}' if even else f'{low:.6g} to {high:.6g}'} apart"
-    return ", no times are known (ingest --dt gives them where steps are)"
+        spacing = f"{high:.6g}" if even else f"{low:.6g} to {high:.6g}"
+        return f", {symbol} = {first:.6g} to {last:.6g}, {spacing} apart{'' if name == 'time' else NO_TIMES}"
+    return NO_TIMES
 
 
 def _sources(attrs: dict[str, Any]) -> str:

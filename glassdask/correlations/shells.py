@@ -13,7 +13,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 from glassdask.correlations.radial import radial_distribution
-from glassdask.declarations import read_pairs
+from glassdask.declarations import pair_text, read_pairs
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.schema import check_kind, species_names, validate
 
@@ -282,7 +282,7 @@ class _Curve:
         a, b = self.species
         return ParameterError(
             f"g_{a}{b} (from {int(self.pairs.sum())} pairs) {what}: average over more frames, or give the cutoff of "
-            f"('{a}', '{b}')"
+            f"{pair_text(a, b)} (--cutoff {pair_text(a, b)}=R at the prompt)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def correlate(
         Two variables of the same particles, lazy or in memory, such as a projection and a propensity. Further
         dimensions (components, features, lags) give a coefficient for each pair of their values. Frames are matched by
         ``step``, ``time`` or ``frame``, particles by ``id`` or ``particle``, where both variables have such labels;
-        what only one of them has is left out. Without labels both must have the same number, and are taken in order.
+        what only one of them has is left out. Without labels both must have the same number, and are taken in order;
+        where they were computed of different data, a warning says so.
     centers : str or list of str, optional
         Species that count, by default those for which `a` or `b` was computed (its attribute ``centers``), else all.
     method : {"pearson", "spearman"}
@@ -163,6 +165,7 @@ def _matched(a: xr.DataArray, b: xr.DataArray) -> tuple[xr.DataArray, xr.DataArr
         raise SchemaError(
             f"a and b both have the dimension {dim}: choose one of its values, or rename it in one of them"
         )
+    other_data = len({values.attrs.get("input") for values in (a, b)} - {None}) == 2
     for dim, labels in LABELS.items():
         label = next((name for name in labels if _labels(a, name, dim) and _labels(b, name, dim)), None)
         if label is not None:
@@ -181,6 +184,12 @@ def _matched(a: xr.DataArray, b: xr.DataArray) -> tuple[xr.DataArray, xr.DataArr
             raise SchemaError(
                 f"a has {a.sizes[dim]} {dim}s and b {b.sizes[dim]}, without labels to match them by: give values of "
                 f"the same {dim}s"
+            )
+        elif dim == "frame" and other_data and a.sizes[dim] > 1:
+            warnings.warn(
+                "a and b were computed of different data, and nothing says which frames are the same: they are taken "
+                "in their order; a coordinate 'step' or 'time' (frame) of both would tell",
+                stacklevel=3,
             )
     check_labels(a, b.coords.to_dataset(), "a and b")
     return a, b

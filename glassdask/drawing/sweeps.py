@@ -96,7 +96,8 @@ def draw_sweep(
         _panel(ax, chosen, model, points_of, several, table, missing)
         ax.set_title(f"{model}, {_particles(points_of[0].states[0])}", fontsize="small")
     if missing:
-        note(f"{len(missing)} of {len(sweep.states)} states have no current {chosen}, the first is {missing[0]}")
+        why = "; tau is known where F_s falls through 1/e within the lags" if chosen == "tau" else ""
+        note(f"{len(missing)} of {len(sweep.states)} states have no current {chosen}, the first is {missing[0]}{why}")
     drawn.suptitle(f"{as_written(Path(sweep.store).name)}: {known[chosen]}", fontsize="small", wrap=True)
     return drawn, table
 

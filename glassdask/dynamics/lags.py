@@ -75,8 +75,8 @@ def _times(trajectory: xr.Dataset) -> np.ndarray:
     """Times of the frames, which must increase."""
     if "time" not in trajectory:
         raise SchemaError(
-            "no variable 'time' (frame): lags are differences of times; give from_arrays(..., time=...) the times, or "
-            "trajectory.assign_coords(time=('frame', times))"
+            "no variable 'time' (frame): lags are differences of times; ingest with the time of a step, such as "
+            "`dt=0.005`; in Python also from_arrays(..., time=...) or trajectory.assign_coords(time=('frame', times))"
         )
     time = np.asarray(trajectory["time"].values, dtype=np.float64)
     steps = np.diff(time)

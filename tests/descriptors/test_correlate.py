@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -128,3 +130,14 @@ def test_what_does_not_belong_together_is_one_line(pair):
         with pytest.raises(error, match=said) as found:
             call()
         assert "\n" not in str(found.value)
+
+
+def test_frames_of_other_data_are_not_paired_without_a_word(pair):
+    """Two halves of a trajectory that has no times: nothing says that frame 0 of one is not frame 0 of the other."""
+    a, b = (values.drop_vars("time") for values in pair)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gd.correlate(a.assign_attrs(input="one"), b.assign_attrs(input="one"))
+        gd.correlate(*(values.assign_attrs(input=name) for values, name in zip(pair, ("one", "two"))))
+    with pytest.warns(UserWarning, match="nothing says which frames are the same"):
+        gd.correlate(a.assign_attrs(input="one"), b.assign_attrs(input="two"))
