@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from glassdask.declarations import flags
-
 EVERY = 30.0  # seconds between two lines, in a log and where there is no terminal
 REFRESH = 0.5  # seconds between two looks of a person
 logger = logging.getLogger(__name__)
@@ -39,6 +37,8 @@ def progress(what: str, quiet: bool = False) -> AbstractContextManager[Callable[
     >>> with gd.progress("bond order"):
     ...     q = gd.describe(crystal, gd.BondOrder(cutoffs=1.2))["bo"].compute()
     """
+    from glassdask.declarations import flags  # late: help and refusals load no NumPy
+
     flags(quiet=quiet)
     return _shown(what, quiet)
 

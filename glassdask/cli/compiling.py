@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 74  # how many `_works` are, for the progress bar
+WORKS = 76  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "coordination": {"gamma": 8}, "ld": {},
