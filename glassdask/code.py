@@ -30,6 +30,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -252,6 +253,15 @@ def _file(name: str) -> Path | None:
     return path if path is not None and path.suffix == ".py" and path.is_file() else None
 
 
+# Python 3.11 counts the depth of what it parses once for all threads, and fails where two parse at a time.
+_parsing = threading.Lock()
+
+
+def _tree(source: str | bytes, name: str = "<unknown>") -> ast.Module:
+    with _parsing:
+        return ast.parse(source, name)
+
+
 def _module(name: str) -> Module | None:
     """The module of this name; None where its source cannot be read."""
     file = _file(name)
@@ -268,10 +278,10 @@ def _read(name: str, file: Path, changed: int) -> Module:
             "other code: start the program (or notebook) again"
         )
     module = Module(name, file.name == "__init__.py")
-    _add_statements(module, ast.parse(file.read_bytes(), str(file)).body)
+    _add_statements(module, _tree(file.read_bytes(), str(file)).body)
     stub = file.with_suffix(".pyi")
     if module.is_package and stub.is_file():  # names that are imported on first use
-        _bind(module, ast.parse(stub.read_bytes(), str(stub)))
+        _bind(module, _tree(stub.read_bytes(), str(stub)))
     return module
 
 
@@ -416,7 +426,7 @@ class Prompt(Module):
 def _part_of(thing: Callable[..., Any] | type) -> Part:
     """A function or class by itself: its source, or what it was compiled to."""
     try:
-        return _parsed(ast.parse(textwrap.dedent(inspect.getsource(thing))), str(thing.__module__))
+        return _parsed(_tree(textwrap.dedent(inspect.getsource(thing))), str(thing.__module__))
     except (OSError, TypeError, SyntaxError):
         functions: list[Any] = [value for value in vars(thing).values() if inspect.isfunction(value)] or [thing]
         parts = [_compiled(function.__code__) for function in functions if hasattr(function, "__code__")]

@@ -74,8 +74,9 @@ VALUES = {
     "replica_d2min": lambda x: dynamics.replica_d2min(x, LIQUID.isel(frame=[0]), 1.4),
     "propensity": dynamics.propensity,
 }
-for name, call in VALUES.items():
-    SLIPS |= {f"{name} of values {type(value).__name__}": (call, value) for value in NO_LABELS}
+for name, call in VALUES.items():  # a dataset of one variable is that variable to some
+    others = NO_LABELS[:-1] if name in ("feature_matrix", "reduce") else NO_LABELS
+    SLIPS |= {f"{name} of values {type(value).__name__}": (call, value) for value in others}
 for name in ("coarse_grain", "average_shells", "spatial_correlation"):
     SLIPS |= {
         f"{name} of {dims}": (VALUES[name], xr.DataArray(np.zeros(shape), dims=dims))
