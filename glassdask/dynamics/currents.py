@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.scattering import wave_shells
+from glassdask.dynamics.scattering import mode_products, wave_shells
 from glassdask.dynamics.velocities import check_velocities
 from glassdask.frames import map_frames
 from glassdask.graphs import compute
@@ -93,20 +92,16 @@ def current_correlations(
     current = compute(
         map_frames(
             partial(_currents, modes=np.concatenate(shells)), frames.drop_vars("velocity"), frames["velocity"],
-            dims={"component": d, "mode": n_modes}, dtype=np.complex128,
-            microseconds=MODE_MICROSECONDS * n_modes,
+            dims={"component": d, "part": 2, "mode": n_modes}, microseconds=MODE_MICROSECONDS * n_modes,
         ).data
     )[0]  # fmt: skip
-    first, second = found_origins.places.T
-    scale = np.array([1.0, d - 1.0])[:, None] * trajectory.sizes["particle"]
+    f, g = found_origins.places.T
     values = np.empty((len(found_origins.pairs), 2, len(numbers)))
-    cuts = np.cumsum([0, *map(len, shells)])
-    for column, (begin, end) in enumerate(itertools.pairwise(cuts)):
-        part = current[:, :, begin:end]
-        for n, (f, g) in enumerate(zip(first, second)):
-            products = (part[f] * part[g].conj()).real.sum(axis=1)
-            values[n, :, column] = products[0], products[1:].sum()
-        values[:, :, column] /= scale[:, 0] * (end - begin)
+    cuts = np.cumsum([len(shell) for shell in shells])[:-1]
+    for column, part in enumerate(np.split(current, cuts, axis=-1)):
+        along, *across = (mode_products(part, f, g, axis, axis) for axis in range(d))
+        number = trajectory.sizes["particle"] * part.shape[-1]
+        values[:, 0, column], values[:, 1, column] = along / number, sum(across) / (number * (d - 1))
     averages = found_origins.averages(lambda m, _: {"longitudinal": m[:, 0], "transverse": m[:, 1]}, values)
     variables: dict[str, Any] = {"modes": ("k", [len(s) for s in shells]), "origins": ("lag", found_origins.counts)}
     for name, (mean, error) in averages.items():
@@ -116,7 +111,7 @@ def current_correlations(
 
 
 def _currents(configuration: Configuration, velocity: np.ndarray, *, modes: np.ndarray) -> np.ndarray:
-    """The current in each mode (d, M): first its component along the wave vector, then those across."""
+    """The current in each mode (d, 2, M), real and imaginary: first along the wave vector, then across."""
     d = configuration.dimension
     inverse = np.linalg.inv(configuration.box[:d, :d])
     waves = 2.0 * np.pi * modes[:, :d] @ inverse.T
@@ -128,7 +123,8 @@ def _currents(configuration: Configuration, velocity: np.ndarray, *, modes: np.n
         phases = np.exp(-2j * np.pi * (fraction[first : first + rows] @ modes[:, :d].T))
         total += velocity[first : first + rows].T @ phases
     frame = _frames_along(directions)
-    return np.einsum("mab,bm->am", frame, total)
+    turned = np.einsum("mab,bm->am", frame, total)
+    return np.stack([turned.real, turned.imag], axis=1)
 
 
 def _frames_along(directions: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def intermediate_scattering(
     for column, part in enumerate(np.split(density, cuts, axis=-1)):
         for a, b in np.ndindex(values.shape[1:3]):
             # Re rho_a rho_b*, over both orders in time
-            forth, back = (_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
+            forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
     scattering = [displacement_sums(trajectory, found_origins, number)[0][:, :, SCATTERING] for number in numbers]
     own = particle_means(trajectory, np.stack(scattering, axis=-1))
@@ -172,8 +172,8 @@ def density_modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, 
     return out
 
 
-def _products(density: np.ndarray, f: np.ndarray, g: np.ndarray, a: int, b: int) -> np.ndarray:
-    """Sums over the modes of Re rho_a(f) rho_b(g)*, of each pair of frames."""
+def mode_products(density: np.ndarray, f: np.ndarray, g: np.ndarray, a: int, b: int) -> np.ndarray:
+    """Sums over the modes of Re rho_a(f) rho_b(g)*, of each pair of frames; `density` (F, S, 2, M), see `_density`."""
     out = np.empty(len(f))
     for first in range(0, len(f), PAIRS_AT_ONCE):
         part = slice(first, first + PAIRS_AT_ONCE)

@@ -58,9 +58,8 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
     2.0
     """
     validate(trajectory)
-    step, number = _duration(trajectory, duration)
-    curves = velocity_autocorrelation(trajectory, (np.arange(1, number + 1) * step).tolist(), origins=origins)
-    omega = np.arange(number + 1) * np.pi / (number * step)
+    step, lags, omega = _times(trajectory, duration)
+    curves = velocity_autocorrelation(trajectory, lags, origins=origins)
     found = {}
     for name, dims in (("vacf", ("species", "omega")), ("vacf_total", ("omega",))):
         curve = curves[name].values
@@ -123,8 +122,7 @@ def dynamic_structure_factor(
     (True, 1.0)
     """
     validate(trajectory)
-    step, number = _duration(trajectory, duration)
-    lags = (np.arange(1, number + 1) * step).tolist()
+    step, lags, omega = _times(trajectory, duration)
     curves = intermediate_scattering(trajectory, k, width=width, modes=modes, lags=lags, origins=origins)
     found = {}
     for name, result in (("f", "skw"), ("fs", "skw_self")):
@@ -132,12 +130,11 @@ def dynamic_structure_factor(
             curve = curves[name + end]
             found[result + end] = ((*curve.dims[:-1], "omega"), _transform(curve.values, step))
     coords = {name: curves[name].values for name in ("species", "species_a", "species_b", "k")}
-    omega = np.arange(number + 1) * np.pi / (number * step)
     return annotated(xr.Dataset({**found, "modes": curves["modes"]}, {**coords, "omega": omega}, curves.attrs))
 
 
-def _duration(trajectory: xr.Dataset, duration: float | None) -> tuple[float, int]:
-    """The time between frames, and how many of these intervals the duration has."""
+def _times(trajectory: xr.Dataset, duration: float | None) -> tuple[float, list[float], np.ndarray]:
+    """The time between frames, the lags besides 0 up to the duration, and the frequencies of the spectrum."""
     duration = converted(duration, Positive | None, "duration")
     step, n_steps = even_step(trajectory), trajectory.sizes["frame"] - 1
     number = n_steps // 10 if duration is None else round(duration / step)
@@ -146,7 +143,8 @@ def _duration(trajectory: xr.Dataset, duration: float | None) -> tuple[float, in
             f"duration {number * step:g}: expected at least two intervals of {step:g} and at most the trajectory, "
             f"{n_steps * step:g}"
         )
-    return step, number
+    steps = np.arange(number + 1)
+    return step, (steps[1:] * step).tolist(), steps * np.pi / (number * step)
 
 
 def _transform(curve: np.ndarray, step: float) -> np.ndarray:
