@@ -18,6 +18,8 @@ from glassdask.neighborhood.nearest import Batches, Cutoff, Neighborhood
 
 # Centres whose coefficients, with those of their neighbours, are held at once by the Lechner-Dellago average.
 AVERAGE_BATCH = 1 << 15
+# Numbers in a row of scratch, at least.
+SHORTEST_ROW = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +194,8 @@ class LechnerDellago(Descriptor):
 
 
 def _workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...]:
-    longest = int(neighbors.counts.max(initial=0)) + 1
+    # never short: of rows that lie close together in memory, sums are not vectorised, and differ in the last bit
+    longest = max(int(neighbors.counts.max(initial=0)) + 1, SHORTEST_ROW)
     degrees = table.shape[1]
     return np.empty((6, longest)), np.empty(longest), np.zeros((degrees, degrees)), np.zeros((degrees, degrees))
 

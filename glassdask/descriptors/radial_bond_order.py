@@ -127,7 +127,7 @@ class RadialDensity(Descriptor):
     >>> from glassdask.descriptors.radial_bond_order import RadialDensity
     >>> cubic = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(1, 216, 3)
     >>> crystal = gd.from_arrays(cubic, species=["A"] * 216, box=[6.0, 6.0, 6.0])
-    >>> g = gd.describe(crystal, [RadialDensity(grid=(1.0, 1.2, 2**0.5), delta=0.02)])["radial_density"]
+    >>> g = gd.describe(crystal, [RadialDensity(grid=(1.0, 1.2, 1.4142), delta=0.02)])["radial_density"]
     >>> g[0, 0].sel(neighbor_species="A").values.round(4).tolist()
     [6.0, 0.0, 12.0]
     """

@@ -74,9 +74,6 @@ def _square_sums(old, new, begin, end, a2, square, out):
     y0 = old[1][begin:end]
     x1 = new[0][begin:end]
     y1 = new[1][begin:end]
-    second = 0.0
-    fourth = 0.0
-    inside = 0.0
     if old.shape[0] == 3:
         z0 = old[2][begin:end]
         z1 = new[2][begin:end]
@@ -84,20 +81,21 @@ def _square_sums(old, new, begin, end, a2, square, out):
             dx = x1[i] - x0[i]
             dy = y1[i] - y0[i]
             dz = z1[i] - z0[i]
-            r2 = dx * dx + dy * dy + dz * dz
-            square[i] = r2
-            second += r2
-            fourth += r2 * r2
-            inside += 1.0 if r2 < a2 else 0.0
+            square[i] = dx * dx + dy * dy + dz * dz
     else:
         for i in range(n):
             dx = x1[i] - x0[i]
             dy = y1[i] - y0[i]
-            r2 = dx * dx + dy * dy
-            square[i] = r2
-            second += r2
-            fourth += r2 * r2
-            inside += 1.0 if r2 < a2 else 0.0
+            square[i] = dx * dx + dy * dy
+    # in a loop without stores: where one writes and adds up, addresses decide how it is vectorised, and so the last bit
+    second = 0.0
+    fourth = 0.0
+    inside = 0.0
+    for i in range(n):
+        r2 = square[i]
+        second += r2
+        fourth += r2 * r2
+        inside += 1.0 if r2 < a2 else 0.0
     out[SQUARE] = second
     out[FOURTH] = fourth
     out[OVERLAP] = inside
