@@ -11,6 +11,9 @@ from .forms import InversePower as InversePower
 from .forms import LennardJones as LennardJones
 from .forms import Yukawa as Yukawa
 from .forms import mixed_pairs as mixed_pairs
+from .mechanics import forces as forces
+from .mechanics import hessian as hessian
+from .mechanics import stresses as stresses
 from .mixture import Model as Model
 from .models import ABM_2D as ABM_2D
 from .models import KAM_2D as KAM_2D

@@ -163,6 +163,12 @@ class _SoftSphere(PairPotential):
         """See `PairPotential.uncut`."""
         return self.epsilon * (1.0 - r / self.sigma) ** self.exponent / self.exponent
 
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `PairPotential.derivatives`; beyond sigma, where steps of r would end, the form has no meaning."""
+        x, n = 1.0 - r / self.sigma, self.exponent
+        slope, curvature = -self.epsilon / self.sigma * x ** (n - 1.0), (n - 1.0) / self.sigma**2 * x ** (n - 2.0)
+        return self.uncut(r), slope, self.epsilon * curvature
+
 
 @dataclass(frozen=True, kw_only=True)
 class Harmonic(_SoftSphere):
