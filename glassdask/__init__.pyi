@@ -24,12 +24,14 @@ from .correlations import structure_factor as structure_factor
 from .descriptors.ace import ACE as ACE
 from .descriptors.bond_order import BondOrder as BondOrder
 from .descriptors.bond_order import LechnerDellago as LechnerDellago
+from .descriptors.bond_order import MinkowskiStructure as MinkowskiStructure
 from .descriptors.bond_order import SmoothedBondOrder as SmoothedBondOrder
 from .descriptors.coordination import Coordination as Coordination
 from .descriptors.correlate import correlate as correlate
 from .descriptors.describe import describe as describe
 from .descriptors.features import feature_matrix as feature_matrix
 from .descriptors.features import project as project
+from .descriptors.hexatic import Hexatic as Hexatic
 from .descriptors.local_energy import LocalEnergy as LocalEnergy
 from .descriptors.radial_bond_order import RadialBondOrder as RadialBondOrder
 from .descriptors.radial_bond_order import RadialDensity as RadialDensity
@@ -37,7 +39,9 @@ from .descriptors.reduce import reduce as reduce
 from .descriptors.saving import save_descriptors as save_descriptors
 from .descriptors.saving import save_reduction as save_reduction
 from .descriptors.soap import SOAP as SOAP
+from .descriptors.solid_liquid import SolidLiquid as SolidLiquid
 from .descriptors.tetrahedrality import Tetrahedrality as Tetrahedrality
+from .descriptors.third_order import ThirdOrderInvariants as ThirdOrderInvariants
 from .descriptors.tong_tanaka import TongTanaka as TongTanaka
 from .descriptors.voronoi_cell import LocallyFavoredStructure as LocallyFavoredStructure
 from .descriptors.voronoi_cell import VoronoiCell as VoronoiCell

@@ -138,8 +138,8 @@ def test_words_in_python(store):
     ("words", "expected"),
     [
         ("glassdask des", {"describe", "descriptors"}),
-        ("glassdask describe s.zarr so", {"soap"}),
-        ("glassdask descriptors t", {"tetrahedrality", "theta"}),
+        ("glassdask describe s.zarr so", {"soap", "solid_liquid"}),
+        ("glassdask descriptors t", {"tetrahedrality", "theta", "third_order"}),
         ("glassdask dynamics s.zarr ch", {"chi4"}),
         ("glassdask describe s.zarr --cent", {"--centers"}),
         ("glassdask sweep st", {"status"}),

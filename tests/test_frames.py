@@ -127,6 +127,9 @@ DESCRIPTORS = [
     gd.SOAP(r_cut=1.4, n_max=3, l_max=3, sigma=0.3),
     gd.ACE(r_cut=1.6, degree=6),
     gd.Tetrahedrality(cutoffs=1.3),
+    gd.ThirdOrderInvariants(cutoffs=1.3),
+    gd.SolidLiquid(cutoffs=1.3),
+    gd.MinkowskiStructure(),
     gd.TongTanaka(diameters={"A": 1.0, "B": 0.8}),
     gd.VoronoiCell(),
 ]

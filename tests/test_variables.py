@@ -104,22 +104,27 @@ PARAMETERS = {
     "ace": {"r_cut": 2.0, "degree": 3},
     "bo": {"cutoffs": CUTOFFS},
     "coordination": {"cutoffs": CUTOFFS, "by_species": True},
+    "hexatic": {"cutoffs": CUTOFFS},
     "ld": {"cutoffs": CUTOFFS},
     "lfs": {"signature": (0, 0, 12)},
     "local_energy": {"model": "kob_andersen"},
+    "minkowski": {},
     "rbo": {"grid": (1.0, 1.5), "delta": 0.1},
     "radial_density": {"grid": (1.0, 1.5), "delta": 0.1},
     "sbo": {"cutoffs": CUTOFFS},
     "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.1},
+    "solid_liquid": {"cutoffs": CUTOFFS},
+    "third_order": {"cutoffs": CUTOFFS},
     "tetrahedrality": {"cutoffs": CUTOFFS},
     "theta": {"neighbors": gd.Cutoff(CUTOFFS), "diameters": {"A": 1.0, "B": 0.8}},
     "voronoi": {},
 }
+IN_PLANE = {"hexatic"}
 
 
 @pytest.mark.parametrize("name", sorted(DESCRIPTORS))
 def test_descriptors_declare_themselves(name):
-    plan = DESCRIPTORS[name](**PARAMETERS[name]).plan(("A", "B"), 3)
+    plan = DESCRIPTORS[name](**PARAMETERS[name]).plan(("A", "B"), 2 if name in IN_PLANE else 3)
     assert plan.attrs["long_name"]
     assert isinstance(plan.attrs["units"], str)
     assert len(plan.dims) == len(plan.shape)

@@ -16,13 +16,14 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 76  # how many `_works` are, for the progress bar
+WORKS = 83  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "coordination": {"gamma": 8}, "ld": {},
+    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "coordination": {"gamma": 8}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
-    "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
-    "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "tetrahedrality": {}, "theta": {}, "voronoi": {},
+    "minkowski": {}, "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
+    "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tetrahedrality": {},
+    "theta": {}, "third_order": {"averaged": True}, "voronoi": {},
 }  # fmt: skip
 
 

@@ -10,16 +10,13 @@ import numpy as np
 
 from glassdask.declarations import PairValues
 from glassdask.descriptors.base import Descriptor, Plan, Search, degree_range
+from glassdask.descriptors.coefficients import shells, workspace
 from glassdask.descriptors.weights import Enlargement, Exponent, Weigh, bonds, either, smooth_bonds
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Batches, Cutoff, Neighborhood
-
-# Centres whose coefficients, with those of their neighbours, are held at once by the Lechner-Dellago average.
-AVERAGE_BATCH = 1 << 15
-# Numbers in a row of scratch, at least.
-SHORTEST_ROW = 64
+from glassdask.neighborhood.nearest import Cutoff, Neighborhood
+from glassdask.neighborhood.voronoi import Diameters, Voronoi
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,75 +176,67 @@ class LechnerDellago(Descriptor):
         """See `Descriptor.plan`."""
         rule = self.neighbors if self.cutoffs is None else Cutoff(self.cutoffs)
         assert rule is not None
-        reach = rule.reach(names)
+        rule.reach(names)
         table = recurrence(self.l_max)
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            # neighbours outside of a piece are looked at again, so a piece is to be a compact part of space
-            order = configuration.grid(reach or min(configuration.spacing, configuration.largest_radius)).order(centers)
-            for begin in range(0, len(order), AVERAGE_BATCH):
-                rows = order[begin : begin + AVERAGE_BATCH]
-                which, average = _average(configuration, centers[rows], rule, self.l_min, table)
-                out[rows[which]] = average
+            for shell in shells(configuration, centers, rule, self.l_min, table):
+                average = np.empty((len(shell.rows), out.shape[1]))
+                kernels.averaged(
+                    shell.offsets, shell.index, shell.weight, shell.own, shell.row, shell.q, self.l_min,
+                    np.empty(shell.q.shape[1]), average,
+                )  # fmt: skip
+                out[shell.rows] = average
 
         return _plan(self, compute, None)
 
 
-def _workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...]:
-    # never short: of rows that lie close together in memory, sums are not vectorised, and differ in the last bit
-    longest = max(int(neighbors.counts.max(initial=0)) + 1, SHORTEST_ROW)
-    degrees = table.shape[1]
-    return np.empty((6, longest)), np.empty(longest), np.zeros((degrees, degrees)), np.zeros((degrees, degrees))
+@dataclass(frozen=True, kw_only=True)
+class MinkowskiStructure(Descriptor):
+    r"""Minkowski structure metrics: bond-order invariants of Voronoi neighbours that count by the area of their face.
 
+    q'_lm(i) = sum_f A_f / A Y_lm(n_f),  q'_l(i) = sqrt(4 pi / (2 l + 1) sum_m |q'_lm(i)|^2), the sums over the faces f
+    of the cell of i, with A = sum_f A_f (Mickel et al., J. Chem. Phys. 138, 044501 (2013), Eq. 6). Nothing is chosen:
+    there is no cutoff, and a face that vanishes takes nothing with it. `BondOrder`, `LechnerDellago` (for averages) and
+    `ThirdOrderInvariants` with ``neighbors=Voronoi(weighted=True)`` weigh their neighbours so, too.
 
-def _average(configuration, centers, rule, l_min, table) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `centers`, in the order in which their neighbours are found, and their invariants.
+    Parameters
+    ----------
+    l_max, l_min : int
+        Degrees l_min..l_max, at most 32.
+    diameters : Diameters, optional
+        Of each species, or "own", those that the particles of the trajectory have, for radical Voronoi cells; None for
+        the usual ones.
 
-    First the coefficients of each centre and neighbour, then averages.
+    Notes
+    -----
+    Output ``minkowski`` (frame, particle, l), no unit. q'_1 is zero, as sum_f A_f n_f is for every closed cell. NaN for
+    a particle without a cell. In two dimensions faces are edges and areas lengths.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(1, 27, 3)
+    >>> crystal = gd.from_arrays(cubic, species=["A"] * 27, box=[3.0, 3.0, 3.0])
+    >>> q = gd.describe(crystal, [gd.MinkowskiStructure(l_max=8)])["minkowski"]
+    >>> q.sel(l=[4, 6]).values[0, 0].round(4).tolist()
+    [0.7638, 0.3536]
     """
-    n_coefficients = sum(2 * (l + 1) for l in range(l_min, table.shape[1]))
-    scratch = configuration.scratch
-    row = np.full(len(configuration.position), -1)
 
-    def coefficients(particles: np.ndarray, q: np.ndarray, first: int) -> Batches:
-        done = 0
-        for which, neighbors in rule.batches(configuration, particles):
-            part = q[done : done + len(which)]
-            row[neighbors.centers] = first + done + np.arange(len(which))
-            weight = neighbors.weight
-            if weight is None:
-                weight = scratch("weights", len(neighbors.index))
-                weight[:] = 1.0
-            work, z, real, imag = _workspace(neighbors, table)
-            kernels.coefficients(neighbors.offsets, neighbors.vector, weight, l_min, table, work, z, real, imag, part)
-            if neighbors.known is not None:
-                part[~neighbors.known] = np.nan
-            yield which, neighbors
-            done += len(which)
+    name: ClassVar[str] = "minkowski"
+    l_max: int = 8
+    l_min: int = 1
+    diameters: Diameters | None = None
 
-    own = scratch("coefficients of the centres", len(centers), n_coefficients)
-    # the arrays of a batch may be those of the next one
-    found = [
-        (which, n.counts, n.index.copy(), None if n.weight is None else n.weight.copy())
-        for which, n in coefficients(centers, own, 0)
-    ]
-    which, counts, index = (np.concatenate([part[k] for part in found]) for k in range(3))
-    row[index[row[index] < 0]] = -2
-    others = np.flatnonzero(row == -2)
-    halo = np.empty((len(others), n_coefficients))
-    for _ in coefficients(others, halo, len(own)):
-        pass
-    q = np.concatenate([own, halo]) if len(others) else own
-    own_weight = np.ones(len(which))
-    if found[0][-1] is None:
-        weight = np.ones(len(index))
-    else:
-        weight = np.concatenate([part[-1] for part in found])
-        own_weight[:] = np.bincount(np.repeat(np.arange(len(which)), counts), np.square(weight), len(which))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    out = np.empty((len(which), table.shape[1] - l_min))
-    kernels.averaged(offsets, index, weight, own_weight, row, q, l_min, np.empty(n_coefficients), out)
-    return which, out
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        degree_range(self.l_min, self.l_max)
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
+        rule = Voronoi(self.diameters, weighted=True)
+        rule.reach(names)
+        return _weighted(self, *bonds(None, rule, names))
 
 
 def _weighted(descriptor: Any, search: Search, weigh: Weigh) -> Plan:
@@ -255,10 +244,8 @@ def _weighted(descriptor: Any, search: Search, weigh: Weigh) -> Plan:
 
     def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
         weight = weigh(configuration, neighbors)
-        work, z, real, imag = _workspace(neighbors, table)
-        kernels.bond_order(
-            neighbors.offsets, neighbors.vector, weight, descriptor.l_min, table, work, z, real, imag, out
-        )
+        room = workspace(neighbors, table)
+        kernels.bond_order(neighbors.offsets, neighbors.vector, weight, descriptor.l_min, table, *room, out)
 
     return _plan(descriptor, compute, search)
 

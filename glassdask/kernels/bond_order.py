@@ -71,16 +71,7 @@ def averaged(offsets, index, weight, own, row, q, l_min, mean, out):
     particle; `mean` (number of coefficients,) scratch. Output: `out` (C, degrees).
     """
     for c in range(offsets.shape[0] - 1):
-        total_weight = own[c]
-        for k in range(mean.shape[0]):
-            mean[k] = own[c] * q[c, k]
-        for p in range(offsets[c], offsets[c + 1]):
-            one = q[row[index[p]]]
-            w = weight[p]
-            total_weight += w
-            for k in range(mean.shape[0]):
-                mean[k] += w * one[k]
-        inverse = 1.0 / total_weight if total_weight != 0.0 else np.nan
+        inverse = 1.0 / weighted_sum(c, offsets, index, weight, own, row, q, mean)
         k = 0
         for degree in range(out.shape[1]):
             total = mean[k] * mean[k]
@@ -88,3 +79,91 @@ def averaged(offsets, index, weight, own, row, q, l_min, mean, out):
                 total += 2.0 * mean[k_m] * mean[k_m]
             out[c, degree] = np.sqrt(total) * inverse
             k += 2 * (l_min + degree + 1)
+
+
+@kernel
+def averages(offsets, index, weight, own, row, q, out):
+    """The averaged coefficients themselves, into `out` (C, number of coefficients); otherwise as `averaged`."""
+    for c in range(offsets.shape[0] - 1):
+        inverse = 1.0 / weighted_sum(c, offsets, index, weight, own, row, q, out[c])
+        for k in range(out.shape[1]):
+            out[c, k] *= inverse
+
+
+@kernel
+def weighted_sum(c, offsets, index, weight, own, row, q, total):
+    """Coefficients of centre `c` and its neighbours added up into `total`; returns the sum of the weights.
+
+    NaN where that is zero.
+    """
+    norm = own[c]
+    for k in range(total.shape[0]):
+        total[k] = own[c] * q[c, k]
+    for p in range(offsets[c], offsets[c + 1]):
+        one = q[row[index[p]]]
+        w = weight[p]
+        norm += w
+        for k in range(total.shape[0]):
+            total[k] += w * one[k]
+    return norm if norm != 0.0 else np.nan
+
+
+@kernel
+def third_order(q, l_min, degree, first, a, b, factor, normalized, out):
+    """W_l or w_l of coefficients `q` (C, number of coefficients), as `coefficients` writes them from `l_min` on.
+
+    `degree` (degrees,) the even l; term t of degree d, ``first[d] <= t < first[d + 1]``, is ``factor[t]`` Re(q_la q_lb
+    conj(q_l(a + b))) with ``a[t] >= b[t] >= 0``. Output: `out` (C, degrees).
+    """
+    for c in range(q.shape[0]):
+        for d in range(degree.shape[0]):
+            l = degree[d]
+            begin = l * (l + 1) - l_min * (l_min + 1)  # of this degree in a row
+            total = 0.0
+            for t in range(first[d], first[d + 1]):
+                u = begin + 2 * a[t]
+                v = begin + 2 * b[t]
+                w = u + 2 * b[t]
+                real = q[c, u] * q[c, v] - q[c, u + 1] * q[c, v + 1]
+                imag = q[c, u] * q[c, v + 1] + q[c, u + 1] * q[c, v]
+                total += factor[t] * (real * q[c, w] + imag * q[c, w + 1])
+            if normalized:
+                square = q[c, begin] * q[c, begin]
+                for k in range(begin + 2, begin + 2 * (l + 1)):
+                    square += 2.0 * q[c, k] * q[c, k]
+                total /= square * np.sqrt(square)
+            out[c, d] = total
+
+
+@kernel
+def solid_bonds(offsets, index, weight, row, q, threshold, out):
+    """How alike the surroundings of each centre and of its neighbours are, from coefficients of one degree.
+
+    `offsets`, `index`, `weight`, `row` and `q` as for `averaged`. Output: `out` (C, 2), the number of neighbours of
+    which the normalised product exceeds `threshold`, and the weighted mean of the products; NaN without neighbours.
+    """
+    for c in range(offsets.shape[0] - 1):
+        own = square(q[c])
+        connections = 0
+        total = 0.0
+        norm = 0.0
+        for p in range(offsets[c], offsets[c + 1]):
+            other = q[row[index[p]]]
+            product = q[c, 0] * other[0]
+            for k in range(2, other.shape[0]):
+                product += 2.0 * q[c, k] * other[k]
+            product /= np.sqrt(own * square(other))
+            connections += product > threshold
+            total += weight[p] * product
+            norm += weight[p]
+        out[c, 1] = total / norm if norm != 0.0 else np.nan
+        out[c, 0] = np.nan if np.isnan(out[c, 1]) else connections
+
+
+@kernel
+def square(q):
+    """sum_m |q_m|^2 of the coefficients of one degree."""
+    total = q[0] * q[0]
+    for k in range(2, q.shape[0]):
+        total += 2.0 * q[k] * q[k]
+    return total

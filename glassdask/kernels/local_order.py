@@ -128,3 +128,43 @@ def ring(centers, offsets, index, vector, species, sigma, half, angle, order, ou
             cosine = (u * u + v * v - w * w) / (2.0 * u * v)
             total += abs(gap - np.arccos(min(max(cosine, -1.0), 1.0)))
         out[c] = total / n
+
+
+@kernel
+def hexatic(offsets, vector, weight, n, out):
+    """psi_n of each centre in the plane, `out` (C, 3): real part, imaginary part and modulus.
+
+    `offsets` (C + 1,), `vector` (4, P), `weight` (P,) how much each neighbour counts; none at all gives NaN, and so
+    does a neighbour on top of the centre.
+    """
+    for c in range(out.shape[0]):
+        total = 0.0
+        real = 0.0
+        imag = 0.0
+        for p in range(offsets[c], offsets[c + 1]):
+            w = weight[p]
+            if w == 0.0:
+                continue
+            # (x + i y)^n by repeated squaring
+            inverse = 1.0 / vector[3, p]
+            x = vector[0, p] * inverse
+            y = vector[1, p] * inverse
+            a = w
+            b = 0.0
+            remaining = n
+            while remaining:
+                if remaining & 1:
+                    t = a * x - b * y
+                    b = a * y + b * x
+                    a = t
+                t = x * x - y * y
+                y = 2.0 * x * y
+                x = t
+                remaining >>= 1
+            total += w
+            real += a
+            imag += b
+        inverse = 1.0 / total if total != 0.0 else np.nan
+        out[c, 0] = real * inverse
+        out[c, 1] = imag * inverse
+        out[c, 2] = np.sqrt(real * real + imag * imag) * inverse

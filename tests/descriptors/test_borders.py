@@ -33,6 +33,9 @@ FIXED = {
     "soap": (gd.SOAP(r_cut=1.5, n_max=3, l_max=3, sigma=0.1, padding=0.3, by_species=True), [1.8, 1.8]),
     "ace": (gd.ACE(r_cut=1.9, degree=5), [1.9, 1.9]),
     "ld": (gd.LechnerDellago(cutoffs=PAIRS), (Cutoff(PAIRS),)),
+    "w": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False), REACH),
+    "w_averaged": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False, averaged=True), (Cutoff(PAIRS),)),
+    "solid": (gd.SolidLiquid(cutoffs=PAIRS), (Cutoff(PAIRS),)),
 }
 BY_RULE = {
     **{f"bo {name}": (gd.BondOrder(neighbors=rule), rule) for name, rule in RULES.items()},
@@ -45,7 +48,9 @@ BY_RULE = {
     **{f"density {name}": (gd.RadialDensity(grid=(1.0,), neighbors=rule), rule) for name, rule in ALIKE.items()},
     **{f"z {name}": (gd.Coordination(neighbors=rule), rule) for name, rule in RULES.items()},
     **{f"tetrahedrality {name}": (gd.Tetrahedrality(neighbors=rule), rule) for name, rule in RULES.items()},
+    **{f"solid {name}": (gd.SolidLiquid(neighbors=rule), (rule,)) for name, rule in RULES.items()},
     "cell": (gd.VoronoiCell(), Voronoi()),
+    "minkowski": (gd.MinkowskiStructure(), Voronoi()),
     "radical": (gd.VoronoiCell(diameters=DIAMETERS), Voronoi(DIAMETERS)),
 }  # fmt: skip
 IN_SPACE = {
@@ -54,7 +59,11 @@ IN_SPACE = {
     "lfs": (gd.LocallyFavoredStructure(signature=(0, 3, 6, 4)), Voronoi()),
     "u": (gd.LocalEnergy(model="wahnstrom"), [2.5, 2.5 * 11 / 12]),
 }
-IN_PLANE = {"theta": (gd.TongTanaka(diameters=DIAMETERS), Voronoi(DIAMETERS))}
+IN_PLANE = {
+    "theta": (gd.TongTanaka(diameters=DIAMETERS), Voronoi(DIAMETERS)),
+    "hexatic": (gd.Hexatic(cutoffs=PAIRS), REACH),
+    **{f"hexatic {name}": (gd.Hexatic(neighbors=rule), rule) for name, rule in RULES.items()},
+}
 
 
 def trajectory(position, species, box, **options):

@@ -41,6 +41,15 @@ WRONG = [
     ("rbo", {"grid": 1.0}, "grid: expected a list, found 1.0"),
     ("rbo", {"grid": (1.0, "x")}, r"grid\[1\]: expected float, found 'x'"),
     ("ace", {"r_cut": 2.0, "degree": 4, "body_order": 5}, "body_order"),
+    ("hexatic", {"n": 0, "cutoffs": 1.3}, "n: expected a whole number of at least 1"),
+    ("hexatic", {"n": 6}, "Hexatic takes either cutoffs or neighbors"),
+    ("solid_liquid", {"cutoffs": 1.3, "threshold": 2}, "threshold: expected a product between -1 and 1"),
+    ("third_order", {"cutoffs": 1.3, "l_min": 5, "l_max": 5}, "degrees l_min = 5 to l_max = 5: expected an even one"),
+    (
+        "third_order",
+        {"cutoffs": 1.3, "averaged": True, "neighbor_species": "A"},
+        "ThirdOrderInvariants averages over all",
+    ),
     ("local_energy", {"model": 3}, "model: expected"),
 ]
 
@@ -58,8 +67,9 @@ def test_wrong_parameters_are_refused_in_python_and_from_files(name, given, mess
 
 GOOD = {
     "ace": {"r_cut": 1.5, "degree": 4}, "bo": {"cutoffs": 1.3}, "coordination": {"cutoffs": 1.3},
-    "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)}, "local_energy": {"model": "kob_andersen"},
-    "radial_density": {"grid": (1.0,)},
+    "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
+    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "radial_density": {"grid": (1.0,)},
+    "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
     "rbo": {"grid": (1.0,)}, "sbo": {"cutoffs": 1.1}, "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
     "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
 }  # fmt: skip

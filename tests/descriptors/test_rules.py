@@ -32,6 +32,7 @@ BONDED = {
     "bo_of_others": (gd.BondOrder, {"neighbor_species": "other"}, {"cutoffs": 3.0}),
     "coordination": (gd.Coordination, {"by_species": True}, {"cutoffs": 3.0}),
     "tetrahedrality": (gd.Tetrahedrality, {"deviation": "angle"}, {"cutoffs": 3.0}),
+    "third_order": (gd.ThirdOrderInvariants, {"l_max": 6, "l_min": 4}, {"cutoffs": 3.0}),
 }
 RADIAL = {
     "sbo": (gd.SmoothedBondOrder, {"cutoffs": {"A-A": 1.1, "A-B": 1.0, "B-B": 1.05}, "gamma": 4}, {}),
@@ -175,9 +176,11 @@ def test_in_parts_as_in_one_piece(mixture, rule, monkeypatch):
         if not (weighted and kind in UNWEIGHTED)
     }
     made["ld"] = gd.LechnerDellago(neighbors=RULES[rule])
+    made["third_averaged"] = gd.ThirdOrderInvariants(averaged=True, neighbors=RULES[rule])
+    made["solid_liquid"] = gd.SolidLiquid(threshold=0.1, neighbors=RULES[rule])
     whole = gd.describe(mixture, made).compute()
     assert all(np.isfinite(whole[kind].sel(frame=0)).any() for kind in made)
-    monkeypatch.setattr("glassdask.descriptors.bond_order.AVERAGE_BATCH", 20)
+    monkeypatch.setattr("glassdask.descriptors.coefficients.PIECE", 20)
     monkeypatch.setattr("glassdask.neighborhood.configuration.BATCH_PAIRS", 1)
     cut = gd.describe(mixture.isel(frame=[1]), made, block=17, centers="B").compute()
     of_b = mixture["species"].values == "B"
@@ -292,7 +295,7 @@ def test_weights_that_would_be_ignored_are_refused(cls):
 
 def test_every_descriptor_of_neighbours_takes_a_rule():
     taking = {name for name in DESCRIPTORS if "neighbors" in {f.name for f in dataclasses.fields(DESCRIPTORS[name])}}
-    assert set(DESCRIPTORS) - taking == {"lfs", "local_energy", "voronoi"}
+    assert set(DESCRIPTORS) - taking == {"lfs", "local_energy", "minkowski", "voronoi"}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
