@@ -296,7 +296,7 @@ def test_average_in_pieces(monkeypatch):
     liquid = gd.from_arrays(rng.random((300, 3)) * 6, species=list("AAB") * 100, box=[6.0] * 3)
     descriptor = gd.LechnerDellago(cutoffs={"A-A": 1.4, "A-B": 1.3, "B-B": 1.2})
     whole = values(liquid, descriptor)
-    monkeypatch.setattr("glassdask.descriptors.bond_order.AVERAGE_BATCH", 70)
+    monkeypatch.setattr("glassdask.descriptors.coefficients.PIECE", 70)
     np.testing.assert_allclose(values(liquid, descriptor), whole, rtol=1e-12)
     some = values(liquid, descriptor, centers="B")
     np.testing.assert_allclose(some[:, 2::3], whole[:, 2::3], rtol=1e-12)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from glassdask.descriptors import bond_order
+from glassdask.descriptors.coefficients import workspace
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels import dynamics, harmonics
 
@@ -87,6 +87,6 @@ def test_bond_order_beside_a_particle_with_many_neighbours():
     for longest in (12, 13, 40, 500):
         counts = SimpleNamespace(counts=np.array([longest]))
         out = np.empty((1, 8))
-        kernels.bond_order(offsets, vector, np.ones(12), 1, table, *bond_order._workspace(counts, table), out)
+        kernels.bond_order(offsets, vector, np.ones(12), 1, table, *workspace(counts, table), out)
         found.add(out.tobytes())
     assert len(found) == 1
