@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 import simulating
-from paper_c import archive, images, mobility, needs, readings, runs, sections, sources, structure
+from paper_c import archive, images, mobility, needs, ordering, readings, runs, sections, sources, structure
 from paper_c.dynamics import Motion
 from paper_c.published import COOLING_RATE, SYSTEMS
 from paper_c.sections import Study
@@ -185,7 +185,9 @@ def analyse(studies: list[Study], report: Report, done) -> None:
         study.scored = list(structure.tested(study.sample, study.pictures, study.model))
     sections.interpretation(studies, report)
     done("Table 2, Figs. 6, 8, Table S2")
-    readings.write([study for study in studies if study.sizes.readings], report.folder, report, done)
+    several = [study for study in studies if study.sizes.readings]
+    ordering.write(several, report.folder, report, done)
+    readings.write(several, report.folder, report, done)
 
 
 def methods(study: Study) -> str:

@@ -180,7 +180,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     if missing:
         parser.error(f"--profile {chosen.profile} needs more: {install(*missing)}")
     import simulating
-    from paper_a import checks, experiments, incremental, planning, sections, sources
+    from paper_a import checks, experiments, incremental, kept, planning, sections, sources
     from paper_a.structure import Shell
     from report import Report, Stopwatch, keep
 
@@ -216,8 +216,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             if "copper_zirconium" in names and potential is None and chosen.profile != "small":
                 print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
                 names.remove("copper_zirconium")
-            kept = [] if chosen.profile == "paper" and simulated else [name for name in names if name in SHIPPED]
-            states = [sources.shipped(MIXTURES[name], chosen.output) for name in kept]
+            at_hand = [] if chosen.profile == "paper" and simulated else [name for name in names if name in SHIPPED]
+            states = [sources.shipped(MIXTURES[name], chosen.output) for name in at_hand]
             if chosen.profile == "day" and simulated:
                 now = {state.mixture.name: (state.trajectory.sizes["particle"], state.trajectory.sizes["frame"])
                        for state in states}  # fmt: skip
@@ -226,7 +226,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
                 print(f"about {sum(need.hours for need in needs):.1f} core-hours of more configurations", flush=True)
                 states = sources.longer(states, needs, chosen.output, potential, client, done)
             if chosen.profile != "small" and simulated:
-                others = [MIXTURES[name] for name in names if name not in kept]
+                others = [MIXTURES[name] for name in names if name not in at_hand]
                 made, tasks = sources.samples(others, chosen.output, potential, sizes.sample)
                 simulating.run(tasks, client, done)
                 states += made
@@ -246,6 +246,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
                 ensembles, more = sources.isoconfigurational(main_states, chosen.output, sizes)
                 tasks |= more
             simulating.run(tasks, client, done)
+        elif not chosen.store and not ensembles:
+            ensembles = kept.known(list(nearest))
 
         shells = {state.store: [Shell(state, role) for role in state.mixture.centers] for state in states}
         for shell in (shell for group in shells.values() for shell in group):

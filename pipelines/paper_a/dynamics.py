@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 import glassdask as gd
+from paper_a import kept
 from paper_a.structure import State, descriptors
 
 FIRST_SHELL = (0.9, 1.0, 1.1, 1.2, 1.3)
@@ -27,12 +28,16 @@ class Ensembles:
     propensity: list[np.ndarray]  # (lag, particle) of each start
     noise: list[np.ndarray] | None  # standard errors of the same, where the replicas are stored
     replicas: list[np.ndarray] | None = None  # squared displacements (replica, lag, particle), likewise
+    runs: int = 1  # in each of the replicas: kept ones may be means over several
+    origin: str = ""
 
     @classmethod
     def open(cls, state: State, stores: Iterable[Path]) -> Ensembles:
-        """Read the stores that `glassdask.simulation` filled."""
+        """Read the stores that `glassdask.simulation` filled, or the one file of `paper_a.kept`."""
         starts, propensities, noise, replicas, lags = [], [], [], [], []
         for store in stores:
+            if store.suffix == ".npz":
+                return cls._kept(state, kept.read(store))
             starts.append(gd.open_trajectory(store).isel(frame=[0]).load())
             found = gd.open_reduction(store, "isoconfigurational").load()
             propensities.append(found["propensity"].sel(power=2).values)
@@ -46,6 +51,22 @@ class Ensembles:
         if len(noise) < len(starts):
             return cls(state, starts, lags[0], propensities, None)
         return cls(state, starts, lags[0], propensities, noise, replicas)
+
+    @classmethod
+    def _kept(cls, state: State, sample: kept.Sample) -> Ensembles:
+        parts = list(sample.squares)
+        noise = [squares.std(axis=0, ddof=1) / np.sqrt(len(squares)) for squares in parts]
+        starts = [sample.starts.isel(frame=[k]) for k in range(len(parts))]
+        means = [squares.mean(axis=0) for squares in parts]
+        return cls(state, starts, sample.lag, means, noise, parts, sample.runs, sample.origin)
+
+    @property
+    def title(self) -> str:
+        """How many starts, and how many runs of each."""
+        some = f"{len(self.starts)} start{'s' if len(self.starts) > 1 else ''}"
+        runs = "means only" if self.replicas is None else f"{self.runs * len(self.replicas[0])} replicas each"
+        errors = "; errors are over the eighths of its box" if len(self.starts) == 1 else ""
+        return f"{some}, {runs}{errors}" + (f": {self.origin}" if self.origin else "")
 
     def rows(self, role: str, chosen: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Descriptors of the centres of all starts, one after the other: (rows, features) each."""
@@ -62,7 +83,12 @@ class Ensembles:
         return np.concatenate([p[:, self._centers(s, role)].T for s, p in zip(self.starts, self.propensity)])
 
     def groups(self, role: str) -> np.ndarray:
-        """Number of the start of each row."""
+        """Number of the start of each row; of a single start, which eighth of its box the row is from."""
+        if len(self.starts) == 1:
+            start = self.starts[0]
+            inside = start["position"].values[0] @ np.linalg.inv(start["box"].values[0]) % 1.0
+            eighth = (inside >= 0.5) @ (1 << np.arange(inside.shape[1]))
+            return np.asarray(eighth[self._centers(start, role)])
         return np.concatenate([np.full(self._centers(s, role).sum(), k) for k, s in enumerate(self.starts)])
 
     def reliability(self, role: str) -> np.ndarray:

@@ -180,7 +180,7 @@ def vary_replicas(ensemble: Ensembles, shell: Shell, report: Report) -> None:
     rows = []
     for n in range(1, most + 1):
         r, error = component_correlations(found, ensemble.mean_of(shell.role, range(n)), groups)
-        rows.append((n, r[0], error[0]))
+        rows.append((n * ensemble.runs, r[0], error[0]))
     share = ensemble.split_half(shell.role)
     title = f"{shell.state.title}, {shell.role} particles"
     caption = f"{plain(title)}: |R| of PC1 with propensities of fewer replicas, and without noise."

@@ -231,10 +231,9 @@ def _curves(state: State, ensemble: dynamics.Ensembles, role: str, report: Repor
 
 def _compare_dynamics(state, ensemble, role, r, error, fits, report: Report) -> None:
     title = f"{state.title}, {role}"
-    best, n = int(np.argmax(r[0])), len(ensemble.starts)
+    best = int(np.argmax(r[0]))
     noise, halves = ensemble.reliability(role), ensemble.split_half(role)
     known = bool(np.isfinite(halves).all() and (halves > 0).all())
-    sample = f"{n} starts, " + (f"{len(ensemble.replicas[0])} replicas each" if ensemble.replicas else "means only")
     if known:
         table = [[f"{t:g}", f"{x:.3f} ± {e:.3f}", f"{share:.2f}", f"{half:.2f}", f"{x / np.sqrt(half):.3f}"]
                  for t, x, e, share, half in zip(ensemble.lag, r[0], error[0], noise, halves)]  # fmt: skip
@@ -249,16 +248,18 @@ def _compare_dynamics(state, ensemble, role, r, error, fits, report: Report) -> 
         if known:
             peak = int(np.argmax(clean))
             why += f"; at t = {ensemble.lag[best]:g} {halves[best]:.0%} of the variance is not noise"
-            shown = f"taking the noise of {len(ensemble.replicas[0])} replicas out gives {clean[best]:.2f}"
+            shown = (
+                f"taking the noise of {ensemble.runs * len(ensemble.replicas[0])} replicas out gives {clean[best]:.2f}"
+            )
             shown = shown if abs(clean[best] - published) < abs(r[0, best] - published) else ""
             report.compare(
                 Comparison("Fig. 10, Sec. IV.A", title, "the same, noise taken out", published, clean[peak],
                            error[0, peak] / np.sqrt(halves[peak]), 0.02, f"largest at t = {ensemble.lag[peak]:g}",
-                           sample=sample)
+                           sample=ensemble.title)
             )  # fmt: skip
         report.compare(
             Comparison("Fig. 10, Sec. IV.A", title, "largest |R| of PC1 with the propensity", published, r[0, best],
-                       error[0, best], 0.02, why, sample=sample, shown=shown)
+                       error[0, best], 0.02, why, sample=ensemble.title, shown=shown)
         )  # fmt: skip
         report.notes.append(
             f"{plain(title)}, Fig. 10: PC1 {r[0, best]:.2f} at t = {ensemble.lag[best]:g}, the largest of the other "

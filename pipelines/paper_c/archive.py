@@ -7,7 +7,7 @@ start of a run. Runs are kept in the order of their numbers, and only such as we
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,16 @@ def unpacking_tasks(system: System, sizes: Sizes, stores: Sequence[Path]) -> lis
 
 
 def _unpack(file: str, number: int, store: str) -> str:
-    with np.load(file) as data:
-        position = configurations.positions(data["fraction"][number], data["box"])
-        gd.save_trajectory(gd.from_arrays(position, species=data["species"], box=data["box"]), store)
+    gd.save_trajectory(next(trajectories(Path(file), number)), store)
     return store
+
+
+def trajectories(file: Path, first: int = 0) -> Iterator[xr.Dataset]:
+    """The kept runs from one on: liquids and glasses in turn."""
+    with np.load(file) as data:
+        for fraction in data["fraction"][first:]:
+            position = configurations.positions(fraction, data["box"])
+            yield gd.from_arrays(position, species=data["species"], box=data["box"])
 
 
 def pack_motion(

@@ -279,3 +279,31 @@ def readings(panels: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]], path
         ax.set_yticks(range(len(names)), names if k == 0 else [""] * len(names), fontsize=7)
     axes[0][0].legend(fontsize=7, loc="center")
     plotting.save(drawn, path, table)
+
+
+def orderings(panels: Mapping[str, tuple[Sequence[Any], Any]], path: Path) -> None:
+    """C(Theta, Upsilon) against sigma_AB, both classes and all cooling rates; a panel a system."""
+    drawn, axes = plotting.figure(1, len(panels), size=(3.8, 2.8))
+    names = ("rate", "label", "mixed", "length", "pearson", "error", "spread", "spearman", "configurations")
+    table: dict[str, list[Any]] = {name: [] for name in ("system", *names)}
+    for ax, (title, (points, system)) in zip(axes[0], panels.items()):
+        rates, length = sorted({p.rate for p in points}, reverse=True), max(p.length for p in points)
+        for label, color in (("glass", "#1f5fa8"), ("liquid", plotting.RED)):
+            mean, spread = system.published.pairs[label][2][:2]
+            for rate, style in zip(rates, ("o--", "s-", "^-.", "v:")):
+                name = f"{label}, cooled at {rate:g}"
+                own = [p for p in points if (p.label, p.rate, p.length) == (label, rate, length)]
+                wide = 2 * spread / np.sqrt(max(p.configurations for p in own))
+                ax.axhspan(mean - wide, mean + wide, color=color, alpha=0.08, linewidth=0)
+                ax.errorbar([p.mixed for p in own], [p.pearson for p in own], [p.error for p in own], fmt=style,
+                            color=color, markersize=3.5, linewidth=0.9, label=name)  # fmt: skip
+            ax.axhline(mean, color=color, linewidth=0.8)
+        for sigma in {0.5 * (system.sizes["A"] + system.sizes["B"]), system.mixed}:
+            ax.axvline(sigma, color=plotting.GREY, linestyle=":", linewidth=1)
+        for point in points:
+            for name, cell in zip(table, (title, *(getattr(point, name) for name in names))):
+                table[name].append(cell)
+        ax.set(xlabel=r"$\sigma_{AB}$ of $\Theta$", ylabel=r"$C_{\Theta,\Upsilon}$", ylim=(-1, 0.5))
+        ax.set_title(title, loc="left")
+        ax.legend(fontsize=6, frameon=False)
+    plotting.save(drawn, path, table)

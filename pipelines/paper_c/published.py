@@ -44,15 +44,16 @@ class Published:
 class System:
     """A two-dimensional model liquid of the paper (Table 1).
 
-    `sizes` are sigma_aa, `contact` sigma_ab for Theta (KAM: the additive assumption), `liquid` and `glass` the
-    temperatures T_L and T_G, `slow` the sign with which each indicator goes with mobility (Figs. 1 and 2), `fits` the
-    ranges of temperature whose lines cross at T* and at the onset.
+    `sizes` are sigma_aa, `contact` sigma_ab for Theta (KAM: the additive assumption), `mixed` sigma_AB of the
+    potential, `liquid` and `glass` the temperatures T_L and T_G, `slow` the sign with which each indicator goes with
+    mobility (Figs. 1 and 2), `fits` the ranges of temperature whose lines cross at T* and at the onset.
     """
 
     name: str
     title: str
     sizes: Mapping[str, float]
     contact: Mapping[tuple[str, str], float]
+    mixed: float
     liquid: float
     glass: float
     slow: Mapping[str, int]
@@ -65,6 +66,7 @@ KAM = System(
     title="KAM",
     sizes={"A": 1.0, "B": 0.88},
     contact={("A", "A"): 1.0, ("A", "B"): 0.94, ("B", "B"): 0.88},
+    mixed=0.8,
     liquid=0.8,
     glass=0.05,
     slow={"Gamma": -1, "Upsilon": 1, "Theta": -1},
@@ -99,6 +101,7 @@ ABM = System(
     title="ABM",
     sizes={"A": 5 / 6, "B": 7 / 6},
     contact={("A", "A"): 5 / 6, ("A", "B"): 1.0, ("B", "B"): 7 / 6},
+    mixed=1.0,
     liquid=2.0,
     glass=0.05,
     slow={"Gamma": -1, "Upsilon": -1, "Theta": 1},

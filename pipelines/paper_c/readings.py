@@ -23,7 +23,7 @@ from glassdask.fields.spatial import spatial_correlation
 from glassdask.files import replacing
 from glassdask.store import content_hash
 from paper_c import archive, figures, images, sources, structure
-from paper_c.published import PAIRS
+from paper_c.published import PAIRS, System
 from paper_c.sections import Study
 from paper_c.structure import Reading
 
@@ -54,14 +54,28 @@ WAYS = {
 }
 
 
-def variants(sizes: sources.Sizes) -> list[Variant]:
+def ways(system: System) -> dict[str, Reading]:
+    """What needs no further training; where the potential is not additive, Theta with other sigma_AB as well."""
+    additive = system.contact["A", "B"]
+    if additive == system.mixed:
+        return WAYS
+    between = 0.5 * (additive + system.mixed)
+    return WAYS | {
+        "Theta with the potential's sigma_AB": Reading(mixed=system.mixed),
+        f"Theta with sigma_AB = {between:g}, halfway": Reading(mixed=between),
+    }
+
+
+def variants(system: System, sizes: sources.Sizes) -> list[Variant]:
     """All of them, the profile's own first."""
     network = sizes.network
     epochs, rate = int(network["epochs"]), float(network["learning_rate"])
     small = {"filters": (8, 16, 16), "kernel_sizes": (5, 6, 5), "strides": (1, 2, 1), "dense": 16}
     harder = {**small, "learning_rate": 1e-3, "decay": 0.98, "batch_size": 10, "augment": True, "standardize": True}
     return [
-        Variant("as the paper", "images in [0, 1], no strides, a constant rate", readings=WAYS, seeds=sizes.seeds),
+        Variant(
+            "as the paper", "images in [0, 1], no strides, a constant rate", readings=ways(system), seeds=sizes.seeds
+        ),
         Variant("stride 2, standardised, augmented, large steps", "what is quickest to recognise few images", harder),
         Variant("the same, four times as long", "and learned by heart", {**harder, "epochs": 4 * epochs}),
         Variant("standardised", "mean and deviation of the training images are taken out", {"standardize": True}),
@@ -205,7 +219,8 @@ def other_rates(study: Study, folder: Path) -> Iterator[tuple[str, Study]]:
 
 def run(study: Study, folder: Path, done: Any, only: Sequence[str] = ()) -> Iterator[Row]:
     """The rows of all variants of a system, or of those named; what is kept already is read."""
-    first, *others = [(study, variant) for variant in variants(study.sizes)[: study.sizes.readings]]
+    assert study.system is not None
+    first, *others = [(study, variant) for variant in variants(study.system, study.sizes)[: study.sizes.readings]]
     rates = [(other, Variant(name, "the same network")) for name, other in other_rates(study, folder)]
     chosen = [first, *rates, *others]
     for own, variant in chosen:
@@ -238,15 +253,18 @@ def _kept(study: Study, variant: Variant, seed: int, folder: Path) -> list[Row]:
 def _measure(study: Study, variant: Variant, seed: int, model: Any, pictures: images.Pictures) -> Iterator[Row]:
     sample = study.sample
     accuracy = {label: share for label, (share, _) in images.accuracies(sample, model, pictures).items()}
-    theta = gd.TongTanaka(sigma=sample.contact)
+    thetas = {name: reading.theta(sample) for name, reading in variant.readings.items()}
+    alone = [theta for k, theta in enumerate(thetas.values()) if theta not in list(thetas.values())[:k]]
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {c: [] for c in sample.classes} for name in variant.readings}
     curves: dict[str, list[xr.DataArray]] = {name: [] for name in variant.readings}
     for part, label, frames, seen in structure.recognised(sample, pictures, model):
         trajectory = part.trajectory.isel(frame=frames).load()
-        described = gd.describe(trajectory, [gd.VoronoiCell(), theta]).load()
+        chosen = {f"theta{k}": one for k, one in enumerate(alone)}
+        described = gd.describe(trajectory, {"voronoi": gd.VoronoiCell(), **chosen}).load()
         volume = described["voronoi"].sel(voronoi_feature="volume", drop=True)
-        fields = xr.Dataset({"Upsilon": volume, "Theta": described["theta"]})
         for name, reading in variant.readings.items():
+            theta = described[f"theta{alone.index(thetas[name])}"]
+            fields = xr.Dataset({"Upsilon": volume, "Theta": theta})
             gamma = reading.gamma(model, seen, label, trajectory, sample.sizes).load()
             scored = structure.Scored(label, trajectory, fields.assign(Gamma=gamma))
             found[name][label].append(structure.pair_coefficients(scored, study.pair_length)["pearson"])

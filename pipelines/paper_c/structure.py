@@ -34,13 +34,21 @@ class Reading:
 
     "S4" divides by the density at each point, as the paper's supplement; "undivided" does not, "mean" is the mean of
     the map over a particle's Gaussian. A `map` that is "uniform" or the "image" itself needs no network: what is found
-    with it says nothing of one.
+    with it says nothing of one. `mixed` is what Theta takes for sigma_AB, where its neighbours are of two kinds.
     """
 
     layer: int = -1
     rectify: bool = True
     share: str = "S4"
     map: str = "Grad-CAM"
+    mixed: float | None = None
+
+    def theta(self, sample: Sample) -> Any:
+        """The descriptor of Theta."""
+        if not sample.contact:
+            return gd.TongTanaka(diameters=sample.sizes)
+        changed = {} if self.mixed is None else {("A", "B"): self.mixed}
+        return gd.TongTanaka(sigma={**sample.contact, **changed})
 
     def gamma(self, model: Any, pictures: Any, label: str, trajectory: xr.Dataset, sizes: Any) -> xr.DataArray:
         """Gamma of every particle for a class."""
@@ -63,8 +71,7 @@ def indicators(
     """Gamma of one class, Upsilon and Theta of some configurations of a part."""
     trajectory = part.trajectory.isel(frame=frames).load()
     seen = images.scaling(sample, pictures)(images.of_part(part, pictures)[frames]).compute()
-    theta = gd.TongTanaka(sigma=sample.contact) if sample.contact else gd.TongTanaka(diameters=sample.sizes)
-    described = gd.describe(trajectory, [gd.VoronoiCell(), theta])
+    described = gd.describe(trajectory, [gd.VoronoiCell(), Reading().theta(sample)])
     fields = {
         "Gamma": Reading().gamma(model, seen, label, trajectory, sample.sizes),
         "Upsilon": described["voronoi"].sel(voronoi_feature="volume", drop=True),

