@@ -11,7 +11,18 @@ import configurations
 import numpy as np
 import pytest
 import xarray as xr
-from paper_a import checks, dynamics, experiments, figures, planning, reduction, sections, sources, structure
+from paper_a import (
+    checks,
+    dynamics,
+    experiments,
+    figures,
+    kept,
+    planning,
+    reduction,
+    sections,
+    sources,
+    structure,
+)  # fmt: skip
 from paper_a.published import KOB_ANDERSEN, MIXTURES, SILICA, WAHNSTROM, Directions
 from report import Comparison, Report
 
@@ -297,6 +308,49 @@ def test_ensembles_are_read_from_stores(state, tmp_path):
     assert abs(one.reliability("big")[0]) < 0.15
     with pytest.raises(ValueError, match="different lags"):
         dynamics.Ensembles.open(state, stores)
+
+
+def test_ensembles_that_are_kept(state, tmp_path, monkeypatch):
+    """Kept means over runs are read as ensembles; a single start has errors over the eighths of its box."""
+    rng = np.random.default_rng(0)
+    starts = state.trajectory.isel(frame=[0, 1]).load()
+    squares = rng.exponential(size=(2, 4, 3, 2000))
+    monkeypatch.setattr(kept, "DATA", tmp_path)
+    path = kept.file_of("kob_andersen")
+    kept.Sample(starts, np.array([0.1, 1.0, 10.0]), squares, 8, "made up").write(path)
+    assert kept.known(["wahnstrom", "kob_andersen"]) == {"kob_andersen": [path]}
+    found = dynamics.Ensembles.open(state, [path])
+    assert found.title == "2 starts, 32 replicas each: made up"
+    np.testing.assert_array_equal(found.lag, [0.1, 1.0, 10.0])
+    np.testing.assert_allclose(found.propensity, squares.mean(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(found.starts[1]["position"], starts["position"][1:], atol=2e-4)
+    assert (found.starts[0]["species"].values == starts["species"].values).all()
+    # exponential: the mean of four has a variance of 1/4, all of it noise
+    assert found.targets("big").var() == pytest.approx(0.25, rel=0.05)
+    assert abs(found.reliability("big")).max() < 0.1
+    assert set(found.groups("small")) == {0, 1}
+
+    kept.Sample(starts.isel(frame=[0]), np.array([0.1]), squares[:1, :, :1], 1, "").write(path)
+    one = dynamics.Ensembles.open(state, [path])
+    assert one.title == "1 start, 4 replicas each; errors are over the eighths of its box"
+    groups = one.groups("big")
+    assert set(groups) == set(range(8))
+    big = one.starts[0]["position"].values[0][one.starts[0]["species"].values == "A"]
+    low = (big < 0.5 * np.diag(one.starts[0]["box"].values[0])).all(axis=1)
+    np.testing.assert_array_equal(groups == 0, low)
+
+
+def test_kept_ensembles_are_those_of_their_origin():
+    """What comes with the pipeline: 32 public runs over the relaxation time, and six of the shipped configuration."""
+    for name, starts, runs, mean in (("kob_andersen", 10, 32, 0.705), ("wahnstrom", 1, 6, 0.0702)):
+        sample = kept.read(kept.file_of(name))
+        assert len(sample.starts["frame"]) == starts
+        assert sample.runs * sample.squares.shape[1] == runs
+        assert sample.squares[:, :, -1].mean() == pytest.approx(mean, rel=1e-2)
+    shipped = np.load(WAHNSTROM.configurations)["position"][0]
+    edge = sample.starts["box"].values[0, 0, 0]
+    apart = sample.starts["position"].values[0] - shipped
+    assert np.abs(apart - edge * np.rint(apart / edge)).max() < 3e-4
 
 
 def test_autoencoder_beside_pca(shells, monkeypatch):
