@@ -19,6 +19,7 @@ from .models import ABM_2D as ABM_2D
 from .models import KAM_2D as KAM_2D
 from .models import KOB_ANDERSEN as KOB_ANDERSEN
 from .models import KOB_ANDERSEN_SMOOTH as KOB_ANDERSEN_SMOOTH
+from .models import KOB_ANDERSEN_TERNARY_2D as KOB_ANDERSEN_TERNARY_2D
 from .models import MODELS as MODELS
 from .models import NICKEL_YTTRIUM as NICKEL_YTTRIUM
 from .models import POLYMER as POLYMER

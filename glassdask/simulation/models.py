@@ -354,6 +354,20 @@ ABM_2D = PairModel(
     timestep=0.004,
     dimension=2,
 )
+# G. Jung, G. Biroli and L. Berthier, Phys. Rev. Lett. 130, 238202 (2023): the two-dimensional ternary relative of
+# Kob-Andersen of the GlassBench data, which does not crystallise. Masses are equal; the pairs' table and the cutoff,
+# u = 4 epsilon [(sigma/r)^12 - (sigma/r)^6 + c0 + c2 (r/sigma)^2 + c4 (r/sigma)^4] to 2.5 sigma with two continuous
+# derivatives, are those of the authors' public code (600, 330 and 360 particles in a square of edge 32.8962).
+KOB_ANDERSEN_TERNARY_2D = PairModel(
+    name="kob_andersen_ternary_2d",
+    species=("A", "B", "C"),
+    fractions=(20 / 43, 11 / 43, 12 / 43),
+    masses=(1.0, 1.0, 1.0),
+    pairs=lennard_jones_pairs((1.0, 1.5, 0.75, 0.5, 1.5, 0.75), (1.0, 0.8, 0.9, 0.88, 0.8, 0.94), 2.5, "even"),
+    density=1290 / 32.8962**2,
+    timestep=0.005,
+    dimension=2,
+)
 
 OWN = (
     WAHNSTROM,
@@ -365,6 +379,7 @@ OWN = (
     POLYMER,
     KAM_2D,
     ABM_2D,
+    KOB_ANDERSEN_TERNARY_2D,
 )
 MODELS: Catalog[Any] = Catalog("model", {model.name: model for model in OWN}, Model)
 

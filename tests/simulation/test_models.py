@@ -23,6 +23,7 @@ from glassdask.simulation.recorders import unwrapped
 
 from .helpers import NoRecorder, instance
 
+DATA = Path(__file__).parents[1] / "data"
 N = 400
 
 
@@ -55,6 +56,11 @@ def formula(p: PairPotential, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             u, u1 = u - c - (r - p.cutoff) * c1, u1 - c1
         else:
             u, u1 = u - c - (r**2 - p.cutoff**2) * c1 / (2 * p.cutoff), u1 - r * c1 / p.cutoff
+    elif p.scheme == "even":
+        c, c1, c2 = uncut(p, p.cutoff)
+        x = p.cutoff
+        even = np.linalg.solve([[1, x**2, x**4], [0, 2 * x, 4 * x**3], [0, 2, 12 * x**2]], [-c, -c1, -c2])
+        u, u1 = u + even @ [1 + 0 * r, r**2, r**4], u1 + even @ [0 * r, 2 * r, 4 * r**3]
     elif p.scheme == "smooth":
         b, b1, b2 = uncut(p, p.begin)
         x = p.cutoff - p.begin
@@ -350,6 +356,23 @@ PUBLISHED = {
             {"epsilon": 1.0, "sigma": 1.1666666666666667, "scheme": "linear", "cutoff": 3.5},
         ],
     },
+    # public code of the authors (GerhardJung/StructDynGlass): 600, 330 and 360 particles, L = 32.8962
+    "kob_andersen_ternary_2d": {
+        "species": ["A", "B", "C"],
+        "fractions": [0.46511627906976744, 0.2558139534883721, 0.27906976744186046],
+        "masses": [1.0, 1.0, 1.0],
+        "density": 1290 / 32.8962**2,
+        "timestep": 0.005,
+        "dimension": 2,
+        "pairs": [
+            {"epsilon": 1.0, "sigma": 1.0, "scheme": "even", "cutoff": 2.5},
+            {"epsilon": 1.5, "sigma": 0.8, "scheme": "even", "cutoff": 2.0},
+            {"epsilon": 0.75, "sigma": 0.9, "scheme": "even", "cutoff": 2.25},
+            {"epsilon": 0.5, "sigma": 0.88, "scheme": "even", "cutoff": 2.2},
+            {"epsilon": 1.5, "sigma": 0.8, "scheme": "even", "cutoff": 2.0},
+            {"epsilon": 0.75, "sigma": 0.94, "scheme": "even", "cutoff": 2.35},
+        ],
+    },
 }  # fmt: skip
 MODEL = {"type": "pair_model", "dimension": 3, "chains": None}
 PAIR = {"type": "lennard_jones", "scheme": "shift", "begin": None}
@@ -388,6 +411,30 @@ def test_minima():
             assert r[u.argmin()] == pytest.approx(2 ** (1 / 6) * published["sigma"], abs=1e-4)
             # 4 (2.5^-12 - 2.5^-6) = -0.0163169
             assert u.min() == pytest.approx(-published["epsilon"] * (1 - 0.0163169), abs=1e-6)
+
+
+def test_ternary_mixture_is_that_of_its_public_data():
+    """The authors' polynomial, and a structure that they quenched: it has no forces, and stays in its minimum."""
+    pair = models.KOB_ANDERSEN_TERNARY_2D.pair("B", "C")
+    r = np.linspace(0.7, 1.99, 50)
+    x = r / 0.8
+    theirs = x**-12.0 - x**-6.0 + 0.04049023795 - 0.00970155098 * x**2 + 0.00062012616 * x**4
+    np.testing.assert_allclose(pair.energy(r), 4 * 1.5 * theirs, rtol=0, atol=1e-8)
+    with np.load(DATA / "ka2d_inherent_N1290.npz") as file:
+        types, place, length = file["types"], file["inherent"], float(file["box"])
+    assert models.KOB_ANDERSEN_TERNARY_2D.counts(1290) == tuple(np.bincount(types)[1:])
+    assert 1290 / models.KOB_ANDERSEN_TERNARY_2D.density == pytest.approx(length**2, rel=1e-12)
+    vector = place[:, None] - place
+    vector -= length * np.round(vector / length)
+    r = np.linalg.norm(vector, axis=-1)
+    np.fill_diagonal(r, 9.0)
+    force = np.zeros_like(r)
+    for i, a in enumerate("ABC"):
+        for j, b in enumerate("ABC"):
+            mask = np.ix_(types == i + 1, types == j + 1)
+            force[mask] = models.KOB_ANDERSEN_TERNARY_2D.pair(a, b).force(r[mask])
+    total = np.abs((force[..., None] * vector / r[..., None]).sum(axis=1))
+    assert total.max() < 0.02 * np.abs(force).max()  # the file has six digits
 
 
 def test_numbers_of_particles():
