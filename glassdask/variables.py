@@ -138,6 +138,7 @@ VARIABLES = {
     "cage_relative": _v("particle space ...", "f", "length", "displacement relative to the cage"),
     "propensity": _v("particle (power) (lag) (delta) ...", "f", None, "mean of |dr|^power over the replicas"),
     "bond_breaking": _v("frame particle lag", "f", "", "bond-breaking propensity"),
+    "initial_position": _v("frame particle space", "f", "length", "positions before the others were made of them"),
     "inherent_position": _v("frame particle space", "f", "length", "positions in the minimum of the energy"),
     "cage_position": _v("frame particle space", "f", "length", "mean positions in the cages"),
     "cage_size": _v("frame particle", "f", "length^2", "mean square distance from the mean position"),

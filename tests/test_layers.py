@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "descriptors": WALK | {"simulation", "learning", "correlations"},
     "dynamics": WALK | {"simulation", "correlations", "fields"},
     "fields": WALK,
-    "learning": BASE,
+    "learning": WALK,
     "appearance": {"errors"},
     "plotting": {"appearance", "errors", "files"},
     "sweep": SPACE | {"store", "io", "simulation", "correlations", "dynamics", "descriptors", "learning"},

@@ -19,6 +19,7 @@ from .correlation import bootstrap_spearman as bootstrap_spearman
 from .correlation import correlations as correlations
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
+from .equivariant import EquivariantNetwork as EquivariantNetwork
 from .linear import LinearRegression as LinearRegression
 from .linear import PrincipalComponentRegression as PrincipalComponentRegression
 from .linear import Ridge as Ridge

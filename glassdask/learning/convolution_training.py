@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from glassdask.errors import FormatError, ParameterError, StoreError
-from glassdask.files import replacing, writing
+from glassdask.errors import ParameterError
 from glassdask.graphs import compute
+from glassdask.learning.checkpoints import load_checkpoint, save_checkpoint
 from glassdask.learning.images import feature_shape
 from glassdask.learning.training import device_of
 
@@ -253,29 +252,14 @@ def _key(model: Any, data: Images) -> str:
 
 
 def _save(file: Path, key: str, network: Network, optimizer: Any, history: list[list[float]]) -> None:
-    """Put a checkpoint in place at once."""
-    state = {"key": key, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    try:
-        with writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as stream:
-            torch.save(state, stream)
-    except RuntimeError as error:  # torch's way to say that the disk is full
-        raise StoreError(f"{file}: checkpoint cannot be written ({error}): choose another place") from None
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+    save_checkpoint(file, key, state)
 
 
 def _resume(file: Path, key: str, network: Network, optimizer: Any, epochs: int, device: Any) -> list[list[float]]:
-    """Take up the state of a checkpoint; nothing in the file is executed. The metrics of its epochs."""
-    try:
-        state = torch.load(file, map_location=device, weights_only=True)
-        found: str = state["key"]
-        history: list[list[float]] = state["history"]
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({error.strerror or error}): check the path") from None
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-        raise FormatError(f"{file}: not a checkpoint of a training, or damaged: remove it to begin anew") from None
-    if found != key:
-        raise StoreError(f"{file}: belongs to a training on other images or with other parameters: choose another name")
+    """Take up the state of a checkpoint; the metrics of its epochs."""
+    state = load_checkpoint(file, key, device)
+    history: list[list[float]] = state["history"]
     if len(history) > epochs:
         raise ParameterError(f"{file}: {len(history)} epochs are done, {epochs} asked for: choose another name")
     network.load_state_dict(state["network"])

@@ -23,6 +23,7 @@ MODELS = (
     "ARDRegression",
     "Autoencoder",
     "ConvolutionalClassifier",
+    "EquivariantNetwork",
     "ForwardSelection",
     "LinearRegression",
     "LinearSVM",

@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
+import glassdask as gd
 from glassdask import learning
 from glassdask.errors import GlassdaskError, ParameterError, SchemaError
 from glassdask.learning.persistence import MODELS
@@ -65,7 +66,7 @@ def test_scikit_learn(estimator, check):
 
 def test_every_estimator_is_checked():
     checked = {type(estimator).__name__.removesuffix("WithGroups") for estimator in ESTIMATORS}
-    assert {*MODELS} - checked == {"ConvolutionalClassifier"}  # which takes images, see below
+    assert {*MODELS} - checked == {"ConvolutionalClassifier", "EquivariantNetwork"}  # of no matrices, see below
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,9 @@ def test_every_estimator_is_checked():
         check_set_params,
     ],
 )
-def test_images_are_no_matrices(check):
+def test_images_and_trajectories_are_no_matrices(check):
     check("ConvolutionalClassifier", learning.ConvolutionalClassifier())
+    check("EquivariantNetwork", learning.EquivariantNetwork())
 
 
 METHODS = ("transform", "inverse_transform", "predict", "predict_proba", "decision_function", "predicted_moments")
@@ -170,7 +172,7 @@ def test_what_is_no_matrix(values, message):
 WRONG = ("false", None, -1, 1.5, np.nan, [], {}, ["x"])
 TAKEN = {  # which of these are right
     "n_components": [None], "unit": [None, 1.5], "n_folds": [None], "n_features": [None], "alpha": [1.5], "C": [1.5],
-    "threshold": [1.5], "tol": [1.5], "l2": [1.5], "learning_rate": [1.5],
+    "threshold": [1.5], "tol": [1.5], "l2": [1.5], "learning_rate": [1.5], "cutoff": [1.5], "shell": [1.5],
 }  # fmt: skip
 
 
@@ -182,6 +184,8 @@ def test_wrong_parameters_are_one_line(name):
     groups = {"groups": np.arange(40) % 5} if name == "RidgeCV" else {}
     if name == "ConvolutionalClassifier":
         x, y = np.zeros((4, 1, 4, 4)), [0, 1, 0, 1]
+    if name == "EquivariantNetwork":
+        x, y = gd.from_arrays(np.ones((3, 1, 3)), species=["A"], box=[9.0] * 3), np.zeros((3, 1))
     cls = getattr(learning, name)
     for parameter in cls().get_params():
         for value in WRONG:

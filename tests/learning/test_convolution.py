@@ -174,9 +174,9 @@ def test_killed_training_goes_on_to_the_same_result(tmp_path):
     np.testing.assert_array_equal(model.validation_loss_, whole.validation_loss_)
     assert [path.name for path in file.parent.iterdir()] == ["training.pt"]
 
-    with pytest.raises(StoreError, match="other images or with other parameters"):
+    with pytest.raises(StoreError, match="other data or with other parameters"):
         ConvolutionalClassifier(**SMALL, seed=1).fit(images, labels, checkpoint=file)
-    with pytest.raises(StoreError, match="other images"):
+    with pytest.raises(StoreError, match="other data"):
         model.fit(images + 1.0, labels, checkpoint=file)
     with pytest.raises(ParameterError, match="3 epochs are done, 1"):
         ConvolutionalClassifier(**(SMALL | {"epochs": 1}), augment=True, decay=0.5).fit(images, labels, checkpoint=file)

@@ -1,0 +1,396 @@
+"""Training of equivariant networks in torch: the network, epochs, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from glassdask.errors import ParameterError
+from glassdask.learning.checkpoints import load_checkpoint, save_checkpoint
+from glassdask.learning.surroundings import Table, averaging, blocks, functions, table_of
+from glassdask.learning.training import device_of
+from glassdask.neighborhood.configuration import Configuration
+
+SENT = 4  # combinations of the vectors that neighbours send
+KEPT = 2**31  # bytes of functions of neighbours that are kept between epochs
+
+
+@dataclass
+class Sample:
+    """One configuration as tensors; functions of the neighbours are made when they are asked for."""
+
+    near: Table
+    far: Table
+    scalars: Any  # (N, scalar)
+    vectors: Any  # (N, 3, vector)
+    kept: dict[int, tuple[Any, ...]] | None
+    device: Any
+
+    def pieces(self, n_radial: int) -> Iterator[tuple[Any, ...]]:
+        """Of some particles after the other: index and functions of the near, index and weights of the far."""
+        for number, rows in enumerate(blocks(len(self.scalars))):
+            if self.kept is not None and number in self.kept:
+                yield self.kept[number]
+                continue
+            arrays = (
+                self.near.index[rows], functions(self.near, rows, n_radial), self.far.index[rows],
+                averaging(self.far, rows),
+            )  # fmt: skip
+            piece = tuple(torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
+            if self.kept is not None:
+                self.kept[number] = piece
+            yield piece
+
+
+class Round(nn.Module):
+    """One round of messages."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        c, v, k, a = model.channels, model.n_vectors, model.n_radial, model.n_messages
+        self.sizes = (c, v, k, a)
+        self.send, self.send_vectors, self.spread = nn.Linear(c, a), _linear(v, SENT), nn.Linear(c, a)
+        self.a0, self.a1, self.a2 = nn.Linear(a * k, c), _linear(a * k, v), _linear(a * k, v)
+        self.b, self.d = _linear(SENT * k, v), _linear(SENT * k, v)
+        width = 2 * c + a + 4 * v
+        self.update = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, model.hidden), nn.SiLU(), nn.Dropout(model.dropout),
+            nn.Linear(model.hidden, c + 3 * v),
+        )  # fmt: skip
+
+    def forward(self, s: Any, v: Any, sample: Sample) -> tuple[Any, Any]:
+        """New numbers (N, channel) and vectors (N, 3, vector)."""
+        c, w, k, a = self.sizes
+        sent = torch.cat([self.send(s), self.send_vectors(v).flatten(1)], dim=1)
+        spread = self.spread(s)
+        sums, average, rest = [], [], []
+        for index, function, far, weight in sample.pieces(k):
+            sums.append(torch.bmm(function, _of(sent, index)))  # (particle, 9 k, a + 3 SENT)
+            average.append(torch.bmm(weight[:, None], _of(spread, far))[:, 0])
+            rest.append(1.0 - weight.sum(1, keepdim=True))  # the weight of the particle itself
+        total = torch.cat(sums).unflatten(1, (9, k)) / 4.0
+        a_lm = total[..., :a].flatten(2)
+        turned = total[..., a:].unflatten(3, (3, SENT))
+        a0, a1, a2 = self.a0(a_lm[:, 0]), self.a1(a_lm[:, 1:4]), self.a2(a_lm[:, 4:])
+        b = self.b(turned[:, 0].transpose(1, 2).flatten(2))
+        d = self.d((turned[:, 1, :, 0] + turned[:, 2, :, 1] + turned[:, 3, :, 2]).flatten(1))
+        same = [
+            s,
+            a0,
+            torch.cat(average) + torch.cat(rest) * spread,
+            (a1**2).sum(1),
+            (a2**2).sum(1),
+            (a1 * v).sum(1),
+            d,
+        ]
+        change = self.update(torch.cat(same, dim=1))
+        kept, from_a, from_b = change[:, None, c:].split(w, dim=2)
+        return s + change[:, :c], v * torch.sigmoid(kept) + a1 * from_a + b * from_b
+
+
+def _linear(n_in: int, n_out: int) -> nn.Linear:
+    """Combinations without a constant, which alone keep what is zero by symmetry zero."""
+    return nn.Linear(n_in, n_out, bias=False)
+
+
+def _of(values: Any, index: Any) -> Any:
+    """Values (N, ...) of neighbours (particle, M): a gather whose gradient is a fast sum."""
+    return torch.index_select(values, 0, index.reshape(-1)).unflatten(0, index.shape)
+
+
+class Network(nn.Module):
+    """Numbers and vectors of the particles to their targets, (N, target)."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.scalars = nn.Linear(len(model.species_) + model.n_scalars_, model.channels)
+        self.vectors = _linear(max(len(model.places_), 1), model.n_vectors)
+        self.rounds = nn.ModuleList(Round(model) for _ in range(model.rounds))
+        last = nn.Linear(model.hidden, model.n_targets_)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.read = nn.Sequential(
+            nn.LayerNorm(model.channels), nn.Linear(model.channels, model.hidden), nn.SiLU(), last
+        )  # fmt: skip
+
+    def forward(self, sample: Sample) -> Any:
+        """Targets in units of their standard deviations."""
+        s, v = self.scalars(sample.scalars), self.vectors(sample.vectors)
+        for one in self.rounds:
+            s, v = one(s, v, sample)
+        return self.read(s)
+
+
+def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, values: dict[str, np.ndarray], device: Any,
+              keep: bool) -> Sample:  # fmt: skip
+    """The tensors of a configuration; `codes` are indices into the species that the model knows."""
+    n = len(configuration.position)
+    scalars = np.zeros((n, len(model.species_) + model.n_scalars_), dtype=np.float32)
+    scalars[np.arange(n), codes] = 1.0
+    if model.n_scalars_:
+        scalars[:, len(model.species_) :] = (values["scalars"] - model.scalar_mean_) / model.scalar_scale_
+    vectors = np.zeros((n, 3, max(len(model.places_), 1)), dtype=np.float32)
+    d = model.dimension_
+    for k, name in enumerate(model.places_):
+        vectors[:, :d, k] = ways(configuration, values[name]) / model.place_scale_[k]
+    for name, array in (("scalars", scalars), ("the other positions", vectors)):
+        if not np.isfinite(array).all():
+            raise ParameterError(f"{configuration.label}: {name} are not finite everywhere: leave it out or mend them")
+    return Sample(
+        table_of(configuration, model.cutoff),
+        table_of(configuration, model.shell),
+        torch.from_numpy(scalars).to(device),
+        torch.from_numpy(vectors).to(device),
+        {} if keep else None,
+        device,
+    )
+
+
+def ways(configuration: Configuration, place: np.ndarray) -> np.ndarray:
+    """From where the particles are to other places of theirs, the short way, (N, d)."""
+    d = configuration.dimension
+    fraction = (place - configuration.position[:, :d]) @ configuration.inverse[:d, :d]
+    image = np.round(fraction)
+    if configuration.borders is not None:
+        image[:, configuration.borders.open[:d]] = 0.0
+    way: np.ndarray = (fraction - image) @ configuration.box[:d, :d]
+    return way
+
+
+class Samples:
+    """Configurations with targets, made one by one and kept as far as memory is meant for them."""
+
+    def __init__(self, model: Any, X: xr.Dataset, codes: np.ndarray, targets: np.ndarray, device: Any):
+        self.model, self.X, self.codes, self.device = model, X, codes, device
+        scaled = (targets - model.mean_[codes]) / model.scale_[codes]
+        for k in np.unique(codes) if model.relative else ():
+            mine = codes == k
+            known = np.isfinite(targets[:, mine])
+            count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+            mean = np.where(known, targets[:, mine], 0.0).sum(axis=1, keepdims=True) / count
+            scaled[:, mine] = (targets[:, mine] - mean) / model.scale_[k]
+        self.targets = torch.from_numpy(scaled.astype(np.float32)).to(device)
+        self.made: dict[int, Sample] = {}
+        neighbors = 20 * (model.cutoff / 1.6) ** 3
+        size = 4 * X.sizes["particle"] * (9 * model.n_radial + 1) * neighbors
+        self.kept = int(KEPT // size)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, frame: int) -> Sample:
+        if frame in self.made:
+            return self.made[frame]
+        place = self.configuration(frame)
+        names = [*(["scalars"] if self.model.n_scalars_ else []), *self.model.places_]
+        values = {name: np.asarray(self.X[name].isel(frame=frame).values) for name in names}
+        keep = len(self.made) < self.kept
+        sample = sample_of(self.model, place, self.codes, values, self.device, keep)
+        if keep:
+            self.made[frame] = sample
+        return sample
+
+    def configuration(self, frame: int) -> Configuration:
+        """The particles of a frame."""
+        position, box = self.X["position"].isel(frame=frame).values, self.X["box"].values
+        species = self.model.species_
+        return Configuration(position, self.codes, box[frame if len(box) > 1 else 0], species, f"frame {frame}")
+
+    def loss(self, found: Any, frame: int) -> Any:
+        """Mean square of what is missed of the targets of a configuration."""
+        target = self.targets[frame]
+        known = torch.isfinite(target)
+        if self.model.relative:
+            found = relative(found, self.codes, known)
+        return ((found - target)[known] ** 2).mean()
+
+
+def relative(found: Any, codes: np.ndarray, known: Any) -> Any:
+    """Less the mean over each species, of those that are known."""
+    out = torch.empty_like(found)
+    for k in np.unique(codes):
+        mine = torch.from_numpy(codes == k).to(found.device)
+        weight = known[mine].to(found.dtype)
+        mean = (found[mine] * weight).sum(0) / weight.sum(0).clamp(min=1.0)
+        out[mine] = found[mine] - mean
+    return out
+
+
+def train(
+    model: Any,
+    X: xr.Dataset,
+    codes: np.ndarray,
+    targets: np.ndarray,
+    checkpoint: Any,
+    callback: Callable[[int, int, dict[str, float]], Any] | None,
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Losses (repeat, epoch, 2), weights (repeat, ...) of each layer, and the epochs of which they are."""
+    device = device_of(model.device)
+    data = Samples(model, X, codes, targets, device)
+    _scales(model, data)
+    file = Path(checkpoint) if checkpoint is not None else None
+    key = _key(model, X, targets) if file is not None else ""
+    state: dict[str, Any] = {"history": [], "networks": [], "epochs": [], "running": None}
+    if file is not None and file.exists():
+        state = load_checkpoint(file, key, device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for repeat in range(len(state["networks"]), model.n_repeats):
+            network, epoch = _train_one(model, data, repeat, state, file, key, callback, device)
+            state["networks"].append(network)
+            state["epochs"].append(epoch)
+            state["running"] = None
+            if file is not None:
+                save_checkpoint(file, key, state)
+    history = np.full((model.n_repeats, model.epochs, 2), np.nan)
+    for repeat, rows in enumerate(state["history"]):
+        history[repeat, : len(rows)] = rows
+    names = state["networks"][0]
+    weights = [np.stack([one[name].cpu().numpy() for one in state["networks"]]) for name in names]
+    return history, weights, np.array(state["epochs"])
+
+
+def _train_one(
+    model: Any,
+    data: Samples,
+    repeat: int,
+    state: dict[str, Any],
+    file: Path | None,
+    key: str,
+    callback: Any,
+    device: Any,
+) -> tuple[dict[str, Any], int]:
+    """Train one network of several, or go on with it; its best weights, and their epoch."""
+    order = np.random.default_rng(model.seed).permutation(len(data))
+    held_out = np.roll(order, -repeat * model.n_held_out_)[: model.n_held_out_]
+    learned = np.setdiff1d(order, held_out)
+    _seed(model, repeat, -1)
+    network = Network(model).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2)
+    running = state["running"]
+    best: dict[str, Any] = {}
+    best_loss, best_epoch = math.inf, -1
+    if running is not None:
+        network.load_state_dict(running["network"])
+        optimizer.load_state_dict(running["optimizer"])
+        best, best_loss, best_epoch = running["best"], running["best_loss"], running["best_epoch"]
+    else:
+        state["history"].append([])
+    history = state["history"][-1]
+    for epoch in range(len(history), model.epochs):
+        if best_epoch >= 0 and epoch - best_epoch > model.patience and len(held_out):
+            break
+        # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
+        _seed(model, repeat, epoch)
+        rng = np.random.default_rng((model.seed, repeat, epoch))
+        for group in optimizer.param_groups:
+            group["lr"] = model.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / model.epochs))
+        network.train()
+        losses = []
+        for frame in rng.permutation(learned).tolist():
+            optimizer.zero_grad(set_to_none=True)
+            loss = data.loss(network(data[frame]), frame)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        network.eval()
+        with torch.no_grad():
+            unseen = [float(data.loss(network(data[frame]), frame)) for frame in held_out.tolist()]
+        row = [float(np.mean(losses)), float(np.mean(unseen)) if unseen else float("nan")]
+        history.append(row)
+        if not unseen or row[1] < best_loss:
+            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            best_loss, best_epoch = row[1], epoch
+        if callback is not None:
+            callback(repeat, epoch, {"training_loss": row[0], "validation_loss": row[1]})
+        if file is not None:
+            state["running"] = {
+                "network": network.state_dict(), "optimizer": optimizer.state_dict(), "best": best,
+                "best_loss": best_loss, "best_epoch": best_epoch,
+            }  # fmt: skip
+            save_checkpoint(file, key, state)
+        if not np.isfinite(row[0]):
+            break
+    return best or network.state_dict(), best_epoch
+
+
+def predict(model: Any, configuration: Configuration, codes: np.ndarray, *given: np.ndarray) -> np.ndarray:
+    """Targets (N, target) of a configuration: the mean over the networks."""
+    names = [*(["scalars"] if model.n_scalars_ else []), *model.places_]
+    device = device_of(model.device)
+    with one_thread(), torch.no_grad():
+        sample = sample_of(model, configuration, codes, dict(zip(names, given)), device, keep=True)
+        total = np.zeros((len(codes), model.n_targets_))
+        network = Network(model).to(device).eval()
+        for repeat in range(len(model.weights_[0])):
+            layers = zip(network.state_dict(), model.weights_, strict=True)
+            network.load_state_dict({name: torch.from_numpy(layer[repeat]) for name, layer in layers})
+            total += network(sample).double().cpu().numpy()
+    found = total / len(model.weights_[0])
+    for k, name in enumerate(model.species_):
+        mine = codes == k
+        if name not in model.centers_:
+            found[mine] = np.nan
+        elif mine.any():
+            if model.relative:
+                found[mine] -= found[mine].mean(axis=0)
+            found[mine] = found[mine] * model.scale_[k] + (0.0 if model.relative else model.mean_[k])
+    return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Frames are predicted side by side by threads of dask: torch needs none of its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seed(model: Any, repeat: int, epoch: int) -> None:
+    torch.manual_seed(random.Random(f"{model.seed} {repeat} {epoch}").getrandbits(63))
+
+
+def _scales(model: Any, data: Samples) -> None:
+    """Mean and spread of the inputs over all configurations."""
+    X = data.X
+    if model.n_scalars_:
+        values = np.asarray(X["scalars"].values, dtype=np.float64)
+        bad = ~np.isfinite(values).all(axis=(1, 2))
+        if bad.any():
+            raise ParameterError(f"frame {int(np.argmax(bad))}: scalars are not finite everywhere: leave it out")
+        values = values.reshape(-1, model.n_scalars_)
+        model.scalar_mean_, spread = values.mean(axis=0), values.std(axis=0)
+        model.scalar_scale_ = np.where(spread > 0, spread, 1.0)
+    square = np.zeros((len(data), len(model.places_)))
+    for frame in range(len(data)):
+        here = data.configuration(frame)
+        for k, name in enumerate(model.places_):
+            square[frame, k] = (ways(here, X[name].isel(frame=frame).values) ** 2).mean()
+    scale = np.sqrt(square.mean(axis=0))
+    model.place_scale_ = np.where(scale > 0, scale, 1.0)
+
+
+def _key(model: Any, X: xr.Dataset, targets: np.ndarray) -> str:
+    """What a training depends on besides its device."""
+    settings = {name: value for name, value in model.get_params(deep=False).items() if name != "device"}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=float).encode())
+    for values in (X["position"], X["box"], *(X[name] for name in ("scalars", *model.places_) if name in X)):
+        digest.update(np.ascontiguousarray(values.values, dtype=np.float64).tobytes())
+    digest.update(json.dumps([model.species_, X["species"].values.tolist()]).encode())
+    digest.update(np.ascontiguousarray(targets).tobytes())
+    return digest.hexdigest()

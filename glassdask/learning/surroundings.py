@@ -1,0 +1,79 @@
+"""Surroundings of all particles of a configuration, as a network of messages needs them: tables of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassdask.neighborhood.configuration import Configuration
+
+BLOCK = 1 << 13  # particles whose functions of the neighbours are made at a time: some ten megabytes
+
+
+@dataclass(frozen=True)
+class Table:
+    """Neighbours of every particle within a cutoff, filled up with the particle itself at the cutoff.
+
+    Attributes
+    ----------
+    index : array (N, M)
+    vector : array (N, M, 3)
+        r_j - r_i; zero where there is no neighbour.
+    distance : array (N, M)
+        The cutoff where there is no neighbour.
+    cutoff : float
+    """
+
+    index: np.ndarray
+    vector: np.ndarray
+    distance: np.ndarray
+    cutoff: float
+
+
+def table_of(configuration: Configuration, cutoff: float) -> Table:
+    """All neighbours within the cutoff, in the order in which the cell lists give them."""
+    n, n_species = len(configuration.position), len(configuration.names)
+    found = configuration.neighbors(np.arange(n), np.full((n_species, n_species), cutoff))
+    most = max(int(found.counts.max(initial=0)), 1)
+    index = np.repeat(np.arange(n)[:, None], most, axis=1)
+    vector, distance = np.zeros((n, most, 3)), np.full((n, most), cutoff)
+    rows = np.repeat(np.arange(n), found.counts)
+    columns = np.arange(len(rows)) - np.repeat(found.offsets[:-1], found.counts)
+    index[rows, columns] = found.index
+    vector[rows, columns] = found.vector[:3].T
+    distance[rows, columns] = found.distance
+    return Table(index, vector, distance, cutoff)
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Particles, some at a time."""
+    return (slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK))
+
+
+def functions(table: Table, rows: slice, n_radial: int) -> np.ndarray:
+    r"""Radial times angular functions of the neighbours, (particle, 9 n_radial, neighbour), float32.
+
+    Gaussians of equal width whose centres divide the way from 0.8 to the cutoff, times (1 - (r/r_c)^2)^2, which ends
+    smoothly; times the real spherical harmonics of degree 0, 1 and 2, in the normalisation in which the squares of one
+    degree add up to 2 l + 1.
+    """
+    r = table.distance[rows]
+    centers, width = np.linspace(0.8, table.cutoff, n_radial, retstep=True)
+    radial = np.exp(-0.5 * ((r[..., None] - centers) / width) ** 2) * ((1.0 - (r / table.cutoff) ** 2) ** 2)[..., None]
+    x, y, z = np.moveaxis(table.vector[rows] / np.maximum(r, 1e-9)[..., None], -1, 0)
+    angular = [
+        np.ones_like(x), 3**0.5 * x, 3**0.5 * y, 3**0.5 * z, 15**0.5 * x * y, 15**0.5 * y * z, 15**0.5 * x * z,
+        5**0.5 * (z * z - 0.5 * (x * x + y * y)), 0.5 * 15**0.5 * (x * x - y * y),
+    ]  # fmt: skip
+    product = np.stack(angular, axis=1)[:, :, None] * radial.transpose(0, 2, 1)[:, None]
+    return np.ascontiguousarray(product.reshape(len(r), -1, r.shape[1]), dtype=np.float32)
+
+
+def averaging(table: Table, rows: slice) -> np.ndarray:
+    """Weights exp(-r/r_c) of the neighbours, which add up to 1 with that of the particle itself; (particle, M)."""
+    r = table.distance[rows]
+    weight = np.where(r < table.cutoff, np.exp(-r / table.cutoff), 0.0)
+    share: np.ndarray = (weight / (1.0 + weight.sum(axis=1, keepdims=True))).astype(np.float32)
+    return share

@@ -1,0 +1,273 @@
+"""Equivariant networks: symmetries, planted laws, shuffled targets, resuming, files, what is refused."""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import glassdask as gd
+from glassdask.errors import ConvergenceError, FormatError, ParameterError, SchemaError, SpeciesError, StoreError
+from glassdask.learning import EquivariantNetwork, load_model, save_model
+from glassdask.learning.surroundings import averaging, functions, table_of
+from glassdask.neighborhood.configuration import Configuration
+
+pytest.importorskip("torch")
+
+LENGTH = 6.0
+SMALL = {"rounds": 2, "channels": 8, "n_vectors": 4, "n_messages": 4, "hidden": 16, "epochs": 3, "n_repeats": 2,
+         "device": "cpu"}  # fmt: skip
+
+
+def liquid(n_frames=4, n=150, space=3, seed=0):
+    """A disturbed lattice with vacancies, of two species, with other structures and numbers of the same particles."""
+    rng = np.random.default_rng(seed)
+    side = 6 if space == 3 else 14
+    sites = np.stack(np.meshgrid(*[np.arange(side)] * space), axis=-1).reshape(-1, space)
+    chosen = np.stack([sites[rng.permutation(len(sites))[:n]] for _ in range(n_frames)])
+    place = (chosen + 0.5 + 0.08 * rng.normal(size=chosen.shape)) * LENGTH / side
+    made = gd.from_arrays(place, species=["A"] * (n - n // 5) + ["B"] * (n // 5), box=[LENGTH] * space)
+    dims = ("frame", "particle", "space")
+    return made.assign(
+        inherent_position=(dims, (place + 0.1 * rng.normal(size=place.shape)) % LENGTH),
+        cage_position=(dims, (place + 0.05 * rng.normal(size=place.shape)) % LENGTH),
+        scalars=(("frame", "particle", "feature"), rng.normal(size=(n_frames, n, 3))),
+    )
+
+
+def way(frames):
+    """From the positions to the inherent ones."""
+    away = frames["inherent_position"].values - frames["position"].values
+    return away - LENGTH * np.round(away / LENGTH)
+
+
+def near(frames):
+    """Weights (frame, i, j) of the neighbours that the laws are about, and the vectors to them."""
+    place = frames["position"].values
+    apart = place[:, None] - place[:, :, None]
+    apart -= LENGTH * np.round(apart / LENGTH)
+    r = np.linalg.norm(apart, axis=-1)
+    weight = np.where((r < 1.6) & (r > 0), (1 - (r / 1.6) ** 2) ** 2, 0.0)
+    return weight, apart / np.where(r > 0, r, 1.0)[..., None]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    frames = liquid()
+    y = np.random.default_rng(1).normal(size=(4, 150, 2))
+    y[:, 120:] = np.nan
+    return frames, y, EquivariantNetwork(**SMALL).fit(frames, y)
+
+
+def turned(frames, matrix, shift):
+    """The configurations after a linear map that keeps the box, and a translation."""
+    out = frames.copy()
+    for name in ("position", "inherent_position", "cage_position"):
+        out[name] = (frames[name].dims, (frames[name].values @ matrix.T + shift) % LENGTH)
+    return out
+
+
+SYMMETRIES = {
+    "rotation": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+    "another": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+    "reflection": np.diag([1.0, -1, 1]),
+    "inversion": -np.eye(3),
+}
+
+
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_nothing_depends_on_how_the_box_lies(fitted, name):
+    frames, _, model = fitted
+    expected = model.predict(frames).values
+    found = model.predict(turned(frames, SYMMETRIES[name], [1.0, 2.0, -0.7])).values
+    assert expected[:, :120].std() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.nanstd(expected))
+
+
+def test_any_rotation():
+    """An isolated cluster, which any rotation leaves as it is."""
+    frames = liquid()
+    y = np.random.default_rng(1).normal(size=(4, 150))
+    model = EquivariantNetwork(**SMALL).fit(frames, y)
+    rng = np.random.default_rng(2)
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    ball = rng.normal(size=(1, 150, 3))
+    away = 0.1 * rng.normal(size=(2, 1, 150, 3))
+
+    def cluster(matrix):
+        places = [(ball + more) @ matrix.T + 20.0 for more in (0.0 * ball, *away)]
+        made = gd.from_arrays(places[0], species=frames["species"].values, box=[40.0] * 3)
+        dims = ("frame", "particle", "space")
+        return made.assign(
+            inherent_position=(dims, places[1]), cage_position=(dims, places[2]), scalars=frames["scalars"][:1]
+        )
+
+    expected = model.predict(cluster(np.eye(3))).values
+    np.testing.assert_allclose(model.predict(cluster(rotation)).values, expected, atol=1e-4 * expected.std())
+    stretched = model.predict(cluster(rotation @ np.diag([1.0, 1.0, 1.05]))).values
+    assert np.abs(stretched - expected).max() > 1e-2 * expected.std()  # what is no rotation is noticed
+
+
+def test_order_of_the_particles(fitted):
+    frames, _, model = fitted
+    order = np.random.default_rng(3).permutation(150)
+    expected = model.predict(frames).values[:, order]
+    np.testing.assert_allclose(model.predict(frames.isel(particle=order)).values, expected, atol=1e-5)
+
+
+def test_two_dimensions():
+    frames = liquid(space=2)
+    y = np.random.default_rng(1).normal(size=(4, 150))
+    model = EquivariantNetwork(**SMALL).fit(frames, y)
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    expected = model.predict(frames).values
+    found = model.predict(turned(frames, quarter, [0.3, 0.4])).values
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.std())
+    with pytest.raises(ParameterError, match="3 scalars in 3 dimensions, but the model was trained on 3 in 2"):
+        model.predict(liquid())
+
+
+def test_planted_laws_are_found():
+    """Of distances, of directions of the ways, and of the neighbours' numbers: unseen configurations show it."""
+    frames, unseen = liquid(8, seed=5), liquid(3, seed=6)
+
+    def law(frames):
+        weight, toward = near(frames)
+        number = frames["scalars"].values[..., 0]
+        flow = np.einsum("fij,fijs,fjs->fi", weight, toward, way(frames))
+        return weight.sum(axis=2) + 3.0 * flow + 0.5 * np.einsum("fij,fj->fi", weight, number)
+
+    model = EquivariantNetwork(rounds=1, epochs=60, n_repeats=1, learning_rate=0.01, relative=False, device="cpu",
+                               dropout=0.0).fit(frames, law(frames))  # fmt: skip
+    predicted, actual = model.predict(unseen).values, law(unseen)
+    assert np.corrcoef(predicted.ravel(), actual.ravel())[0, 1] > 0.95
+    assert model.score(unseen, actual) > 0.9
+
+
+def test_shuffled_targets_teach_nothing():
+    frames, unseen = liquid(8, seed=5), liquid(4, seed=6)
+    weight, _ = near(frames)
+    rng = np.random.default_rng(0)
+    y = rng.permuted(weight.sum(axis=2), axis=1)
+    model = EquivariantNetwork(**SMALL | {"epochs": 20}, learning_rate=0.01).fit(frames, y)
+    predicted = model.predict(unseen).values
+    actual = near(unseen)[0].sum(axis=2)
+    assert abs(np.corrcoef(predicted.ravel(), rng.permuted(actual, axis=1).ravel())[0, 1]) < 0.15
+    assert (np.nanmin(model.validation_loss_, axis=1) > 0.93 * model.validation_loss_[:, 0]).all()
+
+
+def test_training_that_goes_on_is_the_same(fitted, tmp_path):
+    """Stopped in the middle of the second network, and once more between the two."""
+    frames, y, model = fitted
+
+    class Stopped(Exception):
+        pass
+
+    for stop in ((1, 1), (0, 2)):
+        file = tmp_path / f"{stop}.pt"
+
+        def callback(repeat, epoch, losses, stop=stop):
+            if (repeat, epoch) == stop:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file, callback=callback)
+        again = EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file)
+        for one, other in zip(model.weights_, again.weights_, strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(model.training_loss_, again.training_loss_)
+    with pytest.raises(StoreError, match="other data or with other parameters"):
+        EquivariantNetwork(**SMALL | {"seed": 1}).fit(frames, y, checkpoint=file)
+    file.write_bytes(b"nothing")
+    with pytest.raises(FormatError, match="not a checkpoint"):
+        EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file)
+
+
+def test_stored_without_pickle(fitted, tmp_path):
+    frames, _, model = fitted
+    again = load_model(save_model(model, tmp_path / "model.npz"))
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.predict(frames).values, model.predict(frames).values)
+
+
+def test_kept_is_the_best_epoch(fitted):
+    """And held out are other configurations for each network."""
+    _, _, model = fitted
+    assert model.validation_loss_.shape == (2, 3)
+    assert (np.nanargmin(model.validation_loss_, axis=1) == model.best_epochs_).all()
+    assert model.n_held_out_ == 1
+
+
+def test_others_have_no_prediction(fitted):
+    frames, _, model = fitted
+    found = model.predict(frames)
+    assert found.dims == ("frame", "particle", "target")
+    assert model.centers_ == ["A"]
+    assert np.isnan(found.values[:, 120:]).all()
+    assert np.isfinite(found.values[:, :120]).all()
+    np.testing.assert_allclose(found.values[:, :120].mean(axis=1), 0.0, atol=1e-12)  # relative
+
+
+def test_lazy_and_chunked(fitted, two_workers):
+    frames, _, model = fitted
+    expected = model.predict(frames).values
+    lazy = frames.chunk(frame=1)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(model.predict(lazy).values, expected)
+    np.testing.assert_allclose(model.predict(lazy).values, expected, atol=1e-12)
+
+
+def test_functions_of_the_neighbours():
+    """By hand: squares of one degree add up to 2 l + 1 times that of the radial part, which ends at the cutoff."""
+    place = np.array([[1.0, 1, 1], [2.0, 1.4, 0.7], [1.0, 2.59, 1.0]])
+    cluster = Configuration(place, np.zeros(3, int), 10.0 * np.eye(3), ("A",))
+    table = table_of(cluster, 1.6)
+    assert table.index[0].tolist() == [1, 2] or table.index[0].tolist() == [2, 1]
+    found = functions(table, slice(0, 3), 4).reshape(3, 9, 4, -1)
+    radial = found[:, 0]
+    for l in range(3):
+        square = (found[:, l * l : (l + 1) ** 2] ** 2).sum(axis=1)
+        np.testing.assert_allclose(square, (2 * l + 1) * radial**2, atol=1e-6)
+    r = table.distance[0, 0]
+    expected = np.exp(-0.5 * ((r - np.linspace(0.8, 1.6, 4)) / (0.8 / 3)) ** 2) * (1 - (r / 1.6) ** 2) ** 2
+    np.testing.assert_allclose(radial[0, :, 0], expected, rtol=1e-6)
+    weight = averaging(table, slice(0, 3))
+    distances = table.distance[0]
+    e = np.exp(-distances / 1.6) * (distances < 1.6)
+    np.testing.assert_allclose(weight[0], e / (1 + e.sum()), rtol=1e-6)
+
+
+def test_alone_in_the_box(fitted):
+    """A particle without neighbours has a prediction like any other."""
+    frames, _, model = fitted
+    few = frames.isel(frame=[0], particle=[0, 1, 149]).copy()
+    for name in ("position", "inherent_position", "cage_position"):
+        few[name] = (few[name].dims, np.array([[[0.5, 0.5, 0.5], [3.5, 3.5, 3.5], [0.5, 3.5, 3.5]]]))
+    assert np.isfinite(model.predict(few).values[0, :2]).all()
+
+
+def test_what_is_refused(fitted):
+    frames, y, model = fitted
+    with pytest.raises(ParameterError, match="y has shape"):
+        EquivariantNetwork(**SMALL).fit(frames, y[:, :3])
+    with pytest.raises(ParameterError, match="NaN everywhere"):
+        EquivariantNetwork(**SMALL).fit(frames, np.full((4, 150), np.nan))
+    with pytest.raises(ParameterError, match="1 configurations, 1 of them held out"):
+        EquivariantNetwork(**SMALL).fit(frames.isel(frame=[0]), y[:1])
+    with pytest.raises(ParameterError, match="no cage_position"):
+        model.predict(frames.drop_vars("cage_position"))
+    with pytest.raises(ParameterError, match="0 scalars in 3 dimensions"):
+        model.predict(frames.drop_vars("scalars"))
+    other = frames.assign(species=("particle", ["C"] * 150))
+    with pytest.raises(SpeciesError, match="species C are not among"):
+        model.predict(other)
+    with pytest.raises(SchemaError):
+        model.predict(frames.drop_vars("box"))
+    bad = frames.copy(deep=True)
+    bad["scalars"][1, 2, 0] = np.inf
+    with pytest.raises(ParameterError, match="frame 1: scalars are not finite"):
+        EquivariantNetwork(**SMALL).fit(bad, y)
+    with pytest.raises(ConvergenceError, match="lower learning_rate"):
+        EquivariantNetwork(**SMALL | {"epochs": 30}, learning_rate=1e30, validation_fraction=0.0).fit(frames, y)
+    assert isinstance(model.predict(frames), xr.DataArray)
