@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -37,6 +39,27 @@ def with_velocity(liquid):
 
 
 CUTOFFS = 1.5
+KOB_ANDERSEN_SMALL = replace(
+    gd.simulation.KOB_ANDERSEN,
+    pairs=tuple(replace(pair, cutoff=1.9, scheme="linear") for pair in gd.simulation.KOB_ANDERSEN.pairs),
+)
+
+
+def lattice():
+    places = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(1, 64, 1, 3)
+    basis = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    return gd.from_arrays(((places + basis) * 1.55).reshape(1, 256, 3), species=["A"] * 256, box=[6.2] * 3)
+
+
+def modes_of(t):
+    start = t.isel(frame=[0])
+    return gd.simulation.lowest_modes(KOB_ANDERSEN_SMALL, start, 5), start
+
+
+def stable(t):
+    return gd.simulation.lowest_modes(KOB_ANDERSEN_SMALL, t.isel(frame=[0]), 150).isel(mode=slice(149, None))
+
+
 TEMPERATURE = np.array([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])
 RESULTS = {
     "radial_distribution": lambda t: gd.radial_distribution(t, n_bins=10),
@@ -63,6 +86,14 @@ RESULTS = {
     "velocity_autocorrelation": lambda t: dynamics.velocity_autocorrelation(with_velocity(t)),
     "velocity_spectrum": lambda t: dynamics.velocity_spectrum(with_velocity(t), 0.4),
     "four_point": lambda t: dynamics.four_point(t, lag=0.1, a=0.1, q_max=5.0),
+    "debye_waller": lambda t: dynamics.debye_waller(t, 0.3),
+    "lowest_modes": lambda t: modes_of(t)[0],
+    "participation_ratio": lambda t: gd.simulation.participation_ratio(modes_of(t)[0]),
+    "phase_quotient": lambda t: gd.simulation.phase_quotient(*modes_of(t), 1.5),
+    "vibrality": lambda t: gd.simulation.vibrality(stable(t)),
+    "harmonic_debye_waller": lambda t: gd.simulation.harmonic_debye_waller(stable(t), KOB_ANDERSEN_SMALL, 0.1),
+    "density_of_states": lambda t: gd.simulation.density_of_states(KOB_ANDERSEN_SMALL, t.isel(frame=[0]), moments=20),
+    "elastic_moduli": lambda t: gd.simulation.elastic_moduli(KOB_ANDERSEN_SMALL, lattice()),
     "hops": lambda t: dynamics.hops(t, window=0.4, threshold=0.2),
     "waiting_times": lambda t: dynamics.waiting_times(dynamics.hops(t, window=0.2, threshold=0.01)),
     "bond_breaking": lambda t: dynamics.bond_breaking(t, lags=[0.1], cutoffs=1.5),

@@ -16,6 +16,7 @@ from glassdask.dynamics.hopping import hops, waiting_times
 from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
+from glassdask.dynamics.rattling import debye_waller
 from glassdask.dynamics.rearrangements import d2min, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
@@ -36,6 +37,7 @@ __all__ = [
     "crossover_temperature",
     "current_correlations",
     "d2min",
+    "debye_waller",
     "diffusion_coefficient",
     "displacement_correlation",
     "displacements",

@@ -74,3 +74,51 @@ def fill_blocks(first, second, vector, slope, curvature, rows, lower, filled, co
                 for k in range(own + 1, rows[i + 1]):
                     total += block[k, a, b]
                 block[own, a, b] = -total
+
+
+@kernel
+def apply_springs(rows, second, bond, x, out):
+    """The Hessian of a sum over pairs times a displacement `x` (N, d), by the springs of the pairs: `out` (N, d).
+
+    The pairs of particle i with later ones are ``rows[i]:rows[i + 1]``, `second` (P,) those. `bond` (P, d + 2) has the
+    unit vector of each pair, u'/r and u'' - u'/r. It reads a third of the numbers that the matrix has.
+    """
+    out[:] = 0.0
+    for i in range(rows.shape[0] - 1):
+        x0 = x[i, 0]
+        x1 = x[i, 1]
+        f0 = 0.0
+        f1 = 0.0
+        if x.shape[1] == 3:
+            x2 = x[i, 2]
+            f2 = 0.0
+            for k in range(rows[i], rows[i + 1]):
+                j = second[k]
+                d0 = x[j, 0] - x0
+                d1 = x[j, 1] - x1
+                d2 = x[j, 2] - x2
+                along = bond[k, 4] * (d0 * bond[k, 0] + d1 * bond[k, 1] + d2 * bond[k, 2])
+                g0 = along * bond[k, 0] + bond[k, 3] * d0
+                g1 = along * bond[k, 1] + bond[k, 3] * d1
+                g2 = along * bond[k, 2] + bond[k, 3] * d2
+                f0 -= g0
+                f1 -= g1
+                f2 -= g2
+                out[j, 0] += g0
+                out[j, 1] += g1
+                out[j, 2] += g2
+            out[i, 2] += f2
+        else:
+            for k in range(rows[i], rows[i + 1]):
+                j = second[k]
+                d0 = x[j, 0] - x0
+                d1 = x[j, 1] - x1
+                along = bond[k, 3] * (d0 * bond[k, 0] + d1 * bond[k, 1])
+                g0 = along * bond[k, 0] + bond[k, 2] * d0
+                g1 = along * bond[k, 1] + bond[k, 2] * d1
+                f0 -= g0
+                f1 -= g1
+                out[j, 0] += g0
+                out[j, 1] += g1
+        out[i, 0] += f0
+        out[i, 1] += f1

@@ -3,6 +3,7 @@
 from .chains import Chains as Chains
 from .eam import EmbeddedAtom as EmbeddedAtom
 from .eam import copper_zirconium as copper_zirconium
+from .elasticity import elastic_moduli as elastic_moduli
 from .forms import WCA as WCA
 from .forms import Dzugutov as Dzugutov
 from .forms import Harmonic as Harmonic
@@ -15,6 +16,10 @@ from .mechanics import forces as forces
 from .mechanics import hessian as hessian
 from .mechanics import stresses as stresses
 from .mixture import Model as Model
+from .mode_measures import harmonic_debye_waller as harmonic_debye_waller
+from .mode_measures import participation_ratio as participation_ratio
+from .mode_measures import phase_quotient as phase_quotient
+from .mode_measures import vibrality as vibrality
 from .models import ABM_2D as ABM_2D
 from .models import KAM_2D as KAM_2D
 from .models import KOB_ANDERSEN as KOB_ANDERSEN
@@ -42,3 +47,5 @@ from .protocols import quench as quench
 from .runs import inherent_structures as inherent_structures
 from .runs import isoconfigurational as isoconfigurational
 from .runs import simulate as simulate
+from .spectra import density_of_states as density_of_states
+from .vibrations import lowest_modes as lowest_modes

@@ -60,7 +60,7 @@ def configuration_of(trajectory: xr.Dataset | Configuration, what: str) -> Confi
     if isinstance(trajectory, Configuration):
         borders, found = trajectory.borders, trajectory
     else:
-        frame = trajectory.expand_dims("frame") if _is_one_frame(trajectory) else trajectory
+        frame = _with_frames(trajectory) if _is_one_frame(trajectory) else trajectory
         validate(frame)
         if frame.sizes["frame"] != 1:
             raise SchemaError(
@@ -87,6 +87,17 @@ def _is_one_frame(trajectory: Any) -> bool:
     return (
         isinstance(trajectory, xr.Dataset) and "position" in trajectory and "frame" not in trajectory["position"].dims
     )
+
+
+def _with_frames(trajectory: xr.Dataset) -> xr.Dataset:
+    """What `isel(frame=0)` gives, as `isel(frame=[0])` does."""
+    kept = {"position": True, "box": True, "present": True, "species": False, "diameter": False, "periodic": False}
+    found = {
+        name: (trajectory[name].expand_dims("frame") if of_frames else trajectory[name]).variable
+        for name, of_frames in kept.items()
+        if name in trajectory
+    }
+    return xr.Dataset(found, attrs=trajectory.attrs)
 
 
 def interactions(model: Model | str, configuration: xr.Dataset | Configuration, what: str) -> Interactions:

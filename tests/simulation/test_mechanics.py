@@ -244,7 +244,7 @@ def test_the_dynamical_matrix_of_lammps(model, tmp_path):
 
 
 def test_a_configuration_of_map_frames_and_one_without_frames():
-    trajectory = disturbed(KOB_ANDERSEN)
+    trajectory = disturbed(KOB_ANDERSEN).assign_coords(time=("frame", [2.0]))
     mapped = gd.map_frames(lambda frame: forces("kob_andersen", frame), trajectory, dims=["particle", "space"])
     expected = forces("kob_andersen", trajectory)
     assert np.array_equal(mapped.values[0], expected)

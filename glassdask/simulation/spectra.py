@@ -1,0 +1,133 @@
+"""The density of vibrational states of one configuration, without finding any of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from glassdask.errors import ParameterError
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.simulation.interactions import configuration_of, interactions
+from glassdask.simulation.mechanics import masses
+from glassdask.simulation.mixture import Model
+from glassdask.simulation.springs import Springs
+from glassdask.variables import annotated
+
+
+def density_of_states(
+    model: Model | str,
+    configuration: xr.Dataset | Configuration,
+    *,
+    omega: np.ndarray | None = None,
+    moments: int = 1000,
+    vectors: int = 4,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""The density of vibrational states of one configuration, by the kernel polynomial method.
+
+    .. math::
+
+        g(\omega) = 2 \omega \rho(\omega^2), \qquad \rho(\lambda) = \frac{1}{\pi h \sqrt{1 - x^2}} \left[ \mu_0 + 2
+        \sum_{n=1}^{M-1} g_n \mu_n T_n(x) \right]
+
+    with x = (lambda - c) / h between -1 and 1, moments mu_n = <r\|T_n\|r> / <r\|r> of random vectors r and Jackson's
+    damping g_n [1]_. A line lambda becomes a peak of width sigma = pi h sqrt(1 - x^2) / M, so that frequencies are
+    resolved to about sigma / (2 omega): the lowest ones badly, `lowest_modes` are for them.
+
+    Parameters
+    ----------
+    model, configuration : PairModel and Dataset
+        As for `hessian`.
+    omega : array, optional
+        Frequencies, increasing; by default 200, evenly spaced up to the highest.
+    moments : int, default 1000
+        M. Half as many products with the Hessian are made of each vector.
+    vectors : int, default 4
+        Random vectors; at least 2.
+    seed : int, default 0
+        Of the vectors.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``vdos`` (omega), of integral 1 over all frequencies, without translations; ``vdos_error``, the standard error
+        over the vectors; ``resolution`` (omega), sigma / (2 omega), infinite at zero. A frequency that is negative
+        stands for omega^2 < 0, as of unstable modes.
+
+    Raises
+    ------
+    ParameterError, SchemaError, BoxError, PositionError
+        As for `hessian`; fewer than 2 moments or vectors; frequencies that do not increase.
+
+    References
+    ----------
+    .. [1] A. Weiße, G. Wellein, A. Alvermann and H. Fehske, Rev. Mod. Phys. 78, 275 (2006).
+
+    Examples
+    --------
+    A dimer has one mode, u'' = 57.1 of a reduced mass 1/2:
+
+    >>> import glassdask as gd
+    >>> pair = gd.from_arrays([[[1.0, 1.0, 1.0], [1.0 + 2 ** (1 / 6), 1.0, 1.0]]], species=["A", "A"], box=[9.0] * 3)
+    >>> states = gd.simulation.density_of_states("kob_andersen", pair, moments=200)["vdos"]
+    >>> bool(abs(states[states["omega"] > 5].idxmax("omega") - np.sqrt(2 * 57.146)) < 0.2)
+    True
+    """
+    if not (isinstance(moments, int) and moments >= 2 and isinstance(vectors, int) and vectors >= 2):
+        raise ParameterError(f"moments {moments} and vectors {vectors}: expected whole numbers of at least 2")
+    found = configuration_of(configuration, "density_of_states")
+    springs = Springs(interactions(model, found, "density_of_states"), masses(model, found))
+    low, high = springs.bounds
+    if omega is None:
+        omega = (np.arange(200) + 0.5) / 200 * np.sqrt(high)
+    frequency = np.asarray(omega, dtype=np.float64)
+    if frequency.ndim != 1 or not (np.diff(frequency) > 0).all() or not np.isfinite(frequency).all():
+        raise ParameterError(f"omega: expected increasing frequencies, found an array of shape {frequency.shape}")
+    center, half = (high + low) / 2.0, (high - low) / 2.0
+    rng = np.random.default_rng(seed)
+    found_moments = [_moments(springs, center, half, moments, rng) for _ in range(vectors)]
+    value = frequency * np.abs(frequency)
+    x = (value - center) / half
+    inside = np.abs(x) < 1.0
+    root = np.sqrt(1.0 - np.where(inside, x, 0.0) ** 2)
+    damped = np.array(found_moments) * jackson(moments) * np.where(np.arange(moments) == 0, 1.0, 2.0)
+    series = damped @ np.cos(np.arange(moments)[:, None] * np.arccos(np.where(inside, x, 0.0)))
+    states = np.where(inside, 2.0 * np.abs(frequency) * series / (np.pi * half * root), 0.0)
+    with np.errstate(divide="ignore"):
+        resolution = np.pi * half * root / moments / np.abs(2.0 * frequency)
+    return annotated(
+        xr.Dataset(
+            {
+                "vdos": ("omega", states.mean(axis=0)),
+                "vdos_error": ("omega", states.std(axis=0, ddof=1) / np.sqrt(vectors)),
+                "resolution": ("omega", resolution),
+            },
+            coords={"omega": frequency},
+        )
+    )
+
+
+def jackson(moments: int) -> np.ndarray:
+    """Jackson's factors g_n, (moments,), of which the first is 1.
+
+    >>> jackson(3).round(4).tolist()
+    [1.0, 0.7071, 0.25]
+    """
+    n, step = np.arange(moments), np.pi / (moments + 1)
+    return ((moments - n + 1) * np.cos(n * step) + np.sin(n * step) / np.tan(step)) / (moments + 1)
+
+
+def _moments(springs: Springs, center: float, half: float, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Moments of one random vector, two for each product: T_2n = 2 T_n T_n - 1, T_2n+1 = 2 T_n T_n+1 - T_1."""
+    start = springs.at_rest(rng.choice([-1.0, 1.0], springs.size))
+    start /= np.linalg.norm(start)
+    before, last = start, (springs(start) - center * start) / half
+    out = np.empty(count + 2)
+    out[0], out[1] = 1.0, start @ last
+    for n in range(1, (count + 1) // 2 + 1):
+        out[2 * n] = 2.0 * (last @ last) - 1.0 if 2 * n < len(out) else 0.0
+        if 2 * n >= count:
+            break
+        before, last = last, (2.0 / half) * (springs(last) - center * last) - before
+        out[2 * n + 1] = 2.0 * (before @ last) - out[1]
+    return out[:count]
