@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from glassdask.cluster import connect, find_profile, read_profile
-from glassdask.cluster.jobs import Keeper, refusal, with_private_scripts
+from glassdask.cluster.jobs import Keeper, _arguments, private_spill, refusal, with_private_scripts
 from glassdask.cluster.overhead import low_overhead
 from glassdask.cluster.profile import Adaptive
 from glassdask.errors import ClusterError, ParameterError
@@ -380,3 +380,38 @@ def test_job_scripts_lie_where_nobody_else_can_write():
         assert Path(script).read_text() == "run"
         assert Path(script).parent.stat().st_mode & 0o077 == 0
     assert not Path(script).exists()
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("way", ["fresh", "again", "others may write", "link", "file"])
+def test_jobs_spill_where_nobody_else_can_write(tmp_path, monkeypatch, shell, way):
+    """The lines of a job's script, in a scratch directory where somebody else was first."""
+    scratch = tmp_path / "with blank"
+    scratch.mkdir()
+    folder = scratch / f"glassdask-{os.getuid()}"
+    if way == "again":
+        folder.mkdir(mode=0o700)
+    elif way == "others may write":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif way == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif way == "file":
+        folder.touch()
+    monkeypatch.setenv("SCRATCH", str(scratch))
+    lines = [*private_spill("$SCRATCH"), 'echo "$GLASSDASK_SPILL"; stat -c "%a %u" "$GLASSDASK_SPILL"']
+    done = subprocess.run([shell, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    found, mode = done.stdout.splitlines()
+    assert (found == str(folder)) == (way in ("fresh", "again"))
+    assert found.startswith(str(folder))
+    assert mode == f"700 {os.getuid()}"
+
+
+def test_jobs_use_that_folder(write_profile):
+    arguments = _arguments(
+        read_profile(write_profile(GOOD.replace("[options]", "[options]\njob_script_prologue = ['module load x']")))
+    )
+    assert arguments["local_directory"] == '"$GLASSDASK_SPILL"'
+    lines = arguments["job_script_prologue"]
+    assert lines.index("module load x") < lines.index('GLASSDASK_SPILL="/tmp/glassdask-$(id -u)"')

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from glassdask.cluster.local import private_folder
 from glassdask.cluster.overhead import exported, low_overhead
 from glassdask.cluster.profile import BATCH_SYSTEMS, Profile
 from glassdask.cluster.tls import security
@@ -28,6 +29,8 @@ ASK_SECONDS = 30.0  # between two questions to the batch system about jobs whose
 # they end, by lifetime, wall time or preemption; dask's 3 are too few for a simulation of a day.
 ALLOWED_FAILURES = 10
 LONGEST_PAUSE = 300.0  # between submissions when one job after the other fails
+
+SPILL = "GLASSDASK_SPILL"  # the variable of a job's shell with the folder for what workers spill
 
 # What SLURM's reasons mean; the others are spelled as SLURM does.
 REASONS = {
@@ -61,6 +64,7 @@ def batch_cluster(profile: Profile, workers: int | None = None) -> Iterator[Any]
         "distributed.deploy.lost-worker-timeout": profile.lost_worker_timeout,
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
         **low_overhead(),
+        "temporary-directory": private_folder(),  # of the scheduler, which is here
     }
     arguments = _arguments(profile)
     kind = with_private_scripts(getattr(dask_jobqueue, BATCH_SYSTEMS[profile.kind]))
@@ -104,7 +108,9 @@ def _arguments(profile: Profile) -> dict[str, Any]:
         extra += ["--lifetime", f"{profile.lifetime:g}s", "--lifetime-stagger", f"{profile.lifetime_stagger:g}s"]
     options["worker_extra_args"] = extra
     options["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **options.get("scheduler_options", {})}
-    options["job_script_prologue"] = [*exported(low_overhead()), *options.get("job_script_prologue", [])]
+    asked, options["local_directory"] = options["local_directory"], f'"${SPILL}"'
+    prologue = [*options.get("job_script_prologue", []), *private_spill(asked)]
+    options["job_script_prologue"] = [*exported(low_overhead()), *prologue]
     options["log_directory"] = _log_directory(profile)
     if profile.tls is not None:
         options["security"] = security(profile)
@@ -113,6 +119,27 @@ def _arguments(profile: Profile) -> dict[str, Any]:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             options["shared_temp_directory"] = str(folder)
     return options
+
+
+def private_spill(folder: str) -> list[str]:
+    """Lines of a job's script that name a folder below the scratch directory which nobody else can write to.
+
+    Workers spill pickles there. dask's own, ``dask-scratch-space``, belongs to whoever makes it first, who could put
+    others in their place. This one is as that of `glassdask.cluster.local.private_folder`, found by the node's shell.
+
+    Examples
+    --------
+    >>> print(*private_spill("$TMPDIR")[:2], sep="\\n")
+    GLASSDASK_SPILL="$TMPDIR/glassdask-$(id -u)"
+    mkdir -m 700 "$GLASSDASK_SPILL" 2>/dev/null
+    """
+    name = f'"${SPILL}"'
+    ours = f'[ -O {name} ] && [ ! -L {name} ] && [ "$(stat -c %a {name})" = 700 ]'
+    return [
+        f'{SPILL}="{folder}/glassdask-$(id -u)"',
+        f"mkdir -m 700 {name} 2>/dev/null",
+        f'{ours} || {SPILL}=$(mktemp -d "${SPILL}-XXXXXX") || exit 1',
+    ]
 
 
 def _log_directory(profile: Profile) -> str | None:

@@ -125,8 +125,9 @@ LOCAL = Profile(kind="local")
 def private_folder() -> str:
     """A folder for what workers spill, which is pickled: nobody else can write there or put another in its place.
 
-    dask's own, ``/tmp/dask-scratch-space``, belongs to whoever makes it first. This one stays the same from run to run,
-    so that what killed workers left is removed by the next.
+    dask's own, ``/tmp/dask-scratch-space``, belongs to whoever makes it first, and schedulers and workers look there
+    for modules before they look anywhere else. This one stays the same from run to run, so that what killed workers
+    left is removed by the next.
     """
     import dask
 
@@ -155,7 +156,8 @@ def local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]
     # about coming and going tells a person at a prompt nothing
     _refuse_while_starting()
     waiting = {"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE}
-    with _named_semaphores(), dask.config.set({**waiting, **low_overhead()}):
+    folder = private_folder()
+    with _named_semaphores(), dask.config.set({**waiting, **low_overhead(), "temporary-directory": folder}):
         with _start_guarded(), _ending_stopped():
             cluster = LocalCluster(
                 n_workers=n,
@@ -166,7 +168,7 @@ def local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]
                 silence_logs=logging.CRITICAL,
                 preload=[DEAF],
                 security=security(profile or LOCAL),
-                **{"local_directory": private_folder(), **options},
+                **{"local_directory": folder, **options},
             )
         with cluster:
             yield cluster

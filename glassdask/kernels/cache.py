@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from glassdask.files import locked
 PREFIX = "glassdask-"
 FILLED = "filled"  # the file that marks a folder with all kernels
 PATIENCE = 120.0  # seconds that one process waits for another that compiles what it needs
+HERE = Path(__file__).parent
 KEPT = 8  # folders of other sources that stay, those used last: branches that one changes between
 
 
@@ -53,18 +55,34 @@ def places() -> list[Path]:
     return [*asked, Path(__file__).parent / "__pycache__", users / "glassdask"]
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether what lies in a folder was put there by this user, or by whom the package or the machine belongs to.
+
+    Machine code is run as it is found. Of a folder that others may write to, or may have put in the place of ours (in a
+    shared ``/tmp``, where its name can be foretold), nothing is used.
+    """
+    found, above = folder.lstat(), folder.parent.stat()
+    owners = {os.getuid(), 0, HERE.stat().st_uid}
+    exchangeable = above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or not stat.S_ISDIR(found.st_mode)
+    return {found.st_uid, above.st_uid} <= owners and not writable and not exchangeable
+
+
 def folder_for(name: str) -> Path | None:
     """The folder of this name that is filled, or else in the first place where one can write; None without such."""
     for place in places():
         with suppress(OSError):
-            if (place / name / FILLED).read_text() == processor():
+            if is_ours(place / name) and (place / name / FILLED).read_text() == processor():
                 return place / name
     for place in places():
         folder = place / name
         with suppress(OSError):
             if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
+                place.mkdir(mode=0o755, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o755, exist_ok=True)
                 retire(place, folder)
+            if not is_ours(folder):
+                continue
             tempfile.TemporaryFile(dir=folder).close()
             os.utime(folder)  # used just now
             return folder
@@ -85,7 +103,6 @@ def retire(place: Path, current: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-HERE = Path(__file__).parent
 SOURCES = digest(*sorted(HERE.glob("*.py")))
 FOLDER = folder_for(f"{PREFIX}{SOURCES[:16]}")
 
