@@ -106,11 +106,12 @@ def refuse_links(path: Path, done: str = "read") -> None:
     """
     if isinstance(path, Address):
         return
-    inside = False
-    for parent in [*reversed(path.parents), path, path / "c"]:
-        if inside and parent.is_symlink():
-            raise StoreError(f"{parent}: is a symbolic link, through which nothing is {done}: put what it names there")
-        inside = inside or parent.suffix == ".zarr" or (parent / "zarr.json").is_file()
+    inside, part = False, ""  # of plain strings: this is asked for every file
+    for name in [*path.parts, "c"]:
+        part = f"{part}/{name}" if part.rstrip("/") else f"{part}{name}"
+        if inside and os.path.islink(part):
+            raise StoreError(f"{part}: is a symbolic link, through which nothing is {done}: put what it names there")
+        inside = inside or (name.endswith(".zarr") and name != ".zarr") or os.path.isfile(f"{part}/zarr.json")
 
 
 def _room(path: Path, needed: int | None) -> str:
@@ -242,9 +243,9 @@ def mark(path: str | os.PathLike[str]) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def write_json(path: str | os.PathLike[str], content: Any, *, sync: bool = True) -> None:
-    """Replace a JSON file at once, or make it."""
-    put(path, json.dumps(content, indent=2), sync=sync)
+def write_json(path: str | os.PathLike[str], content: Any, *, sync: bool = True, indent: int | None = 2) -> None:
+    """Replace a JSON file at once, or make it; without `indent` for no person to read, and ten times as fast."""
+    put(path, json.dumps(content, indent=indent), sync=sync)
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -257,19 +258,37 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     StoreError
         The file system refuses.
     """
+    text = read_text(path)
+    return None if text is None else parse_json(path, text)
+
+
+def read_text(path: str | os.PathLike[str]) -> str | None:
+    """What is in a JSON file, with the same errors."""
     try:
-        content = json.loads(place(path).read_text(encoding="utf-8"))
+        return place(path).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
-        raise CorruptStoreError(f"{path}: cannot be read ({error}): restore this file or write it again") from None
+    except ValueError as error:
+        raise _damaged(path, error) from None
     except StoreError:  # of an address, which is an OSError, too
         raise
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({_reason(error)}): check the path and its permissions") from None
+
+
+def parse_json(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
+    """The object that is the content of a JSON file."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
     if not isinstance(content, dict):
         raise CorruptStoreError(f"{path}: holds {type(content).__name__}, expected a JSON object: write it again")
     return content
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> CorruptStoreError:
+    return CorruptStoreError(f"{path}: cannot be read ({error}): restore this file or write it again")
 
 
 @contextmanager

@@ -80,8 +80,11 @@ def write_entry(file: Path, states: Iterable[dict[str, Any]]) -> None:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
     node: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
-    create_metadata(file.parents[1] / "zarr.json", node)
-    write_metadata(file, {**node, "attributes": {"states": {content_of(state): state for state in states}}})
+    if not (file.parents[1] / "zarr.json").exists():
+        create_metadata(file.parents[1] / "zarr.json", node)
+    write_metadata(
+        file, {**node, "attributes": {"states": {content_of(state): state for state in states}}}, indent=None
+    )
 
 
 def forget(group: Path) -> None:

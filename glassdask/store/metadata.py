@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from glassdask.declarations import Count, Where, converted
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError, StoreVersionError
-from glassdask.files import create, read_json, refuse_links, write_json
+from glassdask.files import create, parse_json, read_json, read_text, refuse_links, write_json
 from glassdask.remote import Address
 from glassdask.schema import SCHEMA_VERSION
 
@@ -61,7 +61,8 @@ OF_GROUPS = {
 }
 OF_ARRAYS = {"flag_values": tuple[int, ...], "flag_meanings": tuple[str, ...] | str, SEAL: str}
 
-_read: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+# what tells whether a file has changed, where that is certain; its text, and what was checked of it
+_read: dict[str, tuple[tuple[int, ...] | None, str, dict[str, Any]]] = {}
 
 
 def read_metadata(file: Path) -> dict[str, Any]:
@@ -79,23 +80,27 @@ def read_metadata(file: Path) -> dict[str, Any]:
     signature = _signature(file)
     known = _read.get(str(file))
     if known is not None and known[0] == signature:
-        return known[1]
+        return known[2]
     refuse_links(file)
-    content = read_json(file)
-    if content is None:
+    text = read_text(file)
+    if text is None:
         raise StoreError(f"{file.parent} is not a store or a part of one: no zarr.json, check the path")
-    _check(file, content)
-    if signature and time.time_ns() - signature[-1] > SETTLED_NS:
-        if len(_read) >= KEPT:
-            _read.clear()
-        _read[str(file)] = (signature, content)
+    if known is not None and known[1] == text:
+        content = known[2]
+    else:
+        content = parse_json(file, text)
+        _check(file, content)
+    if len(_read) >= KEPT:
+        _read.clear()
+    settled = signature and time.time_ns() - signature[-1] > SETTLED_NS
+    _read[str(file)] = (signature if settled else None, text, content)
     return content
 
 
-def write_metadata(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+def write_metadata(file: Path, content: dict[str, Any], indent: int | None = 2) -> dict[str, Any]:
     """Seal and replace the metadata of a node; returns what was written."""
     result = sealed(file, content)
-    write_json(file, result)
+    write_json(file, result, indent=indent)
     return result
 
 
@@ -180,8 +185,11 @@ REPAIR = "glassdask repair restores what can be"
 
 def _convert(values: Table, kinds: Table, where: str) -> None:
     for name, kind in kinds.items():
+        value = values.get(name)
+        if kind is Table and type(value) is dict and all(type(key) is str for key in value):
+            continue  # whatever is in it, which `converted` would copy
         if name in values or (where == "" and name != "dimension_names"):
-            converted(values.get(name), kind, where + name)
+            converted(value, kind, where + name)
 
 
 def _signature(file: Path) -> tuple[int, ...]:
