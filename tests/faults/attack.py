@@ -1,6 +1,6 @@
 """Every command that writes, disturbed at every point of its writing, repeated, and compared byte for byte.
 
-    python -m tests.faults.attack [--tries N] [--only COMMAND ...] [--kinds KIND ...]
+    python -m tests.faults.attack [--tries N] [--minutes M] [--only COMMAND ...] [--kinds KIND ...]
 
 prints a table: command, attack, points, tries (of N points; all without it), and what came of them. "same bytes": the
 same command again gave what an undisturbed one gives. "named": it, or ``verify``, said what is damaged, and what it
@@ -10,11 +10,13 @@ advised gave those bytes. "silent" and "unclear" are broken promises, and the ex
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from tests.faults.harness import fingerprint
 from tests.faults.points import Ended, Fault, begin, run, wait, wait_until_stopped
 from tests.sweep.liquids import save_sweep
 
+GOLDEN = (5**0.5 - 1) / 2
 KINDS = ("kill before", "kill after", "tear", "full", "stop", "delay")
 STAGES = "[describe]\ncutoffs = {A-A = 1.3, A-B = 1.3, B-B = 1.3}\n[describe.descriptors.bo]\nl_max = 2\n[reduce]\n"
 STAGES += "n_components = 1\n"
@@ -166,10 +169,29 @@ def attacked(
     return *judged(command, root, undisturbed, fresh, ended), name
 
 
+def tried(
+    command: Command, base: Path, root: Path, right: tuple[dict[str, str], dict[str, str]], kind: str, number: int
+) -> tuple[str, str, str]:
+    """The same from the start, for a journal."""
+    shutil.rmtree(root)
+    shutil.copytree(base, root)
+    return attacked(command, root, *right, Fault(kind, number))
+
+
+def spread(n: int, tries: int | None, start: float) -> list[int]:
+    """Points in an order whose every beginning is spread evenly over all: all of them, or so many."""
+    return sorted(range(n), key=lambda k: (k * GOLDEN + start) % 1)[:tries]
+
+
 def attack(
-    command: Command, kinds: tuple[str, ...], tries: int | None, say: Callable[[str], None]
+    command: Command,
+    kinds: tuple[str, ...],
+    tries: int | None,
+    say: Callable[[str], None],
+    journal: outcomes.Journal,
+    end: float = math.inf,
 ) -> dict[str, Counter]:
-    """All points of a command, or so many: for each kind of fault how often what came of it."""
+    """All points of a command, or so many: for each kind of fault how often what came of it, until time `end`."""
     with tempfile.TemporaryDirectory() as folder:
         base, root = Path(folder) / "base", Path(folder) / "root"  # paths are stored: all tries are at one place
         root.mkdir()
@@ -177,21 +199,21 @@ def attack(
         shutil.copytree(root, base)
         ended = run(command.arguments(root), root)
         assert ended.code == 0, ended.said
-        undisturbed, found, n = state(root), {}, len(ended.points)
+        undisturbed, n = state(root), len(ended.points)
         again = overwritten(command, root)
         assert again.code == 0, again.said
         fresh = state(root)
         say(f"{command.name}: {n} points")
-        for first, kind in enumerate(kinds):
-            found[kind] = Counter(points=n)
-            several = min(tries or n, n)
-            for number in sorted({(k * n + first * n // len(kinds)) // several for k in range(several)}):
-                shutil.rmtree(root)
-                shutil.copytree(base, root)
-                outcome, why, name = attacked(command, root, undisturbed, fresh, Fault(kind, number))
-                found[kind][outcome] += 1
-                if outcome in ("silent", "unclear"):
-                    say(f"{command.name}, {kind} at {number} ({name}): {outcome}: {' '.join(why.split())[-600:]}")
+        found = {kind: Counter(points=n) for kind in kinds}
+        chosen = [spread(n, tries, first / len(kinds)) for first in range(len(kinds))]
+        for kind, number in [pair for numbers in zip(*chosen) for pair in zip(kinds, numbers)]:
+            name = f"{command.name}, {kind} at {number}"
+            if name not in journal.known and time.monotonic() > end:
+                break
+            outcome, why, place = journal.once(name, tried, command, base, root, (undisturbed, fresh), kind, number)
+            found[kind][outcome] += 1
+            if outcome in ("silent", "unclear"):
+                say(f"{name} ({place}): {outcome}: {' '.join(why.split())[-600:]}")
         return found
 
 
@@ -212,16 +234,26 @@ def main() -> int:
     parser.add_argument("--tries", type=int, help="only so many points, spread over all")
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no try after so long")
+    parser.add_argument("--journal", type=Path, help="each try is kept here, and made once")
     parser.add_argument("--note", action="store_true", help="keep the outcomes for the table of deploy/PROMISES.md")
     options = parser.parse_args()
     warm()
-    found = {}
-    for name in options.only:
-        found[name] = attack(COMMANDS[name], tuple(options.kinds), options.tries, lambda line: print(line, flush=True))
+    journal, found, end = outcomes.Journal(options.journal), {}, time.monotonic() + 60 * options.minutes
+    for k, name in enumerate(options.only):
+        share = (end - time.monotonic()) / (len(options.only) - k)
+        found[name] = attack(
+            COMMANDS[name],
+            tuple(options.kinds),
+            options.tries,
+            lambda line: print(line, flush=True),
+            journal,
+            time.monotonic() + share,
+        )
     print(*table(found), sep="\n")
     if options.note:
         counts = sum((counts for kinds in found.values() for counts in kinds.values()), Counter())
-        outcomes.note("points", Counter({name: n for name, n in counts.items() if name != "points"}))
+        outcomes.note("points", Counter({name: n for name, n in counts.items() if name != "points"}), counts["points"])
     return int(any(counts["silent"] + counts["unclear"] for kinds in found.values() for counts in kinds.values()))
 
 

@@ -254,7 +254,9 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in chunks_of(folder)}
 
 
-def table(undisturbed: Path, tries: int, seed: int, repaired: int) -> tuple[dict[str, Counter[str]], list[str]]:
+def table(
+    undisturbed: Path, tries: int, seed: int, repaired: int, journal: outcomes.Journal | None = None
+) -> tuple[dict[str, Counter[str]], list[str]]:
     """Outcomes of so many edits of all kinds together, and lines about those that break a promise.
 
     Each `repaired`th of them is also repaired.
@@ -262,9 +264,11 @@ def table(undisturbed: Path, tries: int, seed: int, repaired: int) -> tuple[dict
     expected = content_of(undisturbed)
     found: dict[str, Counter[str]] = {kind: Counter() for kind in EDITS}
     broken = []
+    journal = journal or outcomes.Journal(None)
     for k in range(tries):
         kind = list(EDITS)[k % len(EDITS)]
-        outcome, what = attack(undisturbed, EDITS[kind], seed + k, None if k // len(EDITS) % repaired else expected)
+        wanted = None if k // len(EDITS) % repaired else expected
+        outcome, what = journal.once(f"{kind} {seed + k}", attack, undisturbed, EDITS[kind], seed + k, wanted)
         found[kind][outcome] += 1
         if not outcome.startswith("named"):
             broken.append(f"{outcome}: {what} (seed {seed + k})")
@@ -278,9 +282,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repaired", type=int, default=4, help="one of how many is repaired, too")
     parser.add_argument("--note", action="store_true", help="keep the outcomes for the table of deploy/PROMISES.md")
+    parser.add_argument("--journal", type=Path, help="each try is kept here, and made once")
     options = parser.parse_args()
+    journal = outcomes.Journal(options.journal)
     with tempfile.TemporaryDirectory() as folder:
-        found, broken = table(make(Path(folder)), options.tries, options.seed, options.repaired)
+        found, broken = table(make(Path(folder)), options.tries, options.seed, options.repaired, journal)
     for kind, counts in found.items():
         print(f"{kind:20} {counts.total():6}  {outcomes.counted(counts)}")
     print("\n".join(broken))

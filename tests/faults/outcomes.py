@@ -2,7 +2,8 @@
 
     python -m tests.faults.outcomes
 
-writes the table anew. Attacks that are run with ``--note`` keep their outcomes here.
+writes the table anew. Attacks that are run with ``--note`` keep their outcomes here. Those that take hours also keep
+each try in a `Journal` where ``--journal FILE`` asks for it; the same command then goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -10,11 +11,31 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent / "outcomes"
 PAGE = Path(__file__).parents[2] / "deploy" / "PROMISES.md"
 HEAD = "| promise | attack | tries | before | now |"
+
+
+class Journal:
+    """What came of each try, a line of JSON in a file that only grows; without a file nothing is kept."""
+
+    def __init__(self, file: Path | None):
+        self.file = file
+        lines = file.read_text().splitlines() if file is not None and file.exists() else []
+        self.known: dict[str, Any] = dict(map(json.loads, lines))
+
+    def once(self, name: str, attempt: Callable[..., Any], *arguments: Any) -> Any:
+        """What came of the try of this name: as it is written, or by making it."""
+        if name not in self.known:
+            self.known[name] = attempt(*arguments)
+            if self.file is not None:
+                with self.file.open("a") as file:
+                    file.write(json.dumps([name, self.known[name]]) + "\n")
+        return self.known[name]
 
 
 def counted(found: Counter[str]) -> str:
@@ -22,12 +43,13 @@ def counted(found: Counter[str]) -> str:
     return ", ".join(f"{n} {name}" for name, n in sorted(found.items()))
 
 
-def note(name: str, found: Counter[str]) -> None:
-    """Keep the outcomes of an attack that is described here."""
+def note(name: str, found: Counter[str], possible: int = 0) -> None:
+    """Keep the outcomes of an attack that is described here, of so many that there could be."""
     file = FOLDER / f"{name}.json"
     known = json.loads(file.read_text())
     broken = [f"{found[kind]} {kind}" for kind in ("silent", "unclear") if found[kind]]
-    known |= {"tries": str(found.total()), "now": counted(found) + ("" if broken else "; none silent or unclear")}
+    some = f", spread over {possible}" if possible > found.total() else ""
+    known |= {"tries": f"{found.total()}{some}", "now": counted(found) + ("" if broken else "; none silent or unclear")}
     file.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n")
 
 

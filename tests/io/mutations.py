@@ -1,13 +1,18 @@
 """Damaged files: valid ones of every format, changed at random, must end in one line about the file, or be read.
 
 By hand, for longer than the tests do: ``python -m tests.io.mutations 2000 lammps xtc`` (all formats without names).
+Rounds of 25 go over the formats in turn; with ``--journal FILE`` each is kept and made once, ``--minutes M`` ends
+before all are done, and ``--note`` keeps the outcomes for the table of deploy/PROMISES.md. The exit code is 1 where
+a file was taken in another way than "refused" in one line that names it, or "read" with finite numbers.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import io
 import json
+import math
 import pickle
 import resource
 import sys
@@ -22,6 +27,7 @@ import glassdask as gd
 from glassdask.errors import GlassdaskError
 from glassdask.io.formats import FORMATS, find_format
 from glassdask.io.sources import frames, scan
+from tests.faults import outcomes
 from tests.io.sample_files import dump, extxyz, sample, write
 
 HERE = Path(__file__).parent
@@ -216,12 +222,39 @@ def attack(kind: str, path: Path, options: dict, tries: int, seed: int = 0) -> c
     return counts
 
 
-if __name__ == "__main__":
+ROUND = 25  # tries of a format before those of the next
+
+
+def main() -> int:
+    """The attack at length, by hand."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("tries", type=int)
+    parser.add_argument("only", nargs="*", help="formats; all without any")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round after so long")
+    parser.add_argument("--journal", type=Path, help="each round is kept here, and made once")
+    parser.add_argument("--note", action="store_true", help="keep the outcomes for the table of deploy/PROMISES.md")
+    options = parser.parse_args()
+    journal, end = outcomes.Journal(options.journal), time.monotonic() + 60 * options.minutes
+    found: dict[str, collections.Counter[str]] = {}
     with tempfile.TemporaryDirectory() as made:
-        for kind, (file, needed) in seeds(Path(made)).items():
-            if len(sys.argv) < 3 or kind in sys.argv[2:]:
-                print(
-                    kind,
-                    json.dumps(attack(kind, file, needed, int(sys.argv[1])), indent=1, ensure_ascii=False),
-                    flush=True,
-                )
+        files = {kind: file for kind, file in seeds(Path(made)).items() if kind in (options.only or [kind])}
+        for begun in range(0, options.tries, ROUND):
+            for kind, (file, needed) in files.items():
+                name = f"{kind} {begun}"
+                if name in journal.known or time.monotonic() < end:
+                    counts = journal.once(name, attack, kind, file, needed, ROUND, begun)
+                    found[kind] = found.get(kind, collections.Counter()) + collections.Counter(counts)
+    for kind, counts in found.items():
+        print(kind, json.dumps(counts, indent=1, ensure_ascii=False), flush=True)
+    total: collections.Counter[str] = sum(found.values(), collections.Counter())
+    wrong = total.total() - total["read"] - total["refused"]
+    if options.note:
+        least, most = (choose(counts.total() for counts in found.values()) for choose in (min, max))
+        each = {"unclear": wrong} if wrong else {}
+        outcomes.note("readers", collections.Counter(read=total["read"], refused=total["refused"], **each))
+        print(f"{len(found)} formats, {least} to {most} tries of each")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
