@@ -31,7 +31,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 import numpy as np
 
-from glassdask.errors import GlassdaskError, ParameterError, SpeciesError
+from glassdask.errors import GlassdaskError, ParameterError, SpeciesError, near
 
 T = TypeVar("T")
 TAG = "type"
@@ -230,7 +230,7 @@ def parts(cls: type, values: Any, where: str | None = None) -> dict[str, Any]:
         raise ParameterError(f"{where or cls.__name__}: expected a table of {_listed(known)}, found {shown(values)}")
     for name in values:
         if name not in known:
-            raise ParameterError(f"{joined(where, name)}: unknown, expected some of {_listed(known)}")
+            raise ParameterError(f"{joined(where, name)}: unknown, expected some of {_listed(known, name)}")
     return {name: converted(value, known[name], joined(where, name)) for name, value in values.items()}
 
 
@@ -410,8 +410,8 @@ def joined(where: str | None, name: Any) -> str:
     return f"{where}.{text}" if where else text
 
 
-def _listed(names: Iterable[Any]) -> str:
-    return ", ".join(map(str, names))
+def _listed(names: Iterable[Any], found: object = "") -> str:
+    return ", ".join(map(str, names)) + near(found, names)
 
 
 def plain(value: Any) -> Any:

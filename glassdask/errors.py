@@ -6,6 +6,9 @@ working. Every message is one line that says what was found, what was expected a
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class GlassdaskError(Exception):
     """Base of all errors that glassdask raises on purpose."""
@@ -88,6 +91,17 @@ class MissingPackageError(GlassdaskError, ImportError):
 
 class PluginError(GlassdaskError, ImportError):
     """What another package adds to glassdask cannot be used."""
+
+
+def near(name: object, known: Iterable[object]) -> str:
+    """A question about the known name that is nearest to one that is not known, for the end of messages.
+
+    >>> near("cutof", ["gamma", "cutoffs"]), near("q", ["gamma", "cutoffs"])
+    ("; did you mean 'cutoffs'?", '')
+    """
+    names = {str(each).lower(): str(each) for each in known}
+    found = difflib.get_close_matches(str(name).lower(), list(names), 1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def install(*extras: str) -> str:

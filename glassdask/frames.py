@@ -28,7 +28,7 @@ from glassdask.graphs import Parts, merge_blocks, task_bytes, task_seconds
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import check_diameters, check_kind, check_positions, names_and_codes, validate
+from glassdask.schema import check_diameters, check_kind, check_positions, labels, names_and_codes, validate
 from glassdask.store import in_frames, stored_source
 from glassdask.store.layout import power_of_two
 
@@ -128,7 +128,7 @@ def map_frames(
     Returns
     -------
     DataArray (frame, *dims), lazy
-        With the times of the frames and the species of the particles where the trajectory has them.
+        With times and steps of the frames, and species and ids of the particles, where the trajectory has them.
 
     Raises
     ------
@@ -172,9 +172,7 @@ def map_frames(
         of_block, function, trajectory, arrays, (frames,), (n_frames,), ("frame", *sizes), new_axes=sizes,
         dtype=dtype, meta=np.empty((0,) * (1 + len(sizes)), dtype),
     )  # fmt: skip
-    coords = {"time": trajectory["time"].variable} if "time" in trajectory else {}
-    if sizes.get("particle") == n_particles:
-        coords["species"] = trajectory["species"].variable
+    coords = labels(trajectory, particles=sizes.get("particle") == n_particles)
     return xr.DataArray(data, dims=("frame", *sizes), coords=coords)
 
 

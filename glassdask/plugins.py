@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from glassdask.errors import ParameterError, PluginError
+from glassdask.errors import ParameterError, PluginError, near
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ class Catalog(Mapping[str, T], Generic[T]):
             place = f"{where}: " if where else ""
             raise ParameterError(
                 f"{place}{self.kind} {name!r:.80} is not known: expected one of {', '.join(map(str, self))}"
+                f"{near(name, self)}"
             )
         return self[name]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import glassdask.about  # noqa: F401 - datasets get `.glassdask`
 from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 from glassdask.graphs import compute
@@ -200,6 +201,12 @@ def check_labels(values: xr.DataArray, trajectory: xr.Dataset, what: str = "the 
                 f"{what}: another {name} at {place} than the trajectory: bring "
                 f"both in one order, or leave out the labels with drop_vars('{name}') where they mean nothing"
             )
+
+
+def labels(trajectory: xr.Dataset, *, particles: bool = True) -> dict[str, xr.Variable]:
+    """What tells its frames, and its particles, from each other: coordinates of what is computed of them."""
+    names = ("time", "step", *(("species", "id") if particles else ()))
+    return {name: trajectory[name].variable.compute() for name in names if name in trajectory.variables}
 
 
 def _check_ids(ids: np.ndarray) -> None:

@@ -241,3 +241,51 @@ def test_every_descriptor_has_its_name(name):
     cls = registry.descriptor_class(name)
     assert cls.name == name
     assert getattr(gd, cls.__name__) is cls
+
+
+def test_results_can_be_had_as_json(monkeypatch, capsys, tmp_path, archive):
+    """Of every command that prints numbers: what Python gives, and NaN is null."""
+    store = tmp_path / "liquid.zarr"
+    code, out, _ = run(monkeypatch, capsys, "ingest", archive, "-o", store, "--json", *ARGS)
+    assert (code, json.loads(out)["n_new"]) == (0, 3)
+    code, out, _ = run(monkeypatch, capsys, "cutoffs", store, "--cutoff", "1.3", "--cutoff", "1-1=1.2", "--json", *ARGS)
+    assert (code, json.loads(out)) == (0, {"cutoffs": {"1-1": 1.2, "1-2": 1.3, "2-2": 1.3}, "shells": {}})
+    assert run(monkeypatch, capsys, "describe", store, "bo:l_max=2", "--cutoff", "1.3", "-q", *ARGS)[0] == 0
+    code, out, _ = run(monkeypatch, capsys, "reduce", store, "bo", "--json", "-q", *ARGS)
+    ratios = gd.open_reduction(store, "bo")["explained_variance_ratio"].values
+    assert (code, json.loads(out)["explained_variance_ratio"]) == (0, ratios.tolist())
+    code, out, _ = run(monkeypatch, capsys, "verify", store, "--json", "-q")
+    assert (code, json.loads(out)) == (0, {"store": str(store), "problems": []})
+    next(file for file in (store / "position" / "c").rglob("*") if file.is_file()).unlink()
+    code, out, _ = run(monkeypatch, capsys, "verify", store, "--json", "-q")
+    assert code == 1
+    assert "position" in json.loads(out)["problems"][0]
+
+
+def test_one_cutoff_is_for_all_pairs(monkeypatch, capsys, tmp_path, archive):
+    store = tmp_path / "liquid.zarr"
+    assert run(monkeypatch, capsys, "ingest", archive, "-o", store, *ARGS)[0] == 0
+    assert run(monkeypatch, capsys, "describe", store, "bo", "--cutoff", "1.4", *ARGS)[0] == 0
+    expected = gd.describe(gd.open_trajectory(store), gd.BondOrder(cutoffs=1.4))["bo"]
+    np.testing.assert_allclose(gd.open_descriptors(store)["bo"], expected, atol=1e-6)
+    for arguments, message in (
+        (("--cutoff", "1.4", "--cutoff", "1.3"), "--cutoff 1.4 --cutoff 1.3: give one number for all pairs"),
+        (("--cutoff", "-1"), "--cutoff: expected a positive finite number, found -1"),
+        (("--cutoff", "wide"), "--cutoff: expected a number"),
+    ):
+        code, _, error = run(monkeypatch, capsys, "describe", store, "bo", *arguments, *ARGS)
+        assert code == 1
+        assert message in error
+
+
+def test_names_that_are_nearly_right_are_told(monkeypatch, capsys, tmp_path, archive):
+    store = tmp_path / "liquid.zarr"
+    assert run(monkeypatch, capsys, "ingest", archive, "-o", store, *ARGS)[0] == 0
+    assert run(monkeypatch, capsys, "describe", store, "bo", "--cutoff", "1.4", *ARGS)[0] == 0
+    for arguments, meant in (
+        (("describe", store, "sboo"), "sbo"), (("describe", store, "bo:lmax=4"), "l_max"),
+        (("reduce", store, "ob"), "bo"), (("dynamics", store, "mds"), "msd"), (("dynamics", store, "fs:q=7"), None),
+    ):  # fmt: skip
+        code, _, error = run(monkeypatch, capsys, *arguments)
+        assert code == 1
+        assert error.endswith(f"did you mean {meant!r}?") if meant else "did you mean" not in error, error

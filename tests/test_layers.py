@@ -26,12 +26,14 @@ BASE = {
     "graphs",
     "texts",
     "reporting",
+    "about",
 }
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 WALK = SPACE | {"store", "frames"}
 MAY_IMPORT = {
     "errors": set(),
+    "about": {"errors"},
     "code": {"errors"},
     "declarations": {"errors"},
     "texts": {"errors"},

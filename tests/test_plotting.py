@@ -198,15 +198,15 @@ def test_snapshots_from_the_command_line(tmp_path):
     )
     for name in ("species", "charge", "q_1"):
         result = CliRunner().invoke(
-            app, ["plot", str(store), "--snapshot", name, "-o", str(tmp_path / "x.png"), "--frame", "-1"]
+            app, ["plot", str(store), "particles", "--color", name, "-o", str(tmp_path / "x.png"), "--frame", "-1"]
         )
         assert result.exit_code == 0, result.output
         assert (tmp_path / "x.png").stat().st_size > 5000
     for arguments, message in (
         ([], "say what is to be drawn: one of particles"),
-        (["--snapshot", "q"], "it has 2 numbers: choose one of q_0, q_1"),
-        (["--snapshot", "r"], "expected a variable of the trajectory"),
-        (["--snapshot", "charge", "--between", "3"], "expected two numbers"),
+        (["particles", "--color", "q"], "it has 2 numbers: choose one of q_0, q_1"),
+        (["particles", "--color", "r"], "expected a variable of the trajectory"),
+        (["particles", "--color", "charge", "--between", "3"], "expected two numbers"),
     ):
         found = CliRunner().invoke(app, ["plot", str(store), *arguments, "-o", str(tmp_path / "y.png")])
         assert isinstance(found.exception, GlassdaskError)

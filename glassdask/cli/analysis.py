@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from typer.core import TyperCommand
 from glassdask.cli.completion import descriptor_names, stored
 from glassdask.cli.options import (
     Cluster,
+    Json,
     Overwrite,
     Quiet,
     Store,
@@ -21,6 +24,7 @@ from glassdask.cli.options import (
     cluster_for,
     console,
     key_values,
+    print_json,
     progress_bar,
     value_of,
 )
@@ -40,24 +44,34 @@ SHORT = 0.5
 def cutoffs(
     store: Store,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write g(r) as PNG and CSV here")] = None,
-    cutoff: Annotated[list[str] | None, typer.Option(help="Override a pair, such as A-B=1.25; repeatable")] = None,
+    cutoff: Annotated[
+        list[str] | None, typer.Option(help="Of all pairs, such as 1.4, or of one, A-B=1.25; repeatable")
+    ] = None,
     cluster: Cluster = "auto",
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Find the first minima of the partial g(r) and show how they were chosen."""
     from glassdask import plotting
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
+    from glassdask.declarations import pair_text
 
     if output is not None:
         plotting.check_output(output)
     trajectory = _open(store)
-    measured = Measured(trajectory, _cutoffs(cutoff, trajectory), lambda found: _tell(found, Console()))
+    table = Console()
+    measured = Measured(
+        trajectory, _cutoffs(cutoff, trajectory), lambda found: None if as_json else _tell(found, table)
+    )
     with connect(cluster_for(cluster, PAIRS_SECONDS * _rows(trajectory)), workers=workers):
         distribution, chosen = measured.distribution, measured.cutoffs
     if output is not None:
         drawn, axes = plotting.figure(1, len(chosen))
         plotting.save(drawn, output, plotting.pair_correlations(axes[0], distribution["g"], chosen))
+    if as_json:
+        shells = {pair_text(*pair): vars(shell) for pair, shell in measured.shells.items()}
+        print_json({"cutoffs": {pair_text(*pair): value for pair, value in chosen.items()}, "shells": shells})
 
 
 class _WithDescriptors(TyperCommand):
@@ -94,7 +108,9 @@ def describe(
         Path | None, typer.Option(help="TOML file with a table of parameters for each descriptor")
     ] = None,
     centers: Annotated[str | None, typer.Option(help="Species of the central particles, such as B or A,B")] = None,
-    cutoff: Annotated[list[str] | None, typer.Option(help="Cutoff of a pair, such as A-B=1.25; repeatable")] = None,
+    cutoff: Annotated[
+        list[str] | None, typer.Option(help="Cutoff of all pairs, such as 1.4, or of one, A-B=1.25; repeatable")
+    ] = None,
     block: Annotated[
         int | None, typer.Option(min=1, help="Particles to a task, fewer for workers of little memory")
     ] = None,
@@ -156,6 +172,7 @@ def reduce(
     cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Principal components of a descriptor, with the projections of every particle.
 
@@ -201,7 +218,17 @@ def reduce(
         reduced = gd.reduce(features, n_components=components, method=method, scale=scale)
         with progress_bar("reduce", quiet) as progress:
             gd.save_reduction(reduced, store, name or stored_as, overwrite=overwrite, progress=progress)
-    for k, ratio in enumerate(reduced["explained_variance_ratio"].values[:8], start=1):
+    ratios = reduced["explained_variance_ratio"].values
+    if as_json:
+        print_json(
+            {
+                "reduction": name or stored_as,
+                "explained_variance_ratio": ratios,
+                **json.loads(reduced.attrs["reduction"]),
+            }
+        )
+        return
+    for k, ratio in enumerate(ratios[:8], start=1):
         print(f"PC{k}: {100 * ratio:.1f} % of the variance")
 
 
@@ -305,14 +332,21 @@ def _species_of(centers: str | None) -> list[str] | None:
 
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
-    """Cutoffs that are given, by pairs of species of the trajectory."""
+    """Cutoffs that are given, by pairs of species of the trajectory; a number by itself is for all others."""
     from glassdask.declarations import pair_text, read_pairs
     from glassdask.schema import species_names
 
     known = species_names(trajectory)
-    given = {key: value_of(value) for key, value in key_values(texts, "--cutoff", "A-B=1.25")}
+    numbers = [text for text in texts or () if "=" not in text]
+    if len(numbers) > 1:
+        raise ParameterError(f"--cutoff {' --cutoff '.join(numbers)}: give one number for all pairs")
+    pairs = [text for text in texts or () if "=" in text]
+    given = {key: value_of(value) for key, value in key_values(pairs, "--cutoff", "1.4 or A-B=1.25")}
     result = read_pairs(given, "--cutoff")
     assert isinstance(result, dict)
+    for number in numbers:
+        everywhere = read_pairs(value_of(number), "--cutoff")
+        result = dict.fromkeys(combinations_with_replacement(sorted(known), 2), everywhere) | result
     for pair in result:
         if not set(pair) <= set(known):
             raise ParameterError(f"--cutoff {pair_text(*pair)}: the species of this store are {', '.join(known)}")

@@ -48,9 +48,6 @@ def plot(
     color: Annotated[
         str, typer.Option(help="What colours the particles: species, theta, sbo_4, reductions/sbo ...")
     ] = "species",
-    snapshot: Annotated[
-        str | None, typer.Option(help="The same as particles --color", show_default=False, hidden=True)
-    ] = None,
     frame: Annotated[int, typer.Option(help="Frame of the particles; -1 is the last one")] = 0,
     normal: Annotated[str, typer.Option(help="Axis along which one looks at particles: x, y or z")] = "z",
     between: Annotated[str | None, typer.Option(help="Ends of the slice along it, such as 3.0:4.0")] = None,
@@ -59,10 +56,6 @@ def plot(
     """Draw what is stored of a trajectory, or of all states of a sweep. Nothing that is out of date is drawn."""
     from glassdask import drawing, plotting
 
-    if snapshot is not None:
-        if what not in (None, drawing.stored.PARTICLES):
-            raise ParameterError(f"give either '{what}' or --snapshot, which draws particles")
-        what, color = drawing.stored.PARTICLES, snapshot
     if what is None and output is not None:
         raise ParameterError(f"say what is to be drawn: one of {', '.join(_known(store))}")
     if what is None:

@@ -11,12 +11,14 @@ from typer.core import TyperCommand
 from glassdask.cli.completion import quantity_names
 from glassdask.cli.options import (
     Cluster,
+    Json,
     Overwrite,
     Quiet,
     Store,
     Workers,
     cluster_for,
     console,
+    print_json,
     progress_bar,
     value_text,
 )
@@ -56,6 +58,7 @@ def dynamics(
     cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Measure how particles move. Each quantity is stored as a reduction of its name, to be drawn by plot.
 
@@ -71,6 +74,7 @@ def dynamics(
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
     out = Console()
+    made = {}
     with connect(cluster_for(cluster, SECONDS * rows * len(wanted)), workers=workers):
         for name, (kind, given) in wanted.items():
             parameters = completed(kind, given, trajectory)
@@ -80,7 +84,19 @@ def dynamics(
             with progress_bar(f"{name}", quiet):
                 save_quantity(store, name, kind, parameters, trajectory, overwrite)
             found = gd.open_reduction(store, name)
+            made[name] = {"quantity": kind, "parameters": parameters, "found": _scalars(found)}
+            if as_json:
+                continue
             out.print(f"{store}: reductions/{name}{_summary(kind, found)}", soft_wrap=True, highlight=False)
+
+    if as_json:
+        print_json(made)
+
+
+def _scalars(found: Any) -> dict[str, Any]:
+    """What is one number, or one of each species; curves are drawn, with their numbers as CSV."""
+    few = {str(name): values for name, values in found.data_vars.items() if set(values.dims) <= {"species"}}
+    return {name: values.to_pandas().to_dict() if values.ndim else values.item() for name, values in few.items()}
 
 
 def _summary(kind: str, found: Any) -> str:

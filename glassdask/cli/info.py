@@ -13,9 +13,7 @@ from rich.table import Table
 from glassdask.cli.options import Json, Store, is_sweep
 
 app = typer.Typer()
-MOST_SPECIES = 8  # that are told one by one
 MOST_GROUPS = 20
-UNITS = "those of the model: length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)"
 
 
 @app.command()
@@ -48,71 +46,19 @@ def info(
 
 def _physics(store: Any) -> dict[str, Any]:
     """Numbers of a trajectory, from its metadata and small arrays."""
-    import numpy as np
-
     import glassdask as gd
+    from glassdask.about import physics
 
-    t = gd.open_trajectory(store)
-    box = t["box"].values
-    first = t["species"] if t["species"].ndim == 1 else t["species"].isel(frame=0)
-    names, counts = np.unique(first.values.astype(str), return_counts=True)
-    n, d = t.sizes["particle"], t.sizes["space"]
-    volume = float(np.abs(np.linalg.det(box[0])))
-    edges = np.linalg.norm(box[0], axis=1)
-    found: dict[str, Any] = {
-        "particles": n,
-        "dimension": d,
-        "species": dict(zip(names.tolist(), counts.tolist())),
-        "species_of_each_frame": t["species"].ndim == 2,
-        "density": (n if "present" not in t else None) and n / volume,
-        "volume": volume,
-        "box": box[0].tolist(),
-        "edges": edges.tolist(),
-        "box_changes": bool((box != box[0]).any()),
-        "triclinic": bool(np.abs(box[0] - np.diag(np.diag(box[0]))).max() > 1e-9 * edges.max()),
-        "periodic": t["periodic"].values.tolist() if "periodic" in t else [True] * d,
-        "frames": t.sizes["frame"],
-        "units": str(t["position"].attrs.get("units", "")),
-        "variables": [str(name) for name in t.data_vars],
-        "absent": "present" in t,
-    }
-    for name in ("time", "step"):
-        if name in t and t.sizes["frame"]:
-            values = t[name].values
-            apart = np.diff(values)
-            spacing = [float(apart.min()), float(apart.max())] if len(apart) else None
-            found[name] = {"first": values[0].item(), "last": values[-1].item(), "apart": spacing}
-    return found
+    return physics(gd.open_trajectory(store))
 
 
 def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str, str]:
     """Topic -> what there is."""
+    from glassdask.about import physics_lines
     from glassdask.store.checks import append_of
     from glassdask.store.layout import checked_path
 
-    n, species = found["particles"], found["species"]
-    shares = ", ".join(f"{count} {name} ({100 * count / n:.3g} %)" for name, count in species.items())
-    mixture = shares if len(species) <= MOST_SPECIES else f"{len(species)} species"
-    if found["species_of_each_frame"]:
-        mixture += ", in the first frame: species change from frame to frame"
-    if found["absent"]:
-        mixture += "; not all are there in every frame"
-    edges = " x ".join(f"{edge:.6g}" for edge in found["edges"])
-    shape = "triclinic, " if found["triclinic"] else ""
-    open_axes = [axis for axis, repeats in zip("xyz", found["periodic"]) if not repeats]
-    borders = f"open along {', '.join(open_axes)}" if open_axes else "periodic"
-    changes = ", in the first frame: it changes" if found["box_changes"] else ""
-    density = "" if found["density"] is None else f"; density {found['density']:.6g}"
-    lines = {
-        "particles": f"N = {n} in {found['dimension']} dimensions: {mixture}",
-        "box": f"{edges}, {shape}{borders}{changes}{density}",
-        "frames": f"{found['frames']}{_span(found)}",
-        "units": UNITS if found["units"] in ("", "length") else f"length in {found['units']}",
-    }
-    own = ("position", "box", "species", "origin", "time", "step", "id", "present", "periodic")
-    more = [name for name in found["variables"] if name not in own]
-    if more:
-        lines["also"] = ", ".join(more)
+    lines = physics_lines(found)
     lines["from"] = _sources(attrs)
     if (append := append_of(checked_path(store))) is not None:
         lines["append"] = _append(append)
@@ -120,25 +66,8 @@ def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str
     return {key: text for key, text in lines.items() if text}
 
 
-NO_TIMES = ", no times are known (ingest --dt gives them where steps are)"
-
-
 def _append(found: dict[str, Any]) -> str:
     return f"{found['frames']} frames of {', '.join(found['files'])} are being added, or that was interrupted"
-
-
-def _span(found: dict[str, Any]) -> str:
-    for name, symbol in (("time", "t"), ("step", "step")):
-        if name not in found:
-            continue
-        first, last, apart = (found[name][key] for key in ("first", "last", "apart"))
-        if apart is None:
-            return f", {symbol} = {first:.6g}"
-        low, high = apart
-        even = high - low <= 1e-6 * abs(high)
-        spacing = f"{high:.6g}" if even else f"{low:.6g} to {high:.6g}"
-        return f", {symbol} = {first:.6g} to {last:.6g}, {spacing} apart{'' if name == 'time' else NO_TIMES}"
-    return NO_TIMES
 
 
 def _sources(attrs: dict[str, Any]) -> str:

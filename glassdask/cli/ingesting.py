@@ -10,7 +10,18 @@ from typer.core import TyperCommand
 
 from glassdask import remote
 from glassdask.cli.advice import shell
-from glassdask.cli.options import Cluster, Overwrite, Quiet, Workers, cluster_for, key_values, progress_bar, value_of
+from glassdask.cli.options import (
+    Cluster,
+    Json,
+    Overwrite,
+    Quiet,
+    Workers,
+    cluster_for,
+    key_values,
+    print_json,
+    progress_bar,
+    value_of,
+)
 from glassdask.errors import ParameterError
 
 app = typer.Typer()
@@ -107,6 +118,7 @@ def ingest(
     cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Read trajectory files into a store. The same command continues where it was interrupted."""
     from glassdask.cluster import connect
@@ -132,7 +144,10 @@ def ingest(
     how: dict[str, Any] = {"format": format, "append": append, "overwrite": overwrite, "beyond": beyond}
     with connect(cluster_for(cluster, seconds), workers=workers), progress_bar("ingest", quiet) as progress:
         result = run(sources, store, progress=progress, **how, **options)
-    print(shell(str(result)))
+    if as_json:
+        print_json({**vars(result), "notes": [shell(note) for note in result.notes]})
+    else:
+        print(shell(str(result)))
 
 
 def _cell(text: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +56,28 @@ Overwrite = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON")]
+
+
+def print_json(found: Any) -> None:
+    """Print plain values, with NumPy's numbers as numbers and what is not finite as null."""
+    import json
+
+    print(json.dumps(_finite(found), indent=2, default=str))
+
+
+def _finite(value: Any) -> Any:
+    """The same without what JSON has no word for.
+
+    >>> _finite({"a": (float("nan"), 1.5), "b": "x"})
+    {'a': [None, 1.5], 'b': 'x'}
+    """
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 # Seconds of one core that are done here sooner than workers have started and ended.

@@ -8,12 +8,7 @@ from typing import Annotated
 import typer
 
 from glassdask.cli.advice import shell
-from glassdask.cli.options import (
-    Quiet,
-    Store,
-    frames_of,
-    progress_bar,
-)
+from glassdask.cli.options import Json, Quiet, Store, frames_of, print_json, progress_bar
 
 app = typer.Typer()
 
@@ -30,17 +25,20 @@ def repair(store: Store) -> None:
 
 
 @app.command()
-def verify(store: Store, quiet: Quiet = False) -> None:
+def verify(store: Store, quiet: Quiet = False, as_json: Json = False) -> None:
     """Read every chunk of a store and name those that are missing, truncated or altered (exit code 1)."""
     from glassdask import store as stores
 
     with progress_bar("verify", quiet) as progress:
         problems = stores.verify(store, progress=progress)
-    for problem in problems:
+    if as_json:
+        print_json({"store": str(store), "problems": problems})
+    for problem in problems if not as_json else ():
         print(problem)
     if problems:
         raise typer.Exit(1)
-    print(f"{store}: every chunk is there and intact")
+    if not as_json:
+        print(f"{store}: every chunk is there and intact")
 
 
 @app.command()

@@ -5,3 +5,8 @@ from glassdask.cluster.connection import connect
 from glassdask.cluster.profile import Profile, find_profile, read_profile
 
 __all__ = ["Profile", "check", "connect", "find_profile", "read_profile"]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

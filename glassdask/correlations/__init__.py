@@ -16,3 +16,8 @@ __all__ = [
     "radial_distribution",
     "structure_factor",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import Declaration, shown
-from glassdask.errors import ParameterError, StoreError
+from glassdask.declarations import Declaration, hints, required, shown
+from glassdask.errors import ParameterError, StoreError, near
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.neighborhood.voronoi import Voronoi  # noqa: F401  (all rules must be there to be named in files)
 from glassdask.store.layout import checked_name
@@ -19,6 +19,12 @@ from glassdask.variables import TRAJECTORY, VARIABLES
 TAKEN = {*TRAJECTORY, *(name for name, variable in VARIABLES.items() if name in variable.dims), "frame", "particle"}
 LONGEST = 200  # of a name in bytes, as file systems take 255
 
+# Parameters that are measured where text describes, and so may be left out there
+MEASURED = {
+    "cutoffs": "give a number, or cutoffs=gd.first_minima(trajectory), or describe '{kind}', which measures them",
+    "diameters": "give diameters=gd.first_peaks(gd.radial_distribution(trajectory)), or describe '{kind}', which "
+    "measures them",
+}
 # Who is searched: everybody within distances (S, S), or whom a rule names.
 Search = np.ndarray | Neighborhood
 
@@ -55,7 +61,24 @@ class Plan:
     needs_diameters: bool = False
 
 
-class Descriptor(Declaration):
+class _Called(type):
+    """Lets a descriptor that lacks a parameter, or is given an unknown one, say so in one line."""
+
+    def __call__(cls, *args: Any, **given: Any) -> Any:
+        known = list(hints(cls)) if is_dataclass(cls) else []
+        for name in given:
+            if known and name not in known:
+                raise ParameterError(
+                    f"{cls.__name__}.{name}: unknown, expected some of {', '.join(known)}{near(name, known)}"
+                )
+        missing = [name for name in required(cls) if name not in given] if known and not args else []
+        if missing:
+            remedy = MEASURED.get(missing[0], f"give {missing[0]}=...").format(kind=getattr(cls, "name", "sbo"))
+            raise ParameterError(f"{cls.__name__}.{missing[0]}: is missing: {remedy}")
+        return super().__call__(*args, **given)
+
+
+class Descriptor(Declaration, metaclass=_Called):
     """Base of all descriptors: fields are parameters, `name` is the variable that `describe` writes.
 
     A subclass is a dataclass, ``@dataclass(frozen=True, kw_only=True)``, whose annotations say what each parameter

@@ -18,7 +18,7 @@ from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
 from glassdask.neighborhood.nearest import Neighborhood
-from glassdask.schema import species_names, validate
+from glassdask.schema import labels, species_names, validate
 from glassdask.store import identity
 from glassdask.variables import annotated
 
@@ -52,8 +52,9 @@ def describe(
     Returns
     -------
     xarray.Dataset
-        One lazy variable (frame, particle, features...) for each descriptor, with the coordinate ``species``
-        (particle), or (frame, particle) where species change, and the attributes ``centers``, ``parameters`` and
+        One lazy variable (frame, particle, features...) for each descriptor, with the coordinates ``species``
+        (particle), or (frame, particle) where species change, and ``time``, ``step`` (frame) and ``id`` (particle)
+        where the trajectory has them, and the attributes ``centers``, ``parameters`` and
         ``code`` (`glassdask.code.digest`), and ``input`` and ``graph``, by which `save_descriptors` knows what it was
         computed from. Rows of other particles are NaN, and those of absent ones. Two descriptors whose feature
         dimensions have the same name but not the same values get ``dim_name`` for the later. Close to an open border
@@ -100,9 +101,7 @@ def describe(
     described = identity(trajectory)
 
     variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {"species": trajectory["species"].variable.compute()}
-    if "time" in trajectory:
-        coords["time"] = trajectory["time"].variable.compute()
+    coords: dict[str, Any] = {**labels(trajectory)}
     sizes_of: dict[str, int] = {}
     first = 0
     for (name, plan), size in zip(plans.items(), sizes):
@@ -118,8 +117,8 @@ def describe(
         origin = {"code": code_of(named[name]), "input": described, "graph": data.name}
         attrs = {**plan.attrs, "centers": wanted, "parameters": parameters, **origin}
         variables[name] = (("frame", "particle", *(renamed[d] for d in plan.dims)), data, attrs)
-    labels = annotated(xr.Dataset(coords=coords)).coords
-    return xr.Dataset(variables, coords=labels, attrs=dict(trajectory.attrs))
+    known = annotated(xr.Dataset(coords=coords)).coords
+    return xr.Dataset(variables, coords=known, attrs=dict(trajectory.attrs))
 
 
 def code_of(descriptor: Descriptor) -> str:

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from glassdask import plotting
-from glassdask.errors import GlassdaskError, ParameterError, StoreError
+from glassdask.errors import GlassdaskError, ParameterError, StoreError, near
 from glassdask.plotting.style import as_written
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
 from glassdask.store.arrays import ArrayInfo, arrays
@@ -190,7 +190,9 @@ def _chosen(what: str, known: dict[str, str], store: Any) -> str:
     group = checked_path(store) / "reductions" / what.partition("/")[0]
     if is_group(group) and attributes(group).get("status") != COMPLETE:
         raise StoreError(f"{group}: not written completely: run the same command again to continue")
-    raise ParameterError(f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}")
+    raise ParameterError(
+        f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}{near(what, known)}"
+    )
 
 
 def _groups(root: Path, kind: str) -> list[tuple[str, str, dict[str, Any]]]:

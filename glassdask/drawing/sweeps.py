@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glassdask import plotting
-from glassdask.errors import GlassdaskError, ParameterError
+from glassdask.errors import GlassdaskError, ParameterError, near
 from glassdask.plotting.curves import SYMBOLS
 from glassdask.plotting.style import as_written
 from glassdask.store import open_reduction
@@ -78,7 +78,9 @@ def draw_sweep(
     known = sweep_pictures(store)
     short = [name for name in known if name == what or name.rpartition("/")[2] == what]
     if len(short) != 1:
-        problem = f"no state has '{what}' yet: expected one of {', '.join(known) or 'nothing so far'}"
+        problem = (
+            f"no state has '{what}' yet: expected one of {', '.join(known) or 'nothing so far'}{near(what, known)}"
+        )
         if short:
             problem = f"'{what}' may be {' or '.join(short)}: say which"
         raise ParameterError(f"{store}: {problem}")

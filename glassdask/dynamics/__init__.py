@@ -67,3 +67,8 @@ __all__ = [
     "velocity_spectrum",
     "waiting_times",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

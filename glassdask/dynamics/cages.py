@@ -94,7 +94,8 @@ def cage_positions(
     dims = {"particle": trajectory.sizes["particle"], "column": dimension + 1}
     microseconds = SWEEP_MICROSECONDS * (sweeps + burn_in)
     packed = map_frames(work, trajectory, frames, dims=dims, microseconds=microseconds)
-    packed = packed.drop_vars("species")  # a variable of trajectories, in which these positions may be put
+    # these are variables of trajectories, in which the positions may be put
+    packed = packed.drop_vars(["species", "step", "id"], errors="ignore")
     position = packed.isel(column=slice(0, dimension)).rename(column="space")
     size = packed.isel(column=dimension)
     return annotated(xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]}))

@@ -14,7 +14,7 @@ from glassdask.dynamics.paths import check_matched, unwrapped
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import events as kernels
-from glassdask.schema import check_kind, names_and_codes, validate
+from glassdask.schema import check_kind, labels, names_and_codes, validate
 from glassdask.variables import annotated
 
 
@@ -92,9 +92,8 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
         output_dtypes=[np.float64, np.float64, np.bool_],
     )
     named = dict(zip(("p_hop", "jump", "hop"), (values.transpose("frame", "particle") for values in found)))
-    coords = {"time": trajectory["time"].variable, "species": trajectory["species"].variable}
     attrs = {"window": 2 * half * step, "threshold": threshold}
-    return annotated(xr.Dataset(named, coords=coords, attrs=attrs))
+    return annotated(xr.Dataset(named, coords=labels(trajectory), attrs=attrs))
 
 
 def waiting_times(found: xr.Dataset) -> xr.Dataset:

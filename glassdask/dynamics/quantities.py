@@ -23,7 +23,7 @@ from glassdask.dynamics import (
     van_hove_functions,
     velocities,
 )
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, near
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.store.derived import derive
 from glassdask.store.layout import checked_name
@@ -57,11 +57,11 @@ STRUCTURE_FRAMES = 20
 def check_quantity(name: str, parameters: Mapping[str, Any]) -> None:
     """Raise `ParameterError` where a quantity or one of its parameters is unknown."""
     if name not in QUANTITIES:
-        raise ParameterError(f"unknown quantity {name!r}: known are {', '.join(QUANTITIES)}")
+        raise ParameterError(f"unknown quantity {name!r}: known are {', '.join(QUANTITIES)}{near(name, QUANTITIES)}")
     known = list(inspect.signature(QUANTITIES[name]).parameters)[1:]
     for key in parameters:
         if key not in known:
-            raise ParameterError(f"{name}: unknown parameter {key!r}: known are {', '.join(known)}")
+            raise ParameterError(f"{name}: unknown parameter {key!r}: known are {', '.join(known)}{near(key, known)}")
 
 
 def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> dict[str, Any]:

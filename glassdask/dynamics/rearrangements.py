@@ -19,7 +19,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Cutoff
-from glassdask.schema import check_positions, names_and_codes, validate
+from glassdask.schema import check_positions, labels, names_and_codes, validate
 from glassdask.variables import annotated
 
 # What a particle takes, roughly.
@@ -105,9 +105,10 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
     strain = packed[:, :, 2:].reshape(n_frames, n, d, d)
     dims = ("frame", "particle")
     axes = list("xyz"[:d])
-    coords: dict[str, Any] = {"species": ("particle", np.array(names)[codes]), "space_a": axes, "space_b": axes}
-    if "time" in deformed and deformed.sizes["frame"] == n_frames:
-        coords["time"] = deformed["time"].variable
+    coords: dict[str, Any] = labels(deformed, particles=False) if deformed.sizes["frame"] == n_frames else {}
+    coords |= {"species": ("particle", np.array(names)[codes]), "space_a": axes, "space_b": axes}
+    if "id" in reference:
+        coords["id"] = reference["id"].variable
     found = {
         "d2min": (dims, packed[:, :, 0]),
         "local_strain": ((*dims, "space_a", "space_b"), strain),

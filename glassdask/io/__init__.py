@@ -18,3 +18,8 @@ __all__ = [
     "repair",
     "scan",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

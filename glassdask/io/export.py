@@ -231,6 +231,10 @@ def _notes(sheet: Sheet, columns: Iterable[str], name: str, writer: Writer) -> I
             yield f"`periodic={axes!r}` says when the file is ingested along which axes the box repeats"
         if sheet.trajectory["periodic"].attrs.get("beyond") == NOTHING:
             yield "that nothing is beyond the open faces is in no file: `beyond='nothing'` says so when it is ingested"
+    for count in sorted(set(sheet.undefined.values())):
+        named = [key for key, missing in sheet.undefined.items() if missing == count]
+        some = named[0] if len(named) == 1 else f"each of {named[0]} to {named[-1]}"
+        yield f"{count} numbers of {some} are NaN: particles that are no centers, or have no value"
     left = [key for key in kept_variables(sheet.trajectory) if key not in columns]
     if left:
         yield f"not written, as not asked for: {', '.join(left)}"

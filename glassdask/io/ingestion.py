@@ -27,6 +27,7 @@ from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.reference import Reference, alike, by_line, common_variables, left_out, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
+from glassdask.io.settings import differing
 from glassdask.io.sources import OPTIONAL, SourceIndex, check_unchanged
 from glassdask.schema import UNKNOWN, kept_variables
 from glassdask.store import appending
@@ -217,9 +218,9 @@ def _ingested(
             return _append(group, known, indexes, skipped, settings, progress)
     stretches, lines = arranged(indexes)
     key, code = _key(_entries(stretches), settings), _code(indexes)
-    if known is not None and not _begun(group, known, key, code, overwrite):
+    if known and not _begun(group, known, key, code, overwrite, _entries(stretches), settings):
         n_frames, n_particles, _ = array_info(group, "position").shape
-        return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *[index.path for index in indexes]))
+        return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *(x.path for x in indexes)))
     try:
         done = _create(group, stretches, key, code, skipped, settings, progress, _counted(group, stretches))
     except OtherParticlesError:  # none of the store can be used
@@ -437,7 +438,7 @@ def _known(group: Path) -> dict[str, Any] | None:
     return found
 
 
-def _begun(group: Path, known: dict[str, Any], key: str, code: str, overwrite: bool) -> bool:
+def _begun(group: Path, known: Any, key: str, code: str, overwrite: bool, files: Any, settings: Any) -> bool:
     """Whether there is something to do; removes what is to be overwritten and refuses what must not be."""
     complete = known["status"] == COMPLETE
     same, by_us = known.get("key") == key, known.get("code", code) == code
@@ -449,8 +450,8 @@ def _begun(group: Path, known: dict[str, Any], key: str, code: str, overwrite: b
         set_attributes(group, status=WRITING)
         return True
     if not overwrite:
-        state = "frames" if complete else "an interrupted ingestion"
-        raise StoreError(f"{group}: holds {state} of other files or options: append, overwrite, or choose another name")
+        state = f"{'frames' if complete else 'an interrupted ingestion'} of {differing(known, files, settings)}"
+        raise StoreError(f"{group}: holds {state}: append, overwrite, or choose another name")
     remove_group(group)
     return True
 

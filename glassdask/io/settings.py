@@ -11,10 +11,35 @@ from typing import Annotated, Any
 import numpy as np
 
 from glassdask import schema
-from glassdask.declarations import Where, converted, shown
+from glassdask.declarations import Where, converted, plain, shown
 from glassdask.errors import BoxError, GlassdaskError, ParameterError
 from glassdask.io.formats import FORMATS
 from glassdask.names import names_given
+
+
+def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """What a store was made of, in the words of an error, where that is not these sources and settings.
+
+    >>> differing({"parameters": {"dt": 0.005}, "sources": []}, [], {"dt": 0.002})
+    'the same files with dt 0.005, now 0.002'
+    """
+    before, now = known.get("parameters", {}), {key: plain(v) for key, v in settings.items() if v is not None}
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    options = ", ".join(f"{name} {before.get(name, 'not given')}, now {now.get(name, 'not given')}" for name in names)
+    old, new = ([(s.get("sha256"), str(s.get("name"))) for s in some] for some in (known.get("sources", []), sources))
+    if [digest for digest, _ in old] == [digest for digest, _ in new]:
+        return f"the same files with {options or 'another topology or format'}"
+    gone = [name for digest, name in old if digest not in {digest for digest, _ in new}]
+    fresh = [name for digest, name in new if digest not in {digest for digest, _ in old}]
+    changed = [name for name in fresh if os.path.basename(name) in map(os.path.basename, gone)]
+    if changed:
+        told = f"{changed[0]} as it was before it changed"
+    elif gone:
+        told = f"other files, such as {gone[0]}"
+    else:
+        told = f"these files without {fresh[0]}" if fresh else "these files in another order"
+    return told + (f", with {options}" if options else "")
+
 
 LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]

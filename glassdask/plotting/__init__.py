@@ -50,3 +50,8 @@ __all__ = [
     "view",
     "write_table",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

@@ -40,3 +40,8 @@ __all__ = [
     "write_datasets",
     "write_region",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public, and no module that it stands in."""
+    return __all__

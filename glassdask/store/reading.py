@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError
+from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaError, StoreError, near
 from glassdask.files import one_line
 from glassdask.schema import validate
 from glassdask.store import layout
@@ -191,7 +191,8 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
         present = _present(folder, wanted)
     missing = [name for name in wanted if name not in present]
     if missing or not wanted:
-        raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first")
+        hint = near(missing[0], present) if missing else ""
+        raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first{hint}")
     merged = xr.Dataset()
     current = content_hash(group)
     for name in wanted:
@@ -222,7 +223,9 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     folder = group / "reductions"
     present = _present(folder, [name])
     if name not in present:
-        raise StoreError(f"{path}: no reduction '{name}' is stored, found {present}: reduce it first")
+        raise StoreError(
+            f"{path}: no reduction '{name}' is stored, found {present}: reduce it first{near(name, present)}"
+        )
     return _current(folder / layout.checked_name(name))
 
 

@@ -141,3 +141,18 @@ def test_frames_of_other_data_are_not_paired_without_a_word(pair):
         gd.correlate(*(values.assign_attrs(input=name) for values, name in zip(pair, ("one", "two"))))
     with pytest.warns(UserWarning, match="nothing says which frames are the same"):
         gd.correlate(a.assign_attrs(input="one"), b.assign_attrs(input="two"))
+
+
+def test_steps_and_ids_go_with_what_is_described_and_pair_it(tmp_path):
+    """A trajectory of steps without times: other orders of frames and particles, other positions, and no warning."""
+    liquid = gd.example("wahnstrom").isel(frame=slice(2), particle=slice(0, 300)).drop_vars(["time"])
+    liquid = liquid.assign(step=("frame", [500, 700]), id=("particle", np.arange(300) * 2 + 1))
+    gd.save_trajectory(liquid, tmp_path / "run.zarr")
+    features = gd.describe(gd.open_trajectory(tmp_path / "run.zarr"), gd.Coordination(cutoffs=1.4))
+    gd.save_descriptors(features, tmp_path / "run.zarr")
+    first = gd.open_descriptors(tmp_path / "run.zarr")["coordination"]
+    assert first["step"].values.tolist() == [500, 700]
+    assert first["id"].values[-1] == 599
+    other = liquid.assign(position=liquid["position"] + 0.1).isel(frame=[1, 0])
+    again = gd.describe(other, gd.Coordination(cutoffs=1.4))["coordination"].isel(particle=slice(None, None, -1))
+    assert gd.correlate(first, again)["r_within"] == pytest.approx(1.0, abs=1e-12)

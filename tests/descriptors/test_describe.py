@@ -264,3 +264,17 @@ def test_centers_that_are_not_there(liquid, lazily, change, error, message):
     features = gd.describe(liquid, DESCRIPTORS[:1], centers="B")["bo"]
     with pytest.raises(error, match=message):
         gd.feature_matrix(change(features if lazily else features.compute()))
+
+
+def test_a_descriptor_that_lacks_something_says_what_to_give():
+    """One line, in place of Python's TypeError, and its advice works."""
+    liquid = gd.example("wahnstrom").isel(frame=[0])
+    with pytest.raises(ParameterError, match=r"^SmoothedBondOrder.cutoffs: is missing: .*gd.first_minima.* 'sbo'"):
+        gd.SmoothedBondOrder()
+    assert gd.describe(liquid, gd.SmoothedBondOrder(cutoffs=gd.first_minima(liquid)))["sbo"].equals(
+        gd.describe(liquid, "sbo")["sbo"]
+    )
+    with pytest.raises(ParameterError, match=r"^SOAP.r_cut: is missing: give r_cut=...$"):
+        gd.SOAP(n_max=4)
+    with pytest.raises(ParameterError, match=r"BondOrder.cutof: unknown, .*; did you mean 'cutoffs'\?$"):
+        gd.BondOrder(cutof=1.4)

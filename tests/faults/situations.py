@@ -289,7 +289,7 @@ def outputs(at: Situation) -> Found:
             yield "plot", judged(ended, False) if left == ["full"] else f"unclear {left}"
     except (OSError, subprocess.CalledProcessError):
         yield "a full disk", "not tried: no disk can be made here"
-    for command in (["plot", store, "bo"], ["plot", store, "--snapshot", "species"], ["export", store, "-q"]):
+    for command in (["plot", store, "bo"], ["plot", store, "particles"], ["export", store, "-q"]):
         ended = run([*command, "-o", at.root / "missing/folder/x.csv"], at.root)
         yield f"{command[0]} to a missing folder", judged(ended, False)
         assert not (at.root / "missing").exists()

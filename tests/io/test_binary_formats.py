@@ -295,5 +295,5 @@ def test_another_topology_of_the_same_name_is_another_input(tmp_path, mdtraj_run
     gio.ingest(path, tmp_path / "run.zarr", topology=str(top))
     assert gio.ingest(path, tmp_path / "run.zarr", topology=str(top)).n_new == 0
     top.write_text(top.read_text().replace("X1", "X2", 1))
-    with pytest.raises(errors.StoreError, match="holds frames of other files or options"):
+    with pytest.raises(errors.StoreError, match="holds frames of the same files with another topology or format"):
         gio.ingest(path, tmp_path / "run.zarr", topology=str(top))

@@ -354,3 +354,17 @@ def test_bounds_give_the_very_length():
     rng = np.random.default_rng(0)
     for length, above in zip(rng.uniform(8, 15, 200), rng.uniform(0, 0.3, 200)):
         assert upper(0.0, length, 0.0, above) - above == length or length + above >= 16
+
+
+def test_columns_that_are_not_numbers_everywhere_are_told(tmp_path):
+    """As many NaN as there are particles of other species, in each frame; nothing is said of what is whole."""
+    liquid, store, file = gd.example("wahnstrom").isel(frame=slice(2)), tmp_path / "run.zarr", tmp_path / "run.extxyz"
+    gd.save_trajectory(liquid, store)
+    gd.save_descriptors(gd.describe(gd.open_trajectory(store), "bo:l_max=3", centers="B"), store)
+    others = 2 * int((liquid["species"] == "A").sum())
+    why = "particles that are no centers, or have no value"
+    assert (
+        f"{file}: {others} numbers of each of bo_1 to bo_3 are NaN: {why}" in gd.export(store, file, columns="bo").notes
+    )
+    whole = liquid["position"].isel(space=0).rename("x0").drop_vars("space")
+    assert not any("NaN" in note for note in gd.export(liquid, tmp_path / "w.extxyz", columns=whole).notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shutil
 import signal
 import subprocess
@@ -701,8 +702,13 @@ def test_same_again_other_and_overwrite(tmp_path):
     before = {file: file.stat().st_mtime_ns for file in store.rglob("*")}
     assert gio.ingest(path, store).n_new == 0
     assert before == {file: file.stat().st_mtime_ns for file in store.rglob("*")}
-    for sources, options in ((second, {}), (path, {"species_names": {1: "A", 2: "B"}})):
-        with pytest.raises(errors.StoreError, match=r"run.zarr: holds frames of other files or options: append, over"):
+    for sources, options, told in (
+        (second, {}, f"other files, such as {path}"),
+        (path, {"dt": 0.5}, "the same files with dt not given, now 0.5"),
+        ([path, second], {}, f"these files without {second}"),
+        (second, {"dt": 0.5}, f"other files, such as {path}, with dt not given, now 0.5"),
+    ):
+        with pytest.raises(errors.StoreError, match=re.escape(f"run.zarr: holds frames of {told}: append, over")):
             gio.ingest(sources, store, **options)
     same_values(store, one.trajectory(*VARIABLES))
     gio.ingest(second, store, overwrite=True)
@@ -799,7 +805,7 @@ def test_killed_ingestion_goes_on(tmp_path):
         assert verify(store)
 
     killed(4, "create", paths[:2])
-    with pytest.raises(errors.StoreError, match="an interrupted ingestion of other files or options"):
+    with pytest.raises(errors.StoreError, match="an interrupted ingestion of these files without"):
         gio.ingest(paths, store)
     written = len(list((store / "position" / "c").glob("*/0/0")))
     assert 4 <= written < 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -52,12 +52,15 @@ class Sheet:
         The path, for errors.
     progress : callable, optional
         Called with the number of frames that are written, and of all.
+    undefined : dict
+        Of each column that has some, how many of its numbers are NaN, of those that `blocks` has given so far.
     """
 
     trajectory: xr.Dataset
     columns: Mapping[str, xr.DataArray]
     where: str
     progress: Progress | None = None
+    undefined: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_frames(self) -> int:
@@ -149,6 +152,10 @@ class Sheet:
             else:
                 counts = kept.sum(axis=1)
                 rows = {name: values[kept] for name, values in block.items()}
+            for name in self.columns:
+                missing = int(np.isnan(rows[f"column {name}"]).sum()) if rows[f"column {name}"].dtype.kind == "f" else 0
+                if missing:
+                    self.undefined[name] = self.undefined.get(name, 0) + missing
             yield Block(here, part, counts, totals, rows)
             if self.progress is not None:
                 self.progress(here.stop, self.n_frames)
