@@ -284,7 +284,7 @@ def test_names_that_are_nearly_right_are_told(monkeypatch, capsys, tmp_path, arc
     assert run(monkeypatch, capsys, "describe", store, "bo", "--cutoff", "1.4", *ARGS)[0] == 0
     for arguments, meant in (
         (("describe", store, "sboo"), "sbo"), (("describe", store, "bo:lmax=4"), "l_max"),
-        (("reduce", store, "ob"), "bo"), (("dynamics", store, "mds"), "msd"), (("dynamics", store, "fs:q=7"), None),
+        (("reduce", store, "boo"), "bo"), (("dynamics", store, "mds"), "msd"), (("dynamics", store, "fs:q=7"), None),
     ):  # fmt: skip
         code, _, error = run(monkeypatch, capsys, *arguments)
         assert code == 1
