@@ -333,7 +333,7 @@ def _species_of(centers: str | None) -> list[str] | None:
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
     """Cutoffs that are given, by pairs of species of the trajectory; a number by itself is for all others."""
-    from glassdask.declarations import pair_text, read_pairs
+    from glassdask.declarations import converted, pair_text, read_pairs
     from glassdask.schema import species_names
 
     known = species_names(trajectory)
@@ -345,8 +345,8 @@ def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], 
     result = read_pairs(given, "--cutoff")
     assert isinstance(result, dict)
     for number in numbers:
-        everywhere = read_pairs(value_of(number), "--cutoff")
-        result = dict.fromkeys(combinations_with_replacement(sorted(known), 2), everywhere) | result
+        everywhere = converted(read_pairs(value_of(number), "--cutoff"), float, "--cutoff")
+        result = {pair: result.get(pair, everywhere) for pair in combinations_with_replacement(sorted(known), 2)}
     for pair in result:
         if not set(pair) <= set(known):
             raise ParameterError(f"--cutoff {pair_text(*pair)}: the species of this store are {', '.join(known)}")

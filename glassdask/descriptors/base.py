@@ -65,7 +65,7 @@ class _Called(type):
     """Lets a descriptor that lacks a parameter, or is given an unknown one, say so in one line."""
 
     def __call__(cls, *args: Any, **given: Any) -> Any:
-        known = list(hints(cls)) if is_dataclass(cls) else []
+        known: list[str] = list(hints(cls)) if is_dataclass(cls) else []
         for name in given:
             if known and name not in known:
                 raise ParameterError(

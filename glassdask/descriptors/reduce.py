@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import xarray as xr
 from glassdask.code import digest
 from glassdask.declarations import converted
 from glassdask.descriptors.features import center_species, feature_matrix, one_descriptor, project
+from glassdask.errors import ParameterError, SchemaError
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated
 
@@ -21,7 +23,12 @@ FIT_CHUNKS = 4096
 
 
 def reduce(
-    features: xr.DataArray, *, n_components: int | float | None = None, method: str = "exact", scale: bool = False
+    features: xr.DataArray,
+    *,
+    n_components: int | float | None = None,
+    method: str = "exact",
+    scale: bool = False,
+    together: Sequence[xr.DataArray] = (),
 ) -> xr.Dataset:
     """Principal component analysis of one descriptor, with the projections of every particle.
 
@@ -35,6 +42,9 @@ def reduce(
         Lazy or in memory; or a dataset of `describe` with this one variable.
     n_components, method, scale : int or float or str or bool
         See `glassdask.learning.PCA`.
+    together : sequence of DataArray, optional
+        Features of the same descriptor, such as those at other temperatures, that the directions are common to: they
+        are fitted to all rows of all of them. `project` gives the projections of the others.
 
     Returns
     -------
@@ -54,19 +64,57 @@ def reduce(
     >>> reduced = gd.reduce(features["sbo"], n_components=2)
     >>> reduced["direction"].dims, reduced["projection"].dims
     (('component', 'l'), ('frame', 'particle', 'component'))
+
+    The same directions for a second frame:
+
+    >>> first, second = features["sbo"].isel(frame=[0]), features["sbo"].isel(frame=[1])
+    >>> common = gd.reduce(first, together=[second])
+    >>> bool(np.allclose(abs(common["direction"].isel(component=0)), abs(reduced["direction"].isel(component=0))))
+    True
+    >>> gd.project(second, common).shape
+    (1, 60, 8)
     """
     # not `PCA` itself: for its class every worker would load scikit-learn, a second and 40 MB each
     from glassdask.learning.directions import check_method, principal_directions
+    from glassdask.learning.moments import merge_moments
 
     scale = converted(scale, bool, "scale")
     features = one_descriptor(features)
     check_method(method)
+    others = [one_descriptor(each) for each in together]
+    for number, other in enumerate(others):
+        check_alike(features, other, f"together[{number}]")
     if method == "exact":
-        found = principal_directions(_moments(features), n_components, scale)
+        parts = [moments_of(each) for each in (features, *others)]
+        found = principal_directions(merge_moments(parts), n_components, scale)
+    elif others:
+        raise ParameterError("together: of several features only the exact method finds common directions")
     else:
         from glassdask.learning.incremental import incremental_directions
 
         found = incremental_directions(feature_matrix(features), n_components, scale)
+    more = {"together": 1 + len(others)} if others else {}
+    return projected(features, found, method=method, scale=scale, code=digest(reduce), more=more)
+
+
+def projected(
+    features: xr.DataArray, found: Any, *, method: str, scale: bool, code: str, more: dict[str, Any]
+) -> xr.Dataset:
+    """The dataset of `reduce` for directions that are found already.
+
+    Parameters
+    ----------
+    features : xarray.DataArray
+        Of one descriptor.
+    found : Directions
+        Of these features, or common to them and others.
+    method, scale : str or bool
+        How they were found.
+    code : str
+        Digest of what found them.
+    more : dict
+        What else is said of the reduction.
+    """
     projection = project(features, found)
     if projection.chunks is not None:
         projection.attrs["graph"] = projection.data.name
@@ -87,13 +135,13 @@ def reduce(
         dataset["scale"] = (dims, found.scale.reshape(shape))
     dataset = annotated(dataset)
     # of what computed the features, and of what reduces them
-    dataset.attrs["code"] = " ".join([*features.attrs.get("code", "").split(), digest(reduce)])
+    dataset.attrs["code"] = " ".join([*features.attrs.get("code", "").split(), code])
     dataset.attrs["reduction"] = json.dumps(
         {
             "estimator": "PCA", "n_components": n, "method": method, "scale": scale, "features": str(features.name),
             "n_samples": int(found.n_samples), "n_undefined": int(found.n_undefined),
             "descriptor": json.loads(features.attrs.get("parameters", "null")),
-            "centers": center_species(features) or [],
+            "centers": center_species(features) or [], **more,
         }
     )  # fmt: skip
     origin = {
@@ -103,7 +151,23 @@ def reduce(
     return dataset.assign_attrs(origin=json.dumps(origin))
 
 
-def _moments(features: xr.DataArray) -> Any:
+def check_alike(features: xr.DataArray, other: xr.DataArray, what: str) -> None:
+    """Raise `SchemaError` unless two features have the same columns."""
+    for dim in {*features.dims[2:], *other.dims[2:]}:
+        ours, theirs = (each.sizes.get(dim) for each in (features, other))
+        same = ours == theirs and (
+            dim not in features.coords
+            or dim not in other.coords
+            or bool((features[dim].values == other[dim].values).all())
+        )
+        if not same:
+            raise SchemaError(
+                f"{what}: its {dim} differs from that of the first features: give the same descriptor with the same "
+                "parameters"
+            )
+
+
+def moments_of(features: xr.DataArray) -> Any:
     """Moments of all rows of `feature_matrix`, computed some thousand chunks at a time."""
     from glassdask.learning.moments import compute_moments, merge_moments
 

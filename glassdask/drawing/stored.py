@@ -46,6 +46,8 @@ def pictures(store: str | os.PathLike[str]) -> dict[str, str]:
     spectra = False
     for below, name, attrs in _groups(root, "reductions"):
         infos = {info.name: info for info in arrays(root / below / "reductions" / name)}
+        if {"scatter", "n_samples"} <= infos.keys():
+            continue  # of a sweep's common components, and no result by itself
         label = f"{below}/{name}" if below else name
         found[label] = _kind(list(infos), attrs)
         spectra |= "explained_variance_ratio" in infos

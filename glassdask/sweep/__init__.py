@@ -51,6 +51,9 @@ store while it runs (`status`)::
     n_components = 2                # default: all
     scale = false
 
+    [common]                        # optional: components fitted to all states of a model together
+    n_components = 2                # the same keys as [reduce]; where cutoffs are not given, each state has its own
+
     [correlate]                     # g(r), S(k), F_s(k*, t), tau_alpha; with an ensemble |R| with the propensity
     k = 7.2                         # default: the first peak of each state's own S(k)
     dynamics = true                 # false where motion cannot be followed: independent frames, or no images
@@ -71,6 +74,10 @@ a time, and a few more only where its cluster adapts to the work in sight. Witho
 and shares of a job array) one unit runs at a time and its chunks run on all cores of the machine: that is the way for
 few huge states.
 
+What is made of several states, *common*, begins when all of them have been described. Shares of a job array wait for
+the others: run them once more when all have ended. A state that is added changes the components of all, which then
+are replaced with ``overwrite``.
+
 **On disk.** The results are where single commands would put them::
 
     STATE/                              the trajectory (simulate)
@@ -78,6 +85,7 @@ few huge states.
     STATE/isoconfigurational/           isoconfigurational ensemble (simulate)
     STATE/descriptors/NAME              describe; below STATE/inherent where structures = "inherent"
     STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
+    STATE/reductions/NAME_common        common: the same of all states of the model; NAME_moments is for it
     STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
     STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, tau_total, and their _error
     STATE/reductions/chi4               dynamics: each quantity by its name

@@ -13,6 +13,7 @@ from glassdask.declarations import Declaration, Where, digest, joined, make, par
 from glassdask.errors import ParameterError
 from glassdask.store.layout import checked_path
 from glassdask.sweep import records
+from glassdask.sweep.common import MOMENTS
 from glassdask.sweep.ingesting import Dumps, dumped_states
 from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
 from glassdask.sweep.stage import Stage
@@ -24,6 +25,7 @@ from glassdask.texts import parse_toml
 NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
 # Where trajectories come from: their settings are those of the runs, the other stages have tables of their own.
 SIMULATE, INGEST = "simulate", "ingest"
+WITHOUT_TABLE = (SIMULATE, INGEST, MOMENTS)
 
 
 Seeds = Annotated[
@@ -142,7 +144,7 @@ def _checked(path: Path, text: str, store: Path | None) -> Sweep:
 
 
 def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) -> Sweep:
-    tables = [name for name in STAGES if name not in (SIMULATE, INGEST)]
+    tables = [name for name in STAGES if name not in WITHOUT_TABLE]
     known = [*SweepFile.__dataclass_fields__, *tables]
     for name in content:
         if name not in known:
@@ -151,6 +153,7 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     protocol = parts(Protocol, file.protocol, "protocol")
     stages = ordered(name for name in content if name in tables)
     made = {name: make(stage.table, content[name], name) for name, stage in stages.items() if name in content}
+    made |= {other: made[name] for name in tuple(made) for other in stages[name].brings}
     root = store or checked_path(os.path.normpath(path.parent / (file.store or f"{path.stem}.zarr")))
     if root == Path(root.anchor):
         raise ParameterError(f"store: {file.store!r} is all of the file system: expected a path such as 'runs.zarr'")
@@ -168,6 +171,7 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
             with naming(where):
                 states.append(_planned(state, chosen, stages, shared))
             settings[state.label] = chosen
+    states = _joined(states, settings, stages)
     repeated = [label for label, count in Counter(state.label for state in states).items() if count > 1]
     if repeated:
         raise ParameterError(f"runs: {min(repeated)} is asked for twice: leave one out")
@@ -180,6 +184,27 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
     states.sort(key=lambda state: (-work[state.label], state.temperature, state.label))
     done = tuple(name for name in stages if any(name in state.units for state in states))
     return Sweep(str(root), done, tuple(states), settings, text, str(path.parent), path.name)
+
+
+def _joined(states: list[State], settings: dict[str, Settings], stages: Mapping[str, Stage]) -> list[State]:
+    """The states, in which units that are made of several states depend on all of these."""
+    new: dict[str, dict[str, Unit]] = {}
+    for name, stage in stages.items():
+        members: dict[str, list[State]] = {}
+        for state in states:
+            among = stage.among(state) if name in state.units else None
+            if among is not None:
+                members.setdefault(among, []).append(state)
+        for among, group in members.items():
+            with naming(f"runs: {among}"):
+                shared = stage.joined(settings[group[0].label][name], group, [settings[s.label] for s in group])
+            others = sorted(s.units[before].key for s in group for before in s.units[name].after)
+            for state in group:
+                unit = state.units[name]
+                key = digest(unit.key, others)[:20]
+                new.setdefault(state.label, dict(state.units))[name] = replace(unit, key=key, among=among)
+                settings[state.label] = {**settings[state.label], name: shared}
+    return [replace(state, units=new.get(state.label, state.units)) for state in states]
 
 
 def _split(

@@ -119,7 +119,7 @@ def _measure(state: State, settings: Settings, folder: Path) -> tuple[dict[str, 
     # the first is for what is imported and compiled
     for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
         place = replace(state, path=str(folder / name))
-        own = dict(settings)
+        own = {stage: stage_named(stage).joined(given, [place], [settings]) for stage, given in settings.items()}
         with within_task():
             for stage, seconds, units in _begin(state, place, own, piece):
                 if name != "warm":

@@ -90,7 +90,7 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
     names = ("model", "temperature", "density", "seed", "path")
     columns = {name: [getattr(state, name) for state in described.states] for name in names}
     known = records.read_records(root, described.states)
-    standing = records.mapped(_of_state, described.states, known)
+    standing = _together(described.states, records.mapped(_of_state, described.states, known))
     for stage in described.stages:
         found = [units.get(stage, DONE) for units in standing]
         for column, values in zip(("", "_fraction", "_error"), zip(*found)):
@@ -105,7 +105,22 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
 
 def standings(root: Path, states: Sequence[State]) -> list[dict[str, Standing]]:
     """How every unit of every state stands."""
-    return records.mapped(_of_state, states, records.read_records(root, states))
+    return _together(states, records.mapped(_of_state, states, records.read_records(root, states)))
+
+
+def _together(states: Sequence[State], found: list[dict[str, Standing]]) -> list[dict[str, Standing]]:
+    """The same, in which units that are made of several states wait for what failed in any of them."""
+    blocked = {
+        (stage, unit.among)
+        for state, standing in zip(states, found)
+        for stage, unit in state.units.items()
+        if unit.among is not None and any(standing[b].status in (FAILED, WAITING) for b in unit.after if b in standing)
+    }
+    for state, standing in zip(states, found) if blocked else ():
+        for stage, unit in state.units.items():
+            if (stage, unit.among) in blocked and standing[stage].status in (ABSENT, PARTIAL):
+                standing[stage] = standing[stage]._replace(status=WAITING)
+    return found
 
 
 def _of_state(state: State, known: Mapping[str, records.Record]) -> dict[str, Standing]:

@@ -143,6 +143,7 @@ class _Unit(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     groups: tuple[str, ...]
     after: tuple[str, ...] = ()
+    among: str | None = None
     type: Literal["unit"] = "unit"
 
 
@@ -172,7 +173,7 @@ def _states(content: list[Any]) -> tuple[State, ...] | None:
             State, label=checked_name(state.label), path=state.path, model=state.model, temperature=state.temperature,
             density=state.density, seed=state.seed,
             units={
-                name: rebuilt(Unit, key=unit.key, groups=unit.groups, after=unit.after)
+                name: rebuilt(Unit, key=unit.key, groups=unit.groups, after=unit.after, among=unit.among)
                 for name, unit in state.units.items()
             },
         )

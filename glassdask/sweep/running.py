@@ -24,7 +24,7 @@ from glassdask.sweep import records
 from glassdask.sweep.description import Sweep, read_sweep
 from glassdask.sweep.lock import locked
 from glassdask.sweep.stages import stage_named
-from glassdask.sweep.state import Settings, State
+from glassdask.sweep.state import Settings, State, Unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def run_sweep(
         A `distributed.Client`; without one, units run one at a time in this process and their chunks by the current
         dask scheduler.
     stages : sequence of str, optional
-        Only these of "simulate", "describe", "reduce", "correlate", "dynamics".
+        Only these of "simulate", "describe", "reduce", "moments", "common", "correlate", "dynamics".
     share : tuple of 2 int, optional
         (number from 1, of how many): only this share of the states, for job arrays.
     overwrite : bool, default False
@@ -113,7 +113,7 @@ def run_sweep(
     wanted = described.checked_stages(stages)
     chosen = described if share is None else described.share(*share)
     with locked(described.store, share) as still_ours:
-        plan = _Plan(chosen, wanted, overwrite, retry)
+        plan = _Plan(chosen, wanted, overwrite, retry, described)
         records.write_description(described.store, described.description())
         if progress is not None:
             progress(0, plan.total)
@@ -160,7 +160,7 @@ def on_worker(task: Task) -> str:
 class _Plan:
     """The units that are to be done, and which of them can begin."""
 
-    def __init__(self, sweep: Sweep, stages: Sequence[str], overwrite: bool, retry: bool):
+    def __init__(self, sweep: Sweep, stages: Sequence[str], overwrite: bool, retry: bool, whole: Sweep):
         self.sweep = sweep
         self.run = uuid.uuid4().hex[:8]
         self.overwrite = overwrite
@@ -185,11 +185,28 @@ class _Plan:
                 again = overwrite or mended or (status == progress_of.FAILED) == retry
                 if stage in stages and (again or status == progress_of.WAITING):
                     self.wanted.add((state.label, stage))
+        # of what is made of several states: those in which something before it is open, of other shares too
+        self.before: dict[tuple[str, str], set[str]] = {}
+        self.sharing: dict[tuple[str, str], list[str]] = {}
+        for state, opened in _sharing(whole, self.open):
+            for stage, unit in state.units.items():
+                if unit.among is not None:
+                    place = stage, unit.among
+                    self.sharing.setdefault(place, []).append(state.label)
+                    if not opened.isdisjoint(unit.after):
+                        self.before.setdefault(place, set()).add(state.label)
         # a stage that waits for one that is not to be done is not done either
+        never: set[tuple[str, str | None]] = set()
         for state in sweep.states:
             left = self.open[state.label]
             for stage, unit in state.units.items():
                 if any(before in left and (state.label, before) not in self.wanted for before in unit.after):
+                    self.wanted.discard((state.label, stage))
+                    never.add((stage, unit.among))
+        outside = {place for place, labels in self.before.items() if not labels <= self.open.keys()}
+        for state in sweep.states:
+            for stage, unit in state.units.items():
+                if unit.among is not None and (stage, unit.among) in never | outside:
                     self.wanted.discard((state.label, stage))
         self.total = len(self.wanted)
         self.done = 0
@@ -208,7 +225,8 @@ class _Plan:
         """Make ready what depends on nothing that is open."""
         number, state = self.states[label]
         for place, (stage, unit) in enumerate(state.units.items()):
-            if (label, stage) in self.wanted and self.open[label].isdisjoint(unit.after):
+            others = unit.among is not None and self.before.get((stage, unit.among))
+            if (label, stage) in self.wanted and self.open[label].isdisjoint(unit.after) and not others:
                 self.wanted.discard((label, stage))
                 settings = self.sweep.settings[label]
                 overwrite = self.overwrite or (label, stage) in self.mended
@@ -234,12 +252,41 @@ class _Plan:
         if status == records.COMPLETE:
             self.open[label].discard(task.stage)
             self._release(label)
+            for stage, unit in task.state.units.items():
+                waiting = self.before.get((stage, str(unit.among)), set())
+                if label in waiting and self.open[label].isdisjoint(unit.after):
+                    waiting.discard(label)
+                    for other in () if waiting else self._members(stage, unit):
+                        self._release(other)
             if not self.open[label]:
                 self.complete.append(label)
             return
-        dropped = {(label, stage) for stage, unit in task.state.units.items() if task.stage in unit.after}
+        dropped = {
+            (other, stage)
+            for stage, unit in task.state.units.items()
+            if task.stage in unit.after
+            for other in {label, *self._members(stage, unit)}
+        }
         self.total -= len(self.wanted & dropped)
         self.wanted -= dropped
+
+    def _members(self, stage: str, unit: Unit) -> list[str]:
+        """The states that have a unit in common, of those that are worked on."""
+        found = self.sharing.get((stage, unit.among), []) if unit.among is not None else []
+        return [label for label in found if label in self.states]
+
+
+def _sharing(whole: Sweep, known: dict[str, set[str]]) -> Iterator[tuple[State, set[str]]]:
+    """The states that have units in common with others, and their stages that are not complete."""
+    states = [state for state in whole.states if any(unit.among is not None for unit in state.units.values())]
+    outside = [state for state in states if state.label not in known]
+    found = dict(zip((state.label for state in outside), progress_of.standings(Path(whole.store), outside)))
+    for state in states:
+        standing = found.get(state.label, {})
+        yield (
+            state,
+            known.get(state.label) or {s for s, each in standing.items() if each.status != progress_of.COMPLETE},
+        )
 
 
 def _lost(sweep: Sweep, found: list[dict[str, progress_of.Standing]]) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from glassdask.code import digest
@@ -25,6 +26,8 @@ class Stage:
         Stages that must be complete before it, where a sweep has them.
     of_runs : tuple of str, optional
         Keys of the table that a run may give for its own states.
+    brings : tuple of str, optional
+        Stages that a sweep with this one has, too, with the same settings.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class Stage:
     table: ClassVar[type[Declaration]]
     needs: ClassVar[tuple[str, ...]] = ()
     of_runs: ClassVar[tuple[str, ...]] = ()
+    brings: ClassVar[tuple[str, ...]] = ()
 
     def check(self, settings: Settings) -> None:
         """Raise `ParameterError` where the settings of this stage do not go with those of the others."""
@@ -52,6 +56,17 @@ class Stage:
     def after(self, state: State, settings: Settings) -> tuple[str, ...]:
         """The stages that must be complete before this one of a state; those that the sweep lacks do not count."""
         return self.needs
+
+    def among(self, state: State) -> str | None:
+        """Of a stage that is made of several states: a name that they share. The stages before it end in all of them.
+
+        Then `joined` gives it the other states.
+        """
+        return None
+
+    def joined(self, own: Any, states: Sequence[State], settings: Sequence[Settings]) -> Any:
+        """Its settings, with what it takes of all states that share a name, and of their settings."""
+        return own
 
     def groups(self, state: State, settings: Settings) -> list[str]:
         """What it stores, relative to the state's store: it is complete when all of these groups are."""

@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from glassdask.declarations import Declaration
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
+from glassdask.sweep.common import Common, Moments
 from glassdask.sweep.correlating import Correlate
 from glassdask.sweep.describing import Describe
 from glassdask.sweep.dynamics import Dynamics
@@ -18,7 +19,7 @@ from glassdask.sweep.simulating import Simulate
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import checked_stage
 
-STAGES_OF_OURS = (Simulate(), Ingest(), Describe(), Reduce(), Correlate(), Dynamics())
+STAGES_OF_OURS = (Simulate(), Ingest(), Describe(), Reduce(), Moments(), Common(), Correlate(), Dynamics())
 OWN: dict[str, Stage] = {stage.name: stage for stage in STAGES_OF_OURS}
 STAGES: Catalog[type[Stage]] = Catalog("stage", {name: type(stage) for name, stage in OWN.items()}, Stage)
 # Other keys of a sweep's file, and columns of its table.

@@ -30,11 +30,14 @@ class Unit(Declaration):
         What it stores, relative to the store of its state; "" is that store itself.
     after : tuple of str, optional
         The stages that must be complete before it.
+    among : str, optional
+        They must be complete in all states whose unit of this stage has the same name here.
     """
 
     key: str
     groups: tuple[str, ...]
     after: tuple[str, ...] = ()
+    among: str | None = None
 
     def check(self) -> None:
         """Groups lead nowhere else."""

@@ -56,6 +56,9 @@ n_components = 2
 # descriptors = ["sbo"]             # default: all
 # scale = false
 
+# [common]                          # the same, fitted to all temperatures of a model together: one PCA for all
+# n_components = 2
+
 [correlate]                         # g(r), S(k), F_s(k, t), MSD, tau_alpha; with replicas |R| with the propensity
 # k = 7.2                           # default: the first peak of each state's own S(k)
 # dynamics = false                  # where motion cannot be followed: independent configurations
