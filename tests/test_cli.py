@@ -271,7 +271,7 @@ def test_one_cutoff_is_for_all_pairs(monkeypatch, capsys, tmp_path, archive):
     for arguments, message in (
         (("--cutoff", "1.4", "--cutoff", "1.3"), "--cutoff 1.4 --cutoff 1.3: give one number for all pairs"),
         (("--cutoff", "-1"), "--cutoff: expected a positive finite number, found -1"),
-        (("--cutoff", "wide"), "--cutoff: expected a number"),
+        (("--cutoff", "wide"), "--cutoff wide: expected a number for all pairs, or KEY=VALUE"),
     ):
         code, _, error = run(monkeypatch, capsys, "describe", store, "bo", *arguments, *ARGS)
         assert code == 1

@@ -94,7 +94,8 @@ def with_links(text: str, page: str) -> str:
 def gallery(pictures: list[tuple[str, str, str]]) -> str:
     """Cards (picture, page, title), relative to the site's top."""
     cards = [
-        f":::{{grid-item-card}} {title}\n:img-top: {picture}\n:link: {page}\n:link-type: doc\n:::"
+        f":::{{grid-item-card}} {title.lstrip('0123456789. ')}\n:img-top: {picture}\n"
+        f":link: {page}\n:link-type: doc\n:::"
         for picture, page, title in pictures
     ]
     none = "Notebooks were not run for this build, so there are no pictures of them.\n"

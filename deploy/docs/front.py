@@ -57,6 +57,7 @@ def draw(path: Path) -> None:
     middle.set_title("Wahnström, T = 0.58", fontsize="small")
     right.errorbar(1 / temperature, tau, error, fmt="o", color=plotting.RED, markersize=5, linewidth=1, capsize=2)
     right.set(yscale="log", xlabel="$1/T$", ylabel=r"$\tau_\alpha$")
+    plotting.labelled_decades(right.yaxis)
     right.set_title("Kob-Andersen, N = 400", fontsize="small")
     figure.savefig(path, dpi=110)
 

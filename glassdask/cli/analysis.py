@@ -338,6 +338,9 @@ def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], 
 
     known = species_names(trajectory)
     numbers = [text for text in texts or () if "=" not in text]
+    for text in numbers:
+        if not isinstance(value_of(text), (int, float)):
+            raise ParameterError(f"--cutoff {text}: expected a number for all pairs, or KEY=VALUE, such as A-B=1.25")
     if len(numbers) > 1:
         raise ParameterError(f"--cutoff {' --cutoff '.join(numbers)}: give one number for all pairs")
     pairs = [text for text in texts or () if "=" in text]

@@ -152,7 +152,8 @@ def _estimate(sweep: Path, only: list[str] | None, share: str | None, quiet: boo
     if as_json:
         told = {stage: {"units": found.units[stage], "seconds": found.seconds[stage]} for stage in stages}
         print(json.dumps({"states": len(described), "stages": told, "core_hours": seconds / 3600, "bytes": found.bytes,
-                          "memory": found.memory, "notes": found.notes}, indent=2))  # fmt: skip
+                          "memory": found.memory, "compiling": found.compiling, "notes": found.notes},
+                         indent=2))  # fmt: skip
         return
     out = Console(highlight=False)
     out.print(f"{sweep}: {len(described)} states", markup=False, soft_wrap=True)
@@ -167,6 +168,11 @@ def _estimate(sweep: Path, only: list[str] | None, share: str | None, quiet: boo
     out.print(f"about {clock(seconds / cores)} on the {cores} cores here, as busy as they are now")
     out.print(f"disk   {found.bytes / 1e6:.3g} MB in {described.store}", markup=False, soft_wrap=True)
     out.print(f"memory {found.memory / 2**20:.0f} MiB for a worker")
+    if found.compiling:
+        out.print(
+            f"besides, {clock(found.compiling)} were for kernels that were compiled now; each machine, or folder of "
+            "caches, does that once: glassdask compile"
+        )
     for note in found.notes:
         out.print(f"not known: {note}", markup=False, soft_wrap=True)
 

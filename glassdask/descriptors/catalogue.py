@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from glassdask.declarations import grammar, plain, required
-from glassdask.descriptors.base import Descriptor
+from glassdask.descriptors.base import MEASURED, Descriptor
 from glassdask.descriptors.describe import describe
 from glassdask.descriptors.registry import DESCRIPTORS, descriptor_class, kind_of, make
 from glassdask.errors import GlassdaskError
 from glassdask.graphs import compute, within_task
 from glassdask.schema import from_arrays
 
-# Parameters that are measured of the trajectory where they are not given.
-MEASURED = ("cutoffs", "diameters")
 # A dense mixture that stands for the user's own where costs are measured, and what is measured of it elsewhere.
 DENSITY, TYPICAL = 1.2, {"cutoffs": lambda: 1.4, "diameters": lambda: {"A": 1.0, "B": 0.9}}
 

@@ -113,6 +113,7 @@ def _panel(
         values = [_mean(p, "relaxation", "tau_total", missing) for p in points]
         _against(ax, 1.0 / temperatures, values, "o-", plotting.BLACK, None)
         ax.set(xlabel="$1/T$", ylabel=r"$\tau_\alpha$", yscale="log")
+        plotting.labelled_decades(ax.yaxis)
         table[f"{model} tau"], table[f"{model} tau error"] = np.array(values).T
     elif what == ENERGY:
         for name, color in (("energy", plotting.BLACK), ("inherent_energy", plotting.RED)):

@@ -19,7 +19,7 @@ from glassdask.plotting.panels import (
 )
 from glassdask.plotting.particles import snapshot, view
 from glassdask.plotting.reductions import reduction
-from glassdask.plotting.style import BLACK, GREY, LIGHT_BLUE, RED, SPECIES_COLOURS, logarithmic
+from glassdask.plotting.style import BLACK, GREY, LIGHT_BLUE, RED, SPECIES_COLOURS, labelled_decades, logarithmic
 
 __all__ = [
     "ALONG",
@@ -38,6 +38,7 @@ __all__ = [
     "distribution",
     "figure",
     "heat_table",
+    "labelled_decades",
     "logarithmic",
     "pair_correlations",
     "paths",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 
 RED, BLACK, LIGHT_BLUE, GREY = "#c8102e", "black", "#7fb7e6", "0.6"
 SPECIES_COLOURS = (LIGHT_BLUE, RED, "#f2b134", "#3a7d44", "#8e6c8a", "#444444")
@@ -33,6 +34,27 @@ def logarithmic(ax: Axes, ticks: np.ndarray | None = None) -> None:
     if ticks is not None and len(ticks) <= 6:
         ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def labelled_decades(axis: Axis) -> None:
+    """A logarithmic axis of less than two decades has numbers between the powers of ten, too.
+
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> _ = ax.semilogy([1, 2], [3.0, 40.0])
+    >>> labelled_decades(ax.yaxis)
+    >>> [text for text in ax.yaxis.get_major_formatter().format_ticks([5.0, 10.0, 20.0])]
+    ['5', '10', '20']
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if not 0 < low < high < 100 * low:
+        return
+    steps = (1.0, 2.0, 5.0) if high > 8 * low else tuple(np.arange(1.0, 10.0))
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def as_written(text: str) -> str:

@@ -25,6 +25,7 @@ from glassdask.sweep.state import Settings, State
 LARGEST = 1000  # particles of a piece that is simulated
 STEPS = (2e5, 1.2e6)  # particles times steps of the two pieces; what does not grow with them is told from what does
 BLOCKS = (2, 6)  # intervals of the production in them
+TOLD = 10.0  # seconds that compiling takes at least where it is told of; imports take less
 FRAMES = (3, 9)  # of pieces of trajectories that exist
 
 
@@ -38,6 +39,7 @@ class Estimate:
     seconds : of one core, of each stage; None where a piece could not be run
     bytes : on disk, in all
     memory : of a worker in bytes
+    compiling : seconds of one core that kernels took which were compiled now; each machine does that once
     notes : why something is not known
     """
 
@@ -45,6 +47,7 @@ class Estimate:
     seconds: dict[str, float | None] = field(default_factory=dict)
     bytes: float = 0.0
     memory: float = 0.0
+    compiling: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -89,7 +92,8 @@ def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None) -> Es
 def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str, str]]) -> None:
     """Run the pieces of one kind of states, and add what its states take."""
     with tempfile.TemporaryDirectory(prefix="glassdask-") as folder:
-        laws, size, per_byte, problems = _measure(states[0], sweep.settings[states[0].label], Path(folder))
+        laws, size, per_byte, problems, first = _measure(states[0], sweep.settings[states[0].label], Path(folder))
+    found.compiling += first if first > TOLD else 0.0
     found.notes += [f"{stage} of {states[0].model}: {text}" for stage, text in problems.items()]
     for state in states:
         settings = sweep.settings[state.label]
@@ -109,16 +113,23 @@ def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str
         found.bytes += size(rows)
 
 
-def _measure(state: State, settings: Settings, folder: Path) -> tuple[dict[str, _Law], _Law, float, dict[str, str]]:
-    """Laws of the stages, and of bytes by particles in all frames; how many of these a byte of files has; failures."""
+def _measure(
+    state: State, settings: Settings, folder: Path
+) -> tuple[dict[str, _Law], _Law, float, dict[str, str], float]:
+    """Laws of the stages, and of bytes by particles in all frames; how many of these a byte of files has; failures.
+
+    The last number is what the first piece took longer than the same one once more.
+    """
     x: dict[str, list[float]] = {}
     y: dict[str, list[float]] = {}
     sizes: list[tuple[float, float]] = []
     problems: dict[str, str] = {}
+    took: dict[str, float] = {}
     per_byte = 0.0
     # the first is for what is imported and compiled
     for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
         place = replace(state, path=str(folder / name))
+        start = _cpu()
         own = {stage: stage_named(stage).joined(given, [place], [settings]) for stage, given in settings.items()}
         with within_task():
             for stage, seconds, units in _begin(state, place, own, piece):
@@ -139,11 +150,13 @@ def _measure(state: State, settings: Settings, folder: Path) -> tuple[dict[str, 
                 if name != "warm":
                     x.setdefault(stage, []).append(rows)
                     y.setdefault(stage, []).append(_cpu() - begun)
+        took[name] = _cpu() - start
         if name != "warm":
             sizes.append((rows, _stored(folder / name)))
     laws = {stage: _Law.of((x[stage][0], x[stage][1]), (y[stage][0], y[stage][1])) for stage in x if len(x[stage]) == 2}
     size = _Law.of((sizes[0][0], sizes[1][0]), (sizes[0][1], sizes[1][1]))
-    return laws, size, per_byte, {stage: text for stage, text in problems.items() if stage not in laws}
+    unknown = {stage: text for stage, text in problems.items() if stage not in laws}
+    return laws, size, per_byte, unknown, took["warm"] - took["small"]
 
 
 def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[tuple[str, float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from glassdask.errors import ParameterError
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State, naming
 from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
+
+HEAD = 512  # bytes of a file by which it is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +60,10 @@ class Ingest(Stage):
         return [""]
 
     def identity(self, own: Sources) -> Any:
-        """The files by name and size, and how they are read."""
-        sizes = [os.path.getsize(path) for path in own.paths]
-        return [digest(*self.computing(own)), plain(own.settings), list(zip(own.names, sizes))]
+        """How files are read, and the first one by its name and beginning: a run that goes on stays the same."""
+        with open(own.paths[0], "rb") as stream:
+            begins = hashlib.sha256(stream.read(HEAD)).hexdigest()
+        return [digest(*self.computing(own)), plain(own.settings), own.names[0], begins]
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """All files of the state."""

@@ -147,7 +147,7 @@ def test_names_with_dots_and_formats(monkeypatch, capsys, sweep, tmp_path):
         (("chi4_total", "-o", "x.png"), "no reduction, variable or descriptor 'chi4_total'"),
         (("particles", "--color", "bo", "-o", "x.png"), "it has 3 numbers: choose one of bo_1, bo_2, bo_3"),
         (("particles", "--frame", "9", "-o", "x.png"), "frame 9 is not there: the trajectory has 5"),
-        (("bu", "-o", "x.png"), "did you mean 'bo'?"),
+        (("boo", "-o", "x.png"), "did you mean 'bo'?"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(monkeypatch, capsys, sweep, tmp_path, arguments, message):

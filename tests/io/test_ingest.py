@@ -705,7 +705,6 @@ def test_same_again_other_and_overwrite(tmp_path):
     for sources, options, told in (
         (second, {}, f"other files, such as {path}"),
         (path, {"dt": 0.5}, "the same files with dt not given, now 0.5"),
-        ([path, second], {}, f"these files without {second}"),
         (second, {"dt": 0.5}, f"other files, such as {path}, with dt not given, now 0.5"),
     ):
         with pytest.raises(errors.StoreError, match=re.escape(f"run.zarr: holds frames of {told}: append, over")):

@@ -60,4 +60,5 @@ def test_the_command(file, tmp_path):
     told = json.loads(invoke("run", file, "--dry-run", "--quiet", "--json", "--only", "describe"))
     assert told["states"] == 2
     assert list(told["stages"]) == ["describe"]
+    assert told["compiling"] >= 0
     assert not (tmp_path / "sweep.zarr").exists()

@@ -77,10 +77,25 @@ def test_dumps_become_states(dumps):
         shutil.move(dumps / item, dumps / "moved" / item)
     assert (status(dumps / "moved/sweep.zarr")[["ingest", "describe"]] == "complete").all(axis=None)
     run_sweep(read_sweep(dumps / "moved/sweep.toml"))
-    # another file is another trajectory
-    (dumps / "moved/T0.4500/dump.1000.gz").unlink()
+    # another first file is another trajectory
+    (dumps / "moved/T0.4500/dump.0.gz").unlink()
     with pytest.raises(StoreError, match=r"ingest of mixture/T=0\.4500: done with other parameters"):
         run_sweep(read_sweep(dumps / "moved/sweep.toml"))
+
+
+def test_a_run_that_goes_on_stays_the_same(dumps):
+    """Another dump of a state, or a longer one, changes no key; another beginning of the first does."""
+
+    def keys():
+        return {state.label: state.units["ingest"].key for state in read_sweep(dumps / "sweep.toml").states}
+
+    before = keys()
+    first, *others = sorted(dumps.glob("T*/dump.*.gz"))
+    (others[-1].parent / "dump.99999.gz").write_bytes(others[-1].read_bytes())
+    others[0].write_bytes(others[0].read_bytes() * 2)
+    assert keys() == before
+    first.write_bytes(gzip.compress(gzip.decompress(first.read_bytes()).replace(b"\n1000\n", b"\n0\n"), mtime=1))
+    assert sum(before[label] != key for label, key in keys().items()) == 1
 
 
 def test_a_bad_file_stops_its_state_only(dumps):
