@@ -94,7 +94,7 @@ def dynamics(
 
 
 def _scalars(found: Any) -> dict[str, Any]:
-    """What is one number, or one of each species in the order of their names; curves are drawn, with their numbers as CSV."""
+    """What is one number, or one of each species in their order; curves are drawn, with their numbers as CSV."""
     few = {str(name): values for name, values in found.data_vars.items() if set(values.dims) <= {"species"}}
     return {name: values.compute().to_dict()["data"] for name, values in few.items()}
 
