@@ -70,7 +70,9 @@ def test_every_quantity_has_what_it_needs(store):
     t = gd.open_trajectory(store)
     peak = fluctuations.dynamic_susceptibility(t, a=0.3)["chi4_total"]
     for name in quantities.QUANTITIES:
-        given = {"lags": [1.0, 4.0]} if name not in ("s4", "strings", "clusters", "spectrum", "skw") else {}
+        without = ("s4", "strings", "clusters", "spectrum", "skw", "hops")
+        given = {"lags": [1.0, 4.0]} if name not in without else {}
+        given |= {"model": "kob_andersen"} if name == "stress" else {"cutoffs": 1.4} if name == "d2min" else {}
         given |= {"cutoffs": 1.4} if name == "cb" else {"r_max": 2.0} if name == "van_hove" else {}
         parameters = quantities.completed(name, given, t)
         if "lag" in parameters:

@@ -10,19 +10,21 @@ from glassdask.dynamics.averages import (
 from glassdask.dynamics.bonds import bond_breaking, replica_bonds
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.currents import current_correlations
+from glassdask.dynamics.ensembles import canonical_susceptibility, isoconfigurational_susceptibility
 from glassdask.dynamics.fluctuations import dynamic_susceptibility
 from glassdask.dynamics.four_points import four_point
-from glassdask.dynamics.hopping import hops, waiting_times
+from glassdask.dynamics.hopping import hop_statistics, hops, waiting_times
 from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rattling import debye_waller
-from glassdask.dynamics.rearrangements import d2min, replica_d2min
+from glassdask.dynamics.rearrangements import d2min, d2min_fields, nonaffine_motion, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
 from glassdask.dynamics.scattering import intermediate_scattering
 from glassdask.dynamics.spatial_motion import displacement_correlation
 from glassdask.dynamics.spectra import dynamic_structure_factor, velocity_spectrum
+from glassdask.dynamics.stresses import stress_autocorrelation, stress_tensor
 from glassdask.dynamics.transport import diffusion_coefficient, stokes_einstein
 from glassdask.dynamics.van_hove_functions import collective_overlap, van_hove
 from glassdask.dynamics.velocities import velocity_autocorrelation
@@ -32,11 +34,13 @@ __all__ = [
     "bond_breaking",
     "cage_positions",
     "cage_relative",
+    "canonical_susceptibility",
     "collective_overlap",
     "compare_laws",
     "crossover_temperature",
     "current_correlations",
     "d2min",
+    "d2min_fields",
     "debye_waller",
     "diffusion_coefficient",
     "displacement_correlation",
@@ -45,11 +49,14 @@ __all__ = [
     "dynamic_susceptibility",
     "fit_law",
     "four_point",
+    "hop_statistics",
     "hops",
     "intermediate_scattering",
+    "isoconfigurational_susceptibility",
     "mean_square_displacement",
     "mobile_clusters",
     "non_gaussian_parameter",
+    "nonaffine_motion",
     "overlap",
     "propensity",
     "relaxation_time",
@@ -59,6 +66,8 @@ __all__ = [
     "self_correlations",
     "self_intermediate_scattering",
     "stokes_einstein",
+    "stress_autocorrelation",
+    "stress_tensor",
     "stretched_exponential",
     "strings",
     "unwrapped",

@@ -172,6 +172,61 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
     return annotated(xr.Dataset(variables, coords=coords))
 
 
+def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
+    """Hops of a trajectory in numbers: how often and how far, persistence and exchange times; see `hops`.
+
+    Parameters
+    ----------
+    trajectory, window, threshold : xarray.Dataset, float and float
+        See `hops`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``persistence`` and ``exchange`` (species, lag) of `waiting_times`; ``hop_rate`` (species), hops of a particle
+        in a unit of time, and ``hop_length`` (species), the mean of their ``jump``, NaN without hops; all with
+        ``_total`` of all particles alike. Computed, not lazy.
+
+    Raises
+    ------
+    SchemaError, ParameterError
+        As `hops`.
+
+    Examples
+    --------
+    One jump by 1 in the 6 intervals of which p_hop is known of both ends:
+
+    >>> import glassdask as gd
+    >>> path = np.full((11, 1, 2), 2.0)
+    >>> path[5:, 0, 0] += 1.0
+    >>> t = gd.from_arrays(path, species=["A"], box=[9.0, 9.0], time=np.arange(11.0))
+    >>> found = hop_statistics(t, window=4.0, threshold=0.2)
+    >>> round(float(found["hop_rate_total"]) * 6, 6), float(found["hop_length_total"].round(2))
+    (1.0, 0.67)
+    """
+    found = hops(trajectory, window, threshold)
+    known = found["p_hop"].notnull().all("particle")
+    number, length, frames, hop, p_hop = compute(
+        found["hop"].sum("frame"), found["jump"].where(found["hop"]).sum("frame"), known.sum(), found["hop"],
+        found["p_hop"],
+    )  # fmt: skip
+    times = waiting_times(found.assign(hop=hop, p_hop=p_hop))
+    names, codes = names_and_codes(found)
+    step, intervals = even_step(found), int(frames) - 1
+    variables: dict[str, Any] = {}
+    particles, counts, lengths = (
+        np.bincount(codes, weights, len(names)) for weights in (None, number.values, length.values)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for end, dims, (n, count, way) in (
+            ("", ("species",), (particles, counts, lengths)),
+            ("_total", (), (particles.sum(), counts.sum(), lengths.sum())),
+        ):
+            variables[f"hop_rate{end}"] = (dims, count / n / (intervals * step))
+            variables[f"hop_length{end}"] = (dims, np.float64(way) / count if not dims else way / count)
+    return annotated(times.assign(variables).assign_attrs(found.attrs))
+
+
 def _hops(path: np.ndarray, *, half: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     p_hop, jump = np.full((2, *path.shape[:2]), np.nan)
     hop = np.zeros(path.shape[:2], np.bool_)

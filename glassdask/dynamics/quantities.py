@@ -16,15 +16,20 @@ from glassdask.dynamics import (
     currents,
     fluctuations,
     four_points,
+    hopping,
     mobile,
+    rearrangements,
     scattering,
     spatial_motion,
     spectra,
+    stresses,
     van_hove_functions,
     velocities,
 )
+from glassdask.dynamics.lags import even_step
 from glassdask.errors import ParameterError, near
 from glassdask.neighborhood.boxes import mean_spacing
+from glassdask.simulation.models import MODELS
 from glassdask.store.derived import derive
 from glassdask.store.layout import checked_name
 
@@ -41,15 +46,21 @@ QUANTITIES: dict[str, Callable[..., xr.Dataset]] = {
     "vacf": velocities.velocity_autocorrelation,
     "spectrum": spectra.velocity_spectrum,
     "skw": spectra.dynamic_structure_factor,
+    "stress": stresses.stress_autocorrelation,
     "currents": currents.current_correlations,
     "displacement": spatial_motion.displacement_correlation,
     "cb": bonds.bond_breaking,
+    "hops": hopping.hop_statistics,
+    "d2min": rearrangements.nonaffine_motion,
     "strings": mobile.strings,
     "clusters": mobile.mobile_clusters,
 }
 # Lengths that are not given, in mean spacings (V/N)^(1/d).
 A = 0.3
 DISTANCE = {"strings": 0.6, "clusters": 1.4}
+# A hop is at least as long as this, squared; and how many intervals between frames are looked at for one.
+HOP = 0.45
+HOP_INTERVALS = 20
 # Frames from which the peak of S(k) is found.
 STRUCTURE_FRAMES = 20
 
@@ -68,7 +79,9 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
     """The parameters, with those that a quantity needs and that are not given: from the trajectory itself.
 
     ``a`` is 0.3 mean spacings, ``distance`` 0.6 for strings and 1.4 for clusters, ``k`` the first peak of S(k), and
-    ``lag`` or ``lags`` the time at which chi_4 of the overlap is largest.
+    ``lag`` or ``lags`` the time at which chi_4 of the overlap is largest. Of hops ``threshold`` is the square of 0.45
+    mean spacings, and ``window`` 20 intervals between frames, at most a tenth of the trajectory. The ``model`` of the
+    stress is the one that was simulated.
 
     Examples
     --------
@@ -81,6 +94,8 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
     found = dict(parameters)
     signature = inspect.signature(QUANTITIES[name]).parameters
     needed = [key for key, p in list(signature.items())[1:] if p.default is p.empty]
+    if name == "stress" and "stress_tensor" not in trajectory and trajectory.attrs.get("model") in MODELS:
+        found.setdefault("model", trajectory.attrs["model"])
     if name == "chi4" and not {"a", "k"} & found.keys():
         needed.append("a")
     for key in (key for key in sorted(needed) if key not in found):
@@ -88,6 +103,12 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
             found[key] = _rounded(A * mean_spacing(trajectory))
         elif key == "distance":
             found[key] = _rounded(DISTANCE[name] * mean_spacing(trajectory))
+        elif key == "threshold":
+            found[key] = _rounded((HOP * mean_spacing(trajectory)) ** 2)
+        elif key == "window":
+            # of few frames, a tenth of the trajectory
+            intervals = max(2, min(HOP_INTERVALS, (trajectory.sizes["frame"] - 1) // 10))
+            found[key] = _rounded(intervals * even_step(trajectory))
         elif key == "k":
             some = trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // STRUCTURE_FRAMES)))
             found[key] = _rounded(first_peak_wavenumber(structure_factor(some)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from glassdask.correlations.shells import first_minima
+from glassdask.dynamics.averages import by_species
+from glassdask.dynamics.origins import Origins
 from glassdask.dynamics.paths import check_matched
 from glassdask.dynamics.replicas import check_displacement, check_start, whole_particles
 from glassdask.errors import SchemaError
@@ -19,11 +23,24 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Cutoff
-from glassdask.schema import check_positions, labels, names_and_codes, validate
+from glassdask.schema import (
+    check_positions,
+    labels,
+    names_and_codes,
+    species_codes,
+    species_names,
+    validate,
+)
 from glassdask.variables import annotated
 
 # What a particle takes, roughly.
 MICROSECONDS = 5.0
+# Time origins of a lag that fields are made of.
+FIELD_ORIGINS = 20
+# What of a trajectory decides them.
+SEEN = ("position", "species", "box", "diameter", "periodic", "present")
+# Frames from which cutoffs are found that are not given.
+CUTOFF_FRAMES = 20
 
 
 def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.Dataset:
@@ -115,6 +132,129 @@ def d2min(reference: xr.Dataset, deformed: xr.Dataset, cutoffs: Cutoffs) -> xr.D
         "neighbors": (dims, packed[:, :, 1]),
     }
     return annotated(xr.Dataset(found, coords=coords))
+
+
+def d2min_fields(
+    trajectory: xr.Dataset,
+    lags: Sequence[float],
+    *,
+    cutoffs: Cutoffs | None = None,
+    origins: int = FIELD_ORIGINS,
+) -> xr.Dataset:
+    r"""Non-affine motion in time: D2min of every particle, for each lag and time origin.
+
+    See `d2min`, of the frames at the origin and a lag later: drift, and strain that varies slowly in space, leave no
+    trace in it.
+
+    Parameters
+    ----------
+    trajectory : xarray.Dataset
+        Trajectory with ``time``, in memory or lazy; images are not needed.
+    lags : sequence of float
+        Times.
+    cutoffs : float or dict, optional
+        Radius of the surroundings, or one for each pair of species; by default the `first_minima` of about 20 frames.
+    origins : int
+        Time origins that are used of each lag at most, evenly spread over the trajectory.
+
+    Returns
+    -------
+    xarray.Dataset, lazy
+        ``d2min`` (lag, origin, particle), as that of `d2min`, and NaN where a lag has fewer origins than others;
+        ``start`` (lag, origin), the times of the origins, NaN where there is none.
+
+    Raises
+    ------
+    SchemaError, ParameterError, BoxError
+        As `self_correlations` and `d2min`.
+
+    Examples
+    --------
+    One particle of a crystal moves by 0.1 between two frames:
+
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(64, 3)
+    >>> path = np.stack([cubic, cubic, cubic])
+    >>> path[2, 0, 0] += 0.1
+    >>> t = gd.from_arrays(path, species=["A"] * 64, box=[4.0] * 3, time=[0.0, 1.0, 2.0])
+    >>> found = d2min_fields(t, lags=[1.0], cutoffs=1.2)
+    >>> found["d2min"].values[0, :, 0].round(6).tolist(), found["start"].values.tolist()
+    ([0.0, 0.06], [[0.0, 1.0]])
+    """
+    validate(trajectory)
+    found = Origins.of(trajectory, lags, origins)
+    most = int(found.counts.max())
+    fields = [field.pad(frame=(0, most - field.sizes["frame"])) for field in _of_lags(trajectory, found, cutoffs)]
+    time = np.asarray(trajectory["time"].values, dtype=np.float64)
+    start = np.full((len(fields), most), np.nan)
+    for lag, (first, count) in enumerate(zip(found.first, found.counts)):
+        start[lag, :count] = time[found.pairs[first : first + count, 0]]
+    values = xr.concat(fields, "lag").rename(frame="origin").transpose("lag", "origin", "particle")
+    dataset = xr.Dataset({"d2min": values, "start": (("lag", "origin"), start)}, coords={"lag": found.lags})
+    return annotated(dataset.assign_coords(species=trajectory["species"].variable))
+
+
+def nonaffine_motion(
+    trajectory: xr.Dataset,
+    lags: Sequence[float] | None = None,
+    *,
+    cutoffs: Cutoffs | None = None,
+    origins: int = FIELD_ORIGINS,
+) -> xr.Dataset:
+    """Mean of D2min over particles and time origins, and of each particle over the origins; see `d2min_fields`.
+
+    Parameters
+    ----------
+    trajectory, cutoffs, origins : xarray.Dataset, float or dict, int
+        See `d2min_fields`.
+    lags : sequence of float, optional
+        Times; by default about 50 that occur.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``d2min_mean`` (species, lag) with ``_error`` and, of all particles alike, ``_total``, errors as those of
+        `self_correlations`; ``d2min`` (particle, lag), the field that is left of the mean over the origins;
+        ``origins`` (lag). Computed, not lazy. Particles whose neighbours do not span the space are left out.
+
+    Raises
+    ------
+    SchemaError, ParameterError, BoxError
+        As `d2min_fields`.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> cubic = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(64, 3)
+    >>> path = np.stack([cubic, cubic])
+    >>> path[1, 0, 0] += 0.1
+    >>> t = gd.from_arrays(path, species=["A"] * 64, box=[4.0] * 3, time=[0.0, 1.0])
+    >>> found = nonaffine_motion(t, lags=[1.0], cutoffs=1.2)
+    >>> found["d2min"].values[0].round(6).tolist()
+    [0.06]
+    """
+    validate(trajectory)
+    found = Origins.of(trajectory, lags, origins)
+    codes, n_species = species_codes(trajectory), len(species_names(trajectory))
+    wanted = []
+    for field in _of_lags(trajectory, found, cutoffs):
+        of_species = [field.isel(particle=codes == s).mean("particle") for s in range(n_species)]
+        wanted += [field.mean("frame"), xr.concat([*of_species, field.mean("particle")], "s").transpose("frame", "s")]
+    values = [part.values for part in compute(*wanted)]
+    averages = found.averages(lambda means, counts: {"d2min_mean": means}, np.concatenate(values[1::2]))
+    result = by_species(trajectory, found, averages)
+    return annotated(result.assign(d2min=(("particle", "lag"), np.stack(values[::2], axis=1))))
+
+
+def _of_lags(trajectory: xr.Dataset, origins: Origins, cutoffs: Cutoffs | None) -> list[xr.DataArray]:
+    """D2min (frame, particle) of the pairs of frames of each lag, lazily."""
+    if cutoffs is None:
+        step = max(1, trajectory.sizes["frame"] // CUTOFF_FRAMES)
+        cutoffs = first_minima(trajectory.isel(frame=slice(0, None, step)))
+    still = trajectory[[name for name in SEEN if name in trajectory]].drop_vars("time", errors="ignore")
+    pairs = np.split(origins.pairs, origins.first[1:])
+    fields = [d2min(still.isel(frame=part[:, 0]), still.isel(frame=part[:, 1]), cutoffs)["d2min"] for part in pairs]
+    return [field.drop_vars(["species"]) for field in fields]
 
 
 def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoffs) -> xr.DataArray:

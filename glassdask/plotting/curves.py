@@ -23,7 +23,9 @@ SYMBOLS = {
     "energy": "$E/N$", "inherent_energy": r"$E_\mathrm{IS}/N$", "s4": "$S_4(q)$", "g4": "$G_4(r)$", "lag": "$t$",
     "f": "$F(k, t)$", "gs": "$G_s(r, t)$", "gd": "$G_d(r, t)$", "vacf": "$Z(t)$", "cb": "$C_B(t)$",
     "skw": r"$S(k, \omega)$", "skw_self": r"$S_s(k, \omega)$", "longitudinal": "$C_L(k, t)$",
-    "transverse": "$C_T(k, t)$", "vector": "$g_u(r, t)$", "mobility": "$g_m(r, t)$",
+    "transverse": "$C_T(k, t)$", "modulus": "$G(t)$", "viscosity": r"$\eta(t)$", "d2min_mean": r"$D^2_\mathrm{min}(t)$",
+    "modulus_off_diagonal": r"$G(t)$ of $\sigma_{xy}$", "viscosity_off_diagonal": r"$\eta(t)$ of $\sigma_{xy}$",
+    "vector": "$g_u(r, t)$", "mobility": "$g_m(r, t)$",
     "r": "$r$", "k": "$k$", "q": "$q$", "omega": r"$\omega$",
 }  # fmt: skip
 LOGARITHMIC = ("msd",)  # growing over decades
@@ -46,7 +48,11 @@ def curves(found: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     drawable = [
         name
         for name in axis
-        if axis[name] and found[name].dtype.kind == "f" and not name.endswith("_error") and found[name].notnull().any()
+        if axis[name]
+        and "particle" not in found[name].dims
+        and found[name].dtype.kind == "f"
+        and not name.endswith("_error")
+        and found[name].notnull().any()
     ]
     whole = [name for name in drawable if name.endswith("_total") and name.removesuffix("_total") in drawable]
     names = [name for name in drawable if name not in whole and name not in ("time", "step")]

@@ -36,6 +36,21 @@ class TestHops:
         path += np.where(np.arange(n_frames)[:, None] >= when, 1.0, 0.0)[..., None] * direction
         return as_trajectory(path, np.arange(n_frames) * 0.5), when, path
 
+    def test_statistics_of_planted_hops(self):
+        """Each particle jumps once by 1, in the time in which p_hop is known of it."""
+        t, _, _ = self.caged()
+        found = dynamics.hop_statistics(t, window=10.0, threshold=0.2)
+        hops = dynamics.hops(t, window=10.0, threshold=0.2)
+        duration = 0.5 * (np.isfinite(hops["p_hop"]).all("particle").sum() - 1)
+        assert float(found["hop_rate_total"] * duration) == pytest.approx(1.0, rel=1e-9)
+        assert 0.8 < float(found["hop_length_total"]) < 1.05
+        np.testing.assert_array_equal(found["hop_rate"], [found["hop_rate_total"]])
+        times = dynamics.waiting_times(hops)
+        np.testing.assert_array_equal(found["persistence_total"], times["persistence_total"])
+        none = dynamics.hop_statistics(t, window=10.0, threshold=50.0)
+        assert float(none["hop_rate_total"]) == 0.0
+        assert none["hop_length"].isnull().all()
+
     def test_planted_hops_are_found(self):
         t, when, _ = self.caged()
         found = dynamics.hops(t, window=10.0, threshold=0.2)

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.dynamics import d2min, replica_d2min
+from glassdask.dynamics import d2min, d2min_fields, nonaffine_motion, replica_d2min
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
 from glassdask.kernels import rearrangements as kernels
 from glassdask.neighborhood.configuration import Configuration
@@ -314,3 +314,76 @@ def test_neighbours_on_a_line_span_no_plane(height, spans):
     found = d2min(line, line, 1.5)
     assert found["neighbors"].values[0, 0] == 3
     assert np.isfinite(found["d2min"].values[0, 0]) == spans
+
+
+def moving(frames=9, n=80, dimension=3, seed=3):
+    """A liquid that is sheared and moves at random; times."""
+    position, species, box = liquid_of(dimension, n, seed)
+    rng = np.random.default_rng(seed)
+    path = np.cumsum(rng.normal(scale=0.03, size=(frames, n, dimension)), axis=0) + position
+    return gd.from_arrays(
+        path, species=species, box=np.broadcast_to(box, (frames, *box.shape)), time=0.5 * np.arange(frames)
+    )
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_fields_are_d2min_of_pairs_of_frames(dimension):
+    t = moving(dimension=dimension)
+    found = d2min_fields(t, [0.5, 3.5], cutoffs=PAIRS, origins=100)
+    assert found["d2min"].sizes == {"lag": 2, "origin": 8, "particle": 80}
+    np.testing.assert_array_equal(found["start"][1], [0.0, 0.5, *[np.nan] * 6])
+    codes = (t["species"].values == "B").astype(int)
+    position, box = t["position"].values, t["box"].values[0]
+    for lag, n, origin in ((0, 1, 4), (1, 7, 1)):
+        expected, _ = brute_force(position[origin], position[origin + n], codes, box, box, MATRIX)
+        np.testing.assert_allclose(found["d2min"][lag, origin], expected, rtol=1e-9, atol=1e-12)
+    assert found["d2min"][1, 2:].isnull().all()
+    mean = nonaffine_motion(t, [0.5, 3.5], cutoffs=PAIRS, origins=100)
+    np.testing.assert_allclose(mean["d2min"].T, found["d2min"].mean("origin"), rtol=1e-12)
+    of_b = found["d2min"].isel(particle=codes == 1).mean("particle").mean("origin")
+    np.testing.assert_allclose(mean["d2min_mean"].sel(species="B"), of_b, rtol=1e-12)
+    np.testing.assert_allclose(mean["d2min_mean_total"], found["d2min"].mean("particle").mean("origin"), rtol=1e-12)
+    assert mean["origins"].values.tolist() == [8, 2]
+
+
+def test_fields_show_where_something_happens():
+    """A crystal that drifts and is sheared: only around the particle that jumps between two frames is anything seen."""
+    cubic = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3)
+    paths, boxes = [], []
+    for frame in range(6):
+        shear = np.eye(3)
+        shear[1, 0] = 0.02 * frame
+        moved = cubic.copy()
+        moved[100, 2] += 0.3 * (frame >= 3)
+        paths.append((moved + 0.1 * frame) @ shear)
+        boxes.append(6.0 * shear)
+    t = gd.from_arrays(paths, species=["A"] * 216, box=boxes, time=np.arange(6.0))
+    found = d2min_fields(t, [1.0], cutoffs=1.2)["d2min"].values[0]
+    assert (found[[0, 1, 3, 4]] < 1e-20).all()
+    assert found[2].argmax() == 100
+    assert np.count_nonzero(found[2] > 1e-10) == 7
+    # seen once in five origins
+    mean = nonaffine_motion(t, [1.0], cutoffs=1.2)
+    np.testing.assert_allclose(mean["d2min"][100], found[2, 100] / 5, rtol=1e-9)
+
+
+def test_fields_by_chunks_and_workers(two_workers, tmp_path):
+    t = moving(frames=6)
+    gd.save_trajectory(t, tmp_path / "t.zarr")
+    stored = gd.open_trajectory(tmp_path / "t.zarr")
+    assert d2min_fields(stored, [1.0], cutoffs=PAIRS)["d2min"].chunks is not None
+    whole, parts = (nonaffine_motion(some, [0.5, 1.0], cutoffs=PAIRS) for some in (t, stored))
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12)
+
+
+def test_fields_refuse():
+    t = moving(frames=4)
+    for match, call in (
+        ("no two frames are 7 apart", lambda: d2min_fields(t, [7.0], cutoffs=1.5)),
+        ("no variable 'time'", lambda: nonaffine_motion(t.drop_vars("time"), cutoffs=1.5)),
+        ("origins", lambda: d2min_fields(t, [0.5], cutoffs=1.5, origins=0)),
+    ):
+        with pytest.raises((ParameterError, SchemaError), match=match) as raised:
+            call()
+        assert "\n" not in str(raised.value)
