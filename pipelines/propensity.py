@@ -184,10 +184,15 @@ def prepare(
 
     What is there already is not computed again.
     """
+    ingested = gd.ingest(files, folder / "initial.zarr", density=settings["density"], overwrite=overwrite)
+    print(*ingested.notes, sep="\n")
+    return make_structures(structures, settings, folder, overwrite)
+
+
+def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> dict[str, Path]:
+    """The same of configurations that are in the folder's ``initial.zarr``."""
     stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
     model = MODELS[settings["model"]]
-    ingested = gd.ingest(files, stores["initial"], density=settings["density"], overwrite=overwrite)
-    print(*ingested.notes, sep="\n")
     inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=overwrite).compute()
     if "cage" in structures:
         inherent = gd.open_trajectory(stores["inherent"])

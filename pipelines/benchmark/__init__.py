@@ -1,0 +1,1 @@
+"""Parts of `glassbench.py`: what the files hold, the models, their scores, the figures."""

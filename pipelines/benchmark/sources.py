@@ -1,0 +1,199 @@
+"""From files of a public data set to inputs and targets: stores, structures, features, lags."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import propensity as linear
+import xarray as xr
+
+import glassdask as gd
+from benchmark import published
+from glassdask.dynamics import replica_bonds
+from glassdask.errors import ParameterError
+from glassdask.simulation.models import MODELS
+
+TARGETS = ("propensity", "bond_breaking")
+MODEL_OF = {(3, 2): "kob_andersen", (2, 3): "kob_andersen_ternary_2d"}  # by dimension and number of species
+BOND = 1.35  # two particles are bonded up to this times their sigma, and until they are BROKEN times farther
+BROKEN = 1.7 / 1.35
+Task = tuple[str, float]  # a target at a lag
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for training and test.
+
+    `lags` are the times, if they are given; `model` and `temperature` are found out where they are None.
+    """
+
+    centers: str = "A"
+    model: str | None = None
+    temperature: float | None = None
+    density: float = 1.2
+    descriptors: tuple[str, ...] = linear.DESCRIPTORS[:1]
+    shell: float = 2.1
+    generations: int = 4
+    sweeps: int = 5000
+    lags: tuple[float, ...] | None = None
+    bonds: bool = False
+    overwrite: bool = False
+
+
+def temperature_of(files: list[str], given: float | None) -> float:
+    """The temperature in the names of the files, as in ``N4096T0.44``, unless it is given."""
+    if given is not None:
+        return given
+    found = {match[1] for file in files if (match := re.search(r"T(\d+\.\d+)", Path(file).name))}
+    if len(found) != 1:
+        said = f"tell the temperatures {', '.join(sorted(found))}" if found else "tell no temperature, as in T0.44"
+        raise ParameterError(f"the names of {files[0]} and the others {said}: give --temperature, one for all")
+    return float(found.pop())
+
+
+class Study:
+    """Some configurations: their stores, made once, and what models need of them.
+
+    Reading the files is quick, and tells which model they are of and what is known of their motion.
+    """
+
+    def __init__(self, files: list[str], settings: Settings, folder: Path):
+        self.files, self.settings, self.folder = files, settings, folder
+        self.temperature = temperature_of(files, settings.temperature)
+        density = settings.density
+        initial = folder / "initial.zarr"
+        ingested = gd.ingest(files, initial, density=density, overwrite=settings.overwrite)
+        trajectory = gd.open_trajectory(initial)
+        self.species = trajectory["species"].values
+        kinds = sorted(set(self.species.tolist()))
+        self.model = settings.model or MODEL_OF.get((trajectory.sizes["space"], len(kinds)), "")
+        if self.model not in MODELS:
+            raise ParameterError(
+                f"{files[0]}: {len(kinds)} species in {trajectory.sizes['space']} dimensions are no model of the "
+                "benchmark: give --model"
+            )
+        if tuple(kinds) != MODELS[self.model].species:
+            raise ParameterError(
+                f"{files[0]}: the species are {', '.join(kinds)}, those of {self.model} are "
+                f"{', '.join(MODELS[self.model].species)}: give another --model"
+            )
+        if settings.centers not in kinds:
+            raise ParameterError(f"{files[0]}: no species {settings.centers}, only {', '.join(kinds)}: give --centers")
+        self.linear = {
+            "descriptor": [*settings.descriptors, f"local_energy:model='{self.model}'"],
+            "centers": settings.centers, "generations": settings.generations, "shell": settings.shell,
+            "model": self.model, "temperature": self.temperature, "density": density, "sweeps": settings.sweeps,
+        }  # fmt: skip
+        print(*ingested.notes, sep="\n", flush=True)
+        self.stores = {"initial": initial}
+        self.is_center = self.species == settings.centers
+
+    def prepare(self, structures: list[str]) -> None:
+        """Make the inherent and cage states and describe them: the long part."""
+        self.stores = linear.make_structures(structures, self.linear, self.folder, self.settings.overwrite)
+
+    @property
+    def n_configurations(self) -> int:
+        """Configurations, each of which may be several files."""
+        return int(self.initial.sizes["frame"])
+
+    @cached_property
+    def initial(self) -> xr.Dataset:
+        """The configurations as they are in the files."""
+        return gd.open_trajectory(self.stores["initial"])
+
+    @cached_property
+    def lags(self) -> np.ndarray:
+        """Times: those given, else those published for as many lags, else numbers."""
+        numbers = self.initial["lag"].values if "lag" in self.initial.coords else np.zeros(1)
+        if self.settings.lags is not None:
+            if len(self.settings.lags) != len(numbers):
+                raise ParameterError(f"--lags has {len(self.settings.lags)} times, the files {len(numbers)} lags")
+            return np.array(self.settings.lags)
+        known = published.times(self.model, self.temperature)
+        if known is None:
+            return numbers
+        if len(known) == len(numbers):
+            return known
+        labels = {int(match[1]) for file in self.files if (match := re.search(r"_tc(\d+)", Path(file).name))}
+        whole = len(labels) == len(numbers) and all(1 <= label <= len(known) for label in labels)
+        return known[np.array(sorted(labels)) - 1] if whole else numbers
+
+    @cached_property
+    def targets(self) -> dict[Task, np.ndarray]:
+        """What is to be predicted, (configuration, centre), of every lag that all configurations have."""
+        found: dict[Task, np.ndarray] = {}
+        known = {name: self.initial[name] for name in TARGETS if name in self.initial}
+        if self.settings.bonds and "bond_breaking" not in known and "replica_displacement" in self.initial:
+            known["bond_breaking"] = self._broken_bonds()
+        for name, values in known.items():
+            values = values.transpose("frame", "particle", "lag").isel(particle=self.is_center).values
+            for number, lag in enumerate(self.lags.tolist()):
+                if np.isfinite(values[..., number]).all():
+                    found[name, lag] = values[..., number]
+        if not found:
+            raise ParameterError(
+                f"{self.files[0]}: no lag of which all {self.n_configurations} configurations have a propensity "
+                "(md_prop, or positions of later runs): give files that have, and a file of each lag of each"
+            )
+        return found
+
+    @cached_property
+    def errors(self) -> dict[Task, np.ndarray]:
+        """Standard errors of the propensities, where the files have the runs."""
+        if "replica_displacement" not in self.initial or self.initial.sizes["replica"] < 2:
+            return {}
+        errors = []
+        for frame in range(self.n_configurations):
+            moved = self.initial["replica_displacement"].isel(frame=frame, particle=self.is_center)
+            distance = (moved**2).sum("space") ** 0.5
+            error = distance.std("replica", ddof=1) / np.sqrt(moved.sizes["replica"])
+            errors.append(error.transpose("lag", "particle").values)
+        lags = self.lags.tolist()
+        return {("propensity", lag): np.array([error[k] for error in errors]) for k, lag in enumerate(lags)}
+
+    def _broken_bonds(self) -> xr.DataArray:
+        model = MODELS[self.model]
+        pairs = {(a, b): BOND * model.pair(a, b).sigma for a in model.species for b in model.species}
+        kept = []
+        for frame in range(self.n_configurations):
+            start = self.initial[["position", "species", "box"]].isel(frame=[frame])
+            moved = self.initial["replica_displacement"].isel(frame=frame)
+            kept.append(replica_bonds(moved, start, pairs, factor=BROKEN).mean("replica").compute())
+        return 1.0 - xr.concat(kept, "frame")
+
+    def features(self, structure: str) -> xr.DataArray:
+        """The matrix (sample, feature) of the centres of all configurations."""
+        return linear.features(self.stores, structure, self.linear)
+
+    def structures(self) -> xr.Dataset:
+        """The cage positions, with the initial and the inherent ones and the energies in all three beside them."""
+        opened = {name: gd.open_trajectory(self.stores[name]) for name in ("initial", "inherent", "cage")}
+        dims = ("frame", "particle", "space")
+        others = {f"{name}_position": (dims, opened[name]["position"].data) for name in ("initial", "inherent")}
+        energies = [gd.open_descriptors(self.stores[name], ["total_energy"])["total_energy"].values for name in opened]
+        others["scalars"] = (("frame", "particle", "feature"), np.stack(energies, axis=-1))
+        return opened["cage"][["position", "species", "box"]].assign(others)
+
+    def by_configuration(self, values: np.ndarray) -> np.ndarray:
+        """Values (sample, ...) of all centres as (configuration, centre, ...)."""
+        return values.reshape(self.n_configurations, int(self.is_center.sum()), *values.shape[1:])
+
+
+def refuse_overlap(train: Study, test: Study) -> None:
+    """Raise `ParameterError` where something is both learned from and scored on, or the two do not belong together."""
+    theirs = {position.tobytes(): k for k, position in enumerate(train.initial["position"].values)}
+    for position in test.initial["position"].values:
+        if position.tobytes() in theirs:
+            raise ParameterError("a configuration of --test is among those of --train: give it to one of the two")
+    if train.model != test.model or not np.array_equal(np.unique(train.species), np.unique(test.species)):
+        raise ParameterError(f"--train is of {train.model}, --test of {test.model}: expected the same model")
+    if not set(train.targets) & set(test.targets):
+        raise ParameterError(
+            f"--train has the targets and lags {sorted(train.targets)}, --test {sorted(test.targets)}: none in common; "
+            "if they are the same, give --lags"
+        )

