@@ -134,12 +134,15 @@ def test_results_are_what_is_declared(liquid, name):
 PARAMETERS = {
     "ace": {"r_cut": 2.0, "degree": 3},
     "bo": {"cutoffs": CUTOFFS},
+    "centrosymmetry": {},
+    "common_neighbors": {},
     "coordination": {"cutoffs": CUTOFFS, "by_species": True},
     "hexatic": {"cutoffs": CUTOFFS},
     "ld": {"cutoffs": CUTOFFS},
     "lfs": {"signature": (0, 0, 12)},
     "local_energy": {"model": "kob_andersen"},
     "minkowski": {},
+    "pair_entropy": {"r_max": 1.5},
     "rbo": {"grid": (1.0, 1.5), "delta": 0.1},
     "radial_density": {"grid": (1.0, 1.5), "delta": 0.1},
     "sbo": {"cutoffs": CUTOFFS},
@@ -149,6 +152,7 @@ PARAMETERS = {
     "tetrahedrality": {"cutoffs": CUTOFFS},
     "theta": {"neighbors": gd.Cutoff(CUTOFFS), "diameters": {"A": 1.0, "B": 0.8}},
     "voronoi": {},
+    "warren_cowley": {"cutoffs": CUTOFFS},
 }
 IN_PLANE = {"hexatic"}
 

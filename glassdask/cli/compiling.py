@@ -19,11 +19,13 @@ app = typer.Typer()
 WORKS = 83  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "coordination": {"gamma": 8}, "hexatic": {}, "ld": {},
+    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
+    "coordination": {"gamma": 8}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
-    "minkowski": {}, "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
+    "minkowski": {}, "pair_entropy": {"r_max": 1.5},
+    "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
     "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tetrahedrality": {},
-    "theta": {}, "third_order": {"averaged": True}, "voronoi": {},
+    "theta": {}, "third_order": {"averaged": True}, "voronoi": {}, "warren_cowley": {},
 }  # fmt: skip
 
 
@@ -83,6 +85,8 @@ def _works() -> Iterator[Callable[[], Any]]:
         "nearest": gd.BondOrder(neighbors=gd.KNearest(6)),
         "sann": gd.BondOrder(neighbors=gd.SANN()),
     }
+    others["adaptive"] = gd.CommonNeighbors()
+    others["lists"] = gd.CommonNeighbors(neighbors=gd.SANN())
     others["diagonal"] = gd.SOAP(r_cut=1.6, n_max=2, l_max=2, sigma=0.2, spectrum="diagonal")
     for dimension in (3, 2):
         trajectory = liquid(dimension)

@@ -1,4 +1,4 @@
-"""The coordination number, sharp and smooth (paper A, Secs. II A 1 and III C)."""
+"""The coordination number, sharp and smooth (paper A, Secs. II A 1 and III C), and who the neighbours are."""
 
 from __future__ import annotations
 
@@ -81,11 +81,8 @@ class Coordination(Descriptor):
         columns = len(names) if self.by_species else 1
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            bins = np.repeat(np.arange(len(neighbors.centers)) * columns, neighbors.counts)
-            if self.by_species:
-                bins += configuration.species[neighbors.index]
-            found = np.bincount(bins, weigh(configuration, neighbors), len(neighbors.centers) * columns)
-            out[...] = found.reshape(out.shape)
+            count = _by_species(configuration, neighbors, weigh(configuration, neighbors), columns)
+            out[...] = count.reshape(out.shape)
 
         dim = "coordination_feature"
         return Plan(
@@ -96,3 +93,72 @@ class Coordination(Descriptor):
             compute=compute,
             attrs={"long_name": "coordination number", "units": ""},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarrenCowley(Descriptor):
+    r"""Chemical short-range order around each particle, Warren and Cowley's parameters.
+
+    alpha_b(i) = 1 - (n_b(i) / n(i)) / c_b, with n_b of the n neighbours of i of species b, and c_b their share of all
+    particles (Cowley, Phys. Rev. 77, 669 (1950)). The mean over the centres of species a, where all have as many
+    neighbours, is alpha_ab: 0 where neighbours are mixed at random, negative where b is preferred, 1 where there is
+    none.
+
+    Parameters
+    ----------
+    cutoffs : float or dict, optional
+        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
+        `first_minima` of g_ab(r).
+    neighbors : rule for neighbours, optional
+        Instead, another rule. Where it weighs the neighbours, their weights are counted.
+
+    Notes
+    -----
+    Output ``warren_cowley`` (frame, particle, neighbor_species), no unit. NaN for a particle without neighbours, and
+    for a species that is not in the frame.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> body = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> corner = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 1, 3)
+    >>> b2 = gd.from_arrays((corner + body).reshape(1, 54, 3), species=["A", "B"] * 27, box=[3.0, 3.0, 3.0])
+    >>> gd.describe(b2, [gd.WarrenCowley(cutoffs=0.9)])["warren_cowley"].values[0, :2].tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+
+    name: ClassVar[str] = "warren_cowley"
+    cutoffs: PairValues | None = None
+    neighbors: Neighborhood | None = None
+
+    def check(self) -> None:
+        """See `Declaration.check`."""
+        either(self, self.cutoffs, self.neighbors)
+
+    def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
+        """See `Descriptor.plan`."""
+        search, weigh = bonds(self.cutoffs, self.neighbors, names)
+        columns = len(names)
+
+        def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
+            share = np.bincount(configuration.species, minlength=columns) / len(configuration.species)
+            count = _by_species(configuration, neighbors, weigh(configuration, neighbors), columns)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[:] = 1.0 - count / count.sum(axis=1, keepdims=True) / np.where(share > 0, share, np.nan)
+
+        return Plan(
+            dims=("neighbor_species",),
+            shape=(columns,),
+            coords={"neighbor_species": ("neighbor_species", np.array(names))},
+            search=search,
+            compute=compute,
+            attrs={"long_name": "Warren-Cowley short-range order", "units": ""},
+        )
+
+
+def _by_species(configuration: Configuration, neighbors: Neighbors, weight: np.ndarray, columns: int) -> np.ndarray:
+    """Sums of the weights of the neighbours of each species, (C, columns), or of all of them with one column."""
+    bins = np.repeat(np.arange(len(neighbors.centers)) * columns, neighbors.counts)
+    if columns > 1:
+        bins += configuration.species[neighbors.index]
+    return np.bincount(bins, weight, len(neighbors.centers) * columns).reshape(-1, columns)

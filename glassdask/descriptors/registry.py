@@ -20,12 +20,15 @@ DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
     {
         "ace": "glassdask.descriptors.ace:ACE",
         "bo": "glassdask.descriptors.bond_order:BondOrder",
+        "centrosymmetry": "glassdask.descriptors.common_neighbors:Centrosymmetry",
+        "common_neighbors": "glassdask.descriptors.common_neighbors:CommonNeighbors",
         "coordination": "glassdask.descriptors.coordination:Coordination",
         "hexatic": "glassdask.descriptors.hexatic:Hexatic",
         "ld": "glassdask.descriptors.bond_order:LechnerDellago",
         "lfs": "glassdask.descriptors.voronoi_cell:LocallyFavoredStructure",
         "local_energy": "glassdask.descriptors.local_energy:LocalEnergy",
         "minkowski": "glassdask.descriptors.bond_order:MinkowskiStructure",
+        "pair_entropy": "glassdask.descriptors.pair_entropy:PairEntropy",
         "radial_density": "glassdask.descriptors.radial_bond_order:RadialDensity",
         "rbo": "glassdask.descriptors.radial_bond_order:RadialBondOrder",
         "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
@@ -35,6 +38,7 @@ DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
         "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
         "third_order": "glassdask.descriptors.third_order:ThirdOrderInvariants",
         "voronoi": "glassdask.descriptors.voronoi_cell:VoronoiCell",
+        "warren_cowley": "glassdask.descriptors.coordination:WarrenCowley",
     },
     Descriptor,
 )

@@ -35,6 +35,7 @@ FIXED = {
     "ld": (gd.LechnerDellago(cutoffs=PAIRS), (Cutoff(PAIRS),)),
     "w": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False), REACH),
     "w_averaged": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False, averaged=True), (Cutoff(PAIRS),)),
+    "entropy": (gd.PairEntropy(r_max=1.5, padding=0.2, local_density=True), [1.7, 1.7]),
     "solid": (gd.SolidLiquid(cutoffs=PAIRS), (Cutoff(PAIRS),)),
 }
 BY_RULE = {
@@ -49,6 +50,7 @@ BY_RULE = {
     **{f"z {name}": (gd.Coordination(neighbors=rule), rule) for name, rule in RULES.items()},
     **{f"tetrahedrality {name}": (gd.Tetrahedrality(neighbors=rule), rule) for name, rule in RULES.items()},
     **{f"solid {name}": (gd.SolidLiquid(neighbors=rule), (rule,)) for name, rule in RULES.items()},
+    **{f"symmetry {name}": (gd.Centrosymmetry(neighbors=rule), rule) for name, rule in ALIKE.items()},
     "cell": (gd.VoronoiCell(), Voronoi()),
     "minkowski": (gd.MinkowskiStructure(), Voronoi()),
     "radical": (gd.VoronoiCell(diameters=DIAMETERS), Voronoi(DIAMETERS)),
@@ -56,6 +58,13 @@ BY_RULE = {
 IN_SPACE = {
     "theta": (gd.TongTanaka(diameters=DIAMETERS), (Voronoi(DIAMETERS),)),
     "theta cutoff": (gd.TongTanaka(sigma=1.0, neighbors=Cutoff(PAIRS)), Cutoff(PAIRS)),
+    "cna": (gd.CommonNeighbors(), KNearest(14)),
+    "cna cutoff": (gd.CommonNeighbors(cutoffs=PAIRS, output="pairs"), REACH),
+    **{
+        f"cna {name}": (gd.CommonNeighbors(neighbors=rule, output="pairs"), (rule,))
+        for name, rule in ALIKE.items()
+        if name != "cutoff"
+    },
     "lfs": (gd.LocallyFavoredStructure(signature=(0, 3, 6, 4)), Voronoi()),
     "u": (gd.LocalEnergy(model="wahnstrom"), [2.5, 2.5 * 11 / 12]),
 }

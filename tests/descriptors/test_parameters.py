@@ -41,6 +41,14 @@ WRONG = [
     ("rbo", {"grid": 1.0}, "grid: expected a list, found 1.0"),
     ("rbo", {"grid": (1.0, "x")}, r"grid\[1\]: expected float, found 'x'"),
     ("ace", {"r_cut": 2.0, "degree": 4, "body_order": 5}, "body_order"),
+    ("common_neighbors", {"output": "pairs"}, "CommonNeighbors counts pairs of given neighbours"),
+    ("common_neighbors", {"cutoffs": 1.3, "neighbors": "sann"}, "CommonNeighbors takes either cutoffs or neighbors"),
+    (
+        "pair_entropy",
+        {"r_max": 1.5, "sigma": 1e-9},
+        "PairEntropy: r_max = 1.5 in steps of 2.5e-10: expected 1 to 16384",
+    ),
+    ("pair_entropy", {"r_max": 0.01}, "PairEntropy: r_max = 0.01 in steps of 0.025"),
     ("hexatic", {"n": 0, "cutoffs": 1.3}, "n: expected a whole number of at least 1"),
     ("hexatic", {"n": 6}, "Hexatic takes either cutoffs or neighbors"),
     ("solid_liquid", {"cutoffs": 1.3, "threshold": 2}, "threshold: expected a product between -1 and 1"),
@@ -66,12 +74,15 @@ def test_wrong_parameters_are_refused_in_python_and_from_files(name, given, mess
 
 
 GOOD = {
-    "ace": {"r_cut": 1.5, "degree": 4}, "bo": {"cutoffs": 1.3}, "coordination": {"cutoffs": 1.3},
+    "ace": {"r_cut": 1.5, "degree": 4}, "bo": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
+    "coordination": {"cutoffs": 1.3},
     "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
-    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "radial_density": {"grid": (1.0,)},
+    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "pair_entropy": {"r_max": 1.5},
+    "radial_density": {"grid": (1.0,)},
     "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
     "rbo": {"grid": (1.0,)}, "sbo": {"cutoffs": 1.1}, "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
     "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
+    "warren_cowley": {"cutoffs": 1.3},
 }  # fmt: skip
 ANYTHING = [
     None, True, 0, -1, 10**9, 10**400, 1.5, np.nan, np.inf, 1e-300, 1e300, "", "x", "1", b"x", (), [1, 2], ["A", "A"],

@@ -177,6 +177,11 @@ def test_in_parts_as_in_one_piece(mixture, rule, monkeypatch):
     }
     made["ld"] = gd.LechnerDellago(neighbors=RULES[rule])
     made["third_averaged"] = gd.ThirdOrderInvariants(averaged=True, neighbors=RULES[rule])
+    made["warren_cowley"] = gd.WarrenCowley(neighbors=RULES[rule])
+    made["pair_entropy"] = gd.PairEntropy(r_max=1.5, average_radius=1.2, by_species=not weighted)
+    if not weighted:
+        made["common_neighbors"] = gd.CommonNeighbors(neighbors=RULES[rule], output="pairs")
+        made["centrosymmetry"] = gd.Centrosymmetry(neighbors=RULES[rule])
     made["solid_liquid"] = gd.SolidLiquid(threshold=0.1, neighbors=RULES[rule])
     whole = gd.describe(mixture, made).compute()
     assert all(np.isfinite(whole[kind].sel(frame=0)).any() for kind in made)
@@ -295,7 +300,7 @@ def test_weights_that_would_be_ignored_are_refused(cls):
 
 def test_every_descriptor_of_neighbours_takes_a_rule():
     taking = {name for name in DESCRIPTORS if "neighbors" in {f.name for f in dataclasses.fields(DESCRIPTORS[name])}}
-    assert set(DESCRIPTORS) - taking == {"lfs", "local_energy", "minkowski", "voronoi"}
+    assert set(DESCRIPTORS) - taking == {"lfs", "local_energy", "minkowski", "pair_entropy", "voronoi"}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))

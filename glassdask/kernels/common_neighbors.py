@@ -1,0 +1,241 @@
+"""Common neighbour analysis, and how far neighbours are from being pairs on opposite sides.
+
+The neighbours of one centre are numbered from 0; bit b of ``bits[a]`` tells that a and b are neighbours of each other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassdask.kernels import kernel
+
+OTHER, FCC, HCP, BCC, ICOSAHEDRAL = 0, 1, 2, 3, 4
+MOST = 62  # neighbours of a centre, as many as have a bit
+# Signatures that are counted, as hundreds, tens and ones: common neighbours, bonds between them, bonds of the chain
+# of them that has most.
+SIGNATURES = np.array([311, 322, 421, 422, 433, 444, 544, 555, 666])
+# Of the perfect crystals with nearest neighbours at 1 or sqrt(3) / 2: halfway between the first and the second shell.
+HALFWAY = 0.5 * (1.0 + np.sqrt(2.0))
+
+
+@kernel
+def adaptive(offsets, vector, kind, reach2, slot, bits, out):
+    """The structure around each centre, of its 14 nearest, nearest first: A. Stukowski, MSMSE 20, 045021 (2012).
+
+    `kind` (P,) zeros; scratch: `reach2` (1, 1), `slot` (62,) and `bits` (62,). `out` (C, 1).
+    """
+    for c in range(out.shape[0]):
+        first = offsets[c]
+        if offsets[c + 1] - first < 14:  # beside an open border
+            out[c, 0] = np.nan
+            continue
+        near = 0.0
+        for p in range(12):
+            near += vector[3, first + p]
+        for p in range(14):
+            slot[p] = first + p
+        reach = near / 12.0 * HALFWAY
+        reach2[0, 0] = reach * reach
+        connect(slot, 12, vector, kind, reach2, bits)
+        found = structure(12, bits)
+        if found == OTHER:
+            near = 0.0
+            for p in range(8):
+                near += vector[3, first + p] * np.sqrt(4.0 / 3.0)
+            for p in range(8, 14):
+                near += vector[3, first + p]
+            reach = near / 14.0 * HALFWAY
+            reach2[0, 0] = reach * reach
+            connect(slot, 14, vector, kind, reach2, bits)
+            found = structure(14, bits)
+        out[c, 0] = found
+
+
+@kernel
+def within(centers, offsets, index, vector, species, kind, cutoffs, slot, bits, pairs, out):
+    """The structure around each centre, or how many pairs have each signature, all neighbours within `cutoffs` (S, S).
+
+    `kind` (P,) species of the neighbours. With `pairs`, `out` is (C, len(SIGNATURES) + 1), the last column all others,
+    otherwise (C, 1). Returns the row of the first centre that has more than 62 neighbours, or -1.
+    """
+    for c in range(out.shape[0]):
+        own = species[centers[c]]
+        n = 0
+        for p in range(offsets[c], offsets[c + 1]):
+            if vector[3, p] < cutoffs[own, kind[p]]:
+                if n == MOST:
+                    return c
+                slot[n] = p
+                n += 1
+        connect(slot, n, vector, kind, cutoffs * cutoffs, bits)
+        tell(n, bits, pairs, out[c])
+    return -1
+
+
+@kernel
+def listed(rows, members, row_of, offsets, index, vector, bits, pairs, out):
+    """The same of the neighbours that a list names, where two are connected if one of them has the other as neighbour.
+
+    `rows` (C,) row of each centre in the list `offsets`, `index`, `vector` of the particles `members`, among which are
+    the neighbours of all centres; `row_of` (N,) row of each particle in that list.
+    """
+    for c in range(rows.shape[0]):
+        first = offsets[rows[c]]
+        n = offsets[rows[c] + 1] - first
+        if n > MOST:
+            return c
+        for a in range(n):
+            bits[a] = 0
+        for a in range(n):
+            j = row_of[index[first + a]]
+            for entry in range(offsets[j], offsets[j + 1]):
+                for b in range(n):
+                    if index[first + b] != index[entry] or a == b:
+                        continue
+                    # in a small box the neighbour of a neighbour may be another image of the same particle
+                    x = vector[0, first + a] + vector[0, entry] - vector[0, first + b]
+                    y = vector[1, first + a] + vector[1, entry] - vector[1, first + b]
+                    z = vector[2, first + a] + vector[2, entry] - vector[2, first + b]
+                    if x * x + y * y + z * z < 1e-12 * vector[3, entry] * vector[3, entry]:
+                        bits[a] |= 1 << b
+                        bits[b] |= 1 << a
+        tell(n, bits, pairs, out[c])
+    return -1
+
+
+@kernel
+def connect(slot, n, vector, kind, reach2, bits):
+    """Which of the neighbours in `slot` are closer to each other than `reach2` (S, S), squared, of their kinds."""
+    for a in range(n):
+        bits[a] = 0
+    for a in range(n):
+        p = slot[a]
+        mine = 0
+        for b in range(a):
+            q = slot[b]
+            x = vector[0, p] - vector[0, q]
+            y = vector[1, p] - vector[1, q]
+            z = vector[2, p] - vector[2, q]
+            if x * x + y * y + z * z < reach2[kind[p], kind[q]]:
+                mine |= 1 << b
+                bits[b] |= 1 << a
+        bits[a] = mine
+
+
+@kernel
+def tell(n, bits, pairs, out):
+    """The structure into ``out[0]``, or the number of neighbours of each signature into `out`."""
+    if not pairs:
+        out[0] = structure(n, bits)
+        return
+    for k in range(out.shape[0]):
+        out[k] = 0.0
+    for a in range(n):
+        found = signature(a, n, bits)
+        place = out.shape[0] - 1
+        for k in range(SIGNATURES.shape[0]):
+            if SIGNATURES[k] == found:
+                place = k
+        out[place] += 1.0
+
+
+@kernel
+def structure(n, bits):
+    """Which crystal the bonds between n neighbours are those of."""
+    if n != 12 and n != 14:
+        return OTHER
+    fours = 0
+    twos = 0
+    fives = 0
+    for a in range(n):
+        common = count(bits[a])
+        if common != 4 and common != (5 if n == 12 else 6):
+            return OTHER
+        found = signature(a, n, bits)
+        if found == (421 if n == 12 else 444):
+            fours += 1
+        elif found == (422 if n == 12 else 666):
+            twos += 1
+        elif found == 555:
+            fives += 1
+        else:
+            return OTHER
+    if n == 14:
+        return BCC if fours == 6 and twos == 8 else OTHER
+    if fours == 12:
+        return FCC
+    if fours == 6 and twos == 6:
+        return HCP
+    return ICOSAHEDRAL if fives == 12 else OTHER
+
+
+@kernel
+def signature(a, n, bits):
+    """Of neighbour a and the centre: common neighbours, bonds between them, and bonds of their longest chain."""
+    mask = bits[a]
+    bonds = 0
+    longest = 0
+    left = mask
+    for seed in range(n):
+        if left >> seed & 1 == 0:
+            continue
+        # all that are connected with the seed
+        chain = 1 << seed
+        grown = True
+        while grown:
+            grown = False
+            for b in range(n):
+                if chain >> b & 1 and bits[b] & mask & ~chain:
+                    chain |= bits[b] & mask
+                    grown = True
+        own = 0
+        for b in range(n):
+            if chain >> b & 1:
+                own += count(bits[b] & chain)
+        own //= 2
+        bonds += own
+        longest = max(longest, own)
+        left &= ~chain
+    return 100 * count(mask) + 10 * bonds + longest
+
+
+@kernel
+def count(bits):
+    """How many bits are set."""
+    n = 0
+    while bits:
+        bits &= bits - 1
+        n += 1
+    return n
+
+
+@kernel
+def centrosymmetry(offsets, vector, least, out):
+    """Sum of the n // 2 smallest |r_j + r_k|^2 over pairs of the n neighbours of each centre.
+
+    Scratch: `least`, as many as half of the longest list. `out` (C,): NaN with fewer than two neighbours.
+    """
+    for c in range(out.shape[0]):
+        half = (offsets[c + 1] - offsets[c]) // 2
+        if half == 0:
+            out[c] = np.nan
+            continue
+        for k in range(half):
+            least[k] = np.inf
+        for p in range(offsets[c], offsets[c + 1]):
+            for q in range(offsets[c], p):
+                x = vector[0, p] + vector[0, q]
+                y = vector[1, p] + vector[1, q]
+                z = vector[2, p] + vector[2, q]
+                square = x * x + y * y + z * z
+                if square >= least[half - 1]:
+                    continue
+                k = half - 1
+                while k > 0 and least[k - 1] > square:
+                    least[k] = least[k - 1]
+                    k -= 1
+                least[k] = square
+        total = 0.0
+        for k in range(half):
+            total += least[k]
+        out[c] = total
