@@ -50,6 +50,7 @@ from .descriptors.tong_tanaka import TongTanaka as TongTanaka
 from .descriptors.voronoi_cell import LocallyFavoredStructure as LocallyFavoredStructure
 from .descriptors.voronoi_cell import VoronoiCell as VoronoiCell
 from .examples import example as example
+from .fields.clusters import clusters as clusters
 from .fields.coarse import coarse_grain as coarse_grain
 from .fields.coarse import normalize as normalize
 from .fields.grid import from_grid as from_grid

@@ -65,6 +65,7 @@ RESULTS = {
     "radial_distribution": lambda t: gd.radial_distribution(t, n_bins=10),
     "bond_angle_distribution": lambda t: gd.bond_angle_distribution(t, CUTOFFS, n_bins=10),
     "structure_factor": lambda t: gd.structure_factor(t, k_max=8.0, n_bins=4),
+    "clusters": lambda t: gd.clusters(t, cutoffs=CUTOFFS),
     "to_grid": lambda t: gd.to_grid(t, 8, {"A": 1.0, "B": 0.8}, cutoff=2.0),
     "spatial_correlation": lambda t: gd.spatial_correlation(t["energy"], t, width=0.5),
     "d2min": lambda t: dynamics.d2min(t.isel(frame=[0]), t, CUTOFFS),

@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 83  # how many `_works` are, for the progress bar
+WORKS = 94  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
@@ -102,6 +102,7 @@ def _works() -> Iterator[Callable[[], Any]]:
         yield partial(gd.structure_factor, trajectory, k_max=8.0)
         yield partial(gd.bond_angle_distribution, first, 1.4)
         grid = gd.to_grid(first, 16, size)
+        yield now(gd.clusters(values > 3, first, cutoffs=1.4))
         yield now(gd.coarse_grain(values, first, 1.0), gd.average_shells(values, first), grid)
         yield now(gd.from_grid(grid, first, size), gd.spatial_correlation(values, first, r_max=1.5))
         for name, quantity in quantities.QUANTITIES.items():
