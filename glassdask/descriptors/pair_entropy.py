@@ -91,6 +91,7 @@ class PairEntropy(Descriptor):
             shape.entropy(configuration, neighbors, out)
 
         def averaged(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
+            assert average is not None
             around = configuration.neighbors(centers, average)
             members = np.unique(np.concatenate([centers, around.index]))
             found = np.full(len(configuration.position), np.nan)
