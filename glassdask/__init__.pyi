@@ -72,6 +72,8 @@ from .io.to_objects import to_freud as to_freud
 from .io.to_objects import to_mdanalysis as to_mdanalysis
 from .io.to_objects import to_mdtraj as to_mdtraj
 from .io.to_objects import to_ovito as to_ovito
+from .neighbor_lists import NeighborList as NeighborList
+from .neighbor_lists import neighbors as neighbors
 from .neighborhood.nearest import SANN as SANN
 from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest

@@ -24,7 +24,7 @@ from dask.array.core import ArraySliceDep, normalize_chunks
 from dask.highlevelgraph import HighLevelGraph
 
 from glassdask.errors import ParameterError, SchemaError
-from glassdask.graphs import Parts, merge_blocks, task_bytes, task_seconds
+from glassdask.graphs import Parts, compute, merge_blocks, task_bytes, task_seconds
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.scratch import Scratch
@@ -297,10 +297,38 @@ class _Frame:
         return np.count_nonzero(self.present[: items.start]) + np.arange(np.count_nonzero(self.present[items]))
 
 
+def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, np.ndarray | None]]:
+    """A function that reads the frame of a number here and now, without the absent particles: those that are present.
+
+    Of a lazy trajectory the frame alone is read.
+    """
+    job, arrays, _ = _common(lambda: None, trajectory, [])
+
+    def read(number: int) -> tuple[Configuration, np.ndarray | None]:
+        frames = slice(number, number + 1)
+        blocks = compute(*(a.data[frames] for a, source in zip(arrays, job.sources) if source is None))
+        (frame,) = _frames(job, frames, blocks)
+        return frame.configuration, frame.present
+
+    return read
+
+
 def _job(
     function: Callable[..., Any], trajectory: xr.Dataset, values: Sequence[xr.DataArray], token: Any
 ) -> tuple[Any, list[xr.DataArray], tuple[Any, ...], str]:
     """The `_Job` as a node, all arrays of it, where those are read from that tasks read themselves, and its token."""
+    common, arrays, alike = _common(function, trajectory, values)
+    token = dask.base.tokenize(
+        function if token is None else token, common.names, alike, list(common.own), common.sources
+    )
+    # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
+    return dask.delayed(common, name=f"job-{token}", traverse=False), arrays, common.sources, token
+
+
+def _common(
+    function: Callable[..., Any], trajectory: xr.Dataset, values: Sequence[xr.DataArray]
+) -> tuple[_Job, list[xr.DataArray], dict[str, Any]]:
+    """The `_Job`, all arrays of it, and what all frames share."""
     names, codes = names_and_codes(trajectory)
     own = {"present": trajectory["present"]} if "present" in trajectory else {}
     if codes.ndim == 2:
@@ -315,12 +343,8 @@ def _job(
     }
     arrays = [trajectory["position"], *own.values(), *values]
     sources = tuple(stored_source(array) for array in arrays)
-    token = dask.base.tokenize(function if token is None else token, names, alike, [*own], sources)
     axes = tuple(array.dims.index("particle") - 1 if "particle" in array.dims else None for array in values)
-    # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
-    common = _Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike)
-    job = dask.delayed(common, name=f"job-{token}", traverse=False)
-    return job, arrays, sources, token
+    return _Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike), arrays, alike
 
 
 def _tasks(

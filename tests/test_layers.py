@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "simulation": SPACE | {"store"},
     "examples": {"errors", "schema"},
     "correlations": WALK,
+    "neighbor_lists": WALK,
     "descriptors": WALK | {"simulation", "learning", "correlations"},
     "dynamics": WALK | {"simulation", "correlations", "fields"},
     "fields": WALK,

@@ -11,7 +11,7 @@ import xarray as xr
 from glassdask.declarations import Count, converted
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
-from glassdask.neighborhood.boxes import check_radius
+from glassdask.neighborhood.boxes import check_reach
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
@@ -63,7 +63,7 @@ def bond_angle_distribution(trajectory: xr.Dataset, neighbors: Neighborhood | Cu
     n_bins = converted(n_bins, Count, "bond_angle_distribution.n_bins")
     names = species_names(trajectory)
     rule = rule_of(neighbors, "the distribution of bond angles")
-    check_radius(trajectory, rule.reach(names))
+    check_reach(trajectory, rule.reach(names))
     (ordered,) = sum_frames(partial(_triplets, neighbors=rule, n_bins=n_bins), trajectory)
     # a triplet was found with its ends in one of the two orders
     counts = ordered + ordered.swapaxes(1, 2)

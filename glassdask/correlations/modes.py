@@ -14,7 +14,7 @@ from glassdask.errors import BoxError, ParameterError, SchemaError, SpeciesError
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.borders import Borders, borders_of
-from glassdask.neighborhood.boxes import mean_spacing, volumes
+from glassdask.neighborhood.boxes import ball, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_kind, particle_numbers, species_names, validate
 from glassdask.variables import annotated
@@ -244,8 +244,7 @@ def _expected(cell: np.ndarray, k_max: float, n_bins: int) -> np.ndarray:
     """About how many wave vectors are in each bin, one of k and -k."""
     d = len(cell)
     edges = np.arange(n_bins + 1) * (k_max / n_bins)
-    unit_ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
-    return 0.5 * unit_ball * np.diff(edges**d) * abs(np.linalg.det(cell)) / (2.0 * math.pi) ** d
+    return 0.5 * ball(1.0, d) * np.diff(edges**d) * abs(np.linalg.det(cell)) / (2.0 * math.pi) ** d
 
 
 def _complete(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import numpy as np
@@ -12,7 +11,7 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.frames import sum_frames
 from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.borders import borders_of
-from glassdask.neighborhood.boxes import ROUNDING, check_radius, half_widths, mean_spacing, volumes
+from glassdask.neighborhood.boxes import ROUNDING, ball, check_radius, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import particle_numbers, species_names, validate
 from glassdask.variables import annotated
@@ -79,7 +78,7 @@ def radial_distribution(trajectory: xr.Dataset, r_max: float | None = None, n_bi
 
     edges = np.linspace(0.0, r_max, n_bins + 1)
     d = trajectory.sizes["space"]
-    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(edges**d)
+    shells = ball(1.0, d) * np.diff(edges**d)
     with np.errstate(invalid="ignore", divide="ignore"):
         # a pair is seen from both ends; beside open borders only from those that can see so far
         g = (weighted + weighted.swapaxes(0, 1)) / ((possible + possible.swapaxes(0, 1)) * shells)

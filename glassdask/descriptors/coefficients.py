@@ -50,8 +50,8 @@ def shells(
     configuration: Configuration, centers: np.ndarray, rule: Neighborhood, l_min: int, table: np.ndarray
 ) -> Iterator[Shells]:
     """All `centers` in compact pieces of space, since the neighbours outside of a piece are looked at again."""
-    reach = rule.reach(configuration.names) or min(configuration.spacing, configuration.largest_radius)
-    order = configuration.grid(reach).order(centers)
+    reach = rule.reach(configuration.names) or configuration.spacing
+    order = configuration.grid(min(reach, configuration.largest_radius)).order(centers)
     for begin in range(0, len(order), PIECE):
         rows = order[begin : begin + PIECE]
         yield _piece(configuration, centers, rows, rule, l_min, table)

@@ -13,10 +13,11 @@ import xarray as xr
 from glassdask import code
 from glassdask.declarations import Count, converted, digest, plain, shown
 from glassdask.descriptors.base import Descriptor, Plan, Search, check_name
-from glassdask.errors import ParameterError, SpeciesError
+from glassdask.errors import ParameterError
 from glassdask.frames import map_blocks
-from glassdask.neighborhood.boxes import check_radius
+from glassdask.neighborhood.boxes import check_reach
 from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
+from glassdask.neighborhood.cutoffs import chosen_species
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import labels, species_names, validate
 from glassdask.store import identity
@@ -85,11 +86,11 @@ def describe(
         needs = plan.needs_diameters or (isinstance(plan.search, Neighborhood) and plan.search.needs_diameters)
         if needs and "diameter" not in trajectory:
             raise ParameterError(f"{name}: {NO_DIAMETERS}")
-    wanted = _center_species(names, centers)
+    wanted = chosen_species(names, centers)
     is_center = np.isin(names, wanted)
     searches = _searches(list(plans.values()))
     for search, _ in searches:
-        check_radius(trajectory, search.reach(names) if isinstance(search, Neighborhood) else float(search.max()))
+        check_reach(trajectory, search.reach(names) if isinstance(search, Neighborhood) else float(search.max()))
     sizes = [int(np.prod(plan.shape)) for plan in plans.values()]
     microseconds = sum(plan.microseconds for plan in plans.values())
     microseconds += sum(search.microseconds for search, _ in searches if isinstance(search, Neighborhood))
@@ -227,16 +228,6 @@ def _check_names(plans: Mapping[str, Plan]) -> None:
         check_name(name)
         if name in features:
             raise ParameterError(f"descriptors: a descriptor cannot be called {name}, as a coordinate is: rename it")
-
-
-def _center_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:
-    if centers is None:
-        return list(names)
-    wanted = [centers] if isinstance(centers, str) else list(converted(centers, tuple[str, ...], "centers"))
-    unknown = [name for name in wanted if name not in names]
-    if unknown or not wanted:
-        raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")
-    return wanted
 
 
 def _free_dimensions(name: str, plan: Plan, coords: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, str]:

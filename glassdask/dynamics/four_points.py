@@ -18,7 +18,7 @@ from glassdask.dynamics.scattering import MODE_MICROSECONDS, density_modes
 from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError
 from glassdask.neighborhood.borders import refuse_open
-from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing
+from glassdask.neighborhood.boxes import ball, check_radius, expected_neighbors, half_widths, mean_spacing
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
@@ -152,7 +152,7 @@ def four_point(
         + (rule.microseconds if rule else 1.0),
     )  # fmt: skip
     d = trajectory.sizes["space"]
-    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(np.linspace(0.0, r_max, n_bins + 1) ** d)
+    shells = ball(1.0, d) * np.diff(np.linspace(0.0, r_max, n_bins + 1) ** d)
     weights = np.bincount(bin_of).astype(float)
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,7 +15,7 @@ from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.walk import map_pairs, sum_paths
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import refuse_open
-from glassdask.neighborhood.boxes import check_radius, expected_neighbors, half_widths, mean_spacing, volumes
+from glassdask.neighborhood.boxes import ball, check_radius, expected_neighbors, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
@@ -107,7 +106,7 @@ def van_hove(
     )  # fmt: skip
     d = trajectory.sizes["space"]
     edges = np.linspace(0.0, r_max, n_bins + 1)
-    shells = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * np.diff(edges**d)
+    shells = ball(1.0, d) * np.diff(edges**d)
     number = np.bincount(species_codes(trajectory)).astype(float)
     possible = np.outer(number, number) - np.diag(number)
     distinct *= np.broadcast_to(volumes(trajectory), trajectory.sizes["frame"])[pairs[:, 1], None, None, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from glassdask.errors import ParameterError
 from glassdask.kernels import cells
 from glassdask.neighborhood.borders import Borders
-from glassdask.neighborhood.boxes import ROUNDING, refuse_radius
+from glassdask.neighborhood.boxes import MOST_NEIGHBORS, ROUNDING, ball, reduced, refuse_radius, refuse_reach
 from glassdask.neighborhood.scratch import Scratch
 from glassdask.schema import CODE
 from glassdask.wrapping import wrap
@@ -131,6 +131,7 @@ class Configuration:
             periodic = None if borders is None else ~borders.open
             self.position = wrap(self.position[None], self.box[None], label, periodic=periodic)[0][0]
         self._grids: dict[float, _Grid] = {}
+        self._repeated: dict[tuple[int, ...], Configuration] = {}
 
     @cached_property
     def widths(self) -> np.ndarray:
@@ -172,11 +173,39 @@ class Configuration:
 
     @property
     def useful_radius(self) -> float:
-        """The same, or a radius within which everybody sees everybody."""
+        """A radius within which everybody sees everybody, infinite where images follow without end."""
         if np.isfinite(self.largest_radius):
-            return self.largest_radius
+            return np.inf
         diagonal = np.abs(self._occupied[1][:, None] * self.box).sum()
         return float(max(2.0 * diagonal, self.spacing))
+
+    def repeated(self, radius: float) -> Configuration:
+        """This, or its images side by side in a box that is wide enough for a search to `radius`.
+
+        Image m of particle i has the number m N + i, where m = 0 is the particle itself.
+        """
+        if radius <= self.largest_radius * (1 + ROUNDING):
+            return self
+        d, box = self.dimension, self.box[: self.dimension, : self.dimension]
+        many = self.density * ball(radius, d)
+        if many > MOST_NEIGHBORS:
+            refuse_reach(self.label, radius, self.largest_radius, many)
+        if self.borders is None:
+            box = reduced(box)
+        widths = 1.0 / np.linalg.norm(np.linalg.inv(box), axis=0)
+        times = np.ceil(2.0 * radius / widths * (1 - ROUNDING)).astype(int)
+        if self.borders is not None:
+            times[~np.array(self.borders.periodic)] = 1
+        key = tuple(np.maximum(times, 1).tolist())
+        if key not in self._repeated:
+            shifts = np.array(list(np.ndindex(key))) @ box
+            position = (shifts[:, None] + self.position[None, :, :d]).reshape(-1, d)
+            diameter = None if self.diameter is None else np.tile(self.diameter, len(shifts))
+            self._repeated[key] = Configuration(
+                position, np.tile(self.species, len(shifts)), box * np.array(key)[:, None], self.names, self.label,
+                self.scratch, diameter, self.borders,
+            )  # fmt: skip
+        return self._repeated[key]
 
     @cached_property
     def face_distance(self) -> np.ndarray | None:
@@ -219,11 +248,17 @@ class Configuration:
     def batches(self, centers: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, Neighbors]]:
         """Neighbours of `centers` within `cutoffs` (S, S), a cache-sized batch at a time.
 
-        The centres come in the order of their cells. Yields (rows, neighbors) with
-        ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch, and by the next search after
-        the last batch: copy what is to be kept.
+        Further than half of the narrowest box width a particle may be there more than once, each time by another
+        vector, and a centre see its own images. The centres come in the order of their cells. Yields (rows, neighbors)
+        with ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch, and by the next search
+        after the last batch: copy what is to be kept.
         """
         radius = float(np.max(cutoffs))
+        wide = self.repeated(radius)
+        if wide is not self:
+            for rows, found in wide.batches(centers, cutoffs):
+                yield rows, replace(found, index=found.index % len(self.position))
+            return
         grid = self.grid(radius)
         rows = grid.order(centers)
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))

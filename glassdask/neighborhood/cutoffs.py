@@ -1,13 +1,13 @@
-"""Cutoffs of pairs of species: one number, or a mapping of pairs to numbers."""
+"""Species and their pairs as they are asked for: cutoffs, one number or a mapping of pairs to numbers, and centres."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from glassdask.declarations import pair_text
+from glassdask.declarations import converted, pair_text
 from glassdask.errors import ParameterError, SpeciesError
 
 Cutoffs = Mapping[Any, float] | float
@@ -70,3 +70,25 @@ def pair_matrix(
     if missing:
         raise ParameterError(f"{what} lacks {', '.join(missing)}: give a value for every pair of {', '.join(names)}")
     return matrix
+
+
+def chosen_species(names: tuple[str, ...], centers: str | Iterable[str] | None) -> list[str]:
+    """The species that `centers` are, all of them by default.
+
+    Raises
+    ------
+    SpeciesError
+        When one is not there.
+
+    Examples
+    --------
+    >>> chosen_species(("A", "B"), "B"), chosen_species(("A", "B"), None)
+    (['B'], ['A', 'B'])
+    """
+    if centers is None:
+        return list(names)
+    wanted = [centers] if isinstance(centers, str) else list(converted(centers, tuple[str, ...], "centers"))
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise SpeciesError(f"centers {centers!r}: expected some of the species {', '.join(names)}")
+    return wanted

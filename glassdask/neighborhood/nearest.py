@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from glassdask.declarations import Count, Declaration, PairValues, Positive
-from glassdask.errors import BoxError, ParameterError
+from glassdask.errors import ParameterError
 from glassdask.kernels import nearest
+from glassdask.neighborhood.boxes import ball
 from glassdask.neighborhood.configuration import Configuration, Neighbors, gather
 from glassdask.neighborhood.cutoffs import pair_matrix
 
@@ -87,7 +87,7 @@ class Cutoff(Neighborhood):
     ParameterError, SpeciesError
         When cutoffs are missing, not positive, or of an unknown species.
     BoxError
-        When a cutoff is more than half of the narrowest box width.
+        When a cutoff beyond half of the narrowest box width holds more than 100000 images.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class ScaledCutoff(Neighborhood):
     ParameterError
         When scale is not positive, or the particles have no diameters.
     BoxError
-        When the largest cutoff is more than half of the narrowest box width.
+        When the largest cutoff, beyond half of the narrowest box width, holds more than 100000 images.
 
     Examples
     --------
@@ -186,10 +186,8 @@ class _Adaptive(Neighborhood):
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
         dimension, sight = configuration.dimension, configuration.sight
-        unit_ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
-        radius = (self._expected(dimension) / unit_ball) ** (1 / dimension) * configuration.spacing
+        radius = (self._expected(dimension) / ball(1.0, dimension)) ** (1 / dimension) * configuration.spacing
         widest = configuration.useful_radius
-        sees_all = not np.isfinite(configuration.largest_radius)
         species = len(configuration.names)
         waiting = np.arange(len(centers))
         while len(waiting):
@@ -197,7 +195,7 @@ class _Adaptive(Neighborhood):
             undecided = []
             for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
                 order = by_distance(found, self._limit())
-                sure = np.full(len(rows), np.inf if sees_all and radius == widest else radius)
+                sure = np.full(len(rows), np.inf if radius == widest else radius)
                 sure = sure if sight is None else np.minimum(sure, sight[found.centers])
                 counts = self._count(found, order, sure, dimension)
                 known = None
@@ -210,12 +208,6 @@ class _Adaptive(Neighborhood):
                 if len(decided):
                     yield waiting[rows[decided]], _keep_nearest(found, order, decided, counts[decided], known)
             waiting = np.sort(np.concatenate(undecided))
-            if len(waiting) and radius == widest:
-                raise BoxError(
-                    f"{configuration.label}: half of the narrowest box width, {widest:.4g}, does not hold the "
-                    f"neighbours that {self} asks for around {len(waiting)} of {len(centers)} particles, the first "
-                    f"{int(centers[waiting[0]])}: use a larger system"
-                )
             radius *= ENLARGEMENT
 
 
@@ -252,9 +244,8 @@ class KNearest(_Adaptive):
     Raises
     ------
     ParameterError
-        When k is not a whole number of at least 1, or not less than the number of particles.
-    BoxError
-        When half of the narrowest box width does not hold k neighbours.
+        When k is not a whole number of at least 1; in a box that repeats along no axis, when a particle has not k
+        others.
 
     Examples
     --------
@@ -269,7 +260,7 @@ class KNearest(_Adaptive):
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`; the neighbours of each centre come nearest first."""
         others = len(configuration.position) - 1
-        if self.k > others:
+        if self.k > others and not np.isfinite(configuration.largest_radius):  # without images there are no more
             raise ParameterError(
                 f"{configuration.label}: k is {self.k}, but a particle has only {others} others: lower k"
             )
@@ -298,11 +289,6 @@ class SANN(_Adaptive):
     sum_{j <= m} arccos(r_j / R(m)) = pi.
 
     Not symmetric: j may be a neighbour of i and i not of j.
-
-    Raises
-    ------
-    BoxError
-        When half of the narrowest box width holds too few particles to decide.
 
     References
     ----------

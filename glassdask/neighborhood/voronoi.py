@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -214,11 +213,9 @@ def tessellate(
         if sees_all and reach > FURTHEST * spacing:
             search = configuration.useful_radius
             reach = TIMES * search
-        periodic = _with_images(configuration, reach)
         again, states = [], []
-        all_kinds = np.tile(kinds, len(periodic.position) // len(kinds))
-        for which, found in periodic.batches(centers[waiting], np.full((species, species), search)):
-            cells, status = _cut(periodic, found, all_kinds, radius, reach, spacing, tolerances[0], room)
+        for which, found in configuration.batches(centers[waiting], np.full((species, species), search)):
+            cells, status = _cut(configuration, found, kinds, radius, reach, spacing, tolerances[0], room)
             done = np.flatnonzero(status == polyhedra.DONE)
             rows.append(waiting[which[done]])
             pieces.append(cells)
@@ -236,26 +233,7 @@ def tessellate(
             room *= 2
         if (state == polyhedra.OPEN).any():
             reach *= ENLARGEMENT
-    joined = _join(pieces)
-    neighbors = replace(joined.neighbors, index=joined.neighbors.index % len(configuration.position))
-    return replace(joined, neighbors=neighbors).take(np.argsort(np.concatenate(rows)))
-
-
-def _with_images(configuration: Configuration, reach: float) -> Configuration:
-    """The configuration, repeated until its box is wide enough for a search; ``index % N`` tells whose image it is."""
-    times = np.ceil(2.0 * reach / configuration.widths * (1 - 1e-12)).astype(int)
-    if configuration.borders is not None:
-        times[~np.array(configuration.borders.periodic)] = 1
-    if (times <= 1).all():
-        return configuration
-    times, d = np.maximum(times, 1), configuration.dimension
-    box = configuration.box[:d, :d]
-    shifts = np.array(list(product(*map(range, times)))) @ box
-    position = (shifts[:, None] + configuration.position[None, :, :d]).reshape(-1, d)
-    species = np.tile(configuration.species, len(shifts))
-    return Configuration(
-        position, species, box * times[:, None], configuration.names, configuration.label, borders=configuration.borders
-    )
+    return _join(pieces).take(np.argsort(np.concatenate(rows)))
 
 
 def _cut(configuration, found, kinds, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:

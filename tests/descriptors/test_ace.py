@@ -453,6 +453,6 @@ def test_too_many_features():
         ACE(r_cut=4.0, degree=40).plan(("A", "B"), 3)
 
 
-def test_cutoff_beyond_half_the_box(liquid):
+def test_a_cutoff_in_another_unit(liquid):
     with pytest.raises(BoxError, match="cutoff"):
-        gd.describe(liquid, [ACE(r_cut=4.0, degree=5)])
+        gd.describe(liquid, [ACE(r_cut=400.0, degree=5)])

@@ -229,10 +229,10 @@ def test_hard_cases():
         even = slice(0, None, 2) if descriptor.name == "ld" else slice(None)
         np.testing.assert_allclose(q[[0, 3], even], 1.0, atol=1e-9)
     assert np.isfinite(values(trajectory, gd.BondOrder(cutoffs=2.0))[0, [0, 3]]).all()
-    with pytest.raises(BoxError, match="half of the narrowest box width"):
-        values(trajectory, gd.BondOrder(cutoffs=2.01))
+    with pytest.raises(BoxError, match="in the unit of the positions"):
+        values(trajectory, gd.BondOrder(cutoffs=201.0))
     with pytest.raises(BoxError, match="frame 0"):
-        values(trajectory, gd.SmoothedBondOrder(cutoffs=1.6))
+        values(trajectory, gd.SmoothedBondOrder(cutoffs=160.0))
 
 
 def test_two_dimensions():

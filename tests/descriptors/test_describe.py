@@ -182,7 +182,7 @@ def test_projection_goes_back_to_its_particle(liquid):
 
 def test_errors_come_before_the_work(liquid):
     with pytest.raises(BoxError, match="frame 2"):
-        gd.describe(liquid, [gd.BondOrder(cutoffs=2.95)])
+        gd.describe(liquid, [gd.BondOrder(cutoffs=29.6)])
     with pytest.raises(ParameterError, match="at least one"):
         gd.describe(liquid, [])
     with pytest.raises(ParameterError, match=r"describe\.block: expected a whole number of at least 1, found 0"):

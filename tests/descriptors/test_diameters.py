@@ -99,7 +99,7 @@ def test_what_needs_diameters_says_so():
         gd.bond_angle_distribution(liquid, gd.ScaledCutoff(1.4))
     with pytest.raises(ParameterError, match="scale"):
         gd.ScaledCutoff(-1.0)
-    sized = liquid.assign(diameter=("particle", np.full(20, 2.0)))
+    sized = liquid.assign(diameter=("particle", np.full(20, 200.0)))
     with pytest.raises(BoxError, match="frame 0"):
         gd.describe(sized, [gd.Coordination(neighbors=gd.ScaledCutoff(1.4))]).compute()
 

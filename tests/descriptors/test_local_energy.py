@@ -13,7 +13,7 @@ import glassdask as gd
 from glassdask.declarations import grammar, plain
 from glassdask.descriptors.coordination import Coordination
 from glassdask.descriptors.local_energy import LocalEnergy
-from glassdask.errors import BoxError, ParameterError, SpeciesError
+from glassdask.errors import ParameterError, SpeciesError
 from glassdask.simulation.forms import Dzugutov, LennardJones
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, POLYMER
 from tests.conftest import SHIPPED, SHIPPED_FILES
@@ -101,6 +101,3 @@ def test_limits_and_errors(liquid):
         gd.describe(far, [LocalEnergy(model="kam_2d")])
     with pytest.raises(SpeciesError, match="silica"):
         gd.describe(far, [LocalEnergy(model="silica")])
-    small = gd.from_arrays([[[1.0, 1, 1]]], species=["A"], box=[4.0, 4, 4])
-    with pytest.raises(BoxError, match="half"):
-        gd.describe(small, [LocalEnergy(model="wahnstrom")])

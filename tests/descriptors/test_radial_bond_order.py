@@ -228,5 +228,5 @@ def test_bad_parameters(parameters, message):
 def test_bad_degrees_and_boxes(liquid):
     with pytest.raises(ParameterError, match="l_max = 33"):
         RadialBondOrder(grid=(1.0,), l_max=33)
-    with pytest.raises(BoxError, match="half of the narrowest box width"):
-        gd.describe(liquid, [RadialBondOrder(grid=(1.0, 4.0))])
+    with pytest.raises(BoxError, match="in the unit of the positions"):
+        gd.describe(liquid, [RadialBondOrder(grid=(1.0, 400.0))])

@@ -10,7 +10,7 @@ from scipy.special import sph_harm_y
 import glassdask as gd
 from glassdask.descriptors import radial_basis
 from glassdask.descriptors.soap import SOAP
-from glassdask.errors import BoxError, ParameterError
+from glassdask.errors import ParameterError
 from glassdask.kernels import expansion
 from glassdask.kernels import soap as kernels
 from tests.conftest import DATA
@@ -355,8 +355,6 @@ def test_bad_parameters(changed, message):
         SOAP(**{**PAPER, **changed})
 
 
-def test_too_many_radial_functions_or_too_small_a_box(liquid):
+def test_too_many_radial_functions(liquid):
     with pytest.raises(ParameterError, match="linearly dependent"):
         spectrum(liquid, **{**PAPER, "n_max": 20})
-    with pytest.raises(BoxError, match="half of the narrowest box width"):
-        spectrum(liquid, **{**PAPER, "r_cut": 3.0})

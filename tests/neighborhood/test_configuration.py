@@ -94,7 +94,7 @@ def test_box_of_exactly_two_cutoffs_sees_every_particle_once():
     with pytest.raises(
         BoxError, match=r"frame 7: the cutoff 1\.001 is more than half .* width 2: use a cutoff up to 1"
     ):
-        Configuration(position, np.zeros(4), box, NAMES, "frame 7").neighbors(np.arange(4), np.full((2, 2), 1.001))
+        Configuration(position, np.zeros(4), box, NAMES, "frame 7").check_radius(1.001)
 
 
 def test_a_skewed_box_is_judged_by_its_width_not_by_its_edges():
