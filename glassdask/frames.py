@@ -298,10 +298,7 @@ class _Frame:
 
 
 def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, np.ndarray | None]]:
-    """A function that reads the frame of a number here and now, without the absent particles: those that are present.
-
-    Of a lazy trajectory the frame alone is read.
-    """
+    """A function that reads one frame now: the configuration of the particles that are present, and which these are."""
     job, arrays, _ = _common(lambda: None, trajectory, [])
 
     def read(number: int) -> tuple[Configuration, np.ndarray | None]:
@@ -318,9 +315,7 @@ def _job(
 ) -> tuple[Any, list[xr.DataArray], tuple[Any, ...], str]:
     """The `_Job` as a node, all arrays of it, where those are read from that tasks read themselves, and its token."""
     common, arrays, alike = _common(function, trajectory, values)
-    token = dask.base.tokenize(
-        function if token is None else token, common.names, alike, list(common.own), common.sources
-    )
+    token = dask.base.tokenize(token or function, common.names, alike, list(common.own), common.sources)
     # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
     return dask.delayed(common, name=f"job-{token}", traverse=False), arrays, common.sources, token
 
@@ -444,14 +439,7 @@ def _frames(job: _Job, frames: slice, blocks: Sequence[np.ndarray]) -> Iterator[
         if "diameter" in job.own:
             check_diameters(diameter, f"frame {number}")
         configuration = Configuration(
-            position,
-            codes,
-            job.box[number],
-            job.names,
-            f"frame {number}",
-            scratch,
-            diameter=diameter,
-            borders=job.borders,
+            position, codes, job.box[number], job.names, f"frame {number}", scratch, diameter, job.borders
         )
         yield _Frame(configuration, values, present)
 
