@@ -262,6 +262,8 @@ VARIABLES = {
     "pressure": _v("sample", "f", "energy/length^d", "pressure"),
     "volume": _v("sample", "f", "length^d", "volume"),
     "shear_stress": _v("sample", "f", "energy/length^d", "shear stress"),
+    "accepted_moves": _v("sample", "f", "", "part of the moves of particles that were accepted"),
+    "accepted_exchanges": _v("sample", "f", "", "part of the exchanges of diameters that were accepted"),
     "largest_force": _v("sample", "f", "energy/length", "largest component of a force"),
     "inherent_energy": _v("frame", "f", "energy", "energy of a particle in the inherent structure"),
     # reductions, and what they have to do with the propensity

@@ -33,6 +33,9 @@ from .models import WAHNSTROM as WAHNSTROM
 from .models import WAHNSTROM_SMOOTH as WAHNSTROM_SMOOTH
 from .models import PairModel as PairModel
 from .models import read_model as read_model
+from .polydisperse import POLYDISPERSE as POLYDISPERSE
+from .polydisperse import POLYDISPERSE_2D as POLYDISPERSE_2D
+from .polydisperse import PolydisperseModel as PolydisperseModel
 from .potentials import CutPotential as CutPotential
 from .potentials import PairPotential as PairPotential
 from .protocols import Dynamics as Dynamics
@@ -42,6 +45,7 @@ from .protocols import RandomStart as RandomStart
 from .protocols import Shear as Shear
 from .protocols import Simulation as Simulation
 from .protocols import StoredStart as StoredStart
+from .protocols import SwapMonteCarlo as SwapMonteCarlo
 from .protocols import logarithmic_times as logarithmic_times
 from .protocols import quench as quench
 from .runs import inherent_structures as inherent_structures

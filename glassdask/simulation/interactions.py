@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.polynomial.polynomial import polyder, polyval
 
 from glassdask.errors import BoxError, ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute
@@ -18,7 +17,9 @@ from glassdask.schema import check_positions, names_and_codes, validate
 from glassdask.simulation.chains import Chains
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import PairModel, read_model
-from glassdask.simulation.potentials import Array, PairPotential
+from glassdask.simulation.pair_lists import half_list, slope_and_curvature
+from glassdask.simulation.polydisperse import PolydisperseModel
+from glassdask.simulation.potentials import Array
 
 
 @dataclass(frozen=True)
@@ -109,17 +110,19 @@ def interactions(model: Model | str, configuration: xr.Dataset | Configuration, 
         When the model has other interactions than those of pairs, or another dimension.
     """
     found, liquid = configuration_of(configuration, what), read_model(model, f"{what}.model")
-    if not isinstance(liquid, PairModel):
+    if not isinstance(liquid, PairModel | PolydisperseModel):
         raise ParameterError(f"{what}: {liquid.name}: expected particles that interact in pairs (PairModel)")
     if liquid.dimension != found.dimension:
         raise ParameterError(
             f"{what}: {liquid.name} is {liquid.dimension}-dimensional, the configuration {found.dimension}-dimensional"
         )
+    if isinstance(liquid, PolydisperseModel):
+        return _of_sizes(liquid, found)
     cutoffs = liquid.cutoffs(found.names)
     if liquid.chains is not None:
         cutoffs = np.maximum(cutoffs, liquid.chains.r_max)
     n = len(found.position)
-    first, second, vector, distance = _half_list(found, cutoffs)
+    first, second, vector, distance = half_list(found, cutoffs)
     slope, curvature = np.zeros((2, len(first)))
     kind = found.species[first] * len(found.names) + found.species[second]
     for a, b in itertools.product(range(len(found.names)), repeat=2):
@@ -138,41 +141,13 @@ def interactions(model: Model | str, configuration: xr.Dataset | Configuration, 
     return Interactions(n, first, second, vector, slope, curvature)
 
 
-def _half_list(configuration: Configuration, cutoffs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """First and second particle, vector and distance of each pair once, sorted."""
-    n, d = len(configuration.position), configuration.dimension
-    pieces: list[tuple[np.ndarray, ...]] = []
-    for _, found in configuration.batches(np.arange(n), cutoffs):
-        owner = np.repeat(found.centers, found.counts)
-        kept = np.flatnonzero(found.index > owner)
-        pieces.append((owner[kept], found.index[kept].astype(np.int64), found.vector[:, kept]))
-    first = np.concatenate([piece[0] for piece in pieces])
-    second = np.concatenate([piece[1] for piece in pieces])
-    vector = np.concatenate([piece[2] for piece in pieces], axis=1)
-    order = np.argsort(first * n + second)
-    if (vector[3] == 0.0).any():
-        p = int(np.argmin(vector[3]))
-        raise PositionError(f"particles {first[p]} and {second[p]} are at the same place: move one")
-    return first[order], second[order], np.ascontiguousarray(vector[:d, order].T), vector[3, order]
-
-
-def slope_and_curvature(potential: PairPotential, r: Array) -> tuple[Array, Array]:
-    """u'(r) and u''(r) with the cutoff as `CutPotential` says; a jump of the energy or force there is not seen.
-
-    Examples
-    --------
-    >>> from glassdask.simulation.forms import LennardJones
-    >>> u = LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.5)
-    >>> [(x + 0.0).round(6).tolist() for x in slope_and_curvature(u, np.array([2 ** (1 / 6), 3.0]))]
-    [[0.0, 0.0], [57.146438, 0.0]]
-    """
-    inside, within = r < potential.inner, r < potential.end
-    _, first, second = potential.derivatives(np.minimum(r, np.nextafter(potential.inner, 0.0)))
-    x, found = r - potential.inner, []
-    for order, value in ((1, first), (2, second)):
-        outer = np.where(within, polyval(x, polyder(potential.outer, order)), 0.0)
-        found.append(np.where(inside, value + polyval(r, polyder(potential.added, order)), outer))
-    return found[0], found[1]
+def _of_sizes(model: PolydisperseModel, configuration: Configuration) -> Interactions:
+    """The same of particles with diameters of their own."""
+    diameter = configuration.known_diameters()
+    first, second, vector, distance = half_list(configuration, model.cutoffs(configuration))
+    sigma = model.mixed(diameter[first], diameter[second])
+    slope, curvature = slope_and_curvature(model.form, distance / sigma)
+    return Interactions(len(diameter), first, second, vector, slope / sigma, curvature / sigma**2)
 
 
 def bond_slope_and_curvature(chains: Chains, r: Array) -> tuple[Array, Array]:

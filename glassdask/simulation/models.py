@@ -43,6 +43,7 @@ from glassdask.simulation.chains import Chains
 from glassdask.simulation.eam import EmbeddedAtom
 from glassdask.simulation.forms import InversePower, LennardJones
 from glassdask.simulation.mixture import Model
+from glassdask.simulation.polydisperse import POLYDISPERSE, POLYDISPERSE_2D, PolydisperseModel
 from glassdask.simulation.potentials import PairPotential, spline
 
 TABLE_SIZE = 64_000
@@ -381,7 +382,13 @@ OWN = (
     ABM_2D,
     KOB_ANDERSEN_TERNARY_2D,
 )
-MODELS: Catalog[Any] = Catalog("model", {model.name: model for model in OWN}, Model)
+OF_SIZES = (POLYDISPERSE, POLYDISPERSE_2D)
+MODELS: Catalog[Any] = Catalog("model", {model.name: model for model in (*OWN, *OF_SIZES)}, Model)
+
+
+def _kind(table: Mapping[str, Any]) -> type[Model]:
+    """What a table of fields is, by those that only one kind of model has."""
+    return EmbeddedAtom if "file" in table else PolydisperseModel if "form" in table else PairModel
 
 
 def read_model(value: Any, where: str) -> Model:
@@ -394,7 +401,7 @@ def read_model(value: Any, where: str) -> Model:
         found: Model = MODELS.find(value, where)
         return found
     if isinstance(value, Mapping) and TAG not in value:
-        value = {TAG: (EmbeddedAtom if "file" in value else PairModel).tag, **value}
+        value = {TAG: _kind(value).tag, **value}
     made: Model = converted(value, Model, where)
     return made
 

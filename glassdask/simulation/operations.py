@@ -195,7 +195,7 @@ def read_frame(path: str, index: int, species: tuple[str, ...]) -> tuple[Any, Fr
     unknown = sorted(set(names.tolist()) - set(species))
     if unknown:
         raise SimulationError(f"{path}: species {', '.join(unknown)} are not in the model ({', '.join(species)})")
-    optional = {name: dataset[name].values for name in ("image", "origin", "velocity") if name in dataset}
+    optional = {name: dataset[name].values for name in ("image", "origin", "velocity", "diameter") if name in dataset}
     codes = np.array([species.index(name) for name in names])
     return dataset, Frame(dataset["position"].values, codes, dataset["box"].values, **optional)
 

@@ -11,6 +11,8 @@ from glassdask.declarations import Count, Declaration, Finite, NotNegative, Posi
 from glassdask.errors import ParameterError
 from glassdask.simulation.models import AnyModel
 from glassdask.simulation.operations import Integrate, Load, Operation, Relax, Scatter, Strain
+from glassdask.simulation.polydisperse import PolydisperseModel
+from glassdask.simulation.swaps import Place, SwapSweeps
 
 MOST_STEPS = 1e12  # years of a fast core, for a few particles
 MOST_FRAMES = 1e7  # whose numbers every task of a simulation holds
@@ -89,11 +91,20 @@ class Dynamics(Declaration):
         interval, steps = round(self.every / timestep), round(self.time / timestep)
         if interval < 1:
             raise ParameterError(f"every = {self.every} is shorter than the timestep {timestep}")
-        lags = [0]
-        if self.between:
-            lags += np.unique(np.round(np.geomspace(1, interval, self.between + 1)).astype(int))[:-1].tolist()
-        origins = range(0, steps + 1, interval)
-        return tuple(sorted({origin + lag for origin in origins for lag in lags if origin + lag <= steps}))
+        return kept_steps(steps, interval, self.between)
+
+
+def kept_steps(steps: int, interval: int, between: int) -> tuple[int, ...]:
+    """Multiples of an interval from 0 to `steps`, and so many more after each, at logarithmically spaced lags.
+
+    >>> kept_steps(10, 5, 2)
+    (0, 1, 2, 5, 6, 7, 10)
+    """
+    lags = [0]
+    if between:
+        lags += np.unique(np.round(np.geomspace(1, interval, between + 1)).astype(int))[:-1].tolist()
+    origins = range(0, steps + 1, interval)
+    return tuple(sorted({origin + lag for origin in origins for lag in lags if origin + lag <= steps}))
 
 
 def quench(high: float, low: float, rate: float, **settings: Any) -> Dynamics:
@@ -136,7 +147,55 @@ class Shear(Declaration):
             raise ParameterError(f"strain {self.strain} and skip {self.skip}: expected skip < strain")
 
 
-Stage = Dynamics | Minimum | Shear
+@dataclass(frozen=True, kw_only=True)
+class SwapMonteCarlo(Declaration):
+    """Monte Carlo of a `PolydisperseModel` in which particles move and pairs of them exchange their diameters.
+
+    It equilibrates far below the temperatures at which dynamics do (A. Ninarello, L. Berthier and D. Coslovich, Phys.
+    Rev. X 7, 021039 (2017)). Each trial of a sweep takes a particle at random, and moves it, or exchanges its diameter
+    with that of another one at random; it is accepted as Metropolis says. ``time`` counts sweeps. The frames have the
+    ``diameter`` of each particle (frame, particle), the reduction "thermo" the parts of moves and exchanges that were
+    accepted.
+
+    Parameters
+    ----------
+    sweeps : int
+        As many trials for each particle.
+    temperature : float or (float, float)
+        Two numbers: at the beginning and at the end, changing linearly.
+    every : int, optional
+        Keep a frame at the beginning and then every so many sweeps.
+    between : int
+        Keep so many more frames at logarithmically spaced lags after each of those.
+    step : float, default 0.12
+        Moves are uniform in a cube (square) from -step to step.
+    share : float, default 0.2
+        Of the trials that are exchanges.
+    """
+
+    sweeps: Count
+    temperature: Positive | tuple[Positive, Positive]
+    every: Count | None = None
+    between: Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")] = 0
+    step: Positive = 0.12
+    share: Annotated[float, Where(lambda x: 0 <= x <= 1, "from 0 to 1")] = 0.2
+
+    def check(self) -> None:
+        """An interval for the frames between."""
+        if self.between and self.every is None:
+            raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
+
+    @property
+    def temperatures(self) -> tuple[float, float]:
+        """At the beginning and at the end."""
+        return self.temperature if isinstance(self.temperature, tuple) else (self.temperature, self.temperature)
+
+    def frames(self) -> tuple[int, ...]:
+        """Sweeps at which frames are kept."""
+        return () if self.every is None else kept_steps(self.sweeps, self.every, self.between)
+
+
+Stage = Dynamics | Minimum | Shear | SwapMonteCarlo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +210,9 @@ class Simulation(Declaration):
         One of `glassdask.simulation.models`, or its name.
     start : RandomStart or StoredStart
         The first configuration.
-    stages : tuple of Dynamics, Minimum and Shear
-        What is done.
+    stages : tuple of Dynamics, Minimum, Shear and SwapMonteCarlo
+        What is done; particles with diameters of their own (`PolydisperseModel`) know Minimum and SwapMonteCarlo,
+        others all but the latter.
     seed : int
         Of the start and all velocities.
     timestep : float, optional
@@ -177,27 +237,37 @@ class Simulation(Declaration):
 
     model: AnyModel
     start: RandomStart | StoredStart
-    stages: Annotated[tuple[Stage, ...], Where(len, "at least one of Dynamics, Minimum and Shear")]
+    stages: Annotated[tuple[Stage, ...], Where(len, "at least one of Dynamics, Minimum, Shear and SwapMonteCarlo")]
     seed: int = 0
     timestep: Positive | None = None
 
     def check(self) -> None:
         """No stage is shorter than a timestep, but for a sudden quench, or longer than anybody can wait for."""
+        of_sizes = isinstance(self.model, PolydisperseModel)
         for number, stage in enumerate(self.stages):
-            frames, least = 0.0, 0.5
+            frames, least, every = 0.0, 0.5, getattr(stage, "every", None)
+            if isinstance(stage, SwapMonteCarlo) != of_sizes and not isinstance(stage, Minimum):
+                expected = "SwapMonteCarlo and Minimum" if of_sizes else "Dynamics, Minimum and Shear"
+                raise ParameterError(
+                    f"stages[{number}]: {type(stage).__name__} of {self.model.name}: expected {expected}, as its "
+                    f"particles have {'' if of_sizes else 'no '}diameters of their own"
+                )
             if isinstance(stage, Dynamics):
                 what, steps = f"time {stage.time:g}", stage.time / self.step
                 frames = 0.0 if stage.every is None else stage.time / stage.every * (1 + stage.between)
                 least = 0.0 if isinstance(stage.temperature, tuple) else least
             elif isinstance(stage, Shear):
                 what, steps = f"strain {stage.strain:g}", stage.strain / stage.increment
+            elif isinstance(stage, SwapMonteCarlo):
+                what, steps = f"{stage.sweeps} sweeps", float(stage.sweeps)
+                frames = 0.0 if stage.every is None else stage.sweeps / stage.every * (1 + stage.between)
             else:
                 continue
             if not least <= steps <= MOST_STEPS:
                 raise ParameterError(f"stages[{number}]: {what} are {steps:.3g} steps: expected 1 to {MOST_STEPS:.0e}")
-            if isinstance(stage, Dynamics) and frames > MOST_FRAMES:
+            if frames > MOST_FRAMES:
                 raise ParameterError(
-                    f"stages[{number}]: every {stage.every:g} gives {frames:.3g} frames, more than {MOST_FRAMES:.0e}: "
+                    f"stages[{number}]: every {every:g} gives {frames:.3g} frames, more than {MOST_FRAMES:.0e}: "
                     "make it longer"
                 )
 
@@ -215,7 +285,8 @@ class Simulation(Declaration):
             operations: list[Operation] = [Load(path=str(self.start.path), frame=frame)]
         else:
             density = self.model.density if self.start.density is None else self.start.density
-            operations = [Scatter(n_particles=self.start.n_particles, density=density, seed=self.seed)]
+            made = Place if isinstance(self.model, PolydisperseModel) else Scatter
+            operations = [made(n_particles=self.start.n_particles, density=density, seed=self.seed)]
         n_frames: int | None = 0
         for number, stage in enumerate(self.stages, start=1):
             last = number == len(self.stages)
@@ -233,6 +304,19 @@ class Simulation(Declaration):
                     )
                 )
                 count: int | None = len(frames)
+            elif isinstance(stage, SwapMonteCarlo):
+                frames = tuple(sorted({*stage.frames(), *([stage.sweeps] if last else [])}))
+                operations.append(
+                    SwapSweeps(
+                        sweeps=stage.sweeps,
+                        temperature=stage.temperatures,
+                        step=stage.step,
+                        share=stage.share,
+                        seed=(self.seed, number),
+                        frames=frames,
+                    )
+                )
+                count = len(frames)
             elif isinstance(stage, Minimum):
                 operations.append(Relax(keep=stage.keep or last))
                 count = int(stage.keep or last)
@@ -289,7 +373,9 @@ class Isoconfigurational(Declaration):
     timestep: Positive | None = None
 
     def check(self) -> None:
-        """Lags that can be told apart."""
+        """Lags that can be told apart, of particles that LAMMPS knows."""
+        if isinstance(self.model, PolydisperseModel):
+            raise ParameterError(f"{self.model.name}: an ensemble of runs needs LAMMPS, which has no such particles")
         if not self.lags or min(self.steps) < 1 or (np.diff(self.steps) < 1).any():
             raise ParameterError(f"lags {self.lags}: expected times that increase by a timestep {self.step} or more")
 

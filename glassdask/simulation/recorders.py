@@ -20,11 +20,11 @@ from glassdask.errors import CorruptStoreError, SimulationError
 from glassdask.files import put, replacing
 from glassdask.simulation.instance import Frame
 from glassdask.simulation.operations import read_frame
-from glassdask.variables import annotated
+from glassdask.variables import VARIABLES, annotated
 
 DTYPES = {
     "position": "f8", "box": "f8", "origin": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8",
-    "time": "f8", "strain": "f8",
+    "time": "f8", "strain": "f8", "diameter": "f8",
 }  # fmt: skip
 
 
@@ -62,13 +62,16 @@ class TrajectoryRecorder:
 
         first = self.frames[0]
         names = np.array(self.names)[first["species"]]
-        n_space = first["position"].shape[1]
+        dtypes, columns = self._dtypes(), dict[str, Any]()
+        if "diameter" in dtypes:  # particles exchange them
+            columns["diameter"] = ((), (), dtypes.pop("diameter"), VARIABLES["diameter"].attrs)
         return create_trajectory(
-            self.path, n_frames=n_frames, species=names, n_space=n_space, dtypes=self._dtypes(), attrs=self.attrs
-        )
+            self.path, n_frames=n_frames, species=names, n_space=first["position"].shape[1], dtypes=dtypes,
+            columns=columns, attrs=self.attrs,
+        )  # fmt: skip
 
     def _dtypes(self) -> dict[str, str]:
-        return {name: dtype for name, dtype in DTYPES.items() if self.frames[0][name] is not None}
+        return {name: dtype for name, dtype in DTYPES.items() if self.frames[0].get(name) is not None}
 
     def _write(self, count: int) -> None:
         from glassdask.store import write_region

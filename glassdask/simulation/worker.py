@@ -14,6 +14,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from glassdask.simulation.instance import Instance
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import TABLE
 from glassdask.simulation.operations import Operation, Recorder, State, Strain
+from glassdask.simulation.polydisperse import PolydisperseModel
+from glassdask.simulation.sample import Sample
 
 JOB, ERROR, DONE, DAMAGED = "job.pickle", "error.txt", "done", "damaged.txt"
 
@@ -55,12 +58,13 @@ def work(folder: Path) -> None:
     while state.operation < len(job.operations):
         operation = job.operations[state.operation]
         try:
-            instance = Instance(job.model, job.timestep, folder)
+            made: Any = Sample if isinstance(job.model, PolydisperseModel) else Instance
+            instance = made(job.model, job.timestep, folder)
             if not operation.fresh:
                 assert restart is not None
                 instance.restart(restart, state.step)
             over = operation.perform(instance, state, job.checkpoint)
-            state.lammps = instance.lmp.version()
+            state.lammps = instance.version
         except Exception as error:
             where = f"stage {state.operation} ({type(operation).__name__}), after step {state.step}"
             raise SimulationError(f"{where}: {message(error)}") from error

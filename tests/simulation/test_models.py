@@ -105,7 +105,7 @@ def brute_force(model, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * energy.sum(axis=1), np.einsum("ij,ijs->is", force / r, vector)
 
 
-@pytest.fixture(params=list(models.MODELS))
+@pytest.fixture(params=[model.name for model in models.OWN])
 def scattered(request, tmp_path):
     """A dense disordered configuration of each model in a running LAMMPS, in a sheared box."""
     model = models.MODELS[request.param]
@@ -166,7 +166,9 @@ def test_energies_and_forces(scattered):
     np.testing.assert_allclose(own, energy, rtol=1e-12, atol=1e-12 * scale)
 
 
-@pytest.mark.parametrize("name", sorted(set(models.MODELS) - {"polymer"}))  # whose first two monomers are bonded
+@pytest.mark.parametrize(
+    "name", sorted({model.name for model in models.OWN} - {"polymer"})
+)  # whose first two monomers are bonded
 def test_pair_curve_in_lammps(name, tmp_path):
     """Two particles moved apart, through where smoothing begins and through the cutoff."""
     model = models.MODELS[name]
@@ -192,7 +194,7 @@ def test_pair_curve_in_lammps(name, tmp_path):
                 assert measured == pytest.approx(force[0], rel=1e-10, abs=1e-11)
 
 
-@pytest.mark.parametrize("name", list(models.MODELS))
+@pytest.mark.parametrize("name", [model.name for model in models.OWN])
 def test_continuity(name):
     """No jump of the energy at the cutoff, nor of the force except for potentials that are only shifted."""
     for p in models.MODELS[name].pairs:
@@ -205,7 +207,7 @@ def test_continuity(name):
 
 
 def test_force_is_the_slope():
-    for model in models.MODELS.values():
+    for model in models.OWN:
         for p in model.pairs:
             r = np.linspace(0.9 * p.sigma, 0.99 * p.cutoff, 40)
             h = 1e-5
@@ -391,7 +393,7 @@ def near(value):
 
 def test_all_models_are_published():
     assert {model.name for model in models.OWN} == set(PUBLISHED)
-    assert all(models.MODELS[model.name] is model for model in models.OWN)
+    assert all(models.MODELS[model.name] is model for model in (*models.OWN, *models.OF_SIZES))
 
 
 @pytest.mark.parametrize("name", list(PUBLISHED))

@@ -149,7 +149,11 @@ WRONG = [
     (Minimum, {"keep": 1}, "keep: expected bool, found 1"),
     (RandomStart, {"n_particles": 0}, "n_particles: expected a whole number of at least 1, found 0"),
     (RandomStart, {"n_particles": 8, "density": -1.2}, "density: expected a positive finite number, found -1.2"),
-    (Simulation, {**STAGES, "stages": []}, "stages: expected at least one of Dynamics, Minimum and Shear, found []"),
+    (
+        Simulation,
+        {**STAGES, "stages": []},
+        "stages: expected at least one of Dynamics, Minimum, Shear and SwapMonteCarlo, found []",
+    ),
     (Simulation, {**STAGES, "stages": [{"time": 1.0}]}, "stages[0]."),
     (Simulation, {**STAGES, "model": "ka", "stages": [{}]}, "model: model 'ka' is not known: expected one of abm_2d"),
     (Isoconfigurational, {**RUN, "lags": [1.0, 0.5]}, "increase"),

@@ -26,6 +26,7 @@ from glassdask.simulation.protocols import (
     Shear,
     Simulation,
     StoredStart,
+    SwapMonteCarlo,
     quench,
 )
 from glassdask.simulation.runs import inherent_structures, isoconfigurational, simulate
@@ -330,6 +331,16 @@ def long_run():
     )
 
 
+def swap_run():
+    return small(
+        SwapMonteCarlo(sweeps=200, temperature=(0.5, 0.2)),
+        SwapMonteCarlo(sweeps=600, temperature=0.2, every=50, between=2),
+        Minimum(keep=True),
+        model=models.POLYDISPERSE_2D,
+        seed=2,
+    )
+
+
 def wait_for(condition, process=None):
     for _ in range(6000):
         if condition():
@@ -342,23 +353,24 @@ def wait_for(condition, process=None):
 SCRIPT = """
 import sys
 from glassdask.simulation import runs
-from tests.simulation.test_runs import long_run
+from tests.simulation import test_runs
 runs.LEAST_CHECKPOINT, runs.CHECKPOINT_WORK = 100, 0
-runs.simulate(long_run(), sys.argv[1]).compute(scheduler="synchronous")
+runs.simulate(getattr(test_runs, sys.argv[2])(), sys.argv[1]).compute(scheduler="synchronous")
 """
 
 
 @pytest.mark.slow
-def test_kill(tmp_path, monkeypatch):
+@pytest.mark.parametrize("made", [long_run, swap_run], ids=lambda made: made.__name__)
+def test_kill(tmp_path, monkeypatch, made):
     """Killed twice, once LAMMPS and once the process that waits for it: the store is the same to the last bit."""
     monkeypatch.setattr(runs, "LEAST_CHECKPOINT", 100)
     monkeypatch.setattr(runs, "CHECKPOINT_WORK", 0)
     whole, killed = str(tmp_path / "whole.zarr"), tmp_path / "killed.zarr"
-    compute(simulate(long_run(), whole))
+    compute(simulate(made(), whole))
     folder = killed / ".simulation"
 
     def kill(signal_child: bool, number: int) -> None:
-        parent = subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed)], stderr=subprocess.DEVNULL)
+        parent = subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed), made.__name__], stderr=subprocess.DEVNULL)
         wait_for(lambda: any(int(p.name[-8:]) >= number for p in folder.glob("checkpoint-*")), parent)
         if signal_child:
             children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
@@ -375,7 +387,7 @@ def test_kill(tmp_path, monkeypatch):
     kill(True, 3)
     kill(False, 7)
     assert not (folder / "done").exists()
-    compute(simulate(long_run(), str(killed)))
+    compute(simulate(made(), str(killed)))
     assert content_hash(killed) == content_hash(whole)
     one, other = open_reduction(whole, "thermo").load(), open_reduction(str(killed), "thermo").load()
     assert one.equals(other)
