@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ SHARE = 0.02
 # has come back to that share of the following rise.
 FLAT = 0.35
 END = 0.25
+# Pairs this much closer (in mean spacings) than where g rises above its noise are no part of the first shell.
+APART = 0.1
 # A first peak this much further out than where g begins hides something weaker that begins there.
 LATE = 1.4
 
@@ -52,6 +54,8 @@ class FirstShell:
         Position of the highest peak.
     shoulder : bool
         The first peak is only a shoulder of the next one: a minimum is not resolved.
+    strays : int, default 0
+        Pairs left out that are far closer than all others, such as particles that overlap; few, so no peak.
     """
 
     species: tuple[str, str]
@@ -61,6 +65,7 @@ class FirstShell:
     depth: float
     highest: float
     shoulder: bool
+    strays: int = 0
 
     @property
     def note(self) -> str:
@@ -74,6 +79,8 @@ class FirstShell:
         notes = ["the first peak is a shoulder"] if self.shoulder else []
         if self.highest > self.minimum:
             notes.append(f"the highest peak is a later one, at {self.highest:.3g}")
+        if self.strays:
+            notes.append(f"pairs left out that are far closer than all others: {self.strays}")
         return "; ".join(notes)
 
 
@@ -160,6 +167,8 @@ def first_shells(distribution: xr.Dataset) -> tuple[FirstShell, ...]:
 def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> FirstShell:
     """First peak and first minimum of g_ab(r) of a `radial_distribution`.
 
+    A few pairs that are far closer than all others, such as particles that overlap, are left out and counted.
+
     The first peak is not the highest: it is the first rise of the smoothed g that is followed by a fall, both above
     the noise of the pairs counted. Where the rise is interrupted by a stretch without slope, that shoulder is the first
     peak. Positions are refined by a local fit to the g that was not smoothed; in a gap where g is 0 the minimum is its
@@ -182,7 +191,7 @@ def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> Fir
     if shoulder is not None:
         flat, end = shoulder
         at, height, bottom, depth = (float(value) for value in (curve.r[flat], g[flat], curve.r[end], g[end]))
-        return FirstShell(curve.species, at, height, bottom, depth, highest, shoulder=True)
+        return FirstShell(curve.species, at, height, bottom, depth, highest, True, curve.strays)
     onset = float(curve.r[np.argmax(g > 0.05 * g[peak])])
     top, height = curve.extremum(peak, PEAK_FIT, 2)
     if top > LATE * onset:
@@ -191,7 +200,7 @@ def first_shell(distribution: xr.Dataset, species_a: str, species_b: str) -> Fir
         )
     bottom = curve.gap(g, dip, g[peak]) or curve.extremum(dip, MINIMUM_FIT, 3)[0]
     depth = float(np.interp(bottom, curve.r, g))
-    return FirstShell(curve.species, top, height, bottom, depth, highest, shoulder=False)
+    return FirstShell(curve.species, top, height, bottom, depth, highest, False, curve.strays)
 
 
 @dataclass(frozen=True)
@@ -204,6 +213,7 @@ class _Curve:
     pairs: np.ndarray  # independent pairs in each bin
     ideal: np.ndarray  # how many there would be if g were 1
     spacing: float
+    strays: int = 0
 
     @classmethod
     def of(cls, distribution: xr.Dataset, a: str, b: str) -> _Curve:
@@ -233,7 +243,16 @@ class _Curve:
         g, pairs = np.nan_to_num(chosen["g"].values)[known], pairs[known]
         scale = pairs.sum() / max((g * shells).sum(), np.finfo(float).tiny)
         low, high = sorted((str(a), str(b)))
-        return cls((low, high), distribution["r"].values[known], g, pairs, scale * shells, spacing)
+        return cls((low, high), distribution["r"].values[known], g, pairs, scale * shells, spacing)._without_strays()
+
+    def _without_strays(self) -> _Curve:
+        g, error = self.smooth(SMOOTHING)
+        begins = int(np.argmax(g > SIGNIFICANCE * error)) - int(APART * self.spacing / self.step)
+        few = self.pairs[: max(begins, 0)].sum()
+        if not few:
+            return self
+        there = np.arange(len(self.r)) >= begins
+        return replace(self, g=self.g * there, pairs=self.pairs * there, strays=int(few))
 
     @property
     def step(self) -> float:

@@ -217,3 +217,20 @@ def test_unknown_species():
 
 def test_the_note_of_a_plain_shell_is_empty():
     assert FirstShell(("A", "B"), 1.0, 3.0, 1.4, 0.4, 1.0, False).note == ""
+
+
+@pytest.mark.parametrize("overlapping", [1, 3])
+def test_overlapping_particles_do_not_hide_the_shell(overlapping):
+    """One pair at 0.01 of a diameter is a g of thousands there."""
+    whole = gd.example("wahnstrom")
+    expected = gd.first_minima(whole)
+    position = whole["position"].values.copy()
+    is_a = np.flatnonzero(whole["species"].values == "A")
+    position[0, is_a[1 : 1 + overlapping]] = position[0, is_a[100 : 100 + overlapping]] + [0.01, 0.0, 0.0]
+    moved = whole.drop_vars("image", errors="ignore").assign(position=(whole["position"].dims, position))
+    found = gd.first_minima(moved)
+    assert found == pytest.approx(expected, rel=2e-3)
+    shell = first_shell(gd.radial_distribution(moved), "A", "A")
+    assert shell.strays == overlapping
+    assert f"far closer than all others: {overlapping}" in shell.note
+    assert first_shell(gd.radial_distribution(whole), "A", "A").strays == 0
