@@ -11,12 +11,13 @@ from glassdask.declarations import NotNegative, Positive, Where, pair_text
 from glassdask.descriptors import radial_basis
 from glassdask.descriptors.base import Descriptor, Plan, degree_range
 from glassdask.descriptors.weights import everyone
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, SpeciesError
 from glassdask.kernels import soap as kernels
 from glassdask.kernels.expansion import row_recurrence
 from glassdask.kernels.simd import LANES, aligned, padded
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
+from glassdask.schema import CODE
 
 RadialFunctions = Annotated[int, Where(lambda n: 1 <= n <= 32, "1 to 32 radial functions")]
 # Narrower Gaussians, in units of r_cut, only cost: at most 32 radial functions do not tell them from points, and the
@@ -53,6 +54,9 @@ class SOAP(Descriptor):
         paper A used.
     by_species : bool, default False
         Expand the density of each species and give the products of all pairs; otherwise species-blind.
+    species : sequence of str, optional
+        With `by_species`, the species to expand, in this order, whether a trajectory has them or not, so that different
+        compositions have the same features: zero for a pair that is not there. By default those of the trajectory.
     spectrum : {"full", "diagonal"}, default "full"
         ``"full"``, or ``"diagonal"`` with n' = n only.
     normalize : bool, default False
@@ -92,6 +96,7 @@ class SOAP(Descriptor):
     sigma: Positive
     basis: Literal["polynomial", "gto"] = "polynomial"
     by_species: bool = False
+    species: tuple[str, ...] | None = None
     spectrum: Literal["full", "diagonal"] = "full"
     normalize: bool = False
     center: bool = True
@@ -101,6 +106,10 @@ class SOAP(Descriptor):
     def check(self) -> None:
         """See `Declaration.check`."""
         degree_range(0, self.l_max)
+        if self.species is not None and not self.by_species:
+            raise ParameterError("species are listed, but the density is that of all alike: give by_species=True")
+        if self.species is not None and len({*self.species}) != max(len(self.species), 1):
+            raise ParameterError(f"species is {self.species}: expected different names")
         if self.basis == "gto" and self.r_cut <= 1:
             raise ParameterError(f"r_cut = {self.r_cut}: GTOs are placed between 1 and r_cut, expected more than 1")
         if self.sigma > BROADEST * self.r_cut or (self.padding or 0.0) > LONGEST * self.sigma:
@@ -121,11 +130,16 @@ class SOAP(Descriptor):
         reach = float(self.r_cut + padding)
         inverse_width, pieces = radial_basis.pieces(self.basis, self.r_cut, self.n_max, self.l_max, self.sigma, reach)
         table = row_recurrence(self.l_max)
-        channels = len(names) if self.by_species else 1
-        coords = self._coordinates(names)
+        listed = names if self.species is None else self.species
+        unknown = [name for name in names if name not in listed]
+        if unknown:
+            raise SpeciesError(f"SOAP.species lists {', '.join(listed)}, the trajectory has {unknown[0]}, too: add it")
+        channels = len(listed) if self.by_species else 1
+        channel_of = np.array([listed.index(name) if self.by_species else 0 for name in names], dtype=CODE)
+        coords = self._coordinates(listed)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-            channel = configuration.species if channels > 1 else np.zeros_like(configuration.species)
+            channel = channel_of[configuration.species]
             wide = padded(self.n_max)
             most = int(neighbors.counts.max(initial=0))
             kernels.soap(

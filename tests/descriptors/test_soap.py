@@ -10,7 +10,7 @@ from scipy.special import sph_harm_y
 import glassdask as gd
 from glassdask.descriptors import radial_basis
 from glassdask.descriptors.soap import SOAP
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, SpeciesError
 from glassdask.kernels import expansion
 from glassdask.kernels import soap as kernels
 from tests.conftest import DATA
@@ -358,3 +358,26 @@ def test_bad_parameters(changed, message):
 def test_too_many_radial_functions(liquid):
     with pytest.raises(ParameterError, match="linearly dependent"):
         spectrum(liquid, **{**PAPER, "n_max": 20})
+
+
+def test_listed_species_give_different_mixtures_the_same_features(liquid):
+    small = {"r_cut": 1.6, "n_max": 3, "l_max": 2, "sigma": 0.3, "by_species": True}
+    own = spectrum(liquid, **small)
+    wide = spectrum(liquid, **small, species=("C", "B", "A"))
+    pure = spectrum(liquid.isel(particle=liquid["species"].values == "A"), **small, species=("C", "B", "A"))
+    assert wide["soap_species"].values.tolist() == pure["soap_species"].values.tolist()
+    key = ("soap_species", "soap_l", "soap_n", "soap_n2")
+    columns = {labels: k for k, labels in enumerate(zip(*(wide[c].values.tolist() for c in key)))}
+    for k, (pair, l, n, n2) in enumerate(zip(*(own[c].values.tolist() for c in key))):
+        same = ("B-A", l, n2, n) if pair == "A-B" else (pair, l, n, n2)
+        np.testing.assert_allclose(wide.values[..., columns[same]], own.values[..., k], rtol=1e-9, atol=1e-12)
+    with_c = ["C" in pair for pair in wide["soap_species"].values]
+    assert sum(with_c) == 3 * 6 + 2 * 3 * 9
+    assert not wide.values[..., with_c].any()
+    assert not pure.values[..., [pair != "A-A" for pair in pure["soap_species"].values]].any()
+    with pytest.raises(SpeciesError, match=r"lists A, the trajectory has B, too: add it"):
+        spectrum(liquid, **small, species=("A",))
+    with pytest.raises(ParameterError, match="give by_species=True"):
+        SOAP(**{**small, "by_species": False}, species=("A",))
+    with pytest.raises(ParameterError, match="expected different names"):
+        SOAP(**small, species=("A", "A"))
