@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -192,7 +193,7 @@ def _sweep(store: Path, as_json: bool) -> None:
     for stage in stages:
         out.print(f"  {stage:10} {done[stage]} of {len(table)} complete", markup=False)
     whole = all(count == len(table) for count in done.values())
-    path = table["path"].iloc[0]
+    path = min(table["path"].iloc[0], os.path.relpath(table["path"].iloc[0]), key=len)
     commands = [f"glassdask plot {store}", f"glassdask info {path}"] if whole else [f"glassdask sweep status {store}"]
     for number, command in enumerate(commands):
         out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)

@@ -17,6 +17,7 @@ from glassdask.cli.options import (
     Quiet,
     Workers,
     cluster_for,
+    console,
     key_values,
     print_json,
     progress_bar,
@@ -146,8 +147,23 @@ def ingest(
         result = run(sources, store, progress=progress, **how, **options)
     if as_json:
         print_json({**vars(result), "notes": [shell(note) for note in result.notes]})
-    else:
-        print(shell(str(result)))
+        return
+    print(shell(str(result)))
+    if result.n_new and dt is None and not unordered:
+        _tell_of_times(result.store)
+
+
+def _tell_of_times(store: str) -> None:
+    """That steps without times say nothing of how fast particles move, while it is easy to mend."""
+    from glassdask.store.arrays import arrays
+    from glassdask.store.layout import checked_path
+
+    found = {info.name: info for info in arrays(checked_path(store))}
+    if "step" in found and "time" not in found and found["step"].shape[0] > 1:
+        console.print(
+            "no times are known: for dynamics, say --dt 0.005, or whatever the time of a step is, and --overwrite",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
 
 
 def _cell(text: str) -> list[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.")
 
+OPEN = ("partial", "failed", "waiting")
 MOST_ERRORS = 20  # lines; all of them are in the table of --json
 
 SweepStore = Annotated[Path, typer.Argument(help="Store of a sweep that was run before")]
@@ -98,7 +100,7 @@ def status(
         print(json.dumps({**kept, "states": states}, indent=2))
         return
     out = Console()
-    out.print(_overview(table))
+    out.print(_overview(table, out.width))
     for runs in table.attrs["runs"]:
         what = "all states" if runs["share"] == "all" else f"share {runs['share']}"
         out.print(
@@ -184,13 +186,19 @@ def _parsed_share(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _overview(table: pd.DataFrame) -> Table:
-    """One row for each model, density and temperature: complete states of all, by stage."""
+def _overview(table: pd.DataFrame, width: int) -> Table:
+    """One row for each model, density and temperature: complete states of all, by stage; in short where it is narrow."""
     stages = table.attrs["stages"]
     levels = ["model", *(["density"] if table["density"].notna().any() else []), "temperature"]
-    shown = Table(title=escape(table.attrs["store"]), title_justify="left")
+    needs = sum(max(len(name), *(len(str(value)) for value in table[name])) + 3 for name in levels)
+    narrow = needs + sum(max(len(stage), len("1 complete")) + 3 for stage in stages) + 1 > width
+    title = escape(table.attrs["store"])
+    shown = Table(title=title, title_justify="left", box=None if narrow else HEAVY_HEAD, pad_edge=not narrow)
+    room = max(3, (width - needs) // len(stages) - 2)
     for column in (*levels, *stages):
-        shown.add_column(column, no_wrap=column not in stages)
+        shown.add_column(
+            column[:room] if narrow and column in stages else column, no_wrap=narrow or column not in stages
+        )
     rows = [table[name].tolist() for name in (*levels, *stages)]
     points: dict[tuple[Any, ...], list[tuple[str, ...]]] = {}
     for row in zip(*rows):
@@ -200,7 +208,7 @@ def _overview(table: pd.DataFrame) -> Table:
         cells = []
         for found in map(Counter, zip(*points[values])):
             done = f"{found['complete']}/{found.total()}"
-            others = [f"{found[name]} {name}" for name in ("partial", "failed", "waiting") if name in found]
+            others = [f"{found[name]} {name[:4] if narrow else name}" for name in OPEN if name in found]
             cells.append("\n".join([done, *others]))
         texts = (escape(value) if isinstance(value, str) else "" if value is None else f"{value:g}" for value in values)
         shown.add_row(*texts, *cells)

@@ -22,6 +22,7 @@ from glassdask.store.layout import checked_path
 # Stores that simulations make below the one of a trajectory.
 BELOW = ("", "inherent", "isoconfigurational")
 PARTICLES, SPECTRA = "particles", "evr"
+UNDRAWN = ("lag", "origins", "k", "r", "modes")  # what curves run over, or are counted by
 DESCRIPTORS = "descriptors/"
 
 
@@ -49,7 +50,8 @@ def pictures(store: str | os.PathLike[str]) -> dict[str, str]:
         if {"scatter", "n_samples"} <= infos.keys():
             continue  # of a sweep's common components, and no result by itself
         label = f"{below}/{name}" if below else name
-        found[label] = _kind(list(infos), attrs)
+        aside = {*UNDRAWN, *str(attrs.get("coordinates", "")).split()}
+        found[label] = _kind([variable for variable in infos if variable not in aside], attrs)
         spectra |= "explained_variance_ratio" in infos
         if not below and not {"projection", "pearson", "propensity"} & infos.keys():
             coordinates = str(attrs.get("coordinates", "")).split()

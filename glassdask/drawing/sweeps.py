@@ -60,7 +60,8 @@ def sweep_pictures(store: str | os.PathLike[str]) -> dict[str, str]:
                         known[f"{group.name}/{base}"] = f"{base} of all temperatures"
         if len(known) > 3 and SPECTRA in known and TAU in known:
             break
-    return known
+    first = [name for name in (TAU, ENERGY, PROPENSITY, SPECTRA) if name in known]
+    return {name: known[name] for name in (*first, *known)}
 
 
 def draw_sweep(
@@ -141,7 +142,8 @@ def _spectra(
             for place in PLACES:
                 folder = Path(state.path) / place / "reductions"
                 for group in children(folder, "group") if is_group(folder) else []:
-                    if (group / "explained_variance_ratio").is_dir():
+                    common = group.name.endswith("_common")  # the same at all temperatures
+                    if (group / "explained_variance_ratio").is_dir() and not common:
                         found = _read(state, group.name, place)
                         if found is not None:
                             there = True

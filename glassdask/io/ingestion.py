@@ -451,7 +451,7 @@ def _begun(group: Path, known: Any, key: str, code: str, overwrite: bool, files:
         return True
     if not overwrite:
         state = f"{'frames' if complete else 'an interrupted ingestion'} of {differing(known, files, settings)}"
-        raise StoreError(f"{group}: holds {state}: append, overwrite, or choose another name")
+        raise StoreError(f"{group}: holds {state}: `append=True`, `overwrite=True`, or another name")
     remove_group(group)
     return True
 

@@ -707,7 +707,9 @@ def test_same_again_other_and_overwrite(tmp_path):
         (path, {"dt": 0.5}, "the same files with dt not given, now 0.5"),
         (second, {"dt": 0.5}, f"other files, such as {path}, with dt not given, now 0.5"),
     ):
-        with pytest.raises(errors.StoreError, match=re.escape(f"run.zarr: holds frames of {told}: append, over")):
+        with pytest.raises(
+            errors.StoreError, match=re.escape(f"run.zarr: holds frames of {told}: `append=True`, `over")
+        ):
             gio.ingest(sources, store, **options)
     same_values(store, one.trajectory(*VARIABLES))
     gio.ingest(second, store, overwrite=True)
