@@ -187,7 +187,7 @@ def _parsed_share(text: str) -> tuple[int, int]:
 
 
 def _overview(table: pd.DataFrame, width: int) -> Table:
-    """One row for each model, density and temperature: complete states of all, by stage; in short where it is narrow."""
+    """One row for each model, density and temperature: complete states of all, by stage; short where narrow."""
     stages = table.attrs["stages"]
     levels = ["model", *(["density"] if table["density"].notna().any() else []), "temperature"]
     needs = sum(max(len(name), *(len(str(value)) for value in table[name])) + 3 for name in levels)
