@@ -127,3 +127,20 @@ def test_what_curves_run_over():
     assert len(table["lag"]) == 5
     drawn, _ = curves(found[["f_total"]].isel(lag=[2]))
     assert drawn.axes[0].lines[0].get_marker() == "o"
+
+
+def test_structure_is_stored_as_sweeps_do(monkeypatch, capsys, store, tmp_path):
+    code, out, error = run(monkeypatch, capsys, "structure", store, "-q", *ARGS)
+    assert code == 0, error
+    assert "S(k) is largest at k = " in out
+    found, t = gd.open_reduction(store, "structure"), gd.open_trajectory(store)
+    np.testing.assert_allclose(found["g_total"], gd.radial_distribution(t, n_bins=300)["g_total"])
+    k_max = 4 * np.pi  # over the mean spacing, 1
+    np.testing.assert_allclose(found["S_total"], gd.structure_factor(t, k_max=k_max)["S_total"])
+    assert run(monkeypatch, capsys, "plot", store, "g", "-o", tmp_path / "g.png")[0] == 0
+    (tmp_path / "s.toml").write_text(
+        f"[[runs]]\nmodel = 'm'\ntemperature = 1\ntrajectories = '{store}'\n[correlate]\nk = 7\n"
+    )
+    before = {file: file.stat().st_mtime_ns for file in (store / "reductions/structure").rglob("*") if file.is_file()}
+    assert run(monkeypatch, capsys, "sweep", "run", tmp_path / "s.toml", "--cluster", "threads", "-q")[0] == 0
+    assert before == {file: file.stat().st_mtime_ns for file in before}

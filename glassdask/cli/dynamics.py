@@ -1,4 +1,4 @@
-"""The subcommand that measures how particles move."""
+"""The subcommands that measure averages: how particles move, and where they are."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from glassdask.cli.options import (
 app = typer.Typer()
 # Of one core, roughly: what a quantity takes for a particle in a frame.
 SECONDS = 5e-6
+STRUCTURE_SECONDS = 2e-5  # g(r) and S(k)
 
 
 class _WithQuantities(TyperCommand):
@@ -91,6 +92,35 @@ def dynamics(
 
     if as_json:
         print_json(made)
+
+
+@app.command()
+def structure(
+    store: Store,
+    overwrite: Overwrite = False,
+    cluster: Cluster = "auto",
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure g(r) and S(k), and store them as the reduction structure, to be drawn by plot: g, S.
+
+    They are what a sweep's stage correlate stores.
+    """
+    import glassdask as gd
+    from glassdask.cluster import connect
+    from glassdask.files import check_links
+    from glassdask.sweep.correlating import store_structure
+
+    check_links(store)
+    trajectory = gd.open_trajectory(store)
+    rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
+    with connect(cluster_for(cluster, STRUCTURE_SECONDS * rows), workers=workers), progress_bar("structure", quiet):
+        store_structure(str(store), overwrite)
+    k = gd.correlations.first_peak_wavenumber(gd.open_reduction(store, "structure").load())
+    Console().print(
+        f"{store}: reductions/structure, S(k) is largest at k = {k:.4g}; glassdask plot {store} g -o g.png",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
 
 
 def _scalars(found: Any) -> dict[str, Any]:

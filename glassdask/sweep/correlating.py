@@ -52,20 +52,11 @@ class Correlate(Stage):
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """One after the other."""
-        from glassdask.store import content_hash
         from glassdask.sweep import measures
 
         table: CorrelateTable = settings[self.name]
         path, groups = state.path, state.units[self.name].groups
-        inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
-        _derive(
-            path,
-            STRUCTURE,
-            {"inherent": inherent},
-            _versions(path, ["inherent"]),
-            overwrite,
-            lambda: measures.structure(path),
-        )
+        store_structure(path, overwrite)
         if table.dynamics:
             # where k is not given, it is that of the peak of S(k)
             peak = [] if table.k is not None else [f"reductions/{STRUCTURE}"]
@@ -86,6 +77,16 @@ class Correlate(Stage):
             made_from += [f"{within(settings)}reductions/{name}" for name in names[1]]
             versions = _versions(path, [*made_from, ENSEMBLE])
             _derive(path, PROPENSITY, parameters, versions, overwrite, lambda: measures.propensity(path, place, *names))
+
+
+def store_structure(path: str, overwrite: bool = False) -> None:
+    """Store ``reductions/structure`` of a trajectory, unless the same is there: g(r), S(k), energies."""
+    from glassdask.store import content_hash
+    from glassdask.sweep import measures
+
+    inherent = content_hash(f"{path}/inherent") if is_group(f"{path}/inherent") else None
+    parameters, made_from = {"inherent": inherent}, _versions(path, ["inherent"])
+    _derive(path, STRUCTURE, parameters, made_from, overwrite, lambda: measures.structure(path))
 
 
 def _code(name: str) -> str:

@@ -92,7 +92,7 @@ def on_screen(chart: Chart, theme: Theme) -> figure:
             click_policy="hide",
             label_text_color=theme.ink,
             label_text_font_size="11px",
-            spacing=0,
+            spacing=8,
             background_fill_color=None,
             border_line_color=None,
             glyph_height=14,

@@ -112,7 +112,10 @@ class Dashboard(pn.viewable.Viewer):
         if "problem" in read:
             again = f"This page looks again every {self.seconds:g} s."
             self._head.object = style.heading(self.store.title, "", "")
-            self._problem.object = style.problem(f"{read['problem']}. {again}")
+            if self.store.begun:
+                self._problem.object = style.problem(f"{read['problem']}. {again}")
+            else:
+                self._problem.object = style.note(f"Nothing has been run here yet. {again}")
             return
         self._problem.object = ""
         table, numbers, records = read["table"], read["numbers"], read["records"]
@@ -256,9 +259,9 @@ class Dashboard(pn.viewable.Viewer):
     def _layout(self) -> list[Any]:
         selects = [
             pn.widgets.Select.from_param(self.param[name], width=width, margin=(2, 8))
-            for name, width in (("model", 150), ("temperature", 110), ("state", 230), ("descriptor", 110))
+            for name, width in (("model", 150), ("temperature", 110), ("state", 300), ("descriptor", 160))
         ]
-        other = pn.widgets.Select.from_param(self.param.other, width=230)
+        other = pn.widgets.Select.from_param(self.param.other, width=300)
         only = pn.widgets.TextInput.from_param(self.param.only, width=260, placeholder="failed, T=0.4500, describe ...")
         card = {"background": self.theme.card, "border-radius": "8px", "padding": "6px"}
         wide = {"sizing_mode": "stretch_width"}

@@ -40,6 +40,11 @@ class SweepStore:
             self._states = {state.label: state for state in sweep.states}
         return table
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything at all where the sweep is expected."""
+        return Path(self.path).exists()
+
     # ---- what there is
 
     def groups(self, label: str, stage: str) -> tuple[str, ...]:
@@ -50,7 +55,7 @@ class SweepStore:
     def reductions(self, label: str) -> dict[str, str]:
         """Of each principal component analysis of a state: the store in which it is."""
         found = {}
-        for group in self.groups(label, "reduce"):
+        for group in (*self.groups(label, "reduce"), *self.groups(label, "common")):
             within, _, name = group.partition("reductions/")
             found[name] = str(Path(self._states[label].path) / within)
         return found
@@ -80,7 +85,7 @@ class SweepStore:
                 if f"reductions/{name}" in own and row["correlate"] == COMPLETE:
                     found |= self._kept(Path(row["path"]), name, read, deadline)
             for name, store in self.reductions(label).items():
-                if row["reduce"] == COMPLETE:
+                if row["common" if name.endswith("_common") else "reduce"] == COMPLETE:
                     ratio = self._kept(Path(store), name, _ratios, deadline)
                     found |= {f"{name} {component}": value for component, value in ratio.items()}
             rows[label] = found
@@ -124,7 +129,8 @@ class SweepStore:
     def features(self, label: str, name: str) -> xr.DataArray | None:
         """A descriptor of a state, lazy; None where it is not stored."""
         try:
-            return gd.open_descriptors(self.reductions(label)[name], [name])[name]
+            described = name.removesuffix("_common")
+            return gd.open_descriptors(self.reductions(label)[name], [described])[described]
         except (GlassdaskError, OSError, KeyError):
             return None
 

@@ -119,6 +119,11 @@ def heading(title: str, status: str, kind: str, more: str = "") -> str:
     return f"<div class=head><h2>{html.escape(title)}</h2>{chip}<span class=soft>{html.escape(more)}</span></div>"
 
 
+def note(text: str) -> str:
+    """A paragraph about something that is as it should be."""
+    return f"<p class=soft>{html.escape(text)}</p>"
+
+
 def problem(text: str) -> str:
     """Why there is nothing to see."""
     return f"<p class=problem>{html.escape(text)}</p>"
