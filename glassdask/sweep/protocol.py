@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from glassdask.declarations import Declaration, Finite, Positive, Where, digest
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, near
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
 from glassdask.simulation.models import MODELS, Model, read_model
@@ -130,7 +130,7 @@ def _model(run: Simulated, folder: Path, where: str) -> Model:
     given = run.model
     if isinstance(given, str) and given not in MODELS:
         known = ", ".join([*MODELS, COPPER_ZIRCONIUM])
-        raise ParameterError(f"{where}.model: no model {given!r:.80}: choose one of {known}")
+        raise ParameterError(f"{where}.model: no model {given!r:.80}: choose one of {known}{near(given, MODELS)}")
     if isinstance(given, dict) and isinstance(given.get("file"), str):
         given = {**given, "file": str(folder / given["file"])}
     return read_model(given, f"{where}.model")
