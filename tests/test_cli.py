@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import glassdask as gd
 from glassdask import cli
 from glassdask.descriptors import registry
+from tests.sweep.liquids import save_sweep
 
 ARGS = ("--cluster", "threads")
 
@@ -289,3 +292,47 @@ def test_names_that_are_nearly_right_are_told(monkeypatch, capsys, tmp_path, arc
         code, _, error = run(monkeypatch, capsys, *arguments)
         assert code == 1
         assert error.endswith(f"did you mean {meant!r}?") if meant else "did you mean" not in error, error
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("arguments", [("--version",), ("descriptors",), ("info", "nothing.zarr")])
+def test_output_that_cannot_be_written(arguments, buffered):
+    """One line, as of any full disk; but of what went wrong before."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "glassdask", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    what = (
+        "nothing.zarr: does not exist" if "info" in arguments else "standard output: cannot be written (No space left"
+    )
+    assert done.stderr.startswith(f"glassdask: {what}")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+
+
+def test_a_log_that_cannot_be_written():
+    command = [sys.executable, "-m", "glassdask", "descriptors", "--log", "/dev/full"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert (
+        done.stderr
+        == "glassdask: --log /dev/full: cannot be written (No space left on device): the work goes on without it\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1:strict", "ascii:strict"])
+def test_names_that_are_no_text(tmp_path, encoding):
+    """Names of files are bytes, and terminals do not know every letter: all is told all the same."""
+    sweep = save_sweep(tmp_path / os.fsdecode(b"latin\xe4 \xc3\xa4"), temperatures=(0.5,), seeds=1)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for command in (["run", sweep, "--cluster", "threads", "-q"], ["status", sweep.with_suffix(".zarr"), "--json"]):
+        words = [sys.executable, "-m", "glassdask", "sweep", *command]
+        done = subprocess.run(words, capture_output=True, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+    found = json.loads(done.stdout)["states"]
+    assert [state["correlate"] for state in found] == ["complete"]
+    assert found[0]["density"] is None
+    assert Path(found[0]["path"]).is_dir()
+    store = found[0]["path"]
+    done = subprocess.run([sys.executable, "-m", "glassdask", "verify", store], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")

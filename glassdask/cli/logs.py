@@ -6,6 +6,7 @@ import logging
 import shlex
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,10 +51,31 @@ def failed(error: Exception) -> None:
     logger.debug("%s", error, exc_info=error)
 
 
+class _File(logging.FileHandler):
+    """A log that is given up, with one line, where its disk is full: the work goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        for name in NAMES:
+            logging.getLogger(name).removeHandler(self)
+        print(
+            f"glassdask: --log {self.baseFilename}: cannot be written ({error.strerror}): the work goes on without it",
+            file=sys.stderr,
+        )
+        return None
+
+    def close(self) -> None:
+        """Whatever becomes of the last lines."""
+        with suppress(OSError):
+            super().close()
+
+
 def _to_file(ctx: typer.Context, value: str | None) -> str | None:
     if value is not None and not ctx.resilient_parsing:
         try:
-            handler = logging.FileHandler(Path(value), encoding="utf-8")
+            handler = _File(Path(value), encoding="utf-8")
         except OSError as error:
             raise StoreError(
                 f"--log {value}: cannot be written ({error.strerror}): give a file in a folder that is there"

@@ -95,7 +95,8 @@ def status(
 
     table = found(store)
     if as_json:
-        states = json.loads(table.reset_index().to_json(orient="records"))
+        text = json.dumps(table.reset_index().to_dict("records"))
+        states = json.loads(text, parse_constant=lambda _: None)  # what is not known, such as a density
         kept = {name: table.attrs[name] for name in ("stages", "runs", "remaining")}
         print(json.dumps({**kept, "states": states}, indent=2))
         return

@@ -95,7 +95,10 @@ def status(store: str | os.PathLike[str]) -> pd.DataFrame:
         found = [units.get(stage, DONE) for units in standing]
         for column, values in zip(("", "_fraction", "_error"), zip(*found)):
             columns[stage + column] = list(values)
-    table = pd.DataFrame(columns, index=pd.Index([state.label for state in described.states], name="label"))
+    index = pd.Index([state.label for state in described.states], name="label")
+    texts = ("path", *(f"{stage}_error" for stage in described.stages))  # in which there may be any bytes
+    kept = {name: pd.Series(columns[name], index=index, dtype=object) for name in texts}
+    table = pd.DataFrame({**columns, **kept}, index=index)
     left = remaining(described.stages, described.states, standing, known)
     table.attrs = {
         "stages": list(described.stages), "runs": holders(root), "store": str(root.absolute()), "remaining": left,

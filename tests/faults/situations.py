@@ -27,8 +27,9 @@ import numpy as np
 
 from tests.faults import outcomes
 from tests.faults.attack import BO, THREADS, done, ingest, prepare, warm, write_dump
-from tests.faults.harness import fingerprint
+from tests.faults.harness import ENVIRONMENT, fingerprint
 from tests.faults.points import Ended, begin, run, wait
+from tests.sweep.liquids import SIMULATED, save_sweep
 
 LD = "ld:l_max=2,cutoffs=1.3"
 OTHER = "bo:name='other',l_max=3,cutoffs=1.3"
@@ -182,7 +183,7 @@ NAMES = (
 
 
 def names(at: Situation) -> Found:
-    """A dump and a store of odd names in folders of odd names; also a store that was moved there."""
+    """A dump, a store, a sweep that simulates of odd names in such folders; also a store that was moved there."""
     for name in NAMES if at.rounds > 1 else NAMES[:4]:
         at.fresh()
         folder = at.root / name
@@ -190,6 +191,7 @@ def names(at: Situation) -> Found:
         file, moved, made = folder / f"{name}.dump", folder / f"{name}.zarr", folder / f"{name} 2.zarr"
         shutil.copy(at.root / "run.dump", file)
         shutil.move(at.store, moved)
+        (folder / f"{name}.toml").write_text(SIMULATED)
         species = ["--species", "1=A", "--species", "2=B"]
         for command in (
             ["ingest", file, "--store", made, *species, *THREADS],
@@ -199,6 +201,7 @@ def names(at: Situation) -> Found:
             ["export", made, "-o", folder / f"{name}.lammpstrj"],
             ["verify", moved, "-q"],
             ["repair", made],
+            ["sweep", "run", folder / f"{name}.toml", *THREADS],
         ):
             ended = run(command, at.root)
             yield f"{name!r}, {command[0]}", "right" if ended.code == 0 else f"unclear {ended.said}"
@@ -275,8 +278,13 @@ def _full(at: Situation) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+def _print_to(file: Path) -> None:
+    """Let what this process prints go to a file."""
+    os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), 1)
+
+
 def outputs(at: Situation) -> Found:
-    """Figures, tables, exports and dumps to a full disk, to folders that are not there, to what is no file."""
+    """Figures, tables, exports and what is printed to a full disk, to missing folders, to what is no file."""
     store = at.store
     try:
         with _full(at) as disk:
@@ -284,9 +292,18 @@ def outputs(at: Situation) -> Found:
                 ended = run(["export", store, "-o", disk / name, "-q"], at.root)
                 left = [file.name for file in disk.iterdir()]
                 yield f"export {name}", judged(ended, False) if left == ["full"] else f"unclear {left}"
-            ended = run(["plot", store, "bo", "-o", disk / "x.png"], at.root)
-            left = [file.name for file in disk.iterdir()]
-            yield "plot", judged(ended, False) if left == ["full"] else f"unclear {left}"
+            sweep = save_sweep(at.root / "swept", temperatures=(0.5, 0.6), seeds=1, frames=4).with_suffix(".zarr")
+            done(at.root, "sweep", "run", sweep.with_suffix(".toml"), *THREADS)
+            for place, what in ((store, "bo"), (sweep, "evr"), (sweep, "g"), (sweep, "structure/S")):
+                ended = run(["plot", place, what, "-o", disk / "x.png"], at.root)
+                left = [file.name for file in disk.iterdir()]
+                yield f"plot {what}", judged(ended, False) if left == ["full"] else f"unclear {left}"
+            for command in (["info", store], ["sweep", "status", sweep, "--json"], ["plot", sweep], ["verify", store]):
+                ended = run(command, at.root, prepare=lambda: _print_to(disk / "x"))
+                yield f"{command[0]} to a full disk", judged(ended, False)
+            ended = run(["info", store, "--log", disk / "log"], at.root)
+            gone_on = ended.code == 0 and "the work goes on without it" in ended.said and "Trace" not in ended.said
+            yield "a log", "right" if gone_on else f"unclear {ended.said}"
     except (OSError, subprocess.CalledProcessError):
         yield "a full disk", "not tried: no disk can be made here"
     for command in (["plot", store, "bo"], ["plot", store, "particles"], ["export", store, "-q"]):
@@ -298,7 +315,30 @@ def outputs(at: Situation) -> Found:
     yield "export to a pipe", judged(ended, False)
 
 
-ALL = {one.__name__: one for one in (clients, writers, permissions, clocks, names, copies, links, outputs)}
+SHORT = """
+import os, sys
+from pathlib import Path
+from glassdask.simulation import Dynamics, RandomStart, Simulation, models, simulate
+for number in range(int(sys.argv[2])):
+    stages = (Dynamics(time=0.02, temperature=1.0, every=0.02),)
+    run = Simulation(model=models.KAM_2D, start=RandomStart(n_particles=30), seed=number, stages=stages)
+    simulate(run, f"{sys.argv[1]}/{number}.zarr").compute(scheduler="synchronous")
+    print(*sorted(os.listdir("/dev/shm")) or ["nothing"], flush=True)
+"""
+
+
+def simulations(at: Situation) -> Found:
+    """Twenty simulations a round, with 4 MB of shared memory that nobody else uses."""
+    alone = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@"', "sh"]
+    command = [*alone, sys.executable, "-c", SHORT, str(at.root), str(20 * at.rounds)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    for number, left in enumerate(done.stdout.splitlines()):
+        yield f"simulation {number}", "right" if left == "nothing" else f"silent: {left}"
+    if done.returncode:
+        yield "all", f"unclear {done.stderr}"
+
+
+ALL = {one.__name__: one for one in (clients, writers, permissions, clocks, names, copies, links, outputs, simulations)}
 
 
 def tried(name: str, rounds: int) -> tuple[Counter[str], list[str]]:

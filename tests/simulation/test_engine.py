@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.simulation import KOB_ANDERSEN, Dynamics, RandomStart, Simulation, engine, instance, simulate
+from tests.faults.situations import SHORT
 
 MPIEXEC = {"PMI_RANK": "0", "PMI_SIZE": "4", "PMI_FD": "7"}
 SRUN = {"PMIX_RANK": "0", "PMIX_NAMESPACE": "x", "PMIX_SERVER_URI2": "x", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}
@@ -70,3 +72,14 @@ def test_shared_memory_of_killed_processes_is_taken_away(tmp_path, monkeypatch):
     with open(tmp_path / "mpich_shm_c_0", "r+b") as file, mmap.mmap(file.fileno(), 4096):
         instance._free_abandoned()
     assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("unshare") is None, reason="only root may have a /dev/shm apart")
+def test_shared_memory_of_four_megabytes_is_enough(tmp_path):
+    """Each simulation left 1 MB of it, and the fourth died; a hundred of them by tests.faults.situations."""
+    alone = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@"', "sh"]
+    command = [*alone, sys.executable, "-c", SHORT, str(tmp_path), "5"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["nothing"] * 5), done.stderr

@@ -37,6 +37,29 @@ def save_liquid(path: Path, seed: int, frames: int = 2, timed: bool = True) -> N
     gd.save_trajectory(gd.from_arrays(position, species=species, box=[3.0] * 3, time=time, image=image), path)
 
 
+# a liquid that is simulated, in some seconds
+SIMULATED = """
+store = "runs.zarr"
+[protocol]
+particles = 100
+melt = 2.0
+melt_time = 2.0
+rate = 1.0
+equilibrate = 2.0
+produce = 4.0
+every = 2.0
+[[runs]]
+model = "kam_2d"
+temperatures = [1.0]
+[describe]
+cutoffs = 1.5
+[describe.descriptors.bo]
+l_max = 2
+[reduce]
+n_components = 1
+"""
+
+
 def save_sweep(
     folder: Path, temperatures=(0.5, 0.6), seeds=2, stages: str = STAGES, timed: bool = True, frames: int = 2
 ) -> Path:
