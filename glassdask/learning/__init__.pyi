@@ -40,6 +40,13 @@ from .rotation import align_rotation as align_rotation
 from .selection import ForwardSelection as ForwardSelection
 from .selection import forward_selection as forward_selection
 from .selection import selection_curve as selection_curve
+from .softness import ArrheniusTest as ArrheniusTest
+from .softness import RearrangementProbability as RearrangementProbability
+from .softness import Softness as Softness
+from .softness import arrhenius_test as arrhenius_test
+from .softness import hop_labels as hop_labels
+from .softness import rearrangement_probability as rearrangement_probability
+from .softness import softness as softness
 from .validation import CrossValidation as CrossValidation
 from .validation import RidgeCV as RidgeCV
 from .validation import cross_validate as cross_validate
