@@ -95,7 +95,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     training_loss_, validation_loss_ : arrays (repeat, epoch)
         Mean squares in units of the variance; NaN after a network has ended, and where nothing is held out.
     best_epochs_ : array (repeat,)
-        When each network was as it is kept.
+        When each network was as it is kept; -1 where it never was better than before it had learned anything, when it
+        predicts the mean.
 
     Examples
     --------

@@ -287,9 +287,11 @@ def _train_one(
         best, best_loss, best_epoch = running["best"], running["best_loss"], running["best_epoch"]
     else:
         state["history"].append([])
+        if len(held_out):  # a network that learns nothing of use stays as it begins: it predicts the mean
+            best, best_loss = _copy(network), _evaluate(network, data, held_out)
     history = state["history"][-1]
     for epoch in range(len(history), model.epochs):
-        if best_epoch >= 0 and epoch - best_epoch > model.patience and len(held_out):
+        if len(held_out) and epoch - best_epoch > model.patience:
             break
         # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
         _seed(model, repeat, epoch)
@@ -305,13 +307,10 @@ def _train_one(
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             losses.append(float(loss.detach()))
-        network.eval()
-        with torch.no_grad():
-            unseen = [float(data.loss(network(data[frame]), frame)) for frame in held_out.tolist()]
-        row = [float(np.mean(losses)), float(np.mean(unseen)) if unseen else float("nan")]
+        row = [float(np.mean(losses)), _evaluate(network, data, held_out)]
         history.append(row)
-        if not unseen or row[1] < best_loss:
-            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        if not len(held_out) or row[1] < best_loss:
+            best = _copy(network)
             best_loss, best_epoch = row[1], epoch
         if callback is not None:
             callback(repeat, epoch, {"training_loss": row[0], "validation_loss": row[1]})
@@ -323,7 +322,20 @@ def _train_one(
             save_checkpoint(file, key, state)
         if not np.isfinite(row[0]):
             break
-    return best or network.state_dict(), best_epoch
+    return best, best_epoch
+
+
+def _copy(network: Network) -> dict[str, Any]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _evaluate(network: Network, data: Samples, frames: np.ndarray) -> float:
+    """Mean loss of configurations that are not learned from; NaN where there are none."""
+    if not len(frames):
+        return math.nan
+    network.eval()
+    with torch.no_grad():
+        return float(np.mean([float(data.loss(network(data[frame]), frame)) for frame in frames.tolist()]))
 
 
 def predict(model: Any, configuration: Configuration, codes: np.ndarray, *given: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def fitted():
     frames = liquid()
     y = np.random.default_rng(1).normal(size=(4, 150, 2))
     y[:, 120:] = np.nan
-    return frames, y, EquivariantNetwork(**SMALL).fit(frames, y)
+    return frames, y, EquivariantNetwork(**SMALL, validation_fraction=0.0).fit(frames, y)
 
 
 def turned(frames, matrix, shift):
@@ -89,7 +89,7 @@ def test_any_rotation():
     """An isolated cluster, which any rotation leaves as it is."""
     frames = liquid()
     y = np.random.default_rng(1).normal(size=(4, 150))
-    model = EquivariantNetwork(**SMALL).fit(frames, y)
+    model = EquivariantNetwork(**SMALL, validation_fraction=0.0).fit(frames, y)
     rng = np.random.default_rng(2)
     rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     ball = rng.normal(size=(1, 150, 3))
@@ -119,7 +119,7 @@ def test_order_of_the_particles(fitted):
 def test_two_dimensions():
     frames = liquid(space=2)
     y = np.random.default_rng(1).normal(size=(4, 150))
-    model = EquivariantNetwork(**SMALL).fit(frames, y)
+    model = EquivariantNetwork(**SMALL, validation_fraction=0.0).fit(frames, y)
     quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
     expected = model.predict(frames).values
     found = model.predict(turned(frames, quarter, [0.3, 0.4])).values
@@ -159,7 +159,9 @@ def test_shuffled_targets_teach_nothing():
 
 def test_training_that_goes_on_is_the_same(fitted, tmp_path):
     """Stopped in the middle of the second network, and once more between the two."""
-    frames, y, model = fitted
+    frames, _, _ = fitted
+    y = near(frames)[0].sum(axis=2)
+    model = EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y)
 
     class Stopped(Exception):
         pass
@@ -172,8 +174,8 @@ def test_training_that_goes_on_is_the_same(fitted, tmp_path):
                 raise Stopped
 
         with pytest.raises(Stopped):
-            EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file, callback=callback)
-        again = EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file)
+            EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y, checkpoint=file, callback=callback)
+        again = EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y, checkpoint=file)
         for one, other in zip(model.weights_, again.weights_, strict=True):
             np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(model.training_loss_, again.training_loss_)
@@ -191,12 +193,25 @@ def test_stored_without_pickle(fitted, tmp_path):
     np.testing.assert_array_equal(again.predict(frames).values, model.predict(frames).values)
 
 
-def test_kept_is_the_best_epoch(fitted):
-    """And held out are other configurations for each network."""
-    _, _, model = fitted
-    assert model.validation_loss_.shape == (2, 3)
+def test_kept_is_the_best_epoch():
+    frames = liquid()
+    model = EquivariantNetwork(**SMALL | {"epochs": 12}, learning_rate=0.02).fit(frames, near(frames)[0].sum(axis=2))
+    assert model.validation_loss_.shape == (2, 12)
     assert (np.nanargmin(model.validation_loss_, axis=1) == model.best_epochs_).all()
     assert model.n_held_out_ == 1
+
+
+def test_what_learns_nothing_of_use_predicts_the_mean():
+    """The law of the held-out configuration is the opposite of that of the others."""
+    frames = liquid(3)
+    held_out = np.random.default_rng(0).permutation(3)[0]
+    y = near(frames)[0].sum(axis=2)
+    y[held_out] *= -1
+    settings = SMALL | {"n_repeats": 1, "epochs": 6}
+    model = EquivariantNetwork(**settings, learning_rate=0.02, patience=2).fit(frames, y)
+    assert model.best_epochs_.tolist() == [-1]
+    assert np.isnan(model.validation_loss_[0, 2:]).all()  # after so many epochs without progress it ends
+    np.testing.assert_array_equal(model.predict(frames).values, 0.0)
 
 
 def test_others_have_no_prediction(fitted):
