@@ -90,6 +90,7 @@ class Study:
         }  # fmt: skip
         print(*ingested.notes, sep="\n", flush=True)
         self.stores = {"initial": initial}
+        self._features: dict[str, xr.DataArray] = {}
         self.is_center = self.species == settings.centers
 
     def prepare(self, structures: list[str]) -> None:
@@ -167,8 +168,10 @@ class Study:
         return 1.0 - xr.concat(kept, "frame")
 
     def features(self, structure: str) -> xr.DataArray:
-        """The matrix (sample, feature) of the centres of all configurations."""
-        return linear.features(self.stores, structure, self.linear)
+        """The matrix (sample, feature) of the centres of all configurations, made once."""
+        if structure not in self._features:
+            self._features[structure] = linear.features(self.stores, structure, self.linear)
+        return self._features[structure]
 
     def structures(self) -> xr.Dataset:
         """The cage positions, with the initial and the inherent ones and the energies in all three beside them."""
