@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -130,6 +131,7 @@ class Configuration:
         if cells.any_outside(self.position, self.inverse, ROUNDING):
             periodic = None if borders is None else ~borders.open
             self.position = wrap(self.position[None], self.box[None], label, periodic=periodic)[0][0]
+        self.cells: dict[Any, Any] = {}  # Voronoi cells that were cut, by their radii
         self._grids: dict[float, _Grid] = {}
         self._repeated: dict[tuple[int, ...], Configuration] = {}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, Where, converted
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra
 from glassdask.neighborhood.configuration import Configuration, Neighbors
@@ -22,6 +22,7 @@ from glassdask.schema import CODE
 # One of each species, or those that the particles of the trajectory have.
 BySpecies = dict[str, Positive]
 Diameters = BySpecies | Literal["own"]
+Share = Annotated[float, Where(lambda x: 0 <= x < 1, "a share, at least 0 and less than 1")]
 
 # How far away the first candidates may be, in units of density^(-1/d), for two and three dimensions; the cells for
 # which that is not enough are cut again with more.
@@ -77,6 +78,20 @@ class Tessellation:
         table = np.bincount(centre * most + self.edges, minlength=len(self.volume) * most)
         return table.reshape(-1, most)[:, list(edges)]
 
+    @property
+    def shares(self) -> np.ndarray:
+        """Area of each face as a share of its cell's surface, (P,)."""
+        counts = self.neighbors.counts
+        owner = np.repeat(np.arange(len(counts)), counts)
+        shares: np.ndarray = self.area / np.bincount(owner, self.area, len(counts))[owner]
+        return shares
+
+    def with_faces(self, kept: np.ndarray) -> Tessellation:
+        """The same cells with some of their faces (P,)."""
+        near, offsets = self.neighbors, np.concatenate([[0], np.cumsum(kept)])[self.neighbors.offsets]
+        neighbors = Neighbors(near.centers, offsets, near.index[kept], near.vector[:, kept], known=near.known)
+        return Tessellation(neighbors, self.volume, self.area[kept], self.edges[kept])
+
     def take(self, rows: np.ndarray) -> Tessellation:
         """The cells of ``centers[rows]``."""
         _, entries = self.neighbors.entries(rows)
@@ -97,6 +112,9 @@ class Voronoi(Neighborhood):
         A neighbour counts by the area of its face, A_f / sum_f' A_f', as in the Minkowski structure metrics of Mickel
         et al., J. Chem. Phys. 138, 044501 (2013), Eq. 5. Without it a face of hardly any area counts like the others:
         in crystals, where many corners are degenerate, noise of 1e-7 then changes the set of neighbours.
+    smallest_face : float, default 0
+        Share of a cell's surface below which a face makes no neighbours, such as 0.01, which makes the neighbours of a
+        crystal insensitive to noise. Then j may be a neighbour of i and i not of j.
 
     Raises
     ------
@@ -113,6 +131,7 @@ class Voronoi(Neighborhood):
 
     diameters: Diameters | None = None
     weighted: bool = False
+    smallest_face: Share = 0.0
     microseconds = 20.0
 
     def radii(self, names: tuple[str, ...]) -> np.ndarray | Literal["own"] | None:
@@ -134,12 +153,11 @@ class Voronoi(Neighborhood):
     def batches(self, configuration: Configuration, centers: np.ndarray) -> Batches:
         """See `Neighborhood.batches`."""
         cells = tessellate(configuration, centers, self.radii(configuration.names))
+        if self.smallest_face > 0.0:
+            cells = cells.with_faces(cells.shares >= self.smallest_face)
         neighbors = cells.neighbors
         if self.weighted:
-            counts = neighbors.counts
-            owner = np.repeat(np.arange(len(counts)), counts)
-            surface = np.bincount(owner, cells.area, len(counts))
-            neighbors = replace(neighbors, weight=cells.area / surface[owner])
+            neighbors = replace(neighbors, weight=cells.shares)
         yield np.arange(len(centers)), neighbors
 
 
@@ -194,6 +212,18 @@ def tessellate(
     ([1.0, 1.0], [[0, 6, 0, 0], [0, 6, 0, 0]])
     """
     centers = np.asarray(centers, dtype=np.int64)
+    # descriptors that ask for the same cells share them
+    key = radii if radii is None or isinstance(radii, str) else np.asarray(radii, dtype=np.float64).tobytes()
+    row_of, cells = configuration.cells.get(key, (np.full(len(configuration.position), -1), _nobody()))
+    if len(missing := centers[row_of[centers] < 0]):
+        row_of[missing] = len(cells.volume) + np.arange(len(missing))
+        cells = _join([cells, _cells_of(configuration, missing, radii)])
+        configuration.cells[key] = row_of, cells
+    return cells.take(row_of[centers])
+
+
+def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarray | str | None) -> Tessellation:
+    """See `tessellate`."""
     species = len(configuration.names)
     kinds, radius = configuration.species, np.zeros(species)
     if isinstance(radii, str):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
+import glassdask as gd
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra
 from glassdask.neighborhood import voronoi
@@ -248,6 +249,7 @@ def test_cells_that_do_not_close(monkeypatch):
             return cut(*arguments)
 
         monkeypatch.setattr(voronoi, "_cut", broken)
+        configuration.cells.clear()
         if hopeless:
             with pytest.raises(ConvergenceError, match="cell of particle 7 open"):
                 tessellate(configuration, np.arange(60))
@@ -345,3 +347,50 @@ def test_kernel_as_plain_python(shape, monkeypatch):
     for name in ("cut_cells", "begin_box", "cut", "marks", "rotate", "measure"):
         monkeypatch.setattr(polyhedra, name, getattr(polyhedra, name).py_func)
     assert_same(tessellate(configuration, np.arange(12), radii), compiled)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-3, 0.02])
+def test_small_faces_of_a_noisy_crystal_make_no_neighbours(noise):
+    """Cells of fcc have 12 faces of 1/12 of the surface; noise adds faces to corners where more than three meet."""
+    base = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    position = (np.stack(np.meshgrid(*[np.arange(4.0)] * 3), -1).reshape(-1, 1, 3) + base).reshape(-1, 3)
+    moved = position + np.random.default_rng(0).normal(size=position.shape) * noise
+    crystal = gd.from_arrays(moved, species=["A"] * 256, box=[4.0] * 3)
+    rule = gd.Voronoi(smallest_face=0.02)
+    assert (gd.neighbors(crystal, rule)[0].counts == 12).all()
+    all_faces = gd.neighbors(crystal)[0].counts
+    assert (all_faces > 12).any() == (noise > 0)
+    q = gd.describe(crystal, [gd.BondOrder(neighbors=rule)])["bo"]
+    np.testing.assert_allclose(q.sel(l=6), 0.5745, atol=max(4 * noise, 1e-4))
+    weighted = gd.neighbors(crystal, gd.Voronoi(weighted=True, smallest_face=0.02))[0]
+    np.testing.assert_allclose(np.bincount(weighted.center, weighted.weight), 1.0)
+
+
+def test_smallest_face_is_a_share_of_the_surface():
+    configuration = mixture(40, np.eye(3) * 4, 1)
+    whole, rule = tessellate(configuration, np.arange(40)), gd.Voronoi(smallest_face=0.05)
+    found = rule.find(configuration, np.arange(40))
+    owner = np.repeat(np.arange(40), whole.neighbors.counts)
+    large = whole.area >= 0.05 * np.bincount(owner, whole.area)[owner]
+    np.testing.assert_array_equal(found.index, whole.neighbors.index[large])
+    assert 0 < large.sum() < len(large)
+    with pytest.raises(ParameterError, match="a share, at least 0 and less than 1"):
+        gd.Voronoi(smallest_face=1.0)
+
+
+def test_cells_are_cut_once_for_all_who_ask(monkeypatch):
+    cut, asked = voronoi._cells_of, []
+    monkeypatch.setattr(voronoi, "_cells_of", lambda c, centers, r: asked.append(len(centers)) or cut(c, centers, r))
+    rng = np.random.default_rng(4)
+    liquid = gd.from_arrays(rng.random((1, 200, 3)) * 6, species=["A", "B"] * 100, box=[6.0] * 3)
+    wanted = [
+        gd.VoronoiCell(), gd.LocallyFavoredStructure(signature=(0, 0, 12)), gd.BondOrder(neighbors=gd.Voronoi()),
+        gd.TongTanaka(sigma=1.0, neighbors=gd.Voronoi()),
+        gd.LechnerDellago(neighbors=gd.Voronoi(weighted=True)),
+    ]  # fmt: skip
+    together = gd.describe(liquid, wanted).compute(scheduler="synchronous")
+    assert sum(asked) == 200
+    for descriptor in wanted:
+        alone = gd.describe(liquid, [descriptor]).compute(scheduler="synchronous")
+        for name in alone.data_vars:
+            np.testing.assert_array_equal(together[name], alone[name])
