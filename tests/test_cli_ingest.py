@@ -138,3 +138,22 @@ def test_the_help_lists_what_is_read(monkeypatch, capsys):
     assert code == 0
     for words in ("lammps", "extended and plain XYZ", "H5MD", "--keep", "--topology", "--periodic"):
         assert words in out
+
+
+def test_what_has_no_times_is_told_at_once(monkeypatch, capsys, tmp_path):
+    """Where a step has no time, and where there is no step; the advice works."""
+    monkeypatch.chdir(tmp_path)
+    atoms = "1 1 1 1 1\n2 2 2 2 2\n"
+    Path("run").write_text(frame("0", n=2, atoms=atoms) + frame("10", n=2, atoms=atoms))
+    Path("plain.xyz").write_text(PLAIN + PLAIN)
+
+    def told(*words):
+        return run(monkeypatch, capsys, "ingest", *words, *ARGS)[2]
+
+    assert "no times are known: for dynamics, say --dt 0.005" in told("run", "-o", "x.zarr")
+    assert "no times" not in told("run", "-o", "x.zarr", "--dt", "0.5", "--overwrite")
+    assert gd.open_trajectory("x.zarr")["time"].values.tolist() == [0.0, 5.0]
+    assert "--dt means nothing without" in told("plain.xyz", "--box", "4,4,4", "--dt", "1", "-o", "p.zarr")
+    trajectory, times = gd.open_trajectory("p.zarr"), [0.0, 1.0]
+    gd.save_trajectory(trajectory.assign_coords(time=("frame", times)), "other.zarr")
+    assert gd.open_trajectory("other.zarr")["time"].values.tolist() == times

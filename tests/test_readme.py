@@ -76,6 +76,23 @@ def test_the_commands_of_the_guide_to_descriptors_run(worked):
     assert 0.8 < found.values[0] < 1.1
 
 
+@pytest.mark.slow
+def test_the_sweep_over_dumps_runs(tmp_path):
+    """As the guide to sweeps has it, with two temperatures."""
+    guide = "glassdask/sweep/README.md"
+    for temperature in ("0.5800", "0.6000"):
+        (tmp_path / f"T{temperature}").mkdir()
+        dumps(tmp_path / f"T{temperature}", 1500)
+    (tmp_path / "mixture.toml").write_text(block(guide, "toml", "[common]"))
+    for line in block(guide, "sh", "mixture.toml --dry-run").strip().splitlines():
+        done = shell(line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert {"tau.png", "tau.csv", "fs.pdf"} <= {path.name for path in tmp_path.iterdir()}
+    states = sorted((tmp_path / "mixture.zarr/mixture").iterdir())
+    one, other = (gd.open_reduction(state, "sbo_common")["direction"] for state in states)
+    np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("file", GUIDES)
 def test_links_lead_somewhere(file):
     """Also those to a folder or an anchor's page; addresses are of few kinds."""

@@ -125,7 +125,8 @@ def _next(store: Any, lines: dict[str, str]) -> list[str]:
     described = [part.partition(" ")[0] for part in lines.get("described", "").split(", ") if part]
     reduced = [part.partition(" ")[0] for part in lines.get("reduced", "").split(", ") if part]
     if not described:
-        commands = [f"glassdask describe {store} sbo", "glassdask descriptors"]
+        flat = "in 2 dimensions" in lines["particles"]
+        commands = [f"glassdask describe {store} {'hexatic' if flat else 'sbo'}", "glassdask descriptors"]
     elif not set(described) & set(reduced):
         commands = [f"glassdask reduce {store} {described[0]}"]
     else:

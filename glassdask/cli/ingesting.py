@@ -32,6 +32,9 @@ FILE_SECONDS, BYTE_SECONDS = 1e-3, 5e-8
 SEVERAL = ("--keep", "--species", "--column")
 
 
+IN_PYTHON = "In Python: gd.save_trajectory(trajectory.assign_coords(time=('frame', times)), 'other.zarr')"
+
+
 class _Ingest(TyperCommand):
     """A command whose help lists the formats, and some of whose options take several words."""
 
@@ -149,21 +152,25 @@ def ingest(
         print_json({**vars(result), "notes": [shell(note) for note in result.notes]})
         return
     print(shell(str(result)))
-    if result.n_new and dt is None and not unordered:
-        _tell_of_times(result.store)
+    if result.n_new and not unordered:
+        _tell_of_times(result.store, dt is not None)
 
 
-def _tell_of_times(store: str) -> None:
-    """That steps without times say nothing of how fast particles move, while it is easy to mend."""
+def _tell_of_times(store: str, given: bool) -> None:
+    """That frames without times say nothing of how fast particles move, while it is easy to mend."""
     from glassdask.store.arrays import arrays
     from glassdask.store.layout import checked_path
 
     found = {info.name: info for info in arrays(checked_path(store))}
-    if "step" in found and "time" not in found and found["step"].shape[0] > 1:
-        console.print(
-            "no times are known: for dynamics, say --dt 0.005, or whatever the time of a step is, and --overwrite",
-            soft_wrap=True, highlight=False,
-        )  # fmt: skip
+    if "time" in found or found["position"].shape[0] < 2:
+        return
+    if "step" in found:
+        line = "no times are known: for dynamics, say --dt 0.005, or whatever the time of a step is, and --overwrite"
+    elif given:
+        line = "--dt means nothing without steps, which the files do not have: no times are known. " + IN_PYTHON
+    else:
+        return
+    console.print(line, soft_wrap=True, highlight=False)
 
 
 def _cell(text: str) -> list[Any]:
