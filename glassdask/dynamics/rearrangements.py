@@ -254,7 +254,8 @@ def _of_lags(trajectory: xr.Dataset, origins: Origins, cutoffs: Cutoffs | None) 
     still = trajectory[[name for name in SEEN if name in trajectory]].drop_vars("time", errors="ignore")
     pairs = np.split(origins.pairs, origins.first[1:])
     fields = [d2min(still.isel(frame=part[:, 0]), still.isel(frame=part[:, 1]), cutoffs)["d2min"] for part in pairs]
-    return [field.drop_vars(["species"]) for field in fields]
+    # what labels frames and particles differs between the lags
+    return [xr.DataArray(field.data, dims=field.dims) for field in fields]
 
 
 def replica_d2min(displacement: xr.DataArray, start: xr.Dataset, cutoffs: Cutoffs) -> xr.DataArray:

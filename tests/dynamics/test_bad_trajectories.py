@@ -1,0 +1,91 @@
+"""What no average over time can be taken of is refused in one line, whichever the quantity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+from glassdask import dynamics
+from glassdask.dynamics.quantities import QUANTITIES, completed, measure
+from glassdask.errors import GlassdaskError
+
+GIVEN = {
+    "fs": {"k": 7.0}, "overlap": {"a": 0.3}, "chi4": {"a": 0.3}, "s4": {"lag": 1.0, "a": 0.3}, "f": {"k": 7.0},
+    "van_hove": {"lags": [1.0], "r_max": 2.0}, "collective_overlap": {"a": 0.3}, "skw": {"k": 7.0},
+    "currents": {"k": 7.0}, "displacement": {"lags": [1.0]}, "cb": {"cutoffs": 1.4}, "d2min": {"cutoffs": 1.4},
+    "hops": {"window": 4.0, "threshold": 0.2}, "stress": {"model": "kob_andersen"},
+    "strings": {"lag": 1.0, "distance": 0.6}, "clusters": {"lag": 1.0, "distance": 1.4},
+}  # fmt: skip
+# Of these each frame stands for itself, or particles are followed by their velocities.
+EVEN = ("spectrum", "skw", "hops", "stress")
+LAGGED = [name for name in QUANTITIES if name not in EVEN and name not in ("s4", "strings", "clusters")]
+
+
+def liquid(frames=24, n=64):
+    rng = np.random.default_rng(0)
+    cells = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(1, n, 3) + 0.5
+    path = cells + np.cumsum(rng.normal(scale=0.02, size=(frames, n, 3)), axis=0)
+    return gd.from_arrays(
+        path, species=["A"] * n, box=[4.0] * 3, time=np.arange(float(frames)), image=np.zeros(path.shape, int),
+        velocity=rng.normal(size=path.shape),
+    )  # fmt: skip
+
+
+def refused(call):
+    with pytest.raises(GlassdaskError) as raised:
+        call()
+    text = str(raised.value)
+    assert "\n" not in text
+    return text
+
+
+def test_every_quantity_is_here():
+    assert {*GIVEN} <= {*QUANTITIES}
+    for name in QUANTITIES:
+        assert completed(name, GIVEN.get(name, {}), liquid()) is not None
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_no_times(name):
+    assert "no variable 'time'" in refused(lambda: measure(name, GIVEN.get(name, {}), liquid().drop_vars("time")))
+
+
+@pytest.mark.parametrize("name", EVEN)
+def test_unequal_spacing(name):
+    uneven = liquid().isel(frame=[0, 1, 2, 4, 8, 16, 20])
+    assert "evenly spaced" in refused(lambda: measure(name, GIVEN.get(name, {}), uneven))
+
+
+@pytest.mark.parametrize("name", LAGGED)
+def test_lag_that_does_not_occur(name):
+    told = refused(lambda: measure(name, {**GIVEN.get(name, {}), "lags": [0.37]}, liquid()))
+    assert "no two frames are 0.37 apart" in told
+
+
+@pytest.mark.parametrize("name", ["s4", "strings", "clusters"])
+def test_the_lag_does_not_occur(name):
+    assert "no two frames are 0.37 apart" in refused(lambda: measure(name, {**GIVEN[name], "lag": 0.37}, liquid()))
+
+
+def test_fewer_than_two_origins():
+    told = refused(lambda: dynamics.dynamic_susceptibility(liquid(), a=0.3, lags=[23.0]))
+    assert "fluctuations need at least 2" in told
+
+
+@pytest.mark.parametrize("name", [name for name in QUANTITIES if name not in ("vacf", "spectrum")])
+def test_particles_that_change(name):
+    t = liquid()
+    present = np.ones((24, 64), bool)
+    present[5, 3] = False
+    gone = t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None]))
+    assert refused(lambda: measure(name, GIVEN.get(name, {}), gone))
+
+
+@pytest.mark.parametrize("name", ["msd", "fs", "chi4", "s4", "van_hove", "hops", "strings"])
+def test_images_that_are_missing(name):
+    """Frames so far apart that nobody can say which way a particle has gone."""
+    t = liquid().drop_vars("image")
+    rng = np.random.default_rng(1)
+    far = t.assign(position=(t["position"].dims, rng.random(t["position"].shape) * 4.0))
+    assert "image" in refused(lambda: measure(name, GIVEN.get(name, {}), far))
