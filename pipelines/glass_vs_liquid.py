@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 import simulating
-from paper_c import archive, images, mobility, needs, ordering, readings, runs, sections, sources, structure
+from paper_c import archive, holding, images, mobility, needs, ordering, readings, runs, sections, sources, structure
 from paper_c.dynamics import Motion
 from paper_c.published import COOLING_RATE, SYSTEMS
 from paper_c.sections import Study
@@ -103,6 +103,8 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
         cooling = sources.cooling_tasks(system, sizes, folder)
         stores = sources.stores_of(system, sizes, folder)
         tasks[f"{system.title}, cooling"] = cooling
+        if sizes.readings:
+            tasks[f"{system.title}, held liquids"] = holding.tasks(system, folder)
         tasks[f"{system.title}, energies"] = runs.energy_tasks(system, sizes, folder)
         tasks[f"{system.title}, propensity"] = runs.ensemble_tasks(system, sizes, folder, stores[0], 1, cooling[0])
     simulating.run(tasks, client, done)
@@ -187,6 +189,7 @@ def analyse(studies: list[Study], report: Report, done) -> None:
     done("Table 2, Figs. 6, 8, Table S2")
     several = [study for study in studies if study.sizes.readings]
     ordering.write(several, report.folder, report, done)
+    holding.write(several, report.folder, report, done)
     readings.write(several, report.folder, report, done)
 
 
@@ -198,8 +201,8 @@ def methods(study: Study) -> str:
     return (
         f"{study.title}: {sizes.runs * sizes.cycles} liquids at T_L = {system.liquid:g} and as many glasses at T_G = "
         f"{system.glass:g} (the paper: 5000) of {sizes.particles} particles (2000), cooled at a rate of {sizes.rate:g} "
-        f"({COOLING_RATE:g}) in {sizes.runs} independent runs that are melted at T = 4 {sizes.cycles} times each. "
-        + (f"Propensity: {sizes.replicas} runs at T = {at}." if at else "")
+        f"({COOLING_RATE:g}) after {sizes.hold:g} at T_L, in {sizes.runs} independent runs that are melted at T = 4 "
+        f"{sizes.cycles} times each. " + (f"Propensity: {sizes.replicas} runs at T = {at}." if at else "")
     )
 
 
@@ -209,8 +212,8 @@ def settings(study: Study) -> dict[str, str]:
     assert system is not None
     kept = min(archive.kept(system, sizes), sizes.runs)
     return {
-        f"{study.title}: cooling": f"{sizes.runs} runs of {sizes.cycles} cycles at a rate of {sizes.rate:g}, seeds 1 "
-        f"to {sizes.runs}; the first {kept} come with the pipeline",
+        f"{study.title}: cooling": f"{sizes.runs} runs of {sizes.cycles} cycles at a rate of {sizes.rate:g} after "
+        f"{sizes.hold:g} at T_L, seeds 1 to {sizes.runs}; the first {kept} come with the pipeline",
         f"{study.title}: network": ", ".join(f"{name} {value}" for name, value in sizes.network.items())
         + f", seeds 0 to {sizes.seeds - 1}; grid spacing {sizes.spacing:g}",
         f"{study.title}: propensity": f"{sizes.replicas} runs at each temperature"

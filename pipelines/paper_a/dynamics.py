@@ -14,6 +14,7 @@ import glassdask as gd
 from paper_a import kept
 from paper_a.structure import State, descriptors
 
+CUBES = 4  # along each edge of the box of a single start, wider than structure and motion reach
 FIRST_SHELL = (0.9, 1.0, 1.1, 1.2, 1.3)
 TWO_SHELLS = tuple(round(0.9 + 0.1 * k, 1) for k in range(14))
 
@@ -65,7 +66,7 @@ class Ensembles:
         """How many starts, and how many runs of each."""
         some = f"{len(self.starts)} start{'s' if len(self.starts) > 1 else ''}"
         runs = "means only" if self.replicas is None else f"{self.runs * len(self.replicas[0])} replicas each"
-        errors = "; errors are over the eighths of its box" if len(self.starts) == 1 else ""
+        errors = f"; errors are over {CUBES**3} parts of its box" if len(self.starts) == 1 else ""
         return f"{some}, {runs}{errors}" + (f": {self.origin}" if self.origin else "")
 
     def rows(self, role: str, chosen: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -83,12 +84,12 @@ class Ensembles:
         return np.concatenate([p[:, self._centers(s, role)].T for s, p in zip(self.starts, self.propensity)])
 
     def groups(self, role: str) -> np.ndarray:
-        """Number of the start of each row; of a single start, which eighth of its box the row is from."""
+        """Number of the start of each row; of a single start, which part of its box the row is from."""
         if len(self.starts) == 1:
             start = self.starts[0]
             inside = start["position"].values[0] @ np.linalg.inv(start["box"].values[0]) % 1.0
-            eighth = (inside >= 0.5) @ (1 << np.arange(inside.shape[1]))
-            return np.asarray(eighth[self._centers(start, role)])
+            part = np.minimum(CUBES * inside, CUBES - 1).astype(int) @ CUBES ** np.arange(inside.shape[1])
+            return np.asarray(part[self._centers(start, role)])
         return np.concatenate([np.full(self._centers(s, role).sum(), k) for k, s in enumerate(self.starts)])
 
     def reliability(self, role: str) -> np.ndarray:

@@ -287,7 +287,9 @@ def decide(report: Report, shells: Iterable[Shell], networks: Path | None = None
                 if networks is not None and shell.role in (shell.state.mixture.autoencoder or {}):
                     found[shell].append(vary_network(shell, report, networks))
             shown = "; ".join(filter(None, (experiment(comparison) for experiment in found[shell])))
-        hours = 0.0 if shown or shell is None else planning.core_hours(comparison, shell.state)
+        hours = comparison.core_hours
+        if not (shown or shell is None or hours):
+            hours = planning.core_hours(comparison, shell.state)
         decided.append(replace(comparison, shown=shown, core_hours=hours))
     report.comparisons[:] = decided
 

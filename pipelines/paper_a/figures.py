@@ -201,7 +201,7 @@ def against_time(
     """Figs. 10-12: R with the propensity; a panel is (lags, {curve: (R, error)}, relaxation time).
 
     A curve "X, held out" is dotted and "X, without noise" dashed, in the colour of X. `published` is the largest R
-    that the paper gives for a panel.
+    that the paper gives for a panel. Of a single lag there are points beside each other.
     """
     from matplotlib.lines import Line2D
 
@@ -219,10 +219,14 @@ def against_time(
         for name, (r, error) in curves.items():
             base, _, kind = name.rpartition(", ")
             extra = kind in styles and base in colors
-            plotting.curve(
-                ax, lag, r, error, color=colors[base if extra else name], linewidth=1.3,
-                label=None if extra else name, linestyle=styles[kind] if extra else "-",
-            )  # fmt: skip
+            color, told = colors[base if extra else name], None if extra else name
+            if len(lag) == 1:
+                beside = 1.04 ** list(colors).index(base if extra else name)
+                ax.errorbar(lag * beside, r, error, fmt="o", color=color, label=told, markersize=4,
+                            markerfacecolor="none" if extra else color)  # fmt: skip
+            else:
+                plotting.curve(ax, lag, r, error, color=color, linewidth=1.3, label=told,
+                               linestyle=styles[kind] if extra else "-")  # fmt: skip
             key = plain(name).replace(" ", "_").replace(",", "")
             found |= {key: r} if error is None else {key: r, f"{key}_error": error}
         if lag[0] < relaxation < 3 * lag[-1]:

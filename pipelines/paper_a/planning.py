@@ -27,6 +27,15 @@ def relaxation_hours(mixture: Mixture, n_particles: int, times: float = 1.0) -> 
     return steps * n_particles / RATES.get(mixture.name, RATE) / 3600.0
 
 
+def ensemble_hours(mixture: Mixture, n_particles: int, starts: int, runs: int, longest: float) -> float:
+    """Core-hours of isoconfigurational ensembles.
+
+    >>> round(ensemble_hours(MIXTURES["kob_andersen"], 2000, 5, 9, 900.0), 1)
+    4.5
+    """
+    return starts * runs * relaxation_hours(mixture, n_particles, longest / mixture.relaxation)
+
+
 def core_hours(comparison: Any, state: Any) -> float:
     """What would bring the error of a number down to half of its published rounding, at this size; 0 if it is there."""
     sizes = state.trajectory.sizes

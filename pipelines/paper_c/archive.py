@@ -25,8 +25,8 @@ NAMES = ("particles", "cycles", "descent", "rate", "melt", "hold")  # of the siz
 
 
 def file_of(system: System, sizes: Sizes) -> Path:
-    """Where the cooling runs of a rate are kept."""
-    return FOLDER / f"cooling_{system.name}_rate{sizes.rate:g}.npz"
+    """Where the cooling runs of a rate, and of a time at T_L, are kept."""
+    return FOLDER / f"cooling_{system.name}_rate{sizes.rate:g}_hold{sizes.hold:g}.npz"
 
 
 def files(system: System) -> list[Path]:

@@ -284,15 +284,15 @@ def readings(panels: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]], path
 def orderings(panels: Mapping[str, tuple[Sequence[Any], Any]], path: Path) -> None:
     """C(Theta, Upsilon) against sigma_AB, both classes and all cooling rates; a panel a system."""
     drawn, axes = plotting.figure(1, len(panels), size=(3.8, 2.8))
-    names = ("rate", "label", "mixed", "length", "pearson", "error", "spread", "spearman", "configurations")
+    names = ("rate", "hold", "label", "mixed", "length", "pearson", "error", "spread", "spearman", "configurations")
     table: dict[str, list[Any]] = {name: [] for name in ("system", *names)}
     for ax, (title, (points, system)) in zip(axes[0], panels.items()):
-        rates, length = sorted({p.rate for p in points}, reverse=True), max(p.length for p in points)
+        made, length = sorted({(p.rate, p.hold) for p in points}), max(p.length for p in points)
         for label, color in (("glass", "#1f5fa8"), ("liquid", plotting.RED)):
             mean, spread = system.published.pairs[label][2][:2]
-            for rate, style in zip(rates, ("o--", "s-", "^-.", "v:")):
-                name = f"{label}, cooled at {rate:g}"
-                own = [p for p in points if (p.label, p.rate, p.length) == (label, rate, length)]
+            for (rate, hold), style in zip(made, ("o-", "s--", "^-.", "v:")):
+                name = f"{label}, rate {rate:g}, {hold:g} at $T_L$"
+                own = [p for p in points if (p.label, p.rate, p.hold, p.length) == (label, rate, hold, length)]
                 wide = 2 * spread / np.sqrt(max(p.configurations for p in own))
                 ax.axhspan(mean - wide, mean + wide, color=color, alpha=0.08, linewidth=0)
                 ax.errorbar([p.mixed for p in own], [p.pearson for p in own], [p.error for p in own], fmt=style,
@@ -306,4 +306,26 @@ def orderings(panels: Mapping[str, tuple[Sequence[Any], Any]], path: Path) -> No
         ax.set(xlabel=r"$\sigma_{AB}$ of $\Theta$", ylabel=r"$C_{\Theta,\Upsilon}$", ylim=(-1, 0.5))
         ax.set_title(title, loc="left")
         ax.legend(fontsize=6, frameon=False)
+    plotting.save(drawn, path, table)
+
+
+def holdings(panels: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]], path: Path, settled: float) -> None:
+    """C(Theta, Upsilon) against the time at T_L, of liquids and of glasses cooled from them; a panel a system."""
+    drawn, axes = plotting.figure(1, len(panels), size=(3.6, 2.6))
+    names = ("system", "class", "held for", "pearson", "spearman")
+    table: dict[str, list[Any]] = {name: [] for name in names}
+    for ax, (title, (found, published)) in zip(axes[0], panels.items()):
+        for (label, (time, *both)), color, marker in zip(found.items(), (plotting.RED, "#1f5fa8"), "so"):
+            mean, spread = published[label][2][:2]
+            ax.axhspan(mean - spread, mean + spread, color=color, alpha=0.1, linewidth=0)
+            ax.axhline(mean, color=color, linewidth=0.8)
+            ax.plot(time, both[0], marker, color=color, markersize=4, label=label)
+            late = both[0][time >= settled].mean()
+            ax.plot([settled, time.max()], [late, late], color=color, linestyle="--", linewidth=1)
+            for row in zip(time, *both):
+                for name, cell in zip(names, (title, label, *row)):
+                    table[name].append(cell)
+        ax.set(xlabel="time at $T_L$", ylabel=r"$C_{\Theta,\Upsilon}$", ylim=(-1, 0.3))
+        ax.set_title(title, loc="left")
+        ax.legend(fontsize=7, frameon=False)
     plotting.save(drawn, path, table)

@@ -34,6 +34,7 @@ class Point:
     """C(Theta, Upsilon) of one class, over the configurations of one cooling rate."""
 
     rate: float
+    hold: float  # the time at T_L
     label: str
     mixed: float  # sigma_AB
     length: float  # of the coarse-graining
@@ -87,7 +88,7 @@ def _judged(comparison: Comparison, study: Study, points: Sequence[Point]) -> Co
     said = (
         f"why_theta: sigma_AB from {min(tried):.2f} to {max(tried):.2f} gives {min(found):+.2f} to {max(found):+.2f}, "
         f"nearest {ours:+.2f} ± {error:.2f} with {point.mixed:.2f}, of {point.configurations} configurations cooled at "
-        f"{point.rate:g}"
+        f"{point.rate:g} after {point.hold:g} at T_L"
     )
     if abs(ours - float(comparison.published)) <= 2 * error and error <= 0.1:
         return replace(comparison, shown=said)
@@ -109,7 +110,7 @@ def _kept(study: Study, file: Path, folder: Path) -> list[Point]:
 
 
 def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Point]:
-    system, rate = study.system, float(archive.sizes_of(file)["rate"])
+    system, sizes = study.system, archive.sizes_of(file)
     assert system is not None
     additive = 0.5 * (system.sizes["A"] + system.sizes["B"])
     readings = {f"x{k}": structure.Reading(mixed=additive * factor) for k, factor in enumerate(FACTORS)}
@@ -132,4 +133,16 @@ def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Poi
         mixed = readings[name].mixed
         assert mixed is not None
         error = spread / np.sqrt(n)
-        yield Point(rate, label, round(mixed, 4), length, mean[0], error[0], spread[0], mean[1], error[1], n)
+        yield Point(
+            sizes["rate"],
+            sizes["hold"],
+            label,
+            round(mixed, 4),
+            length,
+            mean[0],
+            error[0],
+            spread[0],
+            mean[1],
+            error[1],
+            n,
+        )

@@ -201,27 +201,30 @@ def _judged(comparison: Comparison, study: Study, rows: Sequence[Row]) -> Compar
     return replace(comparison, why=f"{between}; {comparison.why}")
 
 
-def other_rates(study: Study, folder: Path) -> Iterator[tuple[str, Study]]:
-    """The same training with the test on configurations that were cooled at another rate and come with the pipeline."""
+def otherwise_made(study: Study, folder: Path) -> Iterator[tuple[str, Study]]:
+    """The same training with the test on configurations that were made otherwise and come with the pipeline."""
     assert study.system is not None
     for file in archive.files(study.system):
         sizes = replace(study.sizes, **archive.sizes_of(file))
-        if sizes.rate == study.sizes.rate:
+        if archive.file_of(study.system, sizes) == archive.file_of(study.system, study.sizes):
             continue
-        stores = sources.stores_of(study.system, sizes, folder / f"rate-{sizes.rate:g}")
+        name = f"rate-{sizes.rate:g}-hold-{sizes.hold:g}"
+        stores = sources.stores_of(study.system, sizes, folder / name)
         for task in archive.unpacking_tasks(study.system, sizes, stores):
             task.compute()
         labels = ("liquid", "glass") * sizes.cycles
         own = [part for part in study.sample.parts if part.role != "test"]
         tested = [sources.Part(store, tuple(range(len(labels))), labels, "test") for store in stores]
-        yield f"cooled at a rate of {sizes.rate:g}", replace(study, sample=replace(study.sample, parts=(*own, *tested)))
+        held = "" if sizes.hold == study.sizes.hold else f", liquids held for {sizes.hold:g}"
+        other = replace(study, sample=replace(study.sample, parts=(*own, *tested)))
+        yield f"cooled at a rate of {sizes.rate:g}{held}", other
 
 
 def run(study: Study, folder: Path, done: Any, only: Sequence[str] = ()) -> Iterator[Row]:
     """The rows of all variants of a system, or of those named; what is kept already is read."""
     assert study.system is not None
     first, *others = [(study, variant) for variant in variants(study.system, study.sizes)[: study.sizes.readings]]
-    rates = [(other, Variant(name, "the same network")) for name, other in other_rates(study, folder)]
+    rates = [(other, Variant(name, "the same network")) for name, other in otherwise_made(study, folder)]
     chosen = [first, *rates, *others]
     for own, variant in chosen:
         if only and variant.name not in only:

@@ -81,8 +81,9 @@ SMALL = {
         longest=(80.0, 160.0), lags=16,
     ),
 }  # fmt: skip
+# At T_L the composition needs some tens of units of time to get used to the temperature (`paper_c.holding`).
 _DAY: dict[str, Any] = {
-    "particles": 2000, "runs": 100, "cycles": 2, "melt": 10.0, "hold": 10.0, "held_out": (0.1, 0.2), "spacing": 0.73,
+    "particles": 2000, "runs": 100, "cycles": 2, "melt": 10.0, "hold": 60.0, "held_out": (0.1, 0.2), "spacing": 0.73,
     "network": literal(280, 100), "energies": (4, 2000), "replicas": 30, "lags": 30, "seeds": 3, "readings": 11,
 }  # fmt: skip
 DAY = {
@@ -91,16 +92,16 @@ DAY = {
 }
 # What can be had in an hour of a core, of the cooling runs and the propensity that come with the pipeline.
 _HOUR: dict[str, Any] = {
-    "particles": 2000, "cycles": 4, "melt": 10.0, "hold": 10.0, "spacing": 0.73, "seeds": 2,
+    "particles": 2000, "cycles": 4, "melt": 10.0, "spacing": 0.73, "seeds": 2,
     "temperatures": (), "replicas": 0, "longest": (), "lags": 0,
 }  # fmt: skip
 HOUR = {
     "KAM": Sizes(
-        **_HOUR, runs=8, held_out=(0.125, 0.25), descent=0.8, rate=0.02, network=literal(40, 40), readings=3,
+        **_HOUR, runs=8, hold=10.0, held_out=(0.125, 0.25), descent=0.8, rate=0.02, network=literal(40, 40), readings=3,
         energies=(1, 600),
     ),
     "ABM": Sizes(
-        **_HOUR, runs=3, held_out=(0.3, 0.3), descent=0.5, rate=0.05, network=literal(8, 100), readings=3,
+        **_HOUR, runs=6, hold=60.0, held_out=(0.17, 0.34), descent=0.5, rate=0.05, network=literal(8, 100), readings=3,
         energies=(0, 0),
     ),
 }  # fmt: skip

@@ -311,7 +311,7 @@ def test_ensembles_are_read_from_stores(state, tmp_path):
 
 
 def test_ensembles_that_are_kept(state, tmp_path, monkeypatch):
-    """Kept means over runs are read as ensembles; a single start has errors over the eighths of its box."""
+    """Kept means over runs are read as ensembles; a single start has errors over parts of its box."""
     rng = np.random.default_rng(0)
     starts = state.trajectory.isel(frame=[0, 1]).load()
     squares = rng.exponential(size=(2, 4, 3, 2000))
@@ -332,11 +332,11 @@ def test_ensembles_that_are_kept(state, tmp_path, monkeypatch):
 
     kept.Sample(starts.isel(frame=[0]), np.array([0.1]), squares[:1, :, :1], 1, "").write(path)
     one = dynamics.Ensembles.open(state, [path])
-    assert one.title == "1 start, 4 replicas each; errors are over the eighths of its box"
+    assert one.title == "1 start, 4 replicas each; errors are over 64 parts of its box"
     groups = one.groups("big")
-    assert set(groups) == set(range(8))
+    assert set(groups) == set(range(64))
     big = one.starts[0]["position"].values[0][one.starts[0]["species"].values == "A"]
-    low = (big < 0.5 * np.diag(one.starts[0]["box"].values[0])).all(axis=1)
+    low = (big < 0.25 * np.diag(one.starts[0]["box"].values[0])).all(axis=1)
     np.testing.assert_array_equal(groups == 0, low)
 
 

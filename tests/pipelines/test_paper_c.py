@@ -13,7 +13,20 @@ import xarray as xr
 pytest.importorskip("torch")
 
 import glass_vs_liquid
-from paper_c import archive, dynamics, images, mobility, needs, ordering, readings, runs, sections, sources, structure
+from paper_c import (
+    archive,
+    dynamics,
+    holding,
+    images,
+    mobility,
+    needs,
+    ordering,
+    readings,
+    runs,
+    sections,
+    sources,
+    structure,
+)
 from paper_c.published import ABM, INDICATORS, KAM, SYSTEMS
 from report import Report
 
@@ -250,6 +263,48 @@ def test_theta_with_other_distances(folder, sizes, tmp_path, monkeypatch):
     assert other.why == "fast"
     monkeypatch.setattr(ordering, "_measure", lambda *_: pytest.fail("measured again"))
     ordering.write([study], tmp_path, Report(tmp_path, "Paper C"), done.append)
+
+
+def test_liquids_that_are_held(folder, sizes, tmp_path, monkeypatch):
+    """Frames of the long run are what the glasses begin from; what is kept gives the numbers of what was simulated."""
+    monkeypatch.setattr(archive, "FOLDER", tmp_path)
+    asked = []
+    monkeypatch.setattr(
+        "glassdask.simulation.simulate", lambda *what, after=None: asked.append((*what, after)) or "run"
+    )
+    assert len(holding.tasks(ABM, tmp_path)) == 11
+    (first, store, _), *others = asked
+    assert first.operations(0, False)[1] == 11  # at the beginning and every 24
+    assert {(one.start.path, after) for one, _, after in others} == {(store, "run")}
+    assert [one.start.frame for one, *_ in others] == list(range(1, 11))
+    assert {one.stages[-1].temperature for one, *_ in others} == {(ABM.liquid, ABM.glass)}
+
+    liquid, glass = trajectory([0.7] * 11), trajectory([0.1] * 10, seed=1)
+    time = holding.EVERY * np.arange(11)
+    made = holding.Held(liquid, time, glass, np.arange(1, 11), 0.02)
+    made.write(holding.file_of(KAM))
+    assert holding.tasks(KAM, tmp_path) == []
+    assert [len(file) for file in (archive.files(KAM), archive.files(ABM))] == [0, 0]
+    study = sections.Study(sources.simulated(KAM, sizes, folder), sizes)
+    expected = holding.coefficients(KAM, glass, study.pair_length)
+    kept = holding.read(holding.file_of(KAM))
+    for ours, theirs in zip(holding.coefficients(KAM, kept.glass, study.pair_length), expected):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    mean, error = holding.settled(time[kept.begun], expected[0])
+    assert mean == pytest.approx(expected[0][1:].mean())
+    report, done = Report(tmp_path, "Paper C"), []
+    for published in (mean, mean + 0.9):
+        report.compare(
+            sections.Comparison("Table S2", "KAM, glass", "C(Theta, Upsilon)", published, mean + 2, 0.01, why="fast")
+        )
+    holding.write([study], folder, report, done.append)
+    assert done == ["KAM: liquids that are held"]
+    told = f"why_held: {mean:+.2f} ± {error:.2f}, cooled at 0.02 from liquids that were at T_L for 48 or longer"
+    near, far = report.comparisons
+    assert near.shown == (told if error < 0.1 else "")
+    assert far.why == f"{told}; fast"
+    with open(tmp_path / "why_held.csv") as file:
+        assert [row["class"] for row in csv.DictReader(file)] == ["liquid"] * 11 + ["glass"] * 10
 
 
 def test_what_claims_need():
