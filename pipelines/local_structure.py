@@ -251,7 +251,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
 
         shells = {state.store: [Shell(state, role) for role in state.mixture.centers] for state in states}
         for shell in (shell for group in shells.values() for shell in group):
-            shell.compute()
+            shell.compute(overwrite=not chosen.store)  # a day may go on with newer code
         done("descriptors and principal components")
 
         report.paragraphs += [

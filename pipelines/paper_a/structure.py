@@ -87,13 +87,18 @@ class Shell:
         """The central species."""
         return self.state.mixture.centers[self.role]
 
-    def compute(self) -> None:
-        """Descriptors and principal components into the store; what is there already is not computed again."""
+    def compute(self, overwrite: bool = False) -> None:
+        """Descriptors and principal components into the store; what is there already is not computed again.
+
+        With `overwrite` what other code or parameters gave is: in stores of the user's own that may be wanted.
+        """
         state = self.state
         chosen = {self.name(name): descriptor for name, descriptor in descriptors(state, self.role).items()}
-        gd.save_descriptors(gd.describe(state.trajectory, chosen, centers=self.species), state.store)
+        gd.save_descriptors(
+            gd.describe(state.trajectory, chosen, centers=self.species), state.store, overwrite=overwrite
+        )
         for name in ("sbo", "bo"):
-            gd.save_reduction(gd.reduce(self.features(name)), state.store, self.name(name))
+            gd.save_reduction(gd.reduce(self.features(name)), state.store, self.name(name), overwrite=overwrite)
 
     def name(self, descriptor: str) -> str:
         """Of a group in the store."""

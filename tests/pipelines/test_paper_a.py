@@ -310,6 +310,24 @@ def test_ensembles_are_read_from_stores(state, tmp_path):
         dynamics.Ensembles.open(state, stores)
 
 
+def test_stores_of_this_program_go_on_with_newer_code(state, tmp_path):
+    """What else was computed there is computed again where that is allowed, and only there."""
+    from glassdask.errors import StoreError
+
+    store = tmp_path / "one.zarr"
+    gd.save_trajectory(state.trajectory.isel(frame=[0]).load(), store)
+    made = [structure.State(KOB_ANDERSEN, 0.45, store) for _ in range(2)]
+    for one, longer in zip(made, (1.0, 1.02)):
+        one.__dict__["cutoffs"] = {pair: longer * cutoff for pair, cutoff in state.cutoffs.items()}
+        one.__dict__["diameters"] = state.diameters
+    structure.Shell(made[0], "small").compute()
+    before = structure.Shell(made[0], "small").rows("sbo")
+    with pytest.raises(StoreError, match="holds data of other"):
+        structure.Shell(made[1], "small").compute()
+    structure.Shell(made[1], "small").compute(overwrite=True)
+    assert np.abs(structure.Shell(made[1], "small").rows("sbo") - before).max() > 1e-4
+
+
 def test_ensembles_that_are_kept(state, tmp_path, monkeypatch):
     """Kept means over runs are read as ensembles; a single start has errors over parts of its box."""
     rng = np.random.default_rng(0)
