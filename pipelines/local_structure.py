@@ -216,7 +216,9 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             if "copper_zirconium" in names and potential is None and chosen.profile != "small":
                 print("copper_zirconium is left out: --potential names the file of its potential", flush=True)
                 names.remove("copper_zirconium")
-            at_hand = [] if chosen.profile == "paper" and simulated else [name for name in names if name in SHIPPED]
+            at_hand = [name for name in names if name in SHIPPED]
+            if chosen.profile != "small" and simulated:
+                at_hand = [name for name in at_hand if chosen.profile == "day" and not MIXTURES[name].short]
             states = [sources.shipped(MIXTURES[name], chosen.output) for name in at_hand]
             if chosen.profile == "day" and simulated:
                 now = {state.mixture.name: (state.trajectory.sizes["particle"], state.trajectory.sizes["frame"])

@@ -68,8 +68,10 @@ def vary_cutoffs(shell: Shell, report: Report) -> Callable[[Comparison], str]:
                                 "in_minimum": inside.astype(int)})  # fmt: skip
 
     def shown(comparison: Comparison) -> str:
-        values = ratio[:, 0] if "PC1" in comparison.quantity else ratio[:, 1]
-        values = ratio.sum(axis=1) if "two components" in comparison.quantity else values
+        varied = {"EVR of PC1": ratio[:, 0], "EVR of PC2": ratio[:, 1], "EVR of PCA": ratio.sum(axis=1)}
+        values = varied.get(comparison.quantity.partition(",")[0])
+        if values is None:
+            return ""
         reach = (values[inside].min(), values[inside].max())
         slack = 2 * float(np.hypot(comparison.error or 0.0, comparison.rounding))
         if not reach[0] - slack <= float(comparison.published) <= reach[1] + slack:
@@ -289,7 +291,8 @@ def decide(report: Report, shells: Iterable[Shell], networks: Path | None = None
             shown = "; ".join(filter(None, (experiment(comparison) for experiment in found[shell])))
         hours = comparison.core_hours
         if not (shown or shell is None or hours):
-            hours = planning.core_hours(comparison, shell.state)
+            trained = comparison.where == "Table I" and networks is None
+            hours = planning.TRAINING if trained else planning.core_hours(comparison, shell.state)
         decided.append(replace(comparison, shown=shown, core_hours=hours))
     report.comparisons[:] = decided
 

@@ -19,6 +19,7 @@ TIMESTEPS = {"copper_zirconium": 0.002, "wahnstrom": 0.004, "kob_andersen": 0.00
              "nickel_yttrium": 0.0025}  # fmt: skip
 KEPT = Path(__file__).parents[1] / "reports" / "paper_a" / "comparison.csv"  # of the last small run
 FEWEST, MOST = 5, 60  # configurations
+TRAINING = 0.1  # core-hours of the autoencoders of one species, trained in other ways
 
 
 def relaxation_hours(mixture: Mixture, n_particles: int, times: float = 1.0) -> float:

@@ -38,7 +38,8 @@ class Mixture:
     `centers` are its small and big species, `signature` the Voronoi cell of its locally favored structure (None: that
     is z = 4), `sample` the particles and configurations that the paper has, `relaxation` the structural relaxation time
     (where the paper gives none, an order of magnitude to simulate by), `highest_r` the largest |R| of PC1 with the
-    propensity, `text_ratio` the EVR that the text gives beside Table II.
+    propensity, `text_ratio` the EVR that the text gives beside Table II. `short` says that `configurations` are of a
+    short preparation, which larger profiles replace by one of their own.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Mixture:
     neighbor_species: str = "all"
     bimodal: bool = False
     configurations: Path | None = None
+    short: bool = False
 
     @property
     def network(self) -> bool:
@@ -144,6 +146,8 @@ NICKEL_YTTRIUM = Mixture(
     sample=(4000, 40),
     relaxation=500.0,
     text_ratio=(0.39, 0.29),
+    configurations=DATA / "nickel_yttrium_N1000_T0.55.npz",
+    short=True,
     small=Directions(
         (0.38, 0.29),
         (

@@ -252,12 +252,12 @@ def _compare_dynamics(state, ensemble, role, r, error, fits, report: Report) -> 
                 f"taking the noise of {ensemble.runs * len(ensemble.replicas[0])} replicas out gives {clean[best]:.2f}"
             )
             shown = shown if abs(clean[best] - published) < abs(r[0, best] - published) else ""
-        hours = 0.0
+        hours, starts = 0.0, DAY.starts.get(state.mixture.name, 0)
         if len(ensemble.lag) == 1:  # which says nothing of the largest of all lags
             why, shown = f"{why}, the only one", ""
-            starts, longest = (of.get(state.mixture.name, 0) for of in (DAY.starts, DAY.longest))
-            n = state.trajectory.sizes["particle"]
-            hours = planning.ensemble_hours(state.mixture, n, int(starts), DAY.replicas, longest)
+        if len(ensemble.lag) == 1 or len(ensemble.starts) < starts:
+            n, longest = state.trajectory.sizes["particle"], DAY.longest.get(state.mixture.name, 0.0)
+            hours = planning.ensemble_hours(state.mixture, n, starts, DAY.replicas, longest)
         if known:
             report.compare(
                 Comparison("Fig. 10, Sec. IV.A", title, "the same, noise taken out", published, clean[peak],

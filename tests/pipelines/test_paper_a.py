@@ -23,7 +23,7 @@ from paper_a import (
     sources,
     structure,
 )  # fmt: skip
-from paper_a.published import KOB_ANDERSEN, MIXTURES, SILICA, WAHNSTROM, Directions
+from paper_a.published import KOB_ANDERSEN, MIXTURES, NICKEL_YTTRIUM, SILICA, WAHNSTROM, Directions
 from report import Comparison, Report
 
 import glassdask as gd
@@ -282,6 +282,15 @@ def test_silica_that_is_kept_is_silica(tmp_path):
     found = checks.checks([structure.State(SILICA, SILICA.temperature, tmp_path / "s.zarr")])
     assert len(found) == 9
     assert [check.quantity for check in found if check.cells()[-1] != "yes"] == []
+
+
+def test_nickel_and_yttrium_that_are_kept(tmp_path):
+    """Distances where the potentials have their minima; what its short preparation lacks is the favored structure."""
+    gd.save_trajectory(configurations.unpack(NICKEL_YTTRIUM.configurations), tmp_path / "n.zarr")
+    found = checks.checks([structure.State(NICKEL_YTTRIUM, NICKEL_YTTRIUM.temperature, tmp_path / "n.zarr")])
+    assert [check.quantity for check in found if check.cells()[-1] != "yes"] == ["rank of the cell (0,2,8) around Ni"]
+    assert found[-1].ours <= 5
+    assert [mixture.name for mixture in MIXTURES.values() if mixture.short] == ["nickel_yttrium"]
 
 
 def test_ensembles_are_read_from_stores(state, tmp_path):
