@@ -101,7 +101,7 @@ HOUR = {
         energies=(1, 600),
     ),
     "ABM": Sizes(
-        **_HOUR, runs=6, hold=60.0, held_out=(0.17, 0.34), descent=0.5, rate=0.05, network=literal(8, 100), readings=3,
+        **_HOUR, runs=4, hold=60.0, held_out=(0.25, 0.25), descent=0.5, rate=0.05, network=literal(16, 100), readings=3,
         energies=(0, 0),
     ),
 }  # fmt: skip
