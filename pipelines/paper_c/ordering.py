@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from report import Comparison, Report
 
 import glassdask as gd
@@ -22,7 +23,7 @@ from glassdask import plotting
 from glassdask.code import digest
 from glassdask.files import read_json, write_json
 from glassdask.learning import pearson, spearman
-from paper_c import archive, figures, structure
+from paper_c import archive, figures, holding, structure
 from paper_c.sections import Study
 
 PAIR = ("Theta", "Upsilon")
@@ -50,7 +51,9 @@ def write(studies: Sequence[Study], folder: Path, report: Report, done: Any) -> 
     """Table, figure, and what they say of the published numbers that differ."""
     panels, table = {}, []
     for study in studies:
-        points = [point for file in archive.files(study.system) for point in _kept(study, file, folder)]
+        assert study.system is not None
+        files = [*archive.files(study.system), *filter(Path.exists, [holding.file_of(study.system)])]
+        points = [point for file in files for point in _kept(study, file, folder)]
         if not points:
             continue
         panels[study.title] = (points, study.system)
@@ -110,12 +113,12 @@ def _kept(study: Study, file: Path, folder: Path) -> list[Point]:
 
 
 def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Point]:
-    system, sizes = study.system, archive.sizes_of(file)
-    assert system is not None
-    additive = 0.5 * (system.sizes["A"] + system.sizes["B"])
+    assert study.system is not None
+    additive = 0.5 * (study.system.sizes["A"] + study.system.sizes["B"])
     readings = {f"x{k}": structure.Reading(mixed=additive * factor) for k, factor in enumerate(FACTORS)}
     found: dict[tuple[str, str, float], list[tuple[float, float]]] = {}
-    for trajectory in archive.trajectories(file):
+    rate, hold, alike, parts = _parts(study, file)
+    for label, trajectory in parts:
         chosen = {name: reading.theta(study.sample) for name, reading in readings.items()}
         described = gd.describe(trajectory, {"voronoi": gd.VoronoiCell(), **chosen}).load()
         volume = described["voronoi"].sel(voronoi_feature="volume", drop=True)
@@ -123,26 +126,26 @@ def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Poi
             cells = structure.smooth(volume, trajectory, length)
             for name in readings:
                 theta = structure.smooth(described[name], trajectory, length)
-                for k in range(len(theta)):
-                    label = ("liquid", "glass")[k % 2]
-                    both = pearson(theta[k], cells[k]), spearman(theta[k], cells[k])
-                    found.setdefault((label, name, length), []).append((float(both[0]), float(both[1])))
+                both = [(float(pearson(x, y)), float(spearman(x, y))) for x, y in zip(theta, cells)]
+                found.setdefault((label, name, length), []).extend(both)
     for (label, name, length), pairs in found.items():
         values = np.array(pairs)
         mean, spread, n = values.mean(axis=0), values.std(axis=0, ddof=1), len(values)
-        mixed = readings[name].mixed
-        assert mixed is not None
-        error = spread / np.sqrt(n)
-        yield Point(
-            sizes["rate"],
-            sizes["hold"],
-            label,
-            round(mixed, 4),
-            length,
-            mean[0],
-            error[0],
-            spread[0],
-            mean[1],
-            error[1],
-            n,
-        )
+        error = spread / np.sqrt(n / alike)
+        mixed = round(float(readings[name].mixed or additive), 4)
+        yield Point(rate, hold, label, mixed, length, mean[0], error[0], spread[0], mean[1], error[1], n)
+
+
+def _parts(study: Study, file: Path) -> tuple[float, float, int, Iterable[tuple[str, xr.Dataset]]]:
+    """Rate, time at T_L, how many configurations count as one, and the configurations by class."""
+    assert study.system is not None
+    if file == holding.file_of(study.system):
+        held = holding.read(file)
+        late = np.flatnonzero(held.time >= holding.SETTLED)
+        glasses = np.flatnonzero(held.time[held.begun] >= holding.SETTLED)
+        parts = [("liquid", held.liquid.isel(frame=late)), ("glass", held.glass.isel(frame=glasses))]
+        return held.rate, float(held.time[-1]), holding.INDEPENDENT, parts
+    sizes, runs = archive.sizes_of(file), archive.trajectories(file)
+    classes = (("liquid", 0), ("glass", 1))
+    both = ((label, run.isel(frame=slice(first, None, 2))) for run in runs for label, first in classes)
+    return float(sizes["rate"]), float(sizes["hold"]), 1, both

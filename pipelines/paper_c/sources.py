@@ -97,12 +97,12 @@ _HOUR: dict[str, Any] = {
 }  # fmt: skip
 HOUR = {
     "KAM": Sizes(
-        **_HOUR, runs=8, hold=10.0, held_out=(0.125, 0.25), descent=0.8, rate=0.02, network=literal(40, 40), readings=3,
-        energies=(1, 600),
+        **_HOUR, runs=12, hold=10.0, held_out=(0.17, 0.25), descent=0.8, rate=0.02, network=literal(56, 40),
+        readings=3, energies=(1, 600),
     ),
     "ABM": Sizes(
-        **_HOUR, runs=4, hold=60.0, held_out=(0.25, 0.25), descent=0.5, rate=0.05, network=literal(16, 100), readings=3,
-        energies=(0, 0),
+        **_HOUR, runs=4, hold=60.0, held_out=(0.25, 0.25), descent=0.5, rate=0.05, network=literal(16, 100),
+        readings=3, energies=(0, 0),
     ),
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
