@@ -189,17 +189,29 @@ def vary_replicas(ensemble: Ensembles, shell: Shell, report: Report) -> None:
     path = report.figure(f"why_replicas_{shell.state.mixture.name}_{shell.role}", caption)
     drawn, axes = plotting.figure(size=(4.4, 3.2))
     ax, table = axes[0, 0], {"lag": ensemble.lag}
+    alone = len(ensemble.lag) == 1  # then against the number of replicas
     for (n, r, error), color in zip(rows, figures.ordered_colors(len(rows) + 1)[1:]):
-        plotting.curve(ax, ensemble.lag, r, error, color=color, linewidth=1.2, label=f"{n} replicas")
+        if alone:
+            ax.errorbar([n], r, error, fmt="o", color=color, markersize=4)
+        else:
+            plotting.curve(ax, ensemble.lag, r, error, color=color, linewidth=1.2, label=f"{n} replicas")
         table |= {f"r_{n}": r, f"error_{n}": error}
     if (share > 0).all():
         r = rows[-1][1] / np.sqrt(share)
-        plotting.curve(ax, ensemble.lag, r, rows[-1][2] / np.sqrt(share), color=plotting.RED, linestyle="--",
-                       label="without noise")  # fmt: skip
+        if alone:
+            ax.errorbar([rows[-1][0]], r, rows[-1][2] / np.sqrt(share), fmt="o", color=plotting.RED, markersize=4,
+                        markerfacecolor="none", label="without noise")  # fmt: skip
+        else:
+            plotting.curve(ax, ensemble.lag, r, rows[-1][2] / np.sqrt(share), color=plotting.RED, linestyle="--",
+                           label="without noise")  # fmt: skip
         table |= {"r_without_noise": r, "share": share}
     if shell.role == "small" and shell.state.mixture.highest_r is not None:
         draw_published(ax, shell.state.mixture.highest_r, 0.02)
-    ax.set(xscale="log", xlabel="$t$", ylabel="$|R|$", ylim=(0, None))
+    ax.set(ylabel="$|R|$", ylim=(0, None))
+    if alone:
+        ax.set(xlim=(0, None), xlabel=f"replicas, at $t$ = {ensemble.lag[0]:g}")
+    else:
+        ax.set(xscale="log", xlabel="$t$")
     ax.legend(frameon=False, fontsize=7)
     drawn.suptitle(title, fontsize=10)
     plotting.save(drawn, path, table)

@@ -221,19 +221,23 @@ def against_time(
             extra = kind in styles and base in colors
             color, told = colors[base if extra else name], None if extra else name
             if len(lag) == 1:
-                beside = 1.04 ** list(colors).index(base if extra else name)
-                ax.errorbar(lag * beside, r, error, fmt="o", color=color, label=told, markersize=4,
+                beside = [list(colors).index(base if extra else name)]
+                ax.errorbar(beside, r, error, fmt="o", color=color, label=told, markersize=4,
                             markerfacecolor="none" if extra else color)  # fmt: skip
             else:
                 plotting.curve(ax, lag, r, error, color=color, linewidth=1.3, label=told,
                                linestyle=styles[kind] if extra else "-")  # fmt: skip
             key = plain(name).replace(" ", "_").replace(",", "")
             found |= {key: r} if error is None else {key: r, f"{key}_error": error}
-        if lag[0] < relaxation < 3 * lag[-1]:
+        if len(lag) > 1 and lag[0] < relaxation < 3 * lag[-1]:
             ax.axvline(relaxation, color=plotting.GREY, linewidth=0.8, linestyle="-.", label=r"$\tau_\alpha$")
         if published and title in published:
             draw_published(ax, published[title], 0.02)
-        ax.set(xscale="log", xlabel="$t$", ylabel=label, ylim=(0, top))
+        ax.set(ylabel=label, ylim=(0, top))
+        if len(lag) == 1:
+            ax.set(xticks=[], xlabel=f"at $t$ = {lag[0]:g}")
+        else:
+            ax.set(xscale="log", xlabel="$t$")
         kinds = [kind for kind in styles if any(name.endswith(kind) for name in curves)]
         handles, labels = ax.get_legend_handles_labels()
         handles += [Line2D([], [], color="black", linestyle=styles[kind]) for kind in kinds]
