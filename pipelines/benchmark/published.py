@@ -17,6 +17,8 @@ CURVES = {
     ("KA2D", "0.30", "bond_breaking"): "GlassBench/KA2D_results/FIG4.dat",
     ("KA2D", "0.23", "propensity"): "GlassBench/KA2D_results/FIGA1.dat",
 }
+# what the names of files call the first lag, second, ...: _tc01, _tc02 or _tc05, _tc10
+LABELS = {("KA", "0.44"): 1, ("KA2D", "0.23"): 5}
 CEILINGS = {"propensity": "MD", "bond_breaking": "BB"}
 SYSTEMS = {"kob_andersen": "KA", "kob_andersen_ternary_2d": "KA2D"}
 
@@ -32,6 +34,14 @@ def times(model: str, temperature: float) -> np.ndarray | None:
     system = SYSTEMS.get(model)
     table = tables().get(f"GlassBench/{system}_results/times_{temperature:.2f}.dat")
     return None if table is None else np.array([row[0] for row in table["rows"]])
+
+
+def time_of(model: str, temperature: float, label: int) -> float | None:
+    """The lag that the name of a file tells, as in ``_tc07``; None where nothing is published."""
+    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))
+    if known is None or step is None or label % step or not 1 <= label // step <= len(known):
+        return None
+    return float(known[label // step - 1])
 
 
 def curves(model: str, temperature: float, target: str) -> dict[str, np.ndarray]:

@@ -121,8 +121,8 @@ class Study:
         if len(known) == len(numbers):
             return known
         labels = {int(match[1]) for file in self.files if (match := re.search(r"_tc(\d+)", Path(file).name))}
-        whole = len(labels) == len(numbers) and all(1 <= label <= len(known) for label in labels)
-        return known[np.array(sorted(labels)) - 1] if whole else numbers
+        told = [published.time_of(self.model, self.temperature, label) for label in sorted(labels)]
+        return np.array(told) if len(told) == len(numbers) and None not in told else numbers
 
     @cached_property
     def targets(self) -> dict[Task, np.ndarray]:

