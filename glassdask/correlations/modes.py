@@ -30,17 +30,23 @@ SMALL_ANGLES = 1.0
 
 
 def structure_factor(
-    trajectory: xr.Dataset, k_max: float | None = None, n_bins: int = 150, modes_per_bin: int = 200
+    trajectory: xr.Dataset,
+    k_max: float | None = None,
+    n_bins: int = 150,
+    modes_per_bin: int = 200,
+    *,
+    values: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    r"""Partial structure factors, averaged over frames and over the directions of k.
+    r"""Partial structure factors, averaged over frames and over the directions of k, of particles or of what they have.
 
-    S_ab(k) = 1/N < Re rho_a(k) rho_b(-k) >,  rho_a(k) = sum_{j in a} exp(-i k.r_j),
+    S_ab(k) = 1/N < Re rho_a(k) rho_b(-k) >,  rho_a(k) = sum_{j in a} w_j exp(-i k.r_j),
 
-    so that the total S(k) is the sum of all S_ab (a, b and b, a), S_aa goes to N_a/N and S_ab to 0 for large k. The
-    wave vectors are those of the periodic box, k = 2 pi H^-1 n, for any shape of box; each frame has its own. Where the
-    numbers of particles change, N is their mean. Of bins with more than `modes_per_bin` of them a fixed choice in
-    random directions is used. Where borders are open, only wave vectors along the axes that repeat are used, k = 2 pi n
-    with the reciprocal vectors in their plane (on their line): along the others the faces would be seen.
+    with w_j = 1, or the `values` of the particles. The total S(k) is the sum of all S_ab (a, b and b, a); with w_j = 1,
+    S_aa goes to N_a/N and S_ab to 0 for large k. The wave vectors are those of the periodic box, k = 2 pi H^-1 n, for
+    any shape of box; each frame has its own. Where the numbers of particles change, N is their mean. Of bins with more
+    than `modes_per_bin` of them a fixed choice in random directions is used. Where borders are open, only wave vectors
+    along the axes that repeat are used, k = 2 pi n with the reciprocal vectors in their plane (on their line): along
+    the others the faces would be seen.
 
     Parameters
     ----------
@@ -52,18 +58,25 @@ def structure_factor(
         Bins of equal width from 0 to k_max.
     modes_per_bin : int, default 200
         About how many wave vectors of a bin are used at most, k and -k counting as one.
+    values : DataArray (frame, particle) or (particle), optional
+        A property of the particles, such as an energy, a charge, a mobility or a component: S(k) then tells how its
+        variations are spread in space. Subtract its mean first, unless the density itself is to count. NaN counts as 0,
+        and N is the number of all particles.
 
     Returns
     -------
     xarray.Dataset
-        ``S`` (species_a, species_b, k), ``S_total`` (k), ``modes`` (k) wave vectors used in all frames. ``k`` is the
-        middle of the bins, in the inverse unit of the positions. NaN in bins without a wave vector, as below
-        2 pi over the box length. Computed, not lazy.
+        ``S`` (species_a, species_b, k), ``S_total`` (k), each with the standard error of its mean over the frames,
+        ``S_error`` and ``S_total_error``, as if these were independent (NaN of a single frame), and ``modes`` (k) wave
+        vectors used in all frames. ``k`` is the middle of the bins, in the inverse unit of the positions. NaN in bins
+        without a wave vector, as below 2 pi over the box length. Computed, not lazy.
 
     Raises
     ------
     ParameterError
         When k_max, n_bins or modes_per_bin is not positive.
+    SchemaError
+        When the values are of other frames or particles.
     BoxError
         When the box repeats along no axis.
 
@@ -76,6 +89,12 @@ def structure_factor(
     >>> s = structure_factor(gas, k_max=9.0, n_bins=3)
     >>> s["S_total"].values.round(1).tolist(), s.k.values.tolist()
     ([1.0, 1.0, 1.0], [1.5, 4.5, 7.5])
+
+    Charges +1 and -1 at random have the same, whatever the particles do:
+
+    >>> charge = xr.DataArray(np.random.default_rng(1).choice([-1.0, 1.0], (20, 500)), dims=("frame", "particle"))
+    >>> structure_factor(gas, k_max=9.0, n_bins=3, values=charge)["S_total"].values.round(1).tolist()
+    [1.0, 1.0, 1.0]
     """
     validate(trajectory)
     if k_max is None:
@@ -91,16 +110,25 @@ def structure_factor(
         )
     cell, _ = _repeating(np.asarray(trajectory["box"].values)[0], borders)
     used = np.minimum(_expected(cell, k_max, n_bins), modes_per_bin)
-    products, modes, possible = sum_frames(
+    products, modes, possible, squares, frames = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
         trajectory,
+        *([] if values is None else [values]),
         items=n_bins,
         microseconds=MODE_MICROSECONDS * max(used.mean(), 1.0) * trajectory.sizes["particle"],
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / possible
-    pair = ("species_a", "species_b")
-    found = {"S": ((*pair, "k"), partials), "S_total": ("k", partials.sum(axis=(0, 1))), "modes": ("k", modes)}
+        means, squares = squares / frames
+        error = np.where(frames > 1, np.sqrt(np.maximum(squares - means**2, 0.0) / (frames - 1)), np.nan)
+    pair, n_species = ("species_a", "species_b"), len(names)
+    found = {
+        "S": ((*pair, "k"), partials),
+        "S_total": ("k", partials.sum(axis=(0, 1))),
+        "S_error": ((*pair, "k"), error[:-1].reshape(n_species, n_species, n_bins)),
+        "S_total_error": ("k", error[-1]),
+        "modes": ("k", modes),
+    }
     coords = {**{dim: list(names) for dim in pair}, "k": (np.arange(n_bins) + 0.5) * (k_max / n_bins)}
     attrs = {
         "frames": trajectory.sizes["frame"],
@@ -159,9 +187,13 @@ def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> 
 
 
 def _modes_of_frame(
-    configuration: Configuration, bins: np.ndarray, k_max: float, n_bins: int, limit: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of Re rho_a rho_b* over the modes of each of the `bins`, their number, and that times the particles'."""
+    configuration: Configuration, bins: np.ndarray, *values: np.ndarray, k_max: float, n_bins: int, limit: int
+) -> tuple[np.ndarray, ...]:
+    """What adds up to S(k) and its error.
+
+    Sums of Re rho_a rho_b* over the modes of each of the `bins`, the number of modes, that times the number of
+    particles; S of this frame, all S_ab and the total one after the other, and its square; and whether there are modes.
+    """
     d = configuration.dimension
     n_species = len(configuration.names)
     cell, own_axes = _repeating(configuration.box[:d, :d], configuration.borders)
@@ -174,15 +206,18 @@ def _modes_of_frame(
         inverse[:d, : len(cell)] = own_axes @ np.linalg.inv(cell)
     fraction = np.ascontiguousarray((configuration.position[order] @ inverse).T)
     orders = int(np.abs(modes).max(initial=0)) + 1
+    weight = np.ones(len(order)) if not values else np.nan_to_num(values[0].astype(np.float64))[order]
     density = np.zeros((n_species, 2, len(modes)))
     work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
-    kernels.density_modes(fraction, starts, modes, work[0], work[1], density)
+    kernels.density_modes(fraction, weight, starts, modes, work[0], work[1], density)
     products = np.einsum("acm,bcm->abm", density, density)
     sums = np.zeros((n_species, n_species, n_bins))
     for a, b in np.ndindex(n_species, n_species):
         sums[a, b] = np.bincount(bin_of, products[a, b], minlength=n_bins)
     number = np.bincount(bin_of, minlength=n_bins)
-    return sums, number, number * len(configuration.position)
+    possible = number * len(configuration.position)
+    own = np.concatenate([sums.reshape(-1, n_bins), sums.sum(axis=(0, 1))[None]]) / np.maximum(possible, 1)
+    return sums, number, possible, np.stack([own, own**2]), (number > 0).astype(np.int64)
 
 
 def _repeating(box: np.ndarray, borders: Borders | None) -> tuple[np.ndarray, np.ndarray]:

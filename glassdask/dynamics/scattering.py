@@ -164,11 +164,11 @@ def density_modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, 
     out = np.zeros((len(path), len(starts) - 1, 2, len(modes)))
     orders = int(np.abs(modes).max(initial=0)) + 1
     work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
-    fraction = np.zeros((3, path.shape[2]))
+    fraction, weight = np.zeros((3, path.shape[2])), np.ones(path.shape[2])
     for frame, position in enumerate(path):
         np.matmul(inverse[frame].T, position, out=fraction[: len(position)])
         fraction -= np.floor(fraction)
-        kernels.density_modes(fraction, starts, modes, work[0], work[1], out[frame])
+        kernels.density_modes(fraction, weight, starts, modes, work[0], work[1], out[frame])
     return out
 
 

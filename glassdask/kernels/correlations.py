@@ -123,12 +123,13 @@ def histogram_angles(centers, offsets, index, vector, species, bins_per_radian, 
 
 
 @kernel
-def density_modes(fraction, starts, modes, real, imag, density):
-    """Add rho_a(k) = sum_{j in a} exp(-i k.r_j) of each wave vector k = 2 pi H^-1 n to `density` (S, 2, M).
+def density_modes(fraction, weight, starts, modes, real, imag, density):
+    """Add rho_a(k) = sum_{j in a} w_j exp(-i k.r_j) of each wave vector k = 2 pi H^-1 n to `density` (S, 2, M).
 
-    `fraction` (3, N) fractional coordinates sorted by species, species s in ``starts[s]:starts[s + 1]``; `modes` (M, 3)
-    integers n; work space `real`, `imag` (3, largest |n| + 1, W), W particles at a time. Powers of exp(-2 pi i f) by
-    recurrence, so a mode costs three loads and two complex products for a particle.
+    `fraction` (3, N) fractional coordinates and `weight` (N,) sorted by species, species s in
+    ``starts[s]:starts[s + 1]``; `modes` (M, 3) integers n; work space `real`, `imag` (3, largest |n| + 1, W), W
+    particles at a time. Powers of exp(-2 pi i f) by recurrence, so a mode costs three loads and two complex products
+    for a particle.
     """
     width = real.shape[2]
     orders = real.shape[1]
@@ -149,6 +150,10 @@ def density_modes(fraction, starts, modes, real, imag, density):
                         b = imag[axis, n - 1, p]
                         real[axis, n, p] = a * real[axis, 1, p] - b * imag[axis, 1, p]
                         imag[axis, n, p] = a * imag[axis, 1, p] + b * real[axis, 1, p]
+            for n in range(orders):
+                for p in range(number):
+                    real[0, n, p] *= weight[first + p]
+                    imag[0, n, p] *= weight[first + p]
             for m in range(modes.shape[0]):
                 # powers of a negative order are the conjugates
                 sx = 1.0 if modes[m, 0] >= 0 else -1.0

@@ -30,7 +30,8 @@ def structure(path: str) -> xr.Dataset:
     k_max = K_MAX / mean_spacing(trajectory)
     pairs, modes = radial_distribution(trajectory, n_bins=BINS), structure_factor(trajectory, k_max=k_max)
     # every array is two files and more: a sweep has thousands of states
-    found = xr.merge([pairs[["g", "g_total"]], modes]).drop_vars("r_edge", errors="ignore")
+    found = xr.merge([pairs[["g", "g_total"]], modes.drop_vars(["S_error", "S_total_error"])])
+    found = found.drop_vars("r_edge", errors="ignore")
     sources = {"energy": trajectory}
     if is_group(f"{path}/inherent"):
         sources["inherent_energy"] = open_trajectory(f"{path}/inherent")

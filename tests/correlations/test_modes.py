@@ -11,7 +11,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask.correlations.modes import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.correlations.radial import radial_distribution
-from glassdask.errors import ParameterError, SpeciesError
+from glassdask.errors import ParameterError, SchemaError, SpeciesError
 from glassdask.kernels import correlations as kernels
 from tests.correlations.test_radial import BCC, FCC, crystal
 
@@ -110,7 +110,9 @@ def modes(trajectory, n):
     fraction = np.ascontiguousarray((trajectory["position"].values[0] @ np.linalg.inv(trajectory["box"].values[0])).T)
     density = np.zeros((1, 2, len(n)))
     work = np.empty((2, 3, int(np.abs(n).max()) + 1, 8))
-    kernels.density_modes(fraction, np.array([0, fraction.shape[1]]), n, work[0], work[1], density)
+    kernels.density_modes(
+        fraction, np.ones(fraction.shape[1]), np.array([0, fraction.shape[1]]), n, work[0], work[1], density
+    )
     return density
 
 
@@ -194,12 +196,64 @@ def test_kernel_as_plain_python():
     n = rng.integers(-4, 5, (11, 3))
     fraction = rng.random((3, 13))
     starts = np.array([0, 5, 5, 13])
+    weight = rng.normal(size=13)
     compiled, plain = np.zeros((3, 2, 11)), np.zeros((3, 2, 11))
     work = np.empty((2, 3, 5, 4))
-    kernels.density_modes(fraction, starts, n, work[0], work[1], compiled)
-    kernels.density_modes.py_func(fraction, starts, n, work[0], work[1], plain)
+    kernels.density_modes(fraction, weight, starts, n, work[0], work[1], compiled)
+    kernels.density_modes.py_func(fraction, weight, starts, n, work[0], work[1], plain)
     np.testing.assert_allclose(compiled, plain, atol=1e-13)
-    phase = np.exp(-2j * np.pi * n @ fraction)
+    phase = weight * np.exp(-2j * np.pi * n @ fraction)
     for s in range(3):
         expected = phase[:, starts[s] : starts[s + 1]].sum(axis=1)
         np.testing.assert_allclose(plain[s, 0] + 1j * plain[s, 1], expected, atol=1e-12)
+
+
+def _brute_force(position, edge, weight, k_max, n_bins):
+    """|sum_j w_j exp(-i k.r_j)|^2 / N of each frame, averaged over all wave vectors of each bin, (frame, bin)."""
+    top = int(np.ceil(k_max * edge / (2 * np.pi)))
+    n = np.stack(np.meshgrid(*[np.arange(-top, top + 1)] * 3), -1).reshape(-1, 3)
+    k = 2 * np.pi * n / edge
+    length = np.linalg.norm(k, axis=1)
+    k, length = k[(length > 0) & (length < k_max)], length[(length > 0) & (length < k_max)]
+    bins = (length / k_max * n_bins).astype(int)
+    power = np.abs(np.einsum("fpk,fp->fk", np.exp(-1j * np.einsum("fpa,ka->fpk", position, k)), weight)) ** 2
+    number = np.bincount(bins, minlength=n_bins)
+    sums = np.stack([np.bincount(bins, row, minlength=n_bins) for row in power])
+    return np.where(number > 0, sums / np.maximum(number, 1), np.nan) / position.shape[1]
+
+
+def test_values_and_errors_equal_brute_force(task_rows):
+    rng = np.random.default_rng(7)
+    position, values = rng.random((5, 60, 3)) * 6, rng.normal(size=(5, 60))
+    species = np.array(["A", "B"])[np.arange(60) % 2]
+    trajectory = gd.from_arrays(position, species=species, box=[6.0] * 3)
+    mobility = xr.DataArray(values, dims=("frame", "particle"))
+    expected = _brute_force(position, 6.0, values, 6.0, 12)
+    for rows in (10**6, 5):
+        task_rows(rows)
+        found = structure_factor(trajectory, k_max=6.0, n_bins=12, modes_per_bin=10**6, values=mobility)
+        np.testing.assert_allclose(found["S_total"], expected.mean(axis=0), rtol=1e-10)
+        np.testing.assert_allclose(found["S_total_error"], expected.std(axis=0, ddof=1) / np.sqrt(5), rtol=1e-9)
+    only_b = _brute_force(position, 6.0, values * (species == "B"), 6.0, 12)
+    np.testing.assert_allclose(found["S"].sel(species_a="B", species_b="B"), only_b.mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(
+        found["S_error"].sel(species_a="B", species_b="B"), only_b.std(axis=0, ddof=1) / np.sqrt(5), rtol=1e-9
+    )
+    plain = structure_factor(trajectory, k_max=6.0, n_bins=12, modes_per_bin=10**6)
+    ones = structure_factor(trajectory, k_max=6.0, n_bins=12, modes_per_bin=10**6, values=xr.ones_like(mobility))
+    xr.testing.assert_equal(plain, ones)
+
+
+def test_values_of_absent_particles_of_one_frame_and_of_another_system(liquid):
+    alone = structure_factor(liquid.isel(frame=[0]))
+    assert np.isnan(alone["S_total_error"]).all()
+    energy = xr.DataArray(np.random.default_rng(0).normal(size=240), dims="particle")
+    whole = structure_factor(liquid, k_max=6.0, values=energy)
+    holes = energy.where(np.arange(240) % 2 == 0)
+    half = structure_factor(liquid.isel(particle=np.arange(0, 240, 2)), k_max=6.0, values=energy[::2])
+    np.testing.assert_allclose(
+        structure_factor(liquid, k_max=6.0, values=holes)["S_total"], half["S_total"] / 2, rtol=1e-9
+    )
+    assert not np.allclose(whole["S_total"], half["S_total"], equal_nan=True)
+    with pytest.raises(SchemaError, match="give values of the same frames and particles"):
+        structure_factor(liquid, values=energy[:100])
