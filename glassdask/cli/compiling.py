@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 94  # how many `_works` are, for the progress bar
+WORKS = 102  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
@@ -52,6 +52,19 @@ def compile_kernels(quiet: Quiet = False) -> None:
                 progress(done, WORKS)
     (cache.FOLDER / cache.FILLED).write_text(cache.processor())
     print(f"{len(list(cache.FOLDER.glob('*.nbc')))} kernels in {cache.FOLDER}, {time.process_time() - begun:.0f} s")
+
+
+def _swap(form: Any) -> None:
+    """One sweep of swap Monte Carlo over two particles."""
+    import numpy as np
+
+    from glassdask.simulation import PolydisperseModel
+    from glassdask.simulation.instance import Frame
+    from glassdask.simulation.sample import Sample
+
+    sample = Sample(PolydisperseModel(name="two", density=1.0, form=form))
+    sample.load(Frame(np.eye(3)[:2], np.zeros(2, int), 9.0 * np.eye(3), diameter=np.array([0.9, 1.1])))
+    sample.sweep(np.random.default_rng(1), 1.0, 0.1, 0.5)
 
 
 def _works() -> Iterator[Callable[[], Any]]:
@@ -108,7 +121,8 @@ def _works() -> Iterator[Callable[[], Any]]:
         for name, quantity in quantities.QUANTITIES.items():
             takes = inspect.signature(quantity).parameters
             given = {"k": 6.0, "a": 0.3, "lag": 1.0, "lags": [1.0], "distance": 1.0, "cutoffs": 1.4}
-            if name not in ("vacf", "spectrum", "currents", "skw"):  # without kernels of their own
+            given |= {"window": 2.0, "threshold": 0.1}
+            if name not in ("vacf", "spectrum", "currents", "skw", "stress"):  # without kernels of their own
                 yield partial(quantity, trajectory, **{key: given[key] for key in given if key in takes})
         without = trajectory.drop_vars("image")
         yield partial(dynamics.self_correlations, without, k=6.0, cage=1.4)
@@ -116,6 +130,12 @@ def _works() -> Iterator[Callable[[], Any]]:
     first = liquid(3, 1)
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
     yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
+    dimer = gd.from_arrays([[[1.0, 1.0], [2.1, 1.0]]], species=["A", "A"], box=[9.0, 9.0])
+    yield partial(gd.simulation.hessian, "kam_2d", dimer)
+    yield partial(gd.simulation.lowest_modes, "kam_2d", dimer, 1)
+    yield from (
+        partial(_swap, gd.simulation.InversePower(epsilon=1.0, sigma=1.0, n=n, cutoff=1.2)) for n in (12.0, 9.0)
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "liquid.lammpstrj")
         yield partial(gd.export, liquid(3), file)

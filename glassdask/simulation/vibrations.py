@@ -18,8 +18,8 @@ from glassdask.simulation.springs import Springs
 from glassdask.variables import annotated
 
 DENSE = 1500  # rows of a matrix that is diagonalised as a whole
-STEEPNESS = 10.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
-TOLERANCE = 1e-8
+STEEPNESS = 6.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
+TOLERANCE = 1e-7
 
 
 def lowest_modes(
