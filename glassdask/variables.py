@@ -211,6 +211,7 @@ VARIABLES = {
     "nonaffine_displacement": _v("strain_a particle space", "f", "length", "non-affine displacement by unit strain"),
     "strain_a": _v("strain_a", "U", "", "component of the strain"),
     "strain_b": _v("strain_b", "U", "", "component of the strain, the second of two"),
+    "label": _v("(frame) particle", "f", "", "1 where a particle is about to rearrange, 0 where it stays"),
     "vibrality": _v("(frame) particle", "f", "time^2", "harmonic mean square displacement for each temperature"),
     "debye_waller": _v("(frame) particle", "f", "length^2", "mean square distance from the mean position"),
     "spectrum": _v("species omega", "f", "time", "spectrum of the velocities, of integral 1"),

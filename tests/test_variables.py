@@ -96,6 +96,7 @@ RESULTS = {
     "density_of_states": lambda t: gd.simulation.density_of_states(KOB_ANDERSEN_SMALL, t.isel(frame=[0]), moments=20),
     "elastic_moduli": lambda t: gd.simulation.elastic_moduli(KOB_ANDERSEN_SMALL, lattice()),
     "hops": lambda t: dynamics.hops(t, window=0.4, threshold=0.2),
+    "hop_labels": lambda t: gd.learning.hop_labels(dynamics.hops(t, window=0.2, threshold=0.01), quiet=0.1),
     "waiting_times": lambda t: dynamics.waiting_times(dynamics.hops(t, window=0.2, threshold=0.01)),
     "bond_breaking": lambda t: dynamics.bond_breaking(t, lags=[0.1], cutoffs=1.5),
     "replica_bonds": lambda t: dynamics.replica_bonds(moved(t), t.isel(frame=[0]), 1.5),

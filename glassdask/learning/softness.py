@@ -15,6 +15,7 @@ from glassdask.errors import ParameterError, SchemaError
 from glassdask.learning.arrays import as_labels, as_matrix
 from glassdask.learning.classification import LinearClassifier, LinearSVM, accuracy, roc_auc
 from glassdask.learning.validation import folds
+from glassdask.variables import annotated
 
 LEAST_EVENTS = 10  # in a bin, for the logarithm of a probability to have a normal error
 UNLIKELY = 0.01  # probability of a chi^2 below which a law is not that of the data
@@ -159,7 +160,7 @@ def hop_labels(found: xr.Dataset, quiet: float, before: float = 0.0) -> xr.DataA
     still = moving[stay + 1 :] == moving[: len(moving) - stay - 1]
     labels[: len(still)][still] = 0.0
     labels[: len(hop) - lag][hop[lag:]] = 1.0
-    return xr.DataArray(labels, dims=("frame", "particle"), coords=found["hop"].coords, name="label")
+    return annotated(xr.DataArray(labels, dims=("frame", "particle"), coords=found["hop"].coords, name="label"))
 
 
 def softness(

@@ -56,7 +56,7 @@ def lowest_modes(
 
     Notes
     -----
-    The lowest 100 modes of 10000 particles with a cutoff of 2.5 take some 40 s of one core.
+    The lowest 100 modes of 10000 particles with a cutoff of 2.5 take less than a minute of one core.
 
     References
     ----------

@@ -1,0 +1,87 @@
+"""Swap Monte Carlo far below the mode-coupling temperature: do two histories end in the same liquid?
+
+Run by hand: ``nice python -m tests.benchmarks.bench_swap FOLDER [SCALE]``. A thousand particles of `POLYDISPERSE` go
+from T = 0.2 to 0.09, one at once and one in 12000 sweeps, and stay there; the slow one goes on to 0.075 (mode coupling
+would arrest it at 0.1). SCALE multiplies all numbers of sweeps; with 1 it is 67000 of them, some 3 minutes of a free
+core, and what was interrupted goes on. Printed are energies, drawn into FOLDER/swap.png energies, what was accepted,
+how far diameters have diffused, and S(k).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+import glassdask as gd
+from glassdask.simulation import RandomStart, Simulation, SwapMonteCarlo, simulate
+
+TARGETS = (0.09, 0.075)
+
+
+def histories(scale: float) -> dict[str, tuple[SwapMonteCarlo, ...]]:
+    """The stages of both."""
+
+    def stage(sweeps, temperature, every=None):
+        return SwapMonteCarlo(
+            sweeps=max(1, round(scale * sweeps)), temperature=temperature, every=every and max(1, round(scale * every))
+        )
+
+    return {
+        "at once": (stage(300, 0.2), stage(20_000, 0.09, 200)),
+        "slowly": (
+            stage(1000, 0.2), stage(12_000, (0.2, 0.09)), stage(16_000, 0.09, 200), stage(6000, (0.09, 0.075)),
+            stage(12_000, 0.075, 200),
+        ),
+    }  # fmt: skip
+
+
+def diffusion(diameter: np.ndarray) -> np.ndarray:
+    """Mean square change of diameters by lag, of twice their variance: 1 where nothing is remembered."""
+    lags = range(1, max(2, len(diameter) // 2))
+    return np.array([((diameter[k:] - diameter[:-k]) ** 2).mean() for k in lags]) / (2.0 * diameter[0].var())
+
+
+def at(trajectory: xr.Dataset, thermo: xr.Dataset, temperature: float) -> xr.Dataset:
+    """The frames at a temperature."""
+    found = np.interp(trajectory["time"], thermo["time"], thermo["temperature"])
+    return trajectory.isel(frame=np.flatnonzero(np.abs(found - temperature) < 1e-9)[1:])
+
+
+def main() -> None:
+    folder, scale = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
+    for seed, (name, stages) in enumerate(histories(scale).items(), start=1):
+        path = str(folder / f"swap-{seed}.zarr")
+        run = Simulation(model="polydisperse", start=RandomStart(n_particles=1000), stages=stages, seed=seed)
+        simulate(run, path).compute(scheduler="synchronous")
+        trajectory, thermo = gd.open_trajectory(path).load(), gd.open_reduction(path, "thermo").load()
+        axes[0, 0].plot(thermo["time"], thermo["potential_energy"], label=name)
+        for what, style in (("moves", "-"), ("exchanges", ":")):
+            axes[0, 1].plot(thermo["time"], thermo[f"accepted_{what}"], style, label=f"{what}, {name}")
+        for temperature in TARGETS:
+            frames = at(trajectory, thermo, temperature)
+            if frames.sizes["frame"] < 4:
+                continue
+            times, label = frames["time"].values, f"{name}, T = {temperature}"
+            later = frames.isel(frame=slice(frames.sizes["frame"] // 2, None))
+            blocks = [part.mean() for part in np.array_split(later["energy"].values.mean(axis=1), 4)]
+            print(f"{label}: energy {np.mean(blocks):.4f} +- {np.std(blocks, ddof=1) / 2:.4f}")
+            curve = diffusion(frames["diameter"].values)
+            axes[1, 0].semilogx((times[1] - times[0]) * np.arange(1, len(curve) + 1), curve, label=label)
+            found = gd.structure_factor(later, k_max=12.0, n_bins=60)
+            axes[1, 1].plot(found["k"], found["S"].squeeze(), label=label)
+    axes[0, 0].set(xlabel="sweeps", ylabel="energy of a particle", ylim=(0.3, 0.7))
+    axes[0, 1].set(xlabel="sweeps", ylabel="accepted")
+    axes[1, 0].set(xlabel="sweeps", ylabel="change of diameters / 2 variance")
+    axes[1, 1].set(xlabel="k", ylabel="S(k)")
+    for one in axes.flat:
+        one.legend(fontsize=7)
+    figure.savefig(folder / "swap.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
