@@ -128,6 +128,7 @@ DESCRIPTORS = [
     gd.ACE(r_cut=1.6, degree=6),
     gd.Tetrahedrality(cutoffs=1.3),
     gd.ThirdOrderInvariants(cutoffs=1.3),
+    gd.SymmetryFunctions(r_cut=1.4, radial=((1.0, 1.0),), angular=((1.0, 2, 1.0),)),
     gd.CommonNeighbors(),
     gd.CommonNeighbors(neighbors=gd.SANN(), output="pairs"),
     gd.Centrosymmetry(),

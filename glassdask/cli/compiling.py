@@ -19,7 +19,8 @@ app = typer.Typer()
 WORKS = 102  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "ace": {"r_cut": 2.0, "degree": 4}, "bo": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
+    "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
+    "bo": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
     "coordination": {"gamma": 8}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
     "minkowski": {}, "pair_entropy": {"r_max": 1.5},

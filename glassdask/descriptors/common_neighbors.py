@@ -110,18 +110,17 @@ def _rows(out: np.ndarray) -> np.ndarray:
 
 
 def _adaptive(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-    kernels.adaptive(
-        neighbors.offsets, neighbors.vector, np.zeros(len(neighbors.index), np.int32), np.empty((1, 1)),
-        np.empty(kernels.MOST, np.int64), np.empty(kernels.MOST, np.int64), _rows(out),
-    )  # fmt: skip
+    kernels.adaptive(neighbors.offsets, neighbors.vector, np.empty((14, 14)), np.empty(kernels.MOST, np.int64), out)
 
 
 def _within(cutoffs: np.ndarray, pairs: bool) -> Any:
+    reach2 = np.square(cutoffs)
+
     def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
         species = configuration.species
         row = kernels.within(
-            neighbors.centers, neighbors.offsets, neighbors.index, neighbors.vector, species, species[neighbors.index],
-            cutoffs, np.empty(kernels.MOST, np.int64), np.empty(kernels.MOST, np.int64), pairs, _rows(out),
+            neighbors.centers, neighbors.offsets, neighbors.vector, species, species[neighbors.index], reach2,
+            np.empty(kernels.MOST, np.int64), np.empty(kernels.MOST, np.int64), pairs, _rows(out),
         )  # fmt: skip
         _refuse(configuration, neighbors.centers, row)
 

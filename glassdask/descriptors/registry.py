@@ -19,6 +19,7 @@ DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
     "descriptor",
     {
         "ace": "glassdask.descriptors.ace:ACE",
+        "acsf": "glassdask.descriptors.symmetry_functions:SymmetryFunctions",
         "bo": "glassdask.descriptors.bond_order:BondOrder",
         "centrosymmetry": "glassdask.descriptors.common_neighbors:Centrosymmetry",
         "common_neighbors": "glassdask.descriptors.common_neighbors:CommonNeighbors",

@@ -19,24 +19,28 @@ HALFWAY = 0.5 * (1.0 + np.sqrt(2.0))
 
 
 @kernel
-def adaptive(offsets, vector, kind, reach2, slot, bits, out):
+def adaptive(offsets, vector, square, bits, out):
     """The structure around each centre, of its 14 nearest, nearest first: A. Stukowski, MSMSE 20, 045021 (2012).
 
-    `kind` (P,) zeros; scratch: `reach2` (1, 1), `slot` (62,) and `bits` (62,). `out` (C, 1).
+    Scratch: `square` (14, 14) and `bits` (62,). `out` (C,): NaN with fewer neighbours, beside an open border.
     """
     for c in range(out.shape[0]):
         first = offsets[c]
-        if offsets[c + 1] - first < 14:  # beside an open border
-            out[c, 0] = np.nan
+        if offsets[c + 1] - first < 14:
+            out[c] = np.nan
             continue
+        for a in range(14):
+            p = first + a
+            for b in range(a):
+                q = first + b
+                x = vector[0, p] - vector[0, q]
+                y = vector[1, p] - vector[1, q]
+                z = vector[2, p] - vector[2, q]
+                square[a, b] = x * x + y * y + z * z
         near = 0.0
         for p in range(12):
             near += vector[3, first + p]
-        for p in range(14):
-            slot[p] = first + p
-        reach = near / 12.0 * HALFWAY
-        reach2[0, 0] = reach * reach
-        connect(slot, 12, vector, kind, reach2, bits)
+        closer(12, square, near / 12.0 * HALFWAY, bits)
         found = structure(12, bits)
         if found == OTHER:
             near = 0.0
@@ -44,30 +48,44 @@ def adaptive(offsets, vector, kind, reach2, slot, bits, out):
                 near += vector[3, first + p] * np.sqrt(4.0 / 3.0)
             for p in range(8, 14):
                 near += vector[3, first + p]
-            reach = near / 14.0 * HALFWAY
-            reach2[0, 0] = reach * reach
-            connect(slot, 14, vector, kind, reach2, bits)
+            closer(14, square, near / 14.0 * HALFWAY, bits)
             found = structure(14, bits)
-        out[c, 0] = found
+        out[c] = found
 
 
 @kernel
-def within(centers, offsets, index, vector, species, kind, cutoffs, slot, bits, pairs, out):
-    """The structure around each centre, or how many pairs have each signature, all neighbours within `cutoffs` (S, S).
+def closer(n, square, reach, bits):
+    """Which of n neighbours are closer to each other than `reach`, of the squared distances ``square[a, b]``, b < a."""
+    for a in range(n):
+        bits[a] = 0
+    for a in range(n):
+        mine = 0
+        for b in range(a):
+            if square[a, b] < reach * reach:
+                mine |= 1 << b
+                bits[b] |= 1 << a
+        bits[a] = mine
 
-    `kind` (P,) species of the neighbours. With `pairs`, `out` is (C, len(SIGNATURES) + 1), the last column all others,
-    otherwise (C, 1). Returns the row of the first centre that has more than 62 neighbours, or -1.
+
+@kernel
+def within(centers, offsets, vector, species, kind, reach2, slot, bits, pairs, out):
+    """The structure around each centre, or how many pairs have each signature.
+
+    Neighbours are closer than `reach2` (S, S), squared; `kind` (P,) species of the neighbours. With `pairs`, `out` is
+    (C, len(SIGNATURES) + 1), the last column all others, otherwise (C, 1). Returns the row of the first centre that has
+    more than 62 neighbours, or -1.
     """
     for c in range(out.shape[0]):
         own = species[centers[c]]
         n = 0
         for p in range(offsets[c], offsets[c + 1]):
-            if vector[3, p] < cutoffs[own, kind[p]]:
+            if vector[3, p] * vector[3, p] < reach2[own, kind[p]]:
                 if n == MOST:
                     return c
                 slot[n] = p
                 n += 1
-        connect(slot, n, vector, kind, cutoffs * cutoffs, bits)
+        if pairs or n == 12 or n == 14:
+            connect(slot, n, vector, kind, reach2, bits)
         tell(n, bits, pairs, out[c])
     return -1
 

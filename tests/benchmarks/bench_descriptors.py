@@ -7,7 +7,7 @@ they are compared first: times of different results would mean nothing.
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import alternate, record, wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import TINY, alternate, record, wahnstrom  # isort: skip (sets the number of threads)
 
 import sys
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ from collections.abc import Sequence
 import numpy as np
 
 import glassdask as gd
-from tests.benchmarks.programs import CUTOFFS, DELTA, GRID, PROGRAMS
+from tests.benchmarks.programs import ANGULAR, CUTOFFS, DELTA, GRID, PROGRAMS, RADIAL, Freud
 
+REFERENCES = ("freud", "OVITO", "mdapy")
 PAIRS = {("A", "A"): CUTOFFS[0, 0], ("A", "B"): CUTOFFS[0, 1], ("B", "B"): CUTOFFS[1, 1]}
 DIAMETERS = {"A": 1.07, "B": 0.89}
 
-# name: descriptor, method of the programs, tolerance against freud where it computes the same
+# name: descriptor, method of the programs, tolerance against the first of `REFERENCES` where it computes the same
 WORKS = {
     "BO l 1-8": (gd.BondOrder(cutoffs=PAIRS), "bo", 5e-5),
     "neighbours within 1.4": (gd.Coordination(cutoffs=1.4), "neighbors", None),
@@ -37,6 +38,21 @@ WORKS = {
     "coordination": (gd.Coordination(cutoffs=PAIRS), None, None),
     "Theta, radical Voronoi": (gd.TongTanaka(diameters=DIAMETERS), None, None),
     "Voronoi cells": (gd.VoronoiCell(diameters=DIAMETERS), "voronoi", None),
+    "symmetry functions, 4 + 6, 2.0": (
+        gd.SymmetryFunctions(r_cut=2.0, radial=RADIAL, angular=ANGULAR), "symmetry_functions", None,
+    ),
+    "Minkowski l 1-8": (gd.MinkowskiStructure(), "minkowski", 2e-3),
+    "w_l, l 2-8": (gd.ThirdOrderInvariants(cutoffs=PAIRS), "third_order", 5e-3),
+    "q6.q6 bonds": (gd.SolidLiquid(cutoffs=PAIRS), "solid_liquid", 1.0),
+    "CNA, adaptive": (gd.CommonNeighbors(), "common_neighbors", None),
+    "CNA within 1.4": (gd.CommonNeighbors(cutoffs=1.4), "common_neighbors_within", 0.0),
+    "CNA pairs within 1.4": (gd.CommonNeighbors(cutoffs=1.4, output="pairs"), None, None),
+    "centrosymmetry": (gd.Centrosymmetry(), "centrosymmetry", 1e-4),
+    "pair entropy to 2.5": (
+        gd.PairEntropy(r_max=2.5, sigma=0.125, step=0.125, padding=0.0, by_species=False), "pair_entropy", 1e-4,
+    ),
+    "pair entropy by species, fine": (gd.PairEntropy(r_max=2.5, sigma=0.125), None, None),
+    "Warren-Cowley": (gd.WarrenCowley(cutoffs=PAIRS), None, None),
     "local energy": (gd.LocalEnergy(model="wahnstrom"), "local_energy", None),
 }  # fmt: skip
 
@@ -56,15 +72,47 @@ def main(chosen: Sequence[str] = ()) -> None:
             continue
 
         def ours(descriptor=descriptor):
-            return gd.describe(trajectory, [descriptor])[descriptor.name].compute(scheduler="synchronous").values[0]
+            found = gd.describe(trajectory, [descriptor])[descriptor.name].compute(scheduler="synchronous").values[0]
+            return found[:, 0] if descriptor.name == "solid_liquid" else found
 
         works = {"glassdask": ours}
         works.update({name: getattr(p, method) for name, p in programs.items() if method and hasattr(p, method)})
-        if tolerance is not None and "freud" in works:
-            worst = np.nanmax(np.abs(ours() - works["freud"]()))
+        reference = next((name for name in REFERENCES if name in works), None)
+        if tolerance is not None and reference is not None:
+            worst = np.nanmax(np.abs(ours() - works[reference]()))
             if worst > tolerance:
-                raise SystemExit(f"{title}: differs from freud by {worst}: the times mean nothing")
+                raise SystemExit(f"{title}: differs from {reference} by {worst}: the times mean nothing")
         record(title, alternate(works), n)
+    if not chosen or "clusters" in chosen:
+        everybody = {name: p.clusters for name, p in programs.items() if hasattr(p, "clusters")}
+        ours = {"glassdask": lambda: gd.clusters(trajectory, cutoffs=1.0).compute(scheduler="synchronous")}
+        record("clusters within 1.0", alternate(ours | everybody), n)
+    if not chosen or "hexatic" in chosen:
+        plane(programs)
+
+
+def plane(programs) -> None:
+    """Hexatic order of a disturbed triangular lattice, by Voronoi cells; freud alone has it."""
+    edge = 20 if TINY else 128
+    x, y = np.meshgrid(np.arange(edge) + 0.0, np.arange(edge) + 0.0)
+    position = np.stack([x + 0.5 * (y % 2), y * np.sqrt(0.75)], -1).reshape(-1, 2)
+    position += np.random.default_rng(0).normal(scale=0.1, size=position.shape)
+    size = np.array([edge, edge * np.sqrt(0.75)])
+    crystal = gd.from_arrays(position, species=["A"] * len(position), box=size)
+    theirs = Freud.hexatic(crystal) if "freud" in programs else {}
+    for title, rule in {"psi_6 by Voronoi cells": gd.Voronoi(), "psi_6 of six nearest": gd.KNearest(6)}.items():
+
+        def ours(rule=rule):
+            found = gd.describe(crystal, gd.Hexatic(neighbors=rule))["hexatic"].compute(scheduler="synchronous")
+            return found.values[0, :, 0] + 1j * found.values[0, :, 1]
+
+        works = {"glassdask": ours}
+        if theirs:
+            works["freud"] = theirs[type(rule).__name__]
+            differing = np.abs(ours() - works["freud"]()) > 1e-3  # rounding decides on faces that hardly exist
+            if differing.mean() > 1e-3:
+                raise SystemExit(f"{title}: {differing.sum()} particles differ from freud: the times mean nothing")
+        record(title, alternate(works), len(position))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ DEGREES = list(range(1, 9))
 CUTOFFS = np.array([[1.404, 1.366], [1.366, 1.254]])
 GRID = np.arange(0.9, 2.21, 0.1)
 DELTA = 0.2
+# eta and r_s, and eta, zeta and lambda, of symmetry functions
+RADIAL = tuple((8.0, r) for r in (0.9, 1.2, 1.5, 1.8))
+ANGULAR = tuple((eta, zeta, sign) for eta in (0.2, 0.5) for zeta, sign in ((1, 1.0), (2, -1.0), (4, 1.0)))
 
 
 def as_atoms(trajectory):
@@ -71,6 +74,38 @@ class Freud:
         found = self.search(GRID[-1] + 2.5 * DELTA)
         shells = [np.exp(-((found.distances - d) ** 2) / (2 * DELTA**2)) for d in GRID]
         return np.stack([self.steinhardt(self.weighted(found, w), weighted=True) for w in shells], axis=-1)
+
+    def third_order(self):
+        return self.steinhardt(self.search(CUTOFFS), wl=True, wl_normalize=True)[:, 1::2]
+
+    def minkowski(self):
+        cells = self.freud.locality.Voronoi().compute((self.box, self.points))
+        return self.steinhardt(cells.nlist, weighted=True)
+
+    def solid_liquid(self):
+        solid = self.freud.order.SolidLiquid(l=6, q_threshold=0.7, solid_threshold=6)
+        return solid.compute((self.box, self.points), neighbors=self.search(CUTOFFS)).num_connections
+
+    @staticmethod
+    def hexatic(trajectory):
+        """psi_6 of a system in the plane, by the name of the rule for neighbours."""
+        import freud
+
+        size = np.diag(trajectory["box"].values[0])
+        box = freud.box.Box(*size)
+        points = box.wrap(np.pad(trajectory["position"].values[0] - size / 2, ((0, 0), (0, 1))))
+
+        def of(near):
+            return freud.order.Hexatic(k=6).compute((box, points), neighbors=near()).particle_order
+
+        return {
+            "Voronoi": lambda: of(lambda: freud.locality.Voronoi().compute((box, points)).nlist),
+            "KNearest": lambda: of(lambda: {"num_neighbors": 6, "exclude_ii": True}),
+        }
+
+    def clusters(self):
+        found = self.freud.cluster.Cluster().compute((self.box, self.points), neighbors=self.search(1.0))
+        return found.cluster_idx
 
     def voronoi(self):
         return self.freud.locality.Voronoi().compute((self.box, self.points)).volumes
@@ -149,6 +184,12 @@ class DScribe:
 
     def soap_gto(self):
         return self.run("gto")
+
+    def symmetry_functions(self):
+        from dscribe.descriptors import ACSF
+
+        g2, g4 = [list(each) for each in RADIAL], [list(each) for each in ANGULAR]
+        return ACSF(r_cut=2.0, species=["Xe", "Ar"], periodic=True, g2_params=g2, g4_params=g4).create(self.atoms)
 
 
 class Featomic:
@@ -247,6 +288,37 @@ class MultiVoro:
         )
 
 
+class Ovito:
+    """OVITO's modifiers on a pipeline that is evaluated afresh; one cutoff for all pairs."""
+
+    def __init__(self, trajectory):
+        os.environ.setdefault("OVITO_THREAD_COUNT", "1")
+        from ovito import modifiers
+
+        import glassdask
+
+        self.modifiers, self.pipeline = modifiers, glassdask.to_ovito(trajectory)
+
+    def run(self, name, column, **options):
+        self.pipeline.modifiers.clear()
+        self.pipeline.modifiers.append(getattr(self.modifiers, name)(**options))
+        return np.array(self.pipeline.compute().particles[column])
+
+    def common_neighbors(self):
+        mode = self.modifiers.CommonNeighborAnalysisModifier.Mode.AdaptiveCutoff
+        return self.run("CommonNeighborAnalysisModifier", "Structure Type", mode=mode)
+
+    def common_neighbors_within(self):
+        mode = self.modifiers.CommonNeighborAnalysisModifier.Mode.FixedCutoff
+        return self.run("CommonNeighborAnalysisModifier", "Structure Type", mode=mode, cutoff=1.4)
+
+    def centrosymmetry(self):
+        return self.run("CentroSymmetryModifier", "Centrosymmetry", num_neighbors=12)
+
+    def clusters(self):
+        return self.run("ClusterAnalysisModifier", "Cluster", cutoff=1.0)
+
+
 class Mdapy:
     """mdapy; one cutoff for all pairs."""
 
@@ -268,6 +340,23 @@ class Mdapy:
     def voronoi(self):
         self.system(**self.given).cal_voronoi_volume()
 
+    def common_neighbors(self):
+        self.system(**self.given).cal_common_neighbor_analysis()
+
+    def common_neighbors_within(self):
+        self.system(**self.given).cal_common_neighbor_analysis(1.4)
+
+    def centrosymmetry(self):
+        self.system(**self.given).cal_centro_symmetry_parameter(12)
+
+    def pair_entropy(self):
+        system = self.system(**self.given)
+        system.cal_structure_entropy(2.5, 0.125)
+        return system.data["entropy"].to_numpy()
+
+    def clusters(self):
+        self.system(**self.given).cal_cluster_analysis(1.0)
+
 
 PROGRAMS = {
     "freud": Freud,
@@ -279,4 +368,5 @@ PROGRAMS = {
     "multivoro": MultiVoro,
     "vesin": Vesin,
     "mdapy": Mdapy,
+    "OVITO": Ovito,
 }

@@ -35,6 +35,7 @@ FIXED = {
     "ld": (gd.LechnerDellago(cutoffs=PAIRS), (Cutoff(PAIRS),)),
     "w": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False), REACH),
     "w_averaged": (gd.ThirdOrderInvariants(cutoffs=PAIRS, normalized=False, averaged=True), (Cutoff(PAIRS),)),
+    "acsf": (gd.SymmetryFunctions(r_cut=1.6, radial=((1.0, 1.0),), angular=((1.0, 2, 1.0),)), [1.6, 1.6]),
     "entropy": (gd.PairEntropy(r_max=1.5, padding=0.2, local_density=True), [1.7, 1.7]),
     "solid": (gd.SolidLiquid(cutoffs=PAIRS), (Cutoff(PAIRS),)),
 }

@@ -41,6 +41,8 @@ WRONG = [
     ("rbo", {"grid": 1.0}, "grid: expected a list, found 1.0"),
     ("rbo", {"grid": (1.0, "x")}, r"grid\[1\]: expected float, found 'x'"),
     ("ace", {"r_cut": 2.0, "degree": 4, "body_order": 5}, "body_order"),
+    ("acsf", {"r_cut": 1.5, "angular": ((1.0, 1.5, 1.0),)}, r"angular\[0\]\[1\]: expected int, found 1.5"),
+    ("acsf", {"r_cut": 1.5}, "SymmetryFunctions: give radial, angular or both"),
     ("common_neighbors", {"output": "pairs"}, "CommonNeighbors counts pairs of given neighbours"),
     ("common_neighbors", {"cutoffs": 1.3, "neighbors": "sann"}, "CommonNeighbors takes either cutoffs or neighbors"),
     (
@@ -74,7 +76,8 @@ def test_wrong_parameters_are_refused_in_python_and_from_files(name, given, mess
 
 
 GOOD = {
-    "ace": {"r_cut": 1.5, "degree": 4}, "bo": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
+    "ace": {"r_cut": 1.5, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": ((1.0, 1.0),)},
+    "bo": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
     "coordination": {"cutoffs": 1.3},
     "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
     "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "pair_entropy": {"r_max": 1.5},

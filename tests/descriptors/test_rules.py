@@ -41,8 +41,9 @@ RADIAL = {
     "radial_density": (gd.RadialDensity, {"grid": (0.9, 1.1)}, {}),
     "soap": (gd.SOAP, {"r_cut": 1.3, "n_max": 3, "l_max": 3, "sigma": 0.3, "by_species": True}, {}),
     "ace": (gd.ACE, {"r_cut": 1.4, "degree": 5}, {}),
+    "acsf": (gd.SymmetryFunctions, {"r_cut": 1.4, "radial": ((1.0, 1.0),), "angular": ((0.5, 2, 1.0),)}, {}),
 }
-UNWEIGHTED = {"rbo", "radial_density", "soap", "ace"}
+UNWEIGHTED = {"rbo", "radial_density", "soap", "ace", "acsf"}
 COMBINATIONS = [
     (kind, rule)
     for kind in {**BONDED, **RADIAL}

@@ -261,10 +261,8 @@ def test_kernels_as_plain_python(monkeypatch):
 
     def results(run):
         one, pairs, three, four, five = np.empty((1, 1)), np.empty((1, 10)), np.empty((1, 10)), np.empty(1), np.empty(1)
-        run(kernels.adaptive)(offsets, vector, zeros, np.empty((1, 1)), *room(), one)
-        run(kernels.within)(
-            np.array([0]), offsets, index, vector, zeros, zeros, np.array([[1.3]]), *room(), True, pairs
-        )
+        run(kernels.adaptive)(offsets, vector, np.empty((14, 14)), room()[0], one[:, 0])
+        run(kernels.within)(np.array([0]), offsets, vector, zeros, zeros, np.array([[1.69]]), *room(), True, pairs)
         run(kernels.listed)(*lists, room()[0], True, three)
         run(kernels.centrosymmetry)(offsets, vector, np.empty(8), four)
         run(entropy.pair_entropy)(
@@ -276,7 +274,7 @@ def test_kernels_as_plain_python(monkeypatch):
     compiled = results(lambda kernel: kernel)
     assert compiled[0][0, 0] == 4
     assert compiled[1][0, 7] == 12
-    for helper in ("connect", "tell", "structure", "signature", "count"):
+    for helper in ("closer", "connect", "tell", "structure", "signature", "count"):
         monkeypatch.setattr(kernels, helper, getattr(kernels, helper).py_func)
     plain = results(lambda kernel: kernel.py_func)
     for ours, theirs in zip(plain, compiled, strict=True):
