@@ -48,6 +48,7 @@ from .descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctio
 from .descriptors.tetrahedrality import Tetrahedrality as Tetrahedrality
 from .descriptors.third_order import ThirdOrderInvariants as ThirdOrderInvariants
 from .descriptors.tong_tanaka import TongTanaka as TongTanaka
+from .descriptors.topological_clusters import TopologicalClusters as TopologicalClusters
 from .descriptors.voronoi_cell import LocallyFavoredStructure as LocallyFavoredStructure
 from .descriptors.voronoi_cell import VoronoiCell as VoronoiCell
 from .examples import example as example

@@ -139,7 +139,7 @@ def test_words_in_python(store):
     [
         ("glassdask des", {"describe", "descriptors"}),
         ("glassdask describe s.zarr so", {"soap", "solid_liquid"}),
-        ("glassdask descriptors t", {"tetrahedrality", "theta", "third_order"}),
+        ("glassdask descriptors t", {"tetrahedrality", "theta", "third_order", "topological_clusters"}),
         ("glassdask dynamics s.zarr ch", {"chi4"}),
         ("glassdask describe s.zarr --cent", {"--centers"}),
         ("glassdask sweep st", {"status"}),

@@ -130,6 +130,7 @@ DESCRIPTORS = [
     gd.ThirdOrderInvariants(cutoffs=1.3),
     gd.SymmetryFunctions(r_cut=1.4, radial=((1.0, 1.0),), angular=((1.0, 2, 1.0),)),
     gd.CommonNeighbors(),
+    gd.TopologicalClusters(cutoffs=1.3),
     gd.CommonNeighbors(neighbors=gd.SANN(), output="pairs"),
     gd.Centrosymmetry(),
     gd.PairEntropy(r_max=1.8, sigma=0.15),

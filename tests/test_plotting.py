@@ -191,6 +191,15 @@ def test_a_view_has_every_particle():
     assert drawn.data[0].marker.colorbar.title.text == "q"
 
 
+def test_structures_have_their_names():
+    crystal = mixture()
+    codes = np.arange(60) % 2.0
+    attrs = {"flag_values": [0, 1], "flag_meanings": "other fcc"}
+    drawn, axes = plotting.figure()
+    plotting.snapshot(axes[0, 0], crystal, xr.DataArray(codes, dims="particle", attrs=attrs))
+    assert [label.get_text() for label in drawn.axes[-1].get_yticklabels()] == ["other", "fcc"]
+
+
 def test_snapshots_from_the_command_line(tmp_path):
     store = tmp_path / "x.zarr"
     gd.save_trajectory(

@@ -154,6 +154,7 @@ PARAMETERS = {
     "third_order": {"cutoffs": CUTOFFS},
     "tetrahedrality": {"cutoffs": CUTOFFS},
     "theta": {"neighbors": gd.Cutoff(CUTOFFS), "diameters": {"A": 1.0, "B": 0.8}},
+    "topological_clusters": {"cutoffs": CUTOFFS},
     "voronoi": {},
     "warren_cowley": {"cutoffs": CUTOFFS},
 }

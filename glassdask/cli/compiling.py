@@ -26,7 +26,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "minkowski": {}, "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
     "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tetrahedrality": {},
-    "theta": {}, "third_order": {"averaged": True}, "voronoi": {}, "warren_cowley": {},
+    "theta": {}, "third_order": {"averaged": True}, "topological_clusters": {}, "voronoi": {}, "warren_cowley": {},
 }  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def _within(cutoffs: np.ndarray, pairs: bool) -> Any:
             neighbors.centers, neighbors.offsets, neighbors.vector, species, species[neighbors.index], reach2,
             np.empty(kernels.MOST, np.int64), np.empty(kernels.MOST, np.int64), pairs, _rows(out),
         )  # fmt: skip
-        _refuse(configuration, neighbors.centers, row)
+        refuse_crowd(configuration, neighbors.centers, row)
 
     return compute
 
@@ -134,11 +134,9 @@ def _listed(rule: Neighborhood, pairs: bool) -> Any:
         found = rule.find(configuration, members)
         row_of = np.full(len(configuration.position), -1, np.int64)
         row_of[members] = np.arange(len(members))
-        row = kernels.listed(
-            row_of[centers], members, row_of, found.offsets, found.index, found.vector,
-            np.empty(kernels.MOST, np.int64), pairs, _rows(out),
-        )  # fmt: skip
-        _refuse(configuration, centers, row)
+        bits = np.empty(kernels.MOST, np.int64)
+        row = kernels.listed(row_of[centers], found.offsets, found.index, found.vector, row_of, bits, pairs, _rows(out))
+        refuse_crowd(configuration, centers, row)
         if found.known is not None:
             owner = np.repeat(np.arange(len(centers)), around.counts)
             lost = np.bincount(owner, ~found.known[row_of[around.index]], len(centers)) > 0
@@ -147,7 +145,8 @@ def _listed(rule: Neighborhood, pairs: bool) -> Any:
     return compute
 
 
-def _refuse(configuration: Configuration, centers: np.ndarray, row: int) -> None:
+def refuse_crowd(configuration: Configuration, centers: np.ndarray, row: int) -> None:
+    """Raise `ParameterError` where a kernel has found a centre, in this row, with more neighbours than it has bits."""
     if row >= 0:
         raise ParameterError(
             f"{configuration.label}: particle {int(centers[row])} has more than {kernels.MOST} neighbours: common "

@@ -38,6 +38,7 @@ DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
         "tetrahedrality": "glassdask.descriptors.tetrahedrality:Tetrahedrality",
         "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
         "third_order": "glassdask.descriptors.third_order:ThirdOrderInvariants",
+        "topological_clusters": "glassdask.descriptors.topological_clusters:TopologicalClusters",
         "voronoi": "glassdask.descriptors.voronoi_cell:VoronoiCell",
         "warren_cowley": "glassdask.descriptors.coordination:WarrenCowley",
     },

@@ -14,6 +14,14 @@ MOST = 62  # neighbours of a centre, as many as have a bit
 # Signatures that are counted, as hundreds, tens and ones: common neighbours, bonds between them, bonds of the chain
 # of them that has most.
 SIGNATURES = np.array([311, 322, 421, 422, 433, 444, 544, 555, 666])
+# Neighbours of the centre of a cluster, and how many of them have 444, 555, 666, 421 and 422: bicapped square antiprism
+# 11A, icosahedron 13A, polyhedra of Frank and Kasper with 14, 15 and 16 neighbours, fcc, hcp, bcc.
+CLUSTERS = np.array(
+    [
+        [10, 2, 8, 0, 0, 0], [12, 0, 12, 0, 0, 0], [14, 0, 12, 2, 0, 0], [15, 0, 12, 3, 0, 0], [16, 0, 12, 4, 0, 0],
+        [12, 0, 0, 0, 12, 0], [12, 0, 0, 0, 6, 6], [14, 6, 0, 8, 0, 0],
+    ]
+)  # fmt: skip
 # Of the perfect crystals with nearest neighbours at 1 or sqrt(3) / 2: halfway between the first and the second shell.
 HALFWAY = 0.5 * (1.0 + np.sqrt(2.0))
 
@@ -91,34 +99,73 @@ def within(centers, offsets, vector, species, kind, reach2, slot, bits, pairs, o
 
 
 @kernel
-def listed(rows, members, row_of, offsets, index, vector, bits, pairs, out):
+def listed(rows, offsets, index, vector, row_of, bits, pairs, out):
     """The same of the neighbours that a list names, where two are connected if one of them has the other as neighbour.
 
-    `rows` (C,) row of each centre in the list `offsets`, `index`, `vector` of the particles `members`, among which are
-    the neighbours of all centres; `row_of` (N,) row of each particle in that list.
+    `rows` (C,) row of each centre in the list `offsets`, `index`, `vector`, in which the neighbours of all centres have
+    rows, too: `row_of` (N,).
     """
     for c in range(rows.shape[0]):
-        first = offsets[rows[c]]
-        n = offsets[rows[c] + 1] - first
+        n = connect_listed(rows[c], offsets, index, vector, row_of, bits)
         if n > MOST:
             return c
-        for a in range(n):
-            bits[a] = 0
-        for a in range(n):
-            j = row_of[index[first + a]]
-            for entry in range(offsets[j], offsets[j + 1]):
-                for b in range(n):
-                    if index[first + b] != index[entry] or a == b:
-                        continue
-                    # in a small box the neighbour of a neighbour may be another image of the same particle
-                    x = vector[0, first + a] + vector[0, entry] - vector[0, first + b]
-                    y = vector[1, first + a] + vector[1, entry] - vector[1, first + b]
-                    z = vector[2, first + a] + vector[2, entry] - vector[2, first + b]
-                    if x * x + y * y + z * z < 1e-12 * vector[3, entry] * vector[3, entry]:
-                        bits[a] |= 1 << b
-                        bits[b] |= 1 << a
         tell(n, bits, pairs, out[c])
     return -1
+
+
+@kernel
+def centres(rows, offsets, index, vector, row_of, bits, out):
+    """Which of the `CLUSTERS` each centre is the middle of, -1 for none, into `out` (C,); otherwise as `listed`."""
+    for c in range(rows.shape[0]):
+        n = connect_listed(rows[c], offsets, index, vector, row_of, bits)
+        if n > MOST:
+            return c
+        out[c] = -1
+        if n < 10 or n > 16:
+            continue
+        fours = fives = sixes = straight = twisted = 0
+        for a in range(n):
+            common = count(bits[a])
+            if common < 4 or common > 6:
+                break
+            found = signature(a, n, bits)
+            fours += found == 444
+            fives += found == 555
+            sixes += found == 666
+            straight += found == 421
+            twisted += found == 422
+        for k in range(CLUSTERS.shape[0]):
+            if (
+                CLUSTERS[k, 0] == n and CLUSTERS[k, 1] == fours and CLUSTERS[k, 2] == fives
+                and CLUSTERS[k, 3] == sixes and CLUSTERS[k, 4] == straight and CLUSTERS[k, 5] == twisted
+            ):  # fmt: skip
+                out[c] = k
+    return -1
+
+
+@kernel
+def connect_listed(row, offsets, index, vector, row_of, bits):
+    """Which neighbours of the particle in `row` of a list are neighbours of each other; returns how many there are."""
+    first = offsets[row]
+    n = offsets[row + 1] - first
+    if n > MOST:
+        return n
+    for a in range(n):
+        bits[a] = 0
+    for a in range(n):
+        j = row_of[index[first + a]]
+        for entry in range(offsets[j], offsets[j + 1]):
+            for b in range(n):
+                if index[first + b] != index[entry] or a == b:
+                    continue
+                # in a small box the neighbour of a neighbour may be another image of the same particle
+                x = vector[0, first + a] + vector[0, entry] - vector[0, first + b]
+                y = vector[1, first + a] + vector[1, entry] - vector[1, first + b]
+                z = vector[2, first + a] + vector[2, entry] - vector[2, first + b]
+                if x * x + y * y + z * z < 1e-12 * vector[3, entry] * vector[3, entry]:
+                    bits[a] |= 1 << b
+                    bits[b] |= 1 << a
+    return n
 
 
 @kernel

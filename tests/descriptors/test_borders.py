@@ -59,6 +59,7 @@ BY_RULE = {
 IN_SPACE = {
     "theta": (gd.TongTanaka(diameters=DIAMETERS), (Voronoi(DIAMETERS),)),
     "theta cutoff": (gd.TongTanaka(sigma=1.0, neighbors=Cutoff(PAIRS)), Cutoff(PAIRS)),
+    "topology": (gd.TopologicalClusters(neighbors=Voronoi(), role="middle"), (Voronoi(),)),
     "cna": (gd.CommonNeighbors(), KNearest(14)),
     "cna cutoff": (gd.CommonNeighbors(cutoffs=PAIRS, output="pairs"), REACH),
     **{

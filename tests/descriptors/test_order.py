@@ -286,3 +286,22 @@ def test_hexatic_order_equals_freud():
     weighted = psi(glass, neighbors=gd.Voronoi(weighted=True))
     np.testing.assert_allclose(weighted, kept["psi6_weighted"], atol=5e-5)
     np.testing.assert_allclose(psi(glass, neighbors=gd.KNearest(6)), kept["psi6_nearest"], atol=5e-5)
+
+
+def test_names_and_numbers_on_two_workers(two_workers):
+    """As they are written in papers and in this project's plans; many frames, in pieces, by processes."""
+    rng = np.random.default_rng(1)
+    flat = gd.from_arrays(rng.random((4, 60, 2)) * 7, species=["A", "B"] * 30, box=[7.0] * 2).chunk(frame=1)
+    bulk = gd.from_arrays(rng.random((4, 80, 3)) * 5, species=["A", "B"] * 40, box=[5.0] * 3).chunk(frame=1)
+    in_plane = {"psi": gd.Hexatic(n=6, neighbors=gd.Voronoi()), "s": gd.PairEntropy(r_max=2.0)}
+    in_space = [
+        gd.MinkowskiStructure(l_max=8), gd.ThirdOrderInvariants(neighbors=gd.SANN()), gd.SolidLiquid(cutoffs=1.4),
+        gd.CommonNeighbors(), gd.Centrosymmetry(), gd.PairEntropy(r_max=2.0), gd.WarrenCowley(cutoffs=1.4),
+        gd.TopologicalClusters(neighbors=gd.Voronoi()), gd.SymmetryFunctions(r_cut=1.5, angular=((1.0, 2, 1.0),)),
+    ]  # fmt: skip
+    for trajectory, made in ((flat, in_plane), (bulk, in_space)):
+        features = gd.describe(trajectory, made, block=30)
+        alone = gd.describe(trajectory, made).compute(scheduler="synchronous")
+        found = features.compute()
+        for name in alone:
+            np.testing.assert_allclose(found[name], alone[name], rtol=1e-10, atol=1e-12, err_msg=name)

@@ -83,6 +83,7 @@ GOOD = {
     "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": (1.0,)},
     "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
+    "topological_clusters": {"cutoffs": 1.3},
     "rbo": {"grid": (1.0,)}, "sbo": {"cutoffs": 1.1}, "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
     "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
     "warren_cowley": {"cutoffs": 1.3},

@@ -251,11 +251,10 @@ def test_kernels_as_plain_python(monkeypatch):
     vector = np.concatenate([vector, further], axis=1)
     offsets, index = np.array([0, 17]), np.arange(1, 18, dtype=np.int32)
     zeros, room = np.zeros(18, np.int32), lambda: (np.empty(62, np.int64), np.empty(62, np.int64))
-    members = np.arange(18)
     ends = np.array([0, 17, *range(18, 35)])
     lists = (
-        np.array([0]), members, members, ends, np.concatenate([index, np.zeros(17, np.int32)]),
-        np.concatenate([vector, -vector * [[1], [1], [1], [-1]]], axis=1),
+        np.array([0]), ends, np.concatenate([index, np.zeros(17, np.int32)]),
+        np.concatenate([vector, -vector * [[1], [1], [1], [-1]]], axis=1), np.arange(18),
     )  # fmt: skip
     lanes, size = np.arange(float(LANES))[None], 4 * np.pi * (np.arange(9) * 0.25) ** 2
 
