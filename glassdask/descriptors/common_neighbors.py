@@ -114,10 +114,8 @@ def _adaptive(configuration: Configuration, neighbors: Neighbors, out: np.ndarra
 
 
 def _within(cutoffs: np.ndarray, pairs: bool) -> Any:
-    reach2 = np.square(cutoffs)
-
     def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
-        species = configuration.species
+        species, reach2 = configuration.species, np.square(cutoffs)
         row = kernels.within(
             neighbors.centers, neighbors.offsets, neighbors.vector, species, species[neighbors.index], reach2,
             np.empty(kernels.MOST, np.int64), np.empty(kernels.MOST, np.int64), pairs, _rows(out),
