@@ -277,6 +277,10 @@ VARIABLES = {
     "particles": _v("species", "i", "", "particles that were correlated"),
     "mean": _v("...", "f", "", "mean of each feature"),
     "scale": _v("...", "f", "", "standard deviation of each feature, by which it is divided"),
+    "scatter": _v("feature feature_b", "f", "", "sum over particles of the products of what deviates from the means"),
+    "n_samples": _v("", "i", "", "particles whose features are defined"),
+    "n_undefined": _v("", "i", "", "particles whose features are not all defined"),
+    "rounding": _v("", "f", "", "spread over mean below which a feature does not vary"),
     # correlations between two variables of the particles
     "r_frame": _v("frame ...", "f", "", "correlation coefficient within each configuration"),
     "r_within": _v("...", "f", "", "mean over the configurations of the correlation coefficient within each"),

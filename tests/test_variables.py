@@ -12,6 +12,7 @@ import glassdask as gd
 from glassdask import dynamics
 from glassdask.descriptors.registry import DESCRIPTORS
 from glassdask.errors import SchemaError
+from glassdask.sweep import common
 from glassdask.variables import VARIABLES, annotated, declared
 
 RNG = np.random.default_rng(5)
@@ -75,6 +76,7 @@ RESULTS = {
     ),
     "trajectory": lambda t: t,
     "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),
+    "moments": lambda t: common._moments(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),
     "correlate": lambda t: gd.correlate(t["energy"], t["position"]),
     "unwrapped": dynamics.unwrapped,
     "displacements": dynamics.displacements,

@@ -17,6 +17,7 @@ from glassdask.sweep.describing import structures, within
 from glassdask.sweep.reducing import ReduceTable
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State
+from glassdask.variables import annotated
 
 MOMENTS, COMMON = "moments", "common"
 
@@ -150,7 +151,7 @@ def _moments(features: xr.DataArray) -> xr.Dataset:
     found = moments_of(features)
     counts = {"n_samples": found.n, "n_undefined": found.n_undefined, "rounding": found.rounding}
     arrays = {"mean": ("feature", found.mean), "scatter": (("feature", "feature_b"), found.scatter)}
-    return xr.Dataset({**arrays, **counts})
+    return annotated(xr.Dataset({**arrays, **counts}))
 
 
 def _found(places: Sequence[str], name: str, n_components: int | float | None, scale: bool) -> Any:
