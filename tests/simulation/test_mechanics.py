@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from glassdask.simulation.forms import WCA, Dzugutov, Harmonic, Hertzian, Invers
 from glassdask.simulation.interactions import interactions
 from glassdask.simulation.mechanics import forces, hessian, stresses
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN, KOB_ANDERSEN_SMOOTH, POLYMER, PairModel
+from glassdask.simulation.vibrations import lowest_modes
 
 SKEW = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.15, 1.0]])
 
@@ -249,6 +251,24 @@ def test_a_configuration_of_map_frames_and_one_without_frames():
     expected = forces("kob_andersen", trajectory)
     assert np.array_equal(mapped.values[0], expected)
     assert np.array_equal(forces(KOB_ANDERSEN, trajectory.isel(frame=0)), expected)
+
+
+def _softest(frame):
+    return lowest_modes("kob_andersen_smooth", frame, 2)["eigenvalue"].values
+
+
+def test_frames_through_a_cluster(two_workers):
+    """Forces and modes of every frame by workers are those of one frame after the other."""
+    both = [disturbed(KOB_ANDERSEN_SMOOTH, seed) for seed in (3, 4)]
+    position = np.concatenate([one["position"].values for one in both])
+    box, species = both[0]["box"].values[0], both[0]["species"].values
+    trajectory = gd.from_arrays(position, species=species, box=box).chunk(frame=1)
+    force = gd.map_frames(partial(forces, "kob_andersen_smooth"), trajectory, dims=["particle", "space"]).values
+    value = gd.map_frames(_softest, trajectory, dims={"mode": 2}).values
+    for k in range(2):
+        alone = trajectory.isel(frame=[k]).compute()
+        assert np.array_equal(force[k], forces("kob_andersen_smooth", alone))
+        assert np.allclose(value[k], _softest(alone), rtol=1e-10)
 
 
 def test_refusals():
