@@ -71,6 +71,32 @@ def even_step(trajectory: xr.Dataset) -> float:
     return float((time[-1] - time[0]) / len(steps))
 
 
+def even_frames(trajectory: xr.Dataset) -> np.ndarray:
+    """Numbers of frames that are evenly spaced, beginning with the first and as close as go on to the end.
+
+    Of logarithmically spaced frames after each of several origins, the origins. All frames where no three of them are.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> time = [0.0, 0.1, 0.3, 1.0, 1.1, 1.3, 2.0, 2.1, 2.3, 3.0]
+    >>> t = gd.from_arrays(np.zeros((10, 1, 2)), species=["A"], box=[9.0, 9.0], time=time)
+    >>> even_frames(t).tolist()
+    [0, 3, 6, 9]
+    """
+    time = _times(trajectory)
+    tolerance = _tolerance(time, float(np.diff(time).min()))
+    span = time[-1] - time[0]
+    for step in time[1:] - time[0]:
+        if 2 * step > span + tolerance:
+            break
+        wanted = time[0] + step * np.arange(int((span + tolerance) / step) + 1)
+        near = np.clip(np.searchsorted(time, wanted - tolerance), 0, len(time) - 1)
+        if (np.abs(time[near] - wanted) <= tolerance).all():
+            return near
+    return np.arange(len(time))
+
+
 def _times(trajectory: xr.Dataset) -> np.ndarray:
     """Times of the frames, which must increase."""
     if "time" not in trajectory:

@@ -26,7 +26,7 @@ from glassdask.dynamics import (
     van_hove_functions,
     velocities,
 )
-from glassdask.dynamics.lags import even_step
+from glassdask.dynamics.lags import even_frames, even_step
 from glassdask.errors import ParameterError, near
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.simulation.models import MODELS
@@ -80,7 +80,8 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
 
     ``a`` is 0.3 mean spacings, ``distance`` 0.6 for strings and 1.4 for clusters, ``k`` the first peak of S(k), and
     ``lag`` or ``lags`` the time at which chi_4 of the overlap is largest. Of hops ``threshold`` is the square of 0.45
-    mean spacings, and ``window`` 20 intervals between frames, at most a tenth of the trajectory. The ``model`` of the
+    mean spacings, and ``window`` 20 intervals between frames, at most a tenth of the trajectory; of frames that are not
+    evenly spaced those are taken that are. The ``model`` of the
     stress is the one that was simulated.
 
     Examples
@@ -107,8 +108,9 @@ def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) 
             found[key] = _rounded((HOP * mean_spacing(trajectory)) ** 2)
         elif key == "window":
             # of few frames, a tenth of the trajectory
-            intervals = max(2, min(HOP_INTERVALS, (trajectory.sizes["frame"] - 1) // 10))
-            found[key] = _rounded(intervals * even_step(trajectory))
+            even = _seen(name, trajectory)
+            intervals = max(2, min(HOP_INTERVALS, (even.sizes["frame"] - 1) // 10))
+            found[key] = _rounded(intervals * even_step(even))
         elif key == "k":
             some = trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // STRUCTURE_FRAMES)))
             found[key] = _rounded(first_peak_wavenumber(structure_factor(some)))
@@ -168,7 +170,12 @@ def code_of(kind: str) -> str:
 def measure(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> xr.Dataset:
     """The dataset of a quantity, of the function that `QUANTITIES` names."""
     check_quantity(name, parameters)
-    return QUANTITIES[name](trajectory, **parameters)
+    return QUANTITIES[name](_seen(name, trajectory), **parameters)
+
+
+def _seen(name: str, trajectory: xr.Dataset) -> xr.Dataset:
+    """The frames that a quantity is of: hops of those that are evenly spaced, which files cannot be asked to be."""
+    return trajectory.isel(frame=even_frames(trajectory)) if name == "hops" else trajectory
 
 
 def _rounded(value: float) -> float:

