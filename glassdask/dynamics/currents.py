@@ -132,8 +132,8 @@ def _frames_along(directions: np.ndarray) -> np.ndarray:
     d = directions.shape[1]
     if d == 2:
         return np.stack([directions, directions[:, ::-1] * np.array([-1.0, 1.0])], axis=1)
-    # the axis that is furthest from the direction
-    other = np.eye(3)[np.abs(directions).argmin(axis=1)]
+    # the axis that is furthest from the direction: the same in every frame, also where two are as far
+    other = np.eye(3)[np.round(np.abs(directions), 6).argmin(axis=1)]
     second = np.cross(directions, other)
     second /= np.linalg.norm(second, axis=1)[:, None]
     return np.stack([directions, second, np.cross(directions, second)], axis=1)

@@ -27,6 +27,8 @@ from glassdask.variables import annotated
 PAIRS_AT_ONCE = 256
 # What a mode of one particle takes, in microseconds, roughly.
 MODE_MICROSECONDS = 1e-3
+# Lengths of wave vectors are the same up to this much of them.
+ROUNDING = 1e-9
 
 
 def intermediate_scattering(
@@ -138,9 +140,13 @@ def wave_shells(
 def _shell(box: np.ndarray, k: float, width: float, limit: int) -> np.ndarray:
     """Integers n (M, 3) of wave vectors 2 pi H^-1 n whose length is within `width` / 2 of k, at most `limit`."""
     cell = tuple(tuple(map(float, row)) for row in box)
-    # the last of bins up to k + width / 2, of about this width
-    n_bins = max(1, round(k / width + 0.5))
-    found, _ = wave_vectors(cell, k + 0.5 * k / (n_bins - 0.5), n_bins, limit, n_bins - 1, n_bins - 1)
+    # from the last of bins up to k + width / 2, which are at least as wide
+    low, high = k - 0.5 * width, (k + 0.5 * width) * (1.0 + ROUNDING)
+    n_bins = max(1, int(high / width))
+    drawn = math.ceil(limit * high / n_bins / width)
+    found, _ = wave_vectors(cell, high, n_bins, drawn, n_bins - 1, n_bins - 1)
+    length = np.linalg.norm(found[:, : len(box)] @ (2.0 * math.pi * np.linalg.inv(box).T), axis=1)
+    found = found[length >= low * (1.0 - ROUNDING)]
     if len(found) == 0:
         shortest = 2.0 * math.pi * np.linalg.norm(np.linalg.inv(box), axis=0).min()
         raise ParameterError(

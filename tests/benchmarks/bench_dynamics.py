@@ -13,6 +13,7 @@ import numpy as np
 
 import glassdask as gd
 from glassdask import dynamics
+from tests.benchmarks.programs import Ripple
 
 
 def numpy_d2min(old, new, length, radius):
@@ -63,6 +64,37 @@ def fft_msd(path, lags):
     return np.array(found) / path.shape[1]
 
 
+def against_ripple(rng) -> None:
+    """chi_4 and the coherent F(k, t) of all pairs of frames, beside ripple-hpc where it is."""
+    n, some, n_frames, last, length = (50, 50, 20, 3, 6.0) if TINY else (8000, 500, 120, 4, 19.0)
+    path = np.cumsum(rng.normal(scale=0.05, size=(n_frames, n, 3)), axis=0) + rng.random((n, 3)) * length
+    others = None
+    try:
+        others = Ripple(path, length)
+    except ImportError as error:
+        print(f"ripple is left out: {error}")
+    image = np.floor(path / length).astype(int)
+    run = gd.from_arrays(
+        path - image * length, species=["A"] * n, box=[length] * 3, image=image, time=1.0 * np.arange(n_frames)
+    )
+    every = np.arange(1, n_frames - 1)
+    numpy = {"NumPy": lambda: np.concatenate([numpy_chi4(path, [m], n_frames - m, 0.3) for m in every])}
+    report(
+        "chi_4, all pairs of frames: a pair and particle", n * n_frames * (n_frames - 1) // 2,
+        lambda: dynamics.dynamic_susceptibility(run, a=0.3, lags=every, origins=n_frames)["chi4_total"].values,
+        {**numpy, "ripple": lambda: others.chi4(0.3)[: len(every)]} if others else numpy,
+    )  # fmt: skip
+    if others:
+        few, theirs = run.isel(frame=slice(0, 30), particle=slice(0, some)), Ripple(path[:30, :some], length)
+        report(
+            "coherent F(k, t): a frame and particle", some * len(few["time"]),
+            lambda: dynamics.intermediate_scattering(
+                few, [3.0], width=0.4, modes=10**6, lags=np.arange(1.0, last + 1), origins=n_frames
+            )["f_total"][0].values,
+            {"ripple": lambda: theirs.scattering(2.8, 3.2, last)},
+        )  # fmt: skip
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     start = wahnstrom(copies=1, keep=4000)
@@ -102,6 +134,7 @@ def main() -> None:
         lambda: dynamics.dynamic_susceptibility(run, a=0.3, lags=lags)["chi4_total"].values,
         {"NumPy": lambda: numpy_chi4(path, lags, 100, 0.3)},
     )  # fmt: skip
+    against_ripple(rng)
     every = np.arange(1.0, n_frames)
     report(
         "MSD of all lags and origins: a particle and frame", n_run * n_frames,

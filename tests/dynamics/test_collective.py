@@ -43,7 +43,7 @@ def test_scattering_equals_brute_force(dimension, make):
     cell = box.mean(axis=0)
     every = np.array(list(itertools.product(range(-9, 10), repeat=dimension)))
     for k in (3.0, 5.0):
-        step = k / (max(1, round(k / 0.8 + 0.5)) - 0.5)
+        step = 0.8
         length = np.linalg.norm(every @ (2 * np.pi * np.linalg.inv(cell).T), axis=1)
         modes = every[np.abs(length - k) < step / 2]
         assert int(found["modes"].sel(k=k)) == len(modes) // 2 > 5
@@ -226,3 +226,17 @@ def test_bad_input():
     moving["velocity"][3, 1, 0] = np.nan
     with pytest.raises(PositionError, match="particle 1: a velocity is not finite"):
         dynamics.velocity_autocorrelation(moving)
+
+
+@pytest.mark.parametrize(("k", "width"), [(7.2, 0.8), (7.2, 0.4), (3.0, 0.5), (7.2, 0.3), (0.9, 1.7)])
+def test_shells_are_as_wide_as_they_are_asked_to_be(k, width):
+    """All wave vectors within width / 2 of k, and none beyond; some of them where fewer are wanted."""
+    length = 9.41
+    gas = as_trajectory(np.random.default_rng(0).random((2, 20, 3)) * length, length=length)
+    every = np.stack(np.meshgrid(*[np.arange(-13, 14)] * 3), axis=-1).reshape(-1, 3)
+    inside = np.abs(np.linalg.norm(every, axis=1) * 2 * np.pi / length - k) <= width / 2
+    expected = np.count_nonzero(inside & every.any(axis=1)) // 2
+    found = dynamics.intermediate_scattering(gas, [k], width=width, modes=10**6)
+    assert found["modes"].values.tolist() == [expected]
+    few = dynamics.intermediate_scattering(gas, [k], width=width, modes=20)["modes"]
+    assert min(15, expected) <= int(few[0]) <= min(27, expected)
