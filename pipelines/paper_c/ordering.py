@@ -82,7 +82,8 @@ def _judged(comparison: Comparison, study: Study, points: Sequence[Point]) -> Co
         or not comparison.quantity.startswith("C(Theta, Upsilon)")
     ):
         return comparison
-    own = [p for p in points if p.label == label and p.length == study.pair_length]
+    # one liquid that was held is one sample, which decides nothing
+    own = [p for p in points if p.label == label and p.length == study.pair_length and p.hold < holding.HELD]
     values = [(p.spearman if rank else p.pearson, p.spearman_error if rank else p.error, p) for p in own]
     if not values:
         return comparison

@@ -81,9 +81,9 @@ SMALL = {
         longest=(80.0, 160.0), lags=16,
     ),
 }  # fmt: skip
-# At T_L the composition needs some tens of units of time to get used to the temperature (`paper_c.holding`).
+# The composition may need long to get used to T_L (`paper_c.holding`).
 _DAY: dict[str, Any] = {
-    "particles": 2000, "runs": 100, "cycles": 2, "melt": 10.0, "hold": 60.0, "held_out": (0.1, 0.2), "spacing": 0.73,
+    "particles": 2000, "runs": 100, "cycles": 2, "melt": 10.0, "hold": 200.0, "held_out": (0.1, 0.2), "spacing": 0.73,
     "network": literal(280, 100), "energies": (4, 2000), "replicas": 30, "lags": 30, "seeds": 3, "readings": 11,
 }  # fmt: skip
 DAY = {
