@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ClassVar, ParamSpec, TypeVar
 
 from glassdask.errors import BusyStoreError, CorruptStoreError, GlassdaskError, StoreError
 from glassdask.remote import Address, place
@@ -48,6 +48,8 @@ def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator
         remedies = {
             errno.ENOSPC: "free space or choose another disk, then run the same command again (what is stored stays)",
             errno.EDQUOT: "free space in your quota, then run the same command again (what is stored stays)",
+            errno.EFBIG: "raise the limit of the size of files (ulimit -f), then run the same command again",
+            errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same command again",
             errno.EACCES: "choose a place where you may write",
             errno.EPERM: "choose a place where you may write",
             errno.EROFS: "choose a place where you may write",
@@ -64,6 +66,13 @@ def writing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator
 def _reason(error: OSError) -> str:
     """What the system says; some libraries say more, on several lines."""
     return os.strerror(error.errno) if error.errno else str(error.strerror or error) or type(error).__name__
+
+
+def _advice(error: OSError) -> str:
+    """What to do about a file that cannot be read."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "raise the limit of open files (ulimit -n), or use fewer workers"
+    return "check the path and its permissions"
 
 
 def one_line(function: Callable[P, T]) -> Callable[P, T]:
@@ -89,7 +98,7 @@ def unreadable(error: OSError) -> str:
     if isinstance(error, GlassdaskError):
         return str(error)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return f"{where}cannot be read ({_reason(error)}): check the path and its permissions"
+    return f"{where}cannot be read ({_reason(error)}): {_advice(error)}"
 
 
 def check_links(path: Path) -> None:
@@ -273,7 +282,7 @@ def read_text(path: str | os.PathLike[str]) -> str | None:
     except StoreError:  # of an address, which is an OSError, too
         raise
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({_reason(error)}): check the path and its permissions") from None
+        raise StoreError(f"{path}: cannot be read ({_reason(error)}): {_advice(error)}") from None
 
 
 def parse_json(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
@@ -396,7 +405,43 @@ def unpickle(content: bytes, known: Mapping[str, Any], *, encoding: str = "ASCII
     return _Unpickler(known, content, encoding).load()
 
 
-class _Unpickler(pickle.Unpickler):
+SIMPLE = (str, bytes, int, float, bool, type(None))
+
+
+def _checked(key: Any) -> None:
+    """Refuse a key whose hash could take for ever: of tuples that hold each other twice, sixty times in turn."""
+    if not isinstance(key, SIMPLE) and not (type(key) is tuple and all(isinstance(part, SIMPLE) for part in key)):
+        raise RefusedError(f"a key that is a {type(key).__name__}")
+
+
+_Machine: Any = vars(pickle)["_Unpickler"]  # without types
+
+
+class _Unpickler(_Machine):  # type: ignore[misc]
+    """The machine in Python: that in C makes room for as many things, or bytes, as a pickle of a few bytes claims."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_Machine.dispatch)
+    for _code in (pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS, pickle.BYTEARRAY8):
+        del dispatch[_code[0]]
+
+    def load_setitem(self) -> None:
+        _checked(self.stack[-2])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        for key in self.stack[::2]:
+            _checked(key)
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        for key in self.stack[::2]:
+            _checked(key)
+        super().load_dict()
+
+    dispatch |= {
+        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,
+    }  # fmt: skip
+
     def __init__(self, known: Mapping[str, Any], content: bytes, encoding: str):
         super().__init__(BytesIO(content), encoding=encoding)
         self.known = known

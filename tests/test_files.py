@@ -240,3 +240,22 @@ def test_every_file_that_others_may_read_goes_through_here():
     calls = r"\bos\.(replace|rename|link|fsync)\(|fcntl|O_EXCL|Unpickler\(|json\.dump\(|json\.load\(|NamedTemporaryFile"
     found = {str(file.relative_to(root)) for file in root.rglob("*.py") if re.search(calls, file.read_text())}
     assert found == {"files.py", *elsewhere}
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"), [("RLIMIT_NOFILE", r"ulimit -n"), ("RLIMIT_FSIZE", r"ulimit -f"), (None, "")], ids=str
+)
+def test_limits_of_the_shell(tmp_path, limit, advice):
+    """In a process of its own, whose limits are its own."""
+    code = (
+        "import resource, sys\nfrom glassdask import files\nfrom glassdask.errors import StoreError\n"
+        f"files.put({str(tmp_path / 'x')!r}, '{{}}')\nlimit = getattr(resource, sys.argv[1], None)\n"
+        "if limit is not None: resource.setrlimit(limit, (3, 3))\n"
+        "try: files.put(sys.argv[2], b'more than three bytes'); files.read_json(sys.argv[2])\n"
+        "except StoreError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(limit), str(tmp_path / "x")], capture_output=True, text=True, check=True
+    )
+    assert re.search(advice, done.stdout), done.stdout
+    assert len(done.stdout.splitlines()) == 1

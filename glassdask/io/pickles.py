@@ -33,7 +33,8 @@ def load_arrays(content: bytes, name: str = "pickle") -> dict[str, Any]:
     try:
         found = unpickle(content, KNOWN, encoding="latin1")
         if isinstance(found, dict):
-            return {str(key): _plain(value) for key, value in found.items()}
+            plain = _Plain(len(content))
+            return {str(key): plain(value) for key, value in found.items()}
     except RefusedError as refused:
         raise FormatError(f"{name}: needs {refused}, which is not run: only arrays and numbers are read") from None
     # whatever a damaged or hostile file makes the machine of pickles stumble over
@@ -88,16 +89,41 @@ KNOWN = {
 }
 
 
-def _plain(value: Any) -> Any:
-    """Values with arrays in the place of what stands for them."""
-    if isinstance(value, _Array):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        items = [_plain(item) for item in value]
-        arrays = bool(items) and all(isinstance(item, np.ndarray) for item in items)
-        return np.stack(items) if arrays else items
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
-        return value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    raise RefusedError(f"a {type(value).__name__}")
+ROOM = 16  # bytes of arrays, and values in lists, that a byte of a pickle may stand for
+
+
+class _Plain:
+    """Values with arrays in the place of what stands for them.
+
+    A list in a pickle may be told once and meant a thousand times: each is converted once, and what comes of all of
+    them together is bounded by the size of the pickle.
+    """
+
+    def __init__(self, n_bytes: int):
+        self.left = (1 << 20) + ROOM * n_bytes
+        self.known: dict[int, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, _Array):
+            return value.value
+        if isinstance(value, (list, tuple, dict)):
+            if id(value) not in self.known:
+                self.known[id(value)] = None  # also of what holds itself
+                self.known[id(value)] = self._container(value)
+            return self.known[id(value)]
+        if value is None or isinstance(value, (bool, int, float, str, bytes)):
+            return value
+        raise RefusedError(f"a {type(value).__name__}")
+
+    def _container(self, value: Any) -> Any:
+        self.left -= len(value)
+        if isinstance(value, dict):
+            return {key: self(item) for key, item in value.items()}
+        items = [self(item) for item in value]
+        if items and all(isinstance(item, np.ndarray) for item in items):
+            self.left -= sum(item.nbytes for item in items)
+            if self.left >= 0:
+                return np.stack(items)
+        if self.left < 0:
+            raise ValueError("it holds the same again and again, more than its size allows")
+        return items

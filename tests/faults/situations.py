@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +317,50 @@ def outputs(at: Situation) -> Found:
     yield "export to a pipe", judged(ended, False)
 
 
+def twins(at: Situation) -> Found:
+    """A copy whose files are hard links, as backups make them: nothing that is done to the store changes the copy."""
+    store, twin = at.store, at.root / "twin" / "run.zarr"
+    for what in ("append", "describe anew", "reduce anew", "ingest anew", "repair"):
+        at.fresh()
+        subprocess.run(["cp", "-al", f"{store}/.", _made(twin)], check=True)
+        before = fingerprint(twin)
+        write_dump(at.root / "run.dump", 9)
+        if what == "repair":
+            (store / "descriptors/bo/zarr.json").unlink()
+        command = {
+            "append": ingest(at.root, "--append"),
+            "describe anew": ["describe", store, "bo:l_max=3,cutoffs=1.3", "--overwrite", *THREADS],
+            "reduce anew": ["reduce", store, "bo", "--overwrite", *THREADS],
+            "ingest anew": ingest(at.root, "--overwrite"),
+            "repair": ["repair", store],
+        }[what]
+        ended = run(command, at.root)
+        yield what, "silent" if fingerprint(twin) != before else "right" if ended.code == 0 else f"unclear {ended.said}"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def limits(at: Situation) -> Found:
+    """Few open files, or small ones only (``ulimit -n``, ``-f``); then again without a limit."""
+    store = at.store
+    commands = (
+        ingest(at.root, "--append"), ["describe", store, LD, OTHER, *THREADS], ["verify", store, "-q"],
+        ["export", store, "-o", at.root / "x.csv", "-q", "--overwrite"], ["plot", store, "bo", "-o", at.root / "x.png"],
+    )  # fmt: skip
+    files, size = resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE
+    for kind, value in ((files, 10), (files, 12), (files, 16), (size, 1000), (size, 5000)):
+        for command in commands:
+            at.fresh()
+            write_dump(at.root / "run.dump", 9)
+            ended = run(command, at.root, prepare=partial(resource.setrlimit, kind, (value, value)))
+            again = run(command, at.root)
+            what = f"{'files' if kind == files else 'size'} {value}, {command[0]}"
+            yield what, judged(ended) if again.code == 0 else f"unclear {ended.said} {again.said}"
+
+
 SHORT = """
 import os, sys
 from pathlib import Path
@@ -338,7 +384,10 @@ def simulations(at: Situation) -> Found:
         yield "all", f"unclear {done.stderr}"
 
 
-ALL = {one.__name__: one for one in (clients, writers, permissions, clocks, names, copies, links, outputs, simulations)}
+ALL = {
+    one.__name__: one
+    for one in (clients, writers, permissions, clocks, names, copies, links, outputs, twins, limits, simulations)
+}
 
 
 def tried(name: str, rounds: int) -> tuple[Counter[str], list[str]]:
