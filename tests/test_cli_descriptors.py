@@ -55,7 +55,7 @@ def test_one_of_them(monkeypatch, capsys):
         assert words in out
     code, _, error = run(monkeypatch, capsys, "descriptors", "sboo")
     assert code == 1
-    assert "'sboo' is not known: expected one of ace, bo" in error
+    assert "'sboo' is not known: expected one of ace, acsf" in error
     assert np.isfinite(microseconds("radial_density"))
 
 

@@ -35,8 +35,8 @@ class SymmetryFunctions(Descriptor):
     ----------
     r_cut : float
         Where the neighbours end.
-    radial : tuple of tuple of float, optional
-        (eta, r_s) of each radial function; `RadialDensity` has many shells of one width in less time.
+    radial : tuple of tuple of float
+        (eta, r_s) of each radial function, none or more; `RadialDensity` has many shells of one width in less time.
     angular : tuple of tuple, optional
         (eta, zeta, lambda) of each angular function, zeta a whole number.
     form : {"g4", "g5", "cubuk"}, default "g4"
@@ -64,7 +64,7 @@ class SymmetryFunctions(Descriptor):
 
     name: ClassVar[str] = "acsf"
     r_cut: Positive
-    radial: tuple[tuple[NotNegative, Finite], ...] = ()
+    radial: tuple[tuple[NotNegative, Finite], ...]
     angular: tuple[tuple[NotNegative, Zeta, Finite], ...] = ()
     form: Literal["g4", "g5", "cubuk"] = "g4"
     by_species: bool = True

@@ -297,7 +297,8 @@ def test_names_and_numbers_on_two_workers(two_workers):
     in_space = [
         gd.MinkowskiStructure(l_max=8), gd.ThirdOrderInvariants(neighbors=gd.SANN()), gd.SolidLiquid(cutoffs=1.4),
         gd.CommonNeighbors(), gd.Centrosymmetry(), gd.PairEntropy(r_max=2.0), gd.WarrenCowley(cutoffs=1.4),
-        gd.TopologicalClusters(neighbors=gd.Voronoi()), gd.SymmetryFunctions(r_cut=1.5, angular=((1.0, 2, 1.0),)),
+        gd.TopologicalClusters(neighbors=gd.Voronoi()),
+        gd.SymmetryFunctions(r_cut=1.5, radial=(), angular=((1.0, 2, 1.0),)),
     ]  # fmt: skip
     for trajectory, made in ((flat, in_plane), (bulk, in_space)):
         features = gd.describe(trajectory, made, block=30)

@@ -41,8 +41,12 @@ WRONG = [
     ("rbo", {"grid": 1.0}, "grid: expected a list, found 1.0"),
     ("rbo", {"grid": (1.0, "x")}, r"grid\[1\]: expected float, found 'x'"),
     ("ace", {"r_cut": 2.0, "degree": 4, "body_order": 5}, "body_order"),
-    ("acsf", {"r_cut": 1.5, "angular": ((1.0, 1.5, 1.0),)}, r"angular\[0\]\[1\]: expected int, found 1.5"),
-    ("acsf", {"r_cut": 1.5}, "SymmetryFunctions: give radial, angular or both"),
+    (
+        "acsf",
+        {"r_cut": 1.5, "radial": (), "angular": ((1.0, 1.5, 1.0),)},
+        r"angular\[0\]\[1\]: expected int, found 1.5",
+    ),
+    ("acsf", {"r_cut": 1.5, "radial": ()}, "SymmetryFunctions: give radial, angular or both"),
     ("common_neighbors", {"output": "pairs"}, "CommonNeighbors counts pairs of given neighbours"),
     ("common_neighbors", {"cutoffs": 1.3, "neighbors": "sann"}, "CommonNeighbors takes either cutoffs or neighbors"),
     (

@@ -75,7 +75,7 @@ def test_symmetry_functions_written_out(liquid, form):
 def test_angles_of_the_simple_cubic_lattice():
     """12 right angles and 3 straight ones: sum (1 + cos) = 12, and of (1 - cos)^2: 12 + 3 x 4."""
     crystal = crystals.crystal("sc")
-    found = values(crystal, r_cut=1.2, angular=((0.0, 1, 1.0), (0.0, 2, -1.0)), form="cubuk")
+    found = values(crystal, r_cut=1.2, radial=(), angular=((0.0, 1, 1.0), (0.0, 2, -1.0)), form="cubuk")
     np.testing.assert_allclose(found, np.tile([12.0, 24.0], (1, 64, 1)), rtol=1e-12)
     six = values(crystal, r_cut=1.9, radial=((0.0, 0.0),), form="cubuk", neighbors=gd.KNearest(6))
     np.testing.assert_allclose(six, 6.0)
@@ -91,7 +91,7 @@ def test_nobody_and_somebody_on_top():
     assert np.isnan(found[1, -4:]).all()
     assert np.isfinite(found[1:, :6]).all()
     with pytest.raises(ParameterError, match=r"^SymmetryFunctions: give radial, angular or both"):
-        gd.SymmetryFunctions(r_cut=1.5)
+        gd.SymmetryFunctions(r_cut=1.5, radial=())
 
 
 def test_the_kernel_as_plain_python(monkeypatch):
