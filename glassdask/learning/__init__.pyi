@@ -42,7 +42,7 @@ from .selection import forward_selection as forward_selection
 from .selection import selection_curve as selection_curve
 from .softness import ArrheniusTest as ArrheniusTest
 from .softness import RearrangementProbability as RearrangementProbability
-from .softness import Softness as Softness
+from .softness import SoftnessScores as SoftnessScores
 from .softness import arrhenius_test as arrhenius_test
 from .softness import hop_labels as hop_labels
 from .softness import rearrangement_probability as rearrangement_probability

@@ -23,7 +23,7 @@ SURE = 3.0  # standard errors
 
 
 @dataclass(frozen=True)
-class Softness:
+class SoftnessScores:
     """Softness of every row by a plane that has not seen its group.
 
     Attributes
@@ -171,7 +171,7 @@ def softness(
     model: LinearClassifier | None = None,
     n_folds: int | None = None,
     seed: int = 0,
-) -> Softness:
+) -> SoftnessScores:
     """Softness of all particles, cross-validated by configuration.
 
     For each fold of groups, the plane between the surroundings of particles that rearrange and of those that stay is
@@ -197,7 +197,7 @@ def softness(
 
     Returns
     -------
-    Softness
+    SoftnessScores
         ``distance`` (sample,) and how good the planes are.
 
     Raises
@@ -237,7 +237,7 @@ def softness(
         both = len(np.unique(truth)) == 2
         scores.append((accuracy(truth, (sign > 0).astype(int)) if told.any() else np.nan,
                        roc_auc(truth, sign) if both else np.nan))  # fmt: skip
-    return Softness(distance, parts, *np.array(scores, dtype=float).T)
+    return SoftnessScores(distance, parts, *np.array(scores, dtype=float).T)
 
 
 def _balanced(rows: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.ndarray:
