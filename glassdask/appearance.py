@@ -49,7 +49,7 @@ def appearance(
     value = values.isel(frame=frame) if "frame" in values.dims else values
     unit = str(values.attrs.get("units", ""))
     label = str(values.name or values.attrs.get("long_name", ""))
-    flags = dict(zip(value.attrs.get("flag_values", ()), str(value.attrs.get("flag_meanings", "")).split()))
-    return {**found, "value": np.asarray(value.values, dtype=np.float64), "flags": flags,
-            "whole": value.dtype.kind in "biu" or bool(flags),
+    classes = list(value.attrs.get("classes", ()))
+    return {**found, "value": np.asarray(value.values, dtype=np.float64), "classes": classes,
+            "whole": value.dtype.kind in "biu" or bool(classes),
             "label": f"{label} ({unit})" if unit else label}  # fmt: skip

@@ -194,7 +194,7 @@ def test_a_view_has_every_particle():
 def test_structures_have_their_names():
     crystal = mixture()
     codes = np.arange(60) % 2.0
-    attrs = {"flag_values": [0, 1], "flag_meanings": "other fcc"}
+    attrs = {"classes": ["other", "fcc"]}
     drawn, axes = plotting.figure()
     plotting.snapshot(axes[0, 0], crystal, xr.DataArray(codes, dims="particle", attrs=attrs))
     assert [label.get_text() for label in drawn.axes[-1].get_yticklabels()] == ["other", "fcc"]

@@ -43,9 +43,9 @@ class CommonNeighbors(Descriptor):
 
     Notes
     -----
-    Output ``common_neighbors`` (frame, particle), no unit: 0 other, 1 fcc, 2 hcp, 3 bcc, 4 icosahedral, as in OVITO and
-    in the attributes ``flag_values`` and ``flag_meanings``. With pairs (frame, particle, signature). Never NaN, but
-    beside open borders: also where not all neighbours of a neighbour are known, with rules. At most 62 neighbours.
+    Output ``common_neighbors`` (frame, particle), no unit: 0 other, 1 fcc, 2 hcp, 3 bcc, 4 icosahedral, as in OVITO;
+    the attribute ``classes`` has these names. With pairs (frame, particle, signature). Never NaN, but beside open
+    borders: also where not all neighbours of a neighbour are known, with rules. At most 62 neighbours.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class CommonNeighbors(Descriptor):
         if not pairs:
             attrs = {
                 "long_name": "structure by common neighbours", "units": "",
-                "flag_values": list(range(len(STRUCTURES))), "flag_meanings": " ".join(STRUCTURES),
+                "classes": list(STRUCTURES),
             }  # fmt: skip
         search: Any = None
         if cutoffs is not None:

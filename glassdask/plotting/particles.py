@@ -37,8 +37,8 @@ def snapshot(
     trajectory : xarray.Dataset
         Trajectory.
     values : DataArray (frame, particle) or (particle,), optional
-        What colours them, with a colour bar; whole numbers of few values get one colour each, as those with the
-        attributes ``flag_values`` and ``flag_meanings`` do, with their names; NaN is light grey. By
+        What colours them, with a colour bar; whole numbers of few values get one colour each, those with
+        the attribute ``classes`` the names in it; NaN is light grey. By
         default the species do.
     frame : int, default 0
         Number of the frame.
@@ -217,8 +217,8 @@ def _colour(
     discs.set_array(np.ma.masked_invalid(value))
     bar = figure_of(ax).colorbar(discs, ax=ax, label=particles["label"], pad=0.02, ticks=ticks)
     bar.ax.minorticks_off()
-    if discrete and particles.get("flags"):
-        bar.set_ticks(levels, labels=[particles["flags"].get(int(level), f"{level:g}") for level in levels])
+    if discrete and particles.get("classes"):
+        bar.set_ticks(levels, labels=[str(particles["classes"][int(level)]) for level in levels])
 
 
 def _range(value: np.ndarray) -> tuple[float, float]:

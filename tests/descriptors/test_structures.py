@@ -46,7 +46,7 @@ def test_structures_of_crystals_and_of_an_icosahedron(kind):
     if kind in ("fcc", "hcp"):
         assert (values(shell, gd.CommonNeighbors(neighbors=gd.KNearest(12))) == code).all()
     attrs = gd.describe(shell, [gd.CommonNeighbors(cutoffs=1.0)])["common_neighbors"].attrs
-    assert attrs["flag_meanings"].split()[code] == ("icosahedral" if code == 4 else kind)
+    assert attrs["classes"][code] == ("icosahedral" if code == 4 else kind)
 
 
 def test_an_icosahedron_in_a_crowd_is_found_without_cutoffs():
@@ -278,3 +278,16 @@ def test_kernels_as_plain_python(monkeypatch):
     plain = results(lambda kernel: kernel.py_func)
     for ours, theirs in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_structures_are_numbers_when_they_come_from_a_store(tmp_path):
+    """Their attributes are none that xarray decodes into text."""
+    gd.save_trajectory(crystals.crystal("bcc"), tmp_path / "bcc.zarr")
+    trajectory = gd.open_trajectory(tmp_path / "bcc.zarr")
+    gd.save_descriptors(gd.describe(trajectory, [gd.CommonNeighbors()]), tmp_path / "bcc.zarr")
+    stored = gd.open_descriptors(tmp_path / "bcc.zarr", ["common_neighbors"])["common_neighbors"]
+    assert stored.dtype == np.float32
+    assert (stored == 3).all()
+    assert list(stored.attrs["classes"])[3] == "bcc"
+    _, table = gd.plotting.descriptor(stored)
+    assert table["common_neighbors A"].tolist() == [3]
