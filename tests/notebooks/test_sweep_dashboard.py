@@ -214,7 +214,7 @@ def test_a_sweep_that_begins_later_appears(sweep_store, tmp_path):
     sweep_store = shutil.copytree(sweep_store.parent, tmp_path / "moved") / sweep_store.name
     late = sweep_store.with_name("late.zarr")
     dashboard = Dashboard(str(late))
-    assert "no sweep" in dashboard._problem.object
+    assert "Nothing has been run here yet" in dashboard._problem.object
     assert "looks again" in dashboard._problem.object
     asyncio.run(dashboard.refresh())
     assert dashboard.table is None
