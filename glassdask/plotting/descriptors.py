@@ -14,6 +14,7 @@ from glassdask.plotting.panels import distribution
 from glassdask.plotting.style import SPECIES_COLOURS
 
 MOST_FRAMES = 64  # that are read
+MOST_NAMES = 24  # of features, beside the axis
 
 
 def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
@@ -51,8 +52,12 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
         ax.errorbar(x, mean, spread, fmt="o-", color=color, markersize=3, linewidth=1, capsize=2, label=group)
         table |= {str(dim): x, f"mean {group}": mean, f"standard deviation {group}": spread}
         ax.set(xlabel=str(dim), ylabel=f"{name}, mean and spread")
+        if dim in shown.coords and shown[dim].dtype.kind == "U" and len(x) <= MOST_NAMES:
+            ax.set_xticks(x, shown[dim].values, rotation=45, ha="right", fontsize="small")
     if not table:
         raise ParameterError(f"{name} is undefined for all particles: nothing to draw")
+    if classes := list(features.attrs.get("classes", ())):
+        ax.set_xticks(range(len(classes)), classes)
     if ax.get_xlabel() == "":
         ax.set(xlabel=name, ylabel=f"p({name})", ylim=(0, None))
     ax.legend(frameon=False)

@@ -289,5 +289,9 @@ def test_structures_are_numbers_when_they_come_from_a_store(tmp_path):
     assert stored.dtype == np.float32
     assert (stored == 3).all()
     assert list(stored.attrs["classes"])[3] == "bcc"
-    _, table = gd.plotting.descriptor(stored)
+    drawn, table = gd.plotting.descriptor(stored)
     assert table["common_neighbors A"].tolist() == [3]
+    assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == list(stored.attrs["classes"])
+    pairs = gd.describe(trajectory, [gd.CommonNeighbors(cutoffs=1.2, output="pairs")])["common_neighbors"]
+    drawn, _ = gd.plotting.descriptor(pairs)
+    assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == pairs["signature"].values.tolist()
