@@ -135,7 +135,12 @@ def _run(
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
     labels = [state.label for state in (described.share(*part) if part else described).states]
     stages = only or table.attrs["stages"]
-    complete = _summary(table.loc[labels], stages, Console())
+    out = Console()
+    for line in table.attrs["remarks"][:MOST_ERRORS]:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+    if len(table.attrs["remarks"]) > MOST_ERRORS:
+        out.print(f"... and {len(table.attrs['remarks']) - MOST_ERRORS} more such states")
+    complete = _summary(table.loc[labels], stages, out)
     if not complete:
         raise typer.Exit(1)
 

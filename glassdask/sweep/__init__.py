@@ -36,7 +36,7 @@ store while it runs (`status`)::
     dt = 0.005                      # optional, as of glassdask ingest: dt, format ...
     species = {1 = "A", 2 = "B"}    # ... new names of species, ...
     options = {periodic = "xy"}     # ... and other arguments of glassdask.ingest
-                                    # frames that come later: glassdask ingest FILES --store STATE --append
+                                    # files that come or grow later are told, and read with --overwrite
 
     [describe]                      # optional, as the next ones
     structures = "instantaneous"    # or "inherent", those of PATH/inherent

@@ -6,12 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from glassdask.code import digest
 from glassdask.declarations import Declaration, Positive, Read, plain
 from glassdask.errors import ParameterError
+from glassdask.store.groups import COMPLETE, attributes, is_group
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State, naming
 from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
@@ -64,6 +66,33 @@ class Ingest(Stage):
         with open(own.paths[0], "rb") as stream:
             begins = hashlib.sha256(stream.read(HEAD)).hexdigest()
         return [digest(*self.computing(own)), plain(own.settings), own.names[0], begins]
+
+    def remarks(self, state: State, settings: Settings) -> list[str]:
+        """Files that came, changed or went since they were read: a run that goes on stays the same, see `identity`."""
+        own: Sources = settings[self.name]
+        known = attributes(state.path) if is_group(state.path) else {}
+        if known.get("status") != COMPLETE:
+            return []
+        read = {str(entry["name"]): datetime.fromisoformat(entry["ingested"]) for entry in known.get("sources", [])}
+        # the sweep and its files may have been moved together
+        by_end = {tuple(Path(old).parts[-len(Path(name).parts) :]): old for old in read for name in own.names[:1]}
+        lines: dict[str, list[str]] = {"was not read yet": [], "is newer than what was read of it": []}
+        there = set()
+        for path, name in zip(own.paths, own.names):
+            old = path if path in read else by_end.get(Path(name).parts)
+            if old is None:
+                lines["was not read yet"].append(name)
+                continue
+            there.add(old)
+            if os.path.getmtime(path) > read[old].timestamp() + 1.0:
+                lines["is newer than what was read of it"].append(name)
+        lines["is gone, and its frames are kept"] = [Path(old).name for old in read if old not in there]
+        advice = "glassdask sweep run with --overwrite reads these files again"
+        return [
+            f"{state.label}: {names[0]} {what}{f', as {len(names) - 1} more' if len(names) > 1 else ''}: {advice}"
+            for what, names in lines.items()
+            if names
+        ]
 
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """All files of the state."""

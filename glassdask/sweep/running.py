@@ -122,7 +122,19 @@ def run_sweep(
             plan.gather()
             if progress is not None:
                 progress(done, plan.total)
-    return progress_of.status(described.store)
+    table = progress_of.status(described.store)
+    table.attrs["remarks"] = remarks(chosen, wanted)
+    return table
+
+
+def remarks(sweep: Sweep, stages: Sequence[str]) -> list[str]:
+    """What the stages remark of the states, see `Stage.remarks`."""
+    return [line for state in sweep.states for line in _remarks(sweep, state, stages)]
+
+
+def _remarks(sweep: Sweep, state: State, stages: Sequence[str]) -> list[str]:
+    settings = sweep.settings[state.label]
+    return [line for name in stages if name in state.units for line in stage_named(name).remarks(state, settings)]
 
 
 def perform(task: Task) -> str:
@@ -171,6 +183,10 @@ class _Plan:
         self.mended: set[tuple[str, str]] = set()  # what failed with other settings: it may be replaced
         found = progress_of.standings(Path(sweep.store), sweep.states)
         lost = _lost(sweep, found)
+        if overwrite:
+            lost |= {
+                (state.label, stage) for state in sweep.states if _remarks(sweep, state, stages) for stage in stages
+            }
         for state, units in zip(sweep.states, found):
             self.open[state.label] = left = set()
             for stage, (status, _, error) in units.items():

@@ -80,6 +80,10 @@ class Stage:
         """The code that computes its results, as `glassdask.code.digest` takes it: by default this class."""
         return (type(self),)
 
+    def remarks(self, state: State, settings: Settings) -> list[str]:
+        """Lines of a state whose results are kept though its sources tell more by now; overwriting begins it anew."""
+        return []
+
     def run(self, state: State, settings: Settings, overwrite: bool) -> None:
         """Do it, or what is left of it. What is stored already and the same is kept.
 

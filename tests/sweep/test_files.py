@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 
 import numpy as np
@@ -96,6 +97,40 @@ def test_a_run_that_goes_on_stays_the_same(dumps):
     assert keys() == before
     first.write_bytes(gzip.compress(gzip.decompress(first.read_bytes()).replace(b"\n1000\n", b"\n0\n"), mtime=1))
     assert sum(before[label] != key for label, key in keys().items()) == 1
+
+
+def test_files_that_came_changed_or_went_are_told(dumps):
+    """The results of what was read are kept, and nobody takes them for those of what is there now."""
+    file = dumps / "sweep.toml"
+    run_sweep(file, stages=["ingest"])
+    assert run_sweep(file, stages=["ingest"]).attrs["remarks"] == []
+    cold, warm = dumps / "T0.4500", dumps / "T0.5000"
+    new = cold / "dump.2000.gz"
+    new.write_bytes((cold / "dump.1000.gz").read_bytes())
+    (warm / "dump.200.gz").unlink()
+    changed = dumps / "T1.0000" / "dump.1000.gz"
+    later = changed.stat().st_mtime + 100.0
+    os.utime(changed, (later, later))
+    lines = run_sweep(file, stages=["ingest"]).attrs["remarks"]
+    assert [line.partition(": glassdask")[0] for line in lines] == [
+        "mixture/T=0.4500: T0.4500/dump.2000.gz was not read yet",
+        "mixture/T=0.5000: dump.200.gz is gone, and its frames are kept",
+        "mixture/T=1.0000: T1.0000/dump.1000.gz is newer than what was read of it",
+    ]
+    out = invoke("run", file, "--only", "ingest", "--cluster", "threads", "--quiet")
+    assert all(line in out for line in lines)
+    # the advice, as it stands
+    text = gzip.decompress(new.read_bytes()).replace(b"TIMESTEP\n1000", b"TIMESTEP\n2000")
+    new.write_bytes(gzip.compress(text))
+    os.utime(changed)
+    run_sweep(file)
+    table = run_sweep(file, overwrite=True)
+    assert table.attrs["remarks"] == []
+    assert (table[list(table.attrs["stages"])] == "complete").all(axis=None)
+    frames = [gd.open_trajectory(state.path).sizes["frame"] for state in read_sweep(file).states]
+    assert frames == [4, 2, 3, 3, 3]
+    described = [gd.open_descriptors(state.path)["bo"].sizes["frame"] for state in read_sweep(file).states]
+    assert described == frames
 
 
 def test_a_bad_file_stops_its_state_only(dumps):
