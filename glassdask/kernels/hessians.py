@@ -11,7 +11,7 @@ from glassdask.kernels import kernel
 def count_blocks(first, second, rows, lower):
     """Blocks of each row: `rows` (N + 1,) where they begin, `lower` (N,) those left of the diagonal.
 
-    `first`, `second` (P,): the pairs, each once, first < second.
+    `first`, `second` (P,): the pairs, each once, first <= second; of images of one pair, there are as many blocks.
     """
     rows[:] = 0
     lower[:] = 0

@@ -31,7 +31,7 @@ class Interactions:
     n_particles : int
         Of the configuration, N.
     first, second : array (P,)
-        Numbers of the particles, first < second.
+        Numbers of the particles, first <= second; the same where a small box has its own image within reach.
     vector : array (P, d)
         From the first to the second.
     slope, curvature : array (P,)

@@ -44,8 +44,8 @@ def hessian(model: Model | str, configuration: xr.Dataset | Configuration, *, ma
     Raises
     ------
     ParameterError, SchemaError, BoxError, PositionError
-        When the model has no pair potentials or another dimension; there is not one frame of all particles; the box is
-        too small for the cutoffs or hides neighbours; two particles are at the same place.
+        When the model has no pair potentials or another dimension; there is not one frame of all particles; open
+        borders hide neighbours, or a cutoff holds more than 100000 images; two particles are at the same place.
 
     Examples
     --------
@@ -73,7 +73,9 @@ def hessian(model: Model | str, configuration: xr.Dataset | Configuration, *, ma
         root = np.sqrt(masses(model, found))
         block /= (np.repeat(root, np.diff(rows)) * root[column])[:, None, None]
     index = np.int32 if rows[-1] < 2**31 else np.int64
-    return bsr_array((block, column.astype(index), rows.astype(index)), shape=(n * d, n * d))
+    matrix = bsr_array((block, column.astype(index), rows.astype(index)), shape=(n * d, n * d))
+    matrix.sum_duplicates()  # images of a pair, in a small box
+    return matrix
 
 
 def forces(model: Model | str, configuration: xr.Dataset | Configuration) -> np.ndarray:

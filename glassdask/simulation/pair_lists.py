@@ -11,12 +11,16 @@ from glassdask.simulation.potentials import Array, PairPotential
 
 
 def half_list(configuration: Configuration, cutoffs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """First and second particle, vector and distance of each pair once, sorted."""
+    """First and second particle, vector and distance of each pair once, sorted; first <= second.
+
+    In a box smaller than twice the cutoff a pair is there with each of its images, and a particle with its own: one of
+    each two that are opposite.
+    """
     n, d = len(configuration.position), configuration.dimension
     pieces: list[tuple[np.ndarray, ...]] = []
     for _, found in configuration.batches(np.arange(n), cutoffs):
         owner = np.repeat(found.centers, found.counts)
-        kept = np.flatnonzero(found.index > owner)
+        kept = np.flatnonzero((found.index > owner) | ((found.index == owner) & _forward(found.vector)))
         pieces.append((owner[kept], found.index[kept].astype(np.int64), found.vector[:, kept]))
     first = np.concatenate([piece[0] for piece in pieces])
     second = np.concatenate([piece[1] for piece in pieces])
@@ -26,6 +30,13 @@ def half_list(configuration: Configuration, cutoffs: np.ndarray) -> tuple[np.nda
         p = int(np.argmin(vector[3]))
         raise PositionError(f"particles {first[p]} and {second[p]} are at the same place: move one")
     return first[order], second[order], np.ascontiguousarray(vector[:d, order].T), vector[3, order]
+
+
+def _forward(vector: np.ndarray) -> np.ndarray:
+    """Whether the first component of a vector (4, P) that is not zero, but for rounding, is positive: one of +-R."""
+    zero = np.abs(vector[:3]) <= 1e-9 * vector[3]
+    leading = np.argmin(zero, axis=0)
+    return np.asarray(np.take_along_axis(vector[:3], leading[None], axis=0)[0] > 0.0)
 
 
 def slope_and_curvature(potential: PairPotential, r: Array) -> tuple[Array, Array]:

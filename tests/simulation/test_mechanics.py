@@ -253,6 +253,41 @@ def test_a_configuration_of_map_frames_and_one_without_frames():
     assert np.array_equal(forces(KOB_ANDERSEN, trajectory.isel(frame=0)), expected)
 
 
+def test_a_cell_that_is_smaller_than_the_cutoff_is_one_of_many():
+    """A cell's own images within the cutoff press and stiffen it as the next cells of a larger box do."""
+    model, d = FORMS[1], 3
+    cell = 1.45 * SKEW
+    basis = [[0.0, 0.0, 0.0], [0.0, 0.52, 0.47], [0.5, 0.0, 0.53], [0.48, 0.5, 0.0]]
+    one, many = (crystal(cell, basis, [k] * d) for k in (1, 3))
+    stress, expected = (stresses(model, t)[:4] for t in (one, many))
+    assert np.allclose(stress, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+    assert np.allclose(forces(model, one), forces(model, many)[:4], atol=1e-11 * np.abs(expected).max())
+    tensor, wide = (gd.dynamics.stress_tensor(t, model, kinetic=False).values[0] for t in (one, many))
+    assert np.allclose(tensor, wide, rtol=1e-12, atol=1e-12 * np.abs(wide).max())
+    assert np.allclose(tensor, stress.sum(axis=0) / np.linalg.det(cell))
+    # images of all cells moved alike
+    matrix, large = hessian(model, one), hessian(model, many).toarray()
+    assert matrix.has_canonical_format
+    alike = np.tile(np.eye(4 * d), (27, 1))
+    assert np.allclose(matrix.toarray(), large[: 4 * d] @ alike, atol=1e-11 * np.abs(large).max())
+    own = [len(interactions(model, t, "test").first) for t in (one, many)]
+    assert own[1] == 27 * own[0]
+
+
+def test_energies_of_diameters_know_the_images_of_a_small_box():
+    model = models.POLYDISPERSE
+    one, many = (crystal(0.95 * SKEW, [[0.0, 0.0, 0.0]], [k] * 3) for k in (1, 3))
+    energies = []
+    for t in (one, many):
+        n = t.sizes["particle"]
+        place = Configuration(
+            t["position"].values[0], np.zeros(n, int), t["box"].values[0], ("A",), diameter=np.full(n, 1.05)
+        )
+        energies.append(model.energies(place))
+    assert energies[0][0] > 1.0
+    assert np.allclose(energies[1], energies[0][0], rtol=1e-12)
+
+
 def _softest(frame):
     return lowest_modes("kob_andersen_smooth", frame, 2)["eigenvalue"].values
 
