@@ -10,7 +10,7 @@ The groups are ``glassdask.descriptors``, ``glassdask.models``, ``glassdask.read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -62,13 +62,16 @@ class Catalog(Mapping[str, T], Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._own or name in _outside(f"glassdask.{self.kind}s")
 
-    def find(self, name: str, where: str | None = None) -> T:
-        """The thing called `name`; the error of an unknown one lists what there is and begins with `where`."""
+    def find(self, name: str, where: str | None = None, also: Iterable[str] = ()) -> T:
+        """The thing called `name`; the error of an unknown one lists what there is and begins with `where`.
+
+        It asks whether the nearest name was meant, of these or of others that things `also` go by.
+        """
         if name not in self:
             place = f"{where}: " if where else ""
             raise ParameterError(
                 f"{place}{self.kind} {name!r:.80} is not known: expected one of {', '.join(map(str, self))}"
-                f"{near(name, self)}"
+                f"{near(name, [*also, *self])}"
             )
         return self[name]
 

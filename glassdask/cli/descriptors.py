@@ -61,14 +61,12 @@ def _table(found: Any, costs: dict[str, float]) -> dict[str, Any]:
 
 
 def _tell(found: Any, cost: str, out: Console) -> None:
-    from glassdask.descriptors.catalogue import MEASURED
-
     out.print(f"[bold]{found.name}[/bold]  {found.class_name} of {found.module}", soft_wrap=True)
     out.print(f"{_plain(found.title)}\n\n{_plain(found.text)}\n", soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, kind, default, meaning in found.parameters:
         told = f"default {default}" if default else "needed"
-        if name in MEASURED and default in ("", "none"):
+        if name in found.measured:
             told = "measured where it is not given"
         table.add_row(name, f"{escape(f'{kind}; {told}')}\n{_plain(meaning)}")
     out.print(table)

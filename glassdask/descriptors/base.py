@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, ClassVar
 
@@ -86,6 +86,12 @@ class Descriptor(Declaration, metaclass=_Called):
     """
 
     name: ClassVar[str]
+
+    @classmethod
+    def measured(cls, given: Mapping[str, Any]) -> list[str]:
+        """Parameters that are measured where text describes, as neither they nor a rule for neighbours are `given`."""
+        wanted = [name for name in MEASURED if name in hints(cls) and name not in given]
+        return [name for name in wanted if name in required(cls) or "neighbors" not in given]
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """Check the parameters against the species `names` and the number of dimensions, and prepare the work."""

@@ -45,6 +45,8 @@ class Entry:
         Of each its name, what it may be, its default ("" where there is none) and its meaning.
     example : dict
         Parameters that it does not work without.
+    measured : tuple of str
+        Parameters that are measured of the trajectory where files and the shell do not give them.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Entry:
     text: str
     parameters: tuple[tuple[str, str, str, str], ...]
     example: dict[str, Any]
+    measured: tuple[str, ...]
 
     @property
     def shell(self) -> str:
@@ -71,9 +74,9 @@ class Entry:
         """As it is made in Python; cutoffs are then given."""
         cls = descriptor_class(self.name)
         given = {k: repr(v) for k, v in self.example.items()}
-        if "cutoffs" in {name for name, *_ in self.parameters}:
+        if "cutoffs" in self.measured:
             given["cutoffs"] = "gd.first_minima(trajectory)"
-        elif "diameters" in {name for name, *_ in self.parameters}:
+        elif "diameters" in self.measured:
             given["diameters"] = "gd.first_peaks(trajectory)"
         package = "gd" if cls.__module__.startswith("glassdask.") else cls.__module__
         return f"{package}.{self.class_name}({', '.join(f'{key}={value}' for key, value in given.items())})"
@@ -94,7 +97,8 @@ def entry(name: str) -> Entry:
     text, meanings = _parted(rest)
     rows = tuple((key, kind, default, meanings.get(key, "")) for key, kind, default in grammar(cls))
     given = example(cls)
-    return Entry(kind_of(name), cls.__name__, cls.__module__, title, text, rows, given)
+    measured = tuple(cls.measured(given))
+    return Entry(kind_of(name), cls.__name__, cls.__module__, title, text, rows, given, measured)
 
 
 def entries() -> list[Entry]:

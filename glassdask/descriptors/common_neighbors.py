@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -64,6 +65,11 @@ class CommonNeighbors(Descriptor):
     cutoffs: PairValues | None = None
     neighbors: Neighborhood | None = None
     output: Literal["structure", "pairs"] = "structure"
+
+    @classmethod
+    def measured(cls, given: Mapping[str, Any]) -> list[str]:
+        """See `Descriptor.measured`: only pairs need cutoffs."""
+        return super().measured(given) if given.get("output") == "pairs" else []
 
     def check(self) -> None:
         """See `Declaration.check`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import xarray as xr
 
 from glassdask import declarations
-from glassdask.declarations import TAG, hints, parts, required, shown
+from glassdask.declarations import TAG, parts, shown
 from glassdask.descriptors.base import Descriptor
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
@@ -75,7 +76,8 @@ def descriptor_class(name: str, where: str | None = None) -> type[Descriptor]:
     'SmoothedBondOrder'
     """
     kind = kind_of(name)
-    found = DESCRIPTORS.find(kind, where)
+    places = {} if kind in DESCRIPTORS else DESCRIPTORS.places()
+    found = DESCRIPTORS.find(kind, where, [place.rpartition(":")[2] for place in places.values()])
     if getattr(found, "name", None) != kind:
         raise PluginError(
             f"descriptor '{kind}' of {found.__module__} calls itself {getattr(found, 'name', None)!r}: give its class "
@@ -147,10 +149,10 @@ def make(
     name : str
         Of the table, which is the kind of the descriptor too unless the table has a ``type``.
     values : dict
-        Parameters.
+        Parameters; "none" is None where that is the default.
     defaults : dict, optional
         Parameters such as ``cutoffs``, with functions that measure them from the data; one is called only when the
-        descriptor has that parameter and neither it nor what stands in for it (``neighbors``) is given.
+        descriptor wants it (`Descriptor.measured`): neither it nor what stands in for it (``neighbors``) is given.
     where : str, optional
         Begins the path in errors, by default `name`.
 
@@ -167,8 +169,9 @@ def make(
     given = dict(values)
     kind = kind_of(declarations.converted(given.pop(TAG, name), str, declarations.joined(where or name, TAG)))
     cls = descriptor_class(kind, where)
+    for field in dataclasses.fields(cls):
+        if field.default is None and isinstance(given.get(field.name), str) and given[field.name] == "none":
+            given[field.name] = None  # for which files and the shell have no other word
     given = parts(cls, given, place)  # what is wrong shows before anything is measured
-    for key, measure in (defaults or {}).items():
-        if key in hints(cls) and key not in given and (key in required(cls) or "neighbors" not in given):
-            given[key] = measure()
+    given |= {key: defaults[key]() for key in cls.measured(given) if key in defaults} if defaults else {}
     return declarations.make(cls, given, place)
