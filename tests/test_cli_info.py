@@ -91,6 +91,24 @@ def test_the_commands_that_are_advised_lead_on(monkeypatch, capsys, tmp_path):
     assert "was computed before descriptors/sbo was changed" in found["reduced"]
 
 
+def test_what_is_advised_has_features_of_its_own(monkeypatch, capsys, tmp_path):
+    store = tmp_path / "a b.zarr"
+    gd.save_trajectory(liquid(periodic=(True, True, True)), store)
+    # a number of each particle has no principal components
+    for word, name, action in (
+        ("coordination", "coordination", "plot"),
+        ("voronoi:diameters=none", "voronoi", "reduce"),
+    ):
+        assert run(monkeypatch, capsys, "describe", store, word, "--cutoff", "1.5", *ARGS)[0] == 0
+        assert shlex.split(lines(monkeypatch, capsys, store)[0]["next"])[1:4] == [action, str(store), name]
+    assert run(monkeypatch, capsys, "reduce", store, "coordination", *ARGS)[0] == 0
+    assert shlex.split(lines(monkeypatch, capsys, store)[0]["next"])[1:] == ["reduce", str(store), "voronoi"]
+    assert run(monkeypatch, capsys, "reduce", store, "voronoi", *ARGS)[0] == 0
+    found, _ = lines(monkeypatch, capsys, store)
+    assert found["described"] == "coordination (of A, B), voronoi (of A, B)"
+    assert shlex.split(found["next"])[1:] == ["plot", str(store), "voronoi", "-o", "voronoi.png"]
+
+
 def test_sweeps(monkeypatch, capsys, tmp_path):
     file = save_sweep(tmp_path)
     run_sweep(file, stages=["describe"])

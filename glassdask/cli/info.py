@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +41,9 @@ def info(
         return
     out = Console(highlight=False)
     if trajectory:
-        _tell(_lines(store, physics, attrs), store, out)
+        derived = _derived(store)
+        lines = _lines(store, physics, attrs, derived)
+        _tell(lines, _next(store, lines, derived), store, out)
     if arrays or not trajectory:
         _table(checks.info(store), out)
 
@@ -53,17 +56,25 @@ def _physics(store: Any) -> dict[str, Any]:
     return physics(gd.open_trajectory(store))
 
 
-def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any]) -> dict[str, str]:
+def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any], derived: dict[str, Any]) -> dict[str, str]:
     """Topic -> what there is."""
     from glassdask.about import physics_lines
     from glassdask.store.checks import append_of
+    from glassdask.store.groups import is_group
     from glassdask.store.layout import checked_path
 
     lines = physics_lines(found)
     lines["from"] = _sources(attrs)
     if (append := append_of(checked_path(store))) is not None:
         lines["append"] = _append(append)
-    lines |= {kind: text for kind, text in _derived(store).items() if text}
+    for word, groups in derived.items():
+        told = []
+        for name, (centers, state, _) in list(groups.items())[:MOST_GROUPS]:
+            details = "; ".join(part for part in (f"of {', '.join(centers)}" if centers else "", state) if part)
+            told.append(f"{name} ({details})" if details else name)
+        lines[word] = ", ".join(told) + (f" and {len(groups) - MOST_GROUPS} more" if len(groups) > MOST_GROUPS else "")
+    others = [name for name in ("inherent", "isoconfigurational") if is_group(checked_path(store) / name)]
+    lines["below"] = ", ".join(f"{store}/{name}" for name in others)
     return {key: text for key, text in lines.items() if text}
 
 
@@ -85,28 +96,27 @@ def _sources(attrs: dict[str, Any]) -> str:
     return f"{told}{when}"
 
 
-def _derived(store: Any) -> dict[str, str]:
-    """What is described and reduced, and how that stands."""
+def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
+    """What is described and reduced: by name the centres, what is wrong, and whether there are several features."""
     from glassdask.store.groups import COMPLETE, attributes, children, is_group
     from glassdask.store.layout import checked_path
+    from glassdask.store.metadata import read_metadata
     from glassdask.store.reading import out_of_date
 
     root = checked_path(store)
     found = {}
     for kind, word in (("descriptors", "described"), ("reductions", "reduced")):
-        told = []
+        groups = {}
         for group in children(root / kind, "group") if is_group(root / kind) else []:
             attrs = attributes(group)
             parameters = attrs.get("parameters") or {}
             state = "" if attrs.get("status") == COMPLETE else "not complete: run the same command again"
             state = state or out_of_date(group) or ("made by other code" if _outdated(kind, attrs) else "")
             of = parameters.get("centers") if isinstance(parameters, dict) else None
-            details = "; ".join(part for part in (f"of {', '.join(of)}" if of else "", state) if part)
-            told.append(f"{group.name} ({details})" if details else group.name)
-        more = f" and {len(told) - MOST_GROUPS} more" if len(told) > MOST_GROUPS else ""
-        found[word] = ", ".join(told[:MOST_GROUPS]) + more
-    others = [name for name in ("inherent", "isoconfigurational") if is_group(root / name)]
-    found["below"] = ", ".join(f"{store}/{name}" for name in others)
+            arrays = [array for array in children(group, "array") if array.name == group.name]
+            features = any(len(read_metadata(array / "zarr.json")["shape"]) > 2 for array in arrays)
+            groups[group.name] = (list(of or []), state, features)
+        found[word] = groups
     return found
 
 
@@ -120,33 +130,34 @@ def _outdated(kind: str, attrs: dict[str, Any]) -> bool:
     return any(known not in (None, made) for made, known in zip(made_by, now))
 
 
-def _next(store: Any, lines: dict[str, str]) -> list[str]:
-    """Commands that go on from here."""
-    described = [part.partition(" ")[0] for part in lines.get("described", "").split(", ") if part]
-    reduced = [part.partition(" ")[0] for part in lines.get("reduced", "").split(", ") if part]
+def _next(store: Any, lines: dict[str, str], derived: dict[str, Any]) -> list[str]:
+    """Commands that go on from here, with what is complete and up to date."""
+    path = shlex.quote(str(store))
+    described, reduced = ({n: g for n, g in derived[word].items() if not g[1]} for word in ("described", "reduced"))
+    several = [name for name, (_, _, features) in described.items() if features]
     if not described:
         flat = "in 2 dimensions" in lines["particles"]
-        commands = [f"glassdask describe {store} {'hexatic' if flat else 'sbo'}", "glassdask descriptors"]
-    elif not set(described) & set(reduced):
-        commands = [f"glassdask reduce {store} {described[0]}"]
+        commands = [f"glassdask describe {path} {'hexatic' if flat else 'sbo'}", "glassdask descriptors"]
+    elif several and not reduced.keys() & several:
+        commands = [f"glassdask reduce {path} {shlex.quote(several[0])}"]
     else:
-        first = next(name for name in described if name in reduced)
-        commands = [f"glassdask plot {store} {first} -o {first}.png"]
+        first = next((name for name in several if name in reduced), next(iter(described)))
+        commands = [f"glassdask plot {path} {shlex.quote(first)} -o {shlex.quote(f'{first}.png')}"]
     if (
         "relaxation" not in reduced
         and "msd" not in reduced
         and "t = " in lines["frames"]
         and "apart" in lines["frames"]
     ):
-        commands.append(f"glassdask dynamics {store} msd fs chi4")
+        commands.append(f"glassdask dynamics {path} msd fs chi4")
     return commands
 
 
-def _tell(lines: dict[str, str], store: Any, out: Console) -> None:
+def _tell(lines: dict[str, str], commands: list[str], store: Any, out: Console) -> None:
     out.print(f"[bold]{store}[/bold]", soft_wrap=True)
     for key, text in lines.items():
         out.print(f"  {key:10} {text}", soft_wrap=True, markup=False)
-    for number, command in enumerate(_next(store, lines)):
+    for number, command in enumerate(commands):
         out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)
 
 
