@@ -64,16 +64,21 @@ class Springs:
         return LinearOperator((self.size, self.size), matvec=lambda x: self(x.ravel()), dtype=np.float64)
 
     @cached_property
-    def bounds(self) -> tuple[float, float]:
-        """Numbers below and above all eigenvalues."""
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest eigenvalue, roughly."""
         start = np.random.default_rng(0).standard_normal(self.size)
         if self.size <= 30:
             values = np.linalg.eigvalsh(self.of_columns(np.eye(self.size)))
         else:
-            ends = [self._end(which, start) for which in ("SA", "LA")]
-            values = np.array(ends)
-        room = (MARGIN - 1.0) * max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
-        return float(values[0]) - room, float(values[-1]) + room
+            values = np.array([self._end(which, start) for which in ("SA", "LA")])
+        return float(values[0]), float(values[-1])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Numbers below and above all eigenvalues."""
+        low, high = self.ends
+        room = (MARGIN - 1.0) * max(abs(low), abs(high), 1e-300)
+        return low - room, high + room
 
     def _end(self, which: str, start: np.ndarray) -> float:
         try:

@@ -19,7 +19,10 @@ from glassdask.variables import annotated
 
 DENSE = 1500  # rows of a matrix that is diagonalised as a whole
 STEEPNESS = 6.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
+STEEPEST = 20.0  # the same at the lowest eigenvalue: where it is more, others are lost by rounding
+UNSTABLE = 1e-3  # of the highest eigenvalue: where the filter begins if the bound is not above zero
 TOLERANCE = 1e-7
+CREDIBLE = 1e-5  # of the highest eigenvalue: a residual that is larger is no mode
 
 
 def lowest_modes(
@@ -87,6 +90,11 @@ def lowest_modes(
     vector *= np.where(vector[np.abs(vector).argmax(axis=0), np.arange(n_modes)] < 0, -1.0, 1.0)
     n, d = len(found.position), found.dimension
     residual = np.linalg.norm(springs.of_columns(vector) - vector * value, axis=0)
+    if residual.max() > CREDIBLE * np.abs(springs.ends).max():
+        raise ConvergenceError(
+            f"the {n_modes} lowest modes were not found (residual {residual.max():.2g}): particles overlap, or "
+            "too many modes are alike: take an inherent structure, or ask for fewer"
+        )
     return annotated(
         xr.Dataset(
             {
@@ -117,8 +125,14 @@ def _filtered(springs: Springs, configuration: Configuration, n_modes: int, seed
     """By Lanczos' method with a polynomial that is small above a bound of the wanted eigenvalues."""
     high = springs.bounds[1]
     begin = min(_upper_bound(springs, configuration, n_modes), 0.5 * high)
+    if begin <= 0.0:  # all that are wanted are unstable
+        begin = UNSTABLE * high
     # steep from there down to zero, or to the lowest where that is far below
-    degree = int(np.ceil(STEEPNESS / np.arccosh(1.0 + 2.0 * begin / (high - begin))))
+    steps = [
+        steepness / np.arccosh(1.0 + 2.0 * (begin - end) / (high - begin))
+        for steepness, end in ((STEEPNESS, 0.0), (STEEPEST, min(springs.ends[0], 0.0)))
+    ]
+    degree = int(np.ceil(min(steps)))
     degree += degree % 2  # so that it is positive below
     center, half = (high + begin) / 2.0, (high - begin) / 2.0
 

@@ -14,6 +14,7 @@ from glassdask.errors import BoxError, ConvergenceError, ParameterError, SchemaE
 from glassdask.kernels import hessians as kernels
 from glassdask.simulation import vibrations
 from glassdask.simulation.elasticity import elastic_moduli
+from glassdask.simulation.forms import LennardJones
 from glassdask.simulation.interactions import interactions
 from glassdask.simulation.mechanics import forces, hessian, stresses
 from glassdask.simulation.mode_measures import harmonic_debye_waller, participation_ratio, phase_quotient, vibrality
@@ -65,6 +66,31 @@ def test_modes_are_the_lowest_of_the_whole_matrix(model, way, monkeypatch):
     overlap = np.abs(modes["polarization"].values.reshape(25, -1) @ vector)
     assert np.allclose(overlap, np.eye(25), atol=1e-6)
     assert float(modes["residual"].max()) < 1e-6 * float(np.abs(value).max())
+
+
+@pytest.mark.parametrize("kind", ["overlap", "stretched"])
+def test_modes_far_below_zero_do_not_hide_the_others(kind, monkeypatch):
+    """Two particles that overlap, and a crystal stretched until no wave is stable."""
+    monkeypatch.setattr(vibrations, "DENSE", 0)
+    edge = 1.95 if kind == "stretched" else 1.55
+    trajectory = crystal(edge * np.eye(3), [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], [4] * 3)
+    if kind == "overlap":
+        trajectory["position"][0, 10] += [0.4, 0.32, 0.04]
+    noise = np.random.default_rng(0).normal(size=(256, 3))  # no two modes are alike
+    trajectory["position"] = trajectory["position"] + 1e-3 * noise
+    model = one_form(LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.5, scheme="even"), "argon")
+    value = np.linalg.eigvalsh(hessian(model, trajectory).toarray())
+    value = np.delete(value, np.argsort(np.abs(value))[:3])[:20]
+    assert value[0] < 0
+    found = lowest_modes(model, trajectory, 20)
+    assert np.allclose(found["eigenvalue"], value, rtol=1e-9, atol=1e-9 * np.abs(value).max())
+
+
+def test_what_is_no_mode_is_refused(monkeypatch):
+    monkeypatch.setattr(vibrations, "DENSE", 0)
+    monkeypatch.setattr(vibrations, "eigsh", lambda a, k, **_: (np.ones(k), np.eye(a.shape[0])[:, :k]))
+    with pytest.raises(ConvergenceError, match="the 5 lowest modes were not found"):
+        lowest_modes(KAM_2D, minimum(KAM_2D), 5)
 
 
 def test_the_same_seed_gives_the_same_modes(monkeypatch):
