@@ -19,14 +19,20 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     `nnan` and `ninf` stay out: a particle without neighbours gives 0/0 = NaN on purpose. One thread per task: dask
     brings the parallelism, so the GIL is released and `parallel` is off.
+
+    Kernels that others call become part of these. Of a function that is called there are two machine codes, its own
+    and one made again with its caller: which of them runs would depend on whether the caller was compiled in this
+    process or read from the cache, and with it the order of sums and the last bit.
     """
     fastmath = {"contract", "reassoc", "nsz", "arcp"}
-    return remember(njit(nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False)(function))
+    return remember(
+        njit(nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False, forceinline=True)(function)
+    )
 
 
 def exact_kernel(function: Callable[..., Any]) -> Any:
     """A kernel whose additions and products are rounded one by one, as they are written."""
-    return remember(njit(nogil=True, error_model="numpy", boundscheck=False)(function))
+    return remember(njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function))
 
 
 __all__ = ["exact_kernel", "kernel"]

@@ -7,11 +7,16 @@ it reads, and runs one by one where they do not; the two add in different orders
 from __future__ import annotations
 
 import ast
+import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
 from glassdask.descriptors.coefficients import workspace
 from glassdask.kernels import bond_order as kernels
@@ -91,3 +96,40 @@ def test_bond_order_beside_a_particle_with_many_neighbours():
         kernels.bond_order(offsets, vector, np.ones(12), 1, table, *workspace(counts, table), out)
         found.add(out.tobytes())
     assert len(found) == 1
+
+
+PROGRAM = """
+import numpy as np
+from glassdask.kernels import bond_order, dynamics, harmonics
+rng, sums, out = np.random.default_rng(0), [], np.empty((1, 2, 4))
+for _ in range(50):
+    path = rng.random((2, 3, 30))
+    dynamics.self_sums(path, np.array([0, 20, 30]), np.array([[0, 1]]), 7.0, 0.1, np.empty(30), out)
+    sums.append(out.tobytes().hex())
+vector = np.concatenate([rng.normal(size=(3, 61)), rng.random((1, 61))])
+q, table, degrees = np.empty((1, 8)), harmonics.recurrence(8), np.zeros((2, 9, 9))
+offsets, weight = np.array([0, 61]), np.ones(61)
+bond_order.bond_order(offsets, vector, weight, 1, table, np.empty((6, 64)), np.empty(64), *degrees, q)
+print("".join(sums), q.tobytes().hex(), sum(dynamics.self_sums.stats.cache_misses.values()))
+"""
+
+
+def test_the_same_bits_whether_compiled_here_or_read_from_the_cache(tmp_path):
+    """Failed at random, where two processes of a sweep had compiled kernels and had read them."""
+    env = {**os.environ, "PYTHONPATH": str(KERNELS.parents[1]), "NUMBA_CACHE_DIR": str(tmp_path)}
+    tmp_path.chmod(0o700)
+    said = [
+        subprocess.run([sys.executable, "-c", PROGRAM], env=env, check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    (*compiled, misses), (*read, hits) = (line.split() for line in said)
+    assert (misses, hits) == ("1", "0")
+    assert compiled == read
+
+
+def test_no_kernel_is_called_by_another_as_a_function_of_its_own():
+    for file in KERNELS.glob("*.py"):
+        module = importlib.import_module(f"glassdask.kernels.{file.stem}")
+        for name, kernel in vars(module).items():
+            if isinstance(kernel, Dispatcher):
+                assert kernel.targetoptions["forceinline"], f"{file.stem}.{name}"
