@@ -11,7 +11,9 @@ from glassdask.errors import ParameterError
 from glassdask.frames import map_frames
 from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.borders import borders_of, refuse_open
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.schema import species_names
 from glassdask.simulation.models import PairModel, read_model
 from glassdask.variables import annotated
 from glassdask.wrapping import wrap
@@ -87,6 +89,8 @@ def cage_positions(
         raise ParameterError(f"model {liquid.name}: expected particles that interact in pairs, without bonds")
     if liquid.dimension != dimension:
         raise ParameterError(f"{liquid.name} is {liquid.dimension}-dimensional, the trajectory {dimension}-dimensional")
+    # a particle that meets its own images would have to move them, too
+    check_radius(trajectory, float(liquid.cutoffs(species_names(trajectory)).max()) + 2.0 * radius)
     frames = xr.DataArray(np.arange(trajectory.sizes["frame"]), dims="frame")
     work = partial(
         _cage, model=liquid, temperature=temperature, radius=radius, sweeps=sweeps, burn_in=burn_in, seed=seed

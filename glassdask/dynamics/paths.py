@@ -92,7 +92,8 @@ def unwrapped(trajectory: xr.Dataset, scheme: Scheme = "lattice") -> xr.DataArra
                 "particle_number": particle,
             }
         )
-        if parts.chunks:
+        # of a long store, positions and images come in chunks of different lengths, which `parts.chunks` refuses
+        if any(variable.chunks for variable in parts.variables.values()):
             parts = parts.unify_chunks()
             parts = of_one_class(parts.chunk({**parts.chunksizes, "space": -1, "axis": -1}))
         result = xr.apply_ufunc(

@@ -19,6 +19,7 @@ from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import borders_of
+from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
 from glassdask.neighborhood.nearest import Neighborhood, rule_of
@@ -252,6 +253,7 @@ def cage_relative(displacement: xr.DataArray, start: xr.Dataset, neighbors: Neig
     check_displacement(displacement, ("particle", "space"))
     check_start(start, displacement)
     rule = rule_of(neighbors, "the cage-relative displacement")
+    check_radius(start, rule.reach(species_names(start)))
     size = np.asarray(start["diameter"].values).reshape(-1) if "diameter" in start else None
     work = partial(
         _cage_relative, rule=rule, codes=species_codes(start), names=species_names(start), borders=borders_of(start),

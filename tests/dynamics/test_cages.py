@@ -130,7 +130,7 @@ def test_nobody_leaves_its_cage(mixture):
 
 def test_they_make_a_trajectory(mixture):
     """Mean positions take the place of those that they were made of."""
-    cages = cage_positions(mixture, KOB_ANDERSEN, 1.0, sweeps=2, burn_in=1)
+    cages = cage_positions(mixture, KOB_ANDERSEN, 1.0, radius=0.2, sweeps=2, burn_in=1).compute()
     structure = mixture[["species", "box"]].assign(position=cages["position"])
     assert gd.describe(structure, [gd.Coordination(cutoffs=1.2)])["coordination"].shape[:2] == (1, 216)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pytest
+import xarray as xr
 
 import glassdask as gd
 from glassdask.dynamics import displacements, unwrapped
@@ -221,3 +223,18 @@ class TestToroidalScheme:
         t, _ = self.breathing(n_frames=3)
         with pytest.raises(ParameterError, match="scheme: expected"):
             unwrapped(t, scheme)
+
+
+def test_positions_and_images_in_chunks_of_different_lengths(liquid, tmp_path):
+    """As a store of many frames has them, since their numbers are not equally long; failed in four_point."""
+    moved = liquid.assign_coords(time=("frame", [0.0, 1.0, 2.0]))
+    moved = moved.assign(image=(("frame", "particle", "axis"), np.zeros(moved["position"].shape, np.int32)))
+    expected = unwrapped(moved)
+    lazy = moved.assign(position=moved["position"].chunk(frame=2), image=moved["image"].chunk(frame=3))
+    np.testing.assert_array_equal(unwrapped(lazy), expected)
+    found, whole = (gd.dynamics.four_point(t, lag=1.0, a=0.3, r_max=2.0) for t in (lazy, moved))
+    xr.testing.assert_allclose(found, whole)
+    gd.save_trajectory(moved, tmp_path / "s.zarr")
+    with dask.config.set({"glassdask.task.bytes": 2 * 240 * 3 * 8 * 3}):
+        stored = gd.open_trajectory(tmp_path / "s.zarr")
+        np.testing.assert_allclose(unwrapped(stored), expected)
