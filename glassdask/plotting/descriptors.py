@@ -15,6 +15,7 @@ from glassdask.plotting.style import SPECIES_COLOURS
 
 MOST_FRAMES = 64  # that are read
 MOST_NAMES = 24  # of features, beside the axis
+MOST_NUMBERS = 1000  # between the least and the largest, of which each has its point
 
 
 def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
@@ -30,6 +31,9 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
     ax = axes[0, 0]
     table: dict[str, Any] = {}
     name = str(features.name)
+    classes = list(features.attrs.get("classes", ()))
+    if classes:
+        table[f"{name} class"] = np.array(classes)
     for color, group in zip(SPECIES_COLOURS * len(groups), groups):
         chosen = shown.values if species is None else shown.where(species == group).values
         rows = chosen.reshape(*chosen.shape[:2], -1).reshape(chosen.shape[0] * chosen.shape[1], -1)
@@ -38,8 +42,7 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
             continue
         if rows.shape[1] == 1:
             if (rows == np.rint(rows)).all():  # a number of neighbours: how often each is found
-                x, counts = np.unique(rows[:, 0], return_counts=True)
-                y = counts / counts.sum()
+                x, y = _shares(rows[:, 0], len(classes))
                 ax.plot(x, y, "o-", color=color, markersize=4, linewidth=1, label=group)
             else:
                 x, y = distribution(ax, rows[:, 0], color=color, label=group)
@@ -50,15 +53,30 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
         labelled = shown.ndim == 3 and dim in shown.coords and shown[dim].dtype.kind in "if"
         x = shown[dim].values if labelled else np.arange(1, rows.shape[1] + 1)
         ax.errorbar(x, mean, spread, fmt="o-", color=color, markersize=3, linewidth=1, capsize=2, label=group)
-        table |= {str(dim): x, f"mean {group}": mean, f"standard deviation {group}": spread}
+        named = dim in shown.coords and shown[dim].dtype.kind == "U"
+        table |= {
+            str(dim): shown[dim].values if named else x,
+            f"mean {group}": mean,
+            f"standard deviation {group}": spread,
+        }
         ax.set(xlabel=str(dim), ylabel=f"{name}, mean and spread")
-        if dim in shown.coords and shown[dim].dtype.kind == "U" and len(x) <= MOST_NAMES:
+        if named and len(x) <= MOST_NAMES:
             ax.set_xticks(x, shown[dim].values, rotation=45, ha="right", fontsize="small")
-    if not table:
+    if not ax.has_data():
         raise ParameterError(f"{name} is undefined for all particles: nothing to draw")
-    if classes := list(features.attrs.get("classes", ())):
+    if classes:
         ax.set_xticks(range(len(classes)), classes)
     if ax.get_xlabel() == "":
         ax.set(xlabel=name, ylabel=f"p({name})", ylim=(0, None))
     ax.legend(frameon=False)
     return drawn, table
+
+
+def _shares(values: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers, and which part of the values each is: 0, too, that no line passes over what nobody has."""
+    found, counts = np.unique(values, return_counts=True)
+    first, last = (0, classes - 1) if classes else (found[0], found[-1])
+    if last - first < MOST_NUMBERS:
+        filled = np.arange(first, last + 1)
+        found, counts = filled, np.bincount(np.searchsorted(filled, found), counts, len(filled))
+    return found, counts / counts.sum()

@@ -290,8 +290,11 @@ def test_structures_are_numbers_when_they_come_from_a_store(tmp_path):
     assert (stored == 3).all()
     assert list(stored.attrs["classes"])[3] == "bcc"
     drawn, table = gd.plotting.descriptor(stored)
-    assert table["common_neighbors A"].tolist() == [3]
+    assert table["common_neighbors A"].tolist() == [0, 1, 2, 3, 4]  # those that nobody has are points at zero
+    assert table["p A"].tolist() == drawn.axes[0].lines[0].get_ydata().tolist() == [0, 0, 0, 1, 0]
+    assert table["common_neighbors class"].tolist() == list(stored.attrs["classes"])
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == list(stored.attrs["classes"])
     pairs = gd.describe(trajectory, [gd.CommonNeighbors(cutoffs=1.2, output="pairs")])["common_neighbors"]
-    drawn, _ = gd.plotting.descriptor(pairs)
+    drawn, table = gd.plotting.descriptor(pairs)
+    assert table["signature"].tolist() == pairs["signature"].values.tolist()
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == pairs["signature"].values.tolist()
