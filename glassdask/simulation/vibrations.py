@@ -22,6 +22,8 @@ STEEPNESS = 6.0  # of the filter: it is cosh of this at zero, and at most 1 in w
 STEEPEST = 20.0  # the same at the lowest eigenvalue: where it is more, others are lost by rounding
 UNSTABLE = 1e-3  # of the highest eigenvalue: where the filter begins if the bound is not above zero
 TOLERANCE = 1e-7
+ALIKE = 1e-3  # values of the filter that differ by less, of themselves, may be those of the same mode
+MISSED = 4  # modes that are looked for at a time where some were missed
 CREDIBLE = 1e-5  # of the highest eigenvalue: a residual that is larger is no mode
 
 
@@ -86,7 +88,7 @@ def lowest_modes(
     # Rayleigh and Ritz: of nearly equal eigenvalues, each has its own vector
     image = springs.of_columns(vector)
     value, turn = np.linalg.eigh(vector.T @ image)
-    vector, image = vector @ turn, image @ turn
+    value, vector = value[:n_modes], vector @ turn[:, :n_modes]
     vector *= np.where(vector[np.abs(vector).argmax(axis=0), np.arange(n_modes)] < 0, -1.0, 1.0)
     n, d = len(found.position), found.dimension
     residual = np.linalg.norm(springs.of_columns(vector) - vector * value, axis=0)
@@ -143,13 +145,32 @@ def _filtered(springs: Springs, configuration: Configuration, n_modes: int, seed
             before, last = last, (2.0 / half) * (springs(last) - center * last) - before
         return springs.at_rest(last)
 
-    polynomial = LinearOperator((springs.size, springs.size), matvec=filtered, dtype=np.float64)
-    start = springs.at_rest(np.random.default_rng(seed).standard_normal(springs.size))
-    try:
-        value, vector = eigsh(polynomial, n_modes, which="LA", tol=TOLERANCE, v0=start)
-    except ArpackNoConvergence as error:
-        raise ConvergenceError(f"the {n_modes} lowest modes were not found ({error}): ask for fewer") from None
-    return value, vector
+    rng = np.random.default_rng(seed)
+    found = np.empty((springs.size, 0))
+
+    def beside(x: np.ndarray) -> np.ndarray:
+        """Without what has been found."""
+        x = x.ravel() - found @ (found.T @ x.ravel())
+        y = filtered(x)
+        return y - found @ (found.T @ y)
+
+    def largest(many: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        polynomial = LinearOperator((springs.size, springs.size), matvec=beside, dtype=np.float64)
+        start = springs.at_rest(rng.standard_normal(springs.size))
+        try:
+            return eigsh(polynomial, many, which="LA", tol=tolerance, v0=start - found @ (found.T @ start))
+        except ArpackNoConvergence as error:
+            raise ConvergenceError(f"the {n_modes} lowest modes were not found ({error}): ask for fewer") from None
+
+    value, found = largest(n_modes, TOLERANCE)
+    # of modes that are alike, such as those of a crystal, one vector finds some only
+    while found.shape[1] < springs.size - springs.dimension - MISSED:
+        least = np.sort(value)[-n_modes] * (1.0 + ALIKE)
+        if largest(1, ALIKE)[0][0] <= least:
+            break
+        more, vector = largest(MISSED, TOLERANCE)
+        value, found = np.append(value, more), np.linalg.qr(np.hstack([found, vector]))[0]
+    return value, found
 
 
 def _upper_bound(springs: Springs, configuration: Configuration, n_modes: int) -> float:

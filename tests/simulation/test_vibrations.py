@@ -86,6 +86,20 @@ def test_modes_far_below_zero_do_not_hide_the_others(kind, monkeypatch):
     assert np.allclose(found["eigenvalue"], value, rtol=1e-9, atol=1e-9 * np.abs(value).max())
 
 
+def test_all_of_the_modes_that_are_alike_are_found(monkeypatch):
+    """The softest waves of a perfect crystal: 12 of one frequency, 12 of the next."""
+    monkeypatch.setattr(vibrations, "DENSE", 0)
+    trajectory = crystal(1.55 * np.eye(3), [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], [4] * 3)
+    model = one_form(LennardJones(epsilon=1.0, sigma=1.0, cutoff=2.5, scheme="even"), "argon")
+    value = np.linalg.eigvalsh(hessian(model, trajectory).toarray())[3:]
+    assert np.ptp(value[:12]) < 1e-9 < value[12] - value[11]
+    for n_modes in (5, 12, 20):
+        found = lowest_modes(model, trajectory, n_modes)
+        assert np.allclose(found["eigenvalue"], value[:n_modes], rtol=1e-9)
+        e = found["polarization"].values.reshape(n_modes, -1)
+        assert np.allclose(e @ e.T, np.eye(n_modes), atol=1e-9)
+
+
 def test_what_is_no_mode_is_refused(monkeypatch):
     monkeypatch.setattr(vibrations, "DENSE", 0)
     monkeypatch.setattr(vibrations, "eigsh", lambda a, k, **_: (np.ones(k), np.eye(a.shape[0])[:, :k]))
