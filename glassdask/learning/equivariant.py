@@ -11,14 +11,24 @@ import xarray as xr
 from sklearn.base import RegressorMixin
 
 from glassdask.declarations import Count, NotNegative, Positive
-from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
+from glassdask.errors import BoxError, ConvergenceError, ParameterError, SpeciesError
 from glassdask.frames import map_frames
 from glassdask.learning.estimators import Estimator, Seed, Share
+from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import names_and_codes, validate
 from glassdask.variables import unmasked
 
 SCALARS = "scalars"
 PLACES = ("initial_position", "inherent_position", "cage_position")
+
+
+def _refuse_hidden(X: xr.Dataset) -> None:
+    borders = borders_of(X)
+    if borders is not None and not borders.nothing_beyond:
+        raise BoxError(
+            "EquivariantNetwork: open borders hide neighbours, and what they send: say beyond='nothing' where nothing "
+            "is beyond the faces"
+        )
 
 
 class EquivariantNetwork(RegressorMixin, Estimator):
@@ -185,10 +195,13 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             When the checkpoint cannot be written, belongs to another training, or is damaged.
         ConvergenceError
             When the loss is not finite.
+        BoxError
+            When open borders hide neighbours.
         """
         self.check_parameters()
         self.require_target(y)
         validate(X)
+        _refuse_hidden(X)
         names, codes = names_and_codes(X)
         targets = self._targets(X, y)
         n_frames = X.sizes["frame"]
@@ -231,6 +244,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
 
         self.check_fitted()
         validate(X)
+        _refuse_hidden(X)
         names, _ = names_and_codes(X)
         unknown = sorted(set(names) - set(self.species_))
         if unknown:

@@ -21,6 +21,7 @@ from glassdask.errors import ParameterError
 from glassdask.learning.checkpoints import load_checkpoint, save_checkpoint
 from glassdask.learning.surroundings import Table, averaging, blocks, functions, table_of
 from glassdask.learning.training import device_of
+from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
 
 SENT = 4  # combinations of the vectors that neighbours send
@@ -173,7 +174,7 @@ class Samples:
     """Configurations with targets, made one by one and kept as far as memory is meant for them."""
 
     def __init__(self, model: Any, X: xr.Dataset, codes: np.ndarray, targets: np.ndarray, device: Any):
-        self.model, self.X, self.codes, self.device = model, X, codes, device
+        self.model, self.X, self.codes, self.device, self.borders = model, X, codes, device, borders_of(X)
         scaled = (targets - model.mean_[codes]) / model.scale_[codes]
         for k in np.unique(codes) if model.relative else ():
             mine = codes == k
@@ -205,8 +206,10 @@ class Samples:
     def configuration(self, frame: int) -> Configuration:
         """The particles of a frame."""
         position, box = self.X["position"].isel(frame=frame).values, self.X["box"].values
-        species = self.model.species_
-        return Configuration(position, self.codes, box[frame if len(box) > 1 else 0], species, f"frame {frame}")
+        return Configuration(
+            position, self.codes, box[frame if len(box) > 1 else 0], self.model.species_, f"frame {frame}",
+            borders=self.borders,
+        )  # fmt: skip
 
     def loss(self, found: Any, frame: int) -> Any:
         """Mean square of what is missed of the targets of a configuration."""
@@ -404,5 +407,7 @@ def _key(model: Any, X: xr.Dataset, targets: np.ndarray) -> str:
     for values in (X["position"], X["box"], *(X[name] for name in ("scalars", *model.places_) if name in X)):
         digest.update(np.ascontiguousarray(values.values, dtype=np.float64).tobytes())
     digest.update(json.dumps([model.species_, X["species"].values.tolist()]).encode())
+    if (borders := borders_of(X)) is not None:
+        digest.update(repr(borders).encode())
     digest.update(np.ascontiguousarray(targets).tobytes())
     return digest.hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 
 from glassdask.neighborhood.configuration import Configuration
 
+NEAREST = 0.8  # where the first function of the distance has its centre, at most
 BLOCK = 1 << 13  # particles whose functions of the neighbours are made at a time: some ten megabytes
 
 
@@ -55,12 +56,13 @@ def blocks(n: int) -> Iterator[slice]:
 def functions(table: Table, rows: slice, n_radial: int) -> np.ndarray:
     r"""Radial times angular functions of the neighbours, (particle, 9 n_radial, neighbour), float32.
 
-    Gaussians of equal width whose centres divide the way from 0.8 to the cutoff, times (1 - (r/r_c)^2)^2, which ends
-    smoothly; times the real spherical harmonics of degree 0, 1 and 2, in the normalisation in which the squares of one
-    degree add up to 2 l + 1.
+    Gaussians of equal width whose centres divide the way from 0.8, or half of a cutoff below 1.6, to the cutoff, times
+    (1 - (r/r_c)^2)^2, which ends smoothly; times the real spherical harmonics of degree 0, 1 and 2, in the
+    normalisation in which the squares of one degree add up to 2 l + 1.
     """
     r = table.distance[rows]
-    centers, width = np.linspace(0.8, table.cutoff, n_radial, retstep=True)
+    begin = min(NEAREST, 0.5 * table.cutoff)
+    centers, width = np.linspace(begin, table.cutoff, n_radial), (table.cutoff - begin) / max(n_radial - 1, 1)
     radial = np.exp(-0.5 * ((r[..., None] - centers) / width) ** 2) * ((1.0 - (r / table.cutoff) ** 2) ** 2)[..., None]
     x, y, z = np.moveaxis(table.vector[rows] / np.maximum(r, 1e-9)[..., None], -1, 0)
     angular = [

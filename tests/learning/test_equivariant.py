@@ -8,7 +8,15 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask.errors import ConvergenceError, FormatError, ParameterError, SchemaError, SpeciesError, StoreError
+from glassdask.errors import (
+    BoxError,
+    ConvergenceError,
+    FormatError,
+    ParameterError,
+    SchemaError,
+    SpeciesError,
+    StoreError,
+)
 from glassdask.learning import EquivariantNetwork, load_model, save_model
 from glassdask.learning.surroundings import averaging, functions, table_of
 from glassdask.neighborhood.configuration import Configuration
@@ -251,6 +259,32 @@ def test_functions_of_the_neighbours():
     distances = table.distance[0]
     e = np.exp(-distances / 1.6) * (distances < 1.6)
     np.testing.assert_allclose(weight[0], e / (1 + e.sum()), rtol=1e-6)
+
+
+def test_films_are_learned_as_they_are_predicted(fitted):
+    """Nothing is beyond an open face, in training as in predictions; what may be beyond it is not guessed."""
+    from glassdask.learning.equivariant_training import Samples
+
+    frames, y, model = fitted
+    film = frames.assign(periodic=("axis", [True, True, False]))
+    film["periodic"].attrs["beyond"] = "nothing"
+    place = Samples(model, film, np.zeros(150, int), y, "cpu").configuration(0)
+    expected = gd.neighbors(film, 1.6)[0].counts
+    assert np.array_equal((table_of(place, 1.6).distance < 1.6).sum(axis=1), expected)
+    assert expected.sum() < gd.neighbors(frames, 1.6)[0].counts.sum()
+    cut = frames.assign(periodic=("axis", [True, True, False]))
+    with pytest.raises(BoxError, match="open borders hide neighbours"):
+        EquivariantNetwork(**SMALL).fit(cut, y)
+    with pytest.raises(BoxError, match="open borders hide neighbours"):
+        model.predict(cut)
+
+
+@pytest.mark.parametrize("given", [{"n_radial": 1}, {"cutoff": 0.8}])
+def test_one_function_or_a_short_cutoff(given):
+    frames = liquid(n_frames=2)
+    y = np.random.default_rng(1).normal(size=(2, 150))
+    settings = SMALL | {"epochs": 1, "validation_fraction": 0.0, **given}
+    assert np.isfinite(EquivariantNetwork(**settings).fit(frames, y).predict(frames)).all()
 
 
 def test_alone_in_the_box(fitted):
