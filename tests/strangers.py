@@ -98,3 +98,18 @@ def given_to_nobody(path: Path, mode: int = 0o777) -> Path:
     os.chmod(path, mode)
     os.chown(path, NOBODY, NOBODY)
     return path
+
+
+def somebody_was_first(way: str, folder: Path) -> None:
+    """Put something in the place of a private folder, or the folder itself."""
+    if way == "again":
+        folder.mkdir(mode=0o700)
+    elif way == "others may write":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif way == "link":
+        elsewhere = folder.parent.parent / f"{folder.parent.name} elsewhere"
+        elsewhere.mkdir(mode=0o700)
+        folder.symlink_to(elsewhere)
+    elif way == "file":
+        folder.touch()

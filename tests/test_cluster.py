@@ -24,6 +24,7 @@ from glassdask.cluster.profile import Adaptive
 from glassdask.errors import ClusterError, ParameterError
 from tests.certificates import write_certificates
 from tests.listening import housekeeping, listening, worker_processes
+from tests.strangers import somebody_was_first
 
 GOOD = """
 kind = "slurm"
@@ -389,16 +390,7 @@ def test_jobs_spill_where_nobody_else_can_write(tmp_path, monkeypatch, shell, wa
     scratch = tmp_path / "with blank"
     scratch.mkdir()
     folder = scratch / f"glassdask-{os.getuid()}"
-    if way == "again":
-        folder.mkdir(mode=0o700)
-    elif way == "others may write":
-        folder.mkdir()
-        folder.chmod(0o777)
-    elif way == "link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        folder.symlink_to(tmp_path / "elsewhere")
-    elif way == "file":
-        folder.touch()
+    somebody_was_first(way, folder)
     monkeypatch.setenv("SCRATCH", str(scratch))
     lines = [*private_spill("$SCRATCH"), 'echo "$GLASSDASK_SPILL"; stat -c "%a %u" "$GLASSDASK_SPILL"']
     done = subprocess.run([shell, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ import pytest
 from glassdask.cluster import connect, local
 from glassdask.cluster.local import private_folder
 from glassdask.errors import ClusterError
-from tests.strangers import only_root, tried
+from tests.strangers import only_root, somebody_was_first, tried
 
 
 @pytest.mark.cluster
@@ -39,16 +39,7 @@ def test_a_folder_of_ones_own(tmp_path, way):
     """What somebody else has put in its place is not used."""
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         folder = tmp_path / f"glassdask-{os.getuid()}"
-        if way == "again":
-            assert private_folder() == str(folder)
-        elif way == "others may write":
-            folder.mkdir()
-            folder.chmod(0o777)
-        elif way == "link":
-            (tmp_path / "elsewhere").mkdir(mode=0o700)
-            folder.symlink_to(tmp_path / "elsewhere")
-        elif way == "file":
-            folder.touch()
+        somebody_was_first(way, folder)
         found = private_folder()
     assert (found == str(folder)) == (way in ("fresh", "again"))
     assert os.lstat(found).st_mode & 0o777 == 0o700

@@ -11,10 +11,9 @@ import pytest
 from benchmark import published, scores, sources
 
 from glassdask.errors import ParameterError
+from tests.pipelines.lattices import LENGTH, TYPES, N, disturbed
 
 PIPELINE = Path(__file__).parents[2] / "pipelines" / "glassbench.py"
-N = 300
-LENGTH = (N / 1.2) ** (1 / 3)
 SMALL = [
     "--descriptor", "radial_density:grid=[0.9,1.2,1.5],delta=0.2", "--generations", "1", "--sweeps", "20",
     "--epochs", "4", "--repeats", "1",
@@ -22,22 +21,16 @@ SMALL = [
 
 
 def write(folder, count, first=0, replicas=6):
-    """Disturbed lattices whose A particles move the more, the fewer neighbours they have nearby."""
+    """Files of lattices with a planted law."""
     paths = []
-    types = np.array([0] * 240 + [1] * 60)
     for k in range(first, first + count):
         rng = np.random.default_rng(k)
-        sites = np.stack(np.meshgrid(*[np.arange(7)] * 3), axis=-1).reshape(-1, 3)
-        sites = sites[rng.permutation(len(sites))[:N]]  # vacancies make environments differ
-        start = (sites + 0.5 + 0.04 * rng.normal(size=(N, 3))) * LENGTH / 7
-        apart = start[:, None] - start
-        r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
-        far = 2.0 - 0.05 * np.exp(-((r - 1.2) ** 2) / 0.08).sum(axis=1)
+        start, far = disturbed(rng)
         way = rng.normal(size=(replicas, N, 3))
         way /= np.linalg.norm(way, axis=-1, keepdims=True)
         steps = far * (1.0 + 0.02 * rng.normal(size=(replicas, N)))
         paths.append(folder / f"N{N}T0.44_{k}_tc07.npz")
-        np.savez(paths[-1], types=types, initial_positions=start, positions=start + way * steps[..., None])
+        np.savez(paths[-1], types=TYPES, initial_positions=start, positions=start + way * steps[..., None])
     return [str(path) for path in paths]
 
 

