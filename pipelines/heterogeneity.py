@@ -114,9 +114,10 @@ def highest(susceptibility: xr.Dataset) -> int:
 
 
 def peaks(state: State) -> tuple[float, float, float, float]:
-    """chi_4 at its highest and its error, xi_4 and its error."""
+    """chi_4 at its highest and its error, xi_4 and its error; NaN where the fit of xi_4 has none."""
     at, found = state.peak, state.susceptibility
     xi, error = (float(state.four_point[name]) for name in ("xi4_total", "xi4_total_error"))
+    xi = xi if np.isfinite(error) else np.nan  # a fit that some blocks of origins do not allow
     return float(found["chi4_total"][at]), float(found["chi4_total_error"][at]), xi, error
 
 
@@ -147,8 +148,10 @@ def draw(states: list[State], model: str, k: float, a: float, folder: Path) -> N
         chi.errorbar(found["lag"], found["chi4_total"], found["chi4_total_error"], color=color, label=name)
         four = state.four_point
         waves.plot(four["q"], four["s4_total"], ".", color=color, label=name)
-        q = np.linspace(0.0, float(four["q_fit_total"]), 50)
-        waves.plot(q, float(four["s4_zero_total"]) / (1 + (q * float(four["xi4_total"])) ** 2), color=color)
+        xi = peaks(state)[2]
+        if np.isfinite(xi):
+            q = np.linspace(0.0, float(four["q_fit_total"]), 50)
+            waves.plot(q, float(four["s4_zero_total"]) / (1 + (q * xi) ** 2), color=color)
     values = np.array([peaks(state) for state in states])
     tau = np.array([state.tau for state in states])
     growth.errorbar(tau, values[:, 0], values[:, 1], fmt="s-", color=plotting.RED, label=r"$\chi_4(t_4)$")
