@@ -72,7 +72,7 @@ RESULTS = {
     "d2min": lambda t: dynamics.d2min(t.isel(frame=[0]), t, CUTOFFS),
     "replica_d2min": lambda t: dynamics.replica_d2min(moved(t), t.isel(frame=[0]), CUTOFFS),
     "cage_positions": lambda t: dynamics.cage_positions(
-        t.isel(frame=[0]), gd.simulation.MODELS["kob_andersen"], 0.4, sweeps=5, burn_in=2
+        t.isel(frame=[0]).assign(box=2 * t["box"][[0]]), gd.simulation.MODELS["kob_andersen"], 0.4, sweeps=5, burn_in=2
     ),
     "trajectory": lambda t: t,
     "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),

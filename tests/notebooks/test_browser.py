@@ -180,7 +180,7 @@ def test_a_click_on_a_cell_goes_there(page):
     width = page.figure(1)[2]
     page.drag(1, (1 - (width - 75) / width / 6, 0.4), None)
     page.until(lambda: page.images() and page.ask("selects[2].value") == "slow/T=1.0000")
-    assert "tab=particles" in page.driver.current_url
+    page.until(lambda: "tab=particles" in page.driver.current_url)
 
 
 def test_a_failed_state_is_told(page):
