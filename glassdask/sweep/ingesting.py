@@ -75,7 +75,8 @@ class Ingest(Stage):
             return []
         read = {str(entry["name"]): datetime.fromisoformat(entry["ingested"]) for entry in known.get("sources", [])}
         # the sweep and its files may have been moved together
-        by_end = {tuple(Path(old).parts[-len(Path(name).parts) :]): old for old in read for name in own.names[:1]}
+        depth = len(Path(own.names[0]).parts)
+        by_end = {Path(old).parts[-depth:]: old for old in read}
         lines: dict[str, list[str]] = {"was not read yet": [], "is newer than what was read of it": []}
         there = set()
         for path, name in zip(own.paths, own.names):
