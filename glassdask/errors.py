@@ -111,3 +111,11 @@ def install(*extras: str) -> str:
     "pip install -e '.[io,learning]' in glassdask's folder"
     """
     return f"pip install -e '.[{','.join(extras)}]' in glassdask's folder"
+
+
+def needed(module: str, package: str) -> None:
+    """Raise `MissingPackageError` where a package that is no extra of ours cannot be imported."""
+    try:
+        __import__(module)
+    except ImportError:
+        raise MissingPackageError(f"this needs the package {package}: pip install {package}") from None

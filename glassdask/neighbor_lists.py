@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import MissingPackageError, ParameterError
+from glassdask.errors import ParameterError, needed
 from glassdask.frames import one_by_one
 from glassdask.neighborhood.boxes import check_reach
 from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
@@ -78,7 +78,9 @@ class NeighborList:
         MissingPackageError
             When freud is not installed.
         """
-        freud = _freud()
+        needed("freud", "freud-analysis")
+        import freud
+
         flat = np.zeros((len(self.vector), 3), np.float32)
         flat[:, : self.vector.shape[1]] = self.vector
         n = self.n_particles
@@ -95,7 +97,6 @@ class NeighborList:
         space : int, default 3
             Dimension of the vectors.
         """
-        _freud()
         pairs = np.asarray(found)
         vector = np.asarray(found.vectors, dtype=np.float64)[:, :space]
         distance, weight = (np.asarray(values, dtype=np.float64) for values in (found.distances, found.weights))
@@ -189,11 +190,3 @@ def neighbors(
     check_reach(trajectory, found.reach(names))
     wanted = chosen_species(names, centers)
     return NeighborLists(one_by_one(trajectory), found, np.isin(names, wanted), range(trajectory.sizes["frame"]))
-
-
-def _freud() -> Any:
-    try:
-        import freud
-    except ImportError:
-        raise MissingPackageError("neighbour lists of freud need freud: pip install freud-analysis") from None
-    return freud

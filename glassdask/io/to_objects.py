@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import BoxError, MissingPackageError, SchemaError
+from glassdask.errors import BoxError, SchemaError, needed
 from glassdask.io.columns import columns_of
 from glassdask.io.writers.lammps import restricted, tilts
 from glassdask.io.writers.sheet import Sheet
@@ -63,7 +63,7 @@ def to_ase(trajectory: xr.Dataset, columns: Any = ()) -> Frames[Any]:
     >>> atoms.arrays["species"].tolist(), atoms.pbc.tolist()
     (['A', 'B'], [True, True, False])
     """
-    _needed("ase", "ase")
+    needed("ase", "ase")
     return _frames(trajectory, columns, _atoms)
 
 
@@ -104,7 +104,7 @@ def to_freud(trajectory: xr.Dataset) -> Frames[tuple[Any, np.ndarray]]:
     BoxError
         When it is asked for: the first vector of a cell is not along x, or the second not in the plane of x and y.
     """
-    _needed("freud", "freud-analysis")
+    needed("freud", "freud-analysis")
     return _frames(trajectory, (), _freud)
 
 
@@ -134,7 +134,7 @@ def to_mdtraj(trajectory: xr.Dataset) -> Any:
     BoxError
         As for `to_freud`.
     """
-    _needed("mdtraj", "mdtraj")
+    needed("mdtraj", "mdtraj")
     import mdtraj
 
     sheet = _sheet(trajectory, ())
@@ -166,7 +166,7 @@ def to_mdanalysis(trajectory: xr.Dataset, columns: Any = ()) -> Any:
     BoxError
         When it is read: as for `to_freud`.
     """
-    _needed("MDAnalysis", "MDAnalysis")
+    needed("MDAnalysis", "MDAnalysis")
     import MDAnalysis
 
     from glassdask.io.mdanalysis_reader import reader
@@ -192,18 +192,11 @@ def to_ovito(trajectory: xr.Dataset, columns: Any = ()) -> Any:
     --------
     ``gd.to_ovito(trajectory, "sbo").compute(3).particles["sbo_4"]``
     """
-    _needed("ovito", "ovito")
+    needed("ovito", "ovito")
     from glassdask.io.ovito_source import pipeline
 
     sheet = _sheet(trajectory, columns)
     return pipeline(sheet, lambda frame: _frame(sheet, frame))
-
-
-def _needed(module: str, package: str) -> None:
-    try:
-        __import__(module)
-    except ImportError:
-        raise MissingPackageError(f"this needs the package {package}: pip install {package}") from None
 
 
 def _frames(trajectory: xr.Dataset, columns: Any, make: Callable[[Sheet, Values], T]) -> Frames[T]:
