@@ -10,6 +10,8 @@ advised gave those bytes. "silent" and "unclear" are broken promises, and the ex
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import math
 import os
 import shutil
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from tests.faults import outcomes
 from tests.faults.harness import fingerprint
-from tests.faults.points import Ended, Fault, begin, run, wait, wait_until_stopped
+from tests.faults.points import Ended, Fault, begin, main_of, run, wait, wait_until_stopped
 from tests.sweep.liquids import save_sweep
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -258,7 +260,8 @@ def main() -> int:
 
 
 def warm() -> None:
-    """Import what commands use, so that the forked processes need not; small chunks, so that there are several."""
+    """Small chunks, so that there are several; and each command once in this process: forked ones need neither import
+    what it uses, nor load compiled kernels, nor digest code, which is four fifths of their time."""
     import distributed  # noqa: F401
 
     import glassdask as gd
@@ -269,6 +272,11 @@ def warm() -> None:
     for name in gd.__all__:
         getattr(gd, name)
     layout.CHUNK_BYTES = 2000
+    for command in ALL:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            command.before(Path(folder))
+            code = main_of([str(argument) for argument in command.arguments(Path(folder))])
+            assert code == 0, command.name
 
 
 if __name__ == "__main__":

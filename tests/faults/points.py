@@ -71,7 +71,7 @@ def begin(
         _disturb(root, fault, log)
         if prepare is not None:
             prepare()
-        code = _main([str(argument) for argument in arguments])
+        code = main_of([str(argument) for argument in arguments])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
@@ -108,7 +108,8 @@ def _taken(root: Path, pid: int, what: str) -> str:
     return text
 
 
-def _main(arguments: list[str]) -> int:
+def main_of(arguments: list[str]) -> int:
+    """A ``glassdask`` command in this process: its exit code."""
     from glassdask import cli
 
     sys.argv = ["glassdask", *arguments]
