@@ -131,15 +131,26 @@ def commit(group_path: str | os.PathLike[str], **attrs: Any) -> None:
     settle(group)
 
 
-def settle(group: Path) -> None:
-    """Carry on a commit that was interrupted; only the writer of the group may."""
+def settle(group: Path) -> bool:
+    """Carry on a commit that was interrupted, and tell whether there was one; only the writer of the group may."""
     begun = attributes(group).get("appending")
-    if begun is None:
-        if (group / STAGE).exists() and stage_of(group) is None:  # of a commit that was interrupted at its very end
-            take_back(group)
-        return
+    if begun is not None:
+        _put_in_place(group, *begun)
+    elif not (group / STAGE).exists() or stage_of(group) is not None:
+        return False
+    # also of a commit that was interrupted at its very end, after the group said that it has all frames
+    known, content = read_entry(entry_file(group)), attributes(group).get("content")
+    ended = begun is not None or len(known) > 1
+    if len(known) > 1 and content in known:
+        write_entry(entry_file(group), [known[content]])
+    take_back(group)
+    clear_leftovers(group, [info.path for info in arrays(group)])
+    return ended
+
+
+def _put_in_place(group: Path, old: int, content: str) -> None:
+    """Move the files of the stage to the group, and have its metadata tell of them; `old` frames were there before."""
     file = entry_file(group)
-    old, content = begun
     state = read_entry(file).get(content)
     if state is None:
         raise CorruptStoreError(f"{file}: nothing tells any more what an interrupted append has put in place: {REPAIR}")
@@ -155,9 +166,6 @@ def settle(group: Path) -> None:
     for name, metadata in state["arrays"].items():
         write_metadata(group / name / "zarr.json", metadata)
     write_metadata(group / "zarr.json", state["group"])
-    write_entry(file, [state])
-    take_back(group)
-    clear_leftovers(group, [info.path for info in arrays(group)])
 
 
 def take_back(group: Path) -> None:

@@ -177,11 +177,11 @@ def _ledger(group: Path, states: dict[str, Any], restored: list[str], lost: list
 
 def _append(group: Path, restored: list[str]) -> None:
     """Complete an append that was being put in place, or take back one that was not that far."""
-    if "appending" in attributes(group):
-        appending.settle(group)
+    stage = appending.stage_of(group)
+    left = (group / STAGE).exists()
+    if appending.settle(group):
         restored.append(f"{group}: all frames of an append that was interrupted at its end")
-    elif (group / STAGE).exists():
-        stage = appending.stage_of(group)
+    elif left:
         found = {} if stage is None else attributes(stage).get("pending", {})
         appending.take_back(group)
         what = f"an append of {', '.join(found.get('files', [])) or 'frames'} that was interrupted was taken back"

@@ -11,8 +11,9 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+import glassdask as gd
 from glassdask import errors, files, store
-from glassdask.store import appending, arrays, layout
+from glassdask.store import appending, arrays, layout, ledger
 from tests.store.store_cases import chunk_files, make_trajectory
 from tests.store.store_kill import run_killed_at
 
@@ -212,6 +213,40 @@ def test_appended_frames_follow_the_old_ones(tmp_path, request, layout_name, sta
     assert not list(path.glob(".append*"))
     with pytest.raises(errors.StoreError, match="overwrite it or choose"):
         store.save_trajectory(trajectory.isel(frame=slice(start)), path)
+
+
+def test_an_append_that_was_interrupted_after_its_last_frame_leaves_nothing(tmp_path, small_chunks, monkeypatch):
+    trajectory = make_trajectory(n_frames=9, time=np.arange(9.0))
+    path, twin = tmp_path / "run.zarr", tmp_path / "twin.zarr"
+    for place in (path, twin):
+        store.save_trajectory(trajectory.isel(frame=slice(3)), place)
+    append(twin, trajectory, 3)
+    monkeypatch.setattr(appending, "write_entry", stopped_at(2, ledger.write_entry))
+    with pytest.raises(KeyboardInterrupt):
+        append(path, trajectory, 3)
+    monkeypatch.undo()
+    assert len(ledger.read_entry(ledger.entry_file(path))) == 2
+    again = shutil.copytree(path, tmp_path / "again" / "run.zarr")
+    assert gd.repair(again).restored == (f"{again}: all frames of an append that was interrupted at its end",)
+    append(path, trajectory, 3)
+    (only,) = ledger.read_entry(ledger.entry_file(twin))
+    for place in (path, again):
+        assert list(ledger.read_entry(ledger.entry_file(place))) == [only]
+        assert store.verify(place) == []
+        xr.testing.assert_equal(store.open_trajectory(place).load(), trajectory)
+
+
+def stopped_at(number, call):
+    """A call that is interrupted in place of its so manieth time."""
+    calls = []
+
+    def counted(*arguments, **keywords):
+        calls.append(arguments)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return call(*arguments, **keywords)
+
+    return counted
 
 
 def test_an_append_that_was_begun_must_be_finished_first(tmp_path, small_chunks):
