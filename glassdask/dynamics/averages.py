@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -160,6 +160,8 @@ def mean_square_displacement(
     lags: Sequence[float] | None = None,
     *,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """Mean-square displacement <|r_i(t0 + t) - r_i(t0)|^2>; see `self_correlations` for all that can be asked.
@@ -172,6 +174,11 @@ def mean_square_displacement(
     >>> mean_square_displacement(t)["msd"].sel(species="A").values.tolist()
     [1.0, 4.0]
     """
+    if cage is not None or remove_drift:
+        found = self_correlations(
+            trajectory, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+        )
+        return _only("msd", found)
     validate(trajectory)
     origins_of_lags = Origins.of(trajectory, lags, origins)
     n_frames, n_species = len(origins_of_lags.frames), len(species_names(trajectory))
@@ -191,7 +198,13 @@ def mean_square_displacement(
 
 
 def non_gaussian_parameter(
-    trajectory: xr.Dataset, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
+    trajectory: xr.Dataset,
+    lags: Sequence[float] | None = None,
+    *,
+    origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """alpha_2(t) = d <r^4> / ((d + 2) <r^2>^2) - 1; see `self_correlations` for all that can be asked.
 
@@ -205,12 +218,21 @@ def non_gaussian_parameter(
     >>> non_gaussian_parameter(t)["alpha2"].values.tolist()
     [[0.0]]
     """
-    found = self_correlations(trajectory, lags=lags, origins=origins)
-    return found.drop_vars([name for name in found if str(name).startswith("msd")])
+    found = self_correlations(
+        trajectory, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
+    return _only("alpha2", found)
 
 
 def self_intermediate_scattering(
-    trajectory: xr.Dataset, k: float, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
+    trajectory: xr.Dataset,
+    k: float,
+    lags: Sequence[float] | None = None,
+    *,
+    origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """F_s(k, t), averaged over the directions of k; see `self_correlations` for all that can be asked.
 
@@ -223,11 +245,21 @@ def self_intermediate_scattering(
     >>> fs.values.round(4).tolist(), round(2 / np.pi, 4)
     ([[0.6366]], 0.6366)
     """
-    return _only("fs", self_correlations(trajectory, k=k, lags=lags, origins=origins))
+    found = self_correlations(
+        trajectory, k=k, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
+    return _only("fs", found)
 
 
 def overlap(
-    trajectory: xr.Dataset, a: float, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
+    trajectory: xr.Dataset,
+    a: float,
+    lags: Sequence[float] | None = None,
+    *,
+    origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """Fraction of the particles that have moved less than `a`; see `self_correlations` for all that can be asked.
 
@@ -239,11 +271,14 @@ def overlap(
     >>> overlap(t, a=0.3)["overlap"].values.tolist()
     [[0.5]]
     """
-    return _only("overlap", self_correlations(trajectory, a=a, lags=lags, origins=origins))
+    found = self_correlations(
+        trajectory, a=a, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
+    return _only("overlap", found)
 
 
 def _only(quantity: str, found: xr.Dataset) -> xr.Dataset:
-    return found[[name for name in found if name == "origins" or str(name).startswith(quantity)]]
+    return found[[name for name in found if name in ("origins", "drift") or str(name).startswith(quantity)]]
 
 
 def _quantities(means: np.ndarray, d: int) -> dict[str, np.ndarray]:
@@ -271,46 +306,76 @@ def displacement_sums(
 
     See `kernels.self_sums`; the other parameters are those of `self_correlations`.
     """
-    names = species_names(trajectory)
-    shape = (len(origins.pairs), len(names), kernels.N_SUMS)
     k, a = k or 0.0, a or 0.0
     microseconds = PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0)
+    return sum_displacements(
+        partial(_self_sums, k=k, a=a), trajectory, origins, (kernels.N_SUMS,), microseconds, cage=cage,
+        remove_drift=remove_drift, scheme=scheme,
+    )  # fmt: skip
+
+
+def sum_displacements(
+    function: Callable[..., np.ndarray],
+    trajectory: xr.Dataset,
+    origins: Origins,
+    shape: tuple[int, ...],
+    microseconds: float,
+    *,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sums over the particles of each species, (pair of frames, species, *shape), and the rms drift (lag,).
+
+    ``function(path, starts, pairs=)`` gives those of some particles, as `sum_paths` has them, for pairs of frames of
+    `path`; a displacement relative to the cage is given as a path of two frames. `microseconds`: what one takes.
+    """
+    names = species_names(trajectory)
+    shape = (len(origins.pairs), len(names), *shape)
     mean = drift(trajectory, origins.frames, scheme) if remove_drift else None
     if cage is None:
-        function = partial(_self_sums, pairs=origins.places, mean=mean, k=k, a=a)
-        sums = sum_paths(function, trajectory, origins.frames, shape, microseconds * len(origins.pairs), scheme=scheme)
+        work = partial(_along_paths, function=function, pairs=origins.places, mean=mean)
+        sums = sum_paths(work, trajectory, origins.frames, shape, microseconds * len(origins.pairs), scheme=scheme)
     else:
         refuse_open(trajectory, "cage", "leave cage out")
         rule = rule_of(cage, "the cage-relative displacement")
         check_radius(trajectory, rule.reach(names))
-        work = partial(_cage_sums, rule=rule, k=k, a=a)
-        sums = map_pairs(work, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds, scheme=scheme)
+        relative = partial(_in_cages, function=function, rule=rule)
+        sums = map_pairs(
+            relative, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds, scheme=scheme
+        )
     if mean is None:
         return sums, None
     moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)
     return sums, np.sqrt(np.add.reduceat(moved, origins.first) / origins.counts)
 
 
-def _self_sums(
-    path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float, mean: np.ndarray | None = None
-) -> np.ndarray:
-    out = np.empty((len(pairs), len(starts) - 1, kernels.N_SUMS))
+def _along_paths(
+    path: np.ndarray, starts: np.ndarray,
+    *, function: Callable[..., np.ndarray], pairs: np.ndarray, mean: np.ndarray | None,
+) -> np.ndarray:  # fmt: skip
     if mean is not None:
         path = path - mean[:, :, None]
-    kernels.self_sums(path, starts, pairs, k, a * a, np.empty(path.shape[2]), out)
-    return out
+    return function(path, starts, pairs=pairs)
 
 
-def _cage_sums(
+def _in_cages(
     configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
-    *, rule: Neighborhood, k: float, a: float,
+    *, function: Callable[..., np.ndarray], rule: Neighborhood,
 ) -> np.ndarray:  # fmt: skip
     relative = relative_to_cage(configuration, moved, rule)
     order = np.argsort(configuration.species, kind="stable")
     starts = np.searchsorted(configuration.species[order], np.arange(len(configuration.names) + 1))
     path = np.zeros((2, *relative.T.shape))
     path[1] = relative[order].T
-    return _self_sums(path, starts, pairs=np.array([[0, 1]]), k=k, a=a)[0]
+    of_pair: np.ndarray = function(path, starts, pairs=np.array([[0, 1]]))[0]
+    return of_pair
+
+
+def _self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
+    out = np.empty((len(pairs), len(starts) - 1, kernels.N_SUMS))
+    kernels.self_sums(path, starts, pairs, k, a * a, np.empty(path.shape[2]), out)
+    return out
 
 
 def relative_to_cage(configuration: Configuration, moved: np.ndarray, rule: Neighborhood) -> np.ndarray:

@@ -14,6 +14,7 @@ from glassdask.correlations.radial import count_pairs
 from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import relative_to_cage
 from glassdask.dynamics.origins import ORIGINS, Origins
+from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.scattering import MODE_MICROSECONDS, density_modes
 from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError
@@ -49,6 +50,8 @@ def four_point(
     q_fit: float | None = None,
     origins: int = ORIGINS,
     cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Four-point structure factor and correlation function of the particles that stay, and their correlation length.
 
@@ -83,8 +86,8 @@ def four_point(
         Largest q of the fit, in place of 1.5 / xi_4.
     origins : int
         Time origins that are used at most, evenly spread over the trajectory.
-    cage : rule for neighbours or float or dict, optional
-        See `self_correlations`; w is then of displacements relative to the cage.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        Of which displacements w is, see `self_correlations`.
 
     Returns
     -------
@@ -125,6 +128,7 @@ def four_point(
     >>> bool(abs(found["g4_total"]).max() < 0.05)
     True
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     refuse_open(trajectory, "four_point", "use dynamic_susceptibility")
     a, lag = (converted(value, Positive, name) for name, value in (("a", a), ("lag", lag)))
@@ -146,10 +150,12 @@ def four_point(
     if rule is not None:
         check_radius(trajectory, rule.reach(names))
     sums = map_pairs(
-        partial(_of_pair, a=a, rule=rule, modes=modes, bin_of=bin_of, r_max=r_max, n_bins=n_bins),
+        partial(
+            _of_pair, a=a, rule=rule, modes=modes, bin_of=bin_of, r_max=r_max, n_bins=n_bins, remove_drift=remove_drift
+        ),
         trajectory, found_origins.pairs, (len(number), len(q) + n_bins + 1),
         MODE_MICROSECONDS * len(modes) + PAIR_MICROSECONDS * expected_neighbors(trajectory, r_max)
-        + (rule.microseconds if rule else 1.0),
+        + (rule.microseconds if rule else 1.0), scheme=scheme,
     )  # fmt: skip
     d = trajectory.sizes["space"]
     shells = ball(1.0, d) * np.diff(np.linspace(0.0, r_max, n_bins + 1) ** d)
@@ -197,8 +203,11 @@ def _vectors(trajectory: xr.Dataset, q_max: float, limit: int) -> tuple[np.ndarr
 def _of_pair(
     configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
     *, a: float, rule: Neighborhood | None, modes: np.ndarray, bin_of: np.ndarray, r_max: float, n_bins: int,
+    remove_drift: bool,
 ) -> np.ndarray:  # fmt: skip
     """Sums (S + 1, Q + bins + 1): |W(q)|^2, pairs of slow particles times V / N, and slow particles."""
+    if remove_drift:
+        moved = moved - moved.mean(axis=0)
     if rule is not None:
         moved = relative_to_cage(configuration, moved, rule)
     slow = np.flatnonzero((moved**2).sum(axis=1) < a * a)

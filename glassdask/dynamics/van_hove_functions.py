@@ -9,14 +9,17 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import by_species, particle_means
+from glassdask.dynamics.averages import by_species, particle_means, sum_displacements
 from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.walk import map_pairs, sum_paths
+from glassdask.dynamics.paths import Scheme
+from glassdask.dynamics.walk import map_pairs
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import ball, check_radius, expected_neighbors, half_widths, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
 
@@ -33,6 +36,9 @@ def van_hove(
     r_max: float | None = None,
     n_bins: int = 200,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Self and distinct part of the van Hove function.
 
@@ -58,13 +64,16 @@ def van_hove(
         Bins of equal width from 0 to r_max.
     origins : int
         Time origins that are used of each lag at most, evenly spread over the trajectory.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        How particles move in the self part, see `self_correlations`; the distinct part is of places as they are.
 
     Returns
     -------
     xarray.Dataset
         ``gs`` (species, r, lag), ``gd`` (species_a, species_b, r, lag), where a is the species at the earlier time;
         with ``_error``, and ``_total`` of all particles alike; ``origins`` (lag). ``r`` is the middle of the bins.
-        Computed, not lazy; errors as those of `self_correlations`. NaN for a species of one particle with itself.
+        Computed, not lazy; errors, and ``drift`` with `remove_drift`, as those of `self_correlations`. NaN for a
+        species of one particle with itself.
 
     Raises
     ------
@@ -85,6 +94,7 @@ def van_hove(
     >>> (found["gs"].values[0, :, 0] > 0).tolist(), (found["gd"].values[0, 0, :, 0] > 0).tolist()
     ([False, False, True, False, False], [True, False, True, False, True])
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     refuse_open(trajectory, "van_hove", "use self_correlations")
     n_bins = converted(n_bins, Count, "van_hove.n_bins")
@@ -95,9 +105,9 @@ def van_hove(
     found_origins = Origins.of(trajectory, lags, origins)
     names = species_names(trajectory)
     pairs = found_origins.pairs
-    alone = sum_paths(
-        partial(_histogram, pairs=found_origins.places, r_max=r_max, n_bins=n_bins),
-        trajectory, found_origins.frames, (len(pairs), len(names), n_bins), BIN_MICROSECONDS * len(pairs),
+    alone, removed = sum_displacements(
+        partial(_histogram, r_max=r_max, n_bins=n_bins), trajectory, found_origins, (n_bins,), BIN_MICROSECONDS,
+        cage=cage, remove_drift=remove_drift, scheme=scheme,
     )  # fmt: skip
     distinct = map_pairs(
         partial(_distinct, r_max=r_max, n_bins=n_bins),
@@ -123,6 +133,8 @@ def van_hove(
     for name, both in found_origins.averages(of_pairs, distinct).items():
         for end, values in zip(("", "_error"), both):
             result[f"{name}{end}"] = (pair[-values.ndim :], values)
+    if removed is not None:
+        result["drift"] = ("lag", removed)
     return annotated(result.assign_coords({dim: list(names) for dim in pair[:2]}))
 
 

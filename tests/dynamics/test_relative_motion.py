@@ -11,7 +11,7 @@ import xarray as xr
 import glassdask as gd
 from glassdask import dynamics
 from glassdask.errors import BoxError, ParameterError
-from tests.dynamics.test_collective import fixed
+from tests.dynamics.test_collective import fixed, skewed
 from tests.dynamics.test_fluctuations import as_trajectory
 
 CUTOFFS = {("A", "A"): 1.6, ("A", "B"): 1.4, ("B", "B"): 1.3}
@@ -39,6 +39,42 @@ def test_cage_relative_averages_equal_brute_force(dimension, rule):
             np.testing.assert_allclose(chi4["chi4_total"].sel(lag=lag), 60 * q.var(ddof=1), atol=1e-12)
     chunked = dynamics.self_correlations(t.chunk(frame=2, particle=25), a=0.4, cage=rule)
     xr.testing.assert_allclose(chunked, found)
+
+
+@pytest.mark.parametrize("options", [{"cage": 1.5}, {"remove_drift": True}, {"scheme": "toroidal"}])
+def test_each_average_can_be_relative(options):
+    """What `self_correlations` can be asked each quantity can be asked alone, as commands and sweeps do."""
+    t, *_ = skewed(3, n=40, scale=0.2)
+    whole = dynamics.self_correlations(t, k=3.0, a=0.4, **options)
+    for name, found in {
+        "msd": dynamics.mean_square_displacement(t, **options),
+        "alpha2": dynamics.non_gaussian_parameter(t, **options),
+        "fs": dynamics.self_intermediate_scattering(t, k=3.0, **options),
+        "overlap": dynamics.overlap(t, a=0.4, **options),
+    }.items():
+        assert ("drift" in found) == ("remove_drift" in options)
+        assert {name, f"{name}_error", f"{name}_total"} < {*found} < {*whole}
+        for variable in found:
+            np.testing.assert_allclose(found[variable], whole[variable], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_van_hove_function_in_the_cage(dimension):
+    t, path, _, species = fixed(dimension, n=60)
+    found = dynamics.van_hove(t, [2.0], r_max=2.0, n_bins=4, cage=CUTOFFS)
+    plain = dynamics.van_hove(t, [2.0], r_max=2.0, n_bins=4)
+    xr.testing.assert_equal(found["gd"], plain["gd"])
+    edges = np.linspace(0, 2.0, 5)
+    shells = np.diff(edges**dimension) * (np.pi if dimension == 2 else 4 / 3 * np.pi)
+    counts = {name: np.zeros(4) for name in "AB"}
+    for f in range(4):
+        moved = xr.DataArray(path[f + 2] - path[f], dims=("particle", "space"))
+        r = np.linalg.norm(dynamics.cage_relative(moved, t.isel(frame=[f]), CUTOFFS).values, axis=1)
+        for name in "AB":
+            counts[name] += np.histogram(r[species == name], edges)[0]
+    for name in "AB":
+        expected = counts[name] / 4 / (species == name).sum() / shells
+        np.testing.assert_allclose(found["gs"].sel(species=name, lag=2.0), expected)
 
 
 @pytest.mark.parametrize("changing", [False, True])
@@ -105,6 +141,22 @@ def test_drift_is_removed_and_reported(chunks):
         for lag in found["lag"].values.astype(int):
             square = ((drift[lag:] - drift[:-lag]) ** 2).sum(axis=-1).mean()
             assert float(found["drift"].sel(lag=lag)) == pytest.approx(np.sqrt(square))
+
+
+def test_four_points_and_van_hove_functions_without_drift():
+    rng = np.random.default_rng(4)
+    path = 3 + np.cumsum(rng.normal(scale=0.2, size=(8, 80, 3)), axis=0)
+    path -= path.mean(axis=1, keepdims=True)
+    drift = np.array([0.31, -0.2, 0.1]) * np.arange(8.0)[:, None, None]
+    still, moving = as_trajectory(path, length=8.0), as_trajectory(path + drift, length=8.0)
+    for function in (
+        lambda t, **options: dynamics.four_point(t, 2.0, 0.5, n_bins=6, **options)[["s4", "s4_total", "g4_total"]],
+        lambda t, **options: dynamics.van_hove(t, [2.0], r_max=3.0, n_bins=6, **options)[["gs", "gs_total"]],
+    ):
+        xr.testing.assert_allclose(function(moving, remove_drift=True), function(still))
+        assert not np.allclose(function(moving).to_array(), function(still).to_array(), rtol=0.05)
+    removed = dynamics.van_hove(moving, [2.0], r_max=3.0, remove_drift=True)["drift"]
+    assert float(removed[0]) == pytest.approx(2 * np.linalg.norm([0.31, -0.2, 0.1]))
 
 
 def test_one_particle_is_not_changed():
