@@ -10,12 +10,16 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
+from glassdask.dynamics.origins import jackknife
 from glassdask.dynamics.paths import check_matched, unwrapped
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import events as kernels
 from glassdask.schema import check_kind, labels, names_and_codes, validate
 from glassdask.variables import annotated
+
+# Parts of the trajectory whose scatter gives the errors.
+PARTS = 10
 
 
 def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
@@ -114,7 +118,8 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
         ``persistence`` (species, lag) and ``exchange`` (species, lag), the probability that the time to the next hop is
         longer than the lag, with ``_total`` of all particles alike. ``lag`` are multiples of the time between frames,
         from 0. The sum of a curve times that interval is the mean time, as far as the curve has decayed. NaN where no
-        interval is that long. Computed, not lazy.
+        interval is that long. Each with ``_error``, from the jackknife over the intervals that begin in each tenth of
+        the trajectory; too small for lags of more than that. Computed, not lazy.
 
     Raises
     ------
@@ -146,30 +151,43 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
     hop = hop.values[known.values]
     names, codes = names_and_codes(found)
     last = max(len(hop) - 1, 0)
-    # number of intervals of each length, in the order begun by a hop and ended by one, begun, ended, neither
-    lengths = np.zeros((len(names) + 1, 4, last + 1))
+    # of each part of the trajectory, number of intervals of each length that begin in it, in the order begun by a hop
+    # and ended by one, begun, ended, neither
+    parts = max(1, min(PARTS, last))
+    lengths = np.zeros((parts, len(names) + 1, 4, last + 1))
     for particle, code in enumerate(codes):
         at = np.flatnonzero(hop[:, particle])
         edges = np.concatenate([[0], at, [last]])
         kinds = [2, *[0] * (len(at) - 1), 1] if len(at) else [3]
-        spans = np.diff(edges) if len(at) else np.array([last])
-        np.add.at(lengths[code], (np.array(kinds), spans), 1.0)
-    lengths[-1] = lengths[:-1].sum(axis=0)
+        spans, begins = (np.diff(edges), edges[:-1]) if len(at) else (np.array([last]), np.array([0]))
+        part = np.minimum(begins * parts // max(last, 1), parts - 1)
+        np.add.at(lengths, (part, code, np.array(kinds), spans), 1.0)
+    lengths[:, -1] = lengths[:, :-1].sum(axis=1)
+    whole = lengths.sum(axis=0)
+    curves, left = _longer(whole), [_longer(whole - one) for one in lengths]
+    variables: dict[str, Any] = {}
+    for name, curve in curves.items():
+        error = jackknife(np.stack([one[name] for one in left])) if parts > 1 else np.full_like(curve, np.nan)
+        for end, values in (("", curve), ("_error", error)):
+            variables[f"{name}{end}"] = (("species", "lag"), values[:-1])
+            variables[f"{name}_total{end}"] = (("lag",), values[-1])
+    coords = {"species": list(names), "lag": np.arange(last + 1) * step}
+    return annotated(xr.Dataset(variables, coords=coords))
+
+
+def _longer(lengths: np.ndarray) -> dict[str, np.ndarray]:
+    """Probabilities that exchange and persistence are longer than each lag, (S + 1, L), of numbers (S + 1, 4, L)."""
     longer = np.cumsum(lengths[..., ::-1], axis=-1)[..., ::-1]  # intervals of at least each length
     both, begun, ended, neither = np.moveaxis(longer, 1, 0)
     of_both = lengths[:, 0]
     # every moment of an interval is one from which is waited: once for each lag up to its length
     moments = np.cumsum((both + begun + ended + neither)[..., ::-1], axis=-1)[..., ::-1]
-    curves = {"exchange": (of_both, both + begun), "persistence": (both + ended, moments)}
-    variables: dict[str, Any] = {}
-    for name, (events, waiting) in curves.items():
-        with np.errstate(invalid="ignore"):
+    found = {}
+    for name, events, waiting in (("exchange", of_both, both + begun), ("persistence", both + ended, moments)):
+        with np.errstate(invalid="ignore", divide="ignore"):
             left = 1.0 - events[:, 1:] / waiting[:, 1:]
-        curve = np.cumprod(np.concatenate([np.ones((len(left), 1)), left], axis=1), axis=1)
-        variables[name] = (("species", "lag"), curve[:-1])
-        variables[f"{name}_total"] = (("lag",), curve[-1])
-    coords = {"species": list(names), "lag": np.arange(last + 1) * step}
-    return annotated(xr.Dataset(variables, coords=coords))
+        found[name] = np.cumprod(np.concatenate([np.ones((len(left), 1)), left], axis=1), axis=1)
+    return found
 
 
 def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
@@ -185,7 +203,8 @@ def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> x
     xarray.Dataset
         ``persistence`` and ``exchange`` (species, lag) of `waiting_times`; ``hop_rate`` (species), hops of a particle
         in a unit of time, and ``hop_length`` (species), the mean of their ``jump``, NaN without hops; all with
-        ``_total`` of all particles alike. Computed, not lazy.
+        ``_total`` of all particles alike, and ``_error``, from the jackknife over tenths of the trajectory, NaN where
+        fewer than two of them are known. Computed, not lazy.
 
     Raises
     ------
@@ -205,25 +224,37 @@ def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> x
     (1.0, 0.67)
     """
     found = hops(trajectory, window, threshold)
-    known = found["p_hop"].notnull().all("particle")
-    number, length, frames, hop, p_hop = compute(
-        found["hop"].sum("frame"), found["jump"].where(found["hop"]).sum("frame"), known.sum(), found["hop"],
-        found["p_hop"],
-    )  # fmt: skip
+    hop, p_hop, jump = compute(found["hop"], found["p_hop"], found["jump"])
     times = waiting_times(found.assign(hop=hop, p_hop=p_hop))
     names, codes = names_and_codes(found)
-    step, intervals = even_step(found), int(frames) - 1
+    known = np.flatnonzero(p_hop.notnull().all("particle").values)
+    frames, step = len(known), even_step(found)
+    parts = max(1, min(PARTS, frames))
+    # hops, and the sum of their lengths, of each particle in each part of the trajectory
+    happened = hop.transpose("frame", "particle").values[known]
+    way = np.where(happened, jump.transpose("frame", "particle").values[known], 0.0)
+    edges = np.arange(parts) * frames // parts
+    sums = np.stack([np.add.reduceat(values.astype(float), edges) for values in (happened, way)])  # (2, B, N)
+    of_species = np.stack([sums[..., codes == code].sum(axis=-1) for code in range(len(names))], axis=-1)
+    of_species = np.concatenate([of_species, of_species.sum(axis=-1, keepdims=True)], axis=-1)  # (2, B, S + 1)
+    particles = np.bincount(codes, minlength=len(names)).astype(float)
+    particles = np.append(particles, particles.sum())
+    # a rate is per interval between frames, of which there is one less than frames
+    span = np.diff([*edges, frames]) * (frames - 1.0) / frames * step
+
+    def quantities(few: np.ndarray, time: np.ndarray) -> dict[str, np.ndarray]:
+        count, distance = few
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"hop_rate": count / particles / time, "hop_length": distance / count}
+
+    total = of_species.sum(axis=1)
+    whole = quantities(total, span.sum())
+    left = quantities(total[:, None] - of_species, (span.sum() - span)[:, None]) if parts > 1 else {}
     variables: dict[str, Any] = {}
-    particles, counts, lengths = (
-        np.bincount(codes, weights, len(names)) for weights in (None, number.values, length.values)
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for end, dims, (n, count, way) in (
-            ("", ("species",), (particles, counts, lengths)),
-            ("_total", (), (particles.sum(), counts.sum(), lengths.sum())),
-        ):
-            variables[f"hop_rate{end}"] = (dims, count / n / (intervals * step))
-            variables[f"hop_length{end}"] = (dims, np.float64(way) / count if not dims else way / count)
+    for name, value in whole.items():
+        error = jackknife(left[name]) if left else np.full_like(value, np.nan)
+        for end, values in (("", value), ("_error", error)):
+            variables[f"{name}{end}"], variables[f"{name}_total{end}"] = ("species", values[:-1]), values[-1]
     return annotated(times.assign(variables).assign_attrs(found.attrs))
 
 

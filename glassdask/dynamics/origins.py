@@ -106,6 +106,22 @@ class Origins:
         centred: np.ndarray = values - np.repeat(means, self.counts, axis=0)
         return centred
 
+    def curves(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means (L, ...) of values (P, ...), and those without each of some blocks of origins, (B, L, ...).
+
+        For what is made of a whole curve, such as a spectrum: the blocks are as many of all lags, and the same part of
+        the trajectory; fewer than two, none, where the lag with fewest has no more.
+        """
+        n = int(self.blocks.min())
+        whole, left = [], []
+        for first, count in zip(self.first, self.counts):
+            edges = np.arange(n) * (count // n) + np.minimum(np.arange(n), count % n)
+            sums = np.add.reduceat(values[first : first + count], edges)
+            rest = (count - np.diff([*edges, count])).reshape(-1, *[1] * (sums.ndim - 1))
+            whole.append(sums.sum(axis=0) / count)
+            left.append((sums.sum(axis=0) - sums) / np.maximum(rest, 1))
+        return np.stack(whole), np.stack(left, axis=1)[: n if n > 1 else 0]
+
     def averages(
         self, function: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]], values: np.ndarray
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -134,12 +150,24 @@ class Origins:
             parts = np.concatenate([total[None], total - sums]) if n > 1 else total[None]
             left = np.concatenate([[count], count - sizes] if n > 1 else [[count]]).reshape(-1, *[1] * (sums.ndim - 1))
             for name, found in function(parts / left, left).items():
-                error = np.full(found.shape[1:], np.nan)
-                if n > 1:
-                    spread = ((found[1:] - found[1:].mean(axis=0)) ** 2).sum(axis=0)
-                    error = np.sqrt(spread * (n - 1) / n)
+                error = jackknife(found[1:])
                 columns.setdefault(name, []).append((found[0], error))
         return {
             name: (np.stack([mean for mean, _ in lags], axis=-1), np.stack([error for _, error in lags], axis=-1))
             for name, lags in columns.items()
         }
+
+
+def jackknife(left: np.ndarray) -> np.ndarray:
+    """Standard error of a quantity from what it is without each of n parts of the data, (n, ...); NaN of n < 2.
+
+    Examples
+    --------
+    >>> float(jackknife(np.array([2.5, 2.0, 1.5])).round(6))  # of the mean of 1, 2, 3
+    0.57735
+    """
+    n = len(left)
+    if n < 2:
+        return np.full(left.shape[1:], np.nan)
+    error: np.ndarray = np.sqrt(((left - left.mean(axis=0)) ** 2).sum(axis=0) * (n - 1) / n)
+    return error

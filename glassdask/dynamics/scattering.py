@@ -89,6 +89,33 @@ def intermediate_scattering(
     >>> found["f_total"].values.round(1).tolist(), found["fs_total"].values.tolist()
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
+    found_origins, shells, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
+
+    def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return {"f": means, "f_total": means.sum(axis=(1, 2))}
+
+    found = found_origins.averages(quantities, values)
+    fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
+    pair = ("species_a", "species_b", "k", "lag")
+    variables: dict[str, Any] = {
+        "f": (pair, found["f"][0]), "f_error": (pair, found["f"][1]),
+        "f_total": (pair[2:], found["f_total"][0]), "f_total_error": (pair[2:], found["f_total"][1]),
+        "fs": (("species", "k", "lag"), fs[:-1]), "fs_error": (("species", "k", "lag"), fs_error[:-1]),
+        "fs_total": (pair[2:], fs[-1]), "fs_total_error": (pair[2:], fs_error[-1]),
+        "origins": ("lag", found_origins.counts),
+    }  # fmt: skip
+    return annotated(shells.assign(variables).assign_coords(lag=found_origins.lags))
+
+
+def scattering_of_pairs(
+    trajectory: xr.Dataset,
+    k: float | Sequence[float],
+    width: float | None,
+    modes: int,
+    lags: Sequence[float] | None,
+    origins: int,
+) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray]:
+    """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); and a dataset with what they are of."""
     validate(trajectory)
     refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
@@ -106,23 +133,10 @@ def intermediate_scattering(
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
     scattering = [displacement_sums(trajectory, found_origins, number)[0][:, :, SCATTERING] for number in numbers]
     own = particle_means(trajectory, np.stack(scattering, axis=-1))
-
-    def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {"f": means, "f_total": means.sum(axis=(1, 2))}
-
-    found = found_origins.averages(quantities, values)
-    fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
-    pair = ("species_a", "species_b", "k", "lag")
-    variables: dict[str, Any] = {
-        "f": (pair, found["f"][0]), "f_error": (pair, found["f"][1]),
-        "f_total": (pair[2:], found["f_total"][0]), "f_total_error": (pair[2:], found["f_total"][1]),
-        "fs": (("species", "k", "lag"), fs[:-1]), "fs_error": (("species", "k", "lag"), fs_error[:-1]),
-        "fs_total": (pair[2:], fs[-1]), "fs_total_error": (pair[2:], fs_error[-1]),
-        "modes": ("k", [len(shell) for shell in shells]), "origins": ("lag", found_origins.counts),
-    }  # fmt: skip
-    coords = {dim: list(names) for dim in ("species", *pair[:2])} | {"k": numbers, "lag": found_origins.lags}
+    coords = {dim: list(names) for dim in ("species", "species_a", "species_b")} | {"k": numbers}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}
-    return annotated(xr.Dataset(variables, coords=coords, attrs=attrs))
+    shown = xr.Dataset({"modes": ("k", [len(shell) for shell in shells])}, coords=coords, attrs=attrs)
+    return found_origins, shown, values, own
 
 
 def wave_shells(

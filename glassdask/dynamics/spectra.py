@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
-from glassdask.dynamics.origins import ORIGINS
-from glassdask.dynamics.scattering import intermediate_scattering
-from glassdask.dynamics.velocities import velocity_autocorrelation
+from glassdask.dynamics.origins import ORIGINS, Origins, jackknife
+from glassdask.dynamics.scattering import scattering_of_pairs
+from glassdask.dynamics.velocities import velocity_products
 from glassdask.errors import ParameterError
-from glassdask.schema import validate
+from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
 
@@ -37,8 +37,9 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
     Returns
     -------
     xarray.Dataset
-        ``spectrum`` (species, omega) and ``spectrum_total`` (omega), up to pi over the time between frames. Not
-        weighted by masses. Computed, not lazy.
+        ``spectrum`` (species, omega) and ``spectrum_total`` (omega), up to pi over the time between frames, with
+        ``_error``: from the jackknife over up to ten parts of the trajectory, each at least as long as T, NaN where it
+        holds fewer than two. Not weighted by masses. Computed, not lazy.
 
     Raises
     ------
@@ -59,14 +60,19 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
     """
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
-    curves = velocity_autocorrelation(trajectory, lags, origins=origins)
-    found = {}
-    for name, dims in (("vacf", ("species", "omega")), ("vacf_total", ("omega",))):
-        curve = curves[name].values
+    found_origins, means = velocity_products(trajectory, lags, origins)
+
+    def spectrum(curve: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            values = 2.0 * _transform(curve, step) / curve[..., :1]
-        found[name.replace("vacf", "spectrum")] = (dims, values)
-    return annotated(xr.Dataset(found, coords={"species": curves["species"].values, "omega": omega}))
+            whole: np.ndarray = 2.0 * _transform(curve, step) / curve[..., :1]
+        return whole
+
+    value, error = _with_error(found_origins, means, spectrum)
+    found = {}
+    for end, values in (("", value), ("_error", error)):
+        found[f"spectrum{end}"] = (("species", "omega"), values[:-1])
+        found[f"spectrum_total{end}"] = (("omega",), values[-1])
+    return annotated(xr.Dataset(found, coords={"species": list(species_names(trajectory)), "omega": omega}))
 
 
 def dynamic_structure_factor(
@@ -99,8 +105,8 @@ def dynamic_structure_factor(
     -------
     xarray.Dataset
         ``skw`` (species_a, species_b, k, omega) and ``skw_total`` (k, omega), coherent; ``skw_self`` (species, k,
-        omega) and ``skw_self_total`` of F_s, incoherent; omega up to pi over the time between frames. Computed, not
-        lazy.
+        omega) and ``skw_self_total`` of F_s, incoherent; omega up to pi over the time between frames. Each with
+        ``_error``, as those of `velocity_spectrum`. Computed, not lazy.
 
     Raises
     ------
@@ -123,14 +129,24 @@ def dynamic_structure_factor(
     """
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
-    curves = intermediate_scattering(trajectory, k, width=width, modes=modes, lags=lags, origins=origins)
+    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
     found = {}
-    for name, result in (("f", "skw"), ("fs", "skw_self")):
-        for end in ("", "_total"):
-            curve = curves[name + end]
-            found[result + end] = ((*curve.dims[:-1], "omega"), _transform(curve.values, step))
-    coords = {name: curves[name].values for name in ("species", "species_a", "species_b", "k")}
-    return annotated(xr.Dataset({**found, "modes": curves["modes"]}, {**coords, "omega": omega}, curves.attrs))
+    pair = ("species_a", "species_b", "k", "omega")
+    for name, dims, of in (
+        ("skw", pair, values), ("skw_total", pair[2:], values.sum(axis=(1, 2))),
+        ("skw_self", ("species", *pair[2:]), own[:, :-1]), ("skw_self_total", pair[2:], own[:, -1]),
+    ):  # fmt: skip
+        value, error = _with_error(found_origins, of, lambda curve: _transform(curve, step))
+        found |= {name: (dims, value), f"{name}_error": (dims, error)}
+    return annotated(shown.assign(found).assign_coords(omega=omega))
+
+
+def _with_error(
+    origins: Origins, values: np.ndarray, spectrum: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The spectrum of the mean of values (P, ...) at each lag, and its error; the frequency is the last axis."""
+    whole, left = origins.curves(values)
+    return spectrum(np.moveaxis(whole, 0, -1)), jackknife(spectrum(np.moveaxis(left, 1, -1)))
 
 
 def _times(trajectory: xr.Dataset, duration: float | None) -> tuple[float, list[float], np.ndarray]:

@@ -59,6 +59,12 @@ def velocity_autocorrelation(
     >>> velocity_autocorrelation(t, lags=[1.0, 2.0])["vacf"].values.round(2).tolist()
     [[0.6, 0.0, -0.67]]
     """
+    found_origins, means = velocity_products(trajectory, lags, origins)
+    return by_species(trajectory, found_origins, found_origins.averages(lambda m, n: {"vacf": m}, means))
+
+
+def velocity_products(trajectory: xr.Dataset, lags: Sequence[float] | None, origins: int) -> tuple[Origins, np.ndarray]:
+    """v(t0).v(t0 + t) of each pair of frames, the means (P, S + 1) over each species and over all particles."""
     validate(trajectory)
     check_velocities(trajectory)
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
@@ -67,8 +73,7 @@ def velocity_autocorrelation(
         partial(_products, pairs=found_origins.places), trajectory, found_origins.frames, shape,
         MICROSECONDS * len(found_origins.pairs), of="velocity",
     )  # fmt: skip
-    means = particle_means(trajectory, sums)
-    return by_species(trajectory, found_origins, found_origins.averages(lambda m, n: {"vacf": m}, means))
+    return found_origins, particle_means(trajectory, sums)
 
 
 def check_velocities(trajectory: xr.Dataset) -> None:

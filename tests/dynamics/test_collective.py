@@ -207,6 +207,25 @@ def test_spectrum_has_the_modes_and_integral_one():
     assert omega[-1] == pytest.approx(np.pi / 0.05)
 
 
+def test_errors_of_spectra_are_those_of_repeated_runs():
+    """Velocities and steps that forget: each frequency scatters by its error; of too short a run there is none."""
+    rng = np.random.default_rng(8)
+    runs, waves = [], []
+    for _ in range(40):
+        velocity = rng.normal(size=(200, 8, 3))
+        path = rng.random((1, 8, 3)) * 5 + np.cumsum(0.2 * velocity, axis=0)
+        t = as_trajectory(path, length=5.0).assign(velocity=(("frame", "particle", "space"), velocity))
+        runs.append(dynamics.velocity_spectrum(t, duration=8.0))
+        waves.append(dynamics.dynamic_structure_factor(t, 2.6, duration=8.0))
+    for found, name in ((runs, "spectrum_total"), (waves, "skw_total"), (waves, "skw_self_total")):
+        scatter = np.std([run[name].values for run in found], axis=0, ddof=1)
+        told = np.mean([run[f"{name}_error"].values for run in found], axis=0)
+        assert np.sqrt((told**2).mean() / (scatter**2).mean()) == pytest.approx(1.0, abs=0.2)
+    assert runs[0]["spectrum_error"].dims == ("species", "omega")
+    assert waves[0]["skw_error"].dims == ("species_a", "species_b", "k", "omega")
+    assert dynamics.velocity_spectrum(t, duration=150.0)["spectrum_error"].isnull().all()
+
+
 def test_bad_input():
     t, *_ = fixed(3)
     with pytest.raises(ParameterError, match=r"k = 0.01: no wave vector of the box"):

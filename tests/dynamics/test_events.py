@@ -51,6 +51,19 @@ class TestHops:
         assert float(none["hop_rate_total"]) == 0.0
         assert none["hop_length"].isnull().all()
 
+    def test_errors_are_those_of_repeated_runs(self):
+        rng = np.random.default_rng(5)
+        runs = []
+        for _ in range(40):
+            jumps = (rng.random((240, 16, 1)) < 0.01) * rng.uniform(0.7, 1.5, (240, 16, 1)) * [1.0, 0.0, 0.0]
+            path = 5.0 + 0.03 * rng.normal(size=(240, 16, 3)) + np.cumsum(jumps, axis=0)
+            runs.append(dynamics.hop_statistics(as_trajectory(path), window=6.0, threshold=0.2))
+        for name in ("hop_rate", "hop_length"):
+            scatter = np.std([float(run[f"{name}_total"]) for run in runs], ddof=1)
+            told = np.sqrt(np.mean([float(run[f"{name}_total_error"]) ** 2 for run in runs]))
+            assert told == pytest.approx(scatter, rel=0.35)
+            assert runs[0][f"{name}_error"].dims == ("species",)
+
     def test_planted_hops_are_found(self):
         t, when, _ = self.caged()
         found = dynamics.hops(t, window=10.0, threshold=0.2)
@@ -154,6 +167,15 @@ class TestWaitingTimes:
                 waiting = sum(length >= n for length, _ in of)
                 left *= 1 - sum(length == n and ended for length, ended in of) / waiting if waiting else np.nan
                 np.testing.assert_allclose(found[f"{name}_total"][n], left)
+
+    def test_errors_are_those_of_repeated_runs(self):
+        hop = np.random.default_rng(3).random((60, 200, 100)) < 0.1
+        runs = [dynamics.waiting_times(self.events(one)).isel(lag=[1, 3, 6, 10]) for one in hop]
+        for name in ("persistence", "exchange"):
+            scatter = np.std([run[f"{name}_total"] for run in runs], axis=0, ddof=1)
+            told = np.mean([run[f"{name}_total_error"] for run in runs], axis=0)
+            # an interval belongs to the part in which it begins, those of persistence are then longer than a part
+            np.testing.assert_allclose(told, scatter, rtol=0.4)
 
     def test_of_hops(self):
         t, *_ = TestHops().caged()
