@@ -175,10 +175,10 @@ def mean_square_displacement(
     [1.0, 4.0]
     """
     if cage is not None or remove_drift:
-        found = self_correlations(
+        every = self_correlations(
             trajectory, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme
         )
-        return _only("msd", found)
+        return _only("msd", every)
     validate(trajectory)
     origins_of_lags = Origins.of(trajectory, lags, origins)
     n_frames, n_species = len(origins_of_lags.frames), len(species_names(trajectory))

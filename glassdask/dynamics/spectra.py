@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -68,7 +69,7 @@ def velocity_spectrum(trajectory: xr.Dataset, duration: float | None = None, *, 
         return whole
 
     value, error = _with_error(found_origins, means, spectrum)
-    found = {}
+    found: dict[str, Any] = {}
     for end, values in (("", value), ("_error", error)):
         found[f"spectrum{end}"] = (("species", "omega"), values[:-1])
         found[f"spectrum_total{end}"] = (("omega",), values[-1])
@@ -130,7 +131,7 @@ def dynamic_structure_factor(
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
     found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
-    found = {}
+    found: dict[str, Any] = {}
     pair = ("species_a", "species_b", "k", "omega")
     for name, dims, of in (
         ("skw", pair, values), ("skw_total", pair[2:], values.sum(axis=(1, 2))),
