@@ -207,9 +207,9 @@ def make(cls: type[T], values: Any, where: str | None = None) -> T:
         A field is unknown, missing or wrong: one line that names its path.
     """
     found = parts(cls, values, where)
-    for name in required(cls):
-        if name not in found:
-            raise ParameterError(f"{joined(where, name)}: is missing: {where or cls.__name__} needs it")
+    if missing := [name for name in required(cls) if name not in found]:
+        also = f" and {', '.join(missing[1:])}" if missing[1:] else ""
+        raise ParameterError(f"{joined(where, missing[0])}: is missing: {where or cls.__name__} needs it{also}")
     try:
         return cls(**found)
     except GlassdaskError as error:

@@ -9,10 +9,10 @@ from typing import Any, overload
 import numpy as np
 import xarray as xr
 
-from glassdask.errors import ParameterError, needed
+from glassdask.errors import needed
 from glassdask.frames import one_by_one
 from glassdask.neighborhood.boxes import check_reach
-from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
+from glassdask.neighborhood.configuration import Configuration, require_diameters
 from glassdask.neighborhood.cutoffs import Cutoffs, chosen_species
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 from glassdask.neighborhood.voronoi import Voronoi
@@ -185,8 +185,8 @@ def neighbors(
     names = species_names(trajectory)
     rule = Voronoi() if rule is None else rule
     found = rule if isinstance(rule, Neighborhood) else Cutoff(rule)
-    if found.needs_diameters and "diameter" not in trajectory:
-        raise ParameterError(f"{found}: {NO_DIAMETERS}")
+    if found.needs_diameters:
+        require_diameters(trajectory, str(found))
     check_reach(trajectory, found.reach(names))
     wanted = chosen_species(names, centers)
     return NeighborLists(one_by_one(trajectory), found, np.isin(names, wanted), range(trajectory.sizes["frame"]))

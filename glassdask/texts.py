@@ -6,13 +6,22 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from glassdask.errors import ParameterError
 
 DEEPEST, MOST = 50, 1_000_000  # tables within tables, and values in all: far more than anybody types
+
+
+def unknown_values(name: str, keys: Iterable[str]) -> str:
+    """Advice to give a table whose values only the user knows.
+
+    >>> unknown_values("species_names", ["3"])
+    "`species_names={'3': ...}`"
+    """
+    return f"`{name}={{{', '.join(f'{key!r}: ...' for key in keys)}}}`"
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -34,6 +43,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 # Of what people type: quoted text, signs, words.
 TOKENS = re.compile(r""""(?:[^"\\\\]|\\\\.)*"|'[^']*'|[\[\]{},=]|[^\s\[\]{},='"]+|\s+|.""")
 # Numbers that TOML does not take: without a digit on one side of the point.
+# advice in errors: `name=value`, as one says it in Python; shell and files have words of their own for it
+ADVICE = re.compile(r"`([a-z_]+)=([^`]+)`")
 NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 

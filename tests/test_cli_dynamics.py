@@ -100,6 +100,27 @@ def test_slips(monkeypatch, capsys, store, text, message):
     assert "\n" not in error.strip()
 
 
+def test_what_everybody_looks_at_is_measured_where_nothing_is_asked_for(monkeypatch, capsys, store):
+    code, out, told = run(monkeypatch, capsys, "dynamics", store, *ARGS)
+    assert code == 0, told
+    lines = out.splitlines()
+    assert [line.split("reductions/")[1].split(",")[0] for line in lines] == ["msd", "fs", "chi4"]
+    fs = gd.open_reduction(store, "fs").load()
+    tau = float(dynamics.relaxation_time(fs.sel(lag=fs["lag"] > 0))["tau_total"])
+    assert f"reductions/fs, tau_alpha = {tau:.4g}" in lines[1]
+
+
+def test_stress_without_model_or_velocities_is_told_as_one_types_it(monkeypatch, capsys, store):
+    code, _, error = run(monkeypatch, capsys, "dynamics", store, "stress", *ARGS)
+    assert code == 1
+    assert "give the model, stress:model='kob_andersen' at the prompt" in error
+    still = gd.open_trajectory(store).drop_vars("velocity")
+    gd.save_trajectory(still, store.parent / "still.zarr")
+    code, _, error = run(monkeypatch, capsys, "dynamics", store.parent / "still.zarr", "vacf", *ARGS)
+    assert code == 1
+    assert "write velocities into the files that are ingested; in Python also" in error
+
+
 def test_two_of_one_name(monkeypatch, capsys, store):
     code, _, error = run(monkeypatch, capsys, "dynamics", store, "fs:k=1.0", "fs:k=2.0", *ARGS)
     assert code == 1

@@ -7,11 +7,11 @@ of the command line.
 from __future__ import annotations
 
 import ast
-import re
 import shlex
 from typing import Any
 
-ADVICE = re.compile(r"`([a-z_]+)=([^`]+)`")
+from glassdask.texts import ADVICE
+
 FLAGS = {
     ("wrapped", True): "--wrapped",
     ("wrapped", False): "--unwrapped",
@@ -19,7 +19,7 @@ FLAGS = {
     ("append", True): "--append",
     ("overwrite", True): "--overwrite",
 }
-TABLES = {"columns": "--column", "species_names": "--species"}
+TABLES = {"columns": "--column", "species_names": "--species", "cutoffs": "--cutoff"}
 OPTIONS = ("box", "dt", "dimension", "periodic", "beyond", "topology", "format")
 
 
@@ -30,6 +30,8 @@ def shell(message: str) -> str:
     'no box in the file: give its edges, such as --box 4.0,4.0'
     >>> shell("`columns={'species': 'c_x[1]'}`, or `keep=['q', 'c_1']` and `ordered=False`; `density=1.2`")
     "--column 'species=c_x[1]', or --keep q c_1 and --unordered; --option density=1.2"
+    >>> shell("`cutoffs={'B-B': ...}`, `species_names={3: ...}`")
+    '--cutoff B-B=..., --species 3=...'
     """
     return ADVICE.sub(lambda found: _option(found[1], found[2]) or found[0], message)
 
@@ -42,7 +44,8 @@ def _option(name: str, text: str) -> str | None:
     if isinstance(value, bool) and (name, value) in FLAGS:
         return FLAGS[name, value]
     if name in TABLES:
-        return " ".join(f"{TABLES[name]} {shlex.quote(f'{key}={word}')}" for key, word in value.items())
+        words = {key: "..." if word is ... else word for key, word in value.items()}
+        return " ".join(f"{TABLES[name]} {shlex.quote(f'{key}={word}')}" for key, word in words.items())
     if name == "keep":
         return "--keep " + " ".join(map(shlex.quote, value))
     if name in OPTIONS:

@@ -24,6 +24,7 @@ from glassdask.cli.options import (
 )
 
 app = typer.Typer()
+FIRST = ("msd", "fs", "chi4")  # what is measured where nothing is asked for: what everybody looks at first
 # Of one core, roughly: what a quantity takes for a particle in a frame.
 SECONDS = 5e-6
 STRUCTURE_SECONDS = 2e-5  # g(r) and S(k)
@@ -50,11 +51,13 @@ class _WithQuantities(TyperCommand):
 def dynamics(
     store: Store,
     quantities: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Quantities, such as msd, chi4, s4 or fs:k=7.2", autocompletion=quantity_names, show_default=False
+            help=f"Quantities, such as msd, chi4, s4 or fs:k=7.2; by default {', '.join(FIRST)}",
+            autocompletion=quantity_names,
+            show_default=False,
         ),
-    ],
+    ] = None,
     overwrite: Overwrite = False,
     cluster: Cluster = "auto",
     workers: Workers = None,
@@ -71,7 +74,7 @@ def dynamics(
     from glassdask.descriptors.registry import parse
     from glassdask.dynamics.quantities import completed, named, save_quantity
 
-    wanted = named(map(parse, quantities))
+    wanted = named(map(parse, quantities or FIRST))
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
     out = Console()
@@ -136,6 +139,14 @@ def _summary(kind: str, found: Any) -> str:
         peaks = [(name, found[name].compute()) for name in names]
         told = [(n, v.max().item(), v["lag"][v.argmax("lag")].item()) for n, v in peaks if v.notnull().any()]
         return "".join(f", {name} is largest at the lag {lag:.4g}: {height:.4g}" for name, height, lag in told)
+    if kind == "fs" and found["fs"].dims == ("species", "lag"):
+        from glassdask.dynamics import relaxation_time
+
+        later = found.sel(lag=found["lag"] > 0).compute()
+        tau, error = (relaxation_time(later)[name].item() for name in ("tau_total", "tau_total_error"))
+        if tau != tau:
+            return ", which does not fall through 1/e within the lags"
+        return f", tau_alpha = {tau:.4g}" + (f" +- {error:.2g}" if error == error else "")
     if kind == "s4":
         xi, error = found["xi4_total"].values, found["xi4_total_error"].values
         return f", xi4 = {xi:.3g} +- {error:.2g}"

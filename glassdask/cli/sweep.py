@@ -237,7 +237,8 @@ def _summary(table: pd.DataFrame, stages: list[str], out: Console) -> bool:
     if len(errors) > MOST_ERRORS:
         out.print(f"... and {len(errors) - MOST_ERRORS} more: glassdask sweep status {table.attrs['store']} --json")
     if (table[list(stages)] == "failed").any(axis=None):
-        out.print(f"mend what is wrong, then: glassdask sweep retry {table.attrs['store']}", soft_wrap=True)
+        again = f"glassdask sweep retry {table.attrs['store']}"
+        out.print(f"mend what is wrong, then: {again}, or run the TOML file again if it is that", soft_wrap=True)
     return bool((table[list(stages)] == "complete").all(axis=None))
 
 

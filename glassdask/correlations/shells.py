@@ -16,6 +16,7 @@ from glassdask.correlations.radial import radial_distribution
 from glassdask.declarations import pair_text, read_pairs
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.schema import check_kind, species_names, validate
+from glassdask.texts import unknown_values
 
 # All lengths in mean spacings. Width of the Gaussian that smooths g before its turning points, and its slope before
 # its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
@@ -301,7 +302,7 @@ class _Curve:
         a, b = self.species
         return ParameterError(
             f"g_{a}{b} (from {int(self.pairs.sum())} pairs) {what}: average over more frames, or give the cutoff of "
-            f"{pair_text(a, b)} (--cutoff {pair_text(a, b)}=R at the prompt)"
+            f"{pair_text(a, b)}, {unknown_values('cutoffs', [pair_text(a, b)])}"
         )
 
 

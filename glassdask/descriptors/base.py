@@ -73,7 +73,8 @@ class _Called(type):
                 )
         missing = [name for name in required(cls) if name not in given] if known and not args else []
         if missing:
-            remedy = MEASURED.get(missing[0], f"give {missing[0]}=...").format(kind=getattr(cls, "name", "sbo"))
+            given_so = ", ".join(f"{name}=..." for name in missing if name not in MEASURED)
+            remedy = MEASURED.get(missing[0], f"give {given_so}").format(kind=getattr(cls, "name", "sbo"))
             raise ParameterError(f"{cls.__name__}.{missing[0]}: is missing: {remedy}")
         return super().__call__(*args, **given)
 

@@ -16,7 +16,7 @@ from glassdask.descriptors.base import Descriptor, Plan, Search, check_name
 from glassdask.errors import ParameterError
 from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_reach
-from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
+from glassdask.neighborhood.configuration import Configuration, require_diameters
 from glassdask.neighborhood.cutoffs import chosen_species
 from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import labels, species_names, validate
@@ -84,8 +84,8 @@ def describe(
     _check_names(plans)
     for name, plan in plans.items():
         needs = plan.needs_diameters or (isinstance(plan.search, Neighborhood) and plan.search.needs_diameters)
-        if needs and "diameter" not in trajectory:
-            raise ParameterError(f"{name}: {NO_DIAMETERS}")
+        if needs:
+            require_diameters(trajectory, name)
     wanted = chosen_species(names, centers)
     is_center = np.isin(names, wanted)
     searches = _searches(list(plans.values()))

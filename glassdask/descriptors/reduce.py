@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,13 @@ def reduce(
         computed at once, in one pass over the chunks. The attribute ``code`` names the code that computed the features
         and that of this reduction, ``origin`` says what the features were, for `save_reduction`.
 
+    Raises
+    ------
+    SchemaError
+        When the features are classes, or those of `together` are others.
+    ParameterError
+        When there are fewer features than components, or none of them varies.
+
     Examples
     --------
     >>> import glassdask as gd
@@ -80,6 +87,7 @@ def reduce(
 
     scale = converted(scale, bool, "scale")
     features = one_descriptor(features)
+    check_numbers(features.attrs, str(features.name))
     check_method(method)
     others = [one_descriptor(each) for each in together]
     for number, other in enumerate(others):
@@ -149,6 +157,16 @@ def projected(
         "name": str(features.name), "features": condition(features), "result": fingerprint(dataset),
     }  # fmt: skip
     return dataset.assign_attrs(origin=json.dumps(origin))
+
+
+def check_numbers(attrs: Mapping[str, Any], name: str) -> None:
+    """Raise `SchemaError` where features are classes: their numbers are names, of which no mean is taken."""
+    if classes := attrs.get("classes"):
+        listed = f"{', '.join(map(str, list(classes)[:3]))}, ..."
+        raise SchemaError(
+            f"{name}: has classes ({listed}), whose numbers are names and have no principal components: reduce "
+            "descriptors of numbers, and compare these with the classes"
+        )
 
 
 def check_alike(features: xr.DataArray, other: xr.DataArray, what: str) -> None:

@@ -197,8 +197,9 @@ def _measured(trajectory: xr.Dataset, model: Model | str | None, temperature: fl
     """The stress (frame, d, d), and k_B T."""
     if "stress_tensor" not in trajectory and model is None:
         raise ParameterError(
-            "the stress of what: give model, such as 'kob_andersen', or a trajectory with the variable 'stress_tensor' "
-            "(frame, space_a, space_b)"
+            "it is not known how the particles interact: give the model, stress:model='kob_andersen' at the prompt, "
+            "model='kob_andersen' in Python, or a trajectory with the variable 'stress_tensor' (frame, space_a, "
+            "space_b)"
         )
     if temperature is None and model is None:
         raise ParameterError("no temperature: give temperature, or model, whose masses and the velocities tell it")

@@ -80,8 +80,8 @@ def check_velocities(trajectory: xr.Dataset) -> None:
     """`SchemaError` where there are none."""
     if "velocity" not in trajectory:
         raise SchemaError(
-            "no variable 'velocity' (frame, particle, space): give from_arrays(..., velocity=...), or write velocities "
-            "into the files that are ingested"
+            "no variable 'velocity' (frame, particle, space): write velocities into the files that are ingested; in "
+            "Python also from_arrays(..., velocity=...)"
         )
 
 

@@ -14,7 +14,7 @@ from glassdask.fields.values import particle_values
 from glassdask.frames import map_frames
 from glassdask.kernels import clusters as kernels
 from glassdask.neighborhood.boxes import check_radius
-from glassdask.neighborhood.configuration import NO_DIAMETERS, Configuration
+from glassdask.neighborhood.configuration import Configuration, require_diameters
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
@@ -89,8 +89,8 @@ def clusters(
         raise ParameterError("clusters takes either cutoffs or neighbors: give exactly one of them")
     rule = Cutoff(cutoffs) if rule is None else rule
     check_radius(trajectory, rule.reach(species_names(trajectory)))
-    if rule.needs_diameters and "diameter" not in trajectory:
-        raise ParameterError(f"clusters: {NO_DIAMETERS}")
+    if rule.needs_diameters:
+        require_diameters(trajectory, "clusters")
     dims = {"particle": trajectory.sizes["particle"], "column": len(COLUMNS)}
     found = map_frames(partial(_clusters, rule=rule), trajectory, chosen, dims=dims, microseconds=3.0)
     return annotated(xr.Dataset({name: found.isel(column=k) for k, name in enumerate(COLUMNS)}))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassdask.errors import FormatError
+from glassdask.files import unreadable
 from glassdask.io.compression import SUFFIXES, head
 from glassdask.plugins import Catalog
 from glassdask.variables import TRAJECTORY
@@ -281,7 +282,7 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     try:
         begin = head(path)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise FormatError(unreadable(error)) from None
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     if not begin and not os.path.getsize(path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 import shlex
 import shutil
@@ -19,7 +17,7 @@ import numpy as np
 from glassdask.code import digest
 from glassdask.declarations import converted, flags
 from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError, StoreError
-from glassdask.files import one_line, sha256, writing
+from glassdask.files import one_line, writing
 from glassdask.graphs import batched, compute_batches
 from glassdask.io import kept, tasks
 from glassdask.io.formats import FORMATS, find_format
@@ -27,12 +25,21 @@ from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.reference import Reference, alike, by_line, common_variables, left_out, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
-from glassdask.io.settings import differing
+from glassdask.io.settings import differing, key_of, told
 from glassdask.io.sources import OPTIONAL, SourceIndex, check_unchanged
 from glassdask.schema import UNKNOWN, kept_variables
 from glassdask.store import appending
 from glassdask.store.arrays import array_info, arrays, finish, missing_chunks, write_region
-from glassdask.store.groups import COMPLETE, WRITING, attributes, is_group, plain, remove_group, set_attributes
+from glassdask.store.groups import (
+    COMPLETE,
+    WRITING,
+    attributes,
+    derived_names,
+    is_group,
+    plain,
+    remove_group,
+    set_attributes,
+)
 from glassdask.store.layout import checked_path, frame_blocks
 from glassdask.store.locks import locked
 from glassdask.store.progress import Progress
@@ -172,7 +179,10 @@ def ingest(
     if sum(index.n_frames for index in indexes) > 1:
         lines += by_line(indexes)
     with locked(group):
+        before = derived_names(group) if overwrite else []
         done = _ingested(group, indexes, skipped, settings, append, overwrite, progress)
+        gone = [name for name in before if not is_group(group / name)]
+    lines += [f"overwritten, with what was made of it: {', '.join(gone)}"] if gone else []
     return replace(done, notes=(*done.notes, *lines))
 
 
@@ -217,7 +227,7 @@ def _ingested(
             indexes = [index for index in indexes if index.sha256 not in present]
             return _append(group, known, indexes, skipped, settings, progress)
     stretches, lines = arranged(indexes)
-    key, code = _key(_entries(stretches), settings), _code(indexes)
+    key, code = key_of(_entries(stretches), settings), _code(indexes)
     if known and not _begun(group, known, key, code, overwrite, _entries(stretches), settings):
         n_frames, n_particles, _ = array_info(group, "position").shape
         return Ingestion(str(group), n_frames, 0, n_particles, 0, (*skipped, *(x.path for x in indexes)))
@@ -274,7 +284,7 @@ def _create(
         attrs={
             "varied": roster is not None or None,
             "sources": _entries(stretches),
-            "parameters": _parameters(settings),
+            "parameters": told(settings),
             "key": key,
             "code": code,
         },
@@ -368,7 +378,7 @@ def _append(
     stretches, lines = arranged(indexes)
     lines += notes
     stretches, repeated = following(stretches, group, old, compare=not begun)
-    key, code = _key(_entries(stretches), settings), _code(indexes)
+    key, code = key_of(_entries(stretches), settings), _code(indexes)
     pending = {} if stage is None else attributes(stage)["pending"]
     back = f"take it back with glassdask repair {shlex.quote(str(group))}"
     if begun and pending.get("code") != code:
@@ -407,7 +417,7 @@ def _append(
     known_of = {name: pending.get(name) for name in ("span", "matched_by")}
     set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **known_of)
     sources = [*known.get("sources", []), *_entries(stretches)]
-    appending.commit(group, sources=sources, key=_key(sources, settings))
+    appending.commit(group, sources=sources, key=key_of(sources, settings))
     return Ingestion(str(group), old + n_new, n_new, shape[1], count, tuple(skipped), (*lines, *repeated))
 
 
@@ -475,10 +485,6 @@ def _entries(stretches: list[Stretch]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: plain(value) for name, value in settings.items() if value is not None}
-
-
 def _code(indexes: list[SourceIndex]) -> str:
     """The code that reads these files.
 
@@ -486,15 +492,3 @@ def _code(indexes: list[SourceIndex]) -> str:
     rewritten is no reason to make all of them again. But frames of two readers are not put together in one call.
     """
     return digest("glassdask.io.sources", *sorted({FORMATS[index.format].module for index in indexes}))
-
-
-def _key(sources: list[dict[str, Any]], settings: dict[str, Any]) -> str:
-    """What decides whether a store holds the frames of these files, read with these options."""
-    files = [[source.get("sha256"), source.get("format")] for source in sources]
-    known: list[Any] = [files, _parameters(settings)]
-    if settings.get("topology") is not None:  # a file, too, whatever it is called
-        try:
-            known.append(sha256(settings["topology"]))
-        except OSError as error:
-            raise FormatError(f"{settings['topology']}: cannot be read ({error.strerror}): check the path") from None
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

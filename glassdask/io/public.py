@@ -41,8 +41,10 @@ import xarray as xr
 from glassdask import schema
 from glassdask.declarations import Positive, converted
 from glassdask.errors import FormatError, ParameterError, SpeciesError
+from glassdask.files import unreadable
 from glassdask.io.pickles import load_arrays
 from glassdask.io.reading import told
+from glassdask.texts import unknown_values
 from glassdask.variables import annotated
 
 LETTERS = "ABCDEFGH"
@@ -195,7 +197,8 @@ def _species(heads: list[_File], names: Any, lines: list[str]) -> tuple[np.ndarr
     kinds = [str(kind) for kind in np.unique(first.types)]
     given = {str(key): name for key, name in (names or {}).items()}
     if given and set(kinds) - set(given):
-        raise SpeciesError(f"{first.path}: species_names has no name for {', '.join(sorted(set(kinds) - set(given)))}")
+        advice = unknown_values("species_names", sorted(set(kinds) - set(given)))
+        raise SpeciesError(f"{first.path}: not all species are given names: also {advice}")
     table = given or {kind: LETTERS[int(kind) - (1 if lowest else 0)] for kind in kinds}
     lines.append("types are named " + ", ".join(f"{kind}={table[kind]}" for kind in kinds))
     same = all(np.array_equal(head.types, first.types) for head in heads)
@@ -303,7 +306,7 @@ def _content(path: Path) -> tuple[bytes, dict[str, Any], bool]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise FormatError(unreadable(error)) from None
     if not zipfile.is_zipfile(BytesIO(content)):
         return content, load_arrays(content, str(path)), False
     try:

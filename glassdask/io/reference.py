@@ -92,7 +92,7 @@ def _check_particles(index: SourceIndex, reference: Reference) -> None:
         particle = int(np.argmax(names != reference.names))
         raise OtherParticlesError(
             f"{index.path}, frame 0, particle {particle}: species is {names[particle]}, in {reference.where} it is "
-            f"{reference.names[particle]}: {TOGETHER}, or name the species with species_names"
+            f"{reference.names[particle]}: {TOGETHER}, or name the species alike, such as `species_names={{1: 'A'}}`"
         )
     if reference.id is not None and not same_ids(index.id, reference.id):
         raise OtherParticlesError(f"{index.path}: the ids are not those of {reference.where}: {TOGETHER}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,10 +13,29 @@ from typing import Annotated, Any
 import numpy as np
 
 from glassdask import schema
-from glassdask.declarations import Where, converted, plain, shown
-from glassdask.errors import BoxError, GlassdaskError, ParameterError
+from glassdask.declarations import Where, converted, shown
+from glassdask.errors import BoxError, FormatError, GlassdaskError, ParameterError
+from glassdask.files import sha256, unreadable
 from glassdask.io.formats import FORMATS
 from glassdask.names import names_given
+from glassdask.store.groups import plain
+
+
+def told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a store keeps of the settings."""
+    return {name: plain(value) for name, value in settings.items() if value is not None}
+
+
+def key_of(sources: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """What decides whether a store holds the frames of these files, read with these options."""
+    files = [[source.get("sha256"), source.get("format")] for source in sources]
+    known: list[Any] = [files, told(settings)]
+    if settings.get("topology") is not None:  # a file, too, whatever it is called
+        try:
+            known.append(sha256(settings["topology"]))
+        except OSError as error:
+            raise FormatError(unreadable(error)) from None
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
@@ -23,7 +44,7 @@ def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], se
     >>> differing({"parameters": {"dt": 0.005}, "sources": []}, [], {"dt": 0.002})
     'the same files with dt 0.005, now 0.002'
     """
-    before, now = known.get("parameters", {}), {key: plain(v) for key, v in settings.items() if v is not None}
+    before, now = known.get("parameters", {}), told(settings)
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     options = ", ".join(f"{name} {before.get(name, 'not given')}, now {now.get(name, 'not given')}" for name in names)
     old, new = ([(s.get("sha256"), str(s.get("name"))) for s in some] for some in (known.get("sources", []), sources))
@@ -33,12 +54,12 @@ def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], se
     fresh = [name for digest, name in new if digest not in {digest for digest, _ in old}]
     changed = [name for name in fresh if os.path.basename(name) in map(os.path.basename, gone)]
     if changed:
-        told = f"{changed[0]} as it was before it changed"
+        line = f"{changed[0]} as it was before it changed"
     elif gone:
-        told = f"other files, such as {gone[0]}"
+        line = f"other files, such as {gone[0]}"
     else:
-        told = f"these files without {fresh[0]}" if fresh else "these files in another order"
-    return told + (f", with {options}" if options else "")
+        line = f"these files without {fresh[0]}" if fresh else "these files in another order"
+    return line + (f", with {options}" if options else "")
 
 
 LARGEST = sys.float_info.max

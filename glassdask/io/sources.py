@@ -19,6 +19,7 @@ from glassdask.io.frame import Frame, Survey
 from glassdask.io.kept import Kept, check_names, described, fit_columns
 from glassdask.io.roster import TOGETHER, OtherParticlesError, Roster
 from glassdask.io.settings import checked_files, checked_settings
+from glassdask.texts import unknown_values
 from glassdask.wrapping import add_images, enclosing, span, wrap
 
 OPTIONAL = ("origin", "image", "velocity", "energy", "diameter", "time", "step")
@@ -161,7 +162,7 @@ def scan(
             with open(path, "rb"):
                 pass
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise FormatError(files.unreadable(error)) from None
     if size == 0:
         raise FormatError(f"{path}: the file is empty: write it again or leave it out")
     survey = reading.survey(path, name, **options, **({"growing": growing} if FORMATS[name].text else {}))
@@ -453,7 +454,7 @@ def _renamed(path: str, found: list[str], given: dict[str, str]) -> dict[str, st
     unknown = [name for name in found if given and name not in given]
     if unknown:
         raise SpeciesError(
-            f"{path}: species_names has no name for {', '.join(sorted(unknown))}: the file has "
-            f"{', '.join(sorted(found))}, named are {', '.join(given)}"
+            f"{path}: the species are {', '.join(sorted(found))}, and only {', '.join(given)} are given names: name "
+            f"all, also {unknown_values('species_names', sorted(unknown))}"
         )
     return given

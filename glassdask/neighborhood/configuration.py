@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from glassdask.errors import ParameterError
 from glassdask.kernels import cells
@@ -22,6 +23,12 @@ BATCH_PAIRS = 1 << 15
 # By this part of their extent along an open axis the cells end beyond the last particle.
 FACE = 1e-9
 NO_DIAMETERS = "the particles have no diameters of their own: give them, from_arrays(diameter=...)"
+
+
+def require_diameters(trajectory: xr.Dataset, label: str) -> None:
+    """`ParameterError` where the particles of a trajectory have no diameters, before any work is begun."""
+    if "diameter" not in trajectory:
+        raise ParameterError(f"{label}: {NO_DIAMETERS}")
 
 
 @dataclass(frozen=True)

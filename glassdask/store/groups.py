@@ -152,6 +152,13 @@ def remove_group(path: str | os.PathLike[str]) -> None:
     clear_removed(group.parent)
 
 
+def derived_names(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the groups that were derived from a trajectory, which go where it is overwritten: descriptors/sbo."""
+    group = layout.checked_path(path)
+    folders = [folder for folder in (group / "descriptors", group / "reductions") if folder.is_dir()]
+    return [f"{folder.name}/{item.name}" for folder in folders for item in children(folder, "group")]
+
+
 def _other_groups(group: Path) -> list[str]:
     """Names of the groups below one that are not derived from it; with damaged metadata, what has no chunks."""
     found = []

@@ -14,9 +14,9 @@ from glassdask.code import digest
 from glassdask.declarations import plain
 from glassdask.errors import ParameterError
 from glassdask.sweep.describing import structures, within
-from glassdask.sweep.reducing import ReduceTable
+from glassdask.sweep.reducing import ReduceTable, check_reducible
 from glassdask.sweep.stage import Stage
-from glassdask.sweep.state import Settings, State
+from glassdask.sweep.state import Settings, State, naming
 from glassdask.variables import annotated
 
 MOMENTS, COMMON = "moments", "common"
@@ -89,6 +89,7 @@ class Common(Stage):
         unknown = [name for name in table.descriptors or () if name not in described]
         if unknown:
             raise ParameterError(f"common.descriptors: {', '.join(unknown)}: [describe] has {', '.join(described)}")
+        check_reducible(self.name, table, settings)
 
     def among(self, state: State) -> str:
         """All states of a model."""
@@ -126,7 +127,8 @@ class Common(Stage):
         code = digest(*self.computing(joined))
         for name in _names(settings):
             features = open_descriptors(path, [name])[name]
-            found = _found(places, name, table.n_components, table.scale)
+            with naming(name):
+                found = _found(places, name, table.n_components, table.scale)
             of = [str(version_of(Path(place, "reductions", f"{name}_{MOMENTS}"))) for place in places]
             more = {"together": len(places), "moments": sorted(of)}
             reduced = projected(features, found, method="exact", scale=table.scale, code=code, more=more)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassdask.declarations import TAG, Declaration, PairValues, Read, converted, parts
-from glassdask.errors import ParameterError, StoreError
+from glassdask.errors import GlassdaskError, ParameterError, StoreError
 from glassdask.store.groups import is_group
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State
+
+if TYPE_CHECKING:
+    from glassdask.descriptors.base import Plan
 
 # Groups and reductions of other stages, beside which no descriptor of the same name can be stored.
 RESERVED = ("structure", "relaxation", "propensity", "thermo", "isoconfigurational")
@@ -127,6 +130,20 @@ class Describe(Stage):
         made = {name: make(name, values, measured.defaults()) for name, values in table.descriptors.items()}
         features = describe(trajectory, made, centers=None if table.centers is None else list(table.centers))
         save_descriptors(features, path, dtype=table.dtype, overwrite=overwrite)
+
+
+def planned(name: str, values: Mapping[str, Any]) -> Plan | None:
+    """What a descriptor is like where the trajectory is not known: of one species; None where that takes others.
+
+    >>> planned("theta", {"type": "theta"}).dims, planned("sbo", {"type": "sbo"}).dims
+    ((), ('l',))
+    """
+    from glassdask.descriptors.registry import make
+
+    try:
+        return make(name, values, UNMEASURED).plan(("A",), 3)
+    except GlassdaskError:
+        return None
 
 
 def species_in(value: Any) -> tuple[str, ...]:

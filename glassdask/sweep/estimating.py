@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.graphs import task_bytes, within_task
@@ -26,7 +29,9 @@ LARGEST = 1000  # particles of a piece that is simulated
 STEPS = (2e5, 1.2e6)  # particles times steps of the two pieces; what does not grow with them is told from what does
 BLOCKS = (2, 6)  # intervals of the production in them
 TOLD = 10.0  # seconds that compiling takes at least where it is told of; imports take less
-FRAMES = (3, 9)  # of pieces of trajectories that exist
+FRAMES = (3, 9)  # of pieces of trajectories that exist, at least ...
+ROWS = (2e4, 6e4)  # ... and as many as have this many particles, so that g(r) tells cutoffs; or bytes of files:
+BYTES = (1e6, 3e6)
 
 
 @dataclass
@@ -143,6 +148,8 @@ def _measure(
             for stage in [stage for stage in place.units if stage not in (SIMULATE, INGEST)]:
                 begun = _cpu()
                 try:
+                    if missing := [need for need in stage_named(stage).after(place, own) if need in problems]:
+                        raise StoreError(f"it needs {missing[0]}")
                     stage_named(stage).run(_without_ensemble(place, own), own, False)
                 except GlassdaskError as error:
                     problems[stage] = " ".join(str(error).split())
@@ -175,11 +182,14 @@ def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[
         return found
     if INGEST in own:
         sources: Sources = own[INGEST]
-        some = FRAMES[piece]
+        sizes = np.cumsum([os.path.getsize(path) for path in sources.paths])
+        some = max(FRAMES[piece], int(np.searchsorted(sizes, BYTES[piece])) + 1)
         own[INGEST] = replace(sources, paths=sources.paths[:some], names=sources.names[:some])
         stage_named(INGEST).run(place, own, False)
         return [(INGEST, _cpu() - begun, _bytes(own))]
-    save_trajectory(open_trajectory(state.path).isel(frame=slice(0, FRAMES[piece])), place.path)
+    trajectory = open_trajectory(state.path)
+    some = max(FRAMES[piece], math.ceil(ROWS[piece] / trajectory.sizes["particle"]))
+    save_trajectory(trajectory.isel(frame=slice(0, some)), place.path)
     return []
 
 

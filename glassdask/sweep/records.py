@@ -28,6 +28,7 @@ from glassdask.store import checks, metadata
 from glassdask.store.checks import DESCRIPTION, GATHERED, RECORDS
 from glassdask.store.groups import create_parents
 from glassdask.store.layout import checked_name
+from glassdask.sweep.advice import toml
 from glassdask.sweep.state import State, Unit, checked_stage
 
 FOLDER = RECORDS
@@ -300,7 +301,7 @@ def write_record(file: Path, status: str, key: str, **more: Any) -> None:
 
 def failure(error: BaseException, trace: str) -> dict[str, str]:
     """What a record keeps of an error."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = toml(" ".join(str(error).split())) or type(error).__name__
     return {"class": type(error).__name__, "message": text, "traceback": trace}
 
 

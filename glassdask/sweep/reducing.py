@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from glassdask.declarations import Declaration, Where
 from glassdask.errors import ParameterError
-from glassdask.sweep.describing import check_name, structures, within
+from glassdask.sweep.describing import check_name, planned, structures, within
 from glassdask.sweep.stage import Stage
-from glassdask.sweep.state import Settings, State
+from glassdask.sweep.state import Settings, State, naming
 
 Names = Annotated[tuple[str, ...], Where(lambda names: 0 < len(names) == len(set(names)), "a list of different names")]
 Components = Annotated[
@@ -54,6 +54,7 @@ class Reduce(Stage):
         unknown = [name for name in chosen or () if name not in described]
         if unknown:
             raise ParameterError(f"reduce.descriptors: {', '.join(unknown)}: [describe] has {', '.join(described)}")
+        check_reducible(self.name, settings[self.name], settings)
 
     def groups(self, state: State, settings: Settings) -> list[str]:
         """A group for each descriptor."""
@@ -73,8 +74,29 @@ class Reduce(Stage):
         path = structures(state, settings)
         for name in reduced(settings):
             features = open_descriptors(path, [name])[name]
-            components = reduce(features, n_components=table.n_components, scale=table.scale)
+            with naming(name):
+                components = reduce(features, n_components=table.n_components, scale=table.scale)
             save_reduction(components, path, name, overwrite=overwrite)
+
+
+def check_reducible(stage: str, table: ReduceTable, settings: Settings) -> None:
+    """Raise `ParameterError` for descriptors that are classes, or one number where several components are wanted."""
+    if "describe" not in settings:
+        return
+    own = settings["describe"].descriptors
+    names = list(table.descriptors or own)
+    plans = {name: planned(name, own[name]) for name in names}
+    several = isinstance(table.n_components, int) and table.n_components > 1
+    for name, plan in plans.items():
+        classes = plan is not None and "classes" in plan.attrs
+        if plan is None or not (classes or (several and not plan.dims)):
+            continue
+        what = "has classes, which have no principal components" if classes else "is one number of a particle"
+        others = [n for n, p in plans.items() if p is None or (p.dims and "classes" not in p.attrs)]
+        rest = ", ".join(f'"{n}"' for n in others)
+        advice = f"name the others, descriptors = [{rest}]" if others else f"leave [{stage}] out"
+        wanted = "" if classes else f", n_components is {table.n_components}"
+        raise ParameterError(f"[{stage}]: {name} {what}{wanted}: {advice}")
 
 
 def reduced(settings: Settings) -> list[str]:

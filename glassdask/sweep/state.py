@@ -11,6 +11,7 @@ from typing import Any
 from glassdask.declarations import Declaration
 from glassdask.errors import GlassdaskError, ParameterError, PluginError
 from glassdask.store.layout import checked_name
+from glassdask.sweep.advice import toml
 
 # Of each stage of a state, what its table of the sweep's file says (or how the state is simulated).
 Settings = Mapping[str, Any]
@@ -108,4 +109,4 @@ def naming(where: str) -> Iterator[None]:
     except PluginError:
         raise
     except GlassdaskError as error:
-        raise ParameterError(" ".join(f"{where}: {error}".splitlines())) from None
+        raise ParameterError(toml(" ".join(f"{where}: {error}".splitlines()))) from None

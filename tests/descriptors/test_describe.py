@@ -274,7 +274,7 @@ def test_a_descriptor_that_lacks_something_says_what_to_give():
     assert gd.describe(liquid, gd.SmoothedBondOrder(cutoffs=gd.first_minima(liquid)))["sbo"].equals(
         gd.describe(liquid, "sbo")["sbo"]
     )
-    with pytest.raises(ParameterError, match=r"^SOAP.r_cut: is missing: give r_cut=...$"):
+    with pytest.raises(ParameterError, match=r"^SOAP.r_cut: is missing: give r_cut=..., l_max=..., sigma=...$"):
         gd.SOAP(n_max=4)
     with pytest.raises(ParameterError, match=r"BondOrder.cutof: unknown, .*; did you mean 'cutoffs'\?$"):
         gd.BondOrder(cutof=1.4)

@@ -32,6 +32,15 @@ def test_a_dataset_of_one(features):
         gd.reduce(np.zeros((3, 3)))
 
 
+def test_classes_have_no_components():
+    rng = np.random.default_rng(2)
+    liquid = gd.from_arrays(rng.random((1, 80, 3)) * 4, species=["A"] * 80, box=[4.0] * 3)
+    with pytest.raises(
+        SchemaError, match=r"^common_neighbors: has classes \(other, .*\.\.\.\), whose numbers are names"
+    ):
+        gd.reduce(gd.describe(liquid, [gd.CommonNeighbors()]))
+
+
 @pytest.mark.parametrize("scale", [False, True])
 def test_a_reduction_is_a_model(features, scale):
     reduced = gd.reduce(features["bo"], scale=scale)

@@ -712,7 +712,9 @@ def test_same_again_other_and_overwrite(tmp_path):
         ):
             gio.ingest(sources, store, **options)
     same_values(store, one.trajectory(*VARIABLES))
-    gio.ingest(second, store, overwrite=True)
+    gd.save_descriptors(gd.describe(gd.open_trajectory(store), [gd.BondOrder(cutoffs=1.0, l_max=1)]), store)
+    assert gio.ingest(path, store, overwrite=True).notes == ("overwritten, with what was made of it: descriptors/bo",)
+    assert gio.ingest(second, store, overwrite=True).notes == ()
     same_values(store, other.trajectory(*VARIABLES))
 
 

@@ -172,7 +172,10 @@ def test_small_files(tmp_path):
     assert "2 to 3 particles in a frame, without ids" in str(report)
     with pytest.raises(errors.SchemaError, match="cannot be followed"):
         gd.dynamics.displacements(t)
-    with pytest.raises(errors.SpeciesError, match="frame 2: species_names has no name for C"):
+    with pytest.raises(
+        errors.SpeciesError,
+        match=r"frame 2: the species are .* also `species_names=\{'C': \.\.\.\}`",
+    ):
         gd.ingest(tmp_path / "a.xyz", tmp_path / "b.zarr", species_names={"A": "x", "B": "y"})
 
 

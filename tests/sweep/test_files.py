@@ -151,6 +151,21 @@ def test_a_bad_file_stops_its_state_only(dumps):
         ("dt = 0.005", "options = {columns = 3}", r"runs\[0\]\.files: .*columns"),
         ("T{temperature}/dump.*", "T{temperatur}/dump.*", "temperatur"),
         ("T{temperature}/dump.*.gz", "{temperature}/dump.0.gz", "not a number where one is expected"),
+        (
+            "[reduce]",
+            "[describe.descriptors.theta]\n[reduce]\nn_components = 2",
+            r'theta is one number of a particle, n_components is 2: name the others, descriptors = \["bo"\]',
+        ),
+        (
+            "[reduce]",
+            "[describe.descriptors.common_neighbors]\n[common]",
+            r'\[common\]: common_neighbors has classes, .*: name the others, descriptors = \["bo"\]',
+        ),
+        (
+            "[reduce]",
+            "[describe.descriptors.soap]",
+            r"soap\.r_cut: is missing: .*soap needs it and n_max, l_max, sigma",
+        ),
     ],
 )
 def test_slips_are_told_before_anything_is_read(dumps, old, new, message):
@@ -159,6 +174,18 @@ def test_slips_are_told_before_anything_is_read(dumps, old, new, message):
     with pytest.raises(ParameterError, match=message) as told:
         read_sweep(dumps / "sweep.toml")
     assert "\n" not in str(told.value)
+
+
+def test_failures_are_told_in_the_words_of_the_file(dumps):
+    """Not in those of Python or the shell: what is said can be typed as it is."""
+    file = dumps / "sweep.toml"
+    file.write_text(FILE.replace('{1 = "A", 2 = "B"}', '{1 = "A"}'))
+    errors = run_sweep(file, stages=["ingest"])["ingest_error"]
+    assert "T0.4500/dump.0.gz: the species are 1, 2" in errors.iloc[0]
+    assert 'name all, also species = {2 = "..."}' in errors.iloc[0]
+    file.write_text(FILE.replace("cutoffs = 1.3", ""))
+    table = run_sweep(file, stages=["ingest", "describe"])
+    assert "or give the cutoff of A-A, cutoffs = {A-A = ...}" in table["describe_error"].iloc[0]
 
 
 def test_a_new_sweep_runs_as_it_is_written(tmp_path):
