@@ -46,6 +46,7 @@ from glassdask.io.pickles import load_arrays
 from glassdask.io.reading import told
 from glassdask.texts import unknown_values
 from glassdask.variables import annotated
+from glassdask.wrapping import wrap
 
 LETTERS = "ABCDEFGH"
 DENSITY = 1.2
@@ -74,7 +75,7 @@ def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]
     for path in paths:
         with told(path):
             files.append(_survey(Path(path)))
-            for values in (files[-1].position, *(files[-1].known[name] for name in PLACES if name in files[-1].known)):
+            for values in files[-1].places():
                 schema.check_positions(values[None])
             if files[-1].box is not None:
                 schema.check_box(np.diag(files[-1].box)[None])
@@ -86,6 +87,10 @@ def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]
     names, order = _species(heads, options.get("species_names"), lines)
     labels, lags = _lags(files, options.get("lags"), lines)
     box = np.stack([_box(head, density, options.get("box"), lines) for head in heads])
+    for head, cell in zip(heads, box):
+        with told(str(head.path)):
+            for values in head.places():
+                wrap(values[None], cell[None])
     trajectory = schema.from_arrays(
         np.stack([head.position[mine] for head, mine in zip(heads, order)]),
         species=names,
@@ -134,6 +139,10 @@ class _File:
     time: float | None
     labels: tuple[Any, ...] = ()
     known: dict[str, np.ndarray] = field(default_factory=dict)  # (N, lag) or (N, d)
+
+    def places(self) -> list[np.ndarray]:
+        """All positions that the particles have in the file, (N, d) each."""
+        return [self.position, *(self.known[name] for name in PLACES if name in self.known)]
 
 
 def _survey(path: Path) -> _File:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import FormatError, ParameterError, SchemaError, SpeciesError
+from glassdask.errors import FormatError, ParameterError, PositionError, SchemaError, SpeciesError
 from glassdask.io.pickles import load_arrays
 
 N, LENGTH = 30, (30 / 1.2) ** (1 / 3)
@@ -201,6 +201,10 @@ def test_what_does_not_fit_is_refused(tmp_path, start):
     np.savez(tmp_path / "other.npz", types=[0] * N, initial_positions=start[0] + 1, positions=start[:1])
     with pytest.raises(SpeciesError, match=r"other.npz: 30 particles whose types are not those"):
         ingested([*paths, tmp_path / "other.npz"])
+    far = start.copy()
+    far[1, 3, 0] = 1e60  # a flipped bit
+    with pytest.raises(PositionError, match=r"1\.npz: frame 0, particle 3: position .* boxes away"):
+        ingested(botan(tmp_path, far, far[:, None]))
     for density in (0.0, np.nan):
         with pytest.raises(ParameterError, match="density"):
             ingested(paths, density=density)
