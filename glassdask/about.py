@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-MOST_SPECIES = 8  # that are told one by one
+from glassdask.physics import physics, physics_lines
+
 MOST_PARTS = 6  # descriptors, or components
-UNITS = "those of the model: length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)"
-OWN = ("position", "box", "species", "origin", "time", "step", "id", "present", "periodic")
-NO_TIMES = ", no times are known (ingest --dt gives them where steps are)"
 STATE = ("model", "temperature", "seed")
 
 
@@ -59,90 +57,6 @@ class About:
             for key, text in rest
         )
         return f"<div><b>{html.escape(first[1])}</b><table style='margin:0.3em 0 0.6em'>{rows}</table></div>"
-
-
-def physics(trajectory: xr.Dataset) -> dict[str, Any]:
-    """Numbers of a trajectory, from small arrays; of open systems the density is not told.
-
-    Examples
-    --------
-    >>> import glassdask as gd
-    >>> found = physics(gd.from_arrays([[[0.5, 0.5], [1.5, 0.5]]], species=["A", "B"], box=[2.0, 2.0]))
-    >>> found["particles"], found["species"], found["density"]
-    (2, {'A': 1, 'B': 1}, 0.5)
-    """
-    t = trajectory
-    box = t["box"].values
-    first = t["species"] if t["species"].ndim == 1 else t["species"].isel(frame=0)
-    names, counts = np.unique(first.values.astype(str), return_counts=True)
-    n, d = t.sizes["particle"], t.sizes["space"]
-    volume = float(np.abs(np.linalg.det(box[0])))
-    edges = np.linalg.norm(box[0], axis=1)
-    found: dict[str, Any] = {
-        "particles": n,
-        "dimension": d,
-        "species": dict(zip(names.tolist(), counts.tolist())),
-        "species_of_each_frame": t["species"].ndim == 2,
-        "density": (n if "present" not in t else None) and n / volume,
-        "volume": volume,
-        "box": box[0].tolist(),
-        "edges": edges.tolist(),
-        "box_changes": bool((box != box[0]).any()),
-        "triclinic": bool(np.abs(box[0] - np.diag(np.diag(box[0]))).max() > 1e-9 * edges.max()),
-        "periodic": t["periodic"].values.tolist() if "periodic" in t else [True] * d,
-        "frames": t.sizes["frame"],
-        "units": str(t["position"].attrs.get("units", "")),
-        "variables": [str(name) for name in t.data_vars],
-        "absent": "present" in t,
-    }
-    for name in ("time", "step"):
-        if name in t and t.sizes["frame"]:
-            values = t[name].values
-            apart = np.diff(values)
-            spacing = [float(apart.min()), float(apart.max())] if len(apart) else None
-            found[name] = {"first": values[0].item(), "last": values[-1].item(), "apart": spacing}
-    return found
-
-
-def physics_lines(found: dict[str, Any]) -> dict[str, str]:
-    """Topic -> what `physics` found, in words."""
-    n, species = found["particles"], found["species"]
-    shares = ", ".join(f"{count} {name} ({100 * count / n:.3g} %)" for name, count in species.items())
-    mixture = shares if len(species) <= MOST_SPECIES else f"{len(species)} species"
-    if found["species_of_each_frame"]:
-        mixture += ", in the first frame: species change from frame to frame"
-    if found["absent"]:
-        mixture += "; not all are there in every frame"
-    edges = " x ".join(f"{edge:.6g}" for edge in found["edges"])
-    shape = "triclinic, " if found["triclinic"] else ""
-    open_axes = [axis for axis, repeats in zip("xyz", found["periodic"]) if not repeats]
-    borders = f"open along {', '.join(open_axes)}" if open_axes else "periodic"
-    changes = ", in the first frame: it changes" if found["box_changes"] else ""
-    density = "" if found["density"] is None else f"; density {found['density']:.6g}"
-    lines = {
-        "particles": f"N = {n} in {found['dimension']} dimensions: {mixture}",
-        "box": f"{edges}, {shape}{borders}{changes}{density}",
-        "frames": f"{found['frames']}{_span(found)}",
-        "units": UNITS if found["units"] in ("", "length") else f"length in {found['units']}",
-    }
-    more = [name for name in found["variables"] if name not in OWN]
-    if more:
-        lines["also"] = ", ".join(more)
-    return lines
-
-
-def _span(found: dict[str, Any]) -> str:
-    for name, symbol in (("time", "t"), ("step", "step")):
-        if name not in found:
-            continue
-        first, last, apart = (found[name][key] for key in ("first", "last", "apart"))
-        if apart is None:
-            return f", {symbol} = {first:.6g}"
-        low, high = apart
-        even = high - low <= 1e-6 * abs(high)
-        spacing = f"{high:.6g}" if even else f"{low:.6g} to {high:.6g}"
-        return f", {symbol} = {first:.6g} to {last:.6g}, {spacing} apart{'' if name == 'time' else NO_TIMES}"
-    return NO_TIMES
 
 
 def _lines(values: Any) -> dict[str, str]:

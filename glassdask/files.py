@@ -154,7 +154,7 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = True, new: bool = Fa
     ('1 2 3', ['numbers'])
     >>> folder.cleanup()
     """
-    with writing(path), _whole(path, _link if new else os.replace, sync) as stream:
+    with writing(path), whole(path, _link if new else os.replace, sync) as stream:
         yield stream
 
 
@@ -162,7 +162,7 @@ def put(path: str | os.PathLike[str], content: bytes | str, *, sync: bool = True
     """Replace a file at once, or make it."""
 
     def write() -> None:
-        with _whole(path, os.replace, sync) as stream:
+        with whole(path, os.replace, sync) as stream:
             stream.write(content if isinstance(content, bytes) else content.encode())
 
     retried(path, write)
@@ -176,7 +176,7 @@ def create(path: str | os.PathLike[str], content: bytes | str) -> bool:
 
     def write() -> bool:
         try:
-            with _whole(path, _link) as stream:
+            with whole(path, _link) as stream:
                 stream.write(content if isinstance(content, bytes) else content.encode())
         except FileExistsError:
             return False
@@ -186,7 +186,7 @@ def create(path: str | os.PathLike[str], content: bytes | str) -> bool:
 
 
 @contextmanager
-def _whole(path: str | os.PathLike[str], place: Callable[[Path, Path], None], sync: bool = True) -> Iterator[BinaryIO]:
+def whole(path: str | os.PathLike[str], place: Callable[[Path, Path], None], sync: bool = True) -> Iterator[BinaryIO]:
     """A stream into an unfinished file, which `place` puts where it belongs when the block has ended."""
     temporary = Path(path).with_name(f"{Path(path).name}.{uuid.uuid4().hex}{PARTIAL}")
     try:

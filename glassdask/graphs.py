@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 import dask
 import dask.array as da
 from dask._task_spec import DataNode, Task, TaskRef
+from dask.base import named_schedulers
 from dask.core import flatten, get_dependencies, quote
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, Layer
@@ -107,7 +108,7 @@ def compute(*collections: Any) -> tuple[Any, ...]:
     ...     int(compute(da.arange(3, chunks=1).sum())[0])
     3
     """
-    return dask.compute(*collections, scheduler="synchronous" if _within_task.get() else None)
+    return dask.compute(*collections, scheduler=_scheduler())
 
 
 def batched(items: Sequence[T]) -> list[Sequence[T]]:
@@ -201,13 +202,23 @@ def _nested(keys: Any, values: dict[Any, Any]) -> Any:
     return [_nested(key, values) for key in keys] if isinstance(keys, list) else values[keys]
 
 
+def _scheduler() -> Callable[..., Any] | None:
+    """What dask computes with now; None leaves it to dask, which imports distributed to see whether there is a client.
+
+    That takes longer than a small job: a process that has not imported it has no client.
+    """
+    if _within_task.get():
+        return named_schedulers["synchronous"]
+    given = dask.config.get("scheduler", None) or "threads"
+    return named_schedulers.get(given) if "distributed" not in sys.modules and isinstance(given, str) else None
+
+
 def _client() -> Any:
     """The `distributed.Client` that dask computes with now, if it does."""
-    if _within_task.get():
+    if _within_task.get() or "distributed" not in sys.modules:
         return None
     owner = getattr(dask.base.get_scheduler(), "__self__", None)
-    distributed = sys.modules.get("distributed")  # where it is not imported there is no client
-    return owner if distributed is not None and isinstance(owner, distributed.Client) else None
+    return owner if isinstance(owner, sys.modules["distributed"].Client) else None
 
 
 def merge_blocks(blocks: da.Array, merge: Callable[[list[Any]], Any]) -> Any:

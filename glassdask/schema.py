@@ -16,10 +16,9 @@ from glassdask.declarations import shown
 from glassdask.errors import BoxError, PositionError, SchemaError, SpeciesError, StoreVersionError
 from glassdask.graphs import compute
 from glassdask.names import coded, species_given
-from glassdask.variables import TRAJECTORY, VARIABLES, numbers
+from glassdask.variables import SCHEMA_VERSION, TRAJECTORY, VARIABLES, numbers
 from glassdask.wrapping import add_images, enclosing, looks_wrapped, span, wrap
 
-SCHEMA_VERSION = 1
 # Of species codes, wherever they are: one type, so that each kernel is compiled once, with room for a species a
 # particle.
 CODE = np.int32

@@ -10,14 +10,17 @@ all particles alike, without the dimensions of species.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import xarray as xr
 
 from glassdask.errors import SchemaError
 
-Data = TypeVar("Data", xr.Dataset, xr.DataArray)
+if TYPE_CHECKING:  # the command line reads this module, and xarray with pandas takes longer than all that it says
+    import xarray as xr
+
+Data = TypeVar("Data", "xr.Dataset", "xr.DataArray")
+SCHEMA_VERSION = 1  # of trajectories and stores
 SPECIES = ("species", "species_a", "species_b", "center")
 
 
@@ -336,6 +339,7 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
 
     Examples
     --------
+    >>> import xarray as xr
     >>> found = annotated(xr.Dataset({"tau": ("species", [1.5])}, coords={"species": ["A"]}), tau={"level": 0.4})
     >>> found["tau"].attrs
     {'level': 0.4, 'units': 'time', 'long_name': 'relaxation time'}
@@ -343,6 +347,8 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     Traceback (most recent call last):
     glassdask.errors.SchemaError: 'tua' is declared nowhere: add it to glassdask.variables
     """
+    import xarray as xr
+
     result = data.copy(deep=False)
     variables = {str(name): c.variable for name, c in result.coords.items()}
     own = result.data_vars if isinstance(result, xr.Dataset) else {result.name: result}

@@ -27,13 +27,15 @@ BASE = {
     "texts",
     "reporting",
     "about",
+    "physics",
 }
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
 WALK = SPACE | {"store", "frames"}
 MAY_IMPORT = {
     "errors": set(),
-    "about": {"errors"},
+    "about": {"errors", "physics"},
+    "physics": {"errors"},
     "code": {"errors"},
     "declarations": {"errors"},
     "texts": {"errors"},

@@ -49,16 +49,39 @@ def info(
 
 
 def _physics(store: Any) -> dict[str, Any]:
-    """Numbers of a trajectory, from its metadata and small arrays."""
-    import glassdask as gd
-    from glassdask.about import physics
+    """Numbers of a trajectory, from its metadata and small arrays, without all that computes with the others."""
+    from glassdask.physics import SMALL, numbers, physics
+    from glassdask.store.arrays import arrays, read_region
+    from glassdask.store.encoding import decode_names
+    from glassdask.store.groups import attributes, content_hash
+    from glassdask.variables import TRAJECTORY
 
-    return physics(gd.open_trajectory(store))
+    state = content_hash(store)
+    found = {info.name: info for info in arrays(store)}
+    if not {"position", "box", "species"} <= found.keys():
+        import glassdask as gd
+
+        return physics(gd.open_trajectory(store))  # which tells what is wrong with it
+    small = {}
+    for name in found.keys() & {*SMALL}:
+        info = found[name]
+        first = slice(0, 1 if info.dims == ("frame", "particle") else info.shape[0])
+        small[name] = read_region(info, (first, *(slice(0, size) for size in info.shape[1:])))
+    small["species"], _ = decode_names(small["species"], found["species"].attrs, str(found["species"].path))
+    attrs, position = attributes(store), found["position"]
+    text = attrs.get("text", {})
+    labels = {*str(attrs.get("coordinates", "")).split(), *position.dims}
+    labels |= {name for name, stored in text.items() if stored.get("coordinate")}
+    names = [name for name in (*found, *text) if name not in labels]
+    names.sort(key=lambda name: list(TRAJECTORY).index(name) if name in TRAJECTORY else len(TRAJECTORY))
+    units = str(position.attrs.get("units", ""))
+    result = numbers(small, dict(zip(position.dims, position.shape)), units, names)
+    return result if content_hash(store) == state else _physics(store)
 
 
 def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any], derived: dict[str, Any]) -> dict[str, str]:
     """Topic -> what there is."""
-    from glassdask.about import physics_lines
+    from glassdask.physics import physics_lines
     from glassdask.store.checks import append_of
     from glassdask.store.groups import is_group
     from glassdask.store.layout import checked_path
@@ -101,7 +124,7 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
     from glassdask.store.groups import COMPLETE, attributes, children, is_group
     from glassdask.store.layout import checked_path
     from glassdask.store.metadata import read_metadata
-    from glassdask.store.reading import out_of_date
+    from glassdask.store.origins import out_of_date
 
     root = checked_path(store)
     found = {}
@@ -122,7 +145,7 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
 
 def _outdated(kind: str, attrs: dict[str, Any]) -> bool:
     """Whether a descriptor, or a reduction of one, was computed by other code; what others have made is not known."""
-    from glassdask.descriptors.saving import codes_now
+    from glassdask.descriptors.codes import codes_now
 
     made_by = str(attrs.get("code") or "").split()
     parameters = attrs.get("parameters")

@@ -11,40 +11,13 @@ import xarray as xr
 from glassdask import declarations
 from glassdask.declarations import TAG, parts, shown
 from glassdask.descriptors.base import Descriptor
+from glassdask.descriptors.places import PLACES
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
 from glassdask.texts import parse_words
 
-# Ours by where they are, so that one can be had without importing the others, and those of other packages.
-DESCRIPTORS: Catalog[type[Descriptor]] = Catalog(
-    "descriptor",
-    {
-        "ace": "glassdask.descriptors.ace:ACE",
-        "acsf": "glassdask.descriptors.symmetry_functions:SymmetryFunctions",
-        "bo": "glassdask.descriptors.bond_order:BondOrder",
-        "centrosymmetry": "glassdask.descriptors.common_neighbors:Centrosymmetry",
-        "common_neighbors": "glassdask.descriptors.common_neighbors:CommonNeighbors",
-        "coordination": "glassdask.descriptors.coordination:Coordination",
-        "hexatic": "glassdask.descriptors.hexatic:Hexatic",
-        "ld": "glassdask.descriptors.bond_order:LechnerDellago",
-        "lfs": "glassdask.descriptors.voronoi_cell:LocallyFavoredStructure",
-        "local_energy": "glassdask.descriptors.local_energy:LocalEnergy",
-        "minkowski": "glassdask.descriptors.bond_order:MinkowskiStructure",
-        "pair_entropy": "glassdask.descriptors.pair_entropy:PairEntropy",
-        "radial_density": "glassdask.descriptors.radial_bond_order:RadialDensity",
-        "rbo": "glassdask.descriptors.radial_bond_order:RadialBondOrder",
-        "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
-        "soap": "glassdask.descriptors.soap:SOAP",
-        "solid_liquid": "glassdask.descriptors.solid_liquid:SolidLiquid",
-        "tetrahedrality": "glassdask.descriptors.tetrahedrality:Tetrahedrality",
-        "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
-        "third_order": "glassdask.descriptors.third_order:ThirdOrderInvariants",
-        "topological_clusters": "glassdask.descriptors.topological_clusters:TopologicalClusters",
-        "voronoi": "glassdask.descriptors.voronoi_cell:VoronoiCell",
-        "warren_cowley": "glassdask.descriptors.coordination:WarrenCowley",
-    },
-    Descriptor,
-)
+# ours, and those of other packages
+DESCRIPTORS: Catalog[type[Descriptor]] = Catalog("descriptor", PLACES, Descriptor)
 
 
 def kind_of(name: str) -> str:

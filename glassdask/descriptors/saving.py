@@ -12,14 +12,14 @@ import xarray as xr
 from glassdask.declarations import converted, flags
 from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
-from glassdask.errors import GlassdaskError, StoreError
+from glassdask.errors import StoreError
 from glassdask.files import check_links
 from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
 from glassdask.store.groups import is_group
 from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_stored_at, untouched
 from glassdask.store.layout import checked_name, checked_path
-from glassdask.store.reading import version_of
+from glassdask.store.origins import version_of
 
 Precision = Literal["float32", "float64"]
 FULL = "float64"
@@ -147,28 +147,6 @@ def save_reduction(
         stored, path, f"reductions/{name}", parameters=parameters, code=reduced.attrs["code"], made_from=made_from,
         overwrite=overwrite, on_block=progress,
     )  # fmt: skip
-
-
-def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
-    """The digests that the attribute ``code`` of a stored descriptor or reduction would have now.
-
-    One that cannot be told is None: of something that is not installed, or of features that are not known.
-    """
-    from glassdask.code import digest
-    from glassdask.descriptors.describe import code_of
-    from glassdask.descriptors.registry import make
-
-    if kind == "reductions":
-        if parameters.get("estimator") != "PCA":
-            return []
-        described = parameters.get("descriptor")
-        features = codes_now("descriptors", described) if described else []
-        return [*features, digest("glassdask.descriptors.reduce:reduce")]
-    values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype")}
-    try:
-        return [code_of(make("", values))]
-    except GlassdaskError:
-        return [None]
 
 
 def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from glassdask.declarations import Count, converted, flags
 from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError, StoreVersionError
-from glassdask.files import retried, sync, writing
+from glassdask.files import retried, sync, whole, writing
 from glassdask.remote import Address
 from glassdask.store import layout
+from glassdask.store.chunks import BYTES, CRC, codecs_of, compressor_of, decoded, encoded
 from glassdask.store.groups import (
     COMPLETE,
     attributes,
@@ -35,12 +32,6 @@ from glassdask.store.layout import Region
 from glassdask.store.ledger import entry_file, stamp, state_of, write_entry
 from glassdask.store.metadata import KEPT, REPAIR, SEAL, create_metadata, is_sealed, read_metadata, write_metadata
 
-# What is worth its time, as `python -m tests.benchmarks.bench_storage` measures it. Numbers that were decimal text
-# shrink by a third with zstd, at level 2 as much as at the default level, codes and marks of particles to almost
-# nothing. Of all other floats no codec saves more than a tenth or two, but many rows may be NaN: lz4, on bits of equal
-# place side by side, gives both at three times the speed of zstd.
-COMPACT = (ZstdCodec(level=2),)
-QUICK = (BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),)
 STAGE = ".append"  # the hidden group of frames that are being added
 UNIT = tuple[Count, ...]
 
@@ -56,6 +47,7 @@ class ArrayInfo:
     unit: tuple[int, ...]
     chunks: tuple[int, ...]
     attrs: dict[str, Any]
+    compressor: Mapping[str, Any] | None  # None: not ours, left to Zarr
 
     @property
     def inner(self) -> int:
@@ -114,8 +106,7 @@ def create_array(
     if not (path / "zarr.json").exists():
         if had_chunks:
             raise CorruptStoreError(f"{path}: chunks without zarr.json: overwrite the group")
-        codecs = QUICK if kind.kind == "f" and not (decimal and kind.itemsize == 8) else COMPACT
-        content = _new_metadata(shape, chunks, shards, kind, dims, plain(attrs or {}), codecs)
+        content = _new_metadata(shape, chunks, shards, kind, dims, plain(attrs or {}), codecs_of(kind, decimal))
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         create_metadata(path / "zarr.json", content)  # another process may create the same array at the same time
@@ -136,23 +127,25 @@ def _new_metadata(
     dtype: np.dtype,
     dims: tuple[str, ...],
     attrs: dict[str, Any],
-    codecs: tuple[Any, ...],
+    codecs: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The metadata that Zarr gives an array."""
-    memory: dict[str, Any] = {}
-    zarr.create_array(
-        memory,
-        shape=shape,
-        chunks=chunks,
-        shards=shards,
-        dtype=dtype,
-        compressors=[*codecs, Crc32cCodec()],
-        fill_value=math.nan if dtype.kind == "f" else (False if dtype.kind == "b" else 0),
-        dimension_names=list(dims),
-        attributes=attrs,
-    )
-    content: dict[str, Any] = json.loads(memory["zarr.json"].to_bytes())
-    return content
+    if shards is not None:
+        inner = {"chunk_shape": list(chunks), "codecs": codecs, "index_codecs": [BYTES, CRC], "index_location": "end"}
+        codecs = [{"name": "sharding_indexed", "configuration": inner}]
+    return {
+        "shape": list(shape),
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shards or chunks)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": {"f": "NaN", "b": False}.get(dtype.kind, 0),
+        "codecs": codecs,
+        "attributes": attrs,
+        **({"dimension_names": list(dims)} if dims else {}),
+        "zarr_format": 3,
+        "node_type": "array",
+        "storage_transformers": [],
+    }
 
 
 def array_info(group_path: str | os.PathLike[str], name: str) -> ArrayInfo:
@@ -180,7 +173,8 @@ def array_info(group_path: str | os.PathLike[str], name: str) -> ArrayInfo:
     if begun is not None and dims[:1] == ("frame",):  # more of them may have taken their place, but do not count yet
         shape = (begun[0], *shape[1:])
     attrs = {key: value for key, value in content["attributes"].items() if key != SEAL}
-    return ArrayInfo(path, shape, dims, dtype, unit, chunks, attrs)
+    compressor = compressor_of(content["codecs"]) if not isinstance(path, Address) else None
+    return ArrayInfo(path, shape, dims, dtype, unit, chunks, attrs, compressor)
 
 
 def arrays(group_path: str | os.PathLike[str]) -> list[ArrayInfo]:
@@ -230,7 +224,7 @@ def write_region(
         tail = read_region(before, (slice(start, borders[0].start), *borders[1:]))
         values = np.concatenate([tail, values])
         borders = (slice(start, borders[0].stop), *borders[1:])
-    put = partial(_put, info.path, borders, values.astype(info.dtype, copy=False))
+    put = partial(_put, info, borders, values.astype(info.dtype, copy=False))
     retried(info.path, put, needed or values.nbytes)
     _send_to_disk(info.path / chunk for chunk in layout.chunk_keys(borders, info.unit))
     try:
@@ -278,15 +272,36 @@ def missing_chunks(info: ArrayInfo) -> list[str]:
     return [key for key in keys if not is_stored(info.path / key)]
 
 
-def _put(path: Path, region: Region, values: np.ndarray) -> None:
-    _opened(path, "r+")[region] = values
+def _put(info: ArrayInfo, region: Region, values: np.ndarray) -> None:
+    """Write a region of whole files, each put in its place at once."""
+    if info.compressor is None:
+        _opened(info.path, "r+")[region] = values
+        return
+    fill = math.nan if info.dtype.kind == "f" else 0
+    for key in layout.chunk_keys(region, info.unit):
+        file, (_, there) = info.path / key, _shared(info, region, key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(file, os.replace, sync=False) as stream:  # `finish` sends all to the disk
+            stream.write(encoded(values[there], info.compressor, info.unit, fill))
 
 
-_arrays: dict[tuple[str, str], tuple[dict[str, Any], zarr.Array[Any]]] = {}
+def _shared(info: ArrayInfo, region: Region, key: str) -> tuple[Region, Region]:
+    """What a chunk and a region have in common, as the chunk counts and as the region counts."""
+    chunk = layout.key_region(key, info.shape, info.unit)
+    common = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, chunk)]
+    return (
+        tuple(slice(low - part.start, high - part.start) for (low, high), part in zip(common, chunk)),
+        tuple(slice(low - part.start, high - part.start) for (low, high), part in zip(common, region)),
+    )
 
 
-def _opened(path: Path, mode: Literal["r", "r+"]) -> zarr.Array[Any]:
+_arrays: dict[tuple[str, str], tuple[dict[str, Any], Any]] = {}
+
+
+def _opened(path: Path, mode: Literal["r", "r+"]) -> Any:
     """The array for Zarr, opened again only when its metadata have changed: that takes longer than a small chunk."""
+    import zarr
+
     content = read_metadata(path / "zarr.json")
     known = _arrays.get((str(path), mode))
     if known is not None and known[0] is content:
@@ -365,17 +380,6 @@ def sync_folders(folders: Iterable[Path]) -> None:
             sync(folder)
 
 
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of what a complete group holds: its sources, shapes, types and the checksums of its chunks.
-
-    A plain group (the top of a tree) has the hash of nothing. It was found by `finish`; reading it is free.
-    """
-    attrs = attributes(path)
-    if attrs.get("status", COMPLETE) != COMPLETE:
-        raise IncompleteStoreError(f"{path}: not written completely: run the same command again to continue")
-    return str(attrs.get("content", hashlib.sha256().hexdigest()))
-
-
 def _append_begin(info: ArrayInfo) -> int | None:
     """The first new frame of an array of a stage; see `glassdask.store.appending`."""
     if info.dims[:1] != ("frame",) or info.path.parent.name != STAGE:
@@ -402,7 +406,9 @@ def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
             _refuse_link(info.path, key)
             if not (info.path / key).is_file():
                 raise CorruptStoreError(f"{info.path}/{key}: chunk is missing: write it again, or see glassdask verify")
-        return np.asarray(_opened(info.path, "r")[region if region else ()])
+        if info.compressor is None:
+            return np.asarray(_opened(info.path, "r")[region if region else ()])
+        return _decoded(info, region, keys, info.compressor)
     except (StoreError, MemoryError):
         raise
     except OSError as error:
@@ -413,3 +419,16 @@ def read_region(info: ArrayInfo, region: Region) -> np.ndarray:
             for key in keys:
                 read_region(info, layout.key_region(key, info.shape, info.unit))
         raise CorruptStoreError(f"{info.path}/{keys[0]}: chunk is damaged ({error}): see glassdask verify") from None
+
+
+def _decoded(info: ArrayInfo, region: Region, keys: list[str], compressor: Mapping[str, Any]) -> np.ndarray:
+    """A region of chunks that are decoded one by one."""
+    shape = tuple(part.stop - part.start for part in region)
+    if len(keys) == 1 and shape == info.unit:
+        values = decoded(info.path / keys[0], compressor, info.unit, info.dtype)
+        return values if values.flags.writeable else values.copy()
+    result = np.empty(shape, info.dtype)
+    for key in keys:
+        there, here = _shared(info, region, key)
+        result[here] = decoded(info.path / key, compressor, info.unit, info.dtype)[there]
+    return result

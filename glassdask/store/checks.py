@@ -19,7 +19,7 @@ from glassdask.store.arrays import STAGE, ArrayInfo, array_info, arrays, read_re
 from glassdask.store.encoding import decode_names
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
 from glassdask.store.metadata import REPAIR, is_sealed, read_metadata, read_record
-from glassdask.store.reading import out_of_date
+from glassdask.store.origins import out_of_date
 
 RECORDS = ".sweep"  # where a sweep keeps its records in the store of its states
 DESCRIPTION, GATHERED, UNITS = "sweep.json", "records.json", "units"

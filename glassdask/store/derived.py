@@ -10,8 +10,8 @@ import xarray as xr
 
 from glassdask.code import digest
 from glassdask.declarations import plain
-from glassdask.store.arrays import arrays, content_hash, missing_chunks
-from glassdask.store.groups import COMPLETE, attributes, is_group
+from glassdask.store.arrays import arrays, missing_chunks
+from glassdask.store.groups import COMPLETE, attributes, content_hash, is_group
 from glassdask.store.writing import write_dataset
 
 

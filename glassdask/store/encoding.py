@@ -8,7 +8,6 @@ import numpy as np
 
 from glassdask.errors import CorruptStoreError, SpeciesError, StoreError
 from glassdask.names import coded
-from glassdask.schema import CODE
 
 
 def is_text(dtype: np.dtype) -> bool:
@@ -26,6 +25,8 @@ def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, A
     >>> codes.tolist(), attrs["flag_meanings"]
     ([0, 1, 0], ['B', 'big A'])
     """
+    from glassdask.schema import CODE  # with xarray and dask, which reading names does without
+
     found, codes = coded(np.asarray(names).astype(str))
     if "" in found:
         raise SpeciesError(f"{where}: a name is empty: give every particle a name such as 'A'")

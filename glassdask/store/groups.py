@@ -6,6 +6,7 @@ until `finish` has seen every chunk of every array, then "complete". The status 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -19,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from glassdask.code import version
-from glassdask.errors import CorruptStoreError, StoreError
+from glassdask.errors import CorruptStoreError, IncompleteStoreError, StoreError
 from glassdask.files import PARTIAL, check_links, writing
 from glassdask.remote import Address, place
-from glassdask.schema import SCHEMA_VERSION
 from glassdask.store import layout, ledger
 from glassdask.store.metadata import create_metadata, read_metadata, write_metadata
+from glassdask.variables import SCHEMA_VERSION
 
 WRITING, COMPLETE = "writing", "complete"
 REMOVED = ".glassdask-removed-"
@@ -49,6 +50,17 @@ def attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Attributes of a group (or array), not to be changed, after a check that this glassdask knows its schema."""
     attrs: dict[str, Any] = read_metadata(layout.checked_path(path) / "zarr.json")["attributes"]
     return attrs
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of what a complete group holds: its sources, shapes, types and the checksums of its chunks.
+
+    A plain group (the top of a tree) has the hash of nothing. It was found by `finish`; reading it is free.
+    """
+    attrs = attributes(path)
+    if attrs.get("status", COMPLETE) != COMPLETE:
+        raise IncompleteStoreError(f"{path}: not written completely: run the same command again to continue")
+    return str(attrs.get("content", hashlib.sha256().hexdigest()))
 
 
 def set_attributes(path: str | os.PathLike[str], **attrs: Any) -> None:

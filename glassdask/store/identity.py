@@ -21,8 +21,8 @@ import xarray as xr
 from glassdask.errors import GlassdaskError, SchemaError, StoreError
 from glassdask.graphs import compute
 from glassdask.schema import UNKNOWN, check_kind
-from glassdask.store.arrays import content_hash
 from glassdask.store.encoding import is_text
+from glassdask.store.groups import content_hash
 from glassdask.store.reading import open_descriptors, open_trajectory
 from glassdask.store.stored import in_frames, stored_source
 

@@ -18,7 +18,7 @@ from glassdask.declarations import Count, Where, converted
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError, StoreVersionError
 from glassdask.files import create, parse_json, read_json, read_text, refuse_links, write_json
 from glassdask.remote import Address
-from glassdask.schema import SCHEMA_VERSION
+from glassdask.variables import SCHEMA_VERSION
 
 SEAL = "seal"
 KEPT = 4096  # metadata files that are remembered

@@ -15,10 +15,11 @@ from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaErro
 from glassdask.files import one_line
 from glassdask.schema import validate
 from glassdask.store import layout
-from glassdask.store.arrays import arrays, content_hash, read_region
+from glassdask.store.arrays import arrays, read_region
 from glassdask.store.encoding import decode_names, decode_text
-from glassdask.store.groups import COMPLETE, attributes, children, is_group
+from glassdask.store.groups import COMPLETE, attributes, children, content_hash, is_group
 from glassdask.store.metadata import SEAL
+from glassdask.store.origins import out_of_date, version_of
 from glassdask.store.stored import IndexedArray, Source, StoredArray
 from glassdask.variables import TRAJECTORY
 
@@ -235,34 +236,6 @@ def _current(group: Path, lazy: Lazy = StoredArray.of) -> xr.Dataset:
     if reason:
         raise StoreError(f"{group}: {reason}")
     return _open_group(group, None, lazy)
-
-
-def out_of_date(group: Path) -> str | None:
-    """What has changed since a derived group was computed, and what to do; None where it is current."""
-    attrs = attributes(group)
-    if "input" not in attrs:
-        return None
-    name = Path(attrs.get("stored_as", ""))
-    if name.parts and group.parts[-len(name.parts) :] != name.parts:
-        return f"was stored as {name}, and renamed or exchanged since: give it its name back, or compute it again"
-    # groups of before do not tell their place
-    root = group.parents[len(name.parts) - 1] if name.parts else _trajectory_above(group)
-    if attributes(root).get("status") == COMPLETE and attrs["input"] != content_hash(root):
-        return "was computed before the trajectory was changed: compute it again with overwrite"
-    for other, key in attrs.get("made_from", {}).items():
-        if is_group(root / other) and (version_of(root / other) != key or out_of_date(root / other)):
-            return f"was computed before {other} was changed: compute it again with overwrite"
-    return None
-
-
-def _trajectory_above(group: Path) -> Path:
-    return next(above for above in group.parents if is_group(above) and "status" in attributes(above))
-
-
-def version_of(group: Path) -> str | None:
-    """What other groups keep of one that they were made from: its key, or its content where no code is told."""
-    attrs = attributes(group)
-    return attrs.get("key" if attrs.get("code") or "input" not in attrs else "content")
 
 
 def _renamed(dataset: xr.Dataset, merged: xr.Dataset, name: str) -> xr.Dataset:

@@ -22,7 +22,6 @@ from glassdask.store import layout
 from glassdask.store.arrays import (
     ArrayInfo,
     arrays,
-    content_hash,
     create_array,
     finish,
     is_stored,
@@ -36,6 +35,7 @@ from glassdask.store.groups import (
     COMPLETE,
     WRITING,
     attributes,
+    content_hash,
     create_group,
     create_parents,
     is_group,
@@ -44,8 +44,9 @@ from glassdask.store.groups import (
     set_attributes,
 )
 from glassdask.store.locks import locked
+from glassdask.store.origins import out_of_date
 from glassdask.store.progress import Progress
-from glassdask.store.reading import HIDDEN, out_of_date
+from glassdask.store.reading import HIDDEN
 from glassdask.store.restoring import recover
 from glassdask.store.stored import with_dask
 from glassdask.variables import TRAJECTORY, VARIABLES

@@ -58,7 +58,7 @@ class Moments(Stage):
         """One descriptor after the other."""
         from glassdask.store import open_descriptors
         from glassdask.store.derived import derive
-        from glassdask.store.reading import version_of
+        from glassdask.store.origins import version_of
 
         path = structures(state, settings)
         for name in _names(settings):
@@ -119,7 +119,7 @@ class Common(Stage):
         from glassdask.descriptors.reduce import projected
         from glassdask.descriptors.saving import save_reduction
         from glassdask.store import open_descriptors
-        from glassdask.store.reading import version_of
+        from glassdask.store.origins import version_of
 
         joined: Joined = settings[self.name]
         table, path = joined.table, structures(state, settings)

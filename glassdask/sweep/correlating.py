@@ -12,7 +12,7 @@ import xarray as xr
 from glassdask.declarations import Declaration, Positive
 from glassdask.errors import SchemaError
 from glassdask.store.groups import is_group
-from glassdask.store.reading import version_of
+from glassdask.store.origins import version_of
 from glassdask.sweep.describing import structures, within
 from glassdask.sweep.reducing import reduced
 from glassdask.sweep.stage import Stage

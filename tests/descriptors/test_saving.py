@@ -9,6 +9,9 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask import store as stores
+from glassdask.declarations import plain
+from glassdask.descriptors.codes import codes_now
+from glassdask.descriptors.describe import code_of
 from glassdask.errors import ParameterError, StoreError
 
 COORDINATION = gd.Coordination(cutoffs=1.4)
@@ -298,3 +301,9 @@ def test_nothing_is_saved_at_an_address(opened):
         gd.save_descriptors(features, "s3://bucket/run.zarr")
     with pytest.raises(StoreError, match="nothing is written there"):
         gd.save_reduction(gd.reduce(features["bo"], n_components=1), "s3://bucket/run.zarr", "bo")
+
+
+@pytest.mark.parametrize("rule", [None, gd.KNearest(k=12)])
+def test_the_code_of_what_is_stored_is_told_from_its_parameters(rule):
+    descriptor = gd.BondOrder(neighbors=rule) if rule else gd.BondOrder(cutoffs={("A", "A"): 1.4, ("A", "B"): 1.3})
+    assert codes_now("descriptors", plain(descriptor)) == [code_of(descriptor)]

@@ -215,7 +215,7 @@ def test_results_are_out_of_date_with_all_that_they_were_made_from(run):
                         store.open_reduction(run, name)
                     assert any(f"reductions/{name}: was computed before" in problem for problem in store.verify(run))
             for before, name in (("descriptors/x", "y"), ("reductions/y", "z")):
-                made_from = {before: store.reading.version_of(run / before)}
+                made_from = {before: store.origins.version_of(run / before)}
                 result = (values * 3).rename(x=name)
                 store.write_dataset(result, run, f"reductions/{name}", **options, made_from=made_from)
             assert store.verify(run) == []

@@ -1,0 +1,36 @@
+"""By which code a stored descriptor or reduction would be computed now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glassdask.code import digest
+from glassdask.declarations import TAG
+from glassdask.descriptors.places import PLACES
+from glassdask.errors import GlassdaskError
+
+
+def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
+    """The digests that the attribute ``code`` of a stored descriptor or reduction would have now.
+
+    One that cannot be told is None: of something that is not installed, or of features that are not known.
+    """
+    if kind == "reductions":
+        if parameters.get("estimator") != "PCA":
+            return []
+        described = parameters.get("descriptor")
+        features = codes_now("descriptors", described) if described else []
+        return [*features, digest("glassdask.descriptors.reduce:reduce")]
+    values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype")}
+    place = PLACES.get(values.get(TAG, ""))
+    others = any(isinstance(value, (dict, list)) and f"'{TAG}'" in str(value) for value in values.values())
+    if place is not None and not others:
+        # its class alone, with no other declaration in it: sources are read, and nothing is imported
+        return [digest(place, "glassdask.descriptors.describe:_Work")]
+    from glassdask.descriptors.describe import code_of
+    from glassdask.descriptors.registry import make
+
+    try:
+        return [code_of(make("", values))]
+    except GlassdaskError:
+        return [None]

@@ -1,0 +1,27 @@
+"""Our descriptors by where they are, so that one can be had, or asked for its code, without importing the others."""
+
+PLACES = {
+    "ace": "glassdask.descriptors.ace:ACE",
+    "acsf": "glassdask.descriptors.symmetry_functions:SymmetryFunctions",
+    "bo": "glassdask.descriptors.bond_order:BondOrder",
+    "centrosymmetry": "glassdask.descriptors.common_neighbors:Centrosymmetry",
+    "common_neighbors": "glassdask.descriptors.common_neighbors:CommonNeighbors",
+    "coordination": "glassdask.descriptors.coordination:Coordination",
+    "hexatic": "glassdask.descriptors.hexatic:Hexatic",
+    "ld": "glassdask.descriptors.bond_order:LechnerDellago",
+    "lfs": "glassdask.descriptors.voronoi_cell:LocallyFavoredStructure",
+    "local_energy": "glassdask.descriptors.local_energy:LocalEnergy",
+    "minkowski": "glassdask.descriptors.bond_order:MinkowskiStructure",
+    "pair_entropy": "glassdask.descriptors.pair_entropy:PairEntropy",
+    "radial_density": "glassdask.descriptors.radial_bond_order:RadialDensity",
+    "rbo": "glassdask.descriptors.radial_bond_order:RadialBondOrder",
+    "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
+    "soap": "glassdask.descriptors.soap:SOAP",
+    "solid_liquid": "glassdask.descriptors.solid_liquid:SolidLiquid",
+    "tetrahedrality": "glassdask.descriptors.tetrahedrality:Tetrahedrality",
+    "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
+    "third_order": "glassdask.descriptors.third_order:ThirdOrderInvariants",
+    "topological_clusters": "glassdask.descriptors.topological_clusters:TopologicalClusters",
+    "voronoi": "glassdask.descriptors.voronoi_cell:VoronoiCell",
+    "warren_cowley": "glassdask.descriptors.coordination:WarrenCowley",
+}
