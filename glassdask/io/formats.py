@@ -152,6 +152,7 @@ OWN = {
         ("columns", "keep", "group", "topology", "species"),
         columns=("position", "species", "velocity", "energy", "image", "id"),
         folders=True,
+        fragile=True,
         content=_hdf5("h5md", "particles", zipped=".zarrmd.zip"),
         about="H5MD and ZarrMD",
     ),

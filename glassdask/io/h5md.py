@@ -87,11 +87,31 @@ def survey(
     topology: str | None = None,
     species: list[str] | None = None,
 ) -> Survey:
-    """Count the frames of a file."""
+    """Count the frames of a file, and see to it that the library can read it."""
     with _opened(path) as root:
         position = Element(_particles(root, group)["position"], "position")
         n_frames = position.value.shape[0] if position.timed else 1
-        return Survey(n_frames, _digest(path), None, True, steps=position.step, times=position.time)
+        found = Survey(n_frames, _digest(path), None, True, steps=position.step, times=position.time)
+        _walk(_particles(root, group))
+    if n_frames:
+        with closing(read(path, 0, 1, 0, columns, keep, group, topology, species)) as frames:
+            next(frames)
+    return found
+
+
+def _walk(particles: Any) -> None:
+    """Follow what the HDF5 library follows to read any frame, but for the values: on damaged files it may not return.
+
+    Nothing of the kind is known of Zarr.
+    """
+
+    def visited(name: str, found: Any) -> None:
+        list(found.attrs.values())
+        if getattr(found, "chunks", None):
+            found.id.chunk_iter(lambda chunk: None)
+
+    if hasattr(particles, "visititems"):
+        particles.visititems(visited)
 
 
 def read(

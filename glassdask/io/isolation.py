@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import json
+import math
 import os
 import resource
 import select
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -25,9 +27,9 @@ import numpy as np
 from glassdask import errors
 from glassdask.io.frame import Survey
 
-# Of a file: bytes of memory, and seconds, for each byte, and for the smallest one.
+# Of a file: bytes of memory, and seconds, for each byte, and for the smallest one; of processor time fewer are enough.
 MEMORY, LEAST_MEMORY = 60, 2 << 30
-SECONDS, LEAST_SECONDS = 1e-6, 120.0
+SECONDS, LEAST_SECONDS, LEAST_CPU = 1e-6, 120.0, 15.0
 
 _lock = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
@@ -41,9 +43,9 @@ def survey(path: str, module: str, options: dict[str, Any]) -> Survey:
     FormatError
         When the process died, or took more time than the file can justify; and what the reader raises.
     """
-    seconds = LEAST_SECONDS + SECONDS * os.path.getsize(path)
+    more = SECONDS * os.path.getsize(path)
     with _lock:
-        answer = _asked([path, module, options], seconds)
+        answer = _asked([path, module, options, LEAST_CPU + more], LEAST_SECONDS + more)
     if "error" in answer:
         raise getattr(errors, answer["error"], errors.FormatError)(answer["message"])
     for name in ("offsets", "steps", "times"):
@@ -60,7 +62,8 @@ def _asked(question: list[Any], seconds: float) -> dict[str, Any]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": folders},
+            # a file that this process has open is locked for others; whether it may be read is seen here
+            env={**os.environ, "PYTHONPATH": folders, "HDF5_USE_FILE_LOCKING": "FALSE"},
         )
         atexit.register(_end, _process)
     process = _process
@@ -79,6 +82,9 @@ def _asked(question: list[Any], seconds: float) -> dict[str, Any]:
     if not line:
         _end(process)
         code = process.returncode
+        if code == -signal.SIGXCPU:
+            took = f"{question[-1]:.0f} s of processor time"
+            raise errors.FormatError(f"was not read after {took}: it is damaged, copy it again")
         died = signal.Signals(-code).name if code and code < 0 else f"exit {code}"
         raise errors.FormatError(
             f"the library that reads this format crashed on it ({died}): it is damaged, copy it again"
@@ -102,15 +108,16 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        path, name, options = json.loads(line)
+        path, name, options, seconds = json.loads(line)
         module = importlib.import_module(name)
-        answers.write(json.dumps(_answer(module, path, options)) + "\n")
+        answers.write(json.dumps(_answer(module, path, options, seconds)) + "\n")
         answers.flush()
 
 
-def _answer(module: Any, path: str, options: dict[str, Any]) -> dict[str, Any]:
-    before = resource.getrlimit(resource.RLIMIT_AS)
+def _answer(module: Any, path: str, options: dict[str, Any], seconds: float) -> dict[str, Any]:
+    before, cpu_before = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)
     try:
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), cpu_before[1]))
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
         most = used + LEAST_MEMORY + MEMORY * os.path.getsize(path)
@@ -130,3 +137,4 @@ def _answer(module: Any, path: str, options: dict[str, Any]) -> dict[str, Any]:
         return {"error": kind, "message": " ".join(str(error).split())}
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+        resource.setrlimit(resource.RLIMIT_CPU, cpu_before)

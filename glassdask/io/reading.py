@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from glassdask.io.frame import Frame, Survey
 def survey(path: str, name: str, **options: Any) -> Survey:
     """What one pass over a file of format `name` tells."""
     with told(path):
-        if FORMATS[name].fragile:
+        if FORMATS[name].fragile and os.path.isfile(path):
             return isolation.survey(path, FORMATS[name].module, options)
         found: Survey = importlib.import_module(FORMATS[name].module).survey(path, **options)
         return found

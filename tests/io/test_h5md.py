@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ import pytest
 import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
+from glassdask.io import isolation
 from tests.io.sample_files import CUBIC, FLAT, TILTED, sample
 from tests.io.test_lammps_dump import read, same
 
 h5py = pytest.importorskip("h5py")
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def in_time(group, name, values, run, clock="arrays"):
@@ -198,3 +202,12 @@ def test_damaged_files_are_one_line(tmp_path):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(errors.FormatError, match=r"folder.npz: is a folder: name the files in it"):
         gio.scan(tmp_path / "folder.npz")
+
+
+def test_a_file_on_which_the_library_never_returns_is_refused(monkeypatch):
+    """A file of `write`, of which a few bytes were changed at random: the HDF5 library turns in circles."""
+    monkeypatch.setattr(isolation, "LEAST_CPU", 1.0)
+    with pytest.raises(
+        errors.FormatError, match=r"endless\.h5: was not read after 1 s of processor time: it is damaged"
+    ):
+        gio.scan(DATA / "endless.h5")
