@@ -149,5 +149,5 @@ def _summary(kind: str, found: Any) -> str:
         return f", tau_alpha = {tau:.4g}" + (f" +- {error:.2g}" if error == error else "")
     if kind == "s4":
         xi, error = found["xi4_total"].values, found["xi4_total_error"].values
-        return f", xi4 = {xi:.3g} +- {error:.2g}"
+        return f", xi4 = {xi:.3g} +- {error:.2g}" + (f"; {text}" if (text := found.attrs.get("finite_size")) else "")
     return ""

@@ -33,6 +33,8 @@ REACH, Q_LEAST = 8.0, 3.0
 Q_STEP = 0.27
 # The Ornstein-Zernike form is fitted up to this q xi, and to this many values at least.
 FIT_REACH, FIT_LEAST = 1.5, 4
+# A box holds too few of lengths that are more than this part of its width.
+LONGEST = 0.1
 # Newton steps of the fit at most.
 STEPS = 50
 PAIR_MICROSECONDS = 0.003  # what a pair of particles takes, roughly
@@ -96,9 +98,9 @@ def four_point(
         each with ``_error``, and ``_total`` of all particles alike. ``q`` are the mean lengths of the wave vectors of
         each bin, ``modes`` (q) their numbers. ``q_fit`` (species) and ``q_fit_total``: the largest q of each fit;
         ``misfit`` (species): the root of the mean square deviation of the fit, relative to S_4. ``xi4`` is NaN where
-        S_4 does not fall with q. A xi_4 of more than some tenths of the attribute ``box_width`` is no result: the box
-        holds too few of such lengths. Errors are from the jackknife over blocks of origins, as those of
-        `self_correlations`; the fit is part of it. Computed, not lazy.
+        S_4 does not fall with q. Where ``xi4_total`` is more than a tenth of the attribute ``box_width``, the attribute
+        ``finite_size`` says so: the box holds too few of such lengths. Errors are from the jackknife over blocks of
+        origins, as those of `self_correlations`; the fit is part of it. Computed, not lazy.
 
     Raises
     ------
@@ -177,7 +179,10 @@ def four_point(
                 variables[f"{name}{end}"] = (("species", *dims.get(name, ())), values[:-1, ..., 0])
                 variables[f"{name}_total{end}"] = (dims.get(name, ()), values[-1, ..., 0])
     r = (np.arange(n_bins) + 0.5) * (r_max / n_bins)
-    attrs = {"a": a, "lag": lag, "origins": int(found_origins.counts[0]), "box_width": float(width)}
+    attrs: dict[str, Any] = {"a": a, "lag": lag, "origins": int(found_origins.counts[0]), "box_width": float(width)}
+    share = float(variables["xi4_total"][1]) / width
+    if share > LONGEST:
+        attrs["finite_size"] = f"xi4 is {share:.2g} of the box, which holds too few of such lengths: take a larger box"
     return annotated(xr.Dataset(variables, coords={"species": list(names), "q": q, "r": r}, attrs=attrs))
 
 

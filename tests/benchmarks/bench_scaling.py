@@ -1,6 +1,6 @@
 """How describe and reduce scale: tasks, graph, memory, spilling, overhead of the scheduler, speed-up of two workers.
 
-    python -m tests.benchmarks.bench_scaling growth overhead speedup ceiling large
+    python -m tests.benchmarks.bench_scaling growth overhead speedup motion ceiling large
 
 Without names all are run, on free cores in about half an hour; ``--scale 0.1`` makes every job ten times smaller, to
 see that it works. Workers are processes of one thread on the loopback interface, each bound to a core as batch systems
@@ -273,15 +273,50 @@ def speedup(scale, folder):
         found["main job", workers].append(report)
         shutil.rmtree(home / "store.zarr")
     for job in ("describe", "main job"):
-        one, two = ([report["seconds"] for report in found[job, workers]] for workers in (1, 2))
-        # of the cores' time, how much went into the work: what the machine's own ups and downs leave alone
-        used = [[r["cpu"][1] / (w * r["seconds"]) for r in found[job, w]] for w in (1, 2)]
-        pairs = [first / second for first, second in zip(one, two)]
-        by_cpu = 2 * np.median(used[1]) / np.median(used[0])
-        print(
-            f"speed-up of {job} by a second worker: {sum(one) / sum(two):.2f} ({REPEATS} runs of each together; "
-            f"in pairs {min(pairs):.2f} to {max(pairs):.2f}; by CPU time {by_cpu:.2f})"
-        )
+        show_speedup(job, found)
+
+
+def show_speedup(job, found):
+    """What a second worker brought, of the reports of one and of two."""
+    one, two = ([report["seconds"] for report in found[job, workers]] for workers in (1, 2))
+    # of the cores' time, how much went into the work: what the machine's own ups and downs leave alone
+    used = [[r["cpu"][1] / (w * r["seconds"]) for r in found[job, w]] for w in (1, 2)]
+    pairs = [first / second for first, second in zip(one, two)]
+    by_cpu = 2 * np.median(used[1]) / np.median(used[0])
+    work = np.median([sum(r["cpu"]) for r in found[job, 2]]) / np.median([sum(r["cpu"]) for r in found[job, 1]])
+    print(
+        f"speed-up of {job} by a second worker: {sum(one) / sum(two):.2f} ({len(one)} runs of each together; "
+        f"in pairs {min(pairs):.2f} to {max(pairs):.2f}; by CPU time {by_cpu:.2f}, of which two take {work:.2f} times "
+        "that of one)"
+    )
+
+
+def motion(scale, folder):
+    """Dynamic heterogeneity by one and by two workers, in turn: chi_4 with F_s, S_4, and collective F(k, t)."""
+    n_frames, n = max(20, round(400 * scale)), max(1000, round(50_000 * scale))
+    length, rng = (n / 1.2) ** (1 / 3), np.random.default_rng(0)
+    path = rng.random((n, 3)) * length + np.cumsum(rng.normal(scale=0.05, size=(n_frames, n, 3)), axis=0)
+    image = np.floor(path / length).astype(int)
+    home = Path(tempfile.mkdtemp(dir=folder)) / "run.zarr"
+    gd.save_trajectory(
+        gd.from_arrays(
+            path - image * length, species=["A"] * n, box=[length] * 3, image=image, time=1.0 * np.arange(n_frames)
+        ),
+        home,
+    )
+    jobs = {
+        "chi_4 and F_s": lambda t: gd.dynamics.dynamic_susceptibility(t, a=0.3, k=7.2, origins=200),
+        "S_4": lambda t: gd.dynamics.four_point(t, lag=10.0, a=0.3, origins=200),
+        "collective F(k, t)": lambda t: gd.dynamics.intermediate_scattering(t, 7.2, origins=200),
+    }
+    found = defaultdict(list)
+    for _, workers, (job, call) in itertools.product(range(REPEATS), (1, 2), jobs.items()):
+        with measured(workers) as report:
+            call(gd.open_trajectory(home))
+        show(f"{job}, {workers} workers", report)
+        found[job, workers].append(report)
+    for job in jobs:
+        show_speedup(job, found)
 
 
 def ceiling(scale, folder):
@@ -337,7 +372,7 @@ def large(scale, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    cases = {case.__name__: case for case in (growth, overhead, speedup, ceiling, large)}
+    cases = {case.__name__: case for case in (growth, overhead, speedup, motion, ceiling, large)}
     parser.add_argument("cases", nargs="*", help=f"some of {', '.join(cases)}; default all")
     parser.add_argument("--scale", type=float, default=1.0, help="factor to all sizes")
     parser.add_argument("--folder", help="where stores are made; default the folder for temporary files")

@@ -9,6 +9,7 @@ import glassdask as gd
 from glassdask import dynamics
 from glassdask.dynamics.quantities import QUANTITIES, completed, measure
 from glassdask.errors import GlassdaskError
+from tests.test_cli import ARGS, run
 
 GIVEN = {
     "fs": {"k": 7.0}, "overlap": {"a": 0.3}, "chi4": {"a": 0.3}, "s4": {"lag": 1.0, "a": 0.3}, "f": {"k": 7.0},
@@ -49,6 +50,55 @@ def test_every_quantity_is_here():
 @pytest.mark.parametrize("name", QUANTITIES)
 def test_no_times(name):
     assert "no variable 'time'" in refused(lambda: measure(name, GIVEN.get(name, {}), liquid().drop_vars("time")))
+
+
+def test_in_the_shell(tmp_path, monkeypatch, capsys):
+    """The same is refused there in one line, in the words of files and options, with an exit code of 1."""
+    rng = np.random.default_rng(1)
+    t = liquid()
+    present = np.ones((24, 64), bool)
+    present[5, 3] = False
+    far = t.drop_vars("image").assign(position=(t["position"].dims, rng.random(t["position"].shape) * 4.0))
+    uneven = t.isel(frame=[0, 1, 2, 4, 8, 16, 21])
+    for number, (trajectory, quantity, words) in enumerate(
+        (
+            (t.drop_vars("time"), "chi4:a=0.3", "no variable 'time'"),
+            (uneven, "skw:k=7.0", "evenly spaced"),
+            (uneven, "spectrum", "evenly spaced"),
+            (far, "fs:k=7.0", "'image'"),
+            (t, "msd:lags=[0.37]", "no two frames are 0.37 apart"),
+            (t, "s4:lag=0.37,a=0.3", "no two frames are 0.37 apart"),
+            (t, "chi4:a=0.3,lags=[23.0]", "fluctuations need at least 2"),
+            (
+                t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None])),
+                "msd", "particle 3 is absent from a frame",
+            ),
+            (t.assign(species=(("frame", "particle"), rng.permuted(np.array([["A"] * 32 + ["B"] * 32] * 24), axis=1))),
+             "van_hove", "change from frame to frame"),
+        )
+    ):  # fmt: skip
+        store = tmp_path / f"{number}.zarr"
+        gd.save_trajectory(trajectory, store)
+        code, _, error = run(monkeypatch, capsys, "dynamics", store, quantity, *ARGS)
+        assert code == 1
+        assert words in error
+        assert "\n" not in error.strip()
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_stored_in_chunks_and_measured_by_two_workers(name, two_workers, tmp_path):
+    """As in memory, of every quantity; sums over parts of the particles are in another order."""
+    t = liquid()
+    gd.save_trajectory(t.chunk(frame=5), tmp_path / "t.zarr")
+    parameters = completed(name, GIVEN.get(name, {}), t)
+    with two_workers.as_current():
+        there = measure(name, parameters, gd.open_trajectory(tmp_path / "t.zarr"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glassdask.graphs._client", lambda: None)
+        here = measure(name, parameters, t)
+    assert {*there} == {*here}
+    for variable in here:
+        np.testing.assert_allclose(there[variable], here[variable], rtol=1e-9, atol=1e-11)
 
 
 def test_hops_of_frames_after_several_origins():

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from glassdask.dynamics import four_point, walk
+from glassdask.dynamics import four_point, four_points, walk
 from glassdask.dynamics.four_points import ornstein_zernike
 from glassdask.errors import BoxError, ParameterError
 from tests.dynamics.test_collective import fixed, skewed
@@ -108,6 +108,18 @@ def test_planted_domains_have_their_length():
         assert float(found["misfit_total"]) < misfit + 0.1
         assert float(found["q_fit_total"]) * length < 2.2
         assert float(found["g4_total"][3]) > 10 * float(abs(found["g4_total"][-1]))
+        assert float(found["xi4_total"]) < 0.1 * LENGTH
+        assert "finite_size" not in found.attrs
+
+
+def test_a_box_that_is_too_small_is_told(monkeypatch):
+    t, _ = domains(12, 2.0)
+    assert "finite_size" not in four_point(t, lag=1.0, a=0.3, n_bins=4).attrs
+    monkeypatch.setattr(four_points, "LONGEST", 0.03)
+    found = four_point(t, lag=1.0, a=0.3, n_bins=4)
+    share = float(found["xi4_total"]) / LENGTH
+    assert 0.03 < share < 0.1
+    assert found.attrs["finite_size"].startswith(f"xi4 is {share:.2g} of the box, which holds too few")
 
 
 def test_fit_of_noisy_values():
