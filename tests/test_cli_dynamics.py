@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -64,6 +66,18 @@ def test_quantities_are_stored_and_drawn(monkeypatch, capsys, store, tmp_path):
     assert code == 1
     assert "overwrite" in error
     assert run(monkeypatch, capsys, "dynamics", store, "fs:k=5.0", "--overwrite", *ARGS)[0] == 0
+
+
+def test_diffusion_is_told(monkeypatch, capsys, store):
+    """Of random walks D = sigma^2 / 2, as text and as JSON."""
+    code, out, _ = run(monkeypatch, capsys, "dynamics", store, "msd", *ARGS)
+    assert code == 0
+    expected = dynamics.diffusion_coefficient(dynamics.mean_square_displacement(gd.open_trajectory(store)))
+    D, error = float(expected["diffusion_total"]), float(expected["diffusion_total_error"])
+    assert pytest.approx(0.07**2 / 2, rel=0.2) == D
+    assert f", D = {D:.3g} +- {error:.2g}" in out
+    out = run(monkeypatch, capsys, "dynamics", store, "msd", "--json", *ARGS)[1]
+    assert json.loads(out)["msd"]["found"]["diffusion_total"] == pytest.approx(D)
 
 
 def test_every_quantity_has_what_it_needs(store):

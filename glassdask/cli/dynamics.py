@@ -88,6 +88,8 @@ def dynamics(
             with progress_bar(f"{name}", quiet):
                 save_quantity(store, name, kind, parameters, trajectory, overwrite)
             found = gd.open_reduction(store, name)
+            if kind == "msd":
+                found = found.merge(gd.dynamics.diffusion_coefficient(found.load()))
             made[name] = {"quantity": kind, "parameters": parameters, "found": _scalars(found)}
             if as_json:
                 continue
@@ -147,6 +149,9 @@ def _summary(kind: str, found: Any) -> str:
         if tau != tau:
             return ", which does not fall through 1/e within the lags"
         return f", tau_alpha = {tau:.4g}" + (f" +- {error:.2g}" if error == error else "")
+    if kind == "msd":
+        diffusion, error = (found[f"diffusion_total{end}"].item() for end in ("", "_error"))
+        return f", D = {diffusion:.3g} +- {error:.2g}" if diffusion > 0 else ", motion is not diffusive at these lags"
     if kind == "s4":
         xi, error = found["xi4_total"].values, found["xi4_total_error"].values
         return f", xi4 = {xi:.3g} +- {error:.2g}" + (f"; {text}" if (text := found.attrs.get("finite_size")) else "")

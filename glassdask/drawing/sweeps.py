@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glassdask import plotting
+from glassdask.dynamics import stokes_einstein
 from glassdask.errors import GlassdaskError, ParameterError, near
 from glassdask.plotting.curves import SYMBOLS
 from glassdask.plotting.style import as_written
@@ -25,6 +26,7 @@ from glassdask.sweep import read_sweep
 from glassdask.sweep.state import State
 
 TAU, ENERGY, SPECTRA, PROPENSITY = "tau", "energy", "evr", "propensity"
+DIFFUSION = "diffusion"
 # Structures whose descriptors are reduced lie there, or in the state itself.
 PLACES = ("", "inherent")
 SHOWN_COMPONENTS = 2
@@ -52,6 +54,8 @@ def sweep_pictures(store: str | os.PathLike[str]) -> dict[str, str]:
                     known[SPECTRA] = "explained variance ratios against temperature"
                 if "tau_total" in infos:
                     known[TAU] = "relaxation time against 1/T"
+                if "diffusion_total" in infos:
+                    known[DIFFUSION] = "diffusion against relaxation time, and how both part (Stokes and Einstein)"
                 if group.name == "propensity" and "pearson" in infos:
                     known[PROPENSITY] = "|R| of the first component with the propensity, all temperatures"
                 for name, info in infos.items():
@@ -60,7 +64,7 @@ def sweep_pictures(store: str | os.PathLike[str]) -> dict[str, str]:
                         known[f"{group.name}/{base}"] = f"{base} of all temperatures"
         if len(known) > 3 and SPECTRA in known and TAU in known:
             break
-    first = [name for name in (TAU, ENERGY, PROPENSITY, SPECTRA) if name in known]
+    first = [name for name in (TAU, DIFFUSION, ENERGY, PROPENSITY, SPECTRA) if name in known]
     return {name: known[name] for name in (*first, *known)}
 
 
@@ -72,7 +76,7 @@ def draw_sweep(
     Parameters
     ----------
     store : of the sweep
-    what : one of `sweep_pictures`: "tau", "energy", "evr", "propensity", or curves such as "fs", "g", "S", "msd"
+    what : one of `sweep_pictures`: "tau", "diffusion", "energy", "evr", "propensity", or curves such as "fs", "g", "S"
     note : called with a line about states that have nothing of it yet, or only what is out of date
     """
     sweep = read_sweep(store)
@@ -116,6 +120,23 @@ def _panel(
         ax.set(xlabel="$1/T$", ylabel=r"$\tau_\alpha$", yscale="log")
         plotting.labelled_decades(ax.yaxis)
         table[f"{model} tau"], table[f"{model} tau error"] = np.array(values).T
+    elif what == DIFFUSION:
+        tau, tau_error = np.array([_mean(p, "relaxation", "tau_total", missing) for p in points]).T
+        D, D_error = np.array([_mean(p, "relaxation", "diffusion_total", []) for p in points]).T
+        ax.errorbar(tau, D, D_error, tau_error, "o-", color=plotting.BLACK)
+        known = np.flatnonzero(np.isfinite(tau) & np.isfinite(D) & (D > 0))
+        if len(known) > 1:
+            hot = known[np.argmax(temperatures[known])]
+            x = np.sort(tau[known])
+            ax.plot(x, D[hot] * tau[hot] / x, color=plotting.GREY, linewidth=0.7, label=r"$D \sim 1/\tau_\alpha$")
+            if len(np.unique(tau[known])) > 1:
+                xi = stokes_einstein(D[known], tau[known])["xi"]
+                ax.plot([], [], " ", label=rf"$D \sim \tau_\alpha^{{-{float(xi):.2f}}}$")
+            ax.legend(frameon=False, fontsize="x-small")
+        ax.set(xlabel=r"$\tau_\alpha$", ylabel="$D$", xscale="log", yscale="log")
+        for axis in (ax.xaxis, ax.yaxis):
+            plotting.labelled_decades(axis)
+        table |= {f"{model} tau": tau, f"{model} D": D, f"{model} D error": D_error, f"{model} D tau": D * tau}
     elif what == ENERGY:
         for name, color in (("energy", plotting.BLACK), ("inherent_energy", plotting.RED)):
             values = [_mean(p, "structure", name, missing if name == "energy" else []) for p in points]

@@ -88,7 +88,7 @@ are replaced with ``overwrite``.
     STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
     STATE/reductions/NAME_common        common: the same of all states of the model; NAME_moments is for it
     STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
-    STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, tau_total, and their _error
+    STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, diffusion, their _total and _error
     STATE/reductions/chi4               dynamics: each quantity by its name
     STATE/reductions/propensity         correlate: pearson (species, column, lag), |Pearson R| with the propensity
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.correlations import first_peak_wavenumber, radial_distribution, structure_factor
-from glassdask.dynamics import relaxation_time, self_correlations
+from glassdask.dynamics import diffusion_coefficient, relaxation_time, self_correlations
 from glassdask.errors import StoreError
 from glassdask.graphs import compute
 from glassdask.learning import pearson
@@ -42,10 +42,10 @@ def structure(path: str) -> xr.Dataset:
 
 
 def relaxation(path: str, k: float | None) -> xr.Dataset:
-    """`self_correlations` at k, the first peak of the stored S(k) unless it is given, with its `relaxation_time`.
+    """`self_correlations` at k, the first peak of the stored S(k) unless it is given, with what the curves tell.
 
-    ``k`` is the wave number. Of a trajectory without times, or of one frame, ``tau_total`` is NaN and there is no
-    curve.
+    That is the `relaxation_time` and the `diffusion_coefficient`. ``k`` is the wave number. Of a trajectory without
+    times, or of one frame, ``tau_total`` is NaN and there is no curve.
     """
     if k is None:
         k = first_peak_wavenumber(*compute(open_reduction(path, "structure")))
@@ -54,7 +54,9 @@ def relaxation(path: str, k: float | None) -> xr.Dataset:
         return annotated(xr.Dataset({"k": k, "tau_total": np.nan, "tau_total_error": np.nan}))
     curves = self_correlations(trajectory, k=k)
     kept = [name for name in curves if str(name).startswith("fs") or name in ("msd_total", "alpha2_total")]
-    return annotated(xr.merge([curves[kept], relaxation_time(curves)]).assign(k=k))
+    diffusion = diffusion_coefficient(curves)
+    diffusion = diffusion[[name for name in diffusion if str(name).startswith("diffusion")]]
+    return annotated(xr.merge([curves[kept], relaxation_time(curves), diffusion]).assign(k=k))
 
 
 def ensemble_key(path: str) -> str:

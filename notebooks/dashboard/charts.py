@@ -135,7 +135,7 @@ def dynamics(store: SweepStore, table: pd.DataFrame, model: str) -> list[Chart]:
 
 
 def against_temperature(numbers: pd.DataFrame | None, descriptor: str | None) -> list[Chart]:
-    """tau_alpha(1/T), inherent energies and explained variance ratios of all models."""
+    """tau_alpha and D tau_alpha (1/T), inherent energies and explained variance ratios of all models."""
     found = pd.DataFrame(columns=["model", "temperature"]) if numbers is None else numbers
     evr = [f"{descriptor} EVR{k}" for k in (1, 2)]
     return [
@@ -147,6 +147,15 @@ def against_temperature(numbers: pd.DataFrame | None, descriptor: str | None) ->
             "τ_α",
             True,
             "No relaxation time yet: F_s(k*, t) of no state has fallen to 1/e.",
+        ),
+        _models(
+            found.assign(x=1 / found["temperature"]),
+            {"d_tau": "solid"},
+            "diffusion and relaxation, Stokes and Einstein's law",
+            "1/T",
+            "D τ_α",
+            True,
+            "No state has both a relaxation time and diffusive motion yet.",
         ),
         _models(
             found.assign(x=found["temperature"]),

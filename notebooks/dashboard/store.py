@@ -72,7 +72,7 @@ class SweepStore:
     # ---- numbers of all states
 
     def numbers(self, table: pd.DataFrame, seconds: float = math.inf) -> pd.DataFrame:
-        """tau_alpha, energies and explained variance ratios of every state that has them, else NaN; one row a state.
+        """tau_alpha, D tau_alpha, energies and explained variance ratios of every state, NaN where it has none.
 
         Nothing more is read after some `seconds`; the next call goes on from there.
         """
@@ -147,7 +147,12 @@ class SweepStore:
 
 
 def _relaxation(found: xr.Dataset) -> dict[str, float]:
-    return {"tau": float(found["tau_total"]), "tau_error": float(found["tau_total_error"])}
+    numbers = {"tau": float(found["tau_total"]), "tau_error": float(found["tau_total_error"])}
+    if "diffusion_total" in found:  # not of sweeps that were made before it was
+        D, error = float(found["diffusion_total"]), float(found["diffusion_total_error"])
+        relative = np.hypot(error / D, numbers["tau_error"] / numbers["tau"]) if D > 0 else np.nan
+        numbers |= {"d_tau": D * numbers["tau"], "d_tau_error": D * numbers["tau"] * relative}
+    return numbers
 
 
 def _energies(found: xr.Dataset) -> dict[str, float]:

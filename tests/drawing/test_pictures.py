@@ -84,7 +84,7 @@ def test_everything_that_is_listed_is_drawn(sweep, tmp_path):
         assert (tmp_path / f"x{end}").read_bytes().startswith(HEAD[end]), what
     of_sweep = drawing.sweep_pictures(store)
     assert {"tau", "evr", "propensity", "structure/g", "structure/S", "relaxation/fs", "relaxation/msd",
-            "chi4/chi4"} <= of_sweep.keys()  # fmt: skip
+            "chi4/chi4", "diffusion"} <= of_sweep.keys()  # fmt: skip
     for what in of_sweep:
         drawn, table = drawing.draw_sweep(store, what)
         assert drawn.axes[0].get_title() == "gas, N = 30"

@@ -140,11 +140,15 @@ def test_curves_of_all_temperatures(dashboard):
         np.testing.assert_allclose(line.y[early], np.exp(-(WAVE_NUMBER**2) * d * line.x[early]), atol=0.05)
         assert np.isfinite(line.error).any()
     assert found["chi4"].lines[0].x.tolist() == [1.0, 4.0, 16.0]
-    tau, evr, energies = dashboard._charts["temperature"]
+    tau, law, evr, energies = dashboard._charts["temperature"]
     drawn = {(line.label, float(x)): y for line in tau.lines for x, y in zip(line.x, line.y)}
     assert len(drawn) == len(DIFFUSION)
     for (model, t), d in DIFFUSION.items():
         assert drawn[model, 1 / t] == pytest.approx(1 / (WAVE_NUMBER**2 * d), rel=0.05)
+    # free particles: D tau = 1 / k^2 of all
+    values = np.concatenate([line.y for line in law.lines])
+    assert len(values) == len(DIFFUSION)
+    np.testing.assert_allclose(values, 1 / WAVE_NUMBER**2, rtol=0.3)
     assert len(evr.lines) == 4
     assert energies.lines == ()
     assert "inherent = true" in energies.nothing
@@ -284,7 +288,7 @@ def test_without_dynamics_all_else_is_shown(tmp_path):
     assert [len(chart.lines) for chart in dashboard._charts["structure"]] == [2, 2]
     assert dashboard._charts["dynamics"][0].lines == ()
     assert "dynamics = true" in dashboard._charts["dynamics"][0].nothing
-    assert [len(chart.lines) for chart in dashboard._charts["temperature"]] == [0, 4, 0]
+    assert [len(chart.lines) for chart in dashboard._charts["temperature"]] == [0, 0, 4, 0]
 
 
 def test_in_the_dark(sweep_store):

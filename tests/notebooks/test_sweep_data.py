@@ -44,6 +44,7 @@ def test_relaxation_times_are_those_of_the_gases(store, table):
     numbers = store.numbers(table).set_index(["model", "temperature"])
     for state, diffusion in DIFFUSION.items():
         assert numbers.loc[state, "tau"] == pytest.approx(1 / (WAVE_NUMBER**2 * diffusion), rel=0.05)
+        assert numbers.loc[state, "d_tau"] == pytest.approx(1 / WAVE_NUMBER**2, rel=0.3)
         assert 0.2 < numbers.loc[state, "sbo EVR1"] < 0.5
     assert np.isnan(numbers.loc[("slow", 0.7), "tau"])
     assert np.isnan(numbers.loc[("slow", 0.7), "sbo EVR1"])
