@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask import dynamics
+from glassdask.descriptors.registry import parse
 from glassdask.dynamics import fluctuations, quantities
 from glassdask.errors import ParameterError
 from glassdask.plotting import curves
@@ -133,6 +136,14 @@ def test_stress_without_model_or_velocities_is_told_as_one_types_it(monkeypatch,
     code, _, error = run(monkeypatch, capsys, "dynamics", store.parent / "still.zarr", "vacf", *ARGS)
     assert code == 1
     assert "write velocities into the files that are ingested; in Python also" in error
+
+
+def test_the_line_that_the_notebook_shows():
+    text = (Path(__file__).parents[1] / "notebooks/dynamic_heterogeneity.ipynb").read_text()
+    (line,) = re.findall(r"`glassdask dynamics STORE ([^`]+)`", text)
+    found = quantities.named(map(parse, line.split()))
+    assert found["msd"] == ("msd", {"scheme": "toroidal"})
+    assert {"displacement", "spectrum", "hops", "chi4", "s4"} < {*found}
 
 
 def test_two_of_one_name(monkeypatch, capsys, store):

@@ -32,6 +32,9 @@ assert found["r_within"].values[1] < -0.5 and (found["r_within_error"] < 0.1).al
 assert 0.4 < slow[0] < slow[1] < 4.0 and diffusion[0] > diffusion[1] > 0
 assert all(0.3 < value < 5.0 for value in highest.values())
 assert (canonical[1]["chi4_nvt_total"] >= chi4[0.9]["chi4_total"]).all() and modulus["viscosity"].max() > 1.0
+assert abs(float(spectrum["spectrum_total"].integrate("omega")) - 1.0) < 0.01
+assert float(together[0.9]["vector"].sel(r=1.1, method="nearest")[0]) > 0.05
+assert np.ptp(width) > 0.02 and found["msd_total"].max() > 0.5
 """,
     "ovito": """
 import numpy as np
