@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 
@@ -45,6 +46,25 @@ def test_gathered_records_say_the_same(gathered):
     calls = []
     run_sweep(folder / "sweep.toml", progress=lambda done, total: calls.append((done, total)))
     assert calls == [(0, 0)]
+
+
+def test_the_status_of_gathered_states_looks_at_no_record_of_theirs(gathered, monkeypatch):
+    """And makes its objects without the collector of cycles, which would take as long as all else together."""
+    root = gathered[0] / "sweep.zarr"
+    collecting = []
+    whole = records.read_description
+
+    def watched(store):
+        collecting.append(gc.isenabled())
+        return whole(store)
+
+    monkeypatch.setattr(records, "read_description", watched)
+    monkeypatch.setattr(records, "read_record", lambda file: pytest.fail(f"{file} is read"))
+    assert (status(root)[NAMES] == "complete").all(axis=None)
+    with pytest.raises(StoreError, match="no sweep was run here"):
+        status(root / "elsewhere")
+    assert collecting == [False, False]
+    assert gc.isenabled()
 
 
 def test_a_newer_record_counts_more(sweep, monkeypatch):
