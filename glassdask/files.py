@@ -31,6 +31,7 @@ PARTIAL = ".partial"
 ATTEMPTS = 5
 POLL_SECONDS = 0.1
 PIECE = 1 << 20  # bytes that are read at a time
+FEW = 100  # inodes with which hardly anything can be done
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,10 +127,12 @@ def refuse_links(path: Path, done: str = "read") -> None:
 def _room(path: Path, needed: int | None) -> str:
     """How much is free where `path` would be, and how much is needed."""
     folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
-    found = os.statvfs(folder)
-    if found.f_files and not found.f_favail:
-        return f"no more files can be made in {folder} (its inodes are used up)"
-    room = f"{shutil.disk_usage(folder).free / 1e6:.3g} MB are free in {folder}"
+    found, free = os.statvfs(folder), shutil.disk_usage(folder).free
+    # a few are free again where what could not be written has been removed before anybody looks
+    if found.f_files and found.f_favail <= (FEW if free > max(needed or 0, PIECE) else 0):
+        more = f"no more than {found.f_favail}" if found.f_favail else "no more"
+        return f"{more} files can be made in {folder} (its inodes are used up)"
+    room = f"{free / 1e6:.3g} MB are free in {folder}"
     return room if needed is None else f"{room}, up to {needed / 1e6:.3g} MB are still to be written"
 
 

@@ -114,15 +114,17 @@ def test_what_the_file_system_refuses_is_one_line(tmp_path, monkeypatch, write, 
     assert names(tmp_path) == []
 
 
-def test_inodes_that_are_used_up_are_no_full_disk(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("free", "words"), [(0, "no more files"), (3, "no more than 3 files"), (1000, "MB are free")])
+def test_inodes_that_are_used_up_are_no_full_disk(tmp_path, monkeypatch, free, words):
     def refuse(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     found = list(os.statvfs(tmp_path))
     monkeypatch.setattr(os, "fsync", refuse)
-    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*found[:5], 1000, 0, 0, *found[8:]]))
-    with pytest.raises(StoreError, match=r"no more files can be made in .* \(its inodes are used up\): free space"):
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*found[:5], 5000, free, free, *found[8:]]))
+    with pytest.raises(StoreError, match=f"{words}.* in {tmp_path}") as told:
         put(tmp_path / "a", "text")
+    assert ("(its inodes are used up): free space" in str(told.value)) == (free < 1000)
 
 
 @pytest.mark.parametrize(("where", "remedy"), [("none/a", "make its folder first"), ("file/a", "a parent is a file")])

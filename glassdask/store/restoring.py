@@ -181,8 +181,10 @@ def _append(group: Path, restored: list[str]) -> None:
     left = (group / STAGE).exists()
     if appending.settle(group):
         restored.append(f"{group}: all frames of an append that was interrupted at its end")
-    elif left:
-        found = {} if stage is None else attributes(stage).get("pending", {})
+    elif stage is None and left:  # all of it is in the group, or nothing
+        restored.append(f"{group}: what an append that was interrupted has left there was removed")
+    elif stage is not None:
+        found = attributes(stage).get("pending", {})
         appending.take_back(group)
         what = f"an append of {', '.join(found.get('files', [])) or 'frames'} that was interrupted was taken back"
         restored.append(f"{group}: {what}; its frames are those of before")

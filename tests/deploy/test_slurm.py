@@ -25,6 +25,7 @@ from glassdask.sweep import run_sweep
 from tests.certificates import write_certificates
 from tests.deploy.conftest import start_slurm
 from tests.listening import housekeeping, listening, worker_processes
+from tests.strangers import somebody_was_first
 from tests.sweep.liquids import save_sweep
 
 pytestmark = [pytest.mark.slurm, pytest.mark.cluster, pytest.mark.slow]
@@ -239,12 +240,20 @@ def test_a_cancelled_worker_is_replaced(write_profile, store, tmp_path):
 
 
 def test_nothing_listens_everywhere_and_strangers_are_refused(write_profile, tmp_path):
+    """And what workers spill lies where nobody else can write, also where somebody else was first."""
     paths = write_certificates(tmp_path / "tls")
+    somebody_was_first("others may write", tmp_path / f"glassdask-{os.getuid()}")
     before = listening(os.getpid())
     lines = f"tls = {{ca = '{paths['ca']}', certificate = '{paths['certificate']}', key = '{paths['key']}'}}"
     with connect(write_profile(lines), workers=1) as client:
         client.wait_for_workers(1, timeout=PATIENCE)
-        assert {address.split(":")[0] for address in client.scheduler_info()["workers"]} == {"tls"}
+        (worker,) = client.scheduler_info()["workers"].items()
+        assert worker[0].startswith("tls:")
+        spilled = Path(worker[1]["local_directory"])
+        (private,) = [place for place in spilled.parents if place.parent == tmp_path]
+        assert private.name.startswith(f"glassdask-{os.getuid()}")
+        assert private.name != f"glassdask-{os.getuid()}"
+        assert private.stat().st_mode & 0o777 == 0o700
         found = (listening(os.getpid()) - before) | listening(*worker_processes(client))
         assert {address for address, _ in found} == {"127.0.0.1"}
         assert len(found) >= 5  # scheduler, its dashboard, nanny, worker and its dashboard

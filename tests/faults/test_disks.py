@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -32,16 +33,25 @@ pytestmark = pytest.mark.slow
 THREADS = ("--cluster", "threads", "-q")
 
 
+@contextmanager
+def mounted(folder, limit):
+    """A file system of its own with a limit, and how to change this; skips the test where none may be mounted."""
+    mount = shutil.which("mount")
+    folder.mkdir()
+    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", limit, "tmpfs", folder], capture_output=True)
+    if not made or made.returncode:
+        pytest.skip("may not mount a tmpfs here: neither a full disk nor used up inodes are tested")
+    try:
+        yield folder, lambda limit: subprocess.run([mount, "-o", f"remount,{limit}", folder], check=True)
+    finally:
+        subprocess.run([shutil.which("umount"), folder], check=True)
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 5 MB, and how to make it larger."""
-    mount, folder = shutil.which("mount"), tmp_path / "disk"
-    folder.mkdir()
-    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=5m", "tmpfs", folder], capture_output=True)
-    if not made or made.returncode:
-        pytest.skip("may not mount a tmpfs here: a full disk is not tested")
-    yield folder, lambda size: subprocess.run([mount, "-o", f"remount,size={size}", folder], check=True)
-    subprocess.run([shutil.which("umount"), folder], check=True)
+    with mounted(tmp_path / "disk", "size=5m") as (folder, change):
+        yield folder, lambda size: change(f"size={size}")
 
 
 def test_disk_full(disk, store, undisturbed):
@@ -86,6 +96,21 @@ def test_disk_full_while_frames_are_added(disk, tmp_path, then):
     assert code == 0
     assert f"an append of {files[1]} that was interrupted was taken back" in out
     assert fingerprint(path) == before
+
+
+def test_inodes_used_up(tmp_path):
+    """There is room for bytes and not for files: a full disk is not what is told, and with more of them it goes on."""
+    made = trajectory(64, 300)
+    np.savez(tmp_path / "run.npz", **{name: made[name].values for name in ("position", "species", "box")})
+    with mounted(tmp_path / "disk", "nr_inodes=9") as (folder, change):
+        command = ("ingest", tmp_path / "run.npz", "--store", folder / "run.zarr", *THREADS)
+        text = message(run(*command))
+        assert "No space left on device" in text
+        assert "its inodes are used up" in text
+        change("nr_inodes=1000")
+        assert run(*command)[0] == 0
+        assert gd.store.verify(folder / "run.zarr") == []
+        np.testing.assert_array_equal(gd.open_trajectory(folder / "run.zarr")["position"], made["position"])
 
 
 def test_chunk_truncated_after_the_fact(described, undisturbed):
