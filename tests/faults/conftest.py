@@ -27,6 +27,12 @@ def undisturbed(_undisturbed):
 
 
 @pytest.fixture
+def undisturbed_store(_undisturbed):
+    """The described store itself, not to be changed."""
+    return _undisturbed[0] / "run.zarr"
+
+
+@pytest.fixture
 def described(_undisturbed, tmp_path):
     """A copy of the described store."""
     return shutil.copytree(_undisturbed[0] / "run.zarr", tmp_path / "run.zarr")

@@ -60,16 +60,15 @@ kernel.shutdown_kernel(now=True)
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_kernel_restarted_while_its_workers_work(store, _undisturbed):
+def test_a_kernel_restarted_while_its_workers_work(store, undisturbed_store):
     pytest.importorskip("ipykernel")
     command = [sys.executable, "-c", RESTARTED, store, CELL.replace("STORE", str(store))]
     code, out, err = ended(start_process(command, ENVIRONMENT))
     assert code == 0, err
     assert json.loads(out) == [2, True, "ok"]
     assert gd.store.verify(store) == []
-    np.testing.assert_array_equal(
-        gd.open_descriptors(store)["sbo"], gd.open_descriptors(_undisturbed[0] / "run.zarr")["sbo"]
-    )
+    made, expected = (gd.open_descriptors(place)["sbo"] for place in (store, undisturbed_store))
+    np.testing.assert_array_equal(made, expected)
     listening = json.loads(store.with_name("run.zarr.json").read_text())["listening"]
     assert listening
     assert all(ipaddress.ip_address(address).is_loopback for address in listening), listening

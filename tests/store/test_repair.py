@@ -166,10 +166,11 @@ def test_the_stage_of_an_append_that_has_ended_is_not_called_one_that_was_taken_
     longer = make_trajectory(n_frames=11, seed=2)
     more = {name: longer[name].values[8:] for name in ("position", "box")}
     np.savez(run.parent / "more.npz", **more, species=longer["species"].values)
-    with monkeypatch.context() as patch, pytest.raises(StopIteration):
-        first = iter([appending.take_back])  # before it begins, and not when it has ended
-        patch.setattr(appending, "take_back", lambda group: next(first)(group))
+    first = iter([appending.take_back])  # before it begins, and not when it has ended
+    monkeypatch.setattr(appending, "take_back", lambda group: next(first)(group))
+    with pytest.raises(StopIteration):
         gd.ingest(run.parent / "more.npz", run, append=True)
+    monkeypatch.undo()
     assert gd.open_trajectory(run).sizes["frame"] == 11
     assert gd.repair(run).restored == (f"{run}: what an append that was interrupted has left there was removed",)
     assert gd.open_trajectory(run).sizes["frame"] == 11
