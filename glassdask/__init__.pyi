@@ -26,12 +26,14 @@ from .descriptors.bond_order import BondOrder as BondOrder
 from .descriptors.bond_order import LechnerDellago as LechnerDellago
 from .descriptors.bond_order import MinkowskiStructure as MinkowskiStructure
 from .descriptors.bond_order import SmoothedBondOrder as SmoothedBondOrder
+from .descriptors.classify import classify as classify
 from .descriptors.common_neighbors import Centrosymmetry as Centrosymmetry
 from .descriptors.common_neighbors import CommonNeighbors as CommonNeighbors
 from .descriptors.coordination import Coordination as Coordination
 from .descriptors.coordination import WarrenCowley as WarrenCowley
 from .descriptors.correlate import correlate as correlate
 from .descriptors.describe import describe as describe
+from .descriptors.embed import embed as embed
 from .descriptors.features import feature_matrix as feature_matrix
 from .descriptors.features import project as project
 from .descriptors.hexatic import Hexatic as Hexatic

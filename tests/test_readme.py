@@ -67,7 +67,8 @@ def test_the_commands_of_the_guide_to_files_run(worked):
 def test_the_commands_of_the_guide_to_descriptors_run(worked):
     guide = "glassdask/descriptors/README.md"
     (worked / "descriptors.toml").write_text(block(guide, "toml", "[soap]").replace("n_max = 6", "n_max = 2"))
-    for line in block(guide, "sh", "glassdask describe").replace("\\\n", " ").strip().splitlines():
+    lines = block(guide, "sh", "glassdask describe").replace("\\\n", " ").strip().splitlines()
+    for line in [*lines, *block(guide, "sh", "glassdask classify").strip().splitlines()]:
         done = shell(line, worked)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     names = {"gd": gd, "np": np, "trajectory": gd.example("wahnstrom").isel(frame=[0])}

@@ -16,6 +16,7 @@ from typer.main import get_command
 from glassdask import code
 from glassdask.cli import (
     analysis,
+    classes,
     cluster,
     compiling,
     completion,
@@ -41,7 +42,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (ingesting, info, stores, descriptors, analysis, dynamics, drawing, cluster, compiling, completion):
+for group in (
+    ingesting,
+    info,
+    stores,
+    descriptors,
+    analysis,
+    classes,
+    dynamics,
+    drawing,
+    cluster,
+    compiling,
+    completion,
+):
     app.add_typer(group.app)
 app.add_typer(sweep.app, name="sweep")
 

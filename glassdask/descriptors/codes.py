@@ -9,6 +9,12 @@ from glassdask.declarations import TAG
 from glassdask.descriptors.places import PLACES
 from glassdask.errors import GlassdaskError
 
+# What computes a reduction, by the estimator that it was fitted with.
+CLASSES = ("GaussianMixture", "KMeans", "CommunityInference")
+ESTIMATORS = {"PCA": ("glassdask.descriptors.reduce:reduce",)} | {
+    name: ("glassdask.descriptors.classify:classify", f"glassdask.learning.classes:{name}") for name in CLASSES
+}
+
 
 def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
     """The digests that the attribute ``code`` of a stored descriptor or reduction would have now.
@@ -16,11 +22,12 @@ def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
     One that cannot be told is None: of something that is not installed, or of features that are not known.
     """
     if kind == "reductions":
-        if parameters.get("estimator") != "PCA":
+        places = ESTIMATORS.get(str(parameters.get("estimator")))
+        if places is None:
             return []
         described = parameters.get("descriptor")
         features = codes_now("descriptors", described) if described else []
-        return [*features, digest("glassdask.descriptors.reduce:reduce")]
+        return [*features, digest(*places)]
     values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype")}
     place = PLACES.get(values.get(TAG, ""))
     others = any(isinstance(value, (dict, list)) and f"'{TAG}'" in str(value) for value in values.values())

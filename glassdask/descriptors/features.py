@@ -46,7 +46,7 @@ def feature_matrix(features: xr.DataArray) -> Any:
     """
     features = one_descriptor(features)
     data, columns = _flat_features(features)
-    keep = _centers(features)
+    keep = is_center(features)
     if keep.ndim == 2:
         return _rows_of_frames(data, keep, columns)
     if not isinstance(data, da.Array):
@@ -164,7 +164,8 @@ def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
     return data.reshape(*data.shape[:2], columns), columns
 
 
-def _centers(features: xr.DataArray) -> np.ndarray:
+def is_center(features: xr.DataArray) -> np.ndarray:
+    """Which particles are centres, (particle,), or (frame, particle) where species change between frames."""
     species = center_species(features)
     if species is None:
         return np.ones(features.sizes["particle"], bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -189,10 +189,15 @@ def moments_of(features: xr.DataArray) -> Any:
     """Moments of all rows of `feature_matrix`, computed some thousand chunks at a time."""
     from glassdask.learning.moments import compute_moments, merge_moments
 
+    return merge_moments(compute_moments(matrix) for matrix in matrices(features))
+
+
+def matrices(features: xr.DataArray) -> Iterator[Any]:
+    """The `feature_matrix` of some thousand chunks after the other."""
     chunks = features.chunks or ((features.sizes["frame"],),)
     edges = np.cumsum([0, *chunks[0]])
     others = math.prod(len(sizes) for sizes in chunks[1:])
     step = max(1, FIT_CHUNKS // others)
     bounds = [*edges[:-1:step], edges[-1]]
-    windows = (features.isel(frame=slice(first, last)) for first, last in itertools.pairwise(bounds))
-    return merge_moments(compute_moments(feature_matrix(window)) for window in windows)
+    for first, last in itertools.pairwise(bounds):
+        yield feature_matrix(features.isel(frame=slice(first, last)))

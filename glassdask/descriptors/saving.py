@@ -115,7 +115,7 @@ def save_reduction(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Store the dataset of `reduce` as ``reductions/NAME`` below a store; it resumes like `save_descriptors`.
+    """Store the dataset of `reduce` or `classify` as ``reductions/NAME`` of a store; resumes like `save_descriptors`.
 
     The features must be those of the store's trajectory: of `describe`, or of ``open_descriptors(path)``, loaded or
     not. A reduction of stored descriptors is out of date once these are replaced.
@@ -128,7 +128,7 @@ def save_reduction(
     """
     flags(overwrite=overwrite)
     check_links(checked_path(path))
-    check_kind(reduced, xr.Dataset, "the reduction", "give what reduce returned")
+    check_kind(reduced, xr.Dataset, "the reduction", "give what reduce or classify returned")
     checked_name(name)
     origin = json.loads(reduced.attrs.get("origin", "{}"))
     if not origin:

@@ -53,7 +53,7 @@ def pictures(store: str | os.PathLike[str]) -> dict[str, str]:
         aside = {*UNDRAWN, *str(attrs.get("coordinates", "")).split()}
         found[label] = _kind([variable for variable in infos if variable not in aside], attrs)
         spectra |= "explained_variance_ratio" in infos
-        if not below and not {"projection", "pearson", "propensity"} & infos.keys():
+        if not below and not {"assignment", "projection", "pearson", "propensity"} & infos.keys():
             coordinates = str(attrs.get("coordinates", "")).split()
             shown = {_base(n) for n, info in infos.items() if n not in coordinates and _is_curve(info)}
             found |= {f"{label}/{n}": f"{n} alone" for n in sorted(shown)}
@@ -120,6 +120,8 @@ def reduction_figure(found: xr.Dataset, variable: str | None = None) -> tuple[Fi
         names = [name for name in found if _base(str(name)) == variable]
         kept = found[[*names, *[name for name in ("k", "tau_total", "time") if name in found and name not in names]]]
         return plotting.curves(kept)
+    if "assignment" in found:
+        return plotting.classes(found)
     if "projection" in found:
         return plotting.reduction(found)
     if "pearson" in found:
@@ -212,6 +214,8 @@ def _groups(root: Path, kind: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _kind(names: list[str], attrs: dict[str, Any]) -> str:
+    if "assignment" in names:
+        return "classes: what each is like, and how many particles it has"
     if "projection" in names:
         return "principal components: their plane, directions and explained variance"
     if "pearson" in names:

@@ -5,6 +5,9 @@ from .ard import ARDRegression as ARDRegression
 from .autoencoder import Autoencoder as Autoencoder
 from .balanced import balanced_above as balanced_above
 from .balanced import balanced_extremes as balanced_extremes
+from .classes import CommunityInference as CommunityInference
+from .classes import GaussianMixture as GaussianMixture
+from .classes import KMeans as KMeans
 from .classification import ClassifierScores as ClassifierScores
 from .classification import LinearSVM as LinearSVM
 from .classification import LogisticRegression as LogisticRegression

@@ -22,9 +22,12 @@ DESCRIPTION = "model.json"
 MODELS = (
     "ARDRegression",
     "Autoencoder",
+    "CommunityInference",
     "ConvolutionalClassifier",
     "EquivariantNetwork",
     "ForwardSelection",
+    "GaussianMixture",
+    "KMeans",
     "LinearRegression",
     "LinearSVM",
     "LogisticRegression",

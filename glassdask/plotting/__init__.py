@@ -3,6 +3,7 @@
 The functions draw on Axes that the caller owns; no window system and no global state of pyplot is needed.
 """
 
+from glassdask.plotting.classes import classes, embedding
 from glassdask.plotting.correlated import correlation_with_propensity, propensity
 from glassdask.plotting.curves import ALONG, curves
 from glassdask.plotting.descriptors import descriptor
@@ -29,6 +30,7 @@ __all__ = [
     "RED",
     "SPECIES_COLOURS",
     "check_output",
+    "classes",
     "correlation_with_propensity",
     "curve",
     "curves",
@@ -36,6 +38,7 @@ __all__ = [
     "descriptor",
     "direction",
     "distribution",
+    "embedding",
     "figure",
     "heat_table",
     "labelled_decades",
