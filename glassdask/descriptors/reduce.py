@@ -164,7 +164,7 @@ def check_numbers(attrs: Mapping[str, Any], name: str) -> None:
     if classes := attrs.get("classes"):
         listed = f"{', '.join(map(str, list(classes)[:3]))}, ..."
         raise SchemaError(
-            f"{name}: has classes ({listed}), whose numbers are names and have no principal components: reduce "
+            f"{name}: has classes ({listed}), whose numbers are names and have no mean: take "
             "descriptors of numbers, and compare these with the classes"
         )
 
