@@ -136,10 +136,10 @@ def _measure(
     # the first is for what is imported and compiled
     for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
         # what replicas take is what reading takes: they may start from a frame that no piece has
-        units = {stage: unit for stage, unit in state.units.items() if stage != REPLICAS}
-        place = replace(state, path=str(folder / name), units=units)
+        asked = {stage: unit for stage, unit in state.units.items() if stage != REPLICAS}
+        place = replace(state, path=str(folder / name), units=asked)
         start = _cpu()
-        own = {stage: stage_named(stage).joined(settings[stage], [place], [settings]) for stage in units}
+        own = {stage: stage_named(stage).joined(settings[stage], [place], [settings]) for stage in asked}
         with within_task():
             for stage, seconds, units in _begin(state, place, own, piece):
                 if name != "warm":

@@ -99,20 +99,19 @@ def measured(own: Ensemble, path: str) -> tuple[xr.Dataset, xr.Dataset]:
     from glassdask.store import open_trajectory
 
     trajectory = open_trajectory(path)
-    start, lags, total = None, None, None
-    for names, paths in zip(own.names, own.paths):
+    first, *others = zip(own.names, own.paths)
+    with naming(first[0][0]):
+        begin, lags, total = _replica(first[1], own.settings)
+        start = _frame_like(begin, trajectory)
+    for names, paths in others:
         with naming(names[0]):
             begin, lag, sums = _replica(paths, own.settings)
-            if start is None:
-                start, lags, total = _frame_like(begin, trajectory), lag, sums
-                continue
             if len(lag) != len(lags) or np.abs(lag - lags).max(initial=0.0) > LAGS * lags[-1]:
                 raise SchemaError(f"its lags {_shown(lag)} are not those of {own.names[0][0]}, {_shown(lags)}")
             away = _away(begin, start)
             if away > SAME * mean_spacing(trajectory):
                 raise SchemaError(f"begins elsewhere than {own.names[0][0]}, {away:.3g} away: all begin with one frame")
-            total = total + sums
-    assert start is not None
+            total += sums
     values = (("power", "lag", "particle"), total / len(own.paths), {"units": "length^power"})
     found = xr.Dataset({"propensity": values}, coords={"power": [1, 2], "lag": lags})
     return start, annotated(found.assign_attrs(replicas=len(own.paths)))
@@ -143,7 +142,7 @@ def _frame_like(begin: xr.Dataset, trajectory: xr.Dataset) -> xr.Dataset:
             raise SchemaError(f"the {name} of its particles are not those of the trajectory")
     nearest = np.inf
     for frame in range(trajectory.sizes["frame"] - 1, -1, -1):  # usually the last
-        (one,) = compute(trajectory.isel(frame=[frame]))
+        one: xr.Dataset = compute(trajectory.isel(frame=[frame]))[0]
         away = _away(begin, one)
         if away <= SAME * mean_spacing(trajectory):
             return one
