@@ -374,7 +374,7 @@ def predict(
             layers = zip(network.state_dict(), model.weights_, strict=True)
             network.load_state_dict({name: torch.from_numpy(layer[repeat]) for name, layer in layers})
             total += network(sample).double().cpu().numpy()
-    found = total / used.sum()
+    found: np.ndarray = total / used.sum()
     for k, name in enumerate(model.species_):
         mine = codes == k
         if name not in model.centers_:
