@@ -22,6 +22,10 @@ from .correlations import first_shell as first_shell
 from .correlations import radial_distribution as radial_distribution
 from .correlations import structure_factor as structure_factor
 from .descriptors.ace import ACE as ACE
+from .descriptors.bond_directions import BondAngles as BondAngles
+from .descriptors.bond_directions import CubaticOrder as CubaticOrder
+from .descriptors.bond_directions import DihedralAngles as DihedralAngles
+from .descriptors.bond_directions import NematicOrder as NematicOrder
 from .descriptors.bond_order import BondOrder as BondOrder
 from .descriptors.bond_order import LechnerDellago as LechnerDellago
 from .descriptors.bond_order import MinkowskiStructure as MinkowskiStructure

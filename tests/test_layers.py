@@ -31,7 +31,7 @@ BASE = {
 }
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
-WALK = SPACE | {"store", "frames", "configurations"}
+WALK = SPACE | {"store", "frames"}
 MAY_IMPORT = {
     "errors": set(),
     "about": {"errors", "physics"},
@@ -53,8 +53,7 @@ MAY_IMPORT = {
     "io": DATA | {"kernels"},
     "kernels": {"errors", "files"},
     "neighborhood": BASE | {"schema", "kernels"},
-    "configurations": SPACE,
-    "frames": SPACE | {"store", "configurations"},
+    "frames": SPACE | {"store"},
     "simulation": SPACE | {"store"},
     "examples": {"errors", "schema"},
     "correlations": WALK,

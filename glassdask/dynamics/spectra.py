@@ -11,7 +11,6 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import ORIGINS, Origins, jackknife
-from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.scattering import scattering_of_pairs
 from glassdask.dynamics.velocities import velocity_products
 from glassdask.errors import ParameterError
@@ -85,7 +84,6 @@ def dynamic_structure_factor(
     width: float | None = None,
     modes: int = 200,
     origins: int = ORIGINS,
-    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Dynamic structure factor S(k, omega), what neutrons and X-rays scatter with a change of energy.
 
@@ -99,7 +97,7 @@ def dynamic_structure_factor(
     ----------
     trajectory : xarray.Dataset
         Trajectory with ``time`` in even steps.
-    k, width, modes, origins, scheme
+    k, width, modes, origins
         As for `intermediate_scattering`.
     duration : float, optional
         T; by default a tenth of the trajectory.
@@ -132,7 +130,7 @@ def dynamic_structure_factor(
     """
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
-    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins, scheme)
+    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
     found: dict[str, Any] = {}
     pair = ("species_a", "species_b", "k", "omega")
     for name, dims, of in (
