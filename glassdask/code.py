@@ -45,7 +45,7 @@ from glassdask.errors import StoreError
 ROOT = "glassdask"
 ROOMS = (
     "kernels", "neighborhood", "schema", "descriptors", "correlations", "fields", "dynamics", "learning", "simulation",
-    "io", "frames",
+    "io", "frames", "configurations",
 )  # fmt: skip
 APART = ("glassdask.kernels.cache",)  # where compiled code is kept
 # Decorators of definitions that are found by their names alone; others may enter a definition somewhere

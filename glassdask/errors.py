@@ -93,6 +93,15 @@ class PluginError(GlassdaskError, ImportError):
     """What another package adds to glassdask cannot be used."""
 
 
+def brief(error: object) -> str:
+    """What an error of another library says, for a line of ours: of such texts nobody knows how long they are.
+
+    >>> brief(ValueError("not a number:\\n  " + "x" * 999))[:30], len(brief("x" * 999))
+    ('not a number: xxxxxxxxxxxxxxxx', 200)
+    """
+    return " ".join(str(error).split())[:200]
+
+
 def near(name: object, known: Iterable[object]) -> str:
     """A question about the known name that is nearest to one that is not known, for the end of messages.
 

@@ -10,8 +10,8 @@ What they give of particles is put back in its place, NaN for the absent ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,12 @@ from dask._task_spec import TaskRef
 from dask.array.core import ArraySliceDep, normalize_chunks
 from dask.highlevelgraph import HighLevelGraph
 
+from glassdask.configurations import Job, each_frame
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import Parts, compute, merge_blocks, task_bytes, task_seconds
-from glassdask.neighborhood.borders import Borders, borders_of
+from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.scratch import Scratch
-from glassdask.schema import check_diameters, check_kind, check_positions, labels, names_and_codes, validate
+from glassdask.schema import check_kind, labels, names_and_codes, validate
 from glassdask.store import in_frames, stored_source
 from glassdask.store.layout import power_of_two
 
@@ -215,8 +215,9 @@ def map_blocks(
     arrays = [_checked(array, trajectory, one=True) for array in values]
     if len(parts) > 1:
         return _parted(function, trajectory, arrays, shape, sizes, parts, token)
+    fill = partial(_fill, columns=sum(parts), parts=-(-sizes[1] // shape[1]))
     return _tasks(
-        partial(_fill, columns=sum(parts)), function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
+        fill, function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
         token=token, new_axes={"column": sum(parts)}, dtype=np.float64, meta=np.empty((0, 0, 0)),
     )  # fmt: skip
 
@@ -259,42 +260,12 @@ def sum_frames(
     whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
     shape = task_shape(*sizes, microseconds, whole=whole)
     arrays = [_checked(array, trajectory) for array in values]
-    of_particles = items is None
+    add = partial(_sum, of_particles=items is None, parts=-(-sizes[1] // shape[1]))
     leaves = _tasks(
-        partial(_sum, of_particles=of_particles), function, trajectory, arrays, shape, sizes, ("frame", "item"),
+        add, function, trajectory, arrays, shape, sizes, ("frame", "item"),
         dtype=object, meta=np.empty((0, 0), object),
     )  # fmt: skip
     return merge_blocks(leaves, _add)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What the tasks of a walk have in common: one node of the graph, which a worker gets once."""
-
-    function: Callable[..., Any]
-    names: tuple[str, ...]
-    codes: np.ndarray | None  # None where they are of each frame, as the diameters may be
-    diameter: np.ndarray | None
-    box: np.ndarray
-    borders: Borders | None
-    own: tuple[str, ...]  # what the frames have besides their positions and the values: present, codes, diameter
-    axes: tuple[int | None, ...]  # of the particles, in one frame of each of the values
-    sources: tuple[Any, ...]  # of all arrays that tasks read from a store themselves, else None
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """One frame without the absent particles, and its part of the values."""
-
-    configuration: Configuration
-    values: list[np.ndarray]
-    present: np.ndarray | None
-
-    def numbers(self, items: slice) -> np.ndarray:
-        """The numbers that these particles have in the configuration."""
-        if self.present is None:
-            return np.arange(items.start, items.stop)
-        return np.count_nonzero(self.present[: items.start]) + np.arange(np.count_nonzero(self.present[items]))
 
 
 def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, np.ndarray | None]]:
@@ -304,7 +275,7 @@ def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, n
     def read(number: int) -> tuple[Configuration, np.ndarray | None]:
         frames = slice(number, number + 1)
         blocks = compute(*(a.data[frames] for a, source in zip(arrays, job.sources) if source is None))
-        (frame,) = _frames(job, frames, blocks)
+        (frame,) = each_frame(job, frames, blocks)
         return frame.configuration, frame.present
 
     return read
@@ -313,7 +284,7 @@ def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, n
 def _job(
     function: Callable[..., Any], trajectory: xr.Dataset, values: Sequence[xr.DataArray], token: Any
 ) -> tuple[Any, list[xr.DataArray], tuple[Any, ...], str]:
-    """The `_Job` as a node, all arrays of it, where those are read from that tasks read themselves, and its token."""
+    """The `Job` as a node, all arrays of it, where those are read from that tasks read themselves, and its token."""
     common, arrays, alike = _common(function, trajectory, values)
     token = dask.base.tokenize(token or function, common.names, alike, list(common.own), common.sources)
     # not traversed, and named by hand: plans of descriptors are pickled with the graph, and only then
@@ -322,8 +293,8 @@ def _job(
 
 def _common(
     function: Callable[..., Any], trajectory: xr.Dataset, values: Sequence[xr.DataArray]
-) -> tuple[_Job, list[xr.DataArray], dict[str, Any]]:
-    """The `_Job`, all arrays of it, and what all frames share."""
+) -> tuple[Job, list[xr.DataArray], dict[str, Any]]:
+    """The `Job`, all arrays of it, and what all frames share."""
     names, codes = names_and_codes(trajectory)
     own = {"present": trajectory["present"]} if "present" in trajectory else {}
     if codes.ndim == 2:
@@ -339,7 +310,7 @@ def _common(
     arrays = [trajectory["position"], *own.values(), *values]
     sources = tuple(stored_source(array) for array in arrays)
     axes = tuple(array.dims.index("particle") - 1 if "particle" in array.dims else None for array in values)
-    return _Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike), arrays, alike
+    return Job(function, names, own=tuple(own), axes=axes, sources=sources, **alike), arrays, alike
 
 
 def _tasks(
@@ -393,7 +364,7 @@ def _parted(
 
     name = f"parts-{dask.base.tokenize(token, chunks, parts, [array.name for array in read])}"
     keys = ((name, *place, n) for place in np.ndindex(*map(len, chunks)) for n in range(len(parts)))
-    layer = Parts(partial(_fill_parts, parts=parts), arguments, keys)
+    layer = Parts(partial(_fill_parts, widths=parts, parts=-(-sizes[1] // shape[1])), arguments, keys)
     inputs: list[Any] = [job, *read]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=inputs)
     return da.Array(graph, name, chunks=(*chunks, parts), meta=np.empty((0, 0, 0)))
@@ -414,40 +385,10 @@ def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) ->
     return values.transpose("frame", ...)
 
 
-def _frames(job: _Job, frames: slice, blocks: Sequence[np.ndarray]) -> Iterator[_Frame]:
-    """Each frame of a task; they share the scratch memory of the task."""
-    scratch = Scratch()
-    given = iter(blocks)
-    arrays = [
-        next(given) if source is None else source[frames if source.shape[0] > 1 else slice(0, 1)]
-        for source in job.sources
-    ]
-    for k, frame in enumerate(range(frames.start, frames.stop)):
-        position, *rest = [array[k] if len(array) > 1 else array[0] for array in arrays]
-        own, values = dict(zip(job.own, rest)), rest[len(job.own) :]
-        number = frame if len(job.box) > 1 else 0
-        present = own.get("present")
-        check_positions(position[None], number, None if present is None else present[None])
-        codes: Any = own.get("codes", job.codes)
-        diameter: Any = own.get("diameter", job.diameter)
-        if present is not None:
-            if not present.any():
-                raise SchemaError(f"frame {number}: no particle is there: leave the frame out")
-            position, codes = position[present], codes[present]
-            diameter = None if diameter is None else diameter[present]
-            values = [v if axis is None else v.compress(present, axis) for v, axis in zip(values, job.axes)]
-        if "diameter" in job.own:
-            check_diameters(diameter, f"frame {number}")
-        configuration = Configuration(
-            position, codes, job.box[number], job.names, f"frame {number}", scratch, diameter, job.borders
-        )
-        yield _Frame(configuration, values, present)
-
-
-def _fill(job, region, *blocks, columns):
+def _fill(job, region, *blocks, columns, parts):
     frames, items = region
     out = np.full((frames.stop - frames.start, items.stop - items.start, columns), np.nan)
-    for part, frame in zip(out, _frames(job, frames, blocks)):
+    for part, frame in zip(out, each_frame(job, frames, blocks, parts)):
         centers = frame.numbers(items)
         if frame.present is None:
             job.function(frame.configuration, centers, *frame.values, out=part)
@@ -458,17 +399,17 @@ def _fill(job, region, *blocks, columns):
     return out
 
 
-def _fill_parts(wanted, job, region, *blocks, parts):
-    some = job if len(wanted) == len(parts) else replace(job, function=job.function.only(wanted))
-    widths = [parts[n] for n in wanted]
-    found = _fill(some, region, *blocks, columns=sum(widths))
-    return np.split(found, np.cumsum(widths)[:-1], axis=2)
+def _fill_parts(wanted, job, region, *blocks, widths, parts):
+    some = job if len(wanted) == len(widths) else replace(job, function=job.function.only(wanted))
+    own = [widths[n] for n in wanted]
+    found = _fill(some, region, *blocks, columns=sum(own), parts=parts)
+    return np.split(found, np.cumsum(own)[:-1], axis=2)
 
 
 def _stack(job, region, *blocks, shape, dtype, axis):
     (frames,) = region
     out = np.empty((frames.stop - frames.start, *shape), dtype)
-    for k, frame in enumerate(_frames(job, frames, blocks)):
+    for k, frame in enumerate(each_frame(job, frames, blocks)):
         found = np.asarray(job.function(frame.configuration, *frame.values))
         absent = frame.present is not None and axis is not None
         n_present = len(frame.configuration.position)
@@ -486,11 +427,11 @@ def _stack(job, region, *blocks, shape, dtype, axis):
     return out
 
 
-def _sum(job, region, *blocks, of_particles):
+def _sum(job, region, *blocks, of_particles, parts):
     frames, items = region
     numbers = np.arange(items.start, items.stop)
     total = None
-    for frame in _frames(job, frames, blocks):
+    for frame in each_frame(job, frames, blocks, parts):
         part = job.function(frame.configuration, frame.numbers(items) if of_particles else numbers, *frame.values)
         total = part if total is None else _add([total, part])
     return total

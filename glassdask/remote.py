@@ -13,7 +13,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
-from glassdask.errors import MissingPackageError, StoreError, install
+from glassdask.errors import MissingPackageError, StoreError, brief, install
 
 LOCAL, WEB = "file://", ("http:", "https:")
 # what Path makes of an address; there are folders whose name ends in a colon, but none that is called like these
@@ -130,5 +130,5 @@ class Address(PosixPath):
             raise self._unread(error) from None
 
     def _unread(self, error: BaseException) -> StoreError:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = brief(error) or type(error).__name__
         return StoreError(f"{self}: cannot be read ({reason}): check the address and the connection")

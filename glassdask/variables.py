@@ -180,8 +180,10 @@ VARIABLES = {
     "omega": _v("omega", "f", "1/time", "angular frequency"),
     "skw": _v("species_a species_b k omega", "f", "time", "coherent dynamic structure factor"),
     "skw_self": _v("species k omega", "f", "time", "incoherent dynamic structure factor"),
-    "longitudinal": _v("k lag", "f", "length^2/time^2", "autocorrelation of the longitudinal current"),
-    "transverse": _v("k lag", "f", "length^2/time^2", "autocorrelation of the transverse current"),
+    "longitudinal": _v(
+        "species_a species_b k lag", "f", "length^2/time^2", "autocorrelation of the longitudinal current"
+    ),
+    "transverse": _v("species_a species_b k lag", "f", "length^2/time^2", "autocorrelation of the transverse current"),
     "vector": _v("r lag", "f", "", "correlation of displacements, 1 at r = 0"),
     "mobility": _v("r lag", "f", "", "correlation of the lengths of displacements, 1 at r = 0"),
     "vector_length": _v("lag", "f", "length", "where the correlation of displacements is 1/e"),

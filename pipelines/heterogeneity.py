@@ -8,11 +8,11 @@ energy adds is known from the slope of Q (Berthier et al., J. Chem. Phys. 126, 1
 Ornstein-Zernike length xi_4 are taken at the time t_4 of the highest chi_4. Errors are from blocks of origins. A length
 of more than a tenth of the box is drawn as an open circle: the box holds too few of them.
 
-Beside Kob and Andersen's mixture stands what others have found in it, `data/heterogeneity_published.csv`, each with its
-source. Most of it is chi_4 of the propensity, the share of particles whose mean displacement over many runs from the
-same configuration is below a: no chance is left in it, so that it is larger than that of single runs and has its peak
-earlier, when the mean displacement is a. With ``--earlier`` the rows of tables that this pipeline wrote before, of
-other sizes or temperatures, are kept and drawn, too.
+Beside Kob and Andersen's mixture stands what others have found in it, `data/heterogeneity_published.csv`, each with
+its source. Most of it is chi_4 of the propensity, the share of particles whose mean displacement over many runs from
+the same configuration is below a: of another definition than that of single runs, which has chance in it, and with a
+peak when the mean displacement is a. With ``--earlier`` the rows of tables that this pipeline wrote before, of other
+sizes or temperatures, are kept and drawn, too; without sweeps, they alone.
 
     glassdask sweep run pipelines/data/heterogeneity.toml        # hours; the same command goes on
     python pipelines/heterogeneity.py results/heterogeneity.zarr --output results/heterogeneity
@@ -72,7 +72,7 @@ class State:
 def main() -> None:
     """Measure all states, write the tables and the figure."""
     parser = argparse.ArgumentParser(description="chi_4, S_4 and xi_4 of the states of sweeps over temperatures.")
-    parser.add_argument("sweeps", nargs="+", type=Path, help="stores of sweeps, all of one model")
+    parser.add_argument("sweeps", nargs="*", type=Path, help="stores of sweeps, all of one model")
     parser.add_argument("--output", type=Path, default=Path("results/heterogeneity"), help="folder of all results")
     parser.add_argument("--earlier", nargs="+", type=Path, default=[], help="tables of earlier runs, heterogeneity.csv")
     parser.add_argument(
@@ -82,7 +82,7 @@ def main() -> None:
     chosen = parser.parse_args()
     wanted = [row for sweep in chosen.sweeps for _, row in status(sweep).iterrows()]
     models = sorted({row["model"] for row in wanted})
-    if len(models) != 1:
+    if len(models) > 1 or (chosen.sweeps and not models):
         sys.exit(f"expected states of one model, found {', '.join(models) or 'none'}: give the sweeps of one")
     waiting = [row["path"] for row in wanted if not _there(row)]
     for name in waiting:
@@ -92,14 +92,16 @@ def main() -> None:
         for row in track([row for row in wanted if _there(row)], "measure")
     ]
     states.sort(key=lambda state: -state.temperature)
-    if not states:
-        sys.exit("no state is complete: glassdask sweep run ...")
-    rows = table(states, at_constant_temperature(states), chosen.a)
+    rows = table(states, at_constant_temperature(states), "".join(models), chosen.a)
     rows += [row for file in chosen.earlier for row in read(file) if row.get("quantity") == OWN]
-    rows += read(PUBLISHED) if models[0] == "kob_andersen" else []
+    if not rows:
+        sys.exit("no state is complete: glassdask sweep run ...")
+    if {row.get("model") for row in rows} == {"kob_andersen"}:
+        rows += read(PUBLISHED)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    plotting.write_table(chosen.output / "curves.csv", curves(states))
-    draw(states, rows, models[0], chosen.k, chosen.a, chosen.output / "heterogeneity")
+    draw(rows, chosen.a, chosen.output / "heterogeneity")
+    if states:
+        draw_curves(states, models[0], chosen.k, chosen.a, chosen.output / "curves")
     for state in states:
         chi, error, xi, xi_error = peaks(state)
         print(
@@ -174,7 +176,7 @@ def read(file: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(stream))
 
 
-def table(states: list[State], canonical: list[xr.Dataset] | None, a: float) -> list[dict[str, Any]]:
+def table(states: list[State], canonical: list[xr.Dataset] | None, model: str, a: float) -> list[dict[str, Any]]:
     """A row for each temperature."""
     rows = []
     for n, state in enumerate(states):
@@ -182,7 +184,8 @@ def table(states: list[State], canonical: list[xr.Dataset] | None, a: float) -> 
         nvt = {} if canonical is None else canonical[n].isel(lag=state.peak)
         rows.append(
             {
-                "temperature": state.temperature, "mean_temperature": state.measured,
+                "model": model, "temperature": state.temperature,
+                "mean_temperature": state.measured,
                 "particles": state.n_particles, "ensemble": state.ensemble,
                 "tau_alpha": state.tau, "tau_alpha_error": state.tau_error,
                 "t4": state.t4, "chi4": chi, "chi4_error": chi_error,
@@ -207,10 +210,10 @@ def curves(states: list[State]) -> dict[str, list[float]]:
     return columns | {name: np.concatenate([run[name].values for run in found]).tolist() for name in names}
 
 
-def draw(states: list[State], rows: list[dict[str, Any]], model: str, k: float, a: float, path: Path) -> None:
-    """F_s(t), chi_4(t) and S_4(q) with its fits; what grows, and when, against tau_alpha; beside published values."""
-    drawn, axes = plotting.figure(2, 3)
-    (scattering, chi, waves), (growth, times, beside) = axes
+def draw_curves(states: list[State], model: str, k: float, a: float, path: Path) -> None:
+    """F_s(t), chi_4(t), and S_4(q) with its fits, of all temperatures."""
+    drawn, axes = plotting.figure(1, 3)
+    scattering, chi, waves = axes[0]
     colors = colormaps["plasma"](np.linspace(0, 0.85, len(states)))
     for state, color in zip(states, colors):
         found, name = state.susceptibility, f"$T = {state.temperature:g}$"
@@ -222,25 +225,6 @@ def draw(states: list[State], rows: list[dict[str, Any]], model: str, k: float, 
         if np.isfinite(xi):
             q = np.linspace(0.0, float(four["q_fit_total"]), 50)
             waves.plot(q, float(four["s4_zero_total"]) / (1 + (q * xi) ** 2), color=color)
-    kinds = {(row["particles"], row["ensemble"]): None for row in rows if row["quantity"] == OWN}
-    for (n, ensemble), marker in zip(kinds, "so<>vph*"):
-        own = [row for row in rows if row["quantity"] == OWN and (row["particles"], row["ensemble"]) == (n, ensemble)]
-        name, line = f"N = {n}, {ensemble}", {"marker": marker, "markersize": 4}
-        tau, t4, height, xi, box = (numbers(own, column) for column in ("tau_alpha", "t4", "chi4", "xi4", "box"))
-        for ax, x in ((growth, tau), (beside, t4)):
-            ax.errorbar(x, height, numbers(own, "chi4_error"), color=plotting.RED, label=rf"$\chi_4$, {name}", **line)
-        growth.errorbar(tau, xi, numbers(own, "xi4_error"), color=plotting.BLACK, label=rf"$\xi_4$, {name}", **line)
-        growth.plot(tau, np.where(xi > TOO_LONG * box, xi, np.nan), color="black", mfc="white", ls="", **line)
-        times.plot(tau, t4, color=plotting.RED, label=name, **line)
-        if np.isfinite(nvt := numbers(own, "chi4_nvt")).any():
-            error = numbers(own, "chi4_nvt_error")
-            beside.errorbar(t4, nvt, error, color=plotting.RED, ls="--", mfc="white", label="the same, NVT", **line)
-    for quantity, marker in PUBLISHED_MARKERS.items():
-        if theirs := [row for row in rows if row["quantity"] == quantity]:
-            x, y, error = (numbers(theirs, column) for column in ("t4", "chi4", "chi4_error"))
-            beside.errorbar(x, y, error, fmt=marker, color=plotting.BLACK, markersize=5, label=quantity)
-    ends = np.array(times.get_xlim())
-    times.plot(ends, ends, color=plotting.GREY, linewidth=0.7, label=r"$t_4 = \tau_\alpha$")
     scattering.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
     ensembles = " and ".join(dict.fromkeys(state.ensemble for state in states))
     sizes = ", ".join(map(str, sorted({state.n_particles for state in states})))
@@ -248,16 +232,48 @@ def draw(states: list[State], rows: list[dict[str, Any]], model: str, k: float, 
     scattering.set(xscale="log", xlabel="$t$", ylabel=f"$F_s(k = {k:g}, t)$", title=title)
     chi.set(xscale="log", xlabel="$t$", ylabel=rf"$\chi_4(t)$, $a = {a:g}$", ylim=(0, None))
     waves.set(xlabel="$q$", ylabel="$S_4(q, t_4)$", yscale="log")
+    plotting.labelled_decades(waves.yaxis)
+    scattering.legend(frameon=False, fontsize="x-small")
+    plotting.save(drawn, path, curves(states))
+
+
+def draw(rows: list[dict[str, Any]], a: float, path: Path) -> None:
+    """What grows, and when, against tau_alpha; beside published values."""
+    drawn, axes = plotting.figure(1, 3)
+    growth, times, beside = axes[0]
+    kinds = {(row["particles"], row["ensemble"]): None for row in rows if row["quantity"] == OWN}
+    for (n, ensemble), marker in zip(kinds, "so<>vph*"):
+        own = [row for row in rows if row["quantity"] == OWN and (row["particles"], row["ensemble"]) == (n, ensemble)]
+        name, line = f"N = {n}, {ensemble}", {"marker": marker, "markersize": 4}
+        tau, t4, height, xi, box = (numbers(own, column) for column in ("tau_alpha", "t4", "chi4", "xi4", "box"))
+        error = numbers(own, "chi4_error")
+        growth.errorbar(tau, height, error, color=plotting.RED, label=rf"$\chi_4$, {name}", **line)
+        beside.errorbar(t4, height, error, color=plotting.RED, ls="", label=name, **line)
+        growth.errorbar(tau, xi, numbers(own, "xi4_error"), color=plotting.BLACK, label=rf"$\xi_4$, {name}", **line)
+        growth.plot(
+            tau, np.where(xi > TOO_LONG * box, xi, np.nan), color=plotting.BLACK, mfc="white", ls="", zorder=3, **line
+        )
+        times.plot(tau, t4, color=plotting.RED, label=name, **line)
+        if np.isfinite(nvt := numbers(own, "chi4_nvt")).any():
+            error = numbers(own, "chi4_nvt_error")
+            beside.errorbar(t4, nvt, error, color=plotting.RED, ls="", mfc="white", label="the same, NVT", **line)
+    for quantity, marker in PUBLISHED_MARKERS.items():
+        if theirs := [row for row in rows if row["quantity"] == quantity]:
+            x, y, error = (numbers(theirs, column) for column in ("t4", "chi4", "chi4_error"))
+            beside.errorbar(x, y, error, fmt=marker, color=plotting.BLACK, markersize=5, label=quantity)
+    ends = np.array(times.get_xlim())
+    times.plot(ends, ends, color=plotting.GREY, linewidth=0.7, label=r"$t_4 = \tau_\alpha$")
     growth.set(xscale="log", yscale="log", xlabel=r"$\tau_\alpha$", ylabel=r"$\chi_4(t_4)$, $\xi_4$")
     times.set(xscale="log", yscale="log", xlabel=r"$\tau_\alpha$", ylabel="$t_4$")
-    beside.set(xscale="log", yscale="log", xlabel="$t_4$", ylabel=r"$\chi_4(t_4)$")
-    for ax in (growth, times, beside, waves):
+    beside.set(xscale="log", yscale="log", xlabel="$t_4$", ylabel=rf"$\chi_4(t_4)$, $a = {a:g}$")
+    for ax in (growth, times, beside):
         for axis in (ax.xaxis, ax.yaxis):
             if axis.get_scale() == "log":
                 plotting.labelled_decades(axis)
-    for ax in (scattering, growth, times, beside):
+    for ax in (growth, times, beside):
         ax.legend(frameon=False, fontsize="xx-small")
-    plotting.save(drawn, path, {name: [row.get(name, "") for row in rows] for name in rows[0]})
+    columns = dict.fromkeys(name for row in rows for name in row)
+    plotting.save(drawn, path, {name: [row.get(name, "") for row in rows] for name in columns})
 
 
 def numbers(rows: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -4,7 +4,8 @@ Methods. Public configurations (BOTAN, GlassBench or DeepMind files) are read in
 of each: the inherent structure (minimum of the energy) and the cage state (Alkemade, Smallenburg and Filion 2023: mean
 positions while no particle can leave its cage; nothing of the later motion enters). Around every particle of the chosen
 species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
-2021). They enter as deviations from the mean of their configuration. What distinguishes configurations as a whole are
+2021). So are the ways between the structures: how far every particle is from the middle of its cage. All enter as
+deviations from the mean of their configuration. What distinguishes configurations as a whole are
 the mean energies of their initial and inherent structures: a handful of configurations cannot fix more than that.
 
 A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
@@ -20,6 +21,7 @@ propensity (PNG, CSV), and the model fitted to all configurations (no pickle), w
 from __future__ import annotations
 
 import argparse
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -221,12 +223,28 @@ def features(stores: dict[str, Path], structure: str, settings: dict[str, Any]) 
         data = averaged.values[:, is_center].reshape(trajectory.sizes["frame"], is_center.sum(), -1)
         columns.append(data - data.mean(axis=1, keepdims=True))
         names += [f"{name} {number}" for number in range(data.shape[-1])]
+    for (first, second), apart in ways(stores, structure, is_center).items():
+        columns += [power - power.mean(axis=1, keepdims=True) for power in (apart[..., None], apart[..., None] ** 2)]
+        names += [f"way, {first} to {second}{square}" for square in ("", ", squared")]
     for other in ("initial", "inherent"):
         energy = gd.open_descriptors(stores[other], ["total_energy"])["total_energy"].values.mean(axis=1)
         columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
         names.append(f"mean energy, {other}")
     matrix = np.concatenate(columns, axis=-1)
     return xr.DataArray(matrix.reshape(-1, len(names)), dims=("sample", "feature"), coords={"feature": names})
+
+
+def ways(stores: dict[str, Path], structure: str, is_center: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    """How far each centre is, the short way, between every two structures up to this one, (frame, centre)."""
+    known = STRUCTURES[: STRUCTURES.index(structure) + 1]
+    opened = {name: gd.open_trajectory(stores[name]) for name in known}
+    box = opened["initial"]["box"].values
+    found = {}
+    for pair in combinations(known, 2):
+        first, second = (opened[name]["position"].values[:, is_center] for name in pair)
+        fraction = (second - first) @ np.linalg.inv(box)
+        found[pair] = np.linalg.norm((fraction - np.round(fraction)) @ box, axis=-1)
+    return found
 
 
 def targets(store: Path, settings: dict[str, Any]) -> xr.DataArray | None:

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
-from glassdask import frames, graphs
+from glassdask import configurations, frames, graphs
 from glassdask.errors import ParameterError, PositionError, SchemaError
 from glassdask.frames import map_frames, sum_frames, task_shape
 
@@ -216,3 +216,43 @@ def test_sums_are_the_same_however_many_tasks_are_known(liquid, monkeypatch, tas
 
 def configuration_sum(trajectory, frame):
     return trajectory["position"].values[frame].sum(axis=0)
+
+
+def test_a_frame_that_several_tasks_share_is_sorted_once(liquid, monkeypatch):
+    """Read, checked and put into cells by the first of its tasks in a process, and gone when the last is done."""
+    made = []
+    grid = configurations.Configuration.grid
+
+    def counted(configuration, radius):
+        if radius not in configuration._grids:
+            made.append(configuration.label)
+        return grid(configuration, radius)
+
+    monkeypatch.setattr(configurations.Configuration, "grid", counted)
+    descriptor = gd.BondOrder(cutoffs=1.4, l_max=4)
+    whole = gd.describe(liquid, [descriptor])["bo"].values
+    made.clear()
+    for scheduler in ("synchronous", "threads"):
+        features = gd.describe(liquid, [descriptor], block=100)["bo"]
+        assert features.data.numblocks[1] > 2
+        with dask.config.set(scheduler=scheduler, num_workers=1):
+            np.testing.assert_array_equal(features.values, whole)
+        assert sorted(made) == [f"frame {k}" for k in range(liquid.sizes["frame"])]
+        made.clear()
+        assert configurations._parts.frame is None
+
+
+def test_tasks_of_one_frame_do_not_disturb_each_other(liquid):
+    """Threads share the cells of a frame, each with memory of its own for what it finds."""
+    descriptors = [gd.SmoothedBondOrder(cutoffs=1.4), gd.LechnerDellago(neighbors=gd.KNearest(k=12)), gd.VoronoiCell()]
+    whole = gd.describe(liquid, descriptors).compute(scheduler="synchronous")
+    parts = gd.describe(liquid, descriptors, block=70).compute(scheduler="threads", num_workers=8)
+    xr.testing.assert_identical(parts.drop_attrs(), whole.drop_attrs())
+
+
+def test_frames_of_other_trajectories_with_the_same_box_are_others(liquid):
+    moved = liquid.assign(position=liquid["position"] * 0.999)
+    tasks = [gd.describe(t, [gd.Coordination(cutoffs=1.4)], block=100)["coordination"] for t in (liquid, moved, liquid)]
+    first, other, again = (task.compute(scheduler="synchronous").values for task in tasks)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

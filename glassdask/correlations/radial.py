@@ -110,8 +110,8 @@ def count_pairs(configuration: Configuration, centers: np.ndarray, r_max: float,
     once = np.zeros((n_species, n_species, n_bins), np.int64)
     grid = configuration.grid(r_max)
     kernels.histogram_pairs(
-        centers[grid.order(centers)], grid.lists, r_max**2, n_bins / r_max, grid.scratch,
-        np.empty(grid.longest_run, np.int64), once,
+        centers[grid.order(centers)], grid.lists, r_max**2, n_bins / r_max,
+        configuration.scratch("squares", grid.longest_run), np.empty(grid.longest_run, np.int64), once,
     )  # fmt: skip
     counts = once + once.transpose(1, 0, 2)
     volume = len(configuration.position) / configuration.density

@@ -52,9 +52,11 @@ def shells(
     """All `centers` in compact pieces of space, since the neighbours outside of a piece are looked at again."""
     reach = rule.reach(configuration.names) or configuration.spacing
     order = configuration.grid(min(reach, configuration.largest_radius)).order(centers)
+    row = np.full(len(configuration.position), -1)
     for begin in range(0, len(order), PIECE):
-        rows = order[begin : begin + PIECE]
-        yield _piece(configuration, centers, rows, rule, l_min, table)
+        piece = _piece(configuration, centers, order[begin : begin + PIECE], rule, l_min, table, row)
+        yield piece
+        row[centers[piece.rows]] = row[piece.index] = -1  # those of one piece, not of the whole frame each time
 
 
 def workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -65,10 +67,9 @@ def workspace(neighbors: Neighbors, table: np.ndarray) -> tuple[np.ndarray, ...]
     return np.empty((6, longest)), np.empty(longest), np.zeros((degrees, degrees)), np.zeros((degrees, degrees))
 
 
-def _piece(configuration, centers, rows, rule, l_min, table) -> Shells:
+def _piece(configuration, centers, rows, rule, l_min, table, row) -> Shells:
     n_coefficients = sum(2 * (l + 1) for l in range(l_min, table.shape[1]))
     scratch, centers = configuration.scratch, centers[rows]
-    row = np.full(len(configuration.position), -1)
 
     def coefficients(particles: np.ndarray, q: np.ndarray, first: int) -> Batches:
         done = 0

@@ -16,7 +16,7 @@ from glassdask.frames import map_frames
 from glassdask.graphs import compute
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import validate
+from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
 # What a mode of one particle takes, in microseconds, roughly.
@@ -36,14 +36,14 @@ def current_correlations(
 ) -> xr.Dataset:
     r"""Autocorrelations of the longitudinal and the transverse current.
 
-    j(k, t) = sum_j v_j(t) exp(-i k.r_j(t)), of all particles alike; with e = k / k
+    j_a(k, t) = sum_{j in a} v_j(t) exp(-i k.r_j(t)), of the particles of a species; with e = k / k
 
-    C_L(k, t) = 1/N < Re (e.j(k, 0)) (e.j(k, t))* >
+    C_L,ab(k, t) = 1/N < Re (e.j_a(k, 0)) (e.j_b(k, t))* >
 
-    C_T(k, t) = 1/((d - 1) N) < Re j_T(k, 0).j_T(k, t)* >,  j_T = j - e (e.j)
+    C_T,ab(k, t) = 1/((d - 1) N) < Re j_T,a(k, 0).j_T,b(k, t)* >,  j_T = j - e (e.j)
 
-    over both orders of the pair, time origins and wave vectors, as `intermediate_scattering` has them [1]_. In
-    equilibrium both are k_B T / m at t = 0, of equal masses.
+    over both orders of the pair, time origins and wave vectors, as `intermediate_scattering` has them [1]_; the total,
+    of all particles alike, is the sum over all a and b. In equilibrium that is k_B T / m at t = 0, of equal masses.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def current_correlations(
     Returns
     -------
     xarray.Dataset
-        ``longitudinal`` and ``transverse`` (k, lag), each with ``_error``; ``modes`` (k), ``origins`` (lag). The first
-        lag is 0. Computed, not lazy; errors as those of `self_correlations`.
-
+        ``longitudinal`` and ``transverse`` (species_a, species_b, k, lag), each with ``_error``, and ``_total``
+        (k, lag); ``modes`` (k), ``origins`` (lag). The first lag is 0. Computed, not lazy; errors as those of
+        `self_correlations`.
     Raises
     ------
     SchemaError
@@ -78,7 +78,7 @@ def current_correlations(
     >>> x, v = rng.random((2, 4000, 3)) * 8, rng.normal(size=(2, 4000, 3))
     >>> t = gd.from_arrays(x, species=["A"] * 4000, box=[8.0] * 3, time=[0.0, 1.0], velocity=v)
     >>> found = current_correlations(t, k=7.0)
-    >>> [float(found[name][0, 0].round()) for name in ("longitudinal", "transverse")]
+    >>> [float(found[name][0, 0].round()) for name in ("longitudinal_total", "transverse_total")]
     [1.0, 1.0]
     """
     validate(trajectory)
@@ -88,43 +88,59 @@ def current_correlations(
     frames = trajectory.isel(frame=found_origins.frames)
     box = np.asarray(frames["box"].values, dtype=np.float64)
     numbers, width, shells = wave_shells(trajectory, box.mean(axis=0), k, width, modes)
-    n_modes, d = sum(map(len, shells)), trajectory.sizes["space"]
+    n_modes, d, names = sum(map(len, shells)), trajectory.sizes["space"], species_names(trajectory)
     current = compute(
         map_frames(
             partial(_currents, modes=np.concatenate(shells)), frames.drop_vars("velocity"), frames["velocity"],
-            dims={"component": d, "part": 2, "mode": n_modes}, microseconds=MODE_MICROSECONDS * n_modes,
+            dims={"component": d, "of": len(names), "part": 2, "mode": n_modes},
+            microseconds=MODE_MICROSECONDS * n_modes,
         ).data
     )[0]  # fmt: skip
     f, g = found_origins.places.T
-    values = np.empty((len(found_origins.pairs), 2, len(numbers)))
+    values = np.empty((len(found_origins.pairs), 2, len(names), len(names), len(numbers)))
     cuts = np.cumsum([len(shell) for shell in shells])[:-1]
     for column, part in enumerate(np.split(current, cuts, axis=-1)):
-        along, *across = (mode_products(part, f, g, axis, axis) for axis in range(d))
         number = trajectory.sizes["particle"] * part.shape[-1]
-        values[:, 0, column], values[:, 1, column] = along / number, sum(across) / (number * (d - 1))
-    averages = found_origins.averages(lambda m, _: {"longitudinal": m[:, 0], "transverse": m[:, 1]}, values)
+        for one, other in np.ndindex(len(names), len(names)):
+            # over both orders in time
+            along, *across = (
+                0.5 * (mode_products(part[:, axis], f, g, one, other) + mode_products(part[:, axis], g, f, one, other))
+                for axis in range(d)
+            )
+            values[:, 0, one, other, column] = along / number
+            values[:, 1, one, other, column] = sum(across) / (number * (d - 1))
+
+    def quantities(means: np.ndarray, _: np.ndarray) -> dict[str, np.ndarray]:
+        both = {"longitudinal": means[:, 0], "transverse": means[:, 1]}
+        return both | {f"{name}_total": value.sum(axis=(1, 2)) for name, value in both.items()}
+
+    pair = ("species_a", "species_b", "k", "lag")
     variables: dict[str, Any] = {"modes": ("k", [len(s) for s in shells]), "origins": ("lag", found_origins.counts)}
-    for name, (mean, error) in averages.items():
-        variables[name], variables[f"{name}_error"] = (("k", "lag"), mean), (("k", "lag"), error)
+    for name, both in found_origins.averages(quantities, values).items():
+        for end, found in zip(("", "_error"), both):
+            variables[f"{name}{end}"] = (pair[-found.ndim :], found)
     attrs = {"dimension": d, "particles": trajectory.sizes["particle"], "width": width}
-    return annotated(xr.Dataset(variables, coords={"k": numbers, "lag": found_origins.lags}, attrs=attrs))
+    coords = {dim: list(names) for dim in pair[:2]} | {"k": numbers, "lag": found_origins.lags}
+    return annotated(xr.Dataset(variables, coords=coords, attrs=attrs))
 
 
 def _currents(configuration: Configuration, velocity: np.ndarray, *, modes: np.ndarray) -> np.ndarray:
-    """The current in each mode (d, 2, M), real and imaginary: first along the wave vector, then across."""
+    """The current of each species in each mode (d, S, 2, M), real and imaginary: along the wave vector, then across."""
     d = configuration.dimension
     inverse = np.linalg.inv(configuration.box[:d, :d])
     waves = 2.0 * np.pi * modes[:, :d] @ inverse.T
     directions = waves / np.linalg.norm(waves, axis=1)[:, None]
     fraction = configuration.position[:, :d] @ inverse
-    total = np.zeros((d, len(modes)), np.complex128)
+    n_species = len(configuration.names)
+    total = np.zeros((n_species, d, len(modes)), np.complex128)
     rows = max(1, PHASES // len(modes))
-    for first in range(0, len(fraction), rows):
-        phases = np.exp(-2j * np.pi * (fraction[first : first + rows] @ modes[:, :d].T))
-        total += velocity[first : first + rows].T @ phases
-    frame = _frames_along(directions)
-    turned = np.einsum("mab,bm->am", frame, total)
-    return np.stack([turned.real, turned.imag], axis=1)
+    for species in range(n_species):
+        of = np.flatnonzero(configuration.species == species)
+        for first in range(0, len(of), rows):
+            some = of[first : first + rows]
+            total[species] += velocity[some].T @ np.exp(-2j * np.pi * (fraction[some] @ modes[:, :d].T))
+    turned = np.einsum("mab,sbm->asm", _frames_along(directions), total)
+    return np.stack([turned.real, turned.imag], axis=2)
 
 
 def _frames_along(directions: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import jackknife
-from glassdask.dynamics.paths import check_matched, unwrapped
+from glassdask.dynamics.paths import Scheme, check_matched, unwrapped
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import events as kernels
@@ -22,7 +22,7 @@ from glassdask.variables import annotated
 PARTS = 10
 
 
-def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
+def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Scheme = "lattice") -> xr.Dataset:
     r"""The hop function p_hop of every particle and frame, and where it says that a particle has left its cage.
 
     p_hop(t) = sqrt( < |r(t') - <r>_B|^2 >_{t' in A} < |r(t') - <r>_A|^2 >_{t' in B} ),
@@ -39,6 +39,9 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
         Length of A and B together, in the unit of the times; a few times what a cage needs to be explored.
     threshold : float
         In the square of the unit of length; such as the plateau of the mean-square displacement, or 0.2.
+    scheme : str, default "lattice"
+        "toroidal" at constant pressure, where a box that breathes would make particles far from the first one hop; see
+        `unwrapped`.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
             f"window {window:g}: expected at least two intervals of {step:g}, and at most the trajectory, "
             f"{(n_frames - 1) * step:g}"
         )
-    path = unwrapped(trajectory)
+    path = unwrapped(trajectory, scheme)
     if path.chunks is not None:
         rows = max(1, task_bytes() // (8 * n_frames * path.sizes["space"]))
         path = path.chunk(frame=-1, space=-1, particle=min(rows, path.sizes["particle"]))
@@ -190,12 +193,14 @@ def _longer(lengths: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> xr.Dataset:
+def hop_statistics(
+    trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Scheme = "lattice"
+) -> xr.Dataset:
     """Hops of a trajectory in numbers: how often and how far, persistence and exchange times; see `hops`.
 
     Parameters
     ----------
-    trajectory, window, threshold : xarray.Dataset, float and float
+    trajectory, window, threshold, scheme : xarray.Dataset, float, float and str
         See `hops`.
 
     Returns
@@ -223,7 +228,7 @@ def hop_statistics(trajectory: xr.Dataset, window: float, threshold: float) -> x
     >>> round(float(found["hop_rate_total"]) * 6, 6), float(found["hop_length_total"].round(2))
     (1.0, 0.67)
     """
-    found = hops(trajectory, window, threshold)
+    found = hops(trajectory, window, threshold, scheme=scheme)
     hop, p_hop, jump = compute(found["hop"], found["p_hop"], found["jump"])
     times = waiting_times(found.assign(hop=hop, p_hop=p_hop))
     names, codes = names_and_codes(found)

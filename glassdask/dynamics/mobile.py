@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.origins import ORIGINS, Origins
+from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import map_pairs
 from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.borders import Borders
@@ -33,6 +34,7 @@ def strings(
     fraction: float = 0.065,
     species: str | None = None,
     origins: int = ORIGINS,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""String-like motion: mobile particles that take each other's places.
 
@@ -53,6 +55,8 @@ def strings(
         The particles that are looked at; by default all.
     origins : int
         Time origins that are used at most, evenly spread over the trajectory.
+    scheme : str, default "lattice"
+        How far a particle has moved, "toroidal" at constant pressure, see `unwrapped`.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def strings(
     >>> strings(t, lag=1.0, distance=0.4, fraction=3 / 8)["clusters"].values.tolist()
     [0.0, 0.0, 1.0]
     """
-    return _clusters(trajectory, lag, distance, fraction, species, origins, _replaced)
+    return _clusters(trajectory, lag, distance, fraction, species, origins, scheme, _replaced)
 
 
 def mobile_clusters(
@@ -97,12 +101,13 @@ def mobile_clusters(
     fraction: float = 0.065,
     species: str | None = None,
     origins: int = ORIGINS,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Clusters of the most mobile particles: those that were closer than `distance` before they moved.
 
     Parameters
     ----------
-    trajectory, lag, fraction, species, origins : xarray.Dataset, float, float, str, int
+    trajectory, lag, fraction, species, origins, scheme : xarray.Dataset, float, float, str, int, str
         As those of `strings`.
     distance : float
         Such as the first minimum of g(r).
@@ -127,11 +132,11 @@ def mobile_clusters(
     >>> found["clusters"].values.tolist(), float(found["mean_size"])
     ([1.0, 1.0], 1.5)
     """
-    return _clusters(trajectory, lag, distance, fraction, species, origins, _near)
+    return _clusters(trajectory, lag, distance, fraction, species, origins, scheme, _near)
 
 
 def _clusters(
-    trajectory: xr.Dataset, lag: Any, distance: Any, fraction: Any, species: Any, origins: int,
+    trajectory: xr.Dataset, lag: Any, distance: Any, fraction: Any, species: Any, origins: int, scheme: Scheme,
     connect: Callable[..., tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:  # fmt: skip
     validate(trajectory)
@@ -151,7 +156,7 @@ def _clusters(
             f"fraction {fraction:g} of {len(of)} particles: expected at least one that is mobile and one that is not"
         )
     work = partial(_sizes, of=of, number=number, distance=distance, connect=connect)
-    found = map_pairs(work, trajectory, found_origins.pairs, (number,), MICROSECONDS)
+    found = map_pairs(work, trajectory, found_origins.pairs, (number,), MICROSECONDS, scheme=scheme)
     size = np.arange(1, number + 1)
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -170,7 +170,7 @@ def _check_identity(trajectory: xr.Dataset) -> None:
         )
 
 
-def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
+def displacements(trajectory: xr.Dataset, reference: int = 0, *, scheme: Scheme = "lattice") -> xr.DataArray:
     """How far each particle has moved since the frame `reference`, r_i(t) - r_i(t_reference).
 
     Nothing is done about a drift of the whole system, as in the papers, whose simulations have none; without masses,
@@ -182,6 +182,8 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
         Trajectory, in memory or lazy.
     reference : int, default 0
         Number of a frame, negative ones from the end.
+    scheme : str, default "lattice"
+        See `unwrapped`.
 
     Returns
     -------
@@ -206,7 +208,7 @@ def displacements(trajectory: xr.Dataset, reference: int = 0) -> xr.DataArray:
     reference = converted(reference, int, "reference")
     if not -n_frames <= reference < n_frames:
         raise ParameterError(f"reference frame {reference}: the trajectory has frames 0 to {n_frames - 1}")
-    path = unwrapped(trajectory)
+    path = unwrapped(trajectory, scheme)
     moved = path - path.isel(frame=reference, drop=True)
     return annotated(moved.rename("displacement").assign_attrs(reference=reference))
 

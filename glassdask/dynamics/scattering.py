@@ -14,6 +14,7 @@ from glassdask.correlations.modes import PARTICLES_AT_ONCE, wave_vectors
 from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
+from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import sum_paths
 from glassdask.errors import ParameterError
 from glassdask.kernels import correlations as kernels
@@ -39,6 +40,7 @@ def intermediate_scattering(
     modes: int = 200,
     lags: Sequence[float] | None = None,
     origins: int = ORIGINS,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Collective (coherent) and self intermediate scattering functions.
 
@@ -62,6 +64,8 @@ def intermediate_scattering(
         Times besides 0; by default about 50 that occur.
     origins : int
         Time origins that are used of each lag at most, evenly spread over the trajectory.
+    scheme : str, default "lattice"
+        Of the displacements in ``fs``, "toroidal" at constant pressure, see `unwrapped`.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def intermediate_scattering(
     >>> found["f_total"].values.round(1).tolist(), found["fs_total"].values.tolist()
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
-    found_origins, shells, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
+    found_origins, shells, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins, scheme)
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
         return {"f": means, "f_total": means.sum(axis=(1, 2))}
@@ -114,6 +118,7 @@ def scattering_of_pairs(
     modes: int,
     lags: Sequence[float] | None,
     origins: int,
+    scheme: Scheme,
 ) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray]:
     """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); and a dataset with what they are of."""
     validate(trajectory)
@@ -131,7 +136,9 @@ def scattering_of_pairs(
             # Re rho_a rho_b*, over both orders in time
             forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
-    scattering = [displacement_sums(trajectory, found_origins, number)[0][:, :, SCATTERING] for number in numbers]
+    scattering = [
+        displacement_sums(trajectory, found_origins, number, scheme=scheme)[0][:, :, SCATTERING] for number in numbers
+    ]
     own = particle_means(trajectory, np.stack(scattering, axis=-1))
     coords = {dim: list(names) for dim in ("species", "species_a", "species_b")} | {"k": numbers}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}

@@ -11,6 +11,7 @@ import xarray as xr
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import ORIGINS, Origins, jackknife
+from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.scattering import scattering_of_pairs
 from glassdask.dynamics.velocities import velocity_products
 from glassdask.errors import ParameterError
@@ -84,6 +85,7 @@ def dynamic_structure_factor(
     width: float | None = None,
     modes: int = 200,
     origins: int = ORIGINS,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Dynamic structure factor S(k, omega), what neutrons and X-rays scatter with a change of energy.
 
@@ -97,7 +99,7 @@ def dynamic_structure_factor(
     ----------
     trajectory : xarray.Dataset
         Trajectory with ``time`` in even steps.
-    k, width, modes, origins
+    k, width, modes, origins, scheme
         As for `intermediate_scattering`.
     duration : float, optional
         T; by default a tenth of the trajectory.
@@ -130,7 +132,7 @@ def dynamic_structure_factor(
     """
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
-    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins)
+    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins, scheme)
     found: dict[str, Any] = {}
     pair = ("species_a", "species_b", "k", "omega")
     for name, dims, of in (

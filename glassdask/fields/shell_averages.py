@@ -11,6 +11,7 @@ from glassdask.declarations import Count, Positive, converted
 from glassdask.fields.values import lost_values, particle_values
 from glassdask.frames import map_frames
 from glassdask.neighborhood.boxes import check_radius
+from glassdask.neighborhood.configuration import Configuration
 from glassdask.variables import annotated
 
 
@@ -72,20 +73,32 @@ def average_shells(
 
 
 def _average(configuration, values, *, cutoff, generations, centers):
-    from scipy.sparse import csr_array, eye_array
-
-    n = len(configuration.position)
-    found = configuration.neighbors(np.arange(n), np.full((len(configuration.names),) * 2, cutoff))
-    weights = csr_array((np.exp(-found.distance / cutoff), found.index, found.offsets), shape=(n, n)) + eye_array(n)
-    last = values.reshape(n, -1)
+    last = values.reshape(len(configuration.position), -1)
     out, lost = [last], lost_values(configuration, last, centers)
     for _ in range(generations):
         known = np.isfinite(last)
-        weight = weights @ known.astype(np.float64)
+        given = [np.where(known, last, 0.0), known.astype(np.float64)]
+        sums = _summed(configuration, np.hstack(given if lost is None else [*given, lost]), cutoff)
+        total, weight, of_lost = (sums[:, k * last.shape[1] : (k + 1) * last.shape[1]] for k in range(3))
         with np.errstate(invalid="ignore"):
-            last = weights @ np.where(known, last, 0.0) / np.where(weight > 0, weight, np.nan)
+            last = total / np.where(weight > 0, weight, np.nan)
         if lost is not None:
-            lost = (weights @ lost.astype(np.float64) > 0) | (cutoff > configuration.sight)[:, None]
+            lost = (of_lost > 0) | (cutoff > configuration.sight)[:, None]
             last[lost] = np.nan
         out.append(last)
     return np.stack(out, axis=-1).reshape(*values.shape, generations + 1)
+
+
+def _summed(configuration: Configuration, columns: np.ndarray, cutoff: float) -> np.ndarray:
+    """Weighted sums over the neighbours of every particle and itself, of columns (N, C).
+
+    The neighbours are found anew each time, a batch after the other: to keep them takes kilobytes a particle.
+    """
+    from scipy.sparse import csr_array
+
+    result = columns.astype(np.float64)  # everybody counts for itself with weight 1
+    everybody, cutoffs = np.arange(len(columns)), np.full((len(configuration.names),) * 2, cutoff)
+    for rows, found in configuration.batches(everybody, cutoffs):
+        weights = np.exp(-found.distance / cutoff)
+        result[rows] += csr_array((weights, found.index, found.offsets), shape=(len(rows), len(columns))) @ columns
+    return result

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError, install
+from glassdask.errors import FormatError, GlassdaskError, brief, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.objects import of_atoms
@@ -63,5 +63,5 @@ def _images(path: str, start: int, stop: int | None) -> Generator[Any, None, Non
     except GeneratorExit:
         raise
     except Exception as error:  # each of ASE's formats raises its own
-        message = " ".join(f"{type(error).__name__} {error}".split())
-        raise FormatError(f"{path}: ASE cannot read it ({message[:200]}): write or copy it again") from None
+        message = brief(f"{type(error).__name__} {error}")
+        raise FormatError(f"{path}: ASE cannot read it ({message}): write or copy it again") from None

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from glassdask.errors import FormatError, GlassdaskError, install
+from glassdask.errors import FormatError, GlassdaskError, brief, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.tables import further
@@ -280,5 +280,6 @@ def _opened(path: str) -> Iterator[Any]:
     except GlassdaskError as error:
         raise type(error)(f"{path}: {error}".replace(f"{path}: {path}", path)) from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise FormatError(f"{path}: not a readable H5MD or ZarrMD file ({message}): write or copy it again") from None
+        raise FormatError(
+            f"{path}: not a readable H5MD or ZarrMD file ({brief(error)}): write or copy it again"
+        ) from None

@@ -192,6 +192,13 @@ def frame_of(
     else:
         codes, names = table[species], table["words"][species]
     kind, n_space = position[0][1:], len(position)
+    for name, of in (("image", image), ("velocity", velocity)):
+        if len(of) == n_space - 1:  # of a plane, in a file with z
+            flat = np.ptp(table["position"][:, 2]) == 0.0 if header.n_particles else True
+            if not flat and name == "image":
+                raise FormatError(f"image flags {' '.join(IMAGES)} are not all there: found columns {' '.join(found)}")
+            roles = {column: role for column, role in roles.items() if flat or role != name}
+            table[name] = np.column_stack([table[name], np.zeros_like(table[name][:, :1])]) if flat else None
     box = header.box[:n_space, :n_space]
     place = table["position"] @ box if "s" in kind else table["position"] - header.origin[:n_space]
     sizes, line = (None, ()) if diameter is None else of_diameters(table["diameter"], diameter)
@@ -234,11 +241,10 @@ def _vectors(found: list[str]) -> tuple[list[str], list[str], list[str]]:
             f"positions are {' '.join(position)} and {other}, which do not belong together: write all three in one "
             "way, or in two dimensions no z"
         )
-    image = list(IMAGES[: len(position)]) if has_images and "u" not in kind else []
-    if any(name not in found for name in image):
-        raise FormatError(f"image flags {' '.join(image)} are not all there: found columns {' '.join(found)}")
-    velocity = list(VELOCITIES[: len(position)])
-    return position, image, velocity if all(name in found for name in velocity) else []
+    # in a plane those along z may be missing, also where z is there: `frame_of` sees to that
+    image = [name for name in IMAGES[: len(position)] if name in found] if has_images and "u" not in kind else []
+    velocity = [name for name in VELOCITIES[: len(position)] if name in found]
+    return position, image, velocity if {"vx", "vy"} <= {*velocity} else []
 
 
 def _integer(line: str, what: str) -> int:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError, ParameterError, install
+from glassdask.errors import FormatError, GlassdaskError, ParameterError, brief, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.topology import atom_names, species_of
@@ -139,8 +139,7 @@ def _pieces(path: str, start: int, topology: str | None, species: Any) -> Iterat
     except GlassdaskError:
         raise
     except Exception as error:  # each of mdtraj's formats raises its own
-        message = " ".join(str(error).split())
-        raise FormatError(f"{path}: mdtraj cannot read it ({message[:200]}): check file, format and topology") from None
+        raise FormatError(f"{path}: mdtraj cannot read it ({brief(error)}): check file, format and topology") from None
 
 
 @contextmanager

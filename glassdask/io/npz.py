@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from glassdask import schema
-from glassdask.errors import FormatError, GlassdaskError
+from glassdask.errors import FormatError, GlassdaskError, brief
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode
 from glassdask.io.tables import SIZES, further
@@ -195,5 +195,4 @@ def _opened(path: str) -> Iterator[tuple[zipfile.ZipFile, ExitStack]]:
         except GlassdaskError as error:
             raise type(error)(f"{path}: {error}") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-            message = str(error)[:200]
-            raise FormatError(f"{path}: not a readable NumPy archive ({message}): save or copy it again") from None
+            raise FormatError(f"{path}: not a readable NumPy archive ({brief(error)}): save or copy it again") from None

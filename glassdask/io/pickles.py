@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError
+from glassdask.errors import FormatError, brief
 from glassdask.files import RefusedError, unpickle
 
 
@@ -39,7 +39,7 @@ def load_arrays(content: bytes, name: str = "pickle") -> dict[str, Any]:
         raise FormatError(f"{name}: needs {refused}, which is not run: only arrays and numbers are read") from None
     # whatever a damaged or hostile file makes the machine of pickles stumble over
     except Exception as error:
-        raise FormatError(f"{name}: not a readable pickle or archive ({error}): copy it again") from None
+        raise FormatError(f"{name}: not a readable pickle or archive ({brief(error)}): copy it again") from None
     raise FormatError(f"{name}: holds {type(found).__name__}, expected a dictionary of arrays")
 
 

@@ -40,7 +40,7 @@ import xarray as xr
 
 from glassdask import schema
 from glassdask.declarations import Positive, converted
-from glassdask.errors import FormatError, ParameterError, SpeciesError
+from glassdask.errors import FormatError, ParameterError, SpeciesError, brief
 from glassdask.files import unreadable
 from glassdask.io.pickles import load_arrays
 from glassdask.io.reading import told
@@ -322,7 +322,7 @@ def _content(path: Path) -> tuple[bytes, dict[str, Any], bool]:
         with np.load(BytesIO(content), allow_pickle=False) as file:
             return content, {name: file[name] for name in file.files}, True
     except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise FormatError(f"{path}: not a readable NumPy archive ({str(error)[:200]}): copy it again") from None
+        raise FormatError(f"{path}: not a readable NumPy archive ({brief(error)}): copy it again") from None
 
 
 def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:

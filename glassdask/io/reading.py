@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, GlassdaskError
+from glassdask.errors import FormatError, GlassdaskError, brief
 from glassdask.io import isolation
 from glassdask.io.formats import FORMATS
 from glassdask.io.frame import Frame, Survey
@@ -70,8 +70,7 @@ def told(path: str, number: int | None = None) -> Iterator[None]:
     except MemoryError as error:
         raise FormatError(f"{where}: claims more than fits into memory: it is damaged, copy it again") from error
     except Exception as error:  # each library raises its own, and NumPy, zip and HDF5 many kinds
-        message = " ".join(str(error).split())[:200]
         raise FormatError(
-            f"{where}: cannot be read ({type(error).__name__}: {message}): it is damaged, or of another format: copy "
-            "it again, or name the format"
+            f"{where}: cannot be read ({type(error).__name__}: {brief(error)}): it is damaged, or of another format: "
+            "copy it again, or name the format"
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.files import one_line, sha256
 from glassdask.io.ingestion import ingest
-from glassdask.store.checks import verify
+from glassdask.store.checks import RECORDS, verify
 from glassdask.store.groups import attributes
 from glassdask.store.layout import checked_path
 from glassdask.store.restoring import restore
@@ -58,7 +58,8 @@ def repair(path: str | os.PathLike[str]) -> Repaired:
     >>> folder.cleanup()
     """
     group = checked_path(path)
-    if not group.is_dir() or (group / "c").exists() or next(group.rglob("zarr.json"), None) is None:
+    ours = (group / RECORDS).is_dir() or next(group.rglob("zarr.json"), None) is not None
+    if not ours or (group / "c").exists():
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
     restored: list[str] = []
     lost: list[str] = []

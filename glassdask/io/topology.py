@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, ParameterError, SpeciesError, install
+from glassdask.errors import FormatError, ParameterError, SpeciesError, brief, install
 from glassdask.io.frame import Frame
 from glassdask.names import names_given
 
@@ -67,8 +67,7 @@ def _atoms(path: str, by: str) -> np.ndarray:
     try:
         atoms = list(mdtraj.load_topology(path).atoms)
     except Exception as error:  # each of mdtraj's formats raises its own
-        message = " ".join(str(error).split())
-        raise FormatError(f"{path}: mdtraj cannot read it as a topology ({message[:200]}): check the file") from None
+        raise FormatError(f"{path}: mdtraj cannot read it as a topology ({brief(error)}): check the file") from None
     return atom_names(atoms, by)
 
 

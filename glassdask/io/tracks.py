@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from glassdask.errors import FormatError, install
+from glassdask.errors import FormatError, brief, install
 from glassdask.files import sha256
 from glassdask.io.frame import Frame, Survey, encode, named_column
 from glassdask.io.tables import ALL, kept_columns, of_diameters
@@ -144,8 +144,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
     except FormatError:
         raise
     except Exception as error:  # pandas and pyarrow raise many
-        message = " ".join(str(error).split())[:200]
-        raise FormatError(f"{path}: not a readable table ({message}): write or copy it again") from None
+        raise FormatError(f"{path}: not a readable table ({brief(error)}): write or copy it again") from None
 
 
 def _compression(path: str) -> Any:

@@ -54,7 +54,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     SciPost Phys. 16, 136 (2024).
 
     Several networks are trained that differ in their beginnings and in which configurations are held out; each is kept
-    as it was when it predicted those best, and their mean is the prediction.
+    as it was when it predicted those best, and their mean is the prediction. What is held out goes round, so that with
+    enough networks `predict_held_out` has a fair prediction of every configuration.
 
     Parameters
     ----------
@@ -82,6 +83,11 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     relative : bool
         Learn and predict deviations from the mean over each species of a configuration. A handful of configurations
         cannot tell what distinguishes configurations as a whole.
+    whitening : float
+        w, at least 0 and less than 1. The loss is the mean square of e - w Se, with e what is missed of the targets and
+        S the average over all particles within the shell that have targets, weighted with exp(-r/R). Whole regions are
+        faster or slower than structure tells, so that errors of neighbours are alike, and with w = 0 a few
+        configurations teach no more than their few regions do; with w near 1 every particle counts.
     n_repeats : int
         Networks.
     seed : int
@@ -101,6 +107,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     scalar_mean_, scalar_scale_ : arrays (scalar,)
     place_scale_ : array (place,)
         What the components of the ways are divided by.
+    held_out_ : array of int (repeat, configuration)
+        Which configurations each network has not learned from.
     weights_ : list of arrays (repeat, ...)
     training_loss_, validation_loss_ : arrays (repeat, epoch)
         Mean squares in units of the variance; NaN after a network has ended, and where nothing is held out.
@@ -139,6 +147,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         l2: NotNegative = 1e-2,
         validation_fraction: Share = 0.1,
         relative: bool = True,
+        whitening: Share = 0.0,
         n_repeats: Count = 3,
         seed: Seed = 0,
         device: str = "auto",
@@ -158,6 +167,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self.l2 = l2
         self.validation_fraction = validation_fraction
         self.relative = relative
+        self.whitening = whitening
         self.n_repeats = n_repeats
         self.seed = seed
         self.device = device
@@ -218,6 +228,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             raise ParameterError(
                 f"{n_frames} configurations, {self.n_held_out_} of them held out: give more, or validation_fraction=0"
             )
+        order = np.random.default_rng(self.seed).permutation(n_frames)
+        turns = [np.roll(order, -repeat * self.n_held_out_)[: self.n_held_out_] for repeat in range(self.n_repeats)]
+        self.held_out_ = np.array(turns)
         self.n_targets_ = targets.shape[2]
         self.n_scalars_ = int(X[SCALARS].sizes["feature"]) if SCALARS in X else 0
         self.places_ = [name for name in PLACES if name in X]
@@ -240,9 +253,25 @@ class EquivariantNetwork(RegressorMixin, Estimator):
 
     def predict(self, X: xr.Dataset) -> xr.DataArray:
         """The targets (frame, particle[, target]) of every particle, lazy: each frame is a task."""
+        self.check_fitted()
+        return self._predict(X, np.ones((X.sizes["frame"], self.n_repeats), dtype=bool))
+
+    def predict_held_out(self, X: xr.Dataset) -> xr.DataArray:
+        """The same for the configurations of `fit`, each by those networks only that have not learned from it.
+
+        NaN where every network has.
+        """
+        self.check_fitted()
+        used = np.zeros((X.sizes["frame"], self.n_repeats), dtype=bool)
+        if self.held_out_.max(initial=-1) >= len(used):
+            raise ParameterError(f"X has {len(used)} configurations: expected all of those that were learned from")
+        used[self.held_out_, np.arange(self.n_repeats)[:, None]] = True
+        return self._predict(X, used)
+
+    def _predict(self, X: xr.Dataset, used: np.ndarray) -> xr.DataArray:
+        """Means over the networks that are used (frame, repeat)."""
         from glassdask.learning.equivariant_training import predict
 
-        self.check_fitted()
         validate(X)
         _refuse_hidden(X)
         names, _ = names_and_codes(X)
@@ -256,10 +285,11 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         given = [X[name] for name in (*([SCALARS] if self.n_scalars_ else []), *self.places_)]
         dims = {"particle": X.sizes["particle"], "target": self.n_targets_}
 
-        def work(configuration: Any, *values: np.ndarray) -> np.ndarray:
-            return predict(self, configuration, np.array(order)[configuration.species], *values)
+        def work(configuration: Any, used: np.ndarray, *values: np.ndarray) -> np.ndarray:
+            return predict(self, configuration, np.array(order)[configuration.species], used, *values)
 
-        found = map_frames(work, X, *given, dims=dims, microseconds=300.0)
+        networks = xr.DataArray(used, dims=("frame", "repeat"))
+        found = map_frames(work, X, networks, *given, dims=dims, microseconds=300.0)
         return found.isel(target=0) if self.n_targets_ == 1 else found
 
     def score(self, X: xr.Dataset, y: Any, sample_weight: Any = None) -> float:

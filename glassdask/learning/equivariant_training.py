@@ -211,13 +211,31 @@ class Samples:
             borders=self.borders,
         )  # fmt: skip
 
-    def loss(self, found: Any, frame: int) -> Any:
-        """Mean square of what is missed of the targets of a configuration."""
-        target = self.targets[frame]
+    def loss(self, network: Network, frame: int) -> Any:
+        """Mean square of what is missed of the targets of a configuration, less the share that neighbours miss too."""
+        target, sample = self.targets[frame], self[frame]
         known = torch.isfinite(target)
+        found = network(sample)
         if self.model.relative:
             found = relative(found, self.codes, known)
-        return ((found - target)[known] ** 2).mean()
+        missed = torch.where(known, found - torch.nan_to_num(target), 0.0)
+        if self.model.whitening:
+            missed = missed - self.model.whitening * averaged(missed, known, sample)
+        return (missed[known] ** 2).mean()
+
+
+def averaged(values: Any, known: Any, sample: Sample) -> Any:
+    """Averages (N, target) over the shell of what is known, with the particles themselves; others must be zero."""
+    out = []
+    for rows in blocks(len(values)):
+        index = torch.from_numpy(np.ascontiguousarray(sample.far.index[rows])).to(values.device)
+        weight = torch.from_numpy(averaging(sample.far, rows)).to(values.device)
+        own = 1.0 - weight.sum(1, keepdim=True)
+        sums = [
+            torch.bmm(weight[:, None], _of(v, index))[:, 0] + own * v[rows] for v in (values, known.to(values.dtype))
+        ]
+        out.append(sums[0] / sums[1].clamp(min=1e-9))
+    return torch.cat(out)
 
 
 def relative(found: Any, codes: np.ndarray, known: Any) -> Any:
@@ -275,9 +293,8 @@ def _train_one(
     device: Any,
 ) -> tuple[dict[str, Any], int]:
     """Train one network of several, or go on with it; its best weights, and their epoch."""
-    order = np.random.default_rng(model.seed).permutation(len(data))
-    held_out = np.roll(order, -repeat * model.n_held_out_)[: model.n_held_out_]
-    learned = np.setdiff1d(order, held_out)
+    held_out = model.held_out_[repeat]
+    learned = np.setdiff1d(np.arange(len(data)), held_out)
     _seed(model, repeat, -1)
     network = Network(model).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2)
@@ -305,7 +322,7 @@ def _train_one(
         losses = []
         for frame in rng.permutation(learned).tolist():
             optimizer.zero_grad(set_to_none=True)
-            loss = data.loss(network(data[frame]), frame)
+            loss = data.loss(network, frame)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
@@ -338,22 +355,26 @@ def _evaluate(network: Network, data: Samples, frames: np.ndarray) -> float:
         return math.nan
     network.eval()
     with torch.no_grad():
-        return float(np.mean([float(data.loss(network(data[frame]), frame)) for frame in frames.tolist()]))
+        return float(np.mean([float(data.loss(network, frame)) for frame in frames.tolist()]))
 
 
-def predict(model: Any, configuration: Configuration, codes: np.ndarray, *given: np.ndarray) -> np.ndarray:
-    """Targets (N, target) of a configuration: the mean over the networks."""
+def predict(
+    model: Any, configuration: Configuration, codes: np.ndarray, used: np.ndarray, *given: np.ndarray
+) -> np.ndarray:
+    """Targets (N, target) of a configuration: the mean over the networks that are used; NaN where none is."""
+    if not used.any():
+        return np.full((len(codes), model.n_targets_), np.nan)
     names = [*(["scalars"] if model.n_scalars_ else []), *model.places_]
     device = device_of(model.device)
     with one_thread(), torch.no_grad():
         sample = sample_of(model, configuration, codes, dict(zip(names, given)), device, keep=True)
         total = np.zeros((len(codes), model.n_targets_))
         network = Network(model).to(device).eval()
-        for repeat in range(len(model.weights_[0])):
+        for repeat in np.flatnonzero(used).tolist():
             layers = zip(network.state_dict(), model.weights_, strict=True)
             network.load_state_dict({name: torch.from_numpy(layer[repeat]) for name, layer in layers})
             total += network(sample).double().cpu().numpy()
-    found = total / len(model.weights_[0])
+    found: np.ndarray = total / used.sum()
     for k, name in enumerate(model.species_):
         mine = codes == k
         if name not in model.centers_:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -140,7 +143,18 @@ class Configuration:
             self.position = wrap(self.position[None], self.box[None], label, periodic=periodic)[0][0]
         self.cells: dict[Any, Any] = {}  # Voronoi cells that were cut, by their radii
         self._grids: dict[float, _Grid] = {}
+        self._building: AbstractContextManager[Any] = nullcontext()
         self._repeated: dict[tuple[int, ...], Configuration] = {}
+
+    def share(self) -> None:
+        """Get ready for tasks that use this at the same time, each a copy that it has `borrowed`."""
+        self._building = threading.Lock()
+
+    def borrowed(self) -> Configuration:
+        """This for one of several tasks: the cell lists are common, whoever makes them first, scratch memory is not."""
+        other = copy.copy(self)
+        other.scratch, other.cells, other._repeated = Scratch(), {}, {}
+        return other
 
     @cached_property
     def widths(self) -> np.ndarray:
@@ -249,10 +263,11 @@ class Configuration:
 
     def grid(self, radius: float) -> _Grid:
         """Cell lists for searches up to `radius`; kept for the next search."""
-        if radius not in self._grids:
-            self.check_radius(radius)
-            self._grids[radius] = _Grid(self, radius)
-        return self._grids[radius]
+        with self._building:
+            if radius not in self._grids:
+                self.check_radius(radius)
+                self._grids[radius] = _Grid(self, radius)
+            return self._grids[radius]
 
     def batches(self, centers: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, Neighbors]]:
         """Neighbours of `centers` within `cutoffs` (S, S), a cache-sized batch at a time.
@@ -273,13 +288,13 @@ class Configuration:
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         known = self.sees(sorted_centers, cutoffs)
-        offsets = np.empty(len(rows) + 1, np.int64)
+        offsets, squares = np.empty(len(rows) + 1, np.int64), self.scratch("squares", grid.longest_run)
         neighbor, vector = room = self._room(28 * grid.longest_run)
         done = 0
         try:
             while done < len(rows):
                 n = cells.find_neighbors(
-                    sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, grid.scratch, offsets,
+                    sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, squares, offsets,
                     neighbor, vector,
                 )  # fmt: skip
                 total = offsets[n]
@@ -367,7 +382,6 @@ class _Grid:
         )
         cells.sort_particles(position, configuration.species, box, self.lists)
         self.longest_run = int((starts[3:] - starts[:-3]).max())
-        self.scratch = np.empty(self.longest_run)
 
     def order(self, centers: np.ndarray) -> np.ndarray:
         """Rows of `centers` in the order of their cells, in which one finds in the cache what the last one has read."""

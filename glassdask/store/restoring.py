@@ -17,7 +17,7 @@ from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError
 from glassdask.files import put, writing
 from glassdask.store import appending, ledger
 from glassdask.store.arrays import STAGE, ArrayInfo, array_info, arrays, is_stored, stamps
-from glassdask.store.checks import check_chunk, chunks_of
+from glassdask.store.checks import RECORDS, check_chunk, chunks_of
 from glassdask.store.groups import COMPLETE, attributes, clear_leftovers, clear_removed, is_group, remove_group
 from glassdask.store.layout import Region
 from glassdask.store.locks import locked
@@ -81,6 +81,16 @@ def recover(group: Path) -> None:
         remove_torn(group)
 
 
+def recover_plain(group: Path) -> None:
+    """The same of a group that only holds others, of which several processes may be the writers."""
+    if not group.is_dir():
+        return
+    told: list[str] = []
+    if _known(group) is None:
+        _metadata(group, told, told)
+    clear_leftovers(group, [])
+
+
 def _folders(group: Path) -> list[Path]:
     return [item for item in sorted(group.iterdir()) if item.is_dir() and not item.name.startswith(".")]
 
@@ -123,7 +133,7 @@ def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
     if any((item / "c").exists() for item in group.iterdir()):
         lost.append(f"{group}: its metadata, and with them what it was made of: {AGAIN}")
         return False
-    if not any(part.name in ("zarr.json", "c") for part in group.rglob("*")):
+    if not ((group / RECORDS).is_dir() or any(part.name in ("zarr.json", "c") for part in group.rglob("*"))):
         return False  # somebody else's folder
     write_metadata(group / "zarr.json", {"attributes": {}, "zarr_format": 3, "node_type": "group"})
     restored.append(f"{group}: its metadata, those of a group without data of its own")

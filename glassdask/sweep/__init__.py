@@ -37,6 +37,8 @@ store while it runs (`status`)::
     species = {1 = "A", 2 = "B"}    # ... new names of species, ...
     options = {periodic = "xy"}     # ... and other arguments of glassdask.ingest
                                     # files that come or grow later are told, and read with --overwrite
+    replicas = "../T{temperature}/iso{replica}/dump.*"   # optional: isoconfigurational runs, each from the same frame
+                                    # of the state, which is their first one; files of one {replica} are one run
 
     [describe]                      # optional, as the next ones
     structures = "instantaneous"    # or "inherent", those of PATH/inherent

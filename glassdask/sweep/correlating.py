@@ -15,6 +15,7 @@ from glassdask.store.groups import is_group
 from glassdask.store.origins import version_of
 from glassdask.sweep.describing import structures, within
 from glassdask.sweep.reducing import reduced
+from glassdask.sweep.replicas import REPLICAS
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import ENSEMBLE, Settings, State
 
@@ -34,7 +35,7 @@ class Correlate(Stage):
 
     name = "correlate"
     table = CorrelateTable
-    needs = ("simulate", "describe", "reduce")
+    needs = ("simulate", REPLICAS, "describe", "reduce")
 
     def after(self, state: State, settings: Settings) -> tuple[str, ...]:
         """Only the propensity needs descriptors and their reductions."""
@@ -98,7 +99,7 @@ def _ensemble(state: State, settings: Settings) -> bool:
     """Whether there is, or will be, an isoconfigurational ensemble."""
     if "simulate" in settings:
         return settings["simulate"].ensemble is not None
-    return (Path(state.path) / ENSEMBLE / "zarr.json").is_file()
+    return REPLICAS in settings or (Path(state.path) / ENSEMBLE / "zarr.json").is_file()
 
 
 def _columns(settings: Settings) -> list[str]:

@@ -16,6 +16,7 @@ from glassdask.sweep import records
 from glassdask.sweep.common import MOMENTS
 from glassdask.sweep.ingesting import Dumps, dumped_states
 from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
+from glassdask.sweep.replicas import REPLICAS
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.stages import STAGES, ordered
 from glassdask.sweep.state import Settings, State, Unit, naming
@@ -25,7 +26,7 @@ from glassdask.texts import parse_toml
 NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
 # Where trajectories come from: their settings are those of the runs, the other stages have tables of their own.
 SIMULATE, INGEST = "simulate", "ingest"
-WITHOUT_TABLE = (SIMULATE, INGEST, MOMENTS)
+WITHOUT_TABLE = (SIMULATE, INGEST, REPLICAS, MOMENTS)
 
 
 Seeds = Annotated[
@@ -230,8 +231,7 @@ def _states_of(
             yield state, {}
         return
     if "files" in run:
-        for state, sources in dumped_states(make(Dumps, run, where), root, folder, where):
-            yield state, {INGEST: sources}
+        yield from dumped_states(make(Dumps, run, where), root, folder, where)
         return
     if "temperatures" not in run:
         raise ParameterError(

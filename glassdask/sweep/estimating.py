@@ -22,9 +22,11 @@ from glassdask.sweep import progress, records
 from glassdask.sweep.description import INGEST, SIMULATE, Sweep
 from glassdask.sweep.ingesting import Sources
 from glassdask.sweep.protocol import Recipe
+from glassdask.sweep.replicas import REPLICAS, Ensemble
 from glassdask.sweep.stages import stage_named
 from glassdask.sweep.state import Settings, State
 
+FILES = (INGEST, REPLICAS)  # whose work is that of reading
 LARGEST = 1000  # particles of a piece that is simulated
 STEPS = (2e5, 1.2e6)  # particles times steps of the two pieces; what does not grow with them is told from what does
 BLOCKS = (2, 6)  # intervals of the production in them
@@ -110,7 +112,7 @@ def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str
             if stage not in laws:
                 found.seconds[stage] = None
                 continue
-            seconds = laws[stage](steps if stage == SIMULATE else _bytes(settings) if stage == INGEST else rows)
+            seconds = laws[stage](steps if stage == SIMULATE else _bytes(settings[stage]) if stage in FILES else rows)
             if stage == SIMULATE:
                 seconds += laws[stage].b * replicas + (laws["inherent"](rows) if "inherent" in laws else 0.0)
             known = found.seconds[stage]
@@ -133,9 +135,11 @@ def _measure(
     per_byte = 0.0
     # the first is for what is imported and compiled
     for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
-        place = replace(state, path=str(folder / name))
+        # what replicas take is what reading takes: they may start from a frame that no piece has
+        asked = {stage: unit for stage, unit in state.units.items() if stage != REPLICAS}
+        place = replace(state, path=str(folder / name), units=asked)
         start = _cpu()
-        own = {stage: stage_named(stage).joined(given, [place], [settings]) for stage, given in settings.items()}
+        own = {stage: stage_named(stage).joined(settings[stage], [place], [settings]) for stage in asked}
         with within_task():
             for stage, seconds, units in _begin(state, place, own, piece):
                 if name != "warm":
@@ -144,7 +148,7 @@ def _measure(
             shown = open_trajectory(place.path)
             rows = float(shown.sizes["frame"] * shown.sizes["particle"])
             if INGEST in own:
-                per_byte = rows / _bytes(own)
+                per_byte = rows / _bytes(own[INGEST])
             for stage in [stage for stage in place.units if stage not in (SIMULATE, INGEST)]:
                 begun = _cpu()
                 try:
@@ -161,6 +165,8 @@ def _measure(
         if name != "warm":
             sizes.append((rows, _stored(folder / name)))
     laws = {stage: _Law.of((x[stage][0], x[stage][1]), (y[stage][0], y[stage][1])) for stage in x if len(x[stage]) == 2}
+    if INGEST in laws:
+        laws[REPLICAS] = laws[INGEST]
     size = _Law.of((sizes[0][0], sizes[1][0]), (sizes[0][1], sizes[1][1]))
     unknown = {stage: text for stage, text in problems.items() if stage not in laws}
     return laws, size, per_byte, unknown, took["warm"] - took["small"]
@@ -186,7 +192,7 @@ def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[
         some = max(FRAMES[piece], int(np.searchsorted(sizes, BYTES[piece])) + 1)
         own[INGEST] = replace(sources, paths=sources.paths[:some], names=sources.names[:some])
         stage_named(INGEST).run(place, own, False)
-        return [(INGEST, _cpu() - begun, _bytes(own))]
+        return [(INGEST, _cpu() - begun, _bytes(own[INGEST]))]
     trajectory = open_trajectory(state.path)
     some = max(FRAMES[piece], math.ceil(ROWS[piece] / trajectory.sizes["particle"]))
     save_trajectory(trajectory.isel(frame=slice(0, some)), place.path)
@@ -222,7 +228,7 @@ def _sizes(state: State, settings: Settings, per_byte: float) -> tuple[float, fl
         frames = sum(len(stage.frames(simulation.step)) for stage in simulation.stages if isinstance(stage, Dynamics))
         return alone, recipe.work - alone, n * frames
     if INGEST in settings:
-        return 0.0, 0.0, _bytes(settings) * per_byte
+        return 0.0, 0.0, _bytes(settings[INGEST]) * per_byte
     frames, n = next(info.shape for info in arrays(Path(state.path)) if info.name == "position")[:2]
     return 0.0, 0.0, float(frames * n)
 
@@ -232,8 +238,10 @@ def _cpu() -> float:
     return sum(os.times()[:4])
 
 
-def _bytes(settings: Settings) -> float:
-    return float(sum(os.path.getsize(path) for path in settings[INGEST].paths))
+def _bytes(files: Sources | Ensemble) -> float:
+    """Of the files of a state, or of its replicas."""
+    paths = files.paths if isinstance(files, Sources) else [path for each in files.paths for path in each]
+    return float(sum(os.path.getsize(str(path)) for path in paths))
 
 
 def _without_ensemble(place: State, own: Settings) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,10 @@ from glassdask.code import digest
 from glassdask.declarations import Declaration, Positive, Read, plain
 from glassdask.errors import ParameterError
 from glassdask.store.groups import COMPLETE, attributes, is_group
+from glassdask.sweep.replicas import HEAD, REPLICAS, Ensemble, remove_ensemble
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State, naming
 from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
-
-HEAD = 512  # bytes of a file by which it is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,7 @@ class Dumps(Declaration):
     species: dict[str, str] = field(default_factory=dict)
     format: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    replicas: Annotated[tuple[str, ...], Read(read_patterns)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +100,21 @@ class Ingest(Stage):
         from glassdask.io import ingest
 
         own: Sources = settings[self.name]
+        if overwrite:
+            remove_ensemble(state.path)
         ingest(list(own.paths), state.path, overwrite=overwrite, **own.settings)
 
 
-def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[tuple[State, Sources]]:
-    """A state for all files that tell the same, below `root`; the first of them is looked at.
+def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[tuple[State, dict[str, Any]]]:
+    """A state for all files that tell the same, below `root`, with its `Sources` and `Ensemble`, by their stages.
+
+    The first of the files is looked at.
 
     Raises
     ------
     ParameterError
-        No file matches, the model or the temperature is not told, or a file cannot be what is said.
+        No file matches, the model or the temperature is not told, or a file cannot be what is said; replicas are of no
+        state, or a state has less than two.
     """
     from glassdask.io import look
 
@@ -117,16 +122,41 @@ def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[
     given = {"species_names": run.species or None, "dt": run.dt, "format": run.format}
     settings = {**{name: value for name, value in given.items() if value is not None}, **run.options}
     found: dict[str, tuple[State, list[str]]] = {}
-    for number, pattern in enumerate(run.files):
-        where = f"{place}.files[{number}]"
-        matches = [match for match in matching(pattern, folder, told, where) if Path(match[0]).is_file()]
-        if not matches:
-            raise ParameterError(f"{where}: no file matches {pattern!r}: it is relative to {folder}")
-        for path, known in matches:
-            state = state_of(path, known, where)
-            found.setdefault(state.label, (replace(state, path=str(root / state.label)), []))[1].append(path)
+    for _, path, known, where in _matches(run.files, "files", folder, told, place):
+        state = state_of(path, known, where)
+        found.setdefault(state.label, (replace(state, path=str(root / state.label)), []))[1].append(path)
+    replicas: dict[str, dict[str, list[str]]] = {}
+    for number, path, known, where in _matches(run.replicas or (), REPLICAS, folder, told, place):
+        if "replica" not in known:
+            raise ParameterError(f"{where}: does not tell the replicas apart: put {{replica}} into the pattern")
+        which = f"{number}/{known.pop('replica')}"
+        label = state_of(path, known, where).label
+        if label not in found:
+            raise ParameterError(f"{where}: {path} is of {label}, of which there are no files: give these in files")
+        replicas.setdefault(label, {}).setdefault(which, []).append(path)
     for state, paths in found.values():
         with naming(f"{place}.files"):
             look(paths[:1], state.path, **settings)
         names = tuple(os.path.relpath(path, folder) for path in paths)
-        yield state, Sources(paths=tuple(paths), names=names, settings=settings)
+        made: dict[str, Any] = {Ingest.name: Sources(paths=tuple(paths), names=names, settings=settings)}
+        runs = [tuple(each) for each in replicas.get(state.label, {}).values()]
+        if len(runs) == 1:
+            raise ParameterError(f"{place}.{REPLICAS}: {state.label} has one: averages take two or more")
+        if runs:
+            named = tuple(tuple(os.path.relpath(path, folder) for path in each) for each in runs)
+            made[REPLICAS] = Ensemble(paths=tuple(runs), names=named, settings=settings)
+        yield state, made
+
+
+def _matches(
+    patterns: Iterable[str], key: str, folder: Path, told: dict[str, Any], place: str
+) -> Iterator[tuple[int, str, dict[str, Any], str]]:
+    """Files of all patterns, each with the number of its pattern, what is known of it, and where that stands."""
+    more = ("replica",) if key == REPLICAS else ()
+    for number, pattern in enumerate(patterns):
+        where = f"{place}.{key}[{number}]"
+        matches = [match for match in matching(pattern, folder, told, where, more) if Path(match[0]).is_file()]
+        if not matches:
+            raise ParameterError(f"{where}: no file matches {pattern!r}: it is relative to {folder}")
+        for path, known in matches:
+            yield number, path, known, where

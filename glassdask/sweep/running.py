@@ -19,6 +19,7 @@ from glassdask.errors import BusyStoreError, CorruptStoreError, SimulationKilled
 from glassdask.graphs import within_task
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import is_group
+from glassdask.store.restoring import recover_plain
 from glassdask.sweep import progress as progress_of
 from glassdask.sweep import records
 from glassdask.sweep.description import Sweep, read_sweep
@@ -113,6 +114,7 @@ def run_sweep(
     wanted = described.checked_stages(stages)
     chosen = described if share is None else described.share(*share)
     with locked(described.store, share) as still_ours:
+        recover_plain(Path(described.store))
         plan = _Plan(chosen, wanted, overwrite, retry, described)
         records.write_description(described.store, described.description())
         if progress is not None:

@@ -15,11 +15,12 @@ from glassdask.sweep.describing import Describe
 from glassdask.sweep.dynamics import Dynamics
 from glassdask.sweep.ingesting import Ingest
 from glassdask.sweep.reducing import Reduce
+from glassdask.sweep.replicas import Replicas
 from glassdask.sweep.simulating import Simulate
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import checked_stage
 
-STAGES_OF_OURS = (Simulate(), Ingest(), Describe(), Reduce(), Moments(), Common(), Correlate(), Dynamics())
+STAGES_OF_OURS = (Simulate(), Ingest(), Replicas(), Describe(), Reduce(), Moments(), Common(), Correlate(), Dynamics())
 OWN: dict[str, Stage] = {stage.name: stage for stage in STAGES_OF_OURS}
 STAGES: Catalog[type[Stage]] = Catalog("stage", {name: type(stage) for name, stage in OWN.items()}, Stage)
 # Other keys of a sweep's file, and columns of its table.

@@ -36,6 +36,7 @@ cutoffs = {{A-A = 1.42, A-B = 1.23, B-B = 1.07}}   # default: first minima of ea
 # model = "my_mixture"              # what the paths do not tell
 # dt = 0.005                        # time of a step, where files know only steps
 # species = {{1 = "A", 2 = "B"}}
+# replicas = "T{{temperature}}/iso{{replica}}.dump"   # isoconfigurational runs from one of the frames: propensities
 
 # Or stores that glassdask ingest has made:
 # [[runs]]

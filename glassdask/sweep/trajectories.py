@@ -59,15 +59,21 @@ def found_states(run: Found, folder: Path, place: str) -> Iterator[State]:
             yield state_of(path, known, where)
 
 
-def matching(pattern: str, folder: Path, told: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Paths that a pattern matches, in order, each with what its placeholders and `told` say of it."""
+def matching(
+    pattern: str, folder: Path, told: dict[str, Any], where: str, more: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paths that a pattern matches, in order, each with what its placeholders and `told` say of it.
+
+    `more` are names of placeholders that it may have besides.
+    """
     whole = os.path.normpath(folder / pattern)
     parts = re.split(r"(\*|\{\w*\})", whole)
     names = [part[1:-1] for part in parts[1::2] if part != "*"]
-    wrong = [name for name in names if name not in PLACEHOLDERS or name in told or names.count(name) > 1]
+    known = (*PLACEHOLDERS, *more)
+    wrong = [name for name in names if name not in known or name in told or names.count(name) > 1]
     if wrong:
         raise ParameterError(
-            f"{where}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(PLACEHOLDERS)} can be told once, by the "
+            f"{where}: {{{wrong[0]}}} in {pattern!r}: each of {', '.join(known)} can be told once, by the "
             "pattern or beside it"
         )
     missing = [name for name in PLACEHOLDERS[:2] if name not in names and name not in told]

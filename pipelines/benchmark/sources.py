@@ -15,6 +15,7 @@ import glassdask as gd
 from benchmark import published
 from glassdask.dynamics import replica_bonds
 from glassdask.errors import ParameterError
+from glassdask.fields.shell_averages import average_shells
 from glassdask.simulation.models import MODELS
 
 TARGETS = ("propensity", "bond_breaking")
@@ -173,13 +174,29 @@ class Study:
             self._features[structure] = linear.features(self.stores, structure, self.linear)
         return self._features[structure]
 
-    def structures(self) -> xr.Dataset:
-        """The cage positions, with the initial and the inherent ones and the energies in all three beside them."""
+    def averaged(self, values: np.ndarray, structure: str) -> np.ndarray:
+        """Values (sample, column) of all centres, averaged over the centres within a shell around each."""
+        trajectory = gd.open_trajectory(self.stores[structure])
+        everywhere = np.full((self.n_configurations, len(self.species), values.shape[1]), np.nan)
+        everywhere[:, self.is_center] = self.by_configuration(values)
+        columns = xr.DataArray(everywhere, dims=("frame", "particle", "column"))
+        found = average_shells(columns, trajectory, cutoff=self.settings.shell, generations=1)
+        return found.values[:, self.is_center, :, 1].reshape(values.shape)
+
+    def structures(self, predicted: dict[Task, np.ndarray]) -> xr.Dataset:
+        """The cage positions, with what the networks are told of each particle beside them.
+
+        These are the initial and the inherent positions; the energies in all three; how far the centres are between
+        them, and what is predicted for the centres (configuration, centre), which are 0 for other particles.
+        """
         opened = {name: gd.open_trajectory(self.stores[name]) for name in ("initial", "inherent", "cage")}
         dims = ("frame", "particle", "space")
         others = {f"{name}_position": (dims, opened[name]["position"].data) for name in ("initial", "inherent")}
         energies = [gd.open_descriptors(self.stores[name], ["total_energy"])["total_energy"].values for name in opened]
-        others["scalars"] = (("frame", "particle", "feature"), np.stack(energies, axis=-1))
+        told = [*linear.ways(self.stores, "cage", self.is_center).values(), *predicted.values()]
+        of_centers = np.zeros((len(told), *energies[0].shape))
+        of_centers[:, :, self.is_center] = told
+        others["scalars"] = (("frame", "particle", "feature"), np.stack([*energies, *of_centers], axis=-1))
         return opened["cage"][["position", "species", "box"]].assign(others)
 
     def by_configuration(self, values: np.ndarray) -> np.ndarray:

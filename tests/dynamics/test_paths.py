@@ -238,3 +238,30 @@ def test_positions_and_images_in_chunks_of_different_lengths(liquid, tmp_path):
     with dask.config.set({"glassdask.task.bytes": 2 * 240 * 3 * 8 * 3}):
         stored = gd.open_trajectory(tmp_path / "s.zarr")
         np.testing.assert_allclose(unwrapped(stored), expected)
+
+
+def test_a_breathing_box_moves_nobody():
+    """Particles that rattle 400 boxes away: with whole vectors of each box they seem to go far, and come back."""
+    rng = np.random.default_rng(6)
+    n = 200
+    box = np.eye(3) * 5 * (1 + 0.01 * np.sin(np.arange(n) / 7.0))[:, None, None]
+    path = np.einsum("pa,fas->fps", rng.random((30, 3)) + np.array([400.0, 0, 0]), box) + 0.02 * rng.normal(
+        size=(n, 30, 3)
+    )
+    position, image = gd.schema.wrap(path, box)
+    t = gd.from_arrays(position, species=["A"] * 30, box=box, image=image, time=np.arange(float(n)))
+    still = t.assign(image=(t["image"].dims, image - image[:1]))
+    for function in (
+        lambda t, **scheme: gd.dynamics.hop_statistics(t, 20.0, 0.05, **scheme)["hop_rate"],
+        lambda t, **scheme: abs(gd.dynamics.displacements(t, **scheme)).max(),
+        lambda t, **scheme: gd.dynamics.strings(t, 10.0, 0.6, **scheme)["clusters"],
+        lambda t, **scheme: gd.dynamics.mobile_clusters(t, 10.0, 2.0, **scheme)["clusters"],
+        lambda t, **scheme: gd.dynamics.intermediate_scattering(t, 5.0, lags=[10.0], **scheme)["fs_total"],
+        lambda t, **scheme: gd.dynamics.dynamic_structure_factor(t, 5.0, 10.0, **scheme)["skw_self_total"],
+    ):
+        expected = function(still, scheme="toroidal")
+        np.testing.assert_allclose(function(t, scheme="toroidal"), expected, rtol=1e-6, atol=1e-9)
+        if expected.name != "clusters":
+            assert not np.allclose(function(t), expected, rtol=0.1)
+    assert float(gd.dynamics.hop_statistics(t, 20.0, 0.05, scheme="toroidal")["hop_rate_total"]) == 0.0
+    assert float(gd.dynamics.hop_statistics(t, 20.0, 0.05)["hop_rate_total"]) > 0.0

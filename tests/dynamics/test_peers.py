@@ -78,8 +78,36 @@ def test_collective_scattering(peers, walks):
 
 def test_currents(peers, walks):
     found = dynamics.current_correlations(walks, 2 * UNIT, width=0.1, lags=list(np.arange(1.0, 10.0)))
-    np.testing.assert_allclose(found["longitudinal"][0], peers["dynasor_Clqt"], **DIGITS)
-    np.testing.assert_allclose(found["transverse"][0], peers["dynasor_Ctqt"], **DIGITS)
+    for ours, theirs in (("longitudinal", "Clqt"), ("transverse", "Ctqt")):
+        np.testing.assert_allclose(found[f"{ours}_total"][0], peers[f"dynasor_{theirs}"], **DIGITS)
+        pairs = found[ours].isel(k=0)
+        for a, b in ("AA", "BB"):
+            of = pairs.sel(species_a=a, species_b=b)
+            np.testing.assert_allclose(of, peers[f"dynasor_{theirs}_{a}_{b}"], **DIGITS)
+        both = 2 * pairs.sel(species_a="A", species_b="B")  # dynasor's pair A-B has both orders
+        np.testing.assert_allclose(both, peers[f"dynasor_{theirs}_A_B"], **DIGITS)
+
+
+def test_spectra(peers, walks):
+    """dynasor takes no window, both signs of t and omega at multiples of 2 pi / 19; its S(k, omega) has no 1 / 2 pi."""
+    found = dynamics.intermediate_scattering(walks, 2 * UNIT, width=0.1, lags=list(np.arange(1.0, 10.0)))
+    currents = dynamics.current_correlations(walks, 2 * UNIT, width=0.1, lags=list(np.arange(1.0, 10.0)))
+    omega, t = peers["dynasor_omega"], np.arange(10)
+    np.testing.assert_allclose(omega, 2 * np.pi / 19 * np.arange(10), rtol=1e-12)
+    both_signs = np.where(t > 0, 2.0, 1.0)
+    for name, curve in (
+        ("Sqw_coh", found["f_total"][0]),
+        ("Clqw", currents["longitudinal_total"][0]),
+        ("Ctqw", currents["transverse_total"][0]),
+        ("Sqw_incoh", peers["dynasor_Fqt_incoh"]),
+    ):
+        theirs = np.cos(np.outer(omega, t)) @ (both_signs * np.asarray(curve))
+        np.testing.assert_allclose(theirs, peers[f"dynasor_{name}"], **DIGITS)
+    # ours, from the same curve: Hann's window, the trapezoidal rule, and 1 / pi of one sign of t
+    ours = dynamics.dynamic_structure_factor(walks, 2 * UNIT, 9.0, width=0.1)
+    window = 0.5 * (1 + np.cos(np.pi * t / 9)) * np.where(t > 0, 1.0, 0.5)
+    expected = np.cos(np.outer(ours["omega"].values, t)) @ (window * found["f_total"][0].values) / np.pi
+    np.testing.assert_allclose(ours["skw_total"][0], expected, **DIGITS)
 
 
 def test_collective_overlap(peers, walks):

@@ -34,20 +34,28 @@ def test_currents_equal_brute_force(dimension):
         step = 0.8
         modes = every[np.abs(np.linalg.norm(every @ (2 * np.pi * np.linalg.inv(cell).T), axis=1) - k) < step / 2]
         assert int(found["modes"].sel(k=k)) == len(modes) // 2 > 5
-        j = np.empty((n_frames, len(modes), dimension), complex)
-        along = np.empty((n_frames, len(modes)), complex)
+        of = {name: t["species"].values == name for name in "AB"} | {"all": np.ones(n, bool)}
+        j = {name: np.empty((n_frames, len(modes), dimension), complex) for name in of}
+        along = {name: np.empty((n_frames, len(modes)), complex) for name in of}
         for f in range(n_frames):
             waves = 2 * np.pi * modes @ np.linalg.inv(box[f]).T
-            j[f] = np.exp(-1j * path[f] @ waves.T).T @ velocity[f]
             e = waves / np.linalg.norm(waves, axis=1)[:, None]
-            along[f] = (e * j[f]).sum(axis=1)
-            j[f] -= e * along[f][:, None]
+            for name, rows in of.items():
+                j[name][f] = np.exp(-1j * path[f][rows] @ waves.T).T @ velocity[f][rows]
+                along[name][f] = (e * j[name][f]).sum(axis=1)
+                j[name][f] -= e * along[name][f][:, None]
         for lag in range(n_frames):
             one, two = slice(0, n_frames - lag), slice(lag, None)
-            longitudinal = (along[one] * along[two].conj()).real.mean() / n
-            transverse = (j[one] * j[two].conj()).real.sum(axis=-1).mean() / n / (dimension - 1)
-            np.testing.assert_allclose(found["longitudinal"].sel(k=k, lag=lag), longitudinal, rtol=1e-10)
-            np.testing.assert_allclose(found["transverse"].sel(k=k, lag=lag), transverse, rtol=1e-10)
+            for a, b in (("A", "A"), ("A", "B"), ("B", "A"), ("B", "B"), ("all", "all")):
+                both = [
+                    (along[x][one] * along[y][two].conj()).real.mean() / n for x, y in ((a, b), (b, a))
+                ], [
+                    (j[x][one] * j[y][two].conj()).real.sum(axis=-1).mean() / n / (dimension - 1)
+                    for x, y in ((a, b), (b, a))
+                ]  # fmt: skip
+                for name, values in zip(("longitudinal", "transverse"), both):
+                    ours = found[f"{name}_total"] if a == "all" else found[name].sel(species_a=a, species_b=b)
+                    np.testing.assert_allclose(ours.sel(k=k, lag=lag), np.mean(values), rtol=1e-9, atol=1e-12)
 
 
 def test_an_ideal_gas_flies():
@@ -62,8 +70,8 @@ def test_an_ideal_gas_flies():
     k = 4.0
     found = dynamics.current_correlations(t, k, width=1.0, modes=400)
     tau = found["lag"].values * k
-    np.testing.assert_allclose(found["longitudinal"][0], (1 - tau**2) * np.exp(-(tau**2) / 2), atol=0.12)
-    np.testing.assert_allclose(found["transverse"][0], np.exp(-(tau**2) / 2), atol=0.12)
+    np.testing.assert_allclose(found["longitudinal_total"][0], (1 - tau**2) * np.exp(-(tau**2) / 2), atol=0.12)
+    np.testing.assert_allclose(found["transverse_total"][0], np.exp(-(tau**2) / 2), atol=0.12)
     # the spectrum of the self part is a Gaussian of width k v
     spectrum = dynamics.dynamic_structure_factor(t, k, duration=1.18)
     omega, values = spectrum["omega"].values, spectrum["skw_self_total"][0].values

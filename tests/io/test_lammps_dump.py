@@ -11,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import glassdask as gd
 import glassdask.io as gio
 from glassdask import errors
 from glassdask.io import text
@@ -212,11 +213,6 @@ def bad_files() -> dict[str, tuple[str, type, str]]:
             kinds,
             r"frame 0: found columns id type fx fy fz .*expected pos",
         ),
-        "half_images": (
-            good.replace("vx vy vz", "ix iy vz"),
-            kinds,
-            r"frame 0: image flags ix iy iz are not all there",
-        ),
         "velocity": (replaced(good, 3, "vx vy vz", "a b c"), kinds, r"frame 3: no velocity, which frame 0 has"),
         "no_box": (
             replaced(good, 0, good[good.index("ITEM: BOX") : good.index("ITEM: AT")], ""),
@@ -396,3 +392,24 @@ def test_bounds_of_a_tilted_box_are_those_of_the_box_around_it(tmp_path, tilt):
     found = read(path)
     np.testing.assert_allclose(found["box"][0], cell, atol=1e-13)
     np.testing.assert_allclose(found["position"][0], fraction @ cell, atol=1e-13)
+
+
+@pytest.mark.parametrize("z", ["0.0", "0.5"])
+def test_a_plane_that_is_written_with_z_needs_no_velocity_and_no_image_along_it(tmp_path, z):
+    """LAMMPS's own habit in two dimensions: x y z, and vx vy; in space vx vy alone are no velocities."""
+    head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n-0.5 0.5\nITEM: ATOMS "
+    names = "id type x y z ix iy vx vy\n"
+    flat = tmp_path / "flat.dump"
+    flat.write_text(f"{head}{names}1 1 1.0 2.0 {z} 1 0 0.25 -1.5\n2 1 3.0 2.5 {z} 0 -2 0.5 2.0\n")
+    gio.ingest(flat, tmp_path / "flat.zarr")
+    found = gd.open_trajectory(tmp_path / "flat.zarr")
+    assert found["velocity"].values.tolist() == [[[0.25, -1.5], [0.5, 2.0]]]
+    assert found["image"].values.tolist() == [[[1, 0], [0, -2]]]
+    deep = tmp_path / "deep.dump"
+    deep.write_text(f"{head}{names.replace('ix iy ', '')}1 1 1.0 2.0 0.1 0.25 -1.5\n2 1 3.0 2.5 0.3 0.5 2.0\n")
+    done = gio.ingest(deep, tmp_path / "deep.zarr")
+    assert "velocity" not in gd.open_trajectory(tmp_path / "deep.zarr")
+    assert any("not kept: vx vy" in note for note in done.notes)
+    deep.write_text(deep.read_text().replace("vx vy", "ix iy").replace("0.25 -1.5", "1 0").replace("0.5 2.0", "0 1"))
+    with pytest.raises(errors.FormatError, match="frame 0: image flags ix iy iz are not all there"):
+        gio.ingest(deep, tmp_path / "deep.zarr", overwrite=True)

@@ -172,6 +172,10 @@ def test_damaged_files_are_refused(tmp_path, start):
         (tmp_path / "a.pickle").write_bytes(content)
         with pytest.raises(FormatError, match=r"a\.pickle: "):
             ingested(tmp_path / "a.pickle")
+    (tmp_path / "a.pickle").write_bytes(pickle.dumps({"positions": Hostile(float, b"1.x" + b"\n" * 2000)}))
+    with pytest.raises(FormatError, match=r"a\.pickle: ") as caught:
+        ingested(tmp_path / "a.pickle")
+    assert len(str(caught.value)) < 1000
     (tmp_path / "b.npz").write_bytes(botan(tmp_path, start, start[:, None])[0].read_bytes()[:-40])
     with pytest.raises(FormatError, match=r"b\.npz: "):
         ingested(tmp_path / "b.npz")

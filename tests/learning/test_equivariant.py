@@ -209,6 +209,46 @@ def test_kept_is_the_best_epoch():
     assert model.n_held_out_ == 1
 
 
+def test_errors_that_neighbours_share_are_set_aside():
+    """By hand: e - w S e of what a network that has learned nothing misses, of those particles that have targets."""
+    from glassdask.learning.equivariant_training import Network, Samples
+
+    frames = liquid(n_frames=2)
+    y = np.random.default_rng(1).normal(size=(2, 150))
+    y[:, 120:] = np.nan
+    settings = SMALL | {"epochs": 1, "n_repeats": 1, "validation_fraction": 0.0}
+    model = EquivariantNetwork(**settings, whitening=0.7, relative=False).fit(frames, y)
+    data = Samples(model, frames, (frames["species"].values == "B").astype(int), y[..., None], "cpu")
+    found = float(data.loss(Network(model).eval(), 1).detach())  # it begins with zero everywhere
+    place = frames["position"].values[1, :120]
+    apart = place[:, None] - place
+    r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
+    weight = np.where(r < model.shell, np.exp(-r / model.shell), 0.0)
+    e = (y[1, :120] - model.mean_[0]) / model.scale_[0]
+    expected = ((e - 0.7 * weight @ e / weight.sum(axis=1)) ** 2).mean()
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert abs(found - (e**2).mean()) > 0.01
+
+
+def test_held_out_configurations_are_predicted_by_networks_without_them():
+    frames = liquid()
+    y = near(frames)[0].sum(axis=2)
+    model = EquivariantNetwork(**SMALL | {"n_repeats": 3}, learning_rate=0.02).fit(frames, y)
+    assert model.held_out_.shape == (3, 1)
+    found = model.predict_held_out(frames).values
+    never = np.setdiff1d(np.arange(4), model.held_out_)
+    assert len(never) == 1
+    assert np.isnan(found[never]).all()
+    # the network that held a configuration out is the same as one that has never had its targets
+    alone = EquivariantNetwork(**SMALL | {"n_repeats": 1}, learning_rate=0.02).fit(frames, y)
+    (k,) = alone.held_out_[0]
+    np.testing.assert_array_equal(alone.predict_held_out(frames).values[k], found[k])
+    np.testing.assert_array_equal(alone.predict(frames).values[k], found[k])
+    assert np.abs(model.predict(frames).values[k] - found[k]).max() > 1e-6
+    with pytest.raises(ParameterError, match="expected all of those that were learned from"):
+        model.predict_held_out(frames[["position", "species", "box"]].isel(frame=slice(0, 1)))
+
+
 def test_what_learns_nothing_of_use_predicts_the_mean():
     """The law of the held-out configuration is the opposite of that of the others."""
     frames = liquid(3)

@@ -79,6 +79,8 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     assert len(rows(output / "differences.csv")) == 2 * 6
     left_out = {row["structure"]: row for row in rows(output / "cross_validation.csv")}
     assert left_out["cage"]["n_configurations"] == "4"
+    # one network holds out one of them
+    assert left_out["cage+inherent+initial"]["n_configurations"] == "1"
     rho = float(rows(output / "ceiling.csv")[0]["rho_max"])
     assert 0.95 < rho < 1.0
     for name in ("r_against_lag_propensity", "r_against_lag_bond_breaking", "chi_4_propensity", "learning_curve",

@@ -134,6 +134,12 @@ def test_simulated_liquid_beside_what_is_published(tmp_path, monkeypatch, capsys
     again = read(tmp_path / "two/heterogeneity.csv")
     assert again[2:4] == own
     assert again[4:] == others
+    # and drawn alone where nothing is measured
+    run(monkeypatch, "--output", tmp_path / "kept", "--earlier", tmp_path / "out/heterogeneity.csv")
+    assert read(tmp_path / "kept/heterogeneity.csv") == rows
+    assert not (tmp_path / "kept/curves.png").exists()
+    with pytest.raises(SystemExit, match="no state is complete"):
+        run(monkeypatch, "--output", tmp_path / "none")
 
 
 def test_two_models_are_refused(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import shutil
 import dask
 import pytest
 
+import glassdask as gd
 from glassdask.errors import StoreError
 from glassdask.store import verify
 from glassdask.sweep import records, run_sweep, running, status
@@ -153,3 +154,27 @@ def test_damage_of_what_is_gathered(sweep, how):
 
 def read(root):
     return records.read_records(root, records.read_description(root).states)
+
+
+def _torn(file):
+    text = file.read_bytes()
+    file.write_bytes(text[: len(text) // 2] + bytes(len(text) // 2))
+
+
+@pytest.mark.parametrize("damage", [_torn, lambda file: file.unlink()])
+@pytest.mark.parametrize("mend", ["run again", "repaired"])
+def test_the_root_of_a_sweep_has_no_data_and_is_made_anew(sweep, damage, mend):
+    root = sweep / "sweep.zarr"
+    before = (root / "zarr.json").read_bytes()
+    damage(root / "zarr.json")
+    (root / "zarr.json.00000000000000000000000000000000.partial").write_text("left by a killed run")
+    assert any(line.startswith(str(root)) for line in verify(root))
+    if mend == "repaired":
+        (line,) = gd.repair(root).restored
+        assert line.endswith("its metadata, those of a group without data of its own")
+    else:
+        table = run_sweep(sweep / "sweep.toml")
+        assert (table[NAMES] == "complete").all(axis=None)
+        assert not list(root.glob("*.partial"))
+    assert verify(root) == []
+    assert json.loads((root / "zarr.json").read_bytes()) == json.loads(before)
