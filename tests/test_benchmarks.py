@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import bench_scheduler, history
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -37,3 +39,39 @@ def test_unknown_ones_are_named():
     done = run("descriptors", "nothing")
     assert done.returncode == 2
     assert "no benchmark is called nothing: expected some of descriptors" in done.stderr
+
+
+def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
+    def table(time, ratio, tiny=False):
+        row = {"work": "BO <l>", "unit": "us", "glassdask": 2.0, "limit": 1.0, "best": "freud", "ratio": ratio}
+        alone = {**row, "work": "alone", "best": None, "ratio": None}
+        machine = {"processor": "a core", "python": "3"}
+        return {"glassdask": f"0+{time}", "time": time, "machine": machine, "tiny": tiny, "rows": [row, alone]}
+
+    kept = {"b": table("2026-02", 8.0), "a": table("2026-03", 9.0), "c": table("2026-04", 1.0, True)}
+    for name, content in kept.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    history.main([str(tmp_path), "-o", str(tmp_path / "page.html")])
+    assert "2 tables, 1 pieces of work" in capsys.readouterr().out
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<circle") == 2
+    assert "BO &lt;l&gt;: 9.00 (freud)" in page
+    assert page.index("0+2026-02: 8.00") < page.index("0+2026-03: 9.00")
+    with pytest.raises(SystemExit):
+        history.main([str(tmp_path / "nothing")])
+    assert "write one with python -m tests.benchmarks --json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, said", [("limits", "search (cells)"), ("gpu", "convolution")])
+def test_what_stands_alone_runs_with_tiny_sizes(name, said):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "GLASSDASK_BENCHMARKS": "tiny"}
+    command = [sys.executable, "-W", "ignore", "-m", f"tests.benchmarks.bench_{name}"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert said in done.stdout
+
+
+def test_a_scheduler_serves_workers_that_only_sleep(capsys):
+    bench_scheduler.main(["2", "--rounds", "2", "--seconds", "0.05"])
+    (row,) = capsys.readouterr().out.splitlines()[1:]
+    assert row.split()[0] == "2"

