@@ -71,6 +71,8 @@ def _reason(error: OSError) -> str:
 
 def _advice(error: OSError) -> str:
     """What to do about a file that cannot be read."""
+    if error.errno == errno.EISDIR:
+        return "a folder is in its place, which glassdask repair removes from a store"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "raise the limit of open files (ulimit -n), or use fewer workers"
     return "check the path and its permissions"

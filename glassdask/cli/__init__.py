@@ -29,7 +29,7 @@ from glassdask.cli import (
     stores,
     sweep,
 )
-from glassdask.cli.advice import shell
+from glassdask.cli.advice import printable, shell
 from glassdask.errors import GlassdaskError
 from glassdask.files import unreadable
 
@@ -88,12 +88,12 @@ def main() -> None:
         command(complete_var="_GLASSDASK_COMPLETE")
     except GlassdaskError as error:
         logs.failed(error)
-        sys.exit(f"glassdask: {shell(str(error))}")
+        sys.exit(f"glassdask: {printable(shell(str(error)))}")
     except OSError as error:  # of a place that no function has told of
         if error.filename is None:
             _unprinted(error)
             raise
-        sys.exit(f"glassdask: {unreadable(error)}")
+        sys.exit(f"glassdask: {printable(unreadable(error))}")
     except SystemExit as ended:
         outcome = ended.code
         if ended.code == INTERRUPTED:

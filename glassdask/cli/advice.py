@@ -10,7 +10,7 @@ import ast
 import shlex
 from typing import Any
 
-from glassdask.texts import ADVICE
+from glassdask.texts import ADVICE, CONTROL
 
 FLAGS = {
     ("wrapped", True): "--wrapped",
@@ -34,6 +34,15 @@ def shell(message: str) -> str:
     '--cutoff B-B=..., --species 3=...'
     """
     return ADVICE.sub(lambda found: _option(found[1], found[2]) or found[0], message)
+
+
+def printable(text: str) -> str:
+    """A text in which nothing controls a terminal: files and stores from elsewhere may have any names in them.
+
+    >>> print(printable("a\\x1b]0;b\\x07\\n"), end="")
+    a\\x1b]0;b\\x07
+    """
+    return CONTROL.sub(lambda found: found[0] if found[0] in "\n\t" else ascii(found[0])[1:-1], text)
 
 
 def _option(name: str, text: str) -> str | None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from glassdask.cli.advice import printable
 from glassdask.cli.options import Json, Store, is_sweep
 
 app = typer.Typer()
@@ -179,7 +180,7 @@ def _next(store: Any, lines: dict[str, str], derived: dict[str, Any]) -> list[st
 def _tell(lines: dict[str, str], commands: list[str], store: Any, out: Console) -> None:
     out.print(f"[bold]{store}[/bold]", soft_wrap=True)
     for key, text in lines.items():
-        out.print(f"  {key:10} {text}", soft_wrap=True, markup=False)
+        out.print(f"  {key:10} {printable(text)}", soft_wrap=True, markup=False)
     for number, command in enumerate(commands):
         out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)
 
@@ -194,13 +195,13 @@ def _table(found: dict[str, Any], out: Console) -> None:
     if found["arrays"]:
         out.print(table)
     made = f", created {found['created']} by glassdask {found['glassdask_version']}" if "created" in found else ""
-    out.print(f"{found['path']}: status {found['status']}{made}", soft_wrap=True)
+    out.print(printable(f"{found['path']}: status {found['status']}{made}"), soft_wrap=True, markup=False)
     if "append" in found:
         out.print(_append(found["append"]))
     if "groups" in found:
         names = found["groups"]
         more = f" and {len(names) - MOST_GROUPS} more" if len(names) > MOST_GROUPS else ""
-        out.print(f"holds {', '.join(names[:MOST_GROUPS])}{more}", soft_wrap=True, markup=False)
+        out.print(printable(f"holds {', '.join(names[:MOST_GROUPS])}{more}"), soft_wrap=True, markup=False)
 
 
 def _sweep(store: Path, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from glassdask.cli.advice import shell
+from glassdask.cli.advice import printable, shell
 from glassdask.cli.options import Json, Quiet, Store, frames_of, print_json, progress_bar
 
 app = typer.Typer()
@@ -19,7 +19,7 @@ def repair(store: Store) -> None:
     import glassdask as gd
 
     found = gd.repair(store)
-    print(found)
+    print(printable(str(found)))
     if found.lost:
         raise typer.Exit(1)
 
@@ -34,7 +34,7 @@ def verify(store: Store, quiet: Quiet = False, as_json: Json = False) -> None:
     if as_json:
         print_json({"store": str(store), "problems": problems})
     for problem in problems if not as_json else ():
-        print(problem)
+        print(printable(problem))
     if problems:
         raise typer.Exit(1)
     if not as_json:

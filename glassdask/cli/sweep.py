@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from glassdask.cli.advice import printable
 from glassdask.cli.options import Overwrite, Quiet, Workers, progress_bar
 from glassdask.errors import ParameterError
 from glassdask.reporting import clock
@@ -137,7 +138,7 @@ def _run(
     stages = only or table.attrs["stages"]
     out = Console()
     for line in table.attrs["remarks"][:MOST_ERRORS]:
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
     if len(table.attrs["remarks"]) > MOST_ERRORS:
         out.print(f"... and {len(table.attrs['remarks']) - MOST_ERRORS} more such states")
     complete = _summary(table.loc[labels], stages, out)
@@ -233,7 +234,7 @@ def _summary(table: pd.DataFrame, stages: list[str], out: Console) -> bool:
         for label, row in table[table[f"{stage}_error"] != ""].iterrows()
     ]
     for line in errors[:MOST_ERRORS]:
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
     if len(errors) > MOST_ERRORS:
         out.print(f"... and {len(errors) - MOST_ERRORS} more: glassdask sweep status {table.attrs['store']} --json")
     if (table[list(stages)] == "failed").any(axis=None):

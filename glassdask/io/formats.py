@@ -265,6 +265,8 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     >>> find_format(path), find_format("dump.melt", format="lammps")
     ('lammps', 'lammps')
     """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise FormatError(f"{path}: is a pipe or a device, which may never end: write what it gives to a file first")
     if format is not None:
         if not isinstance(format, str) or format not in FORMATS:
             raise FormatError(f"{path}: unknown format '{format}': choose one of {', '.join(FORMATS)}")
@@ -283,7 +285,7 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     try:
         begin = head(path)
     except OSError as error:
-        raise FormatError(unreadable(error)) from None
+        raise FormatError(unreadable(error) if error.filename else f"{path}: {unreadable(error)}") from None
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     if not begin and not os.path.getsize(path):

@@ -24,6 +24,7 @@ from glassdask.io.tables import SIZES, further
 from glassdask.names import names_given
 from glassdask.variables import TRAJECTORY
 
+MOST = 12  # names of arrays that an error lists
 SKIP = 1 << 20
 
 
@@ -182,7 +183,8 @@ def _names(archive: zipfile.ZipFile, columns: dict[str, str] | None) -> dict[str
         role = next(role for role, name in names.items() if name in missing)
         near = difflib.get_close_matches(role, [name for name in found if name not in names.values()], 1, 0.0)
         remedy = f"; name them, such as `columns={{{role!r}: {near[0]!r}}}`" if near else ": write it with them"
-        raise FormatError(f"no array {', '.join(missing)}: found {', '.join(sorted(found))}{remedy}")
+        more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+        raise FormatError(f"no array {', '.join(missing)}: found {', '.join(sorted(found)[:MOST])}{more}{remedy}")
     return {role: name for role, name in names.items() if name in found}
 
 

@@ -69,10 +69,26 @@ def save(drawn: Figure, path: str | os.PathLike[str], table: Mapping[str, Any] |
         The file system refuses.
     """
     picture, numbers = paths(path)
+    _take_formulas_as_they_are(drawn)
     with files.replacing(picture) as stream:
         drawn.savefig(stream, format=picture.suffix[1:].lower(), dpi=200)
     if table is not None:
         write_table(numbers, table)
+
+
+def _take_formulas_as_they_are(drawn: Figure) -> None:
+    """Draw as plain text what only looks like a formula, as names of species from elsewhere may."""
+    from matplotlib.mathtext import MathTextParser
+    from matplotlib.text import Text
+
+    parser = MathTextParser("path")
+    for text in drawn.findobj(Text):
+        if isinstance(text, Text) and text.get_text().count("$") > 1:
+            try:
+                for line in text.get_text().split("\n"):
+                    parser.parse(line)
+            except ValueError:
+                text.set_parse_math(False)
 
 
 def write_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from glassdask.errors import CorruptStoreError, SpeciesError, StoreError
 from glassdask.names import coded
+from glassdask.texts import CONTROL
 
 
 def is_text(dtype: np.dtype) -> bool:
@@ -30,6 +31,8 @@ def encode_names(names: np.ndarray, where: str) -> tuple[np.ndarray, dict[str, A
     found, codes = coded(np.asarray(names).astype(str))
     if "" in found:
         raise SpeciesError(f"{where}: a name is empty: give every particle a name such as 'A'")
+    for name in filter(CONTROL.search, found):
+        raise SpeciesError(f"{where}: the name {name!r} would control a terminal: give particles names such as 'A'")
     return codes.astype(CODE), {"flag_values": list(range(len(found))), "flag_meanings": list(found)}
 
 
@@ -41,6 +44,8 @@ def decode_names(codes: np.ndarray, attrs: dict[str, Any], where: str) -> tuple[
     """
     meanings = attrs["flag_meanings"]
     names = np.array(meanings.split() if isinstance(meanings, str) else meanings, dtype=str)
+    for name in filter(CONTROL.search, names.tolist()):
+        raise CorruptStoreError(f"{where}: the name {name!r} would control a terminal: name the species in its files")
     values = np.asarray(attrs.get("flag_values", range(len(names))))
     index = np.searchsorted(values, codes)
     if not len(names) == len(values) or (index >= len(names)).any() or (values[index] != codes).any():

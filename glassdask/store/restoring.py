@@ -40,6 +40,7 @@ def restore(group: Path, restored: list[str], lost: list[str]) -> list[Path]:
     incomplete = []
     with locked(group):
         clear_removed(group.parent)
+        _clear_way(group)
         if _metadata(group, restored, lost):
             _append(group, restored)
             if _arrays(group, restored, lost):
@@ -59,6 +60,7 @@ def recover(group: Path) -> None:
     """
     if not group.is_dir():
         return
+    _clear_way(group)
     told: list[str] = []
     if _known(group) is None:
         if not (group / "zarr.json").exists() and not any(map(_is_ours, _folders(group))):
@@ -85,10 +87,21 @@ def recover_plain(group: Path) -> None:
     """The same of a group that only holds others, of which several processes may be the writers."""
     if not group.is_dir():
         return
+    _clear_way(group)
     told: list[str] = []
     if _known(group) is None:
         _metadata(group, told, told)
     clear_leftovers(group, [])
+
+
+def _clear_way(group: Path) -> None:
+    """Remove folders in the place of metadata, and a file in that of the ledger."""
+    with writing(group):
+        for place in (group, *_folders(group)):
+            if (place / "zarr.json").is_dir():
+                shutil.rmtree(place / "zarr.json")
+        if (group / ledger.FOLDER).is_file():
+            (group / ledger.FOLDER).unlink()
 
 
 def _folders(group: Path) -> list[Path]:
@@ -114,6 +127,8 @@ def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
     """See to the metadata of the group itself and to its ledger; tells whether it is a complete group now."""
     states = _states(group, restored)
     known = _known(group)
+    if known is not None and SEAL not in known and states:  # it was edited, and its checksum removed
+        known = None
     if known is not None and SEAL not in known and not {"status", "states"} & known.keys() and not states:
         write_metadata(group / "zarr.json", read_metadata(group / "zarr.json"))
         restored.append(f"{group}: its checksum, of a group without data of its own")
@@ -127,6 +142,8 @@ def _metadata(group: Path, restored: list[str], lost: list[str]) -> bool:
             frames = (array["shape"][0] for array in first["arrays"].values() if array["dimension_names"][0] == "frame")
             appended = [next(frames), later[0]["group"]["attributes"]["content"]]
             content = {**content, "attributes": {**content["attributes"], "appending": appended}}
+        if "c" not in first["arrays"]:  # chunks of an array that somebody has put in the place of the group
+            shutil.rmtree(group / "c", ignore_errors=True)
         write_metadata(group / "zarr.json", content)
         restored.append(f"{group}: its metadata, from the ledger")
         return True

@@ -190,7 +190,16 @@ def _look(file: Path, writable: bool = True) -> tuple[str, dict[str, Any]]:
     age = _age(file, writable)
     if age is None:
         return FREE, {}
+    if not holder and _torn(file):  # whoever has written it died with the machine, or it beats all the same
+        return STALE, {}
     return (LIVING if abs(age) <= STALE_SECONDS else STALE), holder
+
+
+def _torn(file: Path) -> bool:
+    """Whether something is written in a lock that is none; an empty one may be just being created."""
+    with suppress(OSError):
+        return file.stat().st_size > 0
+    return False
 
 
 def _age(file: Path, writable: bool = True) -> float | None:
