@@ -320,6 +320,18 @@ def test_a_log_that_cannot_be_written():
     )
 
 
+def test_nothing_from_elsewhere_controls_the_terminal(monkeypatch, capsys, tmp_path):
+    """Names of folders in a store, and whatever an error tells of them."""
+    made = gd.from_arrays(np.zeros((1, 1, 3)), species=["A"], box=[1.0] * 3)
+    gd.save_trajectory(made, tmp_path / "run.zarr")
+    (tmp_path / "run.zarr/descriptors/x\x1b]0;title\x07").mkdir(parents=True)
+    places = [("verify", "run.zarr"), ("info", "run.zarr"), ("repair", "run.zarr"), ("info", "\x1b[2J.zarr")]
+    for command, place in places:
+        _, out, err = run(monkeypatch, capsys, command, tmp_path / place)
+        assert "\x1b" not in out + err
+        assert "\\x1b" in out + err or (place == "run.zarr" and command != "verify")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1:strict", "ascii:strict"])
 def test_names_that_are_no_text(tmp_path, encoding):
     """Names of files are bytes, and terminals do not know every letter: all is told all the same."""

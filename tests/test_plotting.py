@@ -96,6 +96,15 @@ def test_a_full_disk_keeps_the_plot_before(tmp_path, monkeypatch, suffix):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_names_that_only_look_like_formulas(tmp_path):
+    """A species from elsewhere may have any name; formulas stay formulas."""
+    drawn, axes = plotting.figure()
+    names = [r"$\frac{$", "a$\nb$", r"$\undefined{x}$", "$q$", "5 $"]
+    drawn_names = [axes[0, 0].text(0.5, 0.5, name) for name in names]
+    plotting.save(drawn, tmp_path / "names.png")
+    assert [text.get_parse_math() for text in drawn_names] == [False, False, False, True, True]
+
+
 def test_curve():
     _, axes = plotting.figure()
     ax = axes[0, 0]

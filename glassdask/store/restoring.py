@@ -74,11 +74,16 @@ def recover(group: Path) -> None:
         return
     if known["status"] == COMPLETE and not _metadata(group, told, told):
         return
+    if known["status"] != COMPLETE and SEAL not in known and any(map(_is_ours, _folders(group))):
+        remove_group(group)  # it was edited, and its checksum removed
+        return
     if known.get("content") in _states(group, told):
         _array_metadata(group, told)
     if known["status"] != COMPLETE:
         for item in _folders(group):  # but not the receipts, from which it goes on
-            if _known(item) is None and all(part.name == "c" or part.is_file() for part in item.iterdir()):
+            found = _known(item)
+            whole = found is not None and (SEAL in found) == (SEAL in known)
+            if not whole and all(part.name == "c" or part.is_file() for part in item.iterdir()):
                 shutil.rmtree(item)
         remove_torn(group)
 
@@ -97,7 +102,8 @@ def recover_plain(group: Path) -> None:
 def _clear_way(group: Path) -> None:
     """Remove folders in the place of metadata, and a file in that of the ledger."""
     with writing(group):
-        for place in (group, *_folders(group)):
+        entries = (group / ledger.FOLDER).glob("*")
+        for place in (group, *_folders(group), *entries, ledger.entry_file(group).parent):
             if (place / "zarr.json").is_dir():
                 shutil.rmtree(place / "zarr.json")
         if (group / ledger.FOLDER).is_file():

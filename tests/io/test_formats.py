@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import pickle
 import tarfile
 
@@ -119,6 +120,20 @@ def test_archives_of_files_and_of_one_array(tmp_path):
         tar.add(tmp_path / "x.npy", "x.npy")
     with pytest.raises(errors.FormatError, match=r"this is a tar archive.*tar xf"):
         gio.find_format(tmp_path / "x.tar")
+
+
+def test_pipes_and_devices(tmp_path):
+    """They may never end, and nothing could be read twice."""
+    os.mkfifo(tmp_path / "pipe.dump")
+    for path in (tmp_path / "pipe.dump", "/dev/zero"):
+        with pytest.raises(errors.FormatError, match=f"^{path}: is a pipe or a device, which may never end: write"):
+            gio.scan(path)
+
+
+def test_archives_of_very_many_arrays(tmp_path):
+    np.savez(tmp_path / "x.npz", **{f"a{k}": [1.0] for k in range(40)})
+    with pytest.raises(errors.FormatError, match=r"no array position, species: found a0, a1, .* and 28 more; name"):
+        gio.scan(tmp_path / "x.npz")
 
 
 def test_nothing_there(tmp_path):

@@ -41,7 +41,18 @@ def exchange(one, other):
 
 
 NODES = ["", "position", "box", "species", "descriptors", "descriptors/half", "descriptors/half/half"]
+
+
+def unsealed(file):
+    """Edited by somebody who has taken the checksum away."""
+    content = json.loads(file.read_text())
+    content["attributes"].pop(SEAL)
+    file.write_text(json.dumps({**content, "attributes": {**content["attributes"], "note": 1}}))
+
+
 DAMAGE = {
+    "unsealed": unsealed,
+    "a folder": lambda file: (file.unlink(), file.mkdir(), (file / "x").touch()),
     "torn": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "empty": lambda file: file.write_bytes(b""),
     "gone": lambda file: file.unlink(),
@@ -81,6 +92,24 @@ def test_the_ledger_is_restored(run, damage, entry):
     assert not gd.repair(run).lost
     assert store.verify(run) == []
     assert whole(run) == before
+
+
+def test_what_is_in_the_way_is_removed(run):
+    """A file in the place of the ledger; an array in that of a group."""
+    before = whole(run)
+    shutil.rmtree(run / ".glassdask")
+    (run / ".glassdask").write_text("x")
+    assert store.verify(run)
+    assert not gd.repair(run).lost
+    assert whole(run) == before
+    for mend in (gd.repair, again):
+        shutil.rmtree(run / "descriptors/half")
+        shutil.copytree(run / "position", run / "descriptors/half")
+        assert store.verify(run)
+        mend(run)  # of which there are no chunks any more
+        again(run)
+        assert store.verify(run) == []
+        assert whole(run) == before
 
 
 def test_chunks_are_put_in_place_and_read_again(run):

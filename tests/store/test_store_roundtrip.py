@@ -1,6 +1,7 @@
 """What is stored is what is opened, bit by bit, whatever the layout."""
 
 import json
+import re
 import shutil
 
 import dask
@@ -12,6 +13,7 @@ import xarray as xr
 from glassdask import errors, store
 from glassdask.errors import PositionError
 from glassdask.schema import assemble
+from glassdask.store import encoding
 from tests.store.store_cases import chunk_files, make_trajectory
 
 ADDED = {"glassdask_version", "created", "versions", "sources", "parameters", "store"}
@@ -100,6 +102,19 @@ def test_names_with_blanks(tmp_path, names):
     opened = reopened(trajectory, tmp_path / "blanks.zarr")
     np.testing.assert_array_equal(opened["species"], trajectory["species"])
     assert store.verify(tmp_path / "blanks.zarr") == []
+
+
+def test_names_that_control_a_terminal(tmp_path, monkeypatch):
+    """They are not stored, and not read from what others have stored."""
+    trajectory = make_trajectory()
+    trajectory = trajectory.assign(species=trajectory["species"].str.replace("A", "\x1b[2J"))
+    with pytest.raises(errors.SpeciesError, match=r"the name '\\x1b\[2J' would control a terminal"):
+        store.save_trajectory(trajectory, tmp_path / "run.zarr")
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "CONTROL", re.compile("^$"))
+        store.save_trajectory(trajectory, tmp_path / "theirs.zarr")
+    with pytest.raises(errors.CorruptStoreError, match=r"species: the name '\\x1b\[2J' would control a terminal"):
+        store.open_trajectory(tmp_path / "theirs.zarr")
 
 
 def test_codes_of_older_stores(tmp_path):

@@ -118,6 +118,34 @@ def test_a_clock_is_set(tmp_path, monkeypatch, jump):
     beater.join()
 
 
+def test_a_torn_lock(tmp_path, monkeypatch):
+    """What a loss of power has left is nobody's, unless it is touched; an empty one may be just being made."""
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    leave_dead_lock(tmp_path)
+    text = lock_file(tmp_path).read_bytes()
+    lock_file(tmp_path).write_bytes(b"")
+    with pytest.raises(StoreError, match="is run by somebody"), locked(tmp_path):
+        pass
+    lock_file(tmp_path).write_bytes(text[: len(text) // 2] + bytes(len(text) // 2))
+    assert holders(tmp_path) == []
+    ended = threading.Event()
+
+    def touch():
+        while not ended.wait(0.005):
+            os.utime(lock_file(tmp_path))
+
+    living = threading.Thread(target=touch)
+    living.start()
+    try:
+        with pytest.raises(StoreError, match="is run by somebody"), locked(tmp_path):
+            pass
+    finally:
+        ended.set()
+        living.join()
+    with locked(tmp_path):
+        assert len(holders(tmp_path)) == 1
+
+
 def test_lost_lock(tmp_path):
     """A run that was stopped so long that another took over ends, and leaves the other's lock alone."""
     with locked(tmp_path) as still_ours:
