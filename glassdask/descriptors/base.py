@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, ClassVar
@@ -63,6 +64,12 @@ class Plan:
 
 class _Called(type):
     """Lets a descriptor that lacks a parameter, or is given an unknown one, say so in one line."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of the parameters, for help, completion and the documentation, which tells their types in words."""
+        _, *known = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        return inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in known])
 
     def __call__(cls, *args: Any, **given: Any) -> Any:
         known: list[str] = list(hints(cls)) if is_dataclass(cls) else []

@@ -15,7 +15,7 @@ from glassdask.errors import CorruptStoreError, IncompleteStoreError, SchemaErro
 from glassdask.files import one_line
 from glassdask.schema import validate
 from glassdask.store import layout
-from glassdask.store.arrays import arrays, read_region
+from glassdask.store.arrays import ArrayInfo, arrays, read_region
 from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, content_hash, is_group
 from glassdask.store.metadata import SEAL
@@ -62,12 +62,13 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
     token = content_hash(path)
     coordinates = str(attrs.get("coordinates", "")).split()
     variables: dict[str, Any] = {}
-    for info in arrays(path):
-        named = "flag_meanings" in info.attrs
-        small = eager is not None and info.name in eager and info.dims != ("frame", "particle")
-        in_memory = info.name in (*coordinates, *info.dims) or named or small
+    infos = arrays(path)
+    at_once = {info.name for info in infos if _in_memory(info, coordinates, eager)}
+    widest = max((layout.n_bytes(info.unit, info.dtype) for info in infos if info.name not in at_once), default=0)
+    for info in infos:
+        named, in_memory = "flag_meanings" in info.attrs, info.name in at_once
         whole = tuple(slice(0, size) for size in info.shape)
-        values = read_region(info, whole) if in_memory else lazy(Source.whole(info, token))
+        values = read_region(info, whole) if in_memory else lazy(Source.whole(info, token, widest))
         array_attrs = info.attrs
         encoding = {} if in_memory else {"preferred_chunks": dict(zip(info.dims, info.unit))}
         if named:
@@ -84,6 +85,12 @@ def _open_group(path: Path, eager: tuple[str, ...] | None, lazy: Lazy = StoredAr
     if content_hash(path) != token:  # overwritten, or more frames have come, while it was read
         return _open_group(path, eager, lazy)
     return dataset.set_coords([name for name in coordinates if name in dataset.variables])
+
+
+def _in_memory(info: ArrayInfo, coordinates: list[str], eager: tuple[str, ...] | None) -> bool:
+    """Whether an array is read when its group is opened."""
+    small = eager is not None and info.name in eager and info.dims != ("frame", "particle")
+    return info.name in (*coordinates, *info.dims) or "flag_meanings" in info.attrs or small
 
 
 def _inside(path: Path) -> list[str]:
@@ -111,8 +118,8 @@ def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     -------
     xarray.Dataset
         The dataset of `from_arrays`: dimensions frame, particle, space. position, velocity, image, energy and what
-        else is of every particle in every frame are dask arrays whose chunks are what one file holds; the others are
-        in memory, and so are the species. Its attributes are
+        else is of every particle in every frame are dask arrays in chunks of the same frames, some whole files each;
+        the others are in memory, and so are the species. Its attributes are
         those of the dataset that was stored plus the provenance: ``glassdask_version``, ``created``, ``versions``,
         ``sources``, ``parameters``, and ``store``, the path.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dask.array as da
@@ -35,16 +35,20 @@ class Source:
         The hash of the content of its group when it was opened; what an overwritten group holds is never read.
     frames : range
         Which frames (or whatever the first dimension is), in this order.
+    widest : int
+        Bytes of one file of the variable of its group that takes most: all are cut into dask chunks of as many frames,
+        as xarray wants them.
     """
 
     info: ArrayInfo
     token: str
     frames: range
+    widest: int = field(default=0, compare=False)
 
     @classmethod
-    def whole(cls, info: ArrayInfo, token: str) -> Source:
+    def whole(cls, info: ArrayInfo, token: str, widest: int = 0) -> Source:
         """All of an array."""
-        return cls(info, token, range(info.shape[0]) if info.shape else range(1))
+        return cls(info, token, range(info.shape[0]) if info.shape else range(1), widest)
 
     @property
     def is_whole(self) -> bool:
@@ -256,7 +260,7 @@ def file_chunks(source: Source) -> tuple[tuple[int, ...], ...]:
     if not unit:
         return ()
     # as many small files together, since a task alone costs 2 ms
-    together = max(1, task_bytes() // 3 // layout.n_bytes(unit, source.dtype))
+    together = max(1, task_bytes() // 3 // max(source.widest, layout.n_bytes(unit, source.dtype)))
     frames = tuple(len(part) for part in _by_block(source.frames, together * unit[0]))
     return (frames or (0,), *normalize_chunks(unit[1:], source.shape[1:]))
 

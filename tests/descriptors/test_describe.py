@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import dask
@@ -264,6 +265,12 @@ def test_centers_that_are_not_there(liquid, lazily, change, error, message):
     features = gd.describe(liquid, DESCRIPTORS[:1], centers="B")["bo"]
     with pytest.raises(error, match=message):
         gd.feature_matrix(change(features if lazily else features.compute()))
+
+
+def test_help_shows_the_parameters_of_a_descriptor():
+    """Not those of Python's machinery behind it."""
+    assert list(inspect.signature(gd.SmoothedBondOrder).parameters)[:3] == ["l_max", "l_min", "gamma"]
+    assert inspect.signature(gd.SmoothedBondOrder).parameters["gamma"].default == 8.0
 
 
 def test_a_descriptor_that_lacks_something_says_what_to_give():

@@ -99,6 +99,23 @@ def test_the_chunks_of_a_selection_follow_the_files(path):
     assert isinstance(gd.open_trajectory(path)["position"][3:].data, StoredArray)
 
 
+def test_all_variables_come_in_the_same_frames(tmp_path, small_chunks):
+    """Though images take half of the bytes of positions: xarray's own functions refuse anything else."""
+    t, path = make_trajectory(n_frames=11), tmp_path / "run.zarr"
+    image = np.random.default_rng(0).integers(-2, 3, t["position"].shape).astype(np.int32)
+    t = t.assign(image=(("frame", "particle", "axis"), image), energy=(("frame", "particle"), np.zeros((11, 30))))
+    store.save_trajectory(t, path)
+    with dask.config.set({"glassdask.task.bytes": 3 * 2 * 1440}):  # two files of positions to a chunk
+        t = gd.open_trajectory(path)
+        assert {"position", "image", "energy"} <= {name for name, v in t.variables.items() if v.chunks}
+        assert t.chunks["frame"] == (4, 4, 3)
+        assert t.isel(frame=slice(3, None)).chunks["frame"] == (1, 4, 3)
+        by_xarray = xr.open_dataset(path, engine=StoreBackend)
+        assert stored.with_dask(by_xarray).chunks["frame"] == (4, 4, 3)
+        moved = gd.dynamics.unwrapped(t)
+    np.testing.assert_array_equal(moved, gd.dynamics.unwrapped(t.compute()))
+
+
 def test_a_lost_chunk_is_an_error_for_xarray_too(path):
     opened = [xr.open_dataset(path, engine=StoreBackend, chunks=chunks)["position"] for chunks in (None, {})]
     (path / "position/c/3/0/0").unlink()
