@@ -17,7 +17,9 @@ from glassdask.learning import (
     PrincipalComponentRegression,
     Ridge,
     compute_moments,
+    load_model,
     ridge_path,
+    save_model,
 )
 
 MODELS = [LinearRegression(), Ridge(2.0), PrincipalComponentRegression(3), ARDRegression()]
@@ -230,3 +232,47 @@ def test_features_must_match():
         LinearRegression().fit_moments(compute_moments(x))
     with pytest.raises(ParameterError, match=r"0 sample\(s\) without NaN"):
         LinearRegression().fit(x * np.nan, y)
+
+
+def test_errors_of_predictions_are_those_of_scikit_learn(tmp_path):
+    """On standardised data; they follow the units, are the same in chunks, and are kept in files."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(80, 5)) * [1.0, 2.0, 0.5, 1.0, 3.0] + 1.0
+    y = x @ [1.0, 0.0, 2.0, 0.0, 0.3] + rng.normal(size=80)
+    z, t = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean()) / y.std()
+    reference = sklearn.linear_model.ARDRegression(threshold_lambda=1e4, max_iter=1000, tol=1e-10).fit(z, t)
+    model = ARDRegression(tol=1e-10).fit(z, t)
+    expected, spread = reference.predict(z * 3, return_std=True)
+    found, ours = model.predict(z * 3, return_std=True)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(ours, spread, rtol=1e-4)
+    raw = ARDRegression(tol=1e-10).fit(x, np.stack([y, -1e3 * y, np.ones(80)], axis=1))
+    both, errors = raw.predict(x.mean(axis=0) + 3 * (x - x.mean(axis=0)), return_std=True)
+    np.testing.assert_allclose(both[:, 0], found * y.std() + y.mean(), rtol=1e-6)
+    np.testing.assert_allclose(errors[:, 0], ours * y.std(), rtol=1e-6)
+    np.testing.assert_allclose(errors[:, 1], 1e3 * errors[:, 0], rtol=1e-6)
+    assert (errors[:, 2] == 0).all()  # a constant target has none
+    lazy = da.from_array(x, chunks=(30, 5))
+    np.testing.assert_allclose(raw.predict(lazy, return_std=True)[1].compute(), raw.predict(x, return_std=True)[1])
+    kept = load_model(save_model(raw, tmp_path / "ard.npz"))
+    np.testing.assert_array_equal(kept.predict(x, return_std=True)[1], raw.predict(x, return_std=True)[1])
+    x[3, 1] = np.nan
+    assert np.isnan(raw.predict(x, return_std=True)[1][3]).all()
+    del kept.sigma_
+    with pytest.raises(ParameterError, match="saved before it kept the errors of its coefficients: fit it again"):
+        kept.predict(x, return_std=True)
+
+
+def test_two_of_three_targets_are_within_the_error_of_their_prediction():
+    """Far from the rows that were fitted, so that the errors of the coefficients count."""
+    rng = np.random.default_rng(9)
+    inside, bare = [], []
+    for _ in range(40):
+        truth, x, far = rng.normal(size=8), rng.normal(size=(200, 8)), 8 * rng.normal(size=(50, 8))
+        model = ARDRegression(max_iter=5000).fit(x, x @ truth + rng.normal(size=200))
+        found, error = model.predict(far, return_std=True)
+        apart = np.abs(far @ truth + rng.normal(size=50) - found)
+        inside.append((apart < error).mean())
+        bare.append((apart < model.noise_[0]).mean())
+    assert 0.60 < np.mean(inside) < 0.72
+    assert np.mean(bare) < 0.5  # the noise alone is too little
