@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Where, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
 from glassdask.learning.columns import column_moments
 from glassdask.learning.moments import compute_moments
+from glassdask.learning.resampling import Several
 from glassdask.variables import unmasked
+
+Seed = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
 
 
 def skewness_kurtosis(X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +49,7 @@ def skewness_kurtosis(X: Any) -> tuple[np.ndarray, np.ndarray]:
     return columns.m3 / columns.n / m2**1.5, columns.m4 / columns.n / m2**2 - 3.0
 
 
-def dip_test(X: Any) -> tuple[np.ndarray, np.ndarray]:
+def dip_test(X: Any, n_resamples: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Hartigans' dip and its p-value for each component (A, reference 51).
 
     The dip is the largest distance between the empirical distribution function and the nearest one with a single
@@ -57,6 +61,11 @@ def dip_test(X: Any) -> tuple[np.ndarray, np.ndarray]:
     ----------
     X : array (sample,) or (sample, component)
         A dask array is brought into memory, since the dip needs sorted values. NaN are left out column by column.
+    n_resamples : int, optional
+        Instead of the table, p is the part of so many samples of a uniform distribution, of the same number of values,
+        that have a larger dip: not less than 1 / n_resamples can be told apart from 0.
+    seed : int
+        Of these samples.
 
     Returns
     -------
@@ -65,7 +74,7 @@ def dip_test(X: Any) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     ParameterError
-        For a component with fewer than four values.
+        For a component with fewer than four values, or fewer than two resamples.
 
     Examples
     --------
@@ -76,6 +85,11 @@ def dip_test(X: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     import diptest
 
+    drawn = {}
+    if n_resamples is not None:
+        seed = converted(seed, Seed, "seed") + 1  # diptest takes 0 for none
+        drawn = {"boot_pval": True, "n_boot": converted(n_resamples, Several, "n_resamples"), "n_threads": 1}
+        drawn["seed"] = seed
     X = np.asarray(_matrix(X))
     results = []
     for j in range(X.shape[1]):
@@ -89,7 +103,7 @@ def dip_test(X: Any) -> tuple[np.ndarray, np.ndarray]:
         with warnings.catch_warnings():
             # beyond the table's largest sample the law of sqrt(n) dip no longer changes
             warnings.filterwarnings("ignore", "Sample size exceeds", UserWarning)
-            results.append(diptest.diptest(values))
+            results.append(diptest.diptest(values, **drawn))
     dips, p_values = np.array(results).T
     return dips, p_values
 

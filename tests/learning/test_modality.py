@@ -93,3 +93,19 @@ def test_folding_test_refuses_what_does_not_vary():
         folding_test(np.column_stack([x, x.sum(axis=1)]))
     with pytest.raises(ParameterError, match="singular"):
         folding_test(np.column_stack([x, np.ones(50)]))
+
+
+def test_the_p_value_of_a_dip_is_drawn():
+    """As in the table within the error of counting, and by a law of its own: p of uniform samples is uniform."""
+    rng = np.random.default_rng(3)
+    x = np.stack([rng.uniform(size=60), rng.normal(size=60), rng.normal(size=60) + 6 * (np.arange(60) % 2)], axis=1)
+    dip, p = dip_test(x)
+    again, drawn = dip_test(x, n_resamples=4000)
+    np.testing.assert_array_equal(again, dip)
+    assert (np.abs(drawn - p) < 5 * np.sqrt(np.maximum(p * (1 - p), 1e-3) / 4000) + 0.01).all()
+    np.testing.assert_array_equal(dip_test(x, n_resamples=4000)[1], drawn)
+    assert (dip_test(x, n_resamples=4000, seed=1)[1] != drawn).any()
+    _, uniform = dip_test(rng.uniform(size=(30, 200)), n_resamples=500)
+    assert abs(uniform.mean() - 0.5) < 5 / np.sqrt(12 * 200)
+    with pytest.raises(ParameterError, match="n_resamples: expected a whole number of at least 2, found 1"):
+        dip_test(x, n_resamples=1)
