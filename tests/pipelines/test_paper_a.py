@@ -240,6 +240,10 @@ def test_networks_that_are_trained_in_other_ways(shells, tmp_path, monkeypatch):
     near = Comparison("Table I", "x", "validation loss", rows["without penalty"], 10 * rows["without penalty"], 0.0)
     assert "without penalty, the network gives" in shown(near)
     assert shown(replace(near, quantity="|R|(AE 1, PCA 1)")) == ""
+    low, high = sorted(rows.values())[::2]
+    between = replace(near, published=0.5 * (low + high), ours=0.5 * (low + high) + 1e-9)
+    assert f"trained in these ways, the network gives {low:.5f} to {high:.5f}" in shown(between)
+    assert shown(replace(between, published=high + 1.0, ours=high + 1.0)) == ""
     experiments.vary_network(shell, report, tmp_path / "networks")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "networks").iterdir()} == kept
 
