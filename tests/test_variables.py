@@ -152,6 +152,7 @@ PARAMETERS = {
     "radial_density": {"grid": (1.0, 1.5), "delta": 0.1},
     "sbo": {"cutoffs": CUTOFFS},
     "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.1},
+    **{name: {"cutoffs": CUTOFFS} for name in ("bond_angles", "cubatic", "dihedral_angles", "nematic")},
     "solid_liquid": {"cutoffs": CUTOFFS},
     "third_order": {"cutoffs": CUTOFFS},
     "tetrahedrality": {"cutoffs": CUTOFFS},
