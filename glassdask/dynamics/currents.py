@@ -58,6 +58,7 @@ def current_correlations(
         ``longitudinal`` and ``transverse`` (species_a, species_b, k, lag), each with ``_error``, and ``_total``
         (k, lag); ``modes`` (k), ``origins`` (lag). The first lag is 0. Computed, not lazy; errors as those of
         `self_correlations`.
+
     Raises
     ------
     SchemaError
