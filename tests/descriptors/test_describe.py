@@ -46,9 +46,9 @@ def test_only_what_is_asked_for_is_computed(liquid, monkeypatch):
     done = []
     fill = frames._fill
 
-    def watched(job, *blocks, columns):
+    def watched(*arguments, columns, **keywords):
         done.append(columns)
-        return fill(job, *blocks, columns=columns)
+        return fill(*arguments, columns=columns, **keywords)
 
     monkeypatch.setattr(frames, "_fill", watched)
     for names in (["ld"], ["bo", "sbo"], ["bo", "ld", "sbo"]):
