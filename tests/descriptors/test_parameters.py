@@ -81,10 +81,11 @@ def test_wrong_parameters_are_refused_in_python_and_from_files(name, given, mess
 
 GOOD = {
     "ace": {"r_cut": 1.5, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": ((1.0, 1.0),)},
-    "bo": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
-    "coordination": {"cutoffs": 1.3},
+    "bo": {"cutoffs": 1.3}, "bond_angles": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
+    "coordination": {"cutoffs": 1.3}, "cubatic": {"cutoffs": 1.3}, "dihedral_angles": {"cutoffs": 1.3},
     "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
-    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "pair_entropy": {"r_max": 1.5},
+    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "nematic": {"cutoffs": 1.3},
+    "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": (1.0,)},
     "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
     "topological_clusters": {"cutoffs": 1.3},
