@@ -45,7 +45,8 @@ def survey(path: str, module: str, options: dict[str, Any]) -> Survey:
     """
     more = SECONDS * os.path.getsize(path)
     with _lock:
-        answer = _asked([path, module, options, LEAST_CPU + more], LEAST_SECONDS + more)
+        # the process was started wherever this one was then
+        answer = _asked([os.getcwd(), path, module, options, LEAST_CPU + more], LEAST_SECONDS + more)
     if "error" in answer:
         raise getattr(errors, answer["error"], errors.FormatError)(answer["message"])
     for name in ("offsets", "steps", "times"):
@@ -76,6 +77,9 @@ def _asked(question: list[Any], seconds: float) -> dict[str, Any]:
         line = process.stdout.readline() if ready else None
     except BrokenPipeError:
         line = b""
+    except BaseException:  # the answer, which nobody waits for any more, would be taken for that to the next question
+        _end(process)
+        raise
     if line is None:
         _end(process)
         raise errors.FormatError(f"was not read after {seconds:.0f} s: it is damaged, copy it again")
@@ -108,7 +112,8 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        path, name, options, seconds = json.loads(line)
+        folder, path, name, options, seconds = json.loads(line)
+        os.chdir(folder)
         module = importlib.import_module(name)
         answers.write(json.dumps(_answer(module, path, options, seconds)) + "\n")
         answers.flush()

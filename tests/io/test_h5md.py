@@ -211,3 +211,21 @@ def test_a_file_on_which_the_library_never_returns_is_refused(monkeypatch):
         errors.FormatError, match=r"endless\.h5: was not read after 1 s of processor time: it is damaged"
     ):
         gio.scan(DATA / "endless.h5")
+
+
+def test_the_other_process_answers_what_was_asked(tmp_path, monkeypatch):
+    for place, frames in (("one", 3), ("two", 5)):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place / "run.h5", sample(frames))
+    for place, frames in (("one", 3), ("two", 5)):
+        monkeypatch.chdir(tmp_path / place)
+        assert gio.scan("run.h5").n_frames == frames
+
+    def interrupt(*given):  # Ctrl-C
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(isolation.select, "select", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            gio.scan("run.h5")
+    assert gio.scan(tmp_path / "one/run.h5").n_frames == 3
