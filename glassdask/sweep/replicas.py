@@ -58,8 +58,7 @@ class Replicas(Stage):
 
     def identity(self, own: Ensemble) -> Any:
         """How they are read, and all files by their names, sizes and beginnings: they may be too many to be read."""
-        seen = [[_seen(path) for path in paths] for paths in own.paths]
-        return [digest(*self.computing(own)), plain(own.settings), plain(own.names), seen]
+        return [digest(*self.computing(own)), plain(own.settings), plain(own.names), _all_seen(own)]
 
     def computing(self, own: Any) -> tuple[Any, ...]:
         """What averages them."""
@@ -74,7 +73,13 @@ class Replicas(Stage):
         start, found = measured(own, state.path)
         place = f"{state.path}/{PLACE}"
         save_trajectory(start, place, overwrite=overwrite)
-        derive(place, NAME, lambda: found, f"{__name__}:measured", {"files": plain(own.names)}, overwrite=overwrite)
+        # all that the numbers depend on: those of other files, which were to be overwritten, are not taken for these
+        parameters = {"files": plain(own.names), "settings": plain(own.settings), "seen": _all_seen(own)}
+        derive(place, NAME, lambda: found, f"{__name__}:measured", parameters, overwrite=overwrite)
+
+
+def _all_seen(own: Ensemble) -> list[Any]:
+    return [[_seen(path) for path in paths] for paths in own.paths]
 
 
 def _seen(path: str) -> list[Any]:

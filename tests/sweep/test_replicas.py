@@ -7,7 +7,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import ParameterError
-from glassdask.sweep import read_sweep, run_sweep
+from glassdask.sweep import read_sweep, replicas, run_sweep
 from glassdask.sweep.estimating import estimate
 
 N, LENGTH, STEPS = 40, 4.0, (0, 200, 1000)
@@ -128,3 +128,26 @@ def test_replicas_of_something_else_are_told(files):
     for number in (0, 1, 2):
         (folder / f"T0.5/iso{number:03d}.dump").write_text(dump((5, 25, 105), paths(rng, other, 2)))
     assert "begins with no frame of the trajectory" in error()
+
+
+def test_numbers_of_files_that_were_replaced_are_not_taken_for_those_of_the_new_ones(files, monkeypatch):
+    """Also where the run that was to overwrite them was ended before it had."""
+    folder, _ = files
+    stages = ["ingest", "replicas"]
+    run_sweep(folder / "sweep.toml", stages=stages)
+    for path in (folder / "T0.5").glob("iso*"):
+        path.write_text(path.read_text().replace("TIMESTEP\n105", "TIMESTEP\n1050"))
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replicas, "measured", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(folder / "sweep.toml", stages=stages, overwrite=True)
+    table = run_sweep(folder / "sweep.toml", stages=stages)
+    assert "overwrite" in table["replicas_error"].iloc[0]
+    table = run_sweep(folder / "sweep.toml", stages=stages, overwrite=True)
+    assert table["replicas"].iloc[0] == "complete"
+    place = f"{read_sweep(folder / 'sweep.toml').states[0].path}/isoconfigurational"
+    assert gd.open_reduction(place, "isoconfigurational")["lag"].values == pytest.approx([0.1, 5.225])
