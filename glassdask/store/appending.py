@@ -139,10 +139,7 @@ def settle(group: Path) -> bool:
     elif not (group / STAGE).exists() or stage_of(group) is not None:
         return False
     # also of a commit that was interrupted at its very end, after the group said that it has all frames
-    known, content = read_entry(entry_file(group)), attributes(group).get("content")
-    ended = begun is not None or len(known) > 1
-    if len(known) > 1 and content in known:
-        write_entry(entry_file(group), [known[content]])
+    ended = begun is not None or len(read_entry(entry_file(group))) > 1
     take_back(group)
     clear_leftovers(group, [info.path for info in arrays(group)])
     return ended
@@ -169,7 +166,12 @@ def _put_in_place(group: Path, old: int, content: str) -> None:
 
 
 def take_back(group: Path) -> None:
-    """Remove the stage: what was to be added is gone, and the group is as it was before."""
+    """Remove the stage: what was to be added and is not in the group is gone, and the ledger knows no more of it."""
+    if not (group / STAGE).exists():
+        return
+    known, content = read_entry(entry_file(group)), attributes(group).get("content")
+    if len(known) > 1 and content in known:
+        write_entry(entry_file(group), [known[content]])
     with writing(group):
         shutil.rmtree(group / STAGE, ignore_errors=True)
 

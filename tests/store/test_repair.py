@@ -191,13 +191,38 @@ def test_an_append_is_taken_back(run):
     assert not (run / ".append").exists()
 
 
+def test_an_append_that_was_taken_back_is_not_restored_later(run, monkeypatch):
+    """It was killed when the ledger knew of it already, and the group did not."""
+    before = whole(run)
+    more = make_trajectory(n_frames=3, seed=2)
+    np.savez(run.parent / "more.npz", **{name: more[name].values for name in ("position", "box", "species")})
+
+    def killed(group, **attrs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(appending, "set_attributes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gd.ingest(run.parent / "more.npz", run, append=True)
+    assert "taken back" in gd.repair(run).restored[0]
+    (run / "zarr.json").unlink()
+    assert gd.repair(run).restored == (f"{run}: its metadata, from the ledger",)
+    assert whole(run) == before
+
+
 def test_the_stage_of_an_append_that_has_ended_is_not_called_one_that_was_taken_back(run, monkeypatch):
     longer = make_trajectory(n_frames=11, seed=2)
     more = {name: longer[name].values[8:] for name in ("position", "box")}
     np.savez(run.parent / "more.npz", **more, species=longer["species"].values)
-    first = iter([appending.take_back])  # before it begins, and not when it has ended
-    monkeypatch.setattr(appending, "take_back", lambda group: next(first)(group))
-    with pytest.raises(StopIteration):
+    remove = shutil.rmtree
+
+    def killed(path, **how):
+        if (run / ".append").exists():
+            raise KeyboardInterrupt
+        remove(path, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
         gd.ingest(run.parent / "more.npz", run, append=True)
     monkeypatch.undo()
     assert gd.open_trajectory(run).sizes["frame"] == 11
