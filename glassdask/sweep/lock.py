@@ -190,8 +190,9 @@ def _look(file: Path, writable: bool = True) -> tuple[str, dict[str, Any]]:
     age = _age(file, writable)
     if age is None:
         return FREE, {}
-    if not holder and _torn(file):  # whoever has written it died with the machine, or it beats all the same
-        return STALE, {}
+    if not holder and _torn(file):
+        # whoever has written it died with the machine, or it beats all the same; unless it came between the two looks
+        return _look(file, writable) if _holder(file) else (STALE, {})
     return (LIVING if abs(age) <= STALE_SECONDS else STALE), holder
 
 

@@ -146,6 +146,14 @@ def test_a_torn_lock(tmp_path, monkeypatch):
         assert len(holders(tmp_path)) == 1
 
 
+def test_a_lock_that_comes_between_two_looks_is_not_torn(tmp_path, monkeypatch):
+    with locked(tmp_path):
+        read, looks = lock._holder, [{}]
+        monkeypatch.setattr(lock, "_holder", lambda file: looks.pop() if looks else read(file))
+        (found,) = holders(tmp_path)
+        assert found["pid"] == os.getpid()
+
+
 def test_lost_lock(tmp_path):
     """A run that was stopped so long that another took over ends, and leaves the other's lock alone."""
     with locked(tmp_path) as still_ours:
