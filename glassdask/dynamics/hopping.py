@@ -121,8 +121,9 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
         ``persistence`` (species, lag) and ``exchange`` (species, lag), the probability that the time to the next hop is
         longer than the lag, with ``_total`` of all particles alike. ``lag`` are multiples of the time between frames,
         from 0. The sum of a curve times that interval is the mean time, as far as the curve has decayed. NaN where no
-        interval is that long. Each with ``_error``, from the jackknife over the intervals that begin in each tenth of
-        the trajectory; too small for lags of more than that. Computed, not lazy.
+        interval is that long. Each with ``_error``, from the jackknife over up to ten
+        parts of the trajectory, as many as are not shorter than the lag, and two of longer ones, for which it is too
+        small. Computed, not lazy.
 
     Raises
     ------
@@ -154,39 +155,51 @@ def waiting_times(found: xr.Dataset) -> xr.Dataset:
     hop = hop.values[known.values]
     names, codes = names_and_codes(found)
     last = max(len(hop) - 1, 0)
-    # of each part of the trajectory, number of intervals of each length that begin in it, in the order begun by a hop
-    # and ended by one, begun, ended, neither
+    # of each part of the trajectory: number of intervals of each length that a hop has begun in it, ended by another
+    # one or by the end, and of moments in it from which so long is waited, until a hop or until the end
     parts = max(1, min(PARTS, last))
-    lengths = np.zeros((parts, len(names) + 1, 4, last + 1))
+    bounds = -(-np.arange(parts + 1) * last // parts)
+    counts = np.zeros((parts, len(names) + 1, 4, last + 2))
     for particle, code in enumerate(codes):
         at = np.flatnonzero(hop[:, particle])
         edges = np.concatenate([[0], at, [last]])
-        kinds = [2, *[0] * (len(at) - 1), 1] if len(at) else [3]
-        spans, begins = (np.diff(edges), edges[:-1]) if len(at) else (np.array([last]), np.array([0]))
-        part = np.minimum(begins * parts // max(last, 1), parts - 1)
-        np.add.at(lengths, (part, code, np.array(kinds), spans), 1.0)
-    lengths[:, -1] = lengths[:, :-1].sum(axis=1)
-    whole = lengths.sum(axis=0)
-    curves, left = _longer(whole), [_longer(whole - one) for one in lengths]
+        begins, ends, cut = edges[:-1], edges[1:], np.arange(len(at) + 1) == len(at)
+        part = np.clip(np.searchsorted(bounds, begins, side="right") - 1, 0, parts - 1)
+        np.add.at(counts, (part[1:], code, cut[1:] * 1, (ends - begins)[1:]), 1.0)
+        # the moments of an interval go together, but for the first: all of those begin in the first part
+        split = np.arange(parts)
+        owner, part = np.concatenate([0 * split, np.arange(1, len(begins))]), np.concatenate([split, part[1:]])
+        first = np.concatenate([np.minimum(bounds[:-1], ends[0]), begins[1:]])
+        past = np.concatenate([np.minimum(bounds[1:], ends[0]), ends[1:]])
+        # one moment for each time from first to past: summed below
+        for times, sign in ((past, 1.0), (first, -1.0)):
+            np.add.at(counts, (part, code, 2 + cut[owner], ends[owner] - times + 1), sign)
+    counts[:, :, 2:] = np.cumsum(counts[:, :, 2:], axis=-1)
+    counts[:, -1] = counts[:, :-1].sum(axis=1)
+    counts = counts[..., :-1]
+    whole = counts.sum(axis=0)
+    curves = _longer(whole)
+    errors = {name: np.full_like(curve, np.nan) for name, curve in curves.items()}
+    for n in range(2, parts + 1):
+        left = [_longer(whole - some) for some in np.add.reduceat(counts, np.arange(n) * parts // n)]
+        few = last // n + 1 if n > 2 else last + 1  # lags that are not longer than one of n parts
+        for name, error in errors.items():
+            error[:, :few] = jackknife(np.stack([one[name][:, :few] for one in left]))
     variables: dict[str, Any] = {}
     for name, curve in curves.items():
-        error = jackknife(np.stack([one[name] for one in left])) if parts > 1 else np.full_like(curve, np.nan)
-        for end, values in (("", curve), ("_error", error)):
+        for end, values in (("", curve), ("_error", errors[name])):
             variables[f"{name}{end}"] = (("species", "lag"), values[:-1])
             variables[f"{name}_total{end}"] = (("lag",), values[-1])
     coords = {"species": list(names), "lag": np.arange(last + 1) * step}
     return annotated(xr.Dataset(variables, coords=coords))
 
 
-def _longer(lengths: np.ndarray) -> dict[str, np.ndarray]:
+def _longer(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Probabilities that exchange and persistence are longer than each lag, (S + 1, L), of numbers (S + 1, 4, L)."""
-    longer = np.cumsum(lengths[..., ::-1], axis=-1)[..., ::-1]  # intervals of at least each length
-    both, begun, ended, neither = np.moveaxis(longer, 1, 0)
-    of_both = lengths[:, 0]
-    # every moment of an interval is one from which is waited: once for each lag up to its length
-    moments = np.cumsum((both + begun + ended + neither)[..., ::-1], axis=-1)[..., ::-1]
     found = {}
-    for name, events, waiting in (("exchange", of_both, both + begun), ("persistence", both + ended, moments)):
+    for name, kinds in (("exchange", slice(0, 2)), ("persistence", slice(2, 4))):
+        events, cut = counts[:, kinds].swapaxes(0, 1)
+        waiting = np.cumsum((events + cut)[:, ::-1], axis=-1)[:, ::-1]  # of at least each length
         with np.errstate(invalid="ignore", divide="ignore"):
             left = 1.0 - events[:, 1:] / waiting[:, 1:]
         found[name] = np.cumprod(np.concatenate([np.ones((len(left), 1)), left], axis=1), axis=1)

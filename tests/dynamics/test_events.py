@@ -174,8 +174,15 @@ class TestWaitingTimes:
         for name in ("persistence", "exchange"):
             scatter = np.std([run[f"{name}_total"] for run in runs], axis=0, ddof=1)
             told = np.mean([run[f"{name}_total_error"] for run in runs], axis=0)
-            # an interval belongs to the part in which it begins, those of persistence are then longer than a part
-            np.testing.assert_allclose(told, scatter, rtol=0.4)
+            np.testing.assert_allclose(told, scatter, rtol=0.3)
+
+    def test_errors_where_most_particles_never_hop(self):
+        """Nearly all waiting begins with the trajectory: its moments, not its beginning, are what is left out."""
+        hop = np.random.default_rng(4).random((40, 400, 150)) < 0.0005
+        runs = [dynamics.waiting_times(self.events(one)).isel(lag=[5, 10, 20, 40]) for one in hop]
+        scatter = np.std([run["persistence_total"] for run in runs], axis=0, ddof=1)
+        told = np.mean([run["persistence_total_error"] for run in runs], axis=0)
+        np.testing.assert_allclose(told, scatter, rtol=0.4)
 
     def test_of_hops(self):
         t, *_ = TestHops().caged()
