@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -191,19 +192,19 @@ def score(predictions: Predictions, test: Study, tasks: list[Task], folder: Path
 
 
 def refuse_leaks(predictions: Predictions, train: Study, test: Study, tasks: list[Task], folder: Path) -> None:
-    """Raise `ParameterError` where predictions know the labels of other configurations."""
+    """Raise `ParameterError` where predictions know the labels of other configurations, of training or of test."""
     rows, worst = [], []
     for task in tasks:
-        several = test.n_configurations > 1
-        others = test.targets[task] if several else train.targets[task][1:]
-        for (name, structure), found in predictions.items():
-            if others.shape[1] != found[task].shape[1]:
+        others = {"train": train.targets[task]} | ({"test": test.targets[task]} if test.n_configurations > 1 else {})
+        for ((name, structure), found), (of, labels) in product(predictions.items(), others.items()):
+            if labels.shape[1] != found[task].shape[1]:
                 continue
-            r, most = scores.leak(found[task], others)
-            rows.append(
-                {"model": name, "structure": structure, "lag": task[1], "target": task[0], "r": r, "most": most}
-            )
-            worst += [f"{name}, {structure}: {r:.3f}"] if abs(r) > most else []
+            r, most = scores.leak(found[task], labels, same=of == "test")
+            rows.append({
+                "model": name, "structure": structure, "lag": task[1], "target": task[0], "labels": of, "r": r,
+                "most": most,
+            })  # fmt: skip
+            worst += [f"{name}, {structure}, those of --{of}: {r:.3f}"] if abs(r) > most else []
     write(folder / "leak.csv", rows)
     if worst:
         raise ParameterError(

@@ -44,14 +44,15 @@ def paired(scores: dict[tuple[str, str], np.ndarray]) -> list[dict[str, Any]]:
     return rows
 
 
-def leak(predicted: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+def leak(predicted: np.ndarray, others: np.ndarray, *, same: bool = True) -> tuple[float, float]:
     """Mean R of predictions with the labels of other configurations, and what chance alone may give.
 
     Particles are numbered anyhow, so that this is zero for every model, unless labels have come where they must not
-    be. Chance: four standard errors, at least 0.02.
+    be. Chance: four standard errors, at least 0.02. `same`: whether others[k] are the labels of predicted[k] itself,
+    which are left out; R of k and j is then nearly that of j and k, and tells nothing new.
     """
-    found = [float(pearson(p, m)) for k, p in enumerate(predicted) for j, m in enumerate(others) if j != k]
-    return float(np.mean(found)), max(LEAK, 4.0 / np.sqrt(len(found) * predicted.shape[1]))
+    found = [float(pearson(p, m)) for k, p in enumerate(predicted) for j, m in enumerate(others) if not same or j != k]
+    return float(np.mean(found)), max(LEAK, 4.0 / np.sqrt(len(found) / (2 if same else 1) * predicted.shape[1]))
 
 
 def ceiling(mean: np.ndarray, error: np.ndarray) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -205,13 +206,16 @@ def test_scores_by_hand():
 
 def test_leaks_are_found():
     rng = np.random.default_rng(1)
-    actual = rng.normal(size=(5, 3000))
+    actual = rng.normal(size=(5, 5000))
     r, most = scores.leak(actual + rng.normal(size=actual.shape), actual)
     assert abs(r) < most == 0.02
-    common = rng.normal(size=3000)  # two times of one configuration
+    common = rng.normal(size=5000)  # two times of one configuration
     r, most = scores.leak(actual + common, actual + common)
     assert r > 10 * most
-    assert scores.leak(actual[:2, :100], actual[:2, :100])[1] == pytest.approx(4 / np.sqrt(200))
+    # R of two configurations with each other is nearly twice the same number
+    assert scores.leak(actual[:2, :100], actual[:2, :100])[1] == pytest.approx(4 / np.sqrt(100))
+    chance = [scores.leak(few, few) for few in rng.normal(size=(300, 2, 50))]
+    assert np.std([r for r, _ in chance]) == pytest.approx(chance[0][1] / 4, rel=0.15)
 
 
 def test_ceiling_is_the_correlation_with_the_truth():
@@ -251,3 +255,20 @@ def test_published_curves():
     assert published.time_of("wahnstrom", 0.58, 1) is None
     assert published.curves("wahnstrom", 0.58, "propensity") == {}
     assert published.ceiling("wahnstrom", 0.58, "propensity")[0].size == 0
+
+
+@pytest.mark.parametrize("n_test", [1, 3])
+def test_labels_of_training_are_found_in_predictions(tmp_path, n_test):
+    """Test configurations that are those of training at another time, whose particles are numbered alike."""
+    import glassbench
+
+    rng = np.random.default_rng(2)
+    task = ("propensity", 1.0)
+    labels = rng.normal(size=(3, 3000))
+    train = SimpleNamespace(targets={task: labels}, n_configurations=3)
+    actual = labels[:n_test] + rng.normal(size=(n_test, 3000))
+    test = SimpleNamespace(targets={task: actual}, n_configurations=n_test)
+    independent = {("ridge", "cage"): {task: rng.normal(size=actual.shape)}}
+    glassbench.refuse_leaks(independent, train, test, [task], tmp_path)
+    with pytest.raises(ParameterError, match="those of --train"):
+        glassbench.refuse_leaks({("ridge", "cage"): {task: actual}}, train, test, [task], tmp_path)
