@@ -184,7 +184,7 @@ class NematicOrder(Descriptor):
     Eigenvalues of Q = (d <u u> - 1) / (d - 1), the mean over the unit vectors u of the bonds in d dimensions (P. G. de
     Gennes and J. Prost, The Physics of Liquid Crystals, 1993). The largest one, S, is 1 where all bonds lie along a
     line and 0 where no direction is preferred, as in all cubic crystals; the difference of the other two is 3/4 for
-    bonds that are spread evenly in a plane, and 0 where there is an axis of symmetry.
+    bonds that are spread evenly in a plane, and 0 where the line is an axis of symmetry.
 
     Parameters
     ----------

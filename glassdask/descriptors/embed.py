@@ -50,7 +50,7 @@ def embed(
     Raises
     ------
     ParameterError
-        Fewer than 10 particles, or not more than the perplexity, have features without NaN.
+        Fewer than 10 particles, or not more than the perplexity, have features without NaN; or all are the same.
 
     Examples
     --------
@@ -79,6 +79,8 @@ def embed(
             f"{len(rows)} of {len(kept)} particles have features without NaN, but a map with the perplexity "
             f"{perplexity:g} needs at least {max(FEWEST, int(perplexity) + 1)}: take more samples or a lower one"
         )
+    if (rows == rows[0]).all():
+        raise ParameterError(f"all {len(rows)} particles have the same {features.name}: there is nothing to map")
     rows = rows - rows.mean(axis=0)
     if scale:
         deviation = rows.std(axis=0)

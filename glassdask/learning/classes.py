@@ -260,12 +260,14 @@ class GaussianMixture(Clustering):
         Of all rows.
     bic_ : float
         Bayesian information criterion, :math:`p \ln n - 2 \ln L` with p free parameters: the number of classes for
-        which it is least is best supported (G. Schwarz, Ann. Stat. 6, 461 (1978)).
+        which it is least is best supported (G. Schwarz, Ann. Stat. 6, 461 (1978)). It says nothing where a class is of
+        rows that are all the same, such as counts: `covariances_` are then those of `reg_covar` alone, and only that
+        bounds the likelihood.
 
     Raises
     ------
     ParameterError
-        A parameter out of range, an infinite number, or a class without any spread.
+        A parameter out of range, an infinite number, or a covariance that `reg_covar` leaves singular.
     ConvergenceError
         If `max_iter` passes were not enough.
 

@@ -55,7 +55,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
 
     Several networks are trained that differ in their beginnings and in which configurations are held out; each is kept
     as it was when it predicted those best, and their mean is the prediction. What is held out goes round, so that with
-    enough networks `predict_held_out` has a fair prediction of every configuration.
+    enough networks `predict_held_out` has one of every configuration by networks that have not learned from it.
 
     Parameters
     ----------
@@ -107,6 +107,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     scalar_mean_, scalar_scale_ : arrays (scalar,)
     place_scale_ : array (place,)
         What the components of the ways are divided by.
+    n_configurations_ : int
+        Configurations that were given.
     held_out_ : array of int (repeat, configuration)
         Which configurations each network has not learned from.
     weights_ : list of arrays (repeat, ...)
@@ -230,7 +232,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             )
         order = np.random.default_rng(self.seed).permutation(n_frames)
         turns = [np.roll(order, -repeat * self.n_held_out_)[: self.n_held_out_] for repeat in range(self.n_repeats)]
-        self.held_out_ = np.array(turns)
+        self.held_out_, self.n_configurations_ = np.array(turns), n_frames
         self.n_targets_ = targets.shape[2]
         self.n_scalars_ = int(X[SCALARS].sizes["feature"]) if SCALARS in X else 0
         self.places_ = [name for name in PLACES if name in X]
@@ -257,14 +259,19 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         return self._predict(X, np.ones((X.sizes["frame"], self.n_repeats), dtype=bool))
 
     def predict_held_out(self, X: xr.Dataset) -> xr.DataArray:
-        """The same for the configurations of `fit`, each by those networks only that have not learned from it.
+        """The same for the configurations of `fit`, in their order, each by those networks only that have not learned
+        from it.
 
-        NaN where every network has.
+        NaN where every network has. The weights of a network are those of the epoch in which it predicted what it has
+        held out best, so that scores of these predictions are a little too good, and none for a final test.
         """
         self.check_fitted()
         used = np.zeros((X.sizes["frame"], self.n_repeats), dtype=bool)
-        if self.held_out_.max(initial=-1) >= len(used):
-            raise ParameterError(f"X has {len(used)} configurations: expected all of those that were learned from")
+        if len(used) != self.n_configurations_:
+            raise ParameterError(
+                f"X has {len(used)} configurations: expected all {self.n_configurations_} that were given to fit, in "
+                "the same order"
+            )
         used[self.held_out_, np.arange(self.n_repeats)[:, None]] = True
         return self._predict(X, used)
 

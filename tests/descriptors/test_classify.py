@@ -103,6 +103,8 @@ def test_maps():
         assert len(drawn.axes) == (2 if values is not None and values.name == "sbo" else 1)
     with pytest.raises(ParameterError, match="needs at least 31: take more samples or a lower one"):
         gd.embed(both, n_samples=20)
+    with pytest.raises(ParameterError, match="all 60 particles have the same sbo: there is nothing to map"):
+        gd.embed(both * 0.0, n_samples=60)
     with pytest.raises(ParameterError, match="perplexity: expected a positive finite number"):
         gd.embed(both, perplexity=0)
 

@@ -245,8 +245,10 @@ def test_held_out_configurations_are_predicted_by_networks_without_them():
     np.testing.assert_array_equal(alone.predict_held_out(frames).values[k], found[k])
     np.testing.assert_array_equal(alone.predict(frames).values[k], found[k])
     assert np.abs(model.predict(frames).values[k] - found[k]).max() > 1e-6
-    with pytest.raises(ParameterError, match="expected all of those that were learned from"):
-        model.predict_held_out(frames[["position", "species", "box"]].isel(frame=slice(0, 1)))
+    alike = frames[["position", "species", "box"]]
+    for others in (alike.isel(frame=[0]), alike.isel(frame=[0, 1, 2, 3, 0])):  # fewer, and more
+        with pytest.raises(ParameterError, match="expected all 4 that were given to fit"):
+            model.predict_held_out(others)
 
 
 def test_what_learns_nothing_of_use_predicts_the_mean():
