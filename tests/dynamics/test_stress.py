@@ -208,7 +208,7 @@ def test_bad_input():
     at_rest = gas.assign(velocity=gas["velocity"] * 0)
     silica = one_species(Harmonic(epsilon=1.0, sigma=1.0), 2)
     for error, match, call in (
-        (ParameterError, "give model, such as", lambda: stress_autocorrelation(gas)),
+        (ParameterError, "give the model, stress:model=", lambda: stress_autocorrelation(gas)),
         (ParameterError, "no temperature", lambda: stress_autocorrelation(relaxing(frames=9))),
         (ParameterError, "velocities are zero", lambda: stress_autocorrelation(at_rest, GAS)),
         (ParameterError, "temperature", lambda: stress_autocorrelation(gas, GAS, temperature=-1.0)),
