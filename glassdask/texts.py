@@ -12,7 +12,7 @@ from typing import Any
 
 from glassdask.errors import ParameterError
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what controls a terminal
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what controls a terminal, but for blanks and ends of lines
 DEEPEST, MOST = 50, 1_000_000  # tables within tables, and values in all: far more than anybody types
 
 

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "appearance": {"errors"},
     "plotting": {"appearance", "errors", "files"},
     "sweep": SPACE | {"store", "io", "simulation", "correlations", "dynamics", "descriptors", "learning"},
-    "drawing": DATA | {"plotting", "sweep", "io", "correlations"},
+    "drawing": DATA | {"plotting", "sweep", "io", "correlations", "dynamics"},
     "cluster": BASE,
 }
 # the front doors may know everything

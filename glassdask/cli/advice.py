@@ -42,7 +42,7 @@ def printable(text: str) -> str:
     >>> print(printable("a\\x1b]0;b\\x07\\n"), end="")
     a\\x1b]0;b\\x07
     """
-    return CONTROL.sub(lambda found: found[0] if found[0] in "\n\t" else ascii(found[0])[1:-1], text)
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _option(name: str, text: str) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import converted, shown
+from glassdask.declarations import flags, shown
 from glassdask.descriptors.codes import CLASSES, ESTIMATORS
 from glassdask.descriptors.features import center_species, one_descriptor, project
 from glassdask.descriptors.reduce import check_alike, check_numbers, matrices, moments_of
@@ -82,9 +82,9 @@ def classify(
     >>> gd.classify(features[:, ::3], found)["assignment"].values[0, :3].tolist()
     [1.0, 1.0, 1.0]
     """
+    flags(scale=scale)
     features = one_descriptor(features)
     check_numbers(features.attrs, str(features.name))
-    scale = converted(scale, bool, "scale")
     others = [one_descriptor(each) for each in together]
     for number, other in enumerate(others):
         check_alike(features, other, f"together[{number}]")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, Where, converted
+from glassdask.declarations import Positive, Where, converted, flags
 from glassdask.descriptors.features import is_center, one_descriptor
 from glassdask.errors import ParameterError
 from glassdask.graphs import compute
@@ -65,10 +65,11 @@ def embed(
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
+    flags(scale=scale)
     features = one_descriptor(features)
     n_samples = converted(n_samples, Samples, "n_samples")
     perplexity = converted(perplexity, Positive, "perplexity")
-    scale, seed = converted(scale, bool, "scale"), converted(seed, Seed, "seed")
+    seed = converted(seed, Seed, "seed")
     frame, particle = _chosen(features, n_samples, seed)
     where = {"frame": xr.DataArray(frame, dims="sample"), "particle": xr.DataArray(particle, dims="sample")}
     rows = np.asarray(compute(features.isel(where).data)[0], dtype=np.float64).reshape(len(frame), -1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import drift, map_pairs, sum_paths
@@ -107,7 +107,7 @@ def self_correlations(
     >>> float(found["msd_total"][0].round(2)), float(found["fs_total"][0].round(2)), float(np.exp(-0.5).round(2))
     (0.74, 0.61, 0.61)
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
     origins_of_lags = Origins.of(trajectory, lags, origins)
@@ -174,6 +174,7 @@ def mean_square_displacement(
     >>> mean_square_displacement(t)["msd"].sel(species="A").values.tolist()
     [1.0, 4.0]
     """
+    flags(remove_drift=remove_drift)
     if cage is not None or remove_drift:
         every = self_correlations(
             trajectory, lags=lags, origins=origins, cage=cage, remove_drift=remove_drift, scheme=scheme

@@ -6,6 +6,7 @@ the end. Shards, other codecs and other machines are left to Zarr, which reads a
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,17 @@ def compressor_of(codecs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
     return codecs[1] if known and configuration.keys() == known["configuration"].keys() else None
 
 
+def codec_of(compressor: Mapping[str, Any]) -> Any:
+    """The module of numcodecs that has a compressor.
+
+    The package is imported first: of two threads that begin at once, one with the package and one with a module of it,
+    Python gives one a module that is not complete.
+    """
+    import numcodecs  # noqa: F401
+
+    return importlib.import_module(f"numcodecs.{compressor['name']}")
+
+
 def encoded(values: np.ndarray, compressor: Mapping[str, Any], shape: tuple[int, ...], fill: Any) -> bytes:
     """The content of the file of a chunk; where it reaches beyond the array, there is the fill value."""
     import google_crc32c
@@ -65,15 +77,12 @@ def encoded(values: np.ndarray, compressor: Mapping[str, Any], shape: tuple[int,
         values[tuple(slice(0, size) for size in inside.shape)] = inside
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     given = compressor["configuration"]
+    codec = codec_of(compressor)
     if compressor["name"] == "zstd":
-        from numcodecs.zstd import compress
-
-        body = compress(values, given["level"], given["checksum"])
+        body = codec.compress(values, given["level"], given["checksum"])
     else:
-        from numcodecs.blosc import compress
-
-        shuffle, codec = SHUFFLES[given["shuffle"]], given["cname"].encode()
-        body = compress(values, codec, given["clevel"], shuffle, given["blocksize"])
+        shuffle, name = SHUFFLES[given["shuffle"]], given["cname"].encode()
+        body = codec.compress(values, name, given["clevel"], shuffle, given["blocksize"])
     crc: int = google_crc32c.value(body)
     return bytes(body) + crc.to_bytes(CRC_BYTES, "little")
 
@@ -88,16 +97,13 @@ def decoded(file: Path, compressor: Mapping[str, Any], shape: tuple[int, ...], d
     if len(given) != CRC_BYTES or google_crc32c.value(body) != int.from_bytes(given, "little"):
         raise ValueError("its checksum does not fit")
     values: np.ndarray = np.empty(shape, dtype.newbyteorder("<"))
+    codec = codec_of(compressor)
     if compressor["name"] == "zstd":
-        from numcodecs.zstd import decompress
-
-        plain = decompress(body)
+        plain = codec.decompress(body)
         check_size(len(plain), values)
         return np.frombuffer(plain, values.dtype).reshape(shape)
-    from numcodecs.blosc import decompress
-
     check_size(int.from_bytes(body[4:8], "little"), values)  # as Blosc's header tells
-    decompress(body, values)
+    codec.decompress(body, values)
     return values
 
 

@@ -135,3 +135,32 @@ def test_what_a_store_says_of_itself_needs_no_heavy_imports(tmp_path):
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "described  coordination (of A, B)" in said
     assert said.splitlines()[-1] == "[]"
+
+
+def test_threads_that_begin_at_once_all_have_the_codecs(tmp_path):
+    """Half of a module of numcodecs would make whole chunks look damaged, and `repair` would remove them."""
+    group = tmp_path / "a.zarr"
+    store.create_group(group)
+    for name, dtype in (("x", "f4"), ("n", "i4")):  # blosc and zstd
+        store.create_array(group, name, (8, 4), (1, 4), np.dtype(dtype), ("frame", "particle"))
+        for k in range(8):
+            store.write_region(group, name, (slice(k, k + 1),), np.full((1, 4), k, dtype))
+    code = f"""
+import threading
+from pathlib import Path
+from glassdask.store import arrays
+infos = [arrays.array_info(Path({str(group)!r}), name) for name in "xn"]
+start, wrong = threading.Barrier(16), []
+def read(k):
+    start.wait()
+    try:
+        arrays.read_region(infos[k % 2], (slice(k // 2, k // 2 + 1), slice(0, 4)))
+    except Exception as error:
+        wrong.append(error)
+threads = [threading.Thread(target=read, args=(k,)) for k in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert not wrong, wrong
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True)
