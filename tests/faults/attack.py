@@ -138,12 +138,7 @@ def judged(
 
 
 def remade(command: Command, root: Path) -> Ended:
-    """What the messages advise: repair, and the same command again; then with --overwrite.
-
-    Where a lock is to be waited for, time is set forward.
-    """
-    for lock in root.rglob("locks/*.json"):
-        os.utime(lock, (time.time() - 200, time.time() - 200))
+    """What the messages advise: repair, and the same command again; then with --overwrite."""
     for store in (*root.glob("run.zarr"), *root.glob("data/**/*.zarr")):
         run(["repair", store], root)
     if command.name == "sweep":
