@@ -215,7 +215,7 @@ def map_blocks(
     arrays = [_checked(array, trajectory, one=True) for array in values]
     if len(parts) > 1:
         return _parted(function, trajectory, arrays, shape, sizes, parts, token)
-    fill = partial(_fill, columns=sum(parts), parts=-(-sizes[1] // shape[1]))
+    fill = partial(_fill, columns=sum(parts), parts=_tasks_of_a_frame(sizes, shape))
     return _tasks(
         fill, function, trajectory, arrays, shape, sizes, ("frame", "item", "column"),
         token=token, new_axes={"column": sum(parts)}, dtype=np.float64, meta=np.empty((0, 0, 0)),
@@ -260,7 +260,7 @@ def sum_frames(
     whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
     shape = task_shape(*sizes, microseconds, whole=whole)
     arrays = [_checked(array, trajectory) for array in values]
-    add = partial(_sum, of_particles=items is None, parts=-(-sizes[1] // shape[1]))
+    add = partial(_sum, of_particles=items is None, parts=_tasks_of_a_frame(sizes, shape))
     leaves = _tasks(
         add, function, trajectory, arrays, shape, sizes, ("frame", "item"),
         dtype=object, meta=np.empty((0, 0), object),
@@ -364,7 +364,7 @@ def _parted(
 
     name = f"parts-{dask.base.tokenize(token, chunks, parts, [array.name for array in read])}"
     keys = ((name, *place, n) for place in np.ndindex(*map(len, chunks)) for n in range(len(parts)))
-    layer = Parts(partial(_fill_parts, widths=parts, parts=-(-sizes[1] // shape[1])), arguments, keys)
+    layer = Parts(partial(_fill_parts, widths=parts, parts=_tasks_of_a_frame(sizes, shape)), arguments, keys)
     inputs: list[Any] = [job, *read]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=inputs)
     return da.Array(graph, name, chunks=(*chunks, parts), meta=np.empty((0, 0, 0)))
@@ -383,6 +383,11 @@ def _checked(values: xr.DataArray, trajectory: xr.Dataset, one: bool = False) ->
             "particles: give values of the same frames and particles"
         )
     return values.transpose("frame", ...)
+
+
+def _tasks_of_a_frame(sizes: Sequence[int], shape: Sequence[int]) -> int:
+    """How many tasks have a part of one frame, of so many particles (or items) each."""
+    return -(-sizes[1] // shape[1])
 
 
 def _fill(job, region, *blocks, columns, parts):
