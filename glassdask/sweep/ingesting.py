@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from glassdask.code import digest
 from glassdask.declarations import Declaration, Positive, Read, plain
 from glassdask.errors import ParameterError
 from glassdask.store.groups import COMPLETE, attributes, is_group
-from glassdask.sweep.replicas import HEAD, REPLICAS, Ensemble, remove_ensemble
+from glassdask.sweep.replicas import REPLICAS, Ensemble, beginning_of, remove_ensemble
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import Settings, State, naming
 from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
@@ -63,9 +62,7 @@ class Ingest(Stage):
 
     def identity(self, own: Sources) -> Any:
         """How files are read, and the first one by its name and beginning: a run that goes on stays the same."""
-        with open(own.paths[0], "rb") as stream:
-            begins = hashlib.sha256(stream.read(HEAD)).hexdigest()
-        return [digest(*self.computing(own)), plain(own.settings), own.names[0], begins]
+        return [digest(*self.computing(own)), plain(own.settings), own.names[0], beginning_of(own.paths[0])]
 
     def remarks(self, state: State, settings: Settings) -> list[str]:
         """Files that came, changed or went since they were read: a run that goes on stays the same, see `identity`."""

@@ -83,8 +83,13 @@ def _all_seen(own: Ensemble) -> list[Any]:
 
 
 def _seen(path: str) -> list[Any]:
+    return [os.path.getsize(path), beginning_of(path)]
+
+
+def beginning_of(path: str) -> str:
+    """The checksum of the first bytes of a file, by which it is known without being read."""
     with open(path, "rb") as stream:
-        return [os.path.getsize(path), hashlib.sha256(stream.read(HEAD)).hexdigest()]
+        return hashlib.sha256(stream.read(HEAD)).hexdigest()
 
 
 def remove_ensemble(path: str) -> None:
