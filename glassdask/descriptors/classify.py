@@ -122,12 +122,11 @@ class _Classes:
     @classmethod
     def of(cls, found: xr.Dataset, features: xr.DataArray) -> _Classes:
         """The classes of a dataset of `classify`, for features of the same descriptor."""
+        from glassdask.learning import classes
         from glassdask.learning.directions import Directions
-        from glassdask.learning.partitions import Centroids, Communities, Gaussians
 
-        kinds = {"GaussianMixture": Gaussians, "KMeans": Centroids, "CommunityInference": Communities}
         told = json.loads(found.attrs.get("reduction", "{}"))
-        if told.get("estimator") not in kinds or "class_mean" not in found:
+        if told.get("estimator") not in CLASSES or "class_mean" not in found:
             raise ParameterError("model: the dataset is none of classify: give one, or an estimator to be fitted")
         check_alike(features, found["class_mean"].expand_dims("frame"), "features")
         means = np.asarray(found["class_mean"].values).reshape(found.sizes["class"], -1)
@@ -151,7 +150,7 @@ class _Classes:
         given |= {"origin": np.zeros(shape), "unit": np.ones(shape)}
         if "covariance" in found:
             given |= {"covariance": np.asarray(found["covariance"].values), "added": 0.0}
-        return cls(kinds[told["estimator"]](**given), directions, "direction" in found)
+        return cls(getattr(classes, told["estimator"]).kind(**given), directions, "direction" in found)
 
 
 def _fit(

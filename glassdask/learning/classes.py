@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import dask.array as da
 import numpy as np
@@ -46,6 +46,7 @@ class Clustering(Estimator):
         Rows used, and rows that are left out, as they have a NaN.
     """
 
+    kind: ClassVar[type[Partition]]
     n_classes: int
     n_init: int
     max_iter: int
@@ -101,10 +102,13 @@ class Clustering(Estimator):
     def _keep(self, found: Any) -> None:
         self.weights_, self.means_ = found.share, found.mean_of_features
 
-    def partition(self) -> Partition:
-        """What was learned, in the coordinates of the features."""
+    def partition(self) -> Any:
+        """What was learned, a `kind`, in the coordinates of the features."""
+        return self.kind(**self._learned())
+
+    def _learned(self) -> dict[str, Any]:
         n = self.means_.shape[1]
-        return Partition(self.weights_, self.means_, np.zeros(n), np.ones(n))
+        return {"share": self.weights_, "mean": self.means_, "origin": np.zeros(n), "unit": np.ones(n)}
 
     def predict_proba(self, X: Any) -> Any:
         """How probable each class is for every row, (sample, class); lazy for dask. Rows with a NaN stay NaN."""
@@ -202,6 +206,8 @@ class KMeans(Clustering):
     ([[0.1], [5.1]], [0, 0, 0, 1, 1])
     """
 
+    kind = Centroids
+
     def __init__(
         self,
         n_classes: NumberOfClasses = 2,
@@ -228,10 +234,6 @@ class KMeans(Clustering):
     def _set(self, partition: Partition, total: Tally, moments: Moments, n_iter: int) -> Self:
         self.inertia_ = -total.value
         return super()._set(partition, total, moments, n_iter)
-
-    def partition(self) -> Centroids:
-        """See `Clustering.partition`."""
-        return Centroids(**vars(super().partition()))
 
 
 class GaussianMixture(Clustering):
@@ -282,6 +284,8 @@ class GaussianMixture(Clustering):
     True
     """
 
+    kind = Gaussians
+
     def __init__(
         self,
         n_classes: NumberOfClasses = 2,
@@ -329,9 +333,8 @@ class GaussianMixture(Clustering):
         super()._keep(found)
         self.covariances_ = found.covariance_of_features
 
-    def partition(self) -> Gaussians:
-        """See `Clustering.partition`."""
-        return Gaussians(**vars(super().partition()), covariance=self.covariances_, added=0.0)
+    def _learned(self) -> dict[str, Any]:
+        return {**super()._learned(), "covariance": self.covariances_, "added": 0.0}
 
 
 class CommunityInference(Clustering):
@@ -372,6 +375,8 @@ class CommunityInference(Clustering):
     ([0, 0, 0, 1, 1], 0.88)
     """
 
+    kind = Communities
+
     def __init__(
         self,
         n_classes: NumberOfClasses = 2,
@@ -401,10 +406,6 @@ class CommunityInference(Clustering):
         super()._set(partition, total, moments, n_iter)
         self.mutual_information_ = self.partition().mutual_information
         return self
-
-    def partition(self) -> Communities:
-        """See `Clustering.partition`."""
-        return Communities(**vars(super().partition()))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
