@@ -25,7 +25,6 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -88,6 +87,7 @@ Finite = Annotated[float, Where(math.isfinite, "a finite number")]
 Positive = Annotated[float, Where(lambda x: 0 < x < math.inf, "a positive finite number")]
 NotNegative = Annotated[float, Where(lambda x: 0 <= x < math.inf, "a finite number of at least 0")]
 Count = Annotated[int, Where(lambda n: n >= 1, "a whole number of at least 1")]
+Whole = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
 
 
 def read_pairs(value: Any, where: str) -> float | dict[tuple[str, str], float] | None:
@@ -155,7 +155,7 @@ def hints(cls: Any) -> dict[str, Any]:
     return _hints(cls)
 
 
-@cache
+@functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
     found = typing.get_type_hints(cls, include_extras=True)
     return {field.name: found[field.name] for field in dataclasses.fields(cls) if field.init}
@@ -265,7 +265,7 @@ def flags(**values: Any) -> None:
         converted(value, bool, name)
 
 
-@cache
+@functools.cache
 def _grammar(hint: Any) -> tuple[Any, Read | None, tuple[Where, ...], tuple[Any, ...] | None, Any]:
     """What an annotation says, found out once.
 
@@ -388,7 +388,7 @@ def _flat(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if _is_union(hint) else (hint,)
 
 
-@cache
+@functools.cache
 def _needs_us(hint: Any) -> bool:
     """Whether an annotation has a declaration or one of our annotations somewhere inside."""
     if is_declaration(hint):

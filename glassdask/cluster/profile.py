@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from glassdask.declarations import Count, Declaration, Read, Where, converted, hints, joined, make, shown
+from glassdask.declarations import Count, Declaration, Read, Where, Whole, converted, hints, joined, make, shown
 from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError, install
 from glassdask.texts import parse_toml, parse_yaml
 
@@ -76,7 +76,7 @@ Lifetime = Annotated[Seconds, Where(lambda seconds: seconds > 0, "a duration suc
 class Adaptive(Declaration):
     """Least and largest number of workers, where the number follows the work."""
 
-    minimum: Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")] = 0
+    minimum: Whole = 0
     maximum: Count
 
     def check(self) -> None:

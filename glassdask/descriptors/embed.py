@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, Where, converted, flags
+from glassdask.declarations import Positive, Where, Whole, converted, flags
 from glassdask.descriptors.features import is_center, one_descriptor
 from glassdask.errors import ParameterError
 from glassdask.graphs import compute
@@ -15,7 +15,6 @@ from glassdask.variables import annotated
 
 FEWEST = 10
 Samples = Annotated[int, Where(lambda n: n >= FEWEST, f"a whole number of at least {FEWEST}")]
-Seed = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
 
 
 def embed(
@@ -69,7 +68,7 @@ def embed(
     features = one_descriptor(features)
     n_samples = converted(n_samples, Samples, "n_samples")
     perplexity = converted(perplexity, Positive, "perplexity")
-    seed = converted(seed, Seed, "seed")
+    seed = converted(seed, Whole, "seed")
     frame, particle = _chosen(features, n_samples, seed)
     where = {"frame": xr.DataArray(frame, dims="sample"), "particle": xr.DataArray(particle, dims="sample")}
     rows = np.asarray(compute(features.isel(where).data)[0], dtype=np.float64).reshape(len(frame), -1)

@@ -10,11 +10,11 @@ import sklearn.exceptions
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from glassdask.declarations import Where, converted
+from glassdask.declarations import Where, Whole, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
 
-Seed = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
+Seed = Whole
 Share = Annotated[float, Where(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")]
 Fraction = Annotated[float, Where(lambda x: 0 < x < 1, "a number between 0 and 1")]
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Where, converted
+from glassdask.declarations import Whole, converted
 from glassdask.errors import ParameterError
 from glassdask.learning.arrays import as_matrix
 from glassdask.learning.columns import column_moments
 from glassdask.learning.moments import compute_moments
 from glassdask.learning.resampling import Several
 from glassdask.variables import unmasked
-
-Seed = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
 
 
 def skewness_kurtosis(X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +85,7 @@ def dip_test(X: Any, n_resamples: int | None = None, seed: int = 0) -> tuple[np.
 
     drawn = {}
     if n_resamples is not None:
-        seed = converted(seed, Seed, "seed") + 1  # diptest takes 0 for none
+        seed = converted(seed, Whole, "seed") + 1  # diptest takes 0 for none
         drawn = {"boot_pval": True, "n_boot": converted(n_resamples, Several, "n_resamples"), "n_threads": 1}
         drawn["seed"] = seed
     X = np.asarray(_matrix(X))

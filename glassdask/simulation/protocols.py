@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where
+from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where, Whole
 from glassdask.errors import ParameterError
 from glassdask.simulation.models import AnyModel
 from glassdask.simulation.operations import Integrate, Load, Operation, Relax, Scatter, Strain
@@ -65,7 +65,7 @@ class Dynamics(Declaration):
     ensemble: Literal["nve", "nvt", "npt"] = "nvt"
     pressure: Finite | None = None
     every: Positive | None = None
-    between: Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")] = 0
+    between: Whole = 0
     velocities: bool = False
 
     def check(self) -> None:
@@ -176,7 +176,7 @@ class SwapMonteCarlo(Declaration):
     sweeps: Count
     temperature: Positive | tuple[Positive, Positive]
     every: Count | None = None
-    between: Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")] = 0
+    between: Whole = 0
     step: Positive = 0.12
     share: Annotated[float, Where(lambda x: 0 <= x <= 1, "from 0 to 1")] = 0.2
 

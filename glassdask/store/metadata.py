@@ -12,9 +12,9 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from glassdask.declarations import Count, Where, converted
+from glassdask.declarations import Count, Whole, converted
 from glassdask.errors import CorruptStoreError, GlassdaskError, StoreError, StoreVersionError
 from glassdask.files import create, parse_json, read_json, read_text, refuse_links, write_json
 from glassdask.remote import Address
@@ -26,11 +26,10 @@ KEPT = 4096  # metadata files that are remembered
 SETTLED_NS = 100_000_000
 ASKED_NS = 5_000_000_000  # between two looks at a file on another machine
 
-Size = Annotated[int, Where(lambda n: n >= 0, "a whole number of at least 0")]
 Table = Mapping[str, Any]
 NODE = {"zarr_format": Literal[3], "node_type": Literal["group", "array"], "attributes": Table}
 ARRAY = {
-    "shape": tuple[Size, ...],
+    "shape": tuple[Whole, ...],
     "data_type": Literal[
         "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
         "float64",
@@ -45,9 +44,9 @@ OF_GROUPS = {
     "schema_version": Count,
     "key": str,
     "content": str,
-    "commits": tuple[tuple[Size, str], ...],
-    "appending": tuple[Size, str],
-    "appended": tuple[Size, Size],
+    "commits": tuple[tuple[Whole, str], ...],
+    "appending": tuple[Whole, str],
+    "appended": tuple[Whole, Whole],
     "appended_to": str,
     "pending": Table,
     "code": str,
