@@ -78,6 +78,9 @@ class Operation(Protocol):
         ...
 
 
+LARGEST_SEED = 900_000_000  # of LAMMPS' own generators
+
+
 def seeded(seed: int, *key: int) -> np.random.Generator:
     """Independent random numbers for each `key` of one seed."""
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
@@ -115,7 +118,7 @@ class Scatter(Declaration):
         instance.flatten()
         instance.command("min_modify dmax 0.05")
         if model.chains is not None:
-            _untangle(instance, int(rng.integers(1, 2**30)))
+            _untangle(instance, int(rng.integers(1, 2**30) - 1) % LARGEST_SEED + 1)
         instance.minimize(1e-4, 10_000)
         instance.command(*commands)
         instance.minimize(10.0, 1000)  # enough to begin with at a high temperature

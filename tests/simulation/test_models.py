@@ -485,6 +485,13 @@ def test_chains_begin_untangled(tmp_path):
     assert 0.9 < length.min() < length.max() < 1.05
 
 
+def test_chains_begin_with_any_seed(tmp_path):
+    """A sixth of the numbers that were drawn for LAMMPS were larger than it takes; seed 1 drew 1003432197."""
+    with instance(models.POLYMER, tmp_path) as lmp:
+        Scatter(n_particles=40, density=0.8, seed=1).perform(lmp, State(NoRecorder()), 1000)
+        assert np.isfinite(lmp.frame().position).all()
+
+
 @pytest.mark.parametrize("style", ["alloy", "fs"])
 def test_embedded_atom_energies(tmp_path, style):
     """Energies of an embedded-atom alloy against LAMMPS, also beyond the tabulated electron densities."""
