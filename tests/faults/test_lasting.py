@@ -43,5 +43,7 @@ def test_many_describes_leave_nothing(tmp_path):
     finally:
         tracemalloc.stop()
     files, threads, memory = (now - then for now, then in zip(after, before))
-    assert files <= 0 and threads <= 0, (files, threads)  # what earlier tests left may be collected meanwhile
+    # what earlier tests left may be collected meanwhile
+    assert files <= 0
+    assert threads <= 0
     assert memory < 100_000, memory  # the results of one have 96 kB, its graph some 10
