@@ -72,8 +72,7 @@ def mechanical(stores: list[Path]) -> list[Activity]:
     found = []
     for group, store in enumerate(stores):
         run = gd.open_trajectory(store).load()
-        for window in windows(run):
-            found += _window(run.isel(frame=window), group)
+        found += [one for part in windows(run) if (one := window(run.isel(frame=part), group))]
     return found
 
 
@@ -86,14 +85,14 @@ def windows(run: xr.Dataset) -> list[np.ndarray]:
     return [part for part in parts if len(part) and strain[part[-1]] < 0.5 * BEGIN]
 
 
-def _window(frames: xr.Dataset, group: int) -> list[Activity]:
-    """The activity in one window, as a list: empty without any event that is kept."""
+def window(frames: xr.Dataset, group: int, radius: float = RADIUS["mechanical"]) -> Activity | None:
+    """The activity in one window, None without any event that is kept."""
     majority = _majority(frames)
     strongest = np.full(frames.sizes["particle"], -np.inf)
     shown, seen = strongest, 0
     # first frame, pairs, last frame
     for k in range(1, frames.sizes["frame"] - 1, 2):
-        event = d2min(frames.isel(frame=[k]), frames.isel(frame=[k + 1]), RADIUS["mechanical"])["d2min"].values[0]
+        event = d2min(frames.isel(frame=[k]), frames.isel(frame=[k + 1]), radius)["d2min"].values[0]
         active = int((event[majority] > THRESHOLD).sum())
         if active > AVALANCHE * majority.sum():
             break
@@ -101,12 +100,10 @@ def _window(frames: xr.Dataset, group: int) -> list[Activity]:
             shown, seen = event, active
         strongest = np.fmax(strongest, event)
     if seen == 0:
-        return []
-    return [
-        Activity(
-            frames.isel(frame=[0]), np.where(majority, strongest, np.nan), group, np.where(majority, shown, np.nan)
-        )
-    ]
+        return None
+    return Activity(
+        frames.isel(frame=[0]), np.where(majority, strongest, np.nan), group, np.where(majority, shown, np.nan)
+    )
 
 
 def _majority(configuration: xr.Dataset) -> np.ndarray:

@@ -22,6 +22,7 @@ from paper_b.published import FRACTION, PROPENSITY, RADII, System
 
 CUTOFFS = (2.0, 3.0, 4.0, 5.0)
 FRACTIONS = (0.025, 0.05, 0.1)
+THRESHOLDS = (0.3, 0.6, 1.2)
 PENALTIES = (0.01, 1.0, 100.0)
 SPLITS = {"by configuration": True, "particles at random": False}
 # Errors that tell what has to be told apart; those of the first features as of A-A features alone
@@ -112,8 +113,9 @@ class _Experiments:
         half = 0.5 * np.min(self.sample.configurations["box"].values[:, range(3), range(3)])
         for r_cut in (r for r in CUTOFFS if r < half):
             found["r_cut", f"{r_cut:g}"] = lambda r=r_cut: self._accuracies(self.main, r_cut=r, select=2)
-        for fraction in FRACTIONS:
-            found["fraction", f"{fraction:g}"] = lambda f=fraction: self._accuracies(self.main, fraction=f, select=2)
+        told, values = ("fraction", FRACTIONS) if self.activation == "thermal" else ("threshold", THRESHOLDS)
+        for value in values:
+            found[told, f"{value:g}"] = lambda v=value: self._accuracies(self.main, active=v, select=2)
         for name, apart in SPLITS.items():
             found["split", name] = lambda apart=apart: self._accuracies(self.main, apart=apart)
         for C in PENALTIES:
@@ -155,7 +157,7 @@ class _Experiments:
         name: str,
         *,
         r_cut: float | None = None,
-        fraction: float = FRACTION,
+        active: float | None = None,
         apart: bool = True,
         C: float = 1.0,
         only: Iterable[int] | None = None,
@@ -168,7 +170,7 @@ class _Experiments:
         if only is not None:
             frames = frames[np.isin(sample.group[frames], list(only))]
         features = self._features(self.r_cut if r_cut is None else r_cut, bodies or ENOUGH[self.system.mixture])
-        x, labels, groups = self.rows(name, frames, fraction, features)
+        x, labels, groups = self.rows(name, frames, features, active)
         borders = classify.body_orders(features[0])
         sizes = {"first": 1, "A-A": borders["A-A"], "best": x.shape[1]}
         if self.system.mixture:
@@ -194,14 +196,18 @@ class _Experiments:
         return numbers, selected
 
     def rows(
-        self, name: str, frames: np.ndarray, fraction: float, features: list[Any]
+        self, name: str, frames: np.ndarray, features: list[Any], active: float | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features, labels and groups of the balanced set of a reading."""
+        """Features, labels and groups of the balanced set of a reading.
+
+        `active` is the fraction of the most mobile particles, in shear the D2min above which a particle has rearranged;
+        the pipeline's where it is None.
+        """
         values, which = self.sample.activity[name][frames], np.repeat(frames, self.sample.majority.sum())
         if self.activation == "thermal":
-            rows, labels = learning.balanced_extremes(values.ravel(), fraction, which)
+            rows, labels = learning.balanced_extremes(values.ravel(), active or FRACTION, which)
         else:
-            rows, labels = learning.balanced_above(values.ravel(), activity.THRESHOLD, which)
+            rows, labels = learning.balanced_above(values.ravel(), active or activity.THRESHOLD, which)
         x = np.concatenate([features[k].values[self.sample.majority] for k in frames])[rows]
         return x, labels, self.sample.group[which[rows]]
 
@@ -223,7 +229,7 @@ class _Experiments:
 def radial_rows(system: System, activation: str, sample: kept.Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radial features, labels and groups of the balanced set of the main reading."""
     study = _Experiments(system, activation, sample)
-    return study.rows(sample.main, sample.known(sample.main), FRACTION, study._features(study.r_cut, 2))
+    return study.rows(sample.main, sample.known(sample.main), study._features(study.r_cut, 2))
 
 
 def table(found: Findings) -> Mapping[str, list]:

@@ -20,10 +20,11 @@ import glassdask as gd
 from glassdask.dynamics import propensity, replica_d2min
 from glassdask.errors import ParameterError
 from glassdask.files import replacing
-from paper_b.activity import RADIUS, Activity
+from paper_b.activity import RADIUS, Activity, window, windows
 from paper_b.published import DATA
 
 RADII = (1.5, 2.0, 2.5, 3.0)
+SHEARED = (1.5, 2.0, 2.5)  # radii in shear
 FEWER = (1, 2, 4, 8, 16)  # runs of an isoconfigurational ensemble
 
 
@@ -153,6 +154,25 @@ def thermal(
                     if runs < len(each):
                         found[reading(lag=lag, radius=radius, runs=runs)] = each[:runs].mean(axis=0)
     return found
+
+
+def mechanical(runs: Mapping[int, xr.Dataset], main: str, origin: str, radii: Sequence[float] = SHEARED) -> Sample:
+    """The sample of sheared glasses of the same particles, by the number of each: a configuration a window of strain.
+
+    Windows in which nobody rearranges, or all do at once, are not in it.
+    """
+    frames, groups, found = [], [], []
+    for group, run in runs.items():
+        majority = np.asarray(run["species"].values == "A")
+        for part in windows(run):
+            begun = run.isel(frame=part)
+            each = {reading(radius=radius): window(begun, group, radius) for radius in radii}
+            some = {name: one.d2min[majority] for name, one in each.items() if one is not None}
+            if some:
+                frames.append(begun.isel(frame=[0]))
+                groups.append(group)
+                found.append(some)
+    return merged(frames, groups, found, main, origin)
 
 
 def _neighbors(configuration: xr.Dataset, radius: float) -> np.ndarray:

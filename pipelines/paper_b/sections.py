@@ -306,6 +306,7 @@ def why(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -
             ("radius of D2min", "who moved", lambda value, main=main: _radius(value, main)),
             ("r_cut", "r_cut", lambda value: value),
             ("fraction of each kind", "fraction", lambda value: value),
+            ("threshold of D2min", "threshold", lambda value: value),
             ("configurations", "configurations", lambda value: value),
         ):
             for quantity in ("A-A", "A-A and B1", "best"):
@@ -365,14 +366,19 @@ def _runs(value: str, main: str) -> str:
 def _time(value: str, main: str) -> str:
     """The time of a reading that is otherwise the main one."""
     parts, mains = value.split(", "), main.split(", ")
-    return parts[0].removeprefix("lag ") if parts[1:] == mains[1:] else ""
+    timed = parts[0].startswith("lag ") and parts[1:] == mains[1:]
+    return parts[0].removeprefix("lag ") if timed else ""
 
 
 def _radius(value: str, main: str) -> str:
     """The radius of D2min in a reading that is otherwise the main one."""
     parts, mains = value.split(", "), main.split(", ")
-    alike = parts[0] == mains[0] and parts[2:] == mains[2:] and parts[1].startswith("D2min")
-    return parts[1].removeprefix("D2min ") if alike and "neighbour" not in parts[1] else ""
+    if len(parts) != len(mains):
+        return ""
+    # in shear there is no time before it
+    differ = [part for part, other in zip(parts, mains) if part != other] or [m for m in mains if m.startswith("D2min")]
+    alike = len(differ) == 1 and differ[0].startswith("D2min") and "neighbour" not in differ[0]
+    return differ[0].removeprefix("D2min ") if alike else ""
 
 
 def _by_experiment(found: Findings, name: str, activation: str) -> dict[tuple[str, str], list[Finding]]:

@@ -385,6 +385,34 @@ def test_readings_of_an_ensemble():
     np.testing.assert_allclose(per, expected["neighbors"].values[0, :160])
 
 
+def test_sample_of_sheared_glasses():
+    """A configuration a window in which somebody rearranges, numbered by its glass; a radius may see more of them."""
+    everyone = list(range(0, 160, 2))
+    runs = {3: sheared_run([[3, 40], []]), 7: sheared_run([[everyone], [60]])}
+    found = kept.mechanical(runs, "D2min 1.5", "made for a test", radii=(1.3, 1.5))
+    assert list(found.activity) == ["D2min 1.3", "D2min 1.5"]
+    assert found.group.tolist() == [3, 7]
+    first, last = (one.d2min for one in found.activities(found.main))
+    assert first[[3, 40]].min() > 0.6
+    assert last[60] > 0.6 > last[3]
+    assert [sections._radius(name, found.main) for name in found.activity] == ["1.3", "1.5"]
+    assert [sections._time(name, found.main) for name in found.activity] == ["", ""]
+
+
+def test_thresholds_are_varied_in_shear():
+    """The balanced set is of those above the threshold and as many below."""
+    runs = {k: sheared_run([[3 + k, 40]]) for k in range(3)}
+    sample = kept.mechanical(runs, "D2min 1.5", "made for a test", radii=(1.5,))
+    study = experiments._Experiments(FEW, "mechanical", sample)
+    varied = {name: value for name, value in study.plan() if name in ("threshold", "fraction")}
+    assert list(varied) == ["threshold"]
+    nothing = [xr.DataArray(np.zeros((200, 1)))] * 3
+    counts = [len(study.rows("D2min 1.5", np.arange(3), nothing, active)[1]) for active in (None, 0.6, 5.0)]
+    values = sample.activity["D2min 1.5"]
+    assert counts == [2 * (values > least).sum() for least in (0.6, 0.6, 5.0)]
+    assert counts[0] > counts[2]
+
+
 @pytest.mark.slow
 def test_experiments(kept_sample, tmp_path, monkeypatch, narrow):
     """What is varied shows: a reading that is noise; what is done is not done again, and gives the same bytes."""
