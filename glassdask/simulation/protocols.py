@@ -276,6 +276,11 @@ class Simulation(Declaration):
         """The timestep."""
         return self.model.timestep if self.timestep is None else self.timestep
 
+    @property
+    def steps(self) -> float:
+        """Integration steps, or sweeps, of all stages but shear."""
+        return sum(getattr(stage, "time", 0.0) / self.step + getattr(stage, "sweeps", 0) for stage in self.stages)
+
     def operations(self, frame: int, moving: bool) -> tuple[tuple[Operation, ...], int | None]:
         """What a worker has to do, and how many frames that gives (None: known only at the end).
 

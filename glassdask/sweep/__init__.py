@@ -19,6 +19,8 @@ store while it runs (`status`)::
     inherent = true                 # minimise every frame, too
     replicas = 0                    # isoconfigurational runs from the last frame ...
     lags = [0.1, 1.0, 10.0]         # ... and when displacements are measured
+    share = 0.2                     # only for particles with diameters of their own, as of the model "polydisperse":
+    step = 0.12                     # they move by swap Monte Carlo, see `SwapMonteCarlo`, and times are sweeps
 
     [[runs]]                        # states that are simulated
     model = "kob_andersen"          # or a table of your own: see glassdask.simulation.models

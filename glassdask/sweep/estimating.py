@@ -15,7 +15,7 @@ import numpy as np
 
 from glassdask.errors import GlassdaskError, StoreError
 from glassdask.graphs import task_bytes, within_task
-from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation
+from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, SwapMonteCarlo
 from glassdask.store import open_trajectory, save_trajectory
 from glassdask.store.arrays import arrays
 from glassdask.sweep import progress, records
@@ -206,16 +206,21 @@ def _small(recipe: Recipe, piece: int) -> Recipe:
     start, dt, blocks = simulation.start, simulation.step, BLOCKS[piece]
     if isinstance(start, RandomStart):
         start = replace(start, n_particles=min(start.n_particles, LARGEST))
-    steps = max(100.0, STEPS[piece] / getattr(start, "n_particles", LARGEST))
-    short: list[Any] = [
-        replace(stage, time=steps * dt / len(before)) for stage in before if isinstance(stage, Dynamics)
-    ]
-    assert isinstance(last, Dynamics)  # the production
-    interval = max(10, last.between + 2) * dt
-    every = None if last.every is None else interval
-    short.append(replace(last, time=blocks * interval, every=every))
+    steps = max(100.0, STEPS[piece] / getattr(start, "n_particles", LARGEST)) / len(before)
+    short: list[Any] = [replace(stage, **_lasting(stage, steps, dt)) for stage in before]
+    assert isinstance(last, Dynamics | SwapMonteCarlo)  # the production
+    interval = max(10, last.between + 2)
+    made_of = _lasting(last, blocks * interval, dt)
+    if last.every is not None:
+        made_of["every"] = interval if isinstance(last, SwapMonteCarlo) else interval * dt
+    short.append(replace(last, **made_of))
     made: Simulation = replace(simulation, stages=tuple(short), start=start)
     return replace(recipe, simulation=made, ensemble=None)
+
+
+def _lasting(stage: Any, steps: float, timestep: float) -> dict[str, Any]:
+    """How long a stage of so many steps is, in its own words."""
+    return {"sweeps": round(steps)} if isinstance(stage, SwapMonteCarlo) else {"time": steps * timestep}
 
 
 def _sizes(state: State, settings: Settings, per_byte: float) -> tuple[float, float, float]:
@@ -225,8 +230,7 @@ def _sizes(state: State, settings: Settings, per_byte: float) -> tuple[float, fl
         simulation = recipe.simulation
         n = float(getattr(simulation.start, "n_particles", 1))
         alone = replace(recipe, ensemble=None).work
-        frames = sum(len(stage.frames(simulation.step)) for stage in simulation.stages if isinstance(stage, Dynamics))
-        return alone, recipe.work - alone, n * frames
+        return alone, recipe.work - alone, n * (simulation.operations(0, False)[1] or 0)
     if INGEST in settings:
         return 0.0, 0.0, _bytes(settings[INGEST]) * per_byte
     frames, n = next(info.shape for info in arrays(Path(state.path)) if info.name == "position")[:2]

@@ -14,7 +14,16 @@ from glassdask.errors import ParameterError, near
 from glassdask.simulation import engine
 from glassdask.simulation.eam import copper_zirconium
 from glassdask.simulation.models import MODELS, Model, read_model
-from glassdask.simulation.protocols import Dynamics, Isoconfigurational, RandomStart, Simulation, StoredStart, quench
+from glassdask.simulation.polydisperse import PolydisperseModel
+from glassdask.simulation.protocols import (
+    Dynamics,
+    Isoconfigurational,
+    RandomStart,
+    Simulation,
+    StoredStart,
+    SwapMonteCarlo,
+    quench,
+)
 from glassdask.simulation.recorders import MeansRecorder
 from glassdask.sweep.state import State, label_of, naming
 
@@ -29,7 +38,11 @@ Particles = Annotated[int, Where(lambda n: 1 <= n <= MOST, f"a whole number from
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Declaration):
-    """The table ``[protocol]``: how states are prepared, and what is simulated of each. A run may give any of it."""
+    """The table ``[protocol]``: how states are prepared, and what is simulated of each. A run may give any of it.
+
+    Particles with diameters of their own (`PolydisperseModel`) move by swap Monte Carlo: their times are numbers of
+    sweeps, and `step` and `share` those of `SwapMonteCarlo`.
+    """
 
     particles: Particles
     melt: Positive
@@ -46,6 +59,8 @@ class Protocol(Declaration):
     lags: tuple[Positive, ...] = ()
     keep: bool = False
     potential: str | None = None
+    step: Positive | None = None
+    share: Annotated[float, Where(lambda x: 0 <= x <= 1, "from 0 to 1")] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +100,7 @@ class Recipe:
     @property
     def work(self) -> float:
         """Particle-steps, by which long simulations are told from short ones."""
-        steps = sum(getattr(stage, "time", 0.0) for stage in self.simulation.stages) / self.simulation.step
+        steps = self.simulation.steps
         if self.ensemble is not None:
             steps += self.ensemble.replicas * self.ensemble.steps[-1]
         start = self.simulation.start
@@ -139,26 +154,11 @@ def _model(run: Simulated, folder: Path, where: str) -> Model:
 def _recipe(run: Simulated, model: Model, state: State) -> Recipe:
     """Melt, cool, equilibrate, produce. The random numbers are made of the seed and the label."""
     own_seed = int.from_bytes(hashlib.sha256(f"{state.seed or 0} {state.label}".encode()).digest()[:4], "big")
-    # at a given pressure the density is found while the system is prepared
-    prepare: dict[str, Any] = {"ensemble": "nvt" if run.pressure is None else "npt", "pressure": run.pressure}
-    temperature = state.temperature
-    cooling = () if run.melt == temperature else (quench(run.melt, temperature, run.rate, **prepare),)
+    stages = _swapped if isinstance(model, PolydisperseModel) else _integrated
     simulation = Simulation(
         model=model,
         start=RandomStart(n_particles=run.particles, density=state.density),
-        stages=(
-            Dynamics(time=run.melt_time, temperature=run.melt),
-            *cooling,
-            Dynamics(time=run.equilibrate, temperature=temperature, **prepare),
-            Dynamics(
-                time=run.produce,
-                temperature=temperature,
-                ensemble=run.ensemble,
-                pressure=run.pressure if run.ensemble == "npt" else None,
-                every=run.every,
-                between=run.between,
-            ),
-        ),
+        stages=stages(run, state.temperature, model.name),
         seed=own_seed,
     )
     ensemble = None
@@ -166,10 +166,63 @@ def _recipe(run: Simulated, model: Model, state: State) -> Recipe:
         ensemble = Isoconfigurational(
             model=model,
             start=StoredStart(path=state.path),
-            temperature=temperature,
+            temperature=state.temperature,
             lags=run.lags,
             replicas=run.replicas,
             seed=own_seed,
             keep=run.keep,
         )
     return Recipe(simulation, run.inherent, ensemble)
+
+
+def _integrated(run: Simulated, temperature: float, name: str) -> tuple[Any, ...]:
+    """The stages by molecular dynamics."""
+    for key in ("step", "share"):
+        if getattr(run, key) is not None:
+            raise ParameterError(f"{key}: means nothing to {name}, whose particles have no diameters of their own")
+    # at a given pressure the density is found while the system is prepared
+    prepare: dict[str, Any] = {"ensemble": "nvt" if run.pressure is None else "npt", "pressure": run.pressure}
+    cooling = () if run.melt == temperature else (quench(run.melt, temperature, run.rate, **prepare),)
+    return (
+        Dynamics(time=run.melt_time, temperature=run.melt),
+        *cooling,
+        Dynamics(time=run.equilibrate, temperature=temperature, **prepare),
+        Dynamics(
+            time=run.produce,
+            temperature=temperature,
+            ensemble=run.ensemble,
+            pressure=run.pressure if run.ensemble == "npt" else None,
+            every=run.every,
+            between=run.between,
+        ),
+    )
+
+
+def _swapped(run: Simulated, temperature: float, name: str) -> tuple[Any, ...]:
+    """The stages by swap Monte Carlo, at a given volume."""
+    for key, given in (("pressure", run.pressure), ("ensemble", None if run.ensemble == "nvt" else run.ensemble)):
+        if given is not None:
+            raise ParameterError(f"{key} = {given!r}: swap Monte Carlo, which moves {name}, has none: leave it out")
+    trials = {key: given for key in ("step", "share") if (given := getattr(run, key)) is not None}
+    slow = max(1, round(abs(run.melt - temperature) / run.rate))
+    quenched = SwapMonteCarlo(sweeps=slow, temperature=(run.melt, temperature), **trials)
+    return (
+        SwapMonteCarlo(sweeps=_sweeps(run, "melt_time"), temperature=run.melt, **trials),
+        *(() if run.melt == temperature else (quenched,)),
+        SwapMonteCarlo(sweeps=_sweeps(run, "equilibrate"), temperature=temperature, **trials),
+        SwapMonteCarlo(
+            sweeps=_sweeps(run, "produce"),
+            temperature=temperature,
+            every=None if run.every is None else _sweeps(run, "every"),
+            between=run.between,
+            **trials,
+        ),
+    )
+
+
+def _sweeps(run: Simulated, key: str) -> int:
+    """A time as a number of sweeps."""
+    found = float(getattr(run, key))
+    if found != round(found):
+        raise ParameterError(f"{key} = {found:g}: of swap Monte Carlo it is a number of sweeps: give a whole one")
+    return int(found)

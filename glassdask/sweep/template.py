@@ -22,6 +22,8 @@ between = 4                         # frames at logarithmic lags in between: for
 inherent = false                    # true: minimise every frame, too
 # replicas = 8                      # isoconfigurational runs from the last frame, for propensities ...
 # lags = [0.2, 1.0, 5.0]            # ... and when displacements are measured
+# share = 0.2                       # of exchanges of diameters, in swap Monte Carlo, and ...
+# step = 0.12                       # ... the largest moves: only where particles have diameters of their own
 
 [[runs]]                            # several of them may follow each other
 model = "kob_andersen"              # or wahnstrom, ...; a table of your own: see glassdask.simulation.models
@@ -29,6 +31,18 @@ temperatures = [1.0, 0.8]
 # densities = [1.2]                 # default: the model's
 centers = "A"                       # species that are described; default all
 cutoffs = {{A-A = 1.42, A-B = 1.23, B-B = 1.07}}   # default: first minima of each state's own g(r)
+
+# Particles with diameters of their own (polydisperse, polydisperse_2d) move by swap Monte Carlo, far below the mode-
+# coupling temperature, without LAMMPS. Times are then numbers of sweeps:
+# [[runs]]
+# model = "polydisperse"            # a thousand particles take about 1.5 ms a sweep
+# temperatures = [0.11, 0.09]
+# melt = 0.2
+# melt_time = 1000
+# rate = 1e-6                       # temperature per sweep
+# equilibrate = 100000
+# produce = 100000
+# every = 1000
 
 # Your own trajectories in place of simulations: all files that tell the same temperature (model, seed) are one state.
 # [[runs]]

@@ -3,8 +3,8 @@
 Run by hand: ``nice python -m tests.benchmarks.bench_swap FOLDER [SCALE]``. A thousand particles of `POLYDISPERSE` go
 from T = 0.2 to 0.09, one at once and one in 12000 sweeps, and stay there; the slow one goes on to 0.075 (mode coupling
 would arrest it at 0.1). SCALE multiplies all numbers of sweeps; with 1 it is 67000 of them, some 3 minutes of a free
-core, and what was interrupted goes on. Printed are energies, drawn into FOLDER/swap.png energies, what was accepted,
-how far diameters have diffused, and S(k).
+core, and what was interrupted goes on. Printed are energies; FOLDER/swap.png shows energies, what was accepted, how far
+diameters have diffused, and S(k), and FOLDER/swap.csv has the first three as numbers.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 import xarray as xr
 
 import glassdask as gd
+from glassdask import plotting
 from glassdask.simulation import RandomStart, Simulation, SwapMonteCarlo, simulate
 
 TARGETS = (0.09, 0.075)
+ROWS = 100  # of the log of a history
 
 
 def histories(scale: float) -> dict[str, tuple[SwapMonteCarlo, ...]]:
@@ -51,14 +53,35 @@ def at(trajectory: xr.Dataset, thermo: xr.Dataset, temperature: float) -> xr.Dat
     return trajectory.isel(frame=np.flatnonzero(np.abs(found - temperature) < 1e-9)[1:])
 
 
+def note(log: dict[str, list[float | str]], name: str, trajectory: xr.Dataset, thermo: xr.Dataset) -> None:
+    """Rows of means over a hundredth of a history each; diameters are compared with the first frame at the target."""
+    there = at(trajectory, thermo, TARGETS[0])
+    first, begun, times = there["diameter"].values[0], float(there["time"][0]), trajectory["time"].values
+    for part in np.array_split(np.arange(thermo.sizes["sample"]), ROWS):
+        rows = thermo.isel(sample=part)
+        time = float(rows["time"][-1])
+        now = trajectory["diameter"].values[int(np.abs(times - time).argmin())]
+        row: dict[str, float | str] = {"history": name, "sweeps": time}
+        row |= {
+            what: round(float(rows[what].mean()), 5)
+            for what in ("temperature", "potential_energy", "accepted_moves", "accepted_exchanges")
+        }
+        changed = float(((now - first) ** 2).mean() / (2.0 * first.var()))
+        row["diameters_changed"] = round(changed, 4) if time >= begun else np.nan
+        for column, value in row.items():
+            log.setdefault(column, []).append(value)
+
+
 def main() -> None:
     folder, scale = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
+    log: dict[str, list[float | str]] = {}
     for seed, (name, stages) in enumerate(histories(scale).items(), start=1):
         path = str(folder / f"swap-{seed}.zarr")
         run = Simulation(model="polydisperse", start=RandomStart(n_particles=1000), stages=stages, seed=seed)
         simulate(run, path).compute(scheduler="synchronous")
         trajectory, thermo = gd.open_trajectory(path).load(), gd.open_reduction(path, "thermo").load()
+        note(log, name, trajectory, thermo)
         axes[0, 0].plot(thermo["time"], thermo["potential_energy"], label=name)
         for what, style in (("moves", "-"), ("exchanges", ":")):
             axes[0, 1].plot(thermo["time"], thermo[f"accepted_{what}"], style, label=f"{what}, {name}")
@@ -80,7 +103,8 @@ def main() -> None:
     axes[1, 1].set(xlabel="k", ylabel="S(k)")
     for one in axes.flat:
         one.legend(fontsize=7)
-    figure.savefig(folder / "swap.png", dpi=100)
+    figure.savefig(folder / "swap.png", dpi=70)
+    plotting.write_table(folder / "swap.csv", log)
 
 
 if __name__ == "__main__":
