@@ -46,6 +46,7 @@ from .descriptors.pair_entropy import PairEntropy as PairEntropy
 from .descriptors.radial_bond_order import RadialBondOrder as RadialBondOrder
 from .descriptors.radial_bond_order import RadialDensity as RadialDensity
 from .descriptors.reduce import reduce as reduce
+from .descriptors.rings import Rings as Rings
 from .descriptors.saving import save_descriptors as save_descriptors
 from .descriptors.saving import save_reduction as save_reduction
 from .descriptors.soap import SOAP as SOAP

@@ -150,6 +150,7 @@ PARAMETERS = {
     "pair_entropy": {"r_max": 1.5},
     "rbo": {"grid": (1.0, 1.5), "delta": 0.1},
     "radial_density": {"grid": (1.0, 1.5), "delta": 0.1},
+    "rings": {"cutoffs": CUTOFFS, "max_size": 5},
     "sbo": {"cutoffs": CUTOFFS},
     "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.1},
     **{name: {"cutoffs": CUTOFFS} for name in ("bond_angles", "cubatic", "dihedral_angles", "nematic")},

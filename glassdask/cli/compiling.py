@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 111  # how many `_works` are, for the progress bar
+WORKS = 113  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
@@ -24,7 +24,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "coordination": {"gamma": 8}, "cubatic": {}, "dihedral_angles": {}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
     "minkowski": {}, "nematic": {}, "pair_entropy": {"r_max": 1.5},
-    "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "sbo": {},
+    "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "rings": {"max_size": 6}, "sbo": {},
     "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tetrahedrality": {},
     "theta": {}, "third_order": {"averaged": True}, "topological_clusters": {}, "voronoi": {}, "warren_cowley": {},
 }  # fmt: skip

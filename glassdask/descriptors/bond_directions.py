@@ -14,6 +14,7 @@ from glassdask.errors import ParameterError
 from glassdask.kernels import bond_directions as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
+from glassdask.neighborhood.surroundings import surroundings
 
 Bins = Annotated[int, Where(lambda n: 1 <= n <= 720, "a whole number of bins from 1 to 720")]
 # Axes in no special direction: from those of a crystal, turns about single axes may lead nowhere. These never change.
@@ -153,18 +154,12 @@ class DihedralAngles(Descriptor):
         width = (180.0 - low) / self.n_bins
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-            around = rule.find(configuration, centers)
-            members = np.unique(np.concatenate([centers, around.index]))
-            found = rule.find(configuration, members)
-            row_of = np.full(len(configuration.position), -1, np.int64)
-            row_of[members] = np.arange(len(members))
+            around = surroundings(rule.find, configuration, centers)
+            found = around.found
             kernels.dihedral_histogram(
-                row_of[centers], found.offsets, found.index, found.vector, row_of, width, self.signed, out
+                around.rows, found.offsets, found.index, found.vector, around.row_of, width, self.signed, out
             )
-            if found.known is not None:
-                owner = np.repeat(np.arange(len(centers)), around.counts)
-                lost = np.bincount(owner, ~found.known[row_of[around.index]], len(centers)) > 0
-                out[lost | ~found.known[row_of[centers]]] = np.nan
+            out[around.lost] = np.nan
 
         return Plan(
             dims=("dihedral",),

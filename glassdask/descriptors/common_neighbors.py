@@ -15,6 +15,7 @@ from glassdask.kernels import common_neighbors as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.cutoffs import pair_matrix
 from glassdask.neighborhood.nearest import Cutoff, KNearest, Neighborhood, refuse_weights
+from glassdask.neighborhood.surroundings import surroundings
 
 STRUCTURES = ("other", "fcc", "hcp", "bcc", "icosahedral")
 
@@ -133,18 +134,13 @@ def _within(cutoffs: np.ndarray, pairs: bool) -> Any:
 
 def _listed(rule: Neighborhood, pairs: bool) -> Any:
     def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
-        around = rule.find(configuration, centers)
-        members = np.unique(np.concatenate([centers, around.index]))
-        found = rule.find(configuration, members)
-        row_of = np.full(len(configuration.position), -1, np.int64)
-        row_of[members] = np.arange(len(members))
-        bits = np.empty(kernels.MOST, np.int64)
-        row = kernels.listed(row_of[centers], found.offsets, found.index, found.vector, row_of, bits, pairs, _rows(out))
+        around = surroundings(rule.find, configuration, centers)
+        found, bits = around.found, np.empty(kernels.MOST, np.int64)
+        row = kernels.listed(
+            around.rows, found.offsets, found.index, found.vector, around.row_of, bits, pairs, _rows(out)
+        )
         refuse_crowd(configuration, centers, row)
-        if found.known is not None:
-            owner = np.repeat(np.arange(len(centers)), around.counts)
-            lost = np.bincount(owner, ~found.known[row_of[around.index]], len(centers)) > 0
-            out[lost | ~found.known[row_of[centers]]] = np.nan
+        out[around.lost] = np.nan
 
     return compute
 

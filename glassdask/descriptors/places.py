@@ -19,6 +19,7 @@ PLACES = {
     "pair_entropy": "glassdask.descriptors.pair_entropy:PairEntropy",
     "radial_density": "glassdask.descriptors.radial_bond_order:RadialDensity",
     "rbo": "glassdask.descriptors.radial_bond_order:RadialBondOrder",
+    "rings": "glassdask.descriptors.rings:Rings",
     "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
     "soap": "glassdask.descriptors.soap:SOAP",
     "solid_liquid": "glassdask.descriptors.solid_liquid:SolidLiquid",

@@ -15,6 +15,7 @@ from glassdask.errors import ParameterError
 from glassdask.kernels import common_neighbors as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
+from glassdask.neighborhood.surroundings import surroundings
 
 CLUSTERS = ("11A", "13A", "FK14", "FK15", "FK16", "fcc", "hcp", "bcc")
 
@@ -104,17 +105,8 @@ class TopologicalClusters(Descriptor):
 
 def _middles(configuration: Configuration, particles: np.ndarray, rule: Neighborhood) -> tuple[np.ndarray, np.ndarray]:
     """The cluster that each particle is the middle of, -1 for none, and whether an open border may hide that."""
-    around = rule.find(configuration, particles)
-    members = np.unique(np.concatenate([particles, around.index]))
-    found = rule.find(configuration, members)
-    row_of = np.full(len(configuration.position), -1, np.int64)
-    row_of[members] = np.arange(len(members))
-    kind, bits = np.empty(len(particles), np.int64), np.empty(kernels.MOST, np.int64)
-    row = kernels.centres(row_of[particles], found.offsets, found.index, found.vector, row_of, bits, kind)
+    around = surroundings(rule.find, configuration, particles)
+    found, kind, bits = around.found, np.empty(len(particles), np.int64), np.empty(kernels.MOST, np.int64)
+    row = kernels.centres(around.rows, found.offsets, found.index, found.vector, around.row_of, bits, kind)
     refuse_crowd(configuration, particles, row)
-    lost = np.zeros(len(particles), bool)
-    if found.known is not None:
-        owner = np.repeat(np.arange(len(particles)), around.counts)
-        lost = np.bincount(owner, ~found.known[row_of[around.index]], len(particles)) > 0
-        lost |= ~found.known[row_of[particles]]
-    return kind, lost
+    return kind, around.lost

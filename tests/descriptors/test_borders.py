@@ -60,6 +60,7 @@ IN_SPACE = {
     "theta": (gd.TongTanaka(diameters=DIAMETERS), (Voronoi(DIAMETERS),)),
     "theta cutoff": (gd.TongTanaka(sigma=1.0, neighbors=Cutoff(PAIRS)), Cutoff(PAIRS)),
     "topology": (gd.TopologicalClusters(neighbors=Voronoi(), role="middle"), (Voronoi(),)),
+    "rings": (gd.Rings(cutoffs=PAIRS, max_size=3), (Cutoff(PAIRS),)),
     "cna": (gd.CommonNeighbors(), KNearest(14)),
     "cna cutoff": (gd.CommonNeighbors(cutoffs=PAIRS, output="pairs"), REACH),
     **{

@@ -35,6 +35,7 @@ WRONG = [
     ("voronoi", {"diameters": {"A": -1}}, "diameters.A: expected a positive finite number, found -1"),
     ("lfs", {"signature": 12}, "signature: expected table | list, found 12"),
     ("lfs", {"signature": [0, 0, 12.0]}, "signature"),
+    ("rings", {"cutoffs": 1.3, "max_size": 2}, "max_size: expected a whole number from 3 to 40, such as 12, found 2"),
     ("soap", {**SOAP, "sigma": 1e-4}, "sigma = 0.0001: 6 radial functions on r_cut = 1.6 cannot resolve this width"),
     ("soap", {**SOAP, "n_max": 6.5}, "n_max: expected int, found 6.5"),
     ("soap", {**SOAP, "center": 1}, "center: expected bool, found 1"),
@@ -89,7 +90,8 @@ GOOD = {
     "radial_density": {"grid": (1.0,)},
     "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
     "topological_clusters": {"cutoffs": 1.3},
-    "rbo": {"grid": (1.0,)}, "sbo": {"cutoffs": 1.1}, "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
+    "rbo": {"grid": (1.0,)}, "rings": {"cutoffs": 1.3, "max_size": 4}, "sbo": {"cutoffs": 1.1},
+    "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
     "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
     "warren_cowley": {"cutoffs": 1.3},
 }  # fmt: skip

@@ -182,6 +182,7 @@ def test_in_parts_as_in_one_piece(mixture, rule, monkeypatch):
     made["pair_entropy"] = gd.PairEntropy(r_max=1.5, average_radius=1.2, by_species=not weighted)
     if not weighted:
         made["common_neighbors"] = gd.CommonNeighbors(neighbors=RULES[rule], output="pairs")
+        made["rings"] = gd.Rings(neighbors=RULES[rule], max_size=5)
         made["topological_clusters"] = gd.TopologicalClusters(neighbors=RULES[rule])
         made["centrosymmetry"] = gd.Centrosymmetry(neighbors=RULES[rule])
     made["solid_liquid"] = gd.SolidLiquid(threshold=0.1, neighbors=RULES[rule])
