@@ -9,18 +9,16 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
+from glassdask.correlations.waves import add_waves, transform_microseconds
 from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import BoxError, ParameterError, SchemaError, SpeciesError
 from glassdask.frames import sum_frames
-from glassdask.kernels import correlations as kernels
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.boxes import ball, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import check_kind, particle_numbers, species_names, validate
 from glassdask.variables import annotated
 
-# Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
-PARTICLES_AT_ONCE = 64
 # What a mode of one particle takes, roughly.
 MODE_MICROSECONDS = 1e-3
 # Smoothing of S(k) before its first peak is looked for, in bins.
@@ -110,12 +108,18 @@ def structure_factor(
         )
     cell, _ = _repeating(np.asarray(trajectory["box"].values)[0], borders)
     used = np.minimum(_expected(cell, k_max, n_bins), modes_per_bin)
+    n_particles = trajectory.sizes["particle"]
+    orders = np.zeros(3, np.int64)
+    orders[: len(cell)] = k_max * np.linalg.norm(cell, axis=1) / (2.0 * math.pi)
+    # a transform is of all bins at once: it is not cut
+    summed = MODE_MICROSECONDS * max(used.mean(), 1.0) * n_particles
+    microseconds = min(summed, transform_microseconds(n_particles, orders) / n_bins)
     products, modes, possible, squares, frames = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
         trajectory,
         *([] if values is None else [values]),
         items=n_bins,
-        microseconds=MODE_MICROSECONDS * max(used.mean(), 1.0) * trajectory.sizes["particle"],
+        microseconds=microseconds,
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / possible
@@ -205,11 +209,9 @@ def _modes_of_frame(
         inverse = np.zeros((3, 3))
         inverse[:d, : len(cell)] = own_axes @ np.linalg.inv(cell)
     fraction = np.ascontiguousarray((configuration.position[order] @ inverse).T)
-    orders = int(np.abs(modes).max(initial=0)) + 1
     weight = np.ones(len(order)) if not values else np.nan_to_num(values[0].astype(np.float64))[order]
     density = np.zeros((n_species, 2, len(modes)))
-    work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
-    kernels.density_modes(fraction, weight, starts, modes, work[0], work[1], density)
+    add_waves(fraction, weight, starts, modes, density)
     products = np.einsum("acm,bcm->abm", density, density)
     sums = np.zeros((n_species, n_species, n_bins))
     for a, b in np.ndindex(n_species, n_species):

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.modes import PARTICLES_AT_ONCE, wave_vectors
+from glassdask.correlations.modes import wave_vectors
+from glassdask.correlations.waves import add_waves
 from glassdask.declarations import Count, Positive, converted
 from glassdask.dynamics.averages import displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import sum_paths
 from glassdask.errors import ParameterError
-from glassdask.kernels import correlations as kernels
 from glassdask.kernels.dynamics import SCATTERING
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import half_widths
@@ -189,13 +189,11 @@ def _density(trajectory: xr.Dataset, frames: np.ndarray, box: np.ndarray, modes:
 def density_modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """rho_a(k) of some particles, see `sum_paths`, in every frame, (F, S, 2, M); `inverse` (F, d, d) of the boxes."""
     out = np.zeros((len(path), len(starts) - 1, 2, len(modes)))
-    orders = int(np.abs(modes).max(initial=0)) + 1
-    work = np.empty((2, 3, orders, PARTICLES_AT_ONCE))
     fraction, weight = np.zeros((3, path.shape[2])), np.ones(path.shape[2])
     for frame, position in enumerate(path):
         np.matmul(inverse[frame].T, position, out=fraction[: len(position)])
         fraction -= np.floor(fraction)
-        kernels.density_modes(fraction, weight, starts, modes, work[0], work[1], out[frame])
+        add_waves(fraction, weight, starts, modes, out[frame])
     return out
 
 

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
+from glassdask.correlations import waves
 from glassdask.correlations.modes import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.correlations.radial import radial_distribution
 from glassdask.errors import ParameterError, SchemaError, SpeciesError
@@ -206,6 +207,31 @@ def test_kernel_as_plain_python():
     for s in range(3):
         expected = phase[:, starts[s] : starts[s + 1]].sum(axis=1)
         np.testing.assert_allclose(plain[s, 0] + 1j * plain[s, 1], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_transforms_equal_sums(dimension, monkeypatch):
+    """Of two species, of which one has few particles, and with weights; in a triclinic box."""
+    pytest.importorskip("finufft", reason="needs the extra 'transforms'")
+    rng = np.random.default_rng(5)
+    box = SKEWED[:dimension, :dimension] * 2
+    x = rng.random((1, 600, dimension)) @ box
+    liquid = gd.from_arrays(x, species=np.where(np.arange(600) < 7, "B", "A"), box=box)
+    weight = xr.DataArray(rng.normal(size=(1, 600)), dims=("frame", "particle"))
+    found = {}
+    for cost in (np.inf, 0.0):
+        monkeypatch.setattr(waves, "transform_microseconds", lambda *_, cost=cost: cost)
+        found[cost] = [structure_factor(liquid, k_max=6.0, n_bins=6, values=values) for values in (None, weight)]
+    for summed, transformed in zip(found[np.inf], found[0.0]):
+        xr.testing.assert_allclose(transformed, summed, rtol=1e-10, atol=1e-12)
+        assert (transformed["S_total"] != summed["S_total"]).any()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_transform_is_taken_where_it_pays(there, monkeypatch):
+    monkeypatch.setattr(waves, "_finufft", lambda: waves if there else None)
+    assert (waves.transform_microseconds(10**5, np.array([22, 22, 22])) < waves.SUMMED * 10**5 * 6000) == there
+    assert waves.transform_microseconds(10**5, np.array([150, 150, 150])) == np.inf
 
 
 def _brute_force(position, edge, weight, k_max, n_bins):
