@@ -51,6 +51,7 @@ from .descriptors.saving import save_descriptors as save_descriptors
 from .descriptors.saving import save_reduction as save_reduction
 from .descriptors.soap import SOAP as SOAP
 from .descriptors.solid_liquid import SolidLiquid as SolidLiquid
+from .descriptors.structures import displacement_between as displacement_between
 from .descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctions
 from .descriptors.tetrahedrality import Tetrahedrality as Tetrahedrality
 from .descriptors.third_order import ThirdOrderInvariants as ThirdOrderInvariants

@@ -17,9 +17,10 @@ predictions have nothing to do with the labels of other configurations. rho_max 
 to a perfect model.
 
 Results in ``--output``: `scores.csv`, `scores_by_configuration.csv`, `differences.csv`; `cross_validation.csv`, of all
-models on each training configuration, learned from others; `ceiling.csv`, `leak.csv`, `costs.csv`; R
-against lag beside the published curves, learning curve, chi_4 of predicted and measured fields, and predicted against
-measured (PNG, CSV); the stores, and the models without pickle.
+models on each training configuration, learned from others; `ceiling.csv`, `leak.csv`, `costs.csv`; with ``--transfer``
+also `transfer.csv` and its figure, of other temperatures; R against lag beside the published curves, learning curve,
+chi_4 of predicted and measured fields, and predicted against measured (PNG, CSV); the stores, and the models without
+pickle.
 
     python pipelines/glassbench.py --train A.npz ... --test B.npz ... --output results/glassbench
 """
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark import figures, scores
+from benchmark import figures, scores, transfer
 from benchmark.models import WHITENING, Linear, Network
 from benchmark.sources import Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES
@@ -45,6 +46,7 @@ from glassdask.simulation.models import MODELS
 
 KINDS = ("ridge", "network")
 LEAST = 3  # training configurations
+WHOLE, CORES = 400, 8  # configurations of the published benchmark, and the cores for which costs are told
 HELD_OUT = 0.2  # of them, at most, by each network
 NETWORK = {"rounds": 2, "dropout": 0.2, "l2": 0.1, "learning_rate": 5e-3, "patience": 10, "whitening": WHITENING}
 
@@ -54,9 +56,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="GlassBench: propensities predicted from structure, on public data.")
     parser.add_argument("--train", nargs="+", required=True, metavar="FILE", help="configurations to learn from")
     parser.add_argument("--test", nargs="+", required=True, metavar="FILE", help="others, to be scored on")
+    parser.add_argument(
+        "--transfer",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="configurations of other temperatures (T0.50 in their names), to be scored on as well",
+    )
     parser.add_argument("--output", type=Path, default=Path("results/glassbench"), help="folder of all results")
     parser.add_argument("--models", nargs="+", choices=KINDS, default=list(KINDS), help="default: both")
-    parser.add_argument("--structure", nargs="+", choices=STRUCTURES, default=list(STRUCTURES),
+    parser.add_argument("--structure", nargs="+", choices=list(STRUCTURES), default=list(STRUCTURES),
                         help="of the ridge regression; default: all three")  # fmt: skip
     parser.add_argument("--centers", default="A", help="species whose motion is predicted")
     parser.add_argument("--model", choices=sorted(MODELS), help="of the interactions; default: what the species say")
@@ -96,7 +105,10 @@ def main() -> None:
     }  # fmt: skip
     try:
         with gd.cluster.connect(chosen.cluster):
-            run(chosen.train, chosen.test, chosen.models, chosen.structure, settings, network, chosen.output)
+            run(
+                chosen.train, chosen.test, chosen.transfer, chosen.models, chosen.structure, settings, network,
+                chosen.output,
+            )  # fmt: skip
     except GlassdaskError as error:
         parser.exit(1, f"{error}\n")
 
@@ -104,6 +116,7 @@ def main() -> None:
 def run(
     train_files: list[str],
     test_files: list[str],
+    transfer_files: list[str],
     kinds: list[str],
     structures: list[str],
     settings: Settings,
@@ -121,8 +134,9 @@ def run(
             f"--train has {train.n_configurations} configurations, at least {LEAST} are needed: give more files"
         )
     refuse_overlap(train, test)
+    others = transfer.studies(transfer_files, settings, train, folder)
     tasks = [task for task in train.targets if task in test.targets]
-    for study in (train, test):
+    for study in (train, test, *others):
         study.prepare(needed)
     models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
@@ -142,13 +156,11 @@ def run(
         task = max(task for task in tasks if task[0] == target)
         best = max(predictions, key=lambda key: scores.within(predictions[key][task], test.targets[task]).mean())
         figures.predicted(test.targets[task], predictions[best][task], target, folder / f"predicted_{target}")
-    costs: dict[str, Any] = {"model": [], "structure": [], "training_seconds": [], "n_configurations": []}
-    for model in models:
-        for column, value in zip(costs.values(), (model.name, model.structure, model.seconds, train.n_configurations)):
-            column.append(value)
-        print(f"{model.name}, {model.structure}: {model.seconds:.0f} s of CPU to learn from {train.n_configurations} "
-              "configurations", flush=True)  # fmt: skip
-    plotting.write_table(folder / "costs.csv", costs)
+    if others:
+        rows = [row for study in (test, *others) for row in transfer.table(models, train, study, tasks)]
+        write(folder / "transfer.csv", rows)
+        figures.transfer([row for row in rows if row["target"] == tasks[0][0]], folder / "transfer")
+    costs(models, train, folder)
     print(f"scores: {folder / 'scores.csv'}")
 
 
@@ -242,6 +254,22 @@ def susceptibilities(predictions: Predictions, test: Study, tasks: list[Task], f
                 for (name, structure), field in fields.items()
             ]  # fmt: skip
         figures.susceptibility(rows, folder / f"chi_4_{target}")
+
+
+def costs(models: list[Linear | Network], train: Study, folder: Path) -> None:
+    """Seconds of CPU of preparation and learning, and what the whole benchmark takes, were every step that long."""
+    steps = [("preparation", "all", train.seconds)] + [(m.name, m.structure, m.seconds) for m in models]
+    n = train.n_configurations
+    hours = {(name, structure): seconds / n * WHOLE / CORES / 3600 for name, structure, seconds in steps}
+    for name, structure, seconds in steps:
+        what = "to prepare" if name == "preparation" else "to learn from"
+        print(f"{name}, {structure}: {seconds:.0f} s of CPU {what} {n} configurations", flush=True)
+    print(f"{WHOLE} configurations would take {sum(hours.values()):.2f} h of {CORES} cores at this rate", flush=True)
+    write(folder / "costs.csv", [
+        {"model": name, "structure": structure, "training_seconds": seconds, "n_configurations": n,
+         f"hours_of_{WHOLE}_on_{CORES}_cores": hours[name, structure]}
+        for name, structure, seconds in steps
+    ])  # fmt: skip
 
 
 def curve(models: list[Linear], train: Study, test: Study, tasks: list[Task], folder: Path) -> None:

@@ -21,6 +21,7 @@ propensity (PNG, CSV), and the model fitted to all configurations (no pickle), w
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from glassdask.learning.validation import pooled_r
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.runs import inherent_structures
 
-STRUCTURES = ("initial", "inherent", "cage")
+STRUCTURES = {"initial": "position", "inherent": "inherent_position", "cage": "cage_position"}  # and their variables
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MOST_FOLDS = 10
 REPEATS = 4  # choices of training configurations for a point of the learning curve
@@ -64,7 +65,8 @@ def main() -> None:
     parser.add_argument("--train", nargs="+", default=[], metavar="FILE", help="configurations with propensity")
     parser.add_argument("--predict", nargs="+", default=[], metavar="FILE", help="configurations to predict")
     parser.add_argument("--output", type=Path, default=Path("results/propensity"), help="folder of all results")
-    parser.add_argument("--structure", nargs="+", choices=STRUCTURES, default=STRUCTURES, help="default: all three")
+    parser.add_argument("--structure", nargs="+", choices=list(STRUCTURES), default=list(STRUCTURES),
+                        help="default: all three")  # fmt: skip
     parser.add_argument("--descriptor", nargs="+", default=DESCRIPTORS, metavar="NAME:PARAMETERS",
                         help="such as rbo:grid=[1.0,1.5],l_max=6; default: radial densities and energy")  # fmt: skip
     parser.add_argument("--centers", default="A", help="species whose propensity is predicted")
@@ -94,8 +96,8 @@ def main() -> None:
 
 def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> None:
     """Cross-validate and fit a model on each structure; scores go to the screen and to files."""
-    stores = prepare(files, structures, settings, folder / "train", overwrite)
-    y = targets(stores["initial"], settings)
+    trajectory = prepare(files, structures, settings, folder / "train", overwrite)
+    y = targets(trajectory, settings)
     if y is None or y.sizes["frame"] < 3:
         raise ParameterError(
             "training needs the propensity of three or more configurations: give more files of --train"
@@ -106,7 +108,7 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
     per_configuration: dict[str, Any] = {"configuration": [Path(file).name for file in files]}
     curves: dict[str, Any] = {"configurations": np.arange(2, n_frames)}
     for structure in structures:
-        x = features(stores, structure, settings)
+        x = features(trajectory, structure, settings)
         parts = grouped_moments(x, y.values.ravel(), groups)
         model = RidgeCV(ALPHAS, n_folds=min(MOST_FOLDS, n_frames - 1))
         result = cross_validate(model, parts, min(MOST_FOLDS, n_frames))
@@ -155,10 +157,9 @@ def predict(files: list[str], structures: list[str], folder: Path, overwrite: bo
     settings = read_json(folder / "settings.json")
     if settings is None:
         raise ParameterError(f"{folder}: holds no trained model: run --train first, with the same --output")
-    stores = prepare(files, structures, settings, folder / "predict", overwrite)
-    y = targets(stores["initial"], settings)
-    species = gd.open_trajectory(stores["initial"])["species"].values
-    particles = np.flatnonzero(species == settings["centers"])
+    trajectory = prepare(files, structures, settings, folder / "predict", overwrite)
+    y = targets(trajectory, settings)
+    particles = np.flatnonzero(trajectory["species"].values == settings["centers"])
     names = [Path(file).name for file in files]
     table: dict[str, Any] = {
         "configuration": np.repeat(names, len(particles)),
@@ -167,7 +168,7 @@ def predict(files: list[str], structures: list[str], folder: Path, overwrite: bo
     if y is not None:
         table["measured"] = y.values.ravel()
     for structure in structures:
-        x = features(stores, structure, settings)
+        x = features(trajectory, structure, settings)
         table[structure] = np.asarray(load_model(folder / f"model_{structure}.npz").predict(x))
         if y is not None:
             by_file = table[structure].reshape(len(files), -1)
@@ -181,79 +182,75 @@ def predict(files: list[str], structures: list[str], folder: Path, overwrite: bo
 
 def prepare(
     files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool
-) -> dict[str, Path]:
-    """The stores of initial, inherent and cage structures, with the descriptors of the wanted ones.
-
-    What is there already is not computed again.
-    """
+) -> xr.Dataset:
+    """The configurations with their inherent and, if wanted, cage positions; what is there is not computed again."""
     ingested = gd.ingest(files, folder / "initial.zarr", density=settings["density"], overwrite=overwrite)
     print(*ingested.notes, sep="\n")
     return make_structures(structures, settings, folder, overwrite)
 
 
-def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> dict[str, Path]:
+def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> xr.Dataset:
     """The same of configurations that are in the folder's ``initial.zarr``."""
     stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
     model = MODELS[settings["model"]]
     inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=overwrite).compute()
+    inherent = gd.open_trajectory(stores["inherent"])
+    joined = gd.open_trajectory(stores["initial"]).assign(inherent_position=inherent["position"])
     if "cage" in structures:
-        inherent = gd.open_trajectory(stores["inherent"])
         cages = cage_positions(inherent, model, settings["temperature"], sweeps=settings["sweeps"])
-        gd.save_trajectory(
-            inherent[["species", "box"]].assign(position=cages["position"]), stores["cage"], overwrite=overwrite
-        )
-    chosen = {name: make(name, parameters) for name, parameters in map(parse, settings["descriptor"])}
-    for structure in {*structures, "initial", "inherent"}:
-        # the energy of every configuration as a whole is needed as well
-        wanted = chosen if structure in structures else {}
-        energy = make("local_energy", {"model": settings["model"]})
-        described = gd.describe(gd.open_trajectory(stores[structure]), {**wanted, "total_energy": energy})
-        gd.save_descriptors(described, stores[structure], overwrite=overwrite)
-    return stores
+        gd.save_trajectory(inherent[["species", "box"]].assign(cages), stores["cage"], overwrite=overwrite)
+        cage = gd.open_trajectory(stores["cage"])
+        joined = joined.assign(cage_position=cage["position"], cage_size=cage["cage_size"])
+    return joined
 
 
-def features(stores: dict[str, Path], structure: str, settings: dict[str, Any]) -> xr.DataArray:
+def energies(trajectory: xr.Dataset, structures: Iterable[str], settings: dict[str, Any]) -> xr.DataArray:
+    """Potential energies (frame, particle, structure)."""
+    wanted = {"total_energy": make("local_energy", {"model": settings["model"]})}
+    return gd.describe(trajectory, wanted, structures=[STRUCTURES[name] for name in structures])["total_energy"]
+
+
+def features(trajectory: xr.Dataset, structure: str, settings: dict[str, Any]) -> xr.DataArray:
     """The matrix (sample, feature) of all centres of all configurations of one structure."""
-    trajectory = gd.open_trajectory(stores[structure])
     is_center = trajectory["species"].values == settings["centers"]
-    described = gd.open_descriptors(stores[structure], [parse(text)[0] for text in settings["descriptor"]])
+    chosen = {name: make(name, parameters) for name, parameters in map(parse, settings["descriptor"])}
+    described = gd.describe(trajectory, chosen, structures=[STRUCTURES[structure]]).isel(structure=0)
+    if structure == "cage":
+        described["cage_size"] = trajectory["cage_size"]
+    places = trajectory.assign(position=trajectory[STRUCTURES[structure]])
     columns, names = [], []
     for name, values in described.data_vars.items():
-        averaged = average_shells(values, trajectory, cutoff=settings["shell"], generations=settings["generations"])
+        averaged = average_shells(values, places, cutoff=settings["shell"], generations=settings["generations"])
         data = averaged.values[:, is_center].reshape(trajectory.sizes["frame"], is_center.sum(), -1)
         columns.append(data - data.mean(axis=1, keepdims=True))
         names += [f"{name} {number}" for number in range(data.shape[-1])]
-    for (first, second), apart in ways(stores, structure, is_center).items():
+    for (first, second), apart in ways(trajectory, structure, is_center).items():
         columns += [power - power.mean(axis=1, keepdims=True) for power in (apart[..., None], apart[..., None] ** 2)]
         names += [f"way, {first} to {second}{square}" for square in ("", ", squared")]
-    for other in ("initial", "inherent"):
-        energy = gd.open_descriptors(stores[other], ["total_energy"])["total_energy"].values.mean(axis=1)
+    others = ("initial", "inherent")
+    for other, energy in zip(others, energies(trajectory, others, settings).mean("particle").values.T):
         columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
         names.append(f"mean energy, {other}")
     matrix = np.concatenate(columns, axis=-1)
     return xr.DataArray(matrix.reshape(-1, len(names)), dims=("sample", "feature"), coords={"feature": names})
 
 
-def ways(stores: dict[str, Path], structure: str, is_center: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+def ways(trajectory: xr.Dataset, structure: str, is_center: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
     """How far each centre is, the short way, between every two structures up to this one, (frame, centre)."""
-    known = STRUCTURES[: STRUCTURES.index(structure) + 1]
-    opened = {name: gd.open_trajectory(stores[name]) for name in known}
-    box = opened["initial"]["box"].values
+    known = list(STRUCTURES)[: list(STRUCTURES).index(structure) + 1]
     found = {}
-    for pair in combinations(known, 2):
-        first, second = (opened[name]["position"].values[:, is_center] for name in pair)
-        fraction = (second - first) @ np.linalg.inv(box)
-        found[pair] = np.linalg.norm((fraction - np.round(fraction)) @ box, axis=-1)
+    for first, second in combinations(known, 2):
+        way = gd.displacement_between(trajectory, STRUCTURES[first], STRUCTURES[second])
+        found[first, second] = np.linalg.norm(way.values[:, is_center], axis=-1)
     return found
 
 
-def targets(store: Path, settings: dict[str, Any]) -> xr.DataArray | None:
+def targets(trajectory: xr.Dataset, settings: dict[str, Any]) -> xr.DataArray | None:
     """Propensity (frame, centre) at the chosen lag; None where the files have none."""
-    known = gd.open_trajectory(store)
-    if "propensity" not in known:
+    if "propensity" not in trajectory:
         return None
-    is_center = known["species"].values == settings["centers"]
-    return known["propensity"].isel(lag=settings["lag"], particle=is_center).load()
+    is_center = trajectory["species"].values == settings["centers"]
+    return trajectory["propensity"].isel(lag=settings["lag"], particle=is_center).load()
 
 
 def draw_unseen(x, y, groups, labels, parts, model, path: Path) -> None:

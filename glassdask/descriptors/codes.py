@@ -28,7 +28,7 @@ def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
         described = parameters.get("descriptor")
         features = codes_now("descriptors", described) if described else []
         return [*features, digest(*places)]
-    values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype")}
+    values = {name: value for name, value in parameters.items() if name not in ("centers", "dtype", "structures")}
     place = PLACES.get(values.get(TAG, ""))
     others = any(isinstance(value, (dict, list)) and f"'{TAG}'" in str(value) for value in values.values())
     if place is not None and not others:

@@ -13,6 +13,7 @@ import xarray as xr
 from glassdask import code
 from glassdask.declarations import Count, converted, digest, plain, shown
 from glassdask.descriptors.base import Descriptor, Plan, Search, check_name
+from glassdask.descriptors.structures import checked_structures, of_structure, side_by_side
 from glassdask.errors import ParameterError
 from glassdask.frames import map_blocks
 from glassdask.neighborhood.boxes import check_reach
@@ -30,6 +31,7 @@ def describe(
     *,
     centers: str | Iterable[str] | None = None,
     block: int | None = None,
+    structures: Iterable[str] | None = None,
 ) -> xr.Dataset:
     """Descriptors of every particle of every frame, in one pass over the same neighbours.
 
@@ -49,6 +51,11 @@ def describe(
     block : int, optional
         Most central particles to a task; by default as many as make a task of the usual length and size, a second and
         48 MiB unless dask is configured otherwise (`glassdask.graphs`).
+    structures : iterable of str, optional
+        Variables (frame, particle, space) with positions of the same particles, such as ``["position",
+        "inherent_position", "cage_position"]``: all descriptors of each of them, side by side along a dimension
+        ``structure`` after ``particle``. Cutoffs that are measured are those of ``position``. None: of ``position``,
+        without that dimension. `displacement_between` gives the ways from one to another.
 
     Returns
     -------
@@ -65,6 +72,8 @@ def describe(
     ------
     SpeciesError, ParameterError, BoxError
         Before any work, where it can be known; otherwise when the block with the offending frame is computed.
+    SchemaError
+        When the trajectory is none, or has no such structure.
 
     Examples
     --------
@@ -74,9 +83,17 @@ def describe(
     >>> features = gd.describe(crystal, [gd.BondOrder(cutoffs=1.2), gd.LechnerDellago(cutoffs=1.2)])
     >>> features["bo"].dims, features["ld"].shape
     (('frame', 'particle', 'l'), (1, 27, 8))
+    >>> relaxed = crystal.assign(inherent_position=crystal["position"])
+    >>> both = gd.describe(relaxed, [gd.BondOrder(cutoffs=1.2)], structures=["position", "inherent_position"])
+    >>> both["bo"].dims, both["structure"].values.tolist()
+    (('frame', 'particle', 'structure', 'l'), ['position', 'inherent_position'])
     """
     validate(trajectory)
     named = _named(descriptors, trajectory)
+    if structures is not None:
+        places = checked_structures(trajectory, structures)
+        found = {name: describe(of_structure(trajectory, name), named, centers=centers, block=block) for name in places}
+        return side_by_side(found, identity(trajectory, places))
     block = converted(block, Count | None, "describe.block")
     names = species_names(trajectory)
     dimension = trajectory.sizes["space"]

@@ -12,6 +12,7 @@ import xarray as xr
 from glassdask.declarations import converted, flags
 from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
+from glassdask.descriptors.structures import STRUCTURES
 from glassdask.errors import StoreError
 from glassdask.files import check_links
 from glassdask.schema import check_kind
@@ -159,7 +160,8 @@ def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:
             f"{path}: '{variable.name}' is {what}: store the lazy result of describe (persist() keeps it in memory), "
             f"or {OWN}"
         )
-    _require(is_stored_at(path, variable.attrs["input"]), path, f"'{variable.name}'")
+    structures = json.loads(variable.attrs["parameters"]).get(STRUCTURES, ())
+    _require(is_stored_at(path, variable.attrs["input"], structures), path, f"'{variable.name}'")
 
 
 def _require(same: bool, path: str | os.PathLike[str], what: str) -> None:

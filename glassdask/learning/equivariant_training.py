@@ -145,7 +145,7 @@ def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, value
     vectors = np.zeros((n, 3, max(len(model.places_), 1)), dtype=np.float32)
     d = model.dimension_
     for k, name in enumerate(model.places_):
-        vectors[:, :d, k] = ways(configuration, values[name]) / model.place_scale_[k]
+        vectors[:, :d, k] = configuration.short_way(configuration.position[:, :d], values[name]) / model.place_scale_[k]
     for name, array in (("scalars", scalars), ("the other positions", vectors)):
         if not np.isfinite(array).all():
             raise ParameterError(f"{configuration.label}: {name} are not finite everywhere: leave it out or mend them")
@@ -157,17 +157,6 @@ def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, value
         {} if keep else None,
         device,
     )
-
-
-def ways(configuration: Configuration, place: np.ndarray) -> np.ndarray:
-    """From where the particles are to other places of theirs, the short way, (N, d)."""
-    d = configuration.dimension
-    fraction = (place - configuration.position[:, :d]) @ configuration.inverse[:d, :d]
-    image = np.round(fraction)
-    if configuration.borders is not None:
-        image[:, configuration.borders.open[:d]] = 0.0
-    way: np.ndarray = (fraction - image) @ configuration.box[:d, :d]
-    return way
 
 
 class Samples:
@@ -218,10 +207,26 @@ class Samples:
         found = network(sample)
         if self.model.relative:
             found = relative(found, self.codes, known)
-        missed = torch.where(known, found - torch.nan_to_num(target), 0.0)
+        found, target = (torch.where(known, torch.nan_to_num(values), 0.0) for values in (found, target))
+        missed = found - target
         if self.model.whitening:
             missed = missed - self.model.whitening * averaged(missed, known, sample)
-        return (missed[known] ** 2).mean()
+        loss = (missed[known] ** 2).mean()
+        if self.model.variation:
+            loss = loss + self.model.variation * different_variation(found, target, known, sample)
+        return loss
+
+
+def different_variation(found: Any, target: Any, known: Any, sample: Sample) -> Any:
+    """Squares of the differences of root mean squares, of particles and of averages over the shell; others are zero."""
+    total: Any = 0.0
+    for values, others in ((found, target), tuple(averaged(field, known, sample) for field in (found, target))):
+        count = known.sum(0).clamp(min=1)
+        size, wanted = (
+            (torch.where(known, field, 0.0).square().sum(0) / count + 1e-12).sqrt() for field in (values, others)
+        )
+        total = total + (size - wanted).square().mean()
+    return total
 
 
 def averaged(values: Any, known: Any, sample: Sample) -> Any:
@@ -416,7 +421,8 @@ def _scales(model: Any, data: Samples) -> None:
     for frame in range(len(data)):
         here = data.configuration(frame)
         for k, name in enumerate(model.places_):
-            square[frame, k] = (ways(here, X[name].isel(frame=frame).values) ** 2).mean()
+            place = X[name].isel(frame=frame).values
+            square[frame, k] = (here.short_way(here.position[:, : model.dimension_], place) ** 2).mean()
     scale = np.sqrt(square.mean(axis=0))
     model.place_scale_ = np.where(scale > 0, scale, 1.0)
 

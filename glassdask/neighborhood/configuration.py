@@ -156,6 +156,16 @@ class Configuration:
         other.scratch, other.cells, other._repeated = Scratch(), {}, {}
         return other
 
+    def short_way(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """From places (..., d) to others, the short way around the box along the axes that repeat."""
+        d = self.dimension
+        fraction = (second - first) @ self.inverse[:d, :d]
+        image = np.round(fraction)
+        if self.borders is not None:
+            image[..., self.borders.open[:d]] = 0.0
+        way: np.ndarray = (fraction - image) @ self.box[:d, :d]
+        return way
+
     @cached_property
     def widths(self) -> np.ndarray:
         """Distances between opposite faces of the box, shape (dimension,)."""

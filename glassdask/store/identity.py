@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dask
@@ -35,8 +35,10 @@ CHANGED = "changed"
 DIGEST_BYTES = 64 << 20  # that are read at a time
 
 
-def identity(trajectory: xr.Dataset) -> str:
+def identity(trajectory: xr.Dataset, also: Iterable[str] = ()) -> str:
     """What identifies what descriptors see of a trajectory, in this order of frames and particles.
+
+    `also` are further variables that they see, such as the positions of other structures.
 
     Examples
     --------
@@ -49,7 +51,7 @@ def identity(trajectory: xr.Dataset) -> str:
     missing = [name for name in NEEDED if name not in trajectory]
     if missing:
         raise SchemaError(f"no variable '{missing[0]}': found {sorted(map(str, trajectory.variables))}")
-    described = _described(trajectory)
+    described = _described(trajectory, also)
     source = stored_source(described["position"])
     if source is None and described["position"].chunks is None:
         return VALUES + digest(described)
@@ -58,29 +60,30 @@ def identity(trajectory: xr.Dataset) -> str:
         opened = open_trajectory(path)
     except GlassdaskError:  # none, moved, or being written anew
         opened = None
-    if opened is not None and _all_same(described, _described(opened)):
+    if opened is not None and _all_same(described, _described(opened, also)):
         return content_hash(path)
     sources = {name: stored_source(v) or (v.chunks is not None and v.data.name) for name, v in described.items()}
     in_memory = digest({name: variable for name, variable in described.items() if not sources[name]})
     return LAZY + str(dask.base.tokenize(sources, in_memory))
 
 
-def _described(trajectory: xr.Dataset) -> dict[str, xr.Variable]:
-    found = {name: trajectory[name].variable for name in DESCRIBED if name in trajectory}
+def _described(trajectory: xr.Dataset, also: Iterable[str] = ()) -> dict[str, xr.Variable]:
+    names = (*DESCRIBED, *(name for name in also if name not in DESCRIBED))
+    found = {name: trajectory[name].variable for name in names if name in trajectory}
     borders = found.pop("periodic", None)
     if borders is not None and not borders.values.all():  # all axes repeat where nothing is said
         found[f"periodic, beyond {borders.attrs.get('beyond', UNKNOWN)}"] = borders
     return found
 
 
-def is_stored_at(path: str | os.PathLike[str], found: str | None) -> bool:
+def is_stored_at(path: str | os.PathLike[str], found: str | None, also: Iterable[str] = ()) -> bool:
     """Whether a store holds the trajectory of this `identity`; reads it where only its numbers can tell."""
     if found is None or found == content_hash(path):
         return found is not None
     if not found.startswith(VALUES):
         return False
     opened = open_trajectory(path)
-    return found == VALUES + digest(_described(opened))
+    return found == VALUES + digest(_described(opened, also))
 
 
 def is_descriptor_at(path: str | os.PathLike[str], group: str, found: str) -> bool:

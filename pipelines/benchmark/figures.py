@@ -65,6 +65,27 @@ def _add(table: dict[str, Any], name: str, lag: np.ndarray, pooled: np.ndarray, 
         table[key] += list(values)
 
 
+def transfer(rows: list[dict[str, Any]], path: Path) -> None:
+    """Pooled R of one target against the inverse temperature, at the lag of what is published, or else the longest."""
+    drawn, axes = plotting.figure()
+    ax = axes[0, 0]
+    longest = {row["temperature"]: row["lag"] for row in sorted(rows, key=lambda row: row["lag"])}
+    at = longest | {row["temperature"]: row["lag"] for row in rows if row["structure"] == "published"}
+    names = sorted({(row["model"], row["structure"]) for row in rows}, key=lambda name: (name[1] == "published", name))
+    colors = iter(OURS)
+    for name in names:
+        r = {
+            row["temperature"]: row["pooled_r"]
+            for row in rows if (row["model"], row["structure"]) == name and row["lag"] == at[row["temperature"]]
+        }  # fmt: skip
+        color = "0.7" if name[1] == "published" else next(colors, "k")
+        ax.plot([1.0 / t for t in sorted(r)], [r[t] for t in sorted(r)], color=color, marker="o", markersize=3,
+                linewidth=1, label=", ".join(name))  # fmt: skip
+    ax.set(xlabel="$1/T$", ylabel="pooled $R$")
+    ax.legend(frameon=False, fontsize=5)
+    plotting.save(drawn, path, {key: [row[key] for row in rows] for key in rows[0]})
+
+
 def learning_curve(curves: dict[str, dict[str, np.ndarray]], sizes: np.ndarray, path: Path) -> None:
     """R on the test configurations against the number of those that were learned from."""
     drawn, axes = plotting.figure(1, 2)

