@@ -6,8 +6,8 @@ import math
 from functools import lru_cache, partial
 
 import numpy as np
+import scipy  # whose ndimage is imported when it is first used: most commands never do
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d
 
 from glassdask.correlations.waves import add_waves, transform_microseconds
 from glassdask.declarations import Count, Positive, converted
@@ -176,8 +176,8 @@ def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> 
     else:
         raise SpeciesError(f"unknown species {species}: known species are {', '.join(names)}")
     modes = structure["modes"].values.astype(float)
-    total = gaussian_filter1d(np.nan_to_num(values) * modes, PEAK_SMOOTHING, mode="constant")
-    weight = gaussian_filter1d(modes, PEAK_SMOOTHING, mode="constant")
+    total = scipy.ndimage.gaussian_filter1d(np.nan_to_num(values) * modes, PEAK_SMOOTHING, mode="constant")
+    weight = scipy.ndimage.gaussian_filter1d(modes, PEAK_SMOOTHING, mode="constant")
     spacing = structure.attrs["density"] ** (-1 / structure.attrs["dimension"])
     beyond = (weight > 0) & (structure["k"].values > SMALL_ANGLES * math.pi / spacing)
     smooth, k = total[beyond] / weight[beyond], structure["k"].values[beyond]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy  # whose ndimage is imported when it is first used: most commands never do
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d
 
 from glassdask.correlations.radial import radial_distribution
 from glassdask.declarations import pair_text, read_pairs
@@ -262,10 +262,10 @@ class _Curve:
     def smooth(self, width: float) -> tuple[np.ndarray, np.ndarray]:
         """g smoothed by a Gaussian, and its standard error from the number of pairs."""
         sigma = width * self.spacing / self.step
-        ideal = gaussian_filter1d(self.ideal, sigma)
+        ideal = scipy.ndimage.gaussian_filter1d(self.ideal, sigma)
         if not ideal.any():
             return self.g, np.zeros_like(self.g)
-        pairs = gaussian_filter1d(self.pairs, sigma)
+        pairs = scipy.ndimage.gaussian_filter1d(self.pairs, sigma)
         # one pair more, so that an empty stretch has an error too
         least = 1.0 / (2.0 * math.sqrt(math.pi) * sigma)
         return pairs / ideal, np.sqrt((pairs + least) * least) / ideal

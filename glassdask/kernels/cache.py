@@ -26,6 +26,7 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime import rtsys
 
 from glassdask.errors import GlassdaskError
 from glassdask.files import locked
@@ -124,6 +125,7 @@ class Locator(_CacheLocator):
 
     def __init__(self, function: Callable[..., Any], file: str, stamp: str):
         self._py_file, self._line, self._stamp = file, function.__code__.co_firstlineno, stamp
+        self.ours = Path(file).parent == HERE
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Locator | None:
@@ -188,6 +190,11 @@ class Kept(FunctionCache):
 
     def _stored(self, sig: Any, target_context: Any) -> Any:
         try:
+            if self._impl.locator.ours:
+                # numba would first import all that it can compile from, a sixth of what a short command takes; machine
+                # code of our kernels needs only its runtime, and what is compiled later imports the rest
+                rtsys.initialize(target_context)
+                return self._load_overload(sig, target_context)
             return super().load_overload(sig, target_context)
         except Exception:  # half a pickle can raise anything
             with suppress(OSError):

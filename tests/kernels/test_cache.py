@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import glassdask
+import glassdask as gd
 from glassdask.kernels import cache
 
 PACKAGE = Path(glassdask.__file__).parent
@@ -205,3 +207,30 @@ def test_what_was_edited_since_it_was_imported_is_not_kept(tmp_path, monkeypatch
     (package / "helpers.py").write_text(HELPER.replace("2.0", "3.0"))
     doubled = importlib.import_module("edited_package.kernels").doubled
     assert not isinstance(doubled._cache, cache.Kept)
+
+
+LOADED = """
+import importlib, pkgutil
+from numba.core.dispatcher import Dispatcher
+from glassdask import kernels
+
+loaded = 0
+for module in pkgutil.iter_modules(kernels.__path__):
+    for kernel in vars(importlib.import_module(f"glassdask.kernels.{module.name}")).values():
+        if isinstance(kernel, Dispatcher):
+            for signature, *_ in kernel._cache._cache_file._load_index():
+                kernel.compile(signature)
+                loaded += 1
+            assert not kernel.stats.cache_misses, kernel
+print(loaded)
+"""
+
+
+@pytest.mark.skipif(cache.FOLDER is None, reason="no folder can be written where kernels would be kept")
+def test_what_is_stored_runs_without_all_that_numba_compiles_from():
+    liquid = gd.from_arrays(np.random.default_rng(1).random((1, 60, 3)) * 4, species=["A"] * 60, box=[4.0, 4.0, 4.0])
+    # a kernel that needed a symbol of numba's other modules would end the process where it is loaded
+    gd.describe(liquid, [gd.BondOrder(cutoffs=1.5, l_max=4)])["bo"].compute(scheduler="synchronous")
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 3
