@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.")
 
 OPEN = ("partial", "failed", "waiting")
+TOLD = 1.0  # seconds of compiling from which it is told of
 MOST_ERRORS = 20  # lines; all of them are in the table of --json
 
 SweepStore = Annotated[Path, typer.Argument(help="Store of a sweep that was run before")]
@@ -68,7 +68,7 @@ def run(
     exit code is 1 unless all that was asked for is complete.
     """
     if dry_run:
-        _estimate(sweep, only, share, quiet, as_json)
+        _estimate(sweep, only, share, cluster, workers, quiet, as_json)
         return
     _run(sweep, only, share, cluster, workers, quiet, overwrite=overwrite)
 
@@ -131,8 +131,7 @@ def _run(
     if part is not None:
         described.share(*part)  # a wrong share is told before workers are started
     described.checked_stages(only)
-    target = cluster or ("local" if share is None else "threads")
-    with connect(target, workers=workers) as client, progress_bar("sweep", quiet) as progress:
+    with connect(_target(cluster, share), workers=workers) as client, progress_bar("sweep", quiet) as progress:
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
     labels = [state.label for state in (described.share(*part) if part else described).states]
     stages = only or table.attrs["stages"]
@@ -146,21 +145,36 @@ def _run(
         raise typer.Exit(1)
 
 
-def _estimate(sweep: Path, only: list[str] | None, share: str | None, quiet: bool, as_json: bool) -> None:
+def _target(cluster: str | None, share: str | None) -> str:
+    """Where a sweep is run: by default by a worker for each core, a share of it in the process of the command."""
+    return cluster or ("local" if share is None else "threads")
+
+
+def _estimate(
+    sweep: Path,
+    only: list[str] | None,
+    share: str | None,
+    cluster: str | None,
+    workers: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Print what a sweep, or what is left of it, takes."""
+    from glassdask.cluster.profile import number_of_workers
     from glassdask.sweep import read_sweep
     from glassdask.sweep.estimating import estimate
 
     described = read_sweep(sweep)
     described = described if share is None else described.share(*_parsed_share(share))
     stages = described.checked_stages(only)
+    processes = number_of_workers(_target(cluster, share), workers)
     with progress_bar("pieces", quiet) as progress:
-        found = estimate(described, progress)
-    known = [found.seconds[stage] for stage in stages]
-    seconds = sum(part or 0.0 for part in known)
+        found = estimate(described, progress, processes)
+    units, seconds, start, elapsed = found.only(stages)
     if as_json:
         told = {stage: {"units": found.units[stage], "seconds": found.seconds[stage]} for stage in stages}
-        print(json.dumps({"states": len(described), "stages": told, "core_hours": seconds / 3600, "bytes": found.bytes,
+        print(json.dumps({"states": len(described), "stages": told, "workers": processes, "starting": start,
+                          "core_hours": seconds / 3600, "elapsed": elapsed, "bytes": found.bytes,
                           "memory": found.memory, "compiling": found.compiling, "notes": found.notes},
                          indent=2))  # fmt: skip
         return
@@ -170,14 +184,14 @@ def _estimate(sweep: Path, only: list[str] | None, share: str | None, quiet: boo
     for stage in stages:
         part = found.seconds[stage]
         table.add_row(stage, str(found.units[stage]), "not known" if part is None else clock(part))
-    units, hours = sum(found.units[stage] for stage in stages), seconds / 3600
-    table.add_row("all", str(units), f"{clock(seconds)}, {hours:.3g} core-hours")
+    table.add_row("starting", "", clock(start))
+    table.add_row("all", str(units), f"{clock(seconds)}, {seconds / 3600:.3g} core-hours")
     out.print(table)
-    cores = len(os.sched_getaffinity(0))
-    out.print(f"about {clock(seconds / cores)} on the {cores} cores here, as busy as they are now")
-    out.print(f"disk   {found.bytes / 1e6:.3g} MB in {described.store}", markup=False, soft_wrap=True)
+    where = f"with {processes} worker{'s' * (processes > 1)}" if processes else "in one process"
+    out.print(f"time   {clock(elapsed)} {where}, longer where they share cores with other work")
+    out.print(f"disk   {found.bytes / 1e6:.3g} MB")
     out.print(f"memory {found.memory / 2**20:.0f} MiB for a worker")
-    if found.compiling:
+    if found.compiling > TOLD:
         out.print(
             f"besides, {clock(found.compiling)} were for kernels that were compiled now; each machine, or folder of "
             "caches, does that once: glassdask compile"

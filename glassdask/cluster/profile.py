@@ -243,6 +243,20 @@ def find_profile(target: str | os.PathLike[str]) -> Path:
     return file
 
 
+def number_of_workers(target: str, workers: int | None = None) -> int:
+    """How many workers `connect` has for a target: those asked for, of its profile, or one for each core here.
+
+    0 is this process. Of a scheduler that runs already, or a cluster that adapts, it is a guess.
+
+    >>> number_of_workers("threads"), number_of_workers("local", 3)
+    (0, 3)
+    """
+    if target == "threads":
+        return 0
+    here = target == "local" or "://" in target
+    return workers or (len(os.sched_getaffinity(0)) if here else read_profile(target).workers)
+
+
 def read_profile(target: str | os.PathLike[str]) -> Profile:
     """Read and check a profile; nothing is started or submitted.
 

@@ -1,4 +1,7 @@
-"""What a sweep would take: its units, core time, disk and memory, by small pieces of it that are run now."""
+"""What a sweep would take: its units, core time, disk and memory, by small pieces of it that are run now.
+
+What starts and ends processes is in `glassdask.sweep.starting`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import os
 import resource
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +27,17 @@ from glassdask.sweep.ingesting import Sources
 from glassdask.sweep.protocol import Recipe
 from glassdask.sweep.replicas import REPLICAS, Ensemble
 from glassdask.sweep.stages import stage_named
+from glassdask.sweep.starting import Starting, compiling, cpu_seconds
 from glassdask.sweep.state import Settings, State
 
 FILES = (INGEST, REPLICAS)  # whose work is that of reading
 LARGEST = 1000  # particles of a piece that is simulated
 STEPS = (2e5, 1.2e6)  # particles times steps of the two pieces; what does not grow with them is told from what does
 BLOCKS = (2, 6)  # intervals of the production in them
-TOLD = 10.0  # seconds that compiling takes at least where it is told of; imports take less
 FRAMES = (3, 9)  # of pieces of trajectories that exist, at least ...
 ROWS = (2e4, 6e4)  # ... and as many as have this many particles, so that g(r) tells cutoffs; or bytes of files:
 BYTES = (1e6, 3e6)
+INFLATED = 4  # times the bytes on disk, compressed and of single precision, are in memory while they are computed
 
 
 @dataclass
@@ -42,20 +46,36 @@ class Estimate:
 
     Attributes
     ----------
+    starting : what it takes to start the processes that do it
     units : of each stage
     seconds : of one core, of each stage; None where a piece could not be run
+    longest : seconds of one core, of the state that takes most
     bytes : on disk, in all
     memory : of a worker in bytes
     compiling : seconds of one core that kernels took which were compiled now; each machine does that once
     notes : why something is not known
     """
 
+    starting: Starting
     units: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float | None] = field(default_factory=dict)
+    longest: float = 0.0
     bytes: float = 0.0
     memory: float = 0.0
     compiling: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def only(self, stages: Sequence[str]) -> tuple[int, float, float, float]:
+        """Of some stages: units, seconds of one core with and of starting, and seconds until the end.
+
+        Examples
+        --------
+        >>> Estimate(Starting(0), {"describe": 1, "reduce": 1}, {"describe": 5.0, "reduce": None}).only(["describe"])
+        (1, 6.32, 1.32, 6.32)
+        """
+        units, work = sum(self.units[stage] for stage in stages), sum(self.seconds[stage] or 0.0 for stage in stages)
+        start = self.starting.seconds(units)
+        return units, work + start, start, self.starting.elapsed(units, work, min(self.longest, work))
 
 
 @dataclass(frozen=True)
@@ -66,21 +86,54 @@ class _Law:
     b: float
 
     @classmethod
-    def of(cls, x: tuple[float, float], y: tuple[float, float]) -> _Law:
+    def of(cls, x: Sequence[float], y: Sequence[float]) -> _Law:
         b = max(0.0, (y[1] - y[0]) / (x[1] - x[0])) if x[1] > x[0] else 0.0
-        return cls(max(0.0, y[0] - b * x[0]), b)
+        return cls(max(0.0, sum(y) / 2 - b * sum(x) / 2), b)
 
     def __call__(self, x: float) -> float:
         return self.a + self.b * x
 
 
-def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None) -> Estimate:
+@dataclass
+class _Pieces:
+    """What two pieces of a kind of states have shown.
+
+    Attributes
+    ----------
+    laws : of the stages that could be run
+    size : bytes by particles in all frames
+    largest : of these, in the larger piece
+    per_byte : how many of these a byte of files has
+    problems : why others could not be run
+    loading : seconds that the first piece took longer than the same one once more, besides ...
+    compiling : ... those of the compiler
+    """
+
+    laws: dict[str, _Law]
+    size: _Law
+    largest: float
+    per_byte: float
+    problems: dict[str, str]
+    loading: float
+    compiling: float
+
+
+def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None, workers: int = 0) -> Estimate:
     """What is not complete of a sweep, from two small pieces of each of its kinds of states, which are run now.
 
     Units of a stage take a + b x seconds, x being particle-steps of simulations, bytes of files and particles in all
     frames of the others; a and b are those of the pieces. Nothing is written into the sweep's store.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Of `read_sweep`.
+    tell : callable, optional
+        Called with the numbers of kinds that are done, and of all.
+    workers : int, default 0
+        Processes that are started for it; 0 is none, as with ``run_sweep(sweep)``.
     """
-    found = Estimate(units=dict.fromkeys(sweep.stages, 0), seconds=dict.fromkeys(sweep.stages, 0.0))
+    found = Estimate(Starting(workers), dict.fromkeys(sweep.stages, 0), dict.fromkeys(sweep.stages, 0.0))
     done = _complete(sweep)
     kinds: dict[Any, list[State]] = {}
     for state in sweep.states:
@@ -90,21 +143,24 @@ def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None) -> Es
             tell(number, len(kinds))
         left = [state for state in states if any((state.label, stage) not in done for stage in state.units)]
         if left:
-            _add(found, sweep, left, done)
+            with tempfile.TemporaryDirectory(prefix="glassdask-") as folder:
+                pieces = _measure(left[0], sweep.settings[left[0].label], Path(folder))
+            _add(found, sweep, left, done, pieces)
     used = [resource.getrusage(who).ru_maxrss * 1024.0 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    found.memory = sum(used) + task_bytes()
+    # that of the pieces is in it; chunks of larger states grow until a task has as many bytes as it may
+    found.memory += sum(used)
     return found
 
 
-def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str, str]]) -> None:
-    """Run the pieces of one kind of states, and add what its states take."""
-    with tempfile.TemporaryDirectory(prefix="glassdask-") as folder:
-        laws, size, per_byte, problems, first = _measure(states[0], sweep.settings[states[0].label], Path(folder))
-    found.compiling += first if first > TOLD else 0.0
-    found.notes += [f"{stage} of {states[0].model}: {text}" for stage, text in problems.items()]
+def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str, str]], pieces: _Pieces) -> None:
+    """Add what the states of one kind take."""
+    laws = pieces.laws
+    found.compiling += pieces.compiling
+    found.starting = replace(found.starting, loading=found.starting.loading + pieces.loading)
+    found.notes += [f"{stage} of {states[0].model}: {text}" for stage, text in pieces.problems.items()]
     for state in states:
-        settings = sweep.settings[state.label]
-        steps, replicas, rows = _sizes(state, settings, per_byte)
+        settings, together = sweep.settings[state.label], 0.0
+        steps, replicas, rows = _sizes(state, settings, pieces.per_byte)
         for stage in state.units:
             if (state.label, stage) in done:
                 continue
@@ -117,40 +173,39 @@ def _add(found: Estimate, sweep: Sweep, states: list[State], done: set[tuple[str
                 seconds += laws[stage].b * replicas + (laws["inherent"](rows) if "inherent" in laws else 0.0)
             known = found.seconds[stage]
             found.seconds[stage] = None if known is None else known + seconds
-        found.bytes += size(rows)
+            together += seconds
+        found.longest = max(found.longest, together)
+        found.bytes += pieces.size(rows)
+        more = INFLATED * pieces.size.b * max(0.0, rows - pieces.largest)
+        found.memory = max(found.memory, min(float(task_bytes()), more))
 
 
-def _measure(
-    state: State, settings: Settings, folder: Path
-) -> tuple[dict[str, _Law], _Law, float, dict[str, str], float]:
-    """Laws of the stages, and of bytes by particles in all frames; how many of these a byte of files has; failures.
-
-    The last number is what the first piece took longer than the same one once more.
-    """
+def _measure(state: State, settings: Settings, folder: Path) -> _Pieces:
+    """Run a piece for what is imported, loaded and compiled, the same once more, and a larger one."""
     x: dict[str, list[float]] = {}
     y: dict[str, list[float]] = {}
     sizes: list[tuple[float, float]] = []
     problems: dict[str, str] = {}
     took: dict[str, float] = {}
-    per_byte = 0.0
-    # the first is for what is imported and compiled
+    per_byte, compiled = 0.0, 0.0
     for name, piece in (("warm", 0), ("small", 0), ("large", 1)):
         # what replicas take is what reading takes: they may start from a frame that no piece has
         asked = {stage: unit for stage, unit in state.units.items() if stage != REPLICAS}
         place = replace(state, path=str(folder / name), units=asked)
-        start = _cpu()
+        start = cpu_seconds()
         own = {stage: stage_named(stage).joined(settings[stage], [place], [settings]) for stage in asked}
-        with within_task():
+        with within_task(), compiling() as compilations:
             for stage, seconds, units in _begin(state, place, own, piece):
                 if name != "warm":
                     x.setdefault(stage, []).append(units)
                     y.setdefault(stage, []).append(seconds)
+            there = 0.0 if {SIMULATE, INGEST} & own.keys() else _stored(folder / name)
             shown = open_trajectory(place.path)
             rows = float(shown.sizes["frame"] * shown.sizes["particle"])
             if INGEST in own:
                 per_byte = rows / _bytes(own[INGEST])
             for stage in [stage for stage in place.units if stage not in (SIMULATE, INGEST)]:
-                begun = _cpu()
+                begun = cpu_seconds()
                 try:
                     if missing := [need for need in stage_named(stage).after(place, own) if need in problems]:
                         raise StoreError(f"it needs {missing[0]}")
@@ -160,31 +215,34 @@ def _measure(
                     continue
                 if name != "warm":
                     x.setdefault(stage, []).append(rows)
-                    y.setdefault(stage, []).append(_cpu() - begun)
-        took[name] = _cpu() - start
-        if name != "warm":
-            sizes.append((rows, _stored(folder / name)))
-    laws = {stage: _Law.of((x[stage][0], x[stage][1]), (y[stage][0], y[stage][1])) for stage in x if len(x[stage]) == 2}
+                    y.setdefault(stage, []).append(cpu_seconds() - begun)
+        took[name] = cpu_seconds() - start
+        compiled += sum(compilations)
+        if name == "warm":
+            took[name] -= compiled
+        else:
+            sizes.append((rows, _stored(folder / name) - there))
+    laws = {stage: _Law.of(x[stage], y[stage]) for stage in x if len(x[stage]) == 2}
     if INGEST in laws:
         laws[REPLICAS] = laws[INGEST]
-    size = _Law.of((sizes[0][0], sizes[1][0]), (sizes[0][1], sizes[1][1]))
+    size = _Law.of(*zip(*sizes))
     unknown = {stage: text for stage, text in problems.items() if stage not in laws}
-    return laws, size, per_byte, unknown, took["warm"] - took["small"]
+    return _Pieces(laws, size, sizes[1][0], per_byte, unknown, max(0.0, took["warm"] - took["small"]), compiled)
 
 
 def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[tuple[str, float, float]]:
     """Make the trajectory of a piece; gives stage, seconds and size of what was done."""
-    begun = _cpu()
+    begun = cpu_seconds()
     if SIMULATE in own:
         own[SIMULATE] = recipe = _small(own[SIMULATE], piece)
         bare = replace(recipe, inherent=False)
         stage_named(SIMULATE).run(place, {**own, SIMULATE: bare}, False)
-        found = [(SIMULATE, _cpu() - begun, recipe.work)]
+        found = [(SIMULATE, cpu_seconds() - begun, recipe.work)]
         if recipe.inherent:
-            begun = _cpu()
+            begun = cpu_seconds()
             stage_named(SIMULATE).run(place, own, False)
             shown = open_trajectory(place.path)
-            found.append(("inherent", _cpu() - begun, shown.sizes["frame"] * shown.sizes["particle"]))
+            found.append(("inherent", cpu_seconds() - begun, shown.sizes["frame"] * shown.sizes["particle"]))
         return found
     if INGEST in own:
         sources: Sources = own[INGEST]
@@ -192,7 +250,7 @@ def _begin(state: State, place: State, own: dict[str, Any], piece: int) -> list[
         some = max(FRAMES[piece], int(np.searchsorted(sizes, BYTES[piece])) + 1)
         own[INGEST] = replace(sources, paths=sources.paths[:some], names=sources.names[:some])
         stage_named(INGEST).run(place, own, False)
-        return [(INGEST, _cpu() - begun, _bytes(own[INGEST]))]
+        return [(INGEST, cpu_seconds() - begun, _bytes(own[INGEST]))]
     trajectory = open_trajectory(state.path)
     some = max(FRAMES[piece], math.ceil(ROWS[piece] / trajectory.sizes["particle"]))
     save_trajectory(trajectory.isel(frame=slice(0, some)), place.path)
@@ -235,11 +293,6 @@ def _sizes(state: State, settings: Settings, per_byte: float) -> tuple[float, fl
         return 0.0, 0.0, _bytes(settings[INGEST]) * per_byte
     frames, n = next(info.shape for info in arrays(Path(state.path)) if info.name == "position")[:2]
     return 0.0, 0.0, float(frames * n)
-
-
-def _cpu() -> float:
-    """Seconds of cores that this process and those that it has ended have used: machines may be busy."""
-    return sum(os.times()[:4])
 
 
 def _bytes(files: Sources | Ensemble) -> float:

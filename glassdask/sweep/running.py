@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,11 +190,11 @@ class _Plan:
             lost |= {
                 (state.label, stage) for state in sweep.states if _remarks(sweep, state, stages) for stage in stages
             }
+        if not overwrite:
+            _refuse_stale(sweep, stages, found)
         for state, units in zip(sweep.states, found):
             self.open[state.label] = left = set()
-            for stage, (status, _, error) in units.items():
-                if error in (progress_of.STALE, progress_of.CHANGED) and stage in stages and not overwrite:
-                    raise StoreError(f"{sweep.store}: {stage} of {state.label}: {error}, or choose another store")
+            for stage, (status, *_) in units.items():
                 if status == progress_of.COMPLETE and (state.label, stage) not in lost:
                     continue
                 left.add(stage)
@@ -292,6 +293,24 @@ class _Plan:
         """The states that have a unit in common, of those that are worked on."""
         found = self.sharing.get((stage, unit.among), []) if unit.among is not None else []
         return [label for label in found if label in self.states]
+
+
+def _refuse_stale(sweep: Sweep, stages: Sequence[str], found: list[dict[str, progress_of.Standing]]) -> None:
+    """`StoreError` where places are taken, which says what would be made anew."""
+    stale = [
+        (state.label, stage, standing[stage].error)
+        for state, standing in zip(sweep.states, found)
+        for stage in standing
+        if stage in stages and standing[stage].error in (progress_of.STALE, progress_of.CHANGED)
+    ]
+    if stale:
+        label, stage, error = stale[0]
+        counts = Counter(stage for _, stage, _ in stale)
+        anew = " and ".join(f"{name} of {n} state{'s' * (n > 1)}" for name, n in counts.items())
+        raise StoreError(
+            f"{sweep.store}: {stage} of {label}: {error} (that makes {anew} anew and keeps all else), or choose "
+            "another store"
+        )
 
 
 def _sharing(whole: Sweep, known: dict[str, set[str]]) -> Iterator[tuple[State, set[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dask
 import numpy as np
 import pytest
@@ -60,6 +62,25 @@ def test_they_are_those_of_all_rows_together(tmp_path):
     table = run_sweep(file, overwrite=True, progress=lambda done, total: seen.append(total))
     assert seen[-1] == 3 + 3  # all units of the new state, and the common ones of the others
     check_common(table["path"])
+
+    # other components: what they are found from stays
+    file.write_text(file.read_text().replace("n_components = 2", "n_components = 3"))
+    with pytest.raises(
+        StoreError, match=r"--overwrite to replace it \(that makes common of 4 states anew and keeps all"
+    ):
+        run_sweep(file)
+    moments = {path: (Path(path) / "reductions/bo_moments/zarr.json").stat().st_mtime_ns for path in table["path"]}
+    run_sweep(file, overwrite=True, progress=lambda done, total: seen.append(total))
+    assert seen[-1] == 4
+    assert all((Path(p) / "reductions/bo_moments/zarr.json").stat().st_mtime_ns == at for p, at in moments.items())
+    # of a descriptor more, only what it adds
+    file.write_text(file.read_text().replace("[common]", "[describe.descriptors.ld]\nl_max = 3\n[common]"))
+    with pytest.raises(StoreError, match=r"makes describe of 4 states and moments of 4 states and common of 4"):
+        run_sweep(file)
+    bo = {path: (Path(path) / "descriptors/bo/zarr.json").stat().st_mtime_ns for path in table["path"]}
+    table = run_sweep(file, overwrite=True)
+    assert (table["common"] == "complete").all()
+    assert all((Path(p) / "descriptors/bo/zarr.json").stat().st_mtime_ns == at for p, at in bo.items())
 
 
 def test_on_a_cluster_and_in_shares_they_are_the_same(tmp_path, two_workers):

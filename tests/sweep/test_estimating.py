@@ -9,6 +9,7 @@ import pytest
 from glassdask.sweep import read_sweep, run_sweep, status
 from glassdask.sweep.estimating import _Law, estimate
 from glassdask.sweep.remaining import told
+from glassdask.sweep.starting import Starting
 from tests.sweep.liquids import STAGES, save_liquid, save_sweep
 from tests.sweep.test_sweep_cli import invoke
 
@@ -28,7 +29,7 @@ def size(folder):
 def test_pieces_tell_what_grows():
     law = _Law.of((10.0, 30.0), (3.0, 7.0))
     assert (law.a, law.b, law(100.0)) == (1.0, 0.2, 21.0)
-    assert _Law.of((10.0, 30.0), (5.0, 4.0))(1000.0) == 5.0  # noise makes nothing shrink
+    assert _Law.of((10.0, 30.0), (5.0, 4.0))(1000.0) == 4.5  # noise makes nothing shrink
 
 
 def test_what_it_takes_and_what_remains(file, tmp_path):
@@ -49,8 +50,22 @@ def test_what_it_takes_and_what_remains(file, tmp_path):
     assert "4 units remain" in invoke("status", tmp_path / "sweep.zarr")
     run_sweep(file)
     assert told(status(tmp_path / "sweep.zarr").attrs["remaining"], False) == []
-    states = size(tmp_path / "data")
-    assert found.bytes == pytest.approx(states, rel=0.3)
+    written = size(tmp_path) - before - size(tmp_path / "sweep.zarr")
+    assert found.bytes == pytest.approx(written, rel=0.1)
+
+
+def test_seconds_are_those_of_starting_and_of_all_units(file):
+    found = estimate(read_sweep(file), workers=2)
+    stages = ("describe", "reduce", "correlate")
+    units, seconds, start, elapsed = found.only(stages)
+    assert units == 6
+    work = sum(found.seconds[stage] for stage in stages)
+    assert seconds == pytest.approx(start + work)
+    assert start == Starting(2, found.starting.loading).seconds(6)
+    # two states at once, which take the same
+    assert found.longest == pytest.approx(work / 2)
+    assert elapsed == pytest.approx(Starting(1, found.starting.loading).seconds(6) + work / 2)
+    assert found.only(["reduce"])[0] == 2
 
 
 def test_the_command(file, tmp_path):
