@@ -66,7 +66,7 @@ class Estimate:
     notes: list[str] = field(default_factory=list)
 
     def only(self, stages: Sequence[str]) -> tuple[int, float, float, float]:
-        """Of some stages: units, seconds of one core with and of starting, and seconds until the end.
+        """Of some stages: units, seconds of one core in all and of starting and watching, and seconds until the end.
 
         Examples
         --------
@@ -74,8 +74,9 @@ class Estimate:
         (1, 6.32, 1.32, 6.32)
         """
         units, work = sum(self.units[stage] for stage in stages), sum(self.seconds[stage] or 0.0 for stage in stages)
-        start = self.starting.seconds(units)
-        return units, work + start, start, self.starting.elapsed(units, work, min(self.longest, work))
+        elapsed = self.starting.elapsed(units, work, min(self.longest, work))
+        start = self.starting.seconds(units) + self.starting.watching(elapsed)
+        return units, work + start, start, elapsed
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,10 @@ def estimate(sweep: Sweep, tell: Callable[[int, int], None] | None = None, worke
             with tempfile.TemporaryDirectory(prefix="glassdask-") as folder:
                 pieces = _measure(left[0], sweep.settings[left[0].label], Path(folder))
             _add(found, sweep, left, done, pieces)
-    used = [resource.getrusage(who).ru_maxrss * 1024.0 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     # that of the pieces is in it; chunks of larger states grow until a task has as many bytes as it may
-    found.memory += sum(used)
+    found.memory += resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 + found.starting.memory
+    if found.units.get(SIMULATE):  # by another process, at least as large as this one was when it began
+        found.memory += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
     return found
 
 

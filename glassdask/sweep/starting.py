@@ -15,6 +15,8 @@ WORKER = 2.9  # a worker and the nanny that watches it
 PROCESS = 1.3  # where units are run without workers: the imports
 HANDED = 0.003  # a unit that a scheduler hands over
 RECORDED = 0.02  # a unit's records, before it and after
+WATCHED = (0.017, 0.012)  # of a core all the while: client, scheduler and nannies; a worker (see cluster.overhead)
+MEMORY = 50 * 2**20  # bytes that a worker has besides what a process has that does the same
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Starting:
     workers: int
     loading: float = 0.0
 
+    @property
+    def memory(self) -> float:
+        """Bytes of a worker for being one."""
+        return float(MEMORY) if self.workers else 0.0
+
     def seconds(self, units: int) -> float:
         """Of all processes together, for so many units.
 
@@ -42,6 +49,14 @@ class Starting:
             return round(PROCESS + self.loading + RECORDED * units, 6)
         of_units = (HANDED + RECORDED) * units
         return round(SCHEDULER + WORKER * self.workers + self.loading * min(self.workers, units) + of_units, 6)
+
+    def watching(self, elapsed: float) -> float:
+        """Of all processes together, for looks at themselves and at each other.
+
+        >>> Starting(workers=4).watching(1000.0)
+        65.0
+        """
+        return round((WATCHED[0] + WATCHED[1] * self.workers) * elapsed, 6) if self.workers else 0.0
 
     def elapsed(self, units: int, work: float, longest: float) -> float:
         """Seconds until the end, where each worker has a core of its own.
