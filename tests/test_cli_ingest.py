@@ -49,7 +49,7 @@ def test_columns_and_kept_ones(ingest):
         np.testing.assert_array_equal(found["radius"], [0.5, 0.4])
         np.testing.assert_array_equal(found["c_stress[1]"], [-1.5, -1.25])
     assert {"mol", "fx"} <= {*ingest("--keep all run")[0].data_vars}
-    found, _ = ingest("run --column species=mol energy=fx --species 7=A 8=B --periodic xy")
+    found, _ = ingest("run --column species=mol energy=fx --species 7=A,8=B --periodic xy")
     assert found["species"].values.tolist() == ["A", "B"]
     assert found["energy"].values.tolist() == [[1.5, 0.5]]
     assert found["periodic"].values.tolist() == [True, True, False]
@@ -131,6 +131,7 @@ def test_what_means_nothing_is_told_before_a_cluster_starts(monkeypatch, capsys,
         code, _, error = run(monkeypatch, capsys, "ingest", *words.split(), "-o", "x.zarr", "--cluster", "local")
         assert code == 1
         assert re.search(message, error), error
+    assert "say --store x.zarr" in run(monkeypatch, capsys, "ingest", "run", "x.zarr")[2]
 
 
 def test_the_help_lists_what_is_read(monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,6 +17,12 @@ from glassdask.cli.completion import descriptor_names
 from glassdask.cli.options import Json
 
 app = typer.Typer()
+# What docstrings call papers A, B and C; deploy/docs/conf.py makes links of them.
+PAPERS = {
+    "A": "Coslovich, Jack and Paret (2022)",
+    "B": "Rottler and Ortner (2024)",
+    "C": "Oyama, Koyama and Kawasaki (2023)",
+}
 
 
 @app.command()
@@ -78,8 +85,13 @@ def _tell(found: Any, cost: str, out: Console) -> None:
 
 
 def _plain(text: str) -> str:
-    """A docstring without its marks."""
-    return escape(text.replace("`", ""))
+    """A docstring without its marks, and with the names of those whose papers it calls A, B and C.
+
+    >>> _plain("The `l` of paper A, Eq. 7")
+    'The l of Coslovich, Jack and Paret (2022), Eq. 7'
+    """
+    named = re.sub(r"\b[Pp]aper ([ABC])\b", lambda found: PAPERS[found[1]], text)
+    return escape(named.replace("`", ""))
 
 
 def _cost(microseconds: float) -> str:

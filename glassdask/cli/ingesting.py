@@ -19,6 +19,7 @@ from glassdask.cli.options import (
     cluster_for,
     console,
     key_values,
+    listed,
     print_json,
     progress_bar,
     value_of,
@@ -29,6 +30,7 @@ app = typer.Typer()
 # Of one core, roughly: what a file, and a byte of it, takes.
 FILE_SECONDS, BYTE_SECONDS = 1e-3, 5e-8
 # options that take several words, up to the next option or file
+STORE = ("--store", "-o")
 SEVERAL = ("--keep", "--species", "--column")
 
 
@@ -40,6 +42,8 @@ class _Ingest(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """``--keep radius q`` is what ``--keep radius --keep q`` is."""
+        if args and args[-1].rstrip("/").endswith(".zarr") and not any(arg.split("=")[0] in STORE for arg in args):
+            raise ParameterError(f"where is the store to be written? If that is {args[-1]}, say --store {args[-1]}")
         return super().parse_args(ctx, spelled_out(args))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -131,8 +135,8 @@ def ingest(
 
     options: dict[str, Any] = {key: value_of(value) for key, value in key_values(option, "--option", "density=1.2")}
     own = {
-        "species_names": dict(key_values(species, "--species", "1=A")) or None,
-        "columns": dict(key_values(column, "--column", "species=type")) or None,
+        "species_names": dict(key_values(listed(species), "--species", "1=A")) or None,
+        "columns": dict(key_values(listed(column), "--column", "species=type")) or None,
         "keep": [name for words in keep for name in words.split(",")] if keep else None,
         "box": None if box is None else _cell(box),
         "periodic": "" if periodic == "none" else periodic,

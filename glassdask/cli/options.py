@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -111,6 +112,15 @@ def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[s
             raise ParameterError(f"{what} {text}: expected KEY=VALUE, such as {example}")
         pairs.append((key, value))
     return pairs
+
+
+def listed(texts: list[str] | None) -> list[str]:
+    """Pairs of which several may stand in one word.
+
+    >>> listed(["1=A,2=B", "3=C"])
+    ['1=A', '2=B', '3=C']
+    """
+    return [pair for text in texts or () for pair in re.split(r",(?=[^,=]+=)", text)]
 
 
 def value_of(text: str) -> Any:

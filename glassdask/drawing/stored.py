@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from glassdask import plotting
+from glassdask.dynamics.quantities import QUANTITIES
 from glassdask.errors import GlassdaskError, ParameterError, StoreError, near
 from glassdask.plotting.style import as_written
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
@@ -24,6 +25,7 @@ BELOW = ("", "inherent", "isoconfigurational")
 PARTICLES, SPECTRA = "particles", "evr"
 UNDRAWN = ("lag", "origins", "k", "r", "modes")  # what curves run over, or are counted by
 DESCRIPTORS = "descriptors/"
+OF_STRUCTURE = ("structure", "g", "S")
 
 
 def pictures(store: str | os.PathLike[str]) -> dict[str, str]:
@@ -196,8 +198,10 @@ def _chosen(what: str, known: dict[str, str], store: Any) -> str:
     group = checked_path(store) / "reductions" / what.partition("/")[0]
     if is_group(group) and attributes(group).get("status") != COMPLETE:
         raise StoreError(f"{group}: not written completely: run the same command again to continue")
+    measured = "structure STORE" if what in OF_STRUCTURE else f"dynamics STORE {what}" if what in QUANTITIES else ""
+    advice = f": measure it first, glassdask {measured.replace('STORE', str(store))}" if measured else near(what, known)
     raise ParameterError(
-        f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}{near(what, known)}"
+        f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}{advice}"
     )
 
 

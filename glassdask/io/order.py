@@ -160,8 +160,8 @@ def _check_same(index: SourceIndex, number: int, one: Place, other: Place, where
         assert index.clock is not None
         raise FormatError(
             f"{index.path}, frame {number}: has the {index.clock_name} {index.clock[number]} of {where}, but not its "
-            "particles and positions: leave out one of the two, or say `ordered=False` if these are independent "
-            "configurations"
+            "particles and positions: leave out one of the two, make a store of each if they are different runs (of "
+            "several temperatures, say), or say `ordered=False` if these are independent configurations"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ MOST_LABELS = 12  # of a legend
 SYMBOLS = {
     "g": "$g(r)$", "S": "$S(k)$", "fs": "$F_s(k, t)$", "msd": r"$\langle \Delta r^2(t) \rangle$",
     "chi4": r"$\chi_4(t)$", "chi4_fs": r"$\chi_4(t)$ of $F_s$", "alpha2": r"$\alpha_2(t)$", "overlap": "$Q(t)$",
+    "binder": "Binder cumulant of $Q$", "binder_fs": "Binder cumulant of $F_s$",
     "energy": "$E/N$", "inherent_energy": r"$E_\mathrm{IS}/N$", "s4": "$S_4(q)$", "g4": "$G_4(r)$", "lag": "$t$",
     "f": "$F(k, t)$", "gs": "$G_s(r, t)$", "gd": "$G_d(r, t)$", "vacf": "$Z(t)$", "cb": "$C_B(t)$",
     "skw": r"$S(k, \omega)$", "skw_self": r"$S_s(k, \omega)$", "longitudinal": "$C_L(k, t)$",
@@ -56,6 +58,7 @@ def curves(found: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
     ]
     whole = [name for name in drawable if name.endswith("_total") and name.removesuffix("_total") in drawable]
     names = [name for name in drawable if name not in whole and name not in ("time", "step")]
+    names.sort(key=lambda name: list(SYMBOLS).index(name) if name in SYMBOLS else len(SYMBOLS))
     if not names:
         raise ParameterError(f"nothing to draw: no curves among {', '.join(axis) or 'no variables'}")
     drawn, axes = figure(-(-len(names) // 2), min(len(names), 2))
@@ -118,6 +121,6 @@ def _word(dim: str, value: Any) -> str:
 
 
 def _label(values: xr.DataArray, name: str | None = None) -> str:
-    units = values.attrs.get("units", "")
+    units = re.sub(r"\^(-?\w+)", r"$^{\1}$", values.attrs.get("units", ""))
     shown = SYMBOLS.get(name or str(values.name), name or str(values.name).replace("_", " "))
     return f"{shown}{f' ({units})' if units else ''}"

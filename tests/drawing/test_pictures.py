@@ -148,6 +148,7 @@ def test_names_with_dots_and_formats(monkeypatch, capsys, sweep, tmp_path):
         (("particles", "--color", "bo", "-o", "x.png"), "it has 3 numbers: choose one of bo_1, bo_2, bo_3"),
         (("particles", "--frame", "9", "-o", "x.png"), "frame 9 is not there: the trajectory has 5"),
         (("boo", "-o", "x.png"), "did you mean 'bo'?"),
+        (("alpha2", "-o", "x.png"), "measure it first, glassdask dynamics "),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(monkeypatch, capsys, sweep, tmp_path, arguments, message):
