@@ -50,7 +50,7 @@ def test_the_list_has_all(monkeypatch, capsys):
 def test_one_of_them(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "descriptors", "SmoothedBondOrder")
     assert code == 0
-    for words in ("f(r) = exp(-(r/r_c)^gamma)", "paper A, Eqs. 7-9", "default 8.0", "measured where it is not given",
+    for words in ("f(r) = exp(-(r/r_c)^gamma)", "Paret (2022), Eqs. 7", "default 8.0", "measured where it is not given",
                   "glassdask describe STORE sbo", "microseconds of a core"):  # fmt: skip
         assert words in out
     code, _, error = run(monkeypatch, capsys, "descriptors", "sboo")

@@ -118,6 +118,7 @@ def test_what_means_nothing_is_told_before_a_cluster_starts(monkeypatch, capsys,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("glassdask.cluster.connect", lambda *_, **__: pytest.fail("a cluster was started"))
     Path("run").write_text(frame())
+    Path("tracks.csv").write_text("particle,frame,a,b\n1,1,0.5,0.5\n1,2,0.6,0.5\n")
     for words, message in {
         "none.dump": r"none\.dump: cannot be read \(No such file",
         "run --dimension 4": "dimension is 4",
@@ -127,6 +128,7 @@ def test_what_means_nothing_is_told_before_a_cluster_starts(monkeypatch, capsys,
         "run --dt=-1": "dt is",
         "run --periodic ab": "periodic is 'ab'",
         "none*": "no file matches",
+        "tracks.csv --column x=a y=b": "are named together: give --column position=a,b$",
     }.items():
         code, _, error = run(monkeypatch, capsys, "ingest", *words.split(), "-o", "x.zarr", "--cluster", "local")
         assert code == 1

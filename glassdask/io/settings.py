@@ -138,6 +138,11 @@ def _columns(columns: Any, path: str, known: tuple[str, ...] | None) -> dict[str
     """Names of columns by variable, of variables whose columns the reader looks up."""
     given: dict[str, str] = converted(columns, dict[str, str], "columns")
     unknown = [variable for variable in given if known is not None and variable not in known]
+    if unknown and {*unknown} <= {"x", "y", "z"} and "position" in (known or ()):
+        names = ",".join(given[variable] for variable in unknown)
+        raise ParameterError(
+            f"{path}: the columns of positions are named together: give `columns={{'position': '{names}'}}`"
+        )
     if unknown:
         raise ParameterError(
             f"{path}: columns has {', '.join(unknown)}, expected some of {', '.join(known or ())}: give "

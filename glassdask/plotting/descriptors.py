@@ -15,11 +15,12 @@ from glassdask.plotting.style import SPECIES_COLOURS
 
 MOST_FRAMES = 64  # that are read
 MOST_NAMES = 24  # of features, beside the axis
+MOST_PLOTS = 4  # of features that have names, each with its distribution
 MOST_NUMBERS = 1000  # between the least and the largest, of which each has its point
 
 
 def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
-    """One number of each particle as its distribution, many as their mean and spread; a line for each species.
+    """One number of each particle, or some with names, as distributions, many as mean and spread; a line a species.
 
     Of many frames some, at equal distances, are read. Takes a variable of `glassdask.describe` (frame, particle, ...).
     """
@@ -27,17 +28,17 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
     shown = features.isel(frame=slice(None, None, step)).load()
     species = shown["species"] if "species" in shown.coords else None
     groups = ["all"] if species is None else np.unique(species.values).tolist()
+    name = str(features.name)
+    if shown.ndim == 3 and 1 < shown.shape[2] <= MOST_PLOTS and _has_names(shown):
+        return _distributions(shown, species, groups, name)
     drawn, axes = figure(size=(4.4, 3.2))
     ax = axes[0, 0]
     table: dict[str, Any] = {}
-    name = str(features.name)
     classes = list(features.attrs.get("classes", ()))
     if classes:
         table[f"{name} class"] = np.array(classes)
     for color, group in zip(SPECIES_COLOURS * len(groups), groups):
-        chosen = shown.values if species is None else shown.where(species == group).values
-        rows = chosen.reshape(*chosen.shape[:2], -1).reshape(chosen.shape[0] * chosen.shape[1], -1)
-        rows = rows[np.isfinite(rows).all(axis=1)]
+        rows = _rows(shown, species, group)
         if not len(rows):
             continue
         if rows.shape[1] == 1:
@@ -52,14 +53,16 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
         (dim,) = shown.dims[2:] if shown.ndim == 3 else ("feature",)
         labelled = shown.ndim == 3 and dim in shown.coords and shown[dim].dtype.kind in "if"
         x = shown[dim].values if labelled else np.arange(1, rows.shape[1] + 1)
-        ax.errorbar(x, mean, spread, fmt="o-", color=color, markersize=3, linewidth=1, capsize=2, label=group)
-        named = dim in shown.coords and shown[dim].dtype.kind == "U"
+        named = _has_names(shown)
+        style = {"fmt": "o" if named else "o-", "markersize": 3, "linewidth": 1, "capsize": 2}
+        ax.errorbar(x, mean, spread, color=color, label=group, **style)
         table |= {
             str(dim): shown[dim].values if named else x,
             f"mean {group}": mean,
             f"standard deviation {group}": spread,
         }
-        ax.set(xlabel=str(dim), ylabel=f"{name}, mean and spread")
+        symbol = f"${dim}$" if len(str(dim)) == 1 else str(dim).replace("_", " ")
+        ax.set(xlabel=symbol, ylabel=f"{name}, mean and spread")
         if named and len(x) <= MOST_NAMES:
             ax.set_xticks(x, shown[dim].values, rotation=45, ha="right", fontsize="small")
     if not ax.has_data():
@@ -69,6 +72,42 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
     if ax.get_xlabel() == "":
         ax.set(xlabel=name, ylabel=f"p({name})", ylim=(0, None))
     ax.legend(frameon=False)
+    return drawn, table
+
+
+def _has_names(shown: xr.DataArray) -> bool:
+    """Whether features are called by words."""
+    dim = shown.dims[-1]
+    return dim in shown.coords and shown[dim].dtype.kind == "U"
+
+
+def _rows(shown: xr.DataArray, species: xr.DataArray | None, group: str) -> np.ndarray:
+    """The particles of a species for which all numbers are known, those of all frames one after the other."""
+    chosen = shown.values if species is None else shown.where(species == group).values
+    rows: np.ndarray = chosen.reshape(*chosen.shape[:2], -1).reshape(chosen.shape[0] * chosen.shape[1], -1)
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _distributions(
+    shown: xr.DataArray, species: xr.DataArray | None, groups: list[str], name: str
+) -> tuple[Figure, dict[str, Any]]:
+    """The distribution of each of some features."""
+    words = [str(word) for word in shown[shown.dims[-1]].values]
+    drawn, axes = figure(-(-len(words) // 2), 2)
+    table: dict[str, Any] = {}
+    for ax in axes.ravel()[len(words) :]:
+        ax.set_visible(False)
+    for color, group in zip(SPECIES_COLOURS * len(groups), groups):
+        rows = _rows(shown, species, group)
+        for ax, word, values in zip(axes.ravel(), words, rows.T if len(rows) else ()):
+            x, y = distribution(ax, values, color=color, label=group)
+            table |= {f"{word} {group}": x, f"p({word}) {group}": y}
+            ax.set(xlabel=f"{name}: {word}", ylabel="p")
+    if not table:
+        raise ParameterError(f"{name} is undefined for all particles: nothing to draw")
+    axes[0, 0].legend(frameon=False)
+    for ax in axes.ravel():
+        ax.set_ylim(0, None)  # once all are drawn
     return drawn, table
 
 

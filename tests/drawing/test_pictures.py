@@ -119,6 +119,17 @@ def test_whole_numbers_are_counted(sweep):
     assert table["p A"][0] == pytest.approx(np.mean(of_a == of_a.min()))
 
 
+def test_features_with_names_have_a_distribution_each():
+    rng = np.random.default_rng(1)
+    plane = gd.from_arrays(rng.random((2, 60, 2)) * 8, species=["A"] * 40 + ["B"] * 20, box=[8.0] * 2)
+    drawn, table = gd.plotting.descriptor(gd.describe(plane, gd.Hexatic(cutoffs=2.0))["hexatic"])
+    words = [ax.get_xlabel().removeprefix("hexatic: ") for ax in drawn.axes[:3]]
+    assert words == ["real", "imaginary", "modulus"]
+    assert all(ax.get_ylim()[1] >= line.get_ydata().max() for ax in drawn.axes[:3] for line in ax.lines)
+    width = np.diff(table["modulus A"])[0]
+    assert np.nansum(table["p(modulus) A"]) * width == pytest.approx(1.0, rel=0.05)
+
+
 def test_names_with_dots_and_formats(monkeypatch, capsys, sweep, tmp_path):
     _, path = sweep
     for name, picture, table in (
@@ -148,7 +159,7 @@ def test_names_with_dots_and_formats(monkeypatch, capsys, sweep, tmp_path):
         (("particles", "--color", "bo", "-o", "x.png"), "it has 3 numbers: choose one of bo_1, bo_2, bo_3"),
         (("particles", "--frame", "9", "-o", "x.png"), "frame 9 is not there: the trajectory has 5"),
         (("boo", "-o", "x.png"), "did you mean 'bo'?"),
-        (("alpha2", "-o", "x.png"), "measure it first, glassdask dynamics "),
+        (("cb", "-o", "x.png"), "measure it first, glassdask dynamics "),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(monkeypatch, capsys, sweep, tmp_path, arguments, message):
