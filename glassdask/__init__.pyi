@@ -53,6 +53,7 @@ from .descriptors.soap import SOAP as SOAP
 from .descriptors.solid_liquid import SolidLiquid as SolidLiquid
 from .descriptors.structures import displacement_between as displacement_between
 from .descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctions
+from .descriptors.tcc import TCC as TCC
 from .descriptors.tetrahedrality import Tetrahedrality as Tetrahedrality
 from .descriptors.third_order import ThirdOrderInvariants as ThirdOrderInvariants
 from .descriptors.tong_tanaka import TongTanaka as TongTanaka
@@ -88,6 +89,7 @@ from .neighborhood.nearest import SANN as SANN
 from .neighborhood.nearest import Cutoff as Cutoff
 from .neighborhood.nearest import KNearest as KNearest
 from .neighborhood.nearest import ScaledCutoff as ScaledCutoff
+from .neighborhood.shortest import ModifiedVoronoi as ModifiedVoronoi
 from .neighborhood.voronoi import Voronoi as Voronoi
 from .reporting import progress as progress
 from .schema import from_arrays as from_arrays

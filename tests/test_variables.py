@@ -156,6 +156,7 @@ PARAMETERS = {
     **{name: {"cutoffs": CUTOFFS} for name in ("bond_angles", "cubatic", "dihedral_angles", "nematic")},
     "solid_liquid": {"cutoffs": CUTOFFS},
     "third_order": {"cutoffs": CUTOFFS},
+    "tcc": {"cutoffs": CUTOFFS},
     "tetrahedrality": {"cutoffs": CUTOFFS},
     "theta": {"neighbors": gd.Cutoff(CUTOFFS), "diameters": {"A": 1.0, "B": 0.8}},
     "topological_clusters": {"cutoffs": CUTOFFS},

@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 113  # how many `_works` are, for the progress bar
+WORKS = 116  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
@@ -25,7 +25,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
     "minkowski": {}, "nematic": {}, "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "rings": {"max_size": 6}, "sbo": {},
-    "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tetrahedrality": {},
+    "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tcc": {}, "tetrahedrality": {},
     "theta": {}, "third_order": {"averaged": True}, "topological_clusters": {}, "voronoi": {}, "warren_cowley": {},
 }  # fmt: skip
 
@@ -98,6 +98,7 @@ def _works() -> Iterator[Callable[[], Any]]:
     others: dict[str, Any] = {
         "nearest": gd.BondOrder(neighbors=gd.KNearest(6)),
         "sann": gd.BondOrder(neighbors=gd.SANN()),
+        "modified": gd.BondOrder(neighbors=gd.ModifiedVoronoi(1.4)),
     }
     others["adaptive"] = gd.CommonNeighbors()
     others["lists"] = gd.CommonNeighbors(neighbors=gd.SANN())

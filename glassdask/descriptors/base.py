@@ -12,6 +12,7 @@ import numpy as np
 from glassdask.declarations import Declaration, hints, required, shown
 from glassdask.errors import ParameterError, StoreError, near
 from glassdask.neighborhood.nearest import Neighborhood
+from glassdask.neighborhood.shortest import ModifiedVoronoi  # noqa: F401
 from glassdask.neighborhood.voronoi import Voronoi  # noqa: F401  (all rules must be there to be named in files)
 from glassdask.store.layout import checked_name
 from glassdask.variables import TRAJECTORY, VARIABLES

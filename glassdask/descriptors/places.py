@@ -23,6 +23,7 @@ PLACES = {
     "sbo": "glassdask.descriptors.bond_order:SmoothedBondOrder",
     "soap": "glassdask.descriptors.soap:SOAP",
     "solid_liquid": "glassdask.descriptors.solid_liquid:SolidLiquid",
+    "tcc": "glassdask.descriptors.tcc:TCC",
     "tetrahedrality": "glassdask.descriptors.tetrahedrality:Tetrahedrality",
     "theta": "glassdask.descriptors.tong_tanaka:TongTanaka",
     "third_order": "glassdask.descriptors.third_order:ThirdOrderInvariants",

@@ -13,7 +13,11 @@ from glassdask.errors import GlassdaskError
 
 SOAP = {"r_cut": 1.6, "n_max": 6, "l_max": 8, "sigma": 0.2}
 WRONG = [
-    ("bo", {"neighbors": 1.3}, "neighbors: expected Cutoff or KNearest or SANN or ScaledCutoff or Voronoi, found 1.3"),
+    (
+        "bo",
+        {"neighbors": 1.3},
+        "neighbors: expected Cutoff or KNearest or ModifiedVoronoi or SANN or ScaledCutoff or Voronoi, found 1.3",
+    ),
     ("bo", {"neighbors": gd.SANN}, r"neighbors: expected an instance such as SANN\(...\), found the class"),
     ("bo", {"neighbors": {"type": "k_nearest", "k": 1.5}}, "neighbors.k: expected int, found 1.5"),
     ("bo", {"neighbors": {"type": "nearest"}}, "neighbors.type: expected one of"),
@@ -92,7 +96,7 @@ GOOD = {
     "topological_clusters": {"cutoffs": 1.3},
     "rbo": {"grid": (1.0,)}, "rings": {"cutoffs": 1.3, "max_size": 4}, "sbo": {"cutoffs": 1.1},
     "soap": {"r_cut": 1.5, "n_max": 2, "l_max": 2, "sigma": 0.3},
-    "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
+    "tcc": {"cutoffs": 1.3}, "tetrahedrality": {"cutoffs": 1.3}, "theta": {"sigma": 1.0}, "voronoi": {},
     "warren_cowley": {"cutoffs": 1.3},
 }  # fmt: skip
 ANYTHING = [

@@ -183,6 +183,7 @@ def test_in_parts_as_in_one_piece(mixture, rule, monkeypatch):
     if not weighted:
         made["common_neighbors"] = gd.CommonNeighbors(neighbors=RULES[rule], output="pairs")
         made["rings"] = gd.Rings(neighbors=RULES[rule], max_size=5)
+        made["tcc"] = gd.TCC(neighbors=RULES[rule])
         made["topological_clusters"] = gd.TopologicalClusters(neighbors=RULES[rule])
         made["centrosymmetry"] = gd.Centrosymmetry(neighbors=RULES[rule])
     made["solid_liquid"] = gd.SolidLiquid(threshold=0.1, neighbors=RULES[rule])
