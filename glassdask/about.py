@@ -33,7 +33,7 @@ class About:
       particles  N = 4000 in 3 dimensions: 2000 A (50 %), 2000 B (50 %)
       box        14.5559 x 14.5559 x 14.5559, periodic; density 1.297
       frames     3, t = 0 to 320, 160 apart
-      units      those of the model or of the files...
+      units      those of the model or the files...
     """
 
     def __init__(self, values: xr.Dataset | xr.DataArray):

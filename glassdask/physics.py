@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MOST_SPECIES = 8  # that are told one by one
-UNITS = "those of the model or of the files; reduced ones: length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)"
+UNITS = "those of the model or the files; reduced: length sigma, energy epsilon, time sqrt(m sigma^2 / epsilon)"
 OWN = ("position", "box", "species", "origin", "time", "step", "id", "present", "periodic", "axis")
 NO_TIMES = ", no times are known (ingest --dt gives them where steps are)"
 SMALL = ("box", "species", "periodic", "time", "step")  # arrays whose values are told of

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from glassdask import plotting
 from glassdask.dynamics.quantities import QUANTITIES
+from glassdask.dynamics.relaxation import relaxation_time
 from glassdask.errors import GlassdaskError, ParameterError, StoreError, near
 from glassdask.plotting.style import as_written
 from glassdask.store import open_descriptors, open_reduction, open_trajectory
@@ -106,14 +107,30 @@ def draw(
         label = "explained variance"
     elif is_group(place / "reductions" / name.partition("/")[0]) and not name.startswith(DESCRIPTORS):
         group, _, variable = name.partition("/")
-        drawn, table = reduction_figure(open_reduction(place, group), variable or None)
-        label = name
+        found = open_reduction(place, group)
+        if "fs_total" in found and "tau_total" not in found:  # marked in the curve, as that of a sweep
+            found = found.assign(tau_total=relaxation_time(found.load())["tau_total"])
+        drawn, table = reduction_figure(found, variable or None)
+        label = f"{name}{_numbers(attributes(place / 'reductions' / group))}"
     else:
         key = name.removeprefix(DESCRIPTORS)
         drawn, table = plotting.descriptor(open_descriptors(place, [key])[key])
         label = key
     drawn.suptitle(f"{label}: {title}", fontsize="small")
     return drawn, table
+
+
+def _numbers(attrs: dict[str, Any]) -> str:
+    """The numbers with which a quantity of motion was measured.
+
+    >>> _numbers({"parameters": {"quantity": "fs", "k": 7.25}}), _numbers({"parameters": {"n_components": 2}})
+    (' (k = 7.25)', '')
+    """
+    given = attrs.get("parameters") or {}
+    if not isinstance(given, dict) or "quantity" not in given:
+        return ""
+    told = [f"{name} = {value:.4g}" for name, value in given.items() if isinstance(value, float)]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def reduction_figure(found: xr.Dataset, variable: str | None = None) -> tuple[Figure, dict[str, Any]]:

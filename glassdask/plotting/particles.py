@@ -215,7 +215,7 @@ def _colour(
         discs.set_clim(*(limits or _range(value)))
     discs.set_cmap(chosen.with_extremes(bad=NOTHING))
     discs.set_array(np.ma.masked_invalid(value))
-    bar = figure_of(ax).colorbar(discs, ax=ax, label=particles["label"], pad=0.02, ticks=ticks)
+    bar = figure_of(ax).colorbar(discs, ax=ax, label=particles["label"].replace("_", " "), pad=0.02, ticks=ticks)
     bar.ax.minorticks_off()
     if discrete and particles.get("classes"):
         bar.set_ticks(levels, labels=[str(particles["classes"][int(level)]) for level in levels])
