@@ -7,6 +7,8 @@ import time
 
 import lazy_loader
 
+from glassdask.errors import unknown
+
 LOADED = time.time()  # code that was edited later is not what computes here
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
@@ -16,4 +18,7 @@ def __getattr__(name: str) -> object:
         from glassdask.code import version
 
         return version()
-    return _public(name)
+    try:
+        return _public(name)
+    except AttributeError:
+        raise unknown(__name__, name, __all__) from None

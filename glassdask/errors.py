@@ -113,6 +113,19 @@ def near(name: object, known: Iterable[object]) -> str:
     return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
+def unknown(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error of a module that has no such name, with what may have been meant.
+
+    >>> print(unknown("glassdask", "open", ["open_descriptors", "open_trajectory", "opened"]))
+    module 'glassdask' has no attribute 'open': there are open_descriptors, open_trajectory
+    >>> print(unknown("glassdask", "ingets", ["ingest"]))
+    module 'glassdask' has no attribute 'ingets'; did you mean 'ingest'?
+    """
+    begun = [each for each in known if each.startswith(f"{name}_")]
+    advice = f": there are {', '.join(begun)}" if begun else near(name, known)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{advice}")
+
+
 def install(*extras: str) -> str:
     """What to type for optional packages, for messages; there is no package of this name on any index.
 

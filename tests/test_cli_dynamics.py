@@ -190,3 +190,10 @@ def test_structure_is_stored_as_sweeps_do(monkeypatch, capsys, store, tmp_path):
     before = {file: file.stat().st_mtime_ns for file in (store / "reductions/structure").rglob("*") if file.is_file()}
     assert run(monkeypatch, capsys, "sweep", "run", tmp_path / "s.toml", "--cluster", "threads", "-q")[0] == 0
     assert before == {file: file.stat().st_mtime_ns for file in before}
+
+
+def test_words_of_the_shell_are_told_in_python():
+    with pytest.raises(AttributeError, match="did you mean 'mean_square_displacement'"):
+        _ = gd.dynamics.msd
+    with pytest.raises(AttributeError, match="there are open_descriptors, open_reduction, open_trajectory"):
+        _ = gd.open

@@ -22,7 +22,9 @@ from glassdask.reporting import clock
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.")
+app = typer.Typer(
+    help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.", no_args_is_help=True
+)
 
 OPEN = ("partial", "failed", "waiting")
 TOLD = 1.0  # seconds of compiling from which it is told of
@@ -125,12 +127,15 @@ def _run(
 ) -> None:
     from glassdask.cluster import connect
     from glassdask.sweep import read_sweep, run_sweep
+    from glassdask.sweep.simulating import refuse_without_lammps
 
     part = None if share is None else _parsed_share(share)
     described = read_sweep(sweep)
     if part is not None:
         described.share(*part)  # a wrong share is told before workers are started
-    described.checked_stages(only)
+    wanted = described.checked_stages(only)
+    if _target(cluster, share) in ("local", "threads"):  # elsewhere workers may have what is missing here
+        refuse_without_lammps(described.share(*part) if part else described, wanted)
     with connect(_target(cluster, share), workers=workers) as client, progress_bar("sweep", quiet) as progress:
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
     labels = [state.label for state in (described.share(*part) if part else described).states]
@@ -163,10 +168,12 @@ def _estimate(
     from glassdask.cluster.profile import number_of_workers
     from glassdask.sweep import read_sweep
     from glassdask.sweep.estimating import estimate
+    from glassdask.sweep.simulating import refuse_without_lammps
 
     described = read_sweep(sweep)
     described = described if share is None else described.share(*_parsed_share(share))
     stages = described.checked_stages(only)
+    refuse_without_lammps(described, stages)
     processes = number_of_workers(_target(cluster, share), workers)
     with progress_bar("pieces", quiet) as progress:
         found = estimate(described, progress, processes)

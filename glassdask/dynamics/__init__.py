@@ -81,3 +81,15 @@ __all__ = [
 def __dir__() -> list[str]:
     """What is public, and no module that it stands in."""
     return __all__
+
+
+def __getattr__(name: str) -> object:
+    """The function behind a name that the shell uses, such as msd, is told; there is one name for it here."""
+    from glassdask.dynamics.quantities import QUANTITIES
+    from glassdask.errors import unknown
+
+    if name in QUANTITIES:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; did you mean {QUANTITIES[name].__name__!r}?"
+        )
+    raise unknown(__name__, name, __all__)

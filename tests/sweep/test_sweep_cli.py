@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from glassdask.cli.sweep import app
-from glassdask.errors import ParameterError, StoreError
-from tests.sweep.liquids import save_sweep
+from glassdask.errors import ParameterError, SimulationError, StoreError
+from tests.sweep.liquids import SIMULATED, save_sweep
 
 
 def invoke(*arguments, code=0):
@@ -69,3 +69,13 @@ def test_names_of_models_are_no_markup(tmp_path):
     (tmp_path / "data/gas").rename(tmp_path / "data/[bold]gas")
     invoke("run", file, "--cluster", "threads", "--quiet")
     assert "[bold]gas" in invoke("status", tmp_path / "sweep.zarr")
+
+
+def test_without_lammps_nothing_starts(tmp_path, monkeypatch):
+    (tmp_path / "runs.toml").write_text(SIMULATED)
+    monkeypatch.setattr("glassdask.sweep.simulating.find_spec", lambda name: None)
+    monkeypatch.setattr("glassdask.cluster.connect", lambda *_, **__: pytest.fail("a cluster was started"))
+    for options in ((), ("--dry-run",), ("--cluster", "threads")):
+        with pytest.raises(SimulationError, match="1 state is to be simulated, and LAMMPS is not installed"):
+            invoke("run", tmp_path / "runs.toml", *options)
+    assert not (tmp_path / "runs.zarr").exists()
