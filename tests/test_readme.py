@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
+from glassdask.sweep import read_sweep
 from tests.texts import ROOT, block, dumps, shell, text
 
 GUIDES = [
@@ -75,6 +76,13 @@ def test_the_commands_of_the_guide_to_descriptors_run(worked):
     exec(block(guide, "python", "def nearest"), names)
     found = gd.map_frames(names["nearest"], names["trajectory"], dims=["particle"]).mean("particle")
     assert 0.8 < found.values[0] < 1.1
+
+
+def test_the_sweep_of_the_front_page_begins(tmp_path):
+    """What follows the template is run by the guide to sweeps, and the template by tests/sweep."""
+    new, run, plot = block("README.md", "sh", "sweep new").strip().splitlines()
+    assert shell(new, tmp_path).returncode == 0
+    assert Path(read_sweep(tmp_path / run.split()[3]).store).name == plot.split()[2]
 
 
 @pytest.mark.slow
