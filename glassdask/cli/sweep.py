@@ -135,7 +135,8 @@ def _run(
         described.share(*part)  # a wrong share is told before workers are started
     wanted = described.checked_stages(only)
     if _target(cluster, share) in ("local", "threads"):  # elsewhere workers may have what is missing here
-        refuse_without_lammps(described.share(*part) if part else described, wanted)
+        states = (described.share(*part) if part else described).states
+        refuse_without_lammps(described.store, states, wanted)
     with connect(_target(cluster, share), workers=workers) as client, progress_bar("sweep", quiet) as progress:
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
     labels = [state.label for state in (described.share(*part) if part else described).states]
@@ -173,7 +174,7 @@ def _estimate(
     described = read_sweep(sweep)
     described = described if share is None else described.share(*_parsed_share(share))
     stages = described.checked_stages(only)
-    refuse_without_lammps(described, stages)
+    refuse_without_lammps(described.store, described.states, stages)
     processes = number_of_workers(_target(cluster, share), workers)
     with progress_bar("pieces", quiet) as progress:
         found = estimate(described, progress, processes)

