@@ -30,7 +30,19 @@ OPEN = ("partial", "failed", "waiting")
 TOLD = 1.0  # seconds of compiling from which it is told of
 MOST_ERRORS = 20  # lines; all of them are in the table of --json
 
-SweepStore = Annotated[Path, typer.Argument(help="Store of a sweep that was run before")]
+
+def _store(text: str) -> Path:
+    """The store of a sweep, which its TOML file names as well."""
+    from glassdask.sweep import read_sweep
+
+    path = Path(text)
+    return Path(read_sweep(path).store) if path.suffix == ".toml" and path.is_file() else path
+
+
+SweepStore = Annotated[
+    Path,
+    typer.Argument(help="Store of a sweep that was run before, or its TOML file", parser=_store, metavar="STORE"),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(

@@ -105,7 +105,9 @@ def draw_sweep(
     if missing:
         why = "; tau is known where F_s falls through 1/e within the lags" if chosen == "tau" else ""
         note(f"{len(missing)} of {len(sweep.states)} states have no current {chosen}, the first is {missing[0]}{why}")
-    drawn.suptitle(f"{as_written(Path(sweep.store).name)}: {known[chosen]}", fontsize="small", wrap=True)
+    name = chosen.rpartition("/")[2]
+    told = f"{SYMBOLS[name]} of all temperatures" if name in SYMBOLS and "/" in chosen else known[chosen]
+    drawn.suptitle(f"{as_written(Path(sweep.store).name)}: {told}", fontsize="small", wrap=True)
     return drawn, table
 
 
@@ -228,6 +230,7 @@ def _overlaid(
         plotting.logarithmic(ax, x)
     if name == "msd":
         ax.set_yscale("log")
+        plotting.labelled_decades(ax.yaxis)
     if name == "fs":
         ax.axhline(np.exp(-1), color=plotting.GREY, linewidth=0.7)
     told = r"$|R|$, PC1 and propensity" if what == PROPENSITY else SYMBOLS.get(name, name)

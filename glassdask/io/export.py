@@ -42,7 +42,7 @@ class Export:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        line = f"{self.path}: {self.n_frames} frames of {self.n_particles} particles"
+        line = f"{self.path}: {self.n_frames} frame{'s' * (self.n_frames != 1)} of {self.n_particles} particles"
         if self.columns:
             line += f", with {', '.join(self.columns)}"
         return "\n".join([line, *self.notes])

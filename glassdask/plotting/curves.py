@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from glassdask.errors import ParameterError
 from glassdask.plotting.files import figure
 from glassdask.plotting.panels import curve
-from glassdask.plotting.style import BLACK, GREY, as_written, logarithmic
+from glassdask.plotting.style import BLACK, GREY, as_written, labelled_decades, logarithmic
 
 # What curves may run over; of several of them the first.
 ALONG = ("r", "q", "omega", "size", "lag", "k", "sample", "frame")
@@ -78,6 +78,8 @@ def curves(found: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
             if key in found:
                 table.setdefault(dim if along is None else "time", x)
                 _lines(ax, found, key, dim, x, table, alone=key == name)
+        if base in LOGARITHMIC and dim == "lag":
+            labelled_decades(ax.yaxis)
         if base == "fs" and "tau_total" in found and np.isfinite(found["tau_total"]).all():
             tau = float(found["tau_total"])
             ax.axhline(np.exp(-1), color=GREY, linewidth=0.7)

@@ -32,6 +32,7 @@ def test_run_status_retry(tmp_path):
     assert "reduce: 1 complete, 1 waiting\n" in text
     assert "gas/T=0.6000/seed=1: describe: CorruptStoreError: " in text
     assert f"glassdask sweep retry {store}" in text
+    assert invoke("status", file) == invoke("status", store)
     text = invoke("status", store)
     line = next(line for line in text.splitlines() if "0.6" in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["gas", "0.6", "1/2", "1/2", "1/2"]
