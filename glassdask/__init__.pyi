@@ -15,6 +15,7 @@ from . import store as store
 from . import sweep as sweep
 from .correlations import FirstShell as FirstShell
 from .correlations import bond_angle_distribution as bond_angle_distribution
+from .correlations import compressibility as compressibility
 from .correlations import first_minima as first_minima
 from .correlations import first_peak_wavenumber as first_peak_wavenumber
 from .correlations import first_peaks as first_peaks

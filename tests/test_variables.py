@@ -66,6 +66,8 @@ RESULTS = {
     "radial_distribution": lambda t: gd.radial_distribution(t, n_bins=10),
     "bond_angle_distribution": lambda t: gd.bond_angle_distribution(t, CUTOFFS, n_bins=10),
     "structure_factor": lambda t: gd.structure_factor(t, k_max=8.0, n_bins=4),
+    "compressibility": lambda t: gd.compressibility(t),
+    "particle_msd": lambda t: dynamics.particle_msd(t),
     "clusters": lambda t: gd.clusters(t, cutoffs=CUTOFFS),
     "to_grid": lambda t: gd.to_grid(t, 8, {"A": 1.0, "B": 0.8}, cutoff=2.0),
     "spatial_correlation": lambda t: gd.spatial_correlation(t["energy"], t, width=0.5),

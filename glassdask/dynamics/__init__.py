@@ -16,6 +16,7 @@ from glassdask.dynamics.four_points import four_point
 from glassdask.dynamics.hopping import hop_statistics, hops, waiting_times
 from glassdask.dynamics.laws import compare_laws, fit_law, stretched_exponential
 from glassdask.dynamics.mobile import mobile_clusters, strings
+from glassdask.dynamics.particles import particle_msd
 from glassdask.dynamics.paths import displacements, unwrapped
 from glassdask.dynamics.rattling import debye_waller
 from glassdask.dynamics.rearrangements import d2min, d2min_fields, nonaffine_motion, replica_d2min
@@ -58,6 +59,7 @@ __all__ = [
     "non_gaussian_parameter",
     "nonaffine_motion",
     "overlap",
+    "particle_msd",
     "propensity",
     "relaxation_time",
     "replica_bonds",

@@ -43,17 +43,7 @@ class Reduce(Stage):
 
     def check(self, settings: Settings) -> None:
         """There is something to reduce."""
-        chosen = settings[self.name].descriptors
-        if "describe" not in settings and settings.get("simulate") is not None:
-            raise ParameterError("[reduce] without [describe] of states that are simulated: add the descriptors")
-        if "describe" not in settings and chosen is None:
-            raise ParameterError(
-                "[reduce] without [describe]: say which of the stored descriptors, descriptors = [...]"
-            )
-        described = settings["describe"].descriptors if "describe" in settings else chosen
-        unknown = [name for name in chosen or () if name not in described]
-        if unknown:
-            raise ParameterError(f"reduce.descriptors: {', '.join(unknown)}: [describe] has {', '.join(described)}")
+        check_described(self.name, settings)
         check_reducible(self.name, settings[self.name], settings)
 
     def groups(self, state: State, settings: Settings) -> list[str]:
@@ -79,7 +69,20 @@ class Reduce(Stage):
             save_reduction(components, path, name, overwrite=overwrite)
 
 
-def check_reducible(stage: str, table: ReduceTable, settings: Settings) -> None:
+def check_described(stage: str, settings: Settings) -> None:
+    """Raise `ParameterError` where nothing is described of what a stage is to take, or where that is not said."""
+    chosen = settings[stage].descriptors
+    if "describe" not in settings and settings.get("simulate") is not None:
+        raise ParameterError(f"[{stage}] without [describe] of states that are simulated: add the descriptors")
+    if "describe" not in settings and chosen is None:
+        raise ParameterError(f"[{stage}] without [describe]: say which of the stored descriptors, descriptors = [...]")
+    own = settings["describe"].descriptors if "describe" in settings else chosen
+    unknown = [name for name in chosen or () if name not in own]
+    if unknown:
+        raise ParameterError(f"{stage}.descriptors: {', '.join(unknown)}: [describe] has {', '.join(own)}")
+
+
+def check_reducible(stage: str, table: Any, settings: Settings) -> None:
     """Raise `ParameterError` for descriptors that are classes, or one number where several components are wanted."""
     if "describe" not in settings:
         return
@@ -99,8 +102,8 @@ def check_reducible(stage: str, table: ReduceTable, settings: Settings) -> None:
         raise ParameterError(f"[{stage}]: {name} {what}{wanted}: {advice}")
 
 
-def reduced(settings: Settings) -> list[str]:
-    """Names of the descriptors that are reduced."""
-    if "reduce" not in settings:
+def reduced(settings: Settings, stage: str = "reduce") -> list[str]:
+    """Names of the descriptors that a stage takes."""
+    if stage not in settings:
         return []
-    return list(settings["reduce"].descriptors or settings["describe"].descriptors)
+    return list(settings[stage].descriptors or settings["describe"].descriptors)

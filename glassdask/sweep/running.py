@@ -86,7 +86,7 @@ def run_sweep(
         A `distributed.Client`; without one, units run one at a time in this process and their chunks by the current
         dask scheduler.
     stages : sequence of str, optional
-        Only these of "simulate", "describe", "reduce", "moments", "common", "correlate", "dynamics".
+        Only these of "simulate", "describe", "reduce", "classify", "moments", "common", "correlate", "dynamics".
     share : tuple of 2 int, optional
         (number from 1, of how many): only this share of the states, for job arrays.
     overwrite : bool, default False

@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from glassdask.declarations import Declaration
 from glassdask.errors import ParameterError, PluginError
 from glassdask.plugins import Catalog
+from glassdask.sweep.classifying import Classify
 from glassdask.sweep.common import Common, Moments
 from glassdask.sweep.correlating import Correlate
 from glassdask.sweep.describing import Describe
@@ -20,7 +21,9 @@ from glassdask.sweep.simulating import Simulate
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.state import checked_stage
 
-STAGES_OF_OURS = (Simulate(), Ingest(), Replicas(), Describe(), Reduce(), Moments(), Common(), Correlate(), Dynamics())
+STAGES_OF_OURS = (
+    Simulate(), Ingest(), Replicas(), Describe(), Reduce(), Classify(), Moments(), Common(), Correlate(), Dynamics(),
+)  # fmt: skip
 OWN: dict[str, Stage] = {stage.name: stage for stage in STAGES_OF_OURS}
 STAGES: Catalog[type[Stage]] = Catalog("stage", {name: type(stage) for name, stage in OWN.items()}, Stage)
 # Other keys of a sweep's file, and columns of its table.

@@ -71,6 +71,10 @@ n_components = 2
 # descriptors = ["sbo"]             # default: all
 # scale = false
 
+# [classify]                        # classes of particles that are alike, by each descriptor
+# classes = 2
+# method = "mixture"                # of Gaussians, "kmeans" or "communities"
+
 # [common]                          # the same, fitted to all temperatures of a model together: one PCA for all
 # n_components = 2
 
