@@ -153,5 +153,5 @@ def test_a_stage_is_no_column():
 
 
 def test_an_unknown_stage():
-    with pytest.raises(ParameterError, match="stage 'none' is not known: expected one of classify, common, correlate, desc"):
+    with pytest.raises(ParameterError, match="stage 'none' is not known: expected one of classify, common, corr"):
         stages.stage_named("none")
