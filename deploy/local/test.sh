@@ -11,5 +11,6 @@ sh deploy/local/environment.sh all,dev,docs,peers
 # one thread for each process: dask brings the parallelism, and small matrices only get slower with more
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # two at a time, because many tests wait for what they have started; a module's together, because they share that, and
-# in their order, in which the last are short
-exec .venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered "$@"
+# in their order, in which the last are short. With --cov --cov-report=term:skip-covered it takes longer, and tells what
+# no test runs
+exec .venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder "$@"
