@@ -334,21 +334,16 @@ def sum_displacements(
     names = species_names(trajectory)
     shape = (len(origins.pairs), len(names), *shape)
     mean = drift(trajectory, origins.frames, scheme) if remove_drift else None
-    if cage is None:
+    rule = cage_rule(trajectory, cage)
+    if rule is None:
         work = partial(_along_paths, function=function, pairs=origins.places, mean=mean)
         sums = sum_paths(work, trajectory, origins.frames, shape, microseconds * len(origins.pairs), scheme=scheme)
     else:
-        refuse_open(trajectory, "cage", "leave cage out")
-        rule = rule_of(cage, "the cage-relative displacement")
-        check_radius(trajectory, rule.reach(names))
         relative = partial(_in_cages, function=function, rule=rule)
         sums = map_pairs(
             relative, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds, scheme=scheme
         )
-    if mean is None:
-        return sums, None
-    moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)
-    return sums, np.sqrt(np.add.reduceat(moved, origins.first) / origins.counts)
+    return sums, None if mean is None else _rms(mean, origins)
 
 
 def _along_paths(
@@ -385,6 +380,51 @@ def relative_to_cage(configuration: Configuration, moved: np.ndarray, rule: Neig
     out = np.empty((1, *moved.shape))
     kernels.cage_relative(np.ascontiguousarray(moved)[None], found.offsets, found.index, out)
     return out[0]
+
+
+def later_relative(
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
+    *, rule: Neighborhood | None, remove_drift: bool,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Positions (N, d) after a displacement `moved` that is relative to the cage, or to the mean of all, and that.
+
+    Relative to the cage, a particle is then where it was, in the box as it is then, plus its relative displacement.
+    """
+    if rule is not None:
+        moved = relative_to_cage(configuration, moved, rule)
+        before: np.ndarray = (configuration.position @ configuration.inverse)[:, : moved.shape[1]] @ box
+        return before + moved, moved
+    if remove_drift:
+        mean = moved.mean(axis=0)
+        return later - mean, moved - mean
+    return later, moved
+
+
+def cage_rule(trajectory: xr.Dataset, cage: Neighborhood | Cutoffs | None) -> Neighborhood | None:
+    """The neighbours that `cage` means, of a box in which they can be found.
+
+    Raises
+    ------
+    ParameterError, SpeciesError, BoxError
+        When cutoffs are missing, wrong or too large, or the box has open faces.
+    """
+    if cage is None:
+        return None
+    refuse_open(trajectory, "cage", "leave cage out")
+    rule = rule_of(cage, "the cage-relative displacement")
+    check_radius(trajectory, rule.reach(species_names(trajectory)))
+    return rule
+
+
+def rms_drift(trajectory: xr.Dataset, origins: Origins, scheme: Scheme) -> np.ndarray:
+    """Root mean square over the origins of how far the mean of all particles has moved, (L,)."""
+    return _rms(drift(trajectory, origins.frames, scheme), origins)
+
+
+def _rms(mean: np.ndarray, origins: Origins) -> np.ndarray:
+    moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)
+    root: np.ndarray = np.sqrt(np.add.reduceat(moved, origins.first) / origins.counts)
+    return root
 
 
 def _products(path: np.ndarray, starts: np.ndarray) -> np.ndarray:

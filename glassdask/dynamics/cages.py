@@ -13,7 +13,7 @@ from glassdask.kernels import cages as kernels
 from glassdask.neighborhood.borders import borders_of, refuse_open
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import species_names
+from glassdask.schema import species_names, validate
 from glassdask.simulation.models import PairModel, read_model
 from glassdask.variables import annotated
 from glassdask.wrapping import wrap
@@ -76,6 +76,7 @@ def cage_positions(
     >>> cages["position"].shape, cages["cage_size"].dims
     ((1, 343, 3), ('frame', 'particle'))
     """
+    validate(trajectory)
     if not (temperature > 0 and radius > 0 and sweeps > 0 and burn_in >= 0):
         raise ParameterError(
             f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"

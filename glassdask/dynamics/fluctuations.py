@@ -121,8 +121,10 @@ def _mean(means: np.ndarray, counts: np.ndarray, *, name: str) -> dict[str, np.n
     return {name: means}
 
 
-def fluctuations(origins: Origins, values: np.ndarray, number: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """chi_4 and the Binder cumulant of means over particles, (P, S), at each origin; `number` (S,) of particles."""
+def fluctuations(
+    origins: Origins, values: np.ndarray, number: np.ndarray | np.float64
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """chi_4 and the Binder cumulant of means (P, ..., S) over `number` (S,) of particles at each origin."""
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
         m1, m2, m3, m4 = np.moveaxis(means, -1, 0)

@@ -12,7 +12,7 @@ import xarray as xr
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.radial import count_pairs
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import relative_to_cage
+from glassdask.dynamics.averages import cage_rule, later_relative, rms_drift
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.scattering import MODE_MICROSECONDS, density_modes
@@ -22,7 +22,7 @@ from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import ball, check_radius, expected_neighbors, half_widths, mean_spacing
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
-from glassdask.neighborhood.nearest import Neighborhood, rule_of
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_codes, species_names, validate
 from glassdask.variables import annotated
 
@@ -89,7 +89,7 @@ def four_point(
     origins : int
         Time origins that are used at most, evenly spread over the trajectory.
     cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
-        Of which displacements w is, see `self_correlations`.
+        Of which displacements w is, see `self_correlations`; ``drift`` is a number here.
 
     Returns
     -------
@@ -148,9 +148,7 @@ def four_point(
     q, modes, bin_of = _vectors(trajectory, q_max, modes_per_bin)
     names, number = species_names(trajectory), np.bincount(species_codes(trajectory)).astype(float)
     number = np.append(number, number.sum())[:, None]
-    rule = None if cage is None else rule_of(cage, "the cage-relative displacement")
-    if rule is not None:
-        check_radius(trajectory, rule.reach(names))
+    rule = cage_rule(trajectory, cage)
     sums = map_pairs(
         partial(
             _of_pair, a=a, rule=rule, modes=modes, bin_of=bin_of, r_max=r_max, n_bins=n_bins, remove_drift=remove_drift
@@ -180,6 +178,8 @@ def four_point(
                 variables[f"{name}_total{end}"] = (dims.get(name, ()), values[-1, ..., 0])
     r = (np.arange(n_bins) + 0.5) * (r_max / n_bins)
     attrs: dict[str, Any] = {"a": a, "lag": lag, "origins": int(found_origins.counts[0]), "box_width": float(width)}
+    if remove_drift:
+        variables["drift"] = ((), rms_drift(trajectory, found_origins, scheme)[0])
     share = float(variables["xi4_total"][1]) / width
     if share > LONGEST:
         attrs["finite_size"] = f"xi4 is {share:.2g} of the box, which holds too few of such lengths: take a larger box"
@@ -211,10 +211,7 @@ def _of_pair(
     remove_drift: bool,
 ) -> np.ndarray:  # fmt: skip
     """Sums (S + 1, Q + bins + 1): |W(q)|^2, pairs of slow particles times V / N, and slow particles."""
-    if remove_drift:
-        moved = moved - moved.mean(axis=0)
-    if rule is not None:
-        moved = relative_to_cage(configuration, moved, rule)
+    _, moved = later_relative(configuration, later, box, moved, rule=rule, remove_drift=remove_drift)
     slow = np.flatnonzero((moved**2).sum(axis=1) < a * a)
     d, n_species = configuration.dimension, len(configuration.names)
     slow = slow[np.argsort(configuration.species[slow], kind="stable")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,20 +10,36 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Positive, converted
+from glassdask.dynamics.averages import cage_rule
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import jackknife
 from glassdask.dynamics.paths import Scheme, check_matched, unwrapped
 from glassdask.errors import ParameterError, SchemaError
+from glassdask.frames import map_frames
 from glassdask.graphs import compute, task_bytes
+from glassdask.kernels import dynamics as cages
 from glassdask.kernels import events as kernels
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import check_kind, labels, names_and_codes, validate
 from glassdask.variables import annotated
 
 # Parts of the trajectory whose scatter gives the errors.
 PARTS = 10
+# What a position in a window takes, in microseconds, roughly.
+MOMENT_MICROSECONDS = 0.1
 
 
-def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Scheme = "lattice") -> xr.Dataset:
+def hops(
+    trajectory: xr.Dataset,
+    window: float,
+    threshold: float,
+    *,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
+) -> xr.Dataset:
     r"""The hop function p_hop of every particle and frame, and where it says that a particle has left its cage.
 
     p_hop(t) = sqrt( < |r(t') - <r>_B|^2 >_{t' in A} < |r(t') - <r>_A|^2 >_{t' in B} ),
@@ -39,6 +56,11 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Sch
         Length of A and B together, in the unit of the times; a few times what a cage needs to be explored.
     threshold : float
         In the square of the unit of length; such as the plateau of the mean-square displacement, or 0.2.
+    cage : rule for neighbours or float or dict, optional
+        Positions in the window of a frame are then relative to the mean of a particle and its neighbours in that frame,
+        see `self_correlations`: long waves, as in two dimensions, are no hops.
+    remove_drift : bool, default False
+        Whether positions are relative to the mean of all particles, each of the same weight.
     scheme : str, default "lattice"
         "toroidal" at constant pressure, where a box that breathes would make particles far from the first one hop; see
         `unwrapped`.
@@ -56,6 +78,8 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Sch
         When there are no times, or they are not evenly spaced; and as `unwrapped`.
     ParameterError
         When a number is not positive, or the window is longer than the trajectory or shorter than two intervals.
+    ParameterError, SpeciesError, BoxError
+        When the cutoffs of a cage are missing, wrong or too large, or the box has open faces.
 
     References
     ----------
@@ -76,6 +100,7 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Sch
     >>> np.flatnonzero(found["hop"].values[:, 0]).tolist()
     [3]
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     check_matched(trajectory)
     window, threshold = converted(window, Positive, "window"), converted(threshold, Positive, "threshold")
@@ -86,21 +111,84 @@ def hops(trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Sch
             f"window {window:g}: expected at least two intervals of {step:g}, and at most the trajectory, "
             f"{(n_frames - 1) * step:g}"
         )
+    rule = cage_rule(trajectory, cage)
     path = unwrapped(trajectory, scheme)
-    if path.chunks is not None:
-        rows = max(1, task_bytes() // (8 * n_frames * path.sizes["space"]))
-        path = path.chunk(frame=-1, space=-1, particle=min(rows, path.sizes["particle"]))
-    found = xr.apply_ufunc(
-        partial(_hops, half=half, threshold=threshold),
-        path,
-        input_core_dims=[["frame", "space"]],
-        output_core_dims=[["frame"]] * 3,
-        dask="parallelized",
-        output_dtypes=[np.float64, np.float64, np.bool_],
-    )
-    named = dict(zip(("p_hop", "jump", "hop"), (values.transpose("frame", "particle") for values in found)))
+    lazy = path.chunks is not None
+    if remove_drift:
+        path = path - path.mean("particle")
+    if rule is None:
+        function: Callable[..., Any] = partial(_hop_function, half=half)
+        p_hop, jump = _along(function, _whole_paths(path), [np.float64] * 2, ["frame", "space"])
+    else:
+        found = _in_cages(trajectory, path, half, rule)
+        if not lazy:
+            (found,) = compute(found)
+        p_hop, jump = found.isel(of=0), found.isel(of=1)
+    (hop,) = _along(partial(_label_hops, threshold=threshold), _whole_paths(p_hop), [np.bool_], ["frame"])
+    named = {name: values.transpose("frame", "particle") for name, values in
+             (("p_hop", p_hop), ("jump", jump), ("hop", hop))}  # fmt: skip
     attrs = {"window": 2 * half * step, "threshold": threshold}
-    return annotated(xr.Dataset(named, coords=labels(trajectory), attrs=attrs))
+    plain = {name: values.drop_vars(list(values.coords)) for name, values in named.items()}
+    return annotated(xr.Dataset(plain, coords=labels(trajectory), attrs=attrs))
+
+
+def _whole_paths(values: xr.DataArray) -> xr.DataArray:
+    """The same, where lazy in chunks of all frames of some particles."""
+    if values.chunks is None:
+        return values
+    rows = max(1, task_bytes() // (8 * values.sizes["frame"] * values.sizes.get("space", 1)))
+    chunks = {"frame": -1, "space": -1, "particle": min(rows, values.sizes["particle"])}
+    return values.chunk({dim: size for dim, size in chunks.items() if dim in values.dims})
+
+
+def _along(
+    function: Callable[..., Any], values: xr.DataArray, dtypes: list[Any], dims: list[str]
+) -> tuple[xr.DataArray, ...]:
+    """Arrays (particle, frame) of the whole paths of particles."""
+    found = xr.apply_ufunc(
+        function, values, input_core_dims=[dims], output_core_dims=[["frame"]] * len(dtypes), dask="parallelized",
+        output_dtypes=dtypes,
+    )  # fmt: skip
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _in_cages(trajectory: xr.Dataset, path: xr.DataArray, half: int, rule: Neighborhood) -> xr.DataArray:
+    """p_hop and jump (frame, of, particle) of positions relative to the cages that there are in each frame."""
+    frames = trajectory.sizes["frame"]
+    middle = slice(half, frames - half)
+    # each frame with the window around it, lazily: all windows together are many times as large as the paths
+    whole = path.drop_vars(list(path.coords)).chunk(particle=-1, space=-1)
+    windows = whole.rolling(frame=2 * half + 1, center=True).construct("moment").isel(frame=middle)
+    known = [name for name in ("position", "species", "box", "diameter", "periodic") if name in trajectory]
+    found = map_frames(
+        partial(_of_window, rule=rule, half=half), trajectory[known].isel(frame=middle),
+        windows.transpose("frame", "moment", "particle", "space"),
+        dims={"of": 2, "particle": trajectory.sizes["particle"]},
+        microseconds=rule.microseconds + MOMENT_MICROSECONDS * (2 * half + 1),
+    )  # fmt: skip
+    return found.pad(frame=half)
+
+
+def _of_window(configuration: Configuration, window: np.ndarray, *, rule: Neighborhood, half: int) -> np.ndarray:
+    moved = window - window[half]
+    relative = np.empty_like(moved)
+    found = rule.find(configuration, np.arange(moved.shape[1]))
+    cages.cage_relative(np.ascontiguousarray(moved), found.offsets, found.index, relative)
+    out = np.empty((2, *relative.shape[1::-1]))
+    kernels.hop_function(np.ascontiguousarray(relative.transpose(1, 0, 2)), half, out[0], out[1])
+    return out[:, :, half]
+
+
+def _hop_function(path: np.ndarray, *, half: int) -> tuple[np.ndarray, np.ndarray]:
+    p_hop, jump = np.full((2, *path.shape[:2]), np.nan)
+    kernels.hop_function(np.ascontiguousarray(path), half, p_hop, jump)
+    return p_hop, jump
+
+
+def _label_hops(p_hop: np.ndarray, *, threshold: float) -> np.ndarray:
+    hop = np.zeros(p_hop.shape, np.bool_)
+    kernels.label_hops(np.ascontiguousarray(p_hop), threshold, hop)
+    return hop
 
 
 def waiting_times(found: xr.Dataset) -> xr.Dataset:
@@ -207,13 +295,21 @@ def _longer(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def hop_statistics(
-    trajectory: xr.Dataset, window: float, threshold: float, *, scheme: Scheme = "lattice"
+    trajectory: xr.Dataset,
+    window: float,
+    threshold: float,
+    *,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     """Hops of a trajectory in numbers: how often and how far, persistence and exchange times; see `hops`.
 
     Parameters
     ----------
-    trajectory, window, threshold, scheme : xarray.Dataset, float, float and str
+    trajectory, window, threshold : xarray.Dataset, float and float
+        See `hops`.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
         See `hops`.
 
     Returns
@@ -241,7 +337,7 @@ def hop_statistics(
     >>> round(float(found["hop_rate_total"]) * 6, 6), float(found["hop_length_total"].round(2))
     (1.0, 0.67)
     """
-    found = hops(trajectory, window, threshold, scheme=scheme)
+    found = hops(trajectory, window, threshold, cage=cage, remove_drift=remove_drift, scheme=scheme)
     hop, p_hop, jump = compute(found["hop"], found["p_hop"], found["jump"])
     times = waiting_times(found.assign(hop=hop, p_hop=p_hop))
     names, codes = names_and_codes(found)
@@ -274,10 +370,3 @@ def hop_statistics(
         for end, values in (("", value), ("_error", error)):
             variables[f"{name}{end}"], variables[f"{name}_total{end}"] = ("species", values[:-1]), values[-1]
     return annotated(times.assign(variables).assign_attrs(found.attrs))
-
-
-def _hops(path: np.ndarray, *, half: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    p_hop, jump = np.full((2, *path.shape[:2]), np.nan)
-    hop = np.zeros(path.shape[:2], np.bool_)
-    kernels.hop_function(np.ascontiguousarray(path), half, threshold, p_hop, jump, hop)
-    return p_hop, jump, hop

@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from glassdask.declarations import Positive, converted
+from glassdask.dynamics.averages import cage_rule, later_relative, rms_drift
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import map_pairs
@@ -19,6 +20,8 @@ from glassdask.errors import ParameterError, SpeciesError
 from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
@@ -34,6 +37,8 @@ def strings(
     fraction: float = 0.065,
     species: str | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""String-like motion: mobile particles that take each other's places.
@@ -55,8 +60,8 @@ def strings(
         The particles that are looked at; by default all.
     origins : int
         Time origins that are used at most, evenly spread over the trajectory.
-    scheme : str, default "lattice"
-        How far a particle has moved, "toroidal" at constant pressure, see `unwrapped`.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        How far a particle has moved, see `self_correlations`. Relative to the cage, it is then where it was plus that.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def strings(
         ``clusters`` (size): strings of that many particles in a configuration, those of one particle too, up to the
         longest; ``mean_size``, the mean number of particles of a string, sum n N(n) / sum N(n), and
         ``weighted_size``, that of the string of a mobile particle, sum n^2 N(n) / sum n N(n); with ``_error``.
-        Computed, not lazy; errors as those of `self_correlations`.
+        Computed, not lazy; errors, and the number ``drift`` with `remove_drift`, as those of `self_correlations`.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def strings(
     >>> strings(t, lag=1.0, distance=0.4, fraction=3 / 8)["clusters"].values.tolist()
     [0.0, 0.0, 1.0]
     """
-    return _clusters(trajectory, lag, distance, fraction, species, origins, scheme, _replaced)
+    return _clusters(trajectory, lag, distance, fraction, species, origins, _replaced, cage, remove_drift, scheme)
 
 
 def mobile_clusters(
@@ -101,13 +106,17 @@ def mobile_clusters(
     fraction: float = 0.065,
     species: str | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Clusters of the most mobile particles: those that were closer than `distance` before they moved.
 
     Parameters
     ----------
-    trajectory, lag, fraction, species, origins, scheme : xarray.Dataset, float, float, str, int, str
+    trajectory, lag, fraction, species, origins : xarray.Dataset, float, float, str, int
+        As those of `strings`.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
         As those of `strings`.
     distance : float
         Such as the first minimum of g(r).
@@ -132,13 +141,15 @@ def mobile_clusters(
     >>> found["clusters"].values.tolist(), float(found["mean_size"])
     ([1.0, 1.0], 1.5)
     """
-    return _clusters(trajectory, lag, distance, fraction, species, origins, scheme, _near)
+    return _clusters(trajectory, lag, distance, fraction, species, origins, _near, cage, remove_drift, scheme)
 
 
 def _clusters(
-    trajectory: xr.Dataset, lag: Any, distance: Any, fraction: Any, species: Any, origins: int, scheme: Scheme,
+    trajectory: xr.Dataset, lag: Any, distance: Any, fraction: Any, species: Any, origins: int,
     connect: Callable[..., tuple[np.ndarray, np.ndarray]],
+    cage: Neighborhood | Cutoffs | None, remove_drift: bool, scheme: Scheme,
 ) -> xr.Dataset:  # fmt: skip
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     lag, distance, fraction = (
         converted(value, Positive, name)
@@ -155,7 +166,10 @@ def _clusters(
         raise ParameterError(
             f"fraction {fraction:g} of {len(of)} particles: expected at least one that is mobile and one that is not"
         )
-    work = partial(_sizes, of=of, number=number, distance=distance, connect=connect)
+    work = partial(
+        _sizes, of=of, number=number, distance=distance, connect=connect, rule=cage_rule(trajectory, cage),
+        remove_drift=remove_drift,
+    )  # fmt: skip
     found = map_pairs(work, trajectory, found_origins.pairs, (number,), MICROSECONDS, scheme=scheme)
     size = np.arange(1, number + 1)
 
@@ -173,6 +187,8 @@ def _clusters(
         for end, values in zip(("", "_error"), both):
             dims, values = (("size",), values[:longest, 0]) if name == "clusters" else ((), values[0])
             variables[f"{name}{end}"] = (dims, values)
+    if remove_drift:
+        variables["drift"] = ((), rms_drift(trajectory, found_origins, scheme)[0])
     attrs = {"lag": lag, "distance": distance, "mobile": number, "origins": int(found_origins.counts[0])}
     return annotated(xr.Dataset(variables, coords={"size": size[:longest]}, attrs=attrs))
 
@@ -180,9 +196,10 @@ def _clusters(
 def _sizes(
     configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
     *, of: np.ndarray, number: int, distance: float,
-    connect: Callable[..., tuple[np.ndarray, np.ndarray]],
+    connect: Callable[..., tuple[np.ndarray, np.ndarray]], rule: Neighborhood | None, remove_drift: bool,
 ) -> np.ndarray:  # fmt: skip
     """Clusters of 1 to `number` particles, (number,)."""
+    later, moved = later_relative(configuration, later, box, moved, rule=rule, remove_drift=remove_drift)
     square = (moved[of] ** 2).sum(axis=1)
     mobile = of[np.argpartition(square, len(of) - number)[len(of) - number :]]
     d = configuration.dimension

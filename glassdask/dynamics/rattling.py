@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
-from glassdask.dynamics.paths import unwrapped
-from glassdask.errors import ParameterError, SchemaError
+from glassdask.declarations import Positive, converted
+from glassdask.dynamics.lags import even_step
+from glassdask.dynamics.paths import check_matched, unwrapped
+from glassdask.errors import ParameterError
+from glassdask.schema import validate
 from glassdask.variables import annotated
 
 
@@ -33,9 +35,9 @@ def debye_waller(trajectory: xr.Dataset, duration: float) -> xr.DataArray:
     Raises
     ------
     ParameterError
-        When a window has fewer than two frames, or there is none of that length.
+        When the duration is not positive, a window has fewer than two frames, or there is none of that length.
     SchemaError
-        Without times, or with frames that are independent configurations.
+        Without times, or when they are not evenly spaced; as `unwrapped`.
 
     Examples
     --------
@@ -46,16 +48,13 @@ def debye_waller(trajectory: xr.Dataset, duration: float) -> xr.DataArray:
     >>> debye_waller(t, 1.0).values.round(6).tolist()
     [0.005]
     """
-    if "time" not in trajectory:
-        raise SchemaError("debye_waller: the trajectory has no time: give it, from_arrays(time=...)")
-    time = np.asarray(trajectory["time"].values)
-    steps = np.diff(time)
-    if len(steps) == 0 or not (steps > 0).all() or np.ptp(steps) > 1e-6 * steps.max():
-        raise SchemaError("debye_waller: the times are not evenly spaced: select frames that are")
-    frames = round(duration / steps.mean()) if duration > 0 else 0
-    if not 2 <= frames <= len(time):
+    validate(trajectory)
+    check_matched(trajectory)
+    duration, n_frames = converted(duration, Positive, "duration"), trajectory.sizes["frame"]
+    frames = round(duration / even_step(trajectory))
+    if not 2 <= frames <= n_frames:
         raise ParameterError(
-            f"duration {duration}: a window has {frames} frames of {len(time)}: expected 2 to {len(time)}"
+            f"duration {duration}: a window has {frames} frames of {n_frames}: expected 2 to {n_frames}"
         )
     windows = unwrapped(trajectory).coarsen(frame=frames, boundary="trim").construct(frame=("window", "inner"))
     spread = windows.var("inner").sum("space").mean("window")

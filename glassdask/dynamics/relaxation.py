@@ -54,7 +54,10 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     check_kind(correlations, xr.Dataset, "the correlations", "give the result of self_correlations")
     quantity = converted(quantity, Literal["fs", "overlap"], "quantity")
     if quantity not in correlations:
-        raise SchemaError(f"no variable '{quantity}': found {', '.join(sorted(map(str, correlations)))}")
+        raise SchemaError(
+            f"no variable '{quantity}', found {', '.join(sorted(map(str, correlations)))}: give the result of "
+            f"self_correlations with {'k' if quantity == 'fs' else 'a'}"
+        )
     level = converted(level, Annotated[float, Where(lambda x: 0 < x < 1, "a number between 0 and 1")], "level")
     if "lag" not in correlations.coords or correlations["lag"].dims != ("lag",):
         raise SchemaError("no coordinate 'lag' (lag): give the result of self_correlations, or assign_coords(lag=...)")

@@ -13,14 +13,18 @@ import xarray as xr
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.waves import add_waves
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import displacement_sums, particle_means
+from glassdask.dynamics.averages import cage_rule, displacement_sums, later_relative, particle_means
+from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
-from glassdask.dynamics.walk import sum_paths
+from glassdask.dynamics.walk import drift, map_pairs, sum_paths
 from glassdask.errors import ParameterError
 from glassdask.kernels.dynamics import SCATTERING
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import half_widths
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
@@ -40,15 +44,19 @@ def intermediate_scattering(
     modes: int = 200,
     lags: Sequence[float] | None = None,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
-    r"""Collective (coherent) and self intermediate scattering functions.
+    r"""Collective (coherent) and self intermediate scattering functions, and the fluctuations of the collective one.
 
     F_ab(k, t) = 1/N < Re rho_a(k, 0) rho_b(-k, t) >,  rho_a(k, t) = sum_{j in a} exp(-i k.r_j(t)),
 
     so that F_ab(k, 0) = S_ab(k) as `structure_factor` has it, and the total is the sum of all F_ab. It is averaged over
     both orders of the pair, over time origins, and over the wave vectors of the periodic box whose length is within
-    `width` / 2 of k. In a box that changes they change with it.
+    `width` / 2 of k. In a box that changes they change with it. The fluctuations of F_ab(k, t), averaged over the wave
+    vectors but not over time origins, are chi_4 = N (<F^2> - <F>^2) and a Binder cumulant, as in
+    `dynamic_susceptibility`, which has those of F_s.
 
     Parameters
     ----------
@@ -64,16 +72,20 @@ def intermediate_scattering(
         Times besides 0; by default about 50 that occur.
     origins : int
         Time origins that are used of each lag at most, evenly spread over the trajectory.
-    scheme : str, default "lattice"
-        Of the displacements in ``fs``, "toroidal" at constant pressure, see `unwrapped`.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        How particles move, see `self_correlations`. Relative to the cage, a particle is then where it was plus its
+        relative displacement.
 
     Returns
     -------
     xarray.Dataset
         ``f`` (species_a, species_b, k, lag) and ``fs`` (species, k, lag), each with ``_error``; ``f_total`` (k, lag)
-        and ``fs_total`` of all particles alike; ``modes`` (k), wave vectors used; ``origins`` (lag). The first lag is
-        0. ``fs`` is the average over all directions of k, as that of `self_correlations`. Computed, not lazy; errors
-        as those of `self_correlations`.
+        and ``fs_total`` of all particles alike; ``chi4_f`` and ``binder_f`` of ``f``, NaN of fewer than two origins;
+        ``modes`` (k), wave vectors used; ``origins`` (lag). The first lag is 0. ``fs`` is the average over all
+        directions of k, as that of `self_correlations`. Computed, not lazy; errors, and ``drift`` (lag) with
+        `remove_drift`, as those of `self_correlations`. Each wave fluctuates by itself as much as its mean: where
+        nothing else does, ``chi4_f_total`` at lag 0 is N S(k)^2 over the number of ``modes``. Compare systems with the
+        same `width` and all wave vectors, of which there are as many for each particle.
 
     Raises
     ------
@@ -93,21 +105,24 @@ def intermediate_scattering(
     >>> found["f_total"].values.round(1).tolist(), found["fs_total"].values.tolist()
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
-    found_origins, shells, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins, scheme)
-
-    def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {"f": means, "f_total": means.sum(axis=(1, 2))}
-
-    found = found_origins.averages(quantities, values)
-    fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
+    found_origins, shells, values, own, removed = scattering_of_pairs(
+        trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
     pair = ("species_a", "species_b", "k", "lag")
-    variables: dict[str, Any] = {
-        "f": (pair, found["f"][0]), "f_error": (pair, found["f"][1]),
-        "f_total": (pair[2:], found["f_total"][0]), "f_total_error": (pair[2:], found["f_total"][1]),
-        "fs": (("species", "k", "lag"), fs[:-1]), "fs_error": (("species", "k", "lag"), fs_error[:-1]),
-        "fs_total": (pair[2:], fs[-1]), "fs_total_error": (pair[2:], fs_error[-1]),
-        "origins": ("lag", found_origins.counts),
-    }  # fmt: skip
+    variables: dict[str, Any] = {"origins": ("lag", found_origins.counts)}
+    for end, of in (("", values), ("_total", values.sum(axis=(1, 2)))):
+        found = found_origins.averages(lambda means, counts: {"f": means}, of)
+        for name, value in fluctuations(found_origins, of, np.float64(trajectory.sizes["particle"])).items():
+            found[f"{name}_f"] = value
+        for name, (mean, error) in found.items():
+            dims = pair[4 - mean.ndim :]
+            variables |= {f"{name}{end}": (dims, mean), f"{name}{end}_error": (dims, error)}
+    fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
+    for end, parts in (("", slice(-1)), ("_total", -1)):
+        dims = ("species", *pair[2:]) if not end else pair[2:]
+        variables |= {f"fs{end}": (dims, fs[parts]), f"fs{end}_error": (dims, fs_error[parts])}
+    if removed is not None:
+        variables["drift"] = ("lag", removed)
     return annotated(shells.assign(variables).assign_coords(lag=found_origins.lags))
 
 
@@ -118,32 +133,37 @@ def scattering_of_pairs(
     modes: int,
     lags: Sequence[float] | None,
     origins: int,
-    scheme: Scheme,
-) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray]:
-    """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); and a dataset with what they are of."""
+    *,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
+) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); a dataset with what they are of; drift."""
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
     box = np.asarray(trajectory["box"].values, dtype=np.float64)[found_origins.frames]
     numbers, width, shells = wave_shells(trajectory, box.mean(axis=0), k, width, modes)
     names = species_names(trajectory)
-    density = _density(trajectory, found_origins.frames, box, np.concatenate(shells))
-    cuts = np.cumsum([len(shell) for shell in shells])[:-1]
-    values = np.empty((len(found_origins.pairs), len(names), len(names), len(numbers)))
-    f, g = found_origins.places.T
-    for column, part in enumerate(np.split(density, cuts, axis=-1)):
-        for a, b in np.ndindex(values.shape[1:3]):
-            # Re rho_a rho_b*, over both orders in time
-            forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
-            values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
-    scattering = [
-        displacement_sums(trajectory, found_origins, number, scheme=scheme)[0][:, :, SCATTERING] for number in numbers
+    rule = cage_rule(trajectory, cage)
+    if rule is None:
+        values = _of_paths(trajectory, found_origins, box, shells, remove_drift, scheme)
+    else:
+        n_modes = sum(map(len, shells))
+        values = map_pairs(
+            partial(_of_cages, rule=rule, shells=shells), trajectory, found_origins.pairs,
+            (len(names), len(names), len(numbers)), rule.microseconds + 2 * MODE_MICROSECONDS * n_modes, scheme=scheme,
+        )  # fmt: skip
+    moved = [
+        displacement_sums(trajectory, found_origins, number, cage=cage, remove_drift=remove_drift, scheme=scheme)
+        for number in numbers
     ]
-    own = particle_means(trajectory, np.stack(scattering, axis=-1))
+    own = particle_means(trajectory, np.stack([sums[:, :, SCATTERING] for sums, _ in moved], axis=-1))
     coords = {dim: list(names) for dim in ("species", "species_a", "species_b")} | {"k": numbers}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}
     shown = xr.Dataset({"modes": ("k", [len(shell) for shell in shells])}, coords=coords, attrs=attrs)
-    return found_origins, shown, values, own
+    return found_origins, shown, values, own, moved[0][1]
 
 
 def wave_shells(
@@ -177,20 +197,62 @@ def _shell(box: np.ndarray, k: float, width: float, limit: int) -> np.ndarray:
     return found
 
 
-def _density(trajectory: xr.Dataset, frames: np.ndarray, box: np.ndarray, modes: np.ndarray) -> np.ndarray:
-    """rho_a(k) of the `frames`, (F, S, 2, M), real and imaginary parts."""
-    shape = (len(frames), len(species_names(trajectory)), 2, len(modes))
-    microseconds = MODE_MICROSECONDS * len(frames) * len(modes)
-    return sum_paths(
-        partial(density_modes, inverse=np.linalg.inv(box), modes=modes), trajectory, frames, shape, microseconds
-    )
+def _of_paths(
+    trajectory: xr.Dataset, origins: Origins, box: np.ndarray, shells: list[np.ndarray], remove_drift: bool,
+    scheme: Scheme,
+) -> np.ndarray:  # fmt: skip
+    """F_ab(k) of each pair of frames, (P, S, S, K), from the density of each frame; `box` (F, d, d) of the frames."""
+    n_species, modes = len(species_names(trajectory)), np.concatenate(shells)
+    mean = drift(trajectory, origins.frames, scheme) if remove_drift else None
+    density = sum_paths(
+        partial(density_modes, inverse=np.linalg.inv(box), modes=modes, mean=mean), trajectory, origins.frames,
+        (len(origins.frames), n_species, 2, len(modes)), MODE_MICROSECONDS * len(origins.frames) * len(modes),
+        scheme=scheme if remove_drift else "lattice",
+    )  # fmt: skip
+    values = np.empty((len(origins.pairs), n_species, n_species, len(shells)))
+    f, g = origins.places.T
+    for column, part in enumerate(np.split(density, _cuts(shells), axis=-1)):
+        for a, b in np.ndindex(n_species, n_species):
+            # Re rho_a rho_b*, over both orders in time
+            forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
+            values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
+    return values
 
 
-def density_modes(path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, modes: np.ndarray) -> np.ndarray:
-    """rho_a(k) of some particles, see `sum_paths`, in every frame, (F, S, 2, M); `inverse` (F, d, d) of the boxes."""
+def _of_cages(
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
+    *, rule: Neighborhood, shells: list[np.ndarray],
+) -> np.ndarray:  # fmt: skip
+    """F_ab(k) of one pair of frames, (S, S, K), of particles that have moved relative to their cages."""
+    later, _ = later_relative(configuration, later, box, moved, rule=rule, remove_drift=False)
+    d, n_species = configuration.dimension, len(configuration.names)
+    order = np.argsort(configuration.species, kind="stable")
+    starts = np.searchsorted(configuration.species[order], np.arange(n_species + 1))
+    path = np.ascontiguousarray(np.stack([configuration.position[order, :d].T, later[order].T]))
+    inverse = np.stack([configuration.inverse[:d, :d], np.linalg.inv(box)])
+    before, after = density_modes(path, starts, inverse=inverse, modes=np.concatenate(shells))
+    both = np.einsum("acm,bcm->abm", before, after)
+    products = np.split(0.5 * (both + both.swapaxes(0, 1)), _cuts(shells), axis=-1)
+    return np.stack([part.mean(axis=-1) for part in products], axis=-1) / len(order)
+
+
+def _cuts(shells: list[np.ndarray]) -> np.ndarray:
+    """Where the modes of each shell but the first begin."""
+    return np.cumsum([len(shell) for shell in shells])[:-1]
+
+
+def density_modes(
+    path: np.ndarray, starts: np.ndarray, *, inverse: np.ndarray, modes: np.ndarray, mean: np.ndarray | None = None
+) -> np.ndarray:
+    """rho_a(k) of some particles, see `sum_paths`, in every frame, (F, S, 2, M); `inverse` (F, d, d) of the boxes.
+
+    Positions are counted from `mean` (F, d).
+    """
     out = np.zeros((len(path), len(starts) - 1, 2, len(modes)))
     fraction, weight = np.zeros((3, path.shape[2])), np.ones(path.shape[2])
     for frame, position in enumerate(path):
+        if mean is not None:
+            position = position - mean[frame][:, None]
         np.matmul(inverse[frame].T, position, out=fraction[: len(position)])
         fraction -= np.floor(fraction)
         add_waves(fraction, weight, starts, modes, out[frame])

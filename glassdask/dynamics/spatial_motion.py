@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Positive, converted
+from glassdask.dynamics.averages import cage_rule, relative_to_cage
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import map_pairs
@@ -17,6 +18,8 @@ from glassdask.errors import ParameterError
 from glassdask.fields.spatial import bins_of, correlate, correlation_length
 from glassdask.neighborhood.boxes import expected_neighbors
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import validate
 from glassdask.variables import annotated
 
@@ -30,6 +33,7 @@ def displacement_correlation(
     r_max: float | None = None,
     width: float = 0.1,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Correlation of the displacements u of two particles, as a function of their distance r at the time origin.
@@ -53,8 +57,8 @@ def displacement_correlation(
         Of the bins.
     origins : int
         Time origins that are used of each lag at most.
-    scheme : str, default "lattice"
-        See `unwrapped`.
+    cage, scheme : rule for neighbours or float or dict or str
+        Of which displacements, see `self_correlations`.
 
     Returns
     -------
@@ -91,8 +95,8 @@ def displacement_correlation(
     found_origins = Origins.of(trajectory, wanted, origins)
     microseconds = 1.0 + PAIR_MICROSECONDS * expected_neighbors(trajectory, n_bins * width)
     values = map_pairs(
-        partial(_both, n_bins=n_bins, width=width), trajectory, found_origins.pairs, (2, n_bins), microseconds,
-        scheme=scheme,
+        partial(_both, n_bins=n_bins, width=width, rule=cage_rule(trajectory, cage)),
+        trajectory, found_origins.pairs, (2, n_bins), microseconds, scheme=scheme,
     )  # fmt: skip
     averages = found_origins.averages(lambda m, _: {"vector": m[:, 0], "mobility": m[:, 1]}, values)
     r = (np.arange(n_bins) + 0.5) * width
@@ -105,8 +109,11 @@ def displacement_correlation(
 
 
 def _both(
-    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray, *, n_bins: int, width: float
-) -> np.ndarray:
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray,
+    *, n_bins: int, width: float, rule: Neighborhood | None,
+) -> np.ndarray:  # fmt: skip
+    if rule is not None:
+        moved = relative_to_cage(configuration, moved, rule)
     moved = moved - moved.mean(axis=0)
     length = np.linalg.norm(moved, axis=1)
     columns = np.column_stack([moved, length - length.mean()])

@@ -15,6 +15,8 @@ from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.scattering import scattering_of_pairs
 from glassdask.dynamics.velocities import velocity_products
 from glassdask.errors import ParameterError
+from glassdask.neighborhood.cutoffs import Cutoffs
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
@@ -85,6 +87,8 @@ def dynamic_structure_factor(
     width: float | None = None,
     modes: int = 200,
     origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
     scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Dynamic structure factor S(k, omega), what neutrons and X-rays scatter with a change of energy.
@@ -99,7 +103,7 @@ def dynamic_structure_factor(
     ----------
     trajectory : xarray.Dataset
         Trajectory with ``time`` in even steps.
-    k, width, modes, origins, scheme
+    k, width, modes, origins, cage, remove_drift, scheme
         As for `intermediate_scattering`.
     duration : float, optional
         T; by default a tenth of the trajectory.
@@ -132,7 +136,9 @@ def dynamic_structure_factor(
     """
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
-    found_origins, shown, values, own = scattering_of_pairs(trajectory, k, width, modes, lags, origins, scheme)
+    found_origins, shown, values, own, _ = scattering_of_pairs(
+        trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme
+    )
     found: dict[str, Any] = {}
     pair = ("species_a", "species_b", "k", "omega")
     for name, dims, of in (

@@ -153,8 +153,8 @@ def stress_autocorrelation(
     validate(trajectory)
     step = even_step(trajectory)
     temperature = converted(temperature, Positive | None, "temperature")
-    tensor, thermal = _measured(trajectory, model, temperature)
     found_origins = Origins.of(trajectory.drop_vars("id", errors="ignore"), lags, origins, zero=True)
+    tensor, thermal = _measured(trajectory, model, temperature)
     d = trajectory.sizes["space"]
     volume = float(np.abs(np.linalg.det(trajectory["box"].values)).mean())
     trace = np.einsum("faa->f", tensor) / d

@@ -9,7 +9,14 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import by_species, particle_means, sum_displacements
+from glassdask.dynamics.averages import (
+    by_species,
+    cage_rule,
+    later_relative,
+    particle_means,
+    rms_drift,
+    sum_displacements,
+)
 from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
@@ -65,7 +72,8 @@ def van_hove(
     origins : int
         Time origins that are used of each lag at most, evenly spread over the trajectory.
     cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
-        How particles move in the self part, see `self_correlations`; the distinct part is of places as they are.
+        How particles move, see `self_correlations`. In the distinct part a particle is then where it was, plus its
+        displacement relative to the cage.
 
     Returns
     -------
@@ -110,9 +118,10 @@ def van_hove(
         cage=cage, remove_drift=remove_drift, scheme=scheme,
     )  # fmt: skip
     distinct = map_pairs(
-        partial(_distinct, r_max=r_max, n_bins=n_bins),
+        partial(_distinct, r_max=r_max, n_bins=n_bins, rule=cage_rule(trajectory, cage), remove_drift=remove_drift),
         trajectory, pairs, (len(names), len(names), n_bins),
-        1.0 + PAIR_MICROSECONDS * 2.0 * expected_neighbors(trajectory, r_max), moved=False,
+        1.0 + PAIR_MICROSECONDS * 2.0 * expected_neighbors(trajectory, r_max),
+        moved=cage is not None or remove_drift, scheme=scheme,
     )  # fmt: skip
     d = trajectory.sizes["space"]
     edges = np.linspace(0.0, r_max, n_bins + 1)
@@ -139,7 +148,14 @@ def van_hove(
 
 
 def collective_overlap(
-    trajectory: xr.Dataset, a: float, lags: Sequence[float] | None = None, *, origins: int = ORIGINS
+    trajectory: xr.Dataset,
+    a: float,
+    lags: Sequence[float] | None = None,
+    *,
+    origins: int = ORIGINS,
+    cage: Neighborhood | Cutoffs | None = None,
+    remove_drift: bool = False,
+    scheme: Scheme = "lattice",
 ) -> xr.Dataset:
     r"""Collective overlap: places that are still occupied after a time t, by any particle, and its chi_4.
 
@@ -156,12 +172,14 @@ def collective_overlap(
         Length, below half of the smallest distance of particles, so that none counts twice.
     lags, origins : sequence of float or int
         As those of `dynamic_susceptibility`.
+    cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
+        As those of `van_hove`, whose distinct part this is at short distances.
 
     Returns
     -------
     xarray.Dataset
-        ``collective_overlap`` (species, lag), ``chi4_collective`` and ``binder_collective``: see
-        `dynamic_susceptibility`.
+        ``collective_overlap`` (species, lag), ``chi4_collective`` and ``binder_collective``, and ``drift`` with
+        `remove_drift`: see `dynamic_susceptibility`.
 
     Raises
     ------
@@ -184,6 +202,7 @@ def collective_overlap(
     >>> collective_overlap(t, a=0.3, lags=[1.0])["collective_overlap"].values.tolist()
     [[1.0]]
     """
+    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     refuse_open(trajectory, "collective_overlap", "use dynamic_susceptibility")
     a = converted(a, Positive, "a")
@@ -191,20 +210,22 @@ def collective_overlap(
     found_origins = Origins.of(trajectory, lags, origins, least=2)
     n_species = len(species_names(trajectory))
     counts = map_pairs(
-        partial(_distinct, r_max=a, n_bins=1, own=True),
-        trajectory,
-        found_origins.pairs,
-        (n_species, n_species, 1),
-        2.0,
-        moved=False,
-    )[..., 0]
+        partial(
+            _distinct, r_max=a, n_bins=1, own=True, rule=cage_rule(trajectory, cage), remove_drift=remove_drift
+        ),
+        trajectory, found_origins.pairs, (n_species, n_species, 1), 2.0,
+        moved=cage is not None or remove_drift, scheme=scheme,
+    )[..., 0]  # fmt: skip
     number = np.bincount(species_codes(trajectory)).astype(float)
     same = np.einsum("pss->ps", counts) / number
     means = np.concatenate([same, counts.sum(axis=(1, 2))[:, None] / number.sum()], axis=1)
     found = found_origins.averages(lambda m, n: {"collective_overlap": m}, means)
     for name, value in fluctuations(found_origins, means, np.append(number, number.sum())).items():
         found[f"{name}_collective"] = value
-    return by_species(trajectory, found_origins, found, **{name: {"a": a} for name in found})
+    result = by_species(trajectory, found_origins, found, **{name: {"a": a} for name in found})
+    if remove_drift:
+        result = annotated(result.assign(drift=("lag", rms_drift(trajectory, found_origins, scheme))))
+    return result
 
 
 def _histogram(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, r_max: float, n_bins: int) -> np.ndarray:
@@ -215,11 +236,14 @@ def _histogram(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, r_max
 
 
 def _distinct(
-    configuration: Configuration, later: np.ndarray, box: np.ndarray, *, r_max: float, n_bins: int, own: bool = False
-) -> np.ndarray:
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, moved: np.ndarray | None = None,
+    *, r_max: float, n_bins: int, rule: Neighborhood | None, remove_drift: bool, own: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Particles j of each species that are so far from where i was, (S, S, bins); with `own`, i itself too."""
     d, n = configuration.dimension, len(configuration.position)
     names = configuration.names
+    if moved is not None:
+        later, _ = later_relative(configuration, later, box, moved, rule=rule, remove_drift=remove_drift)
     before = (configuration.position @ configuration.inverse)[:, :d] @ box  # deformed as the box
     both = Configuration(
         np.concatenate([before, later]),

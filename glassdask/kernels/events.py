@@ -8,12 +8,11 @@ from glassdask.kernels import kernel
 
 
 @kernel
-def hop_function(path, half, threshold, p_hop, jump, hop):
-    """p_hop of each frame, the distance between the mean positions before and after it, and where a particle hops.
+def hop_function(path, half, p_hop, jump):
+    """p_hop of each frame, and the distance between the mean positions before and after it.
 
-    `path` (n, F, d); `half` frames before and after, the frame itself belongs to both. Outputs (n, F): `p_hop` and
-    `jump` are left as they are where a side has fewer frames; `hop` is set at the largest p_hop of each run of frames
-    above the threshold.
+    `path` (n, F, d); `half` frames before and after, the frame itself belongs to both. The outputs (n, F) are left as
+    they are where a side has fewer frames.
     """
     n_frames = path.shape[1]
     dimension = path.shape[2]
@@ -34,7 +33,6 @@ def hop_function(path, half, threshold, p_hop, jump, hop):
                 x = path[i, f, d] - mean[d]
                 square += x * x
             sums[f + 1, dimension] = sums[f, dimension] + square
-        best = -1
         for f in range(half, n_frames - half):
             # the mean square distance from the other side's mean: the variance, and the distance of the means
             before = (sums[f + 1, dimension] - sums[f - half, dimension]) / number
@@ -46,11 +44,18 @@ def hop_function(path, half, threshold, p_hop, jump, hop):
                 before -= a * a
                 after -= b * b
                 apart += (b - a) * (b - a)
-            p = np.sqrt((max(before, 0.0) + apart) * (max(after, 0.0) + apart))
-            p_hop[i, f] = p
+            p_hop[i, f] = np.sqrt((max(before, 0.0) + apart) * (max(after, 0.0) + apart))
             jump[i, f] = np.sqrt(apart)
-            if p > threshold:
-                if best < 0 or p > p_hop[i, best]:
+
+
+@kernel
+def label_hops(p_hop, threshold, hop):
+    """Set `hop` at the largest `p_hop` of each run of frames in which it is above the threshold, both (n, F)."""
+    for i in range(p_hop.shape[0]):
+        best = -1
+        for f in range(p_hop.shape[1]):
+            if p_hop[i, f] > threshold:
+                if best < 0 or p_hop[i, f] > p_hop[i, best]:
                     best = f
             elif best >= 0:
                 hop[i, best] = True

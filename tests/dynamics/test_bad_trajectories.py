@@ -130,6 +130,38 @@ def test_the_lag_does_not_occur(name):
     assert "no two frames are 0.37 apart" in refused(lambda: measure(name, {**GIVEN[name], "lag": 0.37}, liquid()))
 
 
+# What is no quantity with a name in the shell.
+OTHERS = {
+    "unwrapped": dynamics.unwrapped, "displacements": dynamics.displacements,
+    "self_correlations": dynamics.self_correlations, "hops": lambda t: dynamics.hops(t, 4.0, 0.2),
+    "d2min_fields": lambda t: dynamics.d2min_fields(t, [1.0], cutoffs=1.4),
+    "debye_waller": lambda t: dynamics.debye_waller(t, 4.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_functions(name):
+    t, function = liquid(), OTHERS[name]
+    assert "there is nothing to work on" in refused(lambda: function(t.isel(frame=[])))
+    kinds = np.random.default_rng(1).permuted(np.array([["A"] * 32 + ["B"] * 32] * 24), axis=1)
+    swapped = t.assign(species=(("frame", "particle"), kinds))
+    assert "change from frame to frame" in refused(lambda: function(swapped))
+    if name not in ("unwrapped", "displacements"):
+        assert "no variable 'time'" in refused(lambda: function(t.drop_vars("time")))
+        assert "increase from frame to frame" in refused(lambda: function(t.isel(frame=slice(None, None, -1))))
+    if name in ("hops", "debye_waller"):
+        assert "evenly spaced" in refused(lambda: function(t.isel(frame=[0, 1, 2, 4, 8, 16, 21])))
+
+
+def test_results_that_are_none_of_theirs():
+    for function, words in (
+        (dynamics.relaxation_time, "give the result of self_correlations with k"),
+        (dynamics.diffusion_coefficient, "give the result of mean_square_displacement"),
+        (dynamics.waiting_times, "give the result of hops"),
+    ):
+        assert words in refused(lambda function=function: function(liquid()))
+
+
 def test_fewer_than_two_origins():
     told = refused(lambda: dynamics.dynamic_susceptibility(liquid(), a=0.3, lags=[23.0]))
     assert "fluctuations need at least 2" in told

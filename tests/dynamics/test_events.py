@@ -103,7 +103,8 @@ class TestHops:
         assert lazy["p_hop"].chunks is not None
         xr.testing.assert_allclose(lazy.compute(), whole)
         outputs = [np.full((12, 60), np.nan), np.full((12, 60), np.nan), np.zeros((12, 60), bool)]
-        kernels.hop_function.py_func(path.transpose(1, 0, 2).copy(), 4, 0.05, *outputs)
+        kernels.hop_function.py_func(path.transpose(1, 0, 2).copy(), 4, *outputs[:2])
+        kernels.label_hops.py_func(outputs[0], 0.05, outputs[2])
         for name, values in zip(("p_hop", "jump", "hop"), outputs):
             np.testing.assert_allclose(whole[name].values.T, values, rtol=1e-9, atol=1e-12)
 

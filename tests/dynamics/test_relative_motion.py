@@ -62,8 +62,6 @@ def test_each_average_can_be_relative(options):
 def test_van_hove_function_in_the_cage(dimension):
     t, path, _, species = fixed(dimension, n=60)
     found = dynamics.van_hove(t, [2.0], r_max=2.0, n_bins=4, cage=CUTOFFS)
-    plain = dynamics.van_hove(t, [2.0], r_max=2.0, n_bins=4)
-    xr.testing.assert_equal(found["gd"], plain["gd"])
     edges = np.linspace(0, 2.0, 5)
     shells = np.diff(edges**dimension) * (np.pi if dimension == 2 else 4 / 3 * np.pi)
     counts = {name: np.zeros(4) for name in "AB"}
@@ -151,12 +149,87 @@ def test_four_points_and_van_hove_functions_without_drift():
     still, moving = as_trajectory(path, length=8.0), as_trajectory(path + drift, length=8.0)
     for function in (
         lambda t, **options: dynamics.four_point(t, 2.0, 0.5, n_bins=6, **options)[["s4", "s4_total", "g4_total"]],
-        lambda t, **options: dynamics.van_hove(t, [2.0], r_max=3.0, n_bins=6, **options)[["gs", "gs_total"]],
+        lambda t, **options: dynamics.van_hove(t, [2.0], r_max=3.0, n_bins=6, **options)[["gs_total", "gd_total"]],
+        lambda t, **options: dynamics.intermediate_scattering(t, [2.0], lags=[2.0], **options)[["f", "chi4_f", "fs"]],
+        lambda t, **options: dynamics.collective_overlap(t, 0.5, lags=[2.0], **options)[["collective_overlap"]],
+        lambda t, **options: dynamics.strings(t, 2.0, 0.8, **options)[["mean_size"]],
+        lambda t, **options: dynamics.hops(t, 4.0, 0.2, **options)[["p_hop"]],
     ):
         xr.testing.assert_allclose(function(moving, remove_drift=True), function(still))
-        assert not np.allclose(function(moving).to_array(), function(still).to_array(), rtol=0.05)
-    removed = dynamics.van_hove(moving, [2.0], r_max=3.0, remove_drift=True)["drift"]
-    assert float(removed[0]) == pytest.approx(2 * np.linalg.norm([0.31, -0.2, 0.1]))
+        plain = function(moving).to_array(), function(still).to_array()
+        assert not np.allclose(*plain, rtol=0.01, equal_nan=True)
+    for function in (
+        lambda t: dynamics.van_hove(t, [2.0], r_max=3.0, remove_drift=True),
+        lambda t: dynamics.intermediate_scattering(t, [2.0], lags=[2.0], remove_drift=True).isel(lag=[1]),
+        lambda t: dynamics.collective_overlap(t, 0.5, lags=[2.0], remove_drift=True),
+        lambda t: dynamics.four_point(t, 2.0, 0.5, n_bins=6, remove_drift=True),
+        lambda t: dynamics.mobile_clusters(t, 2.0, 0.8, remove_drift=True),
+    ):
+        removed = function(moving.chunk(frame=3))["drift"].values.ravel()
+        np.testing.assert_allclose(removed, 2 * np.linalg.norm([0.31, -0.2, 0.1]))
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_others_are_where_the_cage_would_have_left_them(dimension):
+    """Of each pair of frames the same as plainly, of where particles were and that plus the relative displacement."""
+    t, path, box, species = fixed(dimension, n=60)
+    pairs = []
+    for f in range(4):
+        moved = xr.DataArray(path[f + 2] - path[f], dims=("particle", "space"))
+        relative = dynamics.cage_relative(moved, t.isel(frame=[f]), CUTOFFS).values
+        places, image = gd.schema.wrap(np.stack([path[f], path[f] + relative]), box[:2])
+        pairs.append(gd.from_arrays(places, species=species, box=box[0], image=image, time=[0.0, 2.0]))
+    for function, names in (
+        (lambda t, **o: dynamics.van_hove(t, [2.0], r_max=2.0, n_bins=4, **o), ["gs", "gd", "gd_total"]),
+        (lambda t, **o: dynamics.intermediate_scattering(t, [3.0], lags=[2.0], **o).isel(lag=[1]), ["f", "fs"]),
+        (lambda t, **o: dynamics.mobile_clusters(t, 2.0, 1.5, fraction=0.3, **o), ["mean_size"]),
+        (lambda t, **o: dynamics.strings(t, 2.0, 1.2, fraction=0.3, **o), ["mean_size"]),
+        (lambda t, **o: dynamics.displacement_correlation(t, [2.0], r_max=2.0, width=0.5, **o), ["vector"]),
+    ):
+        caged = function(t.chunk(frame=2, particle=25), cage=CUTOFFS)
+        for name in names:
+            each = [function(pair)[name] for pair in pairs]
+            if name == "mean_size":
+                # of all strings together
+                each = [18 / np.mean([18 / float(one) for one in each])]
+            np.testing.assert_allclose(caged[name], sum(each) / len(each), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_collective_overlap_in_cages(dimension):
+    t, left = waves(dimension)
+    plain, caged = (dynamics.collective_overlap(t, 0.45, lags=[3.0], cage=cage) for cage in (None, 1.25))
+    expected = 1 - 3 / 5 * len(left) / t.sizes["particle"]
+    assert float(caged["collective_overlap_total"][0]) == pytest.approx(expected, abs=0.04)
+    assert float(plain["collective_overlap_total"][0]) < 0.9
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_hops_in_cages_equal_brute_force(dimension):
+    t, path, *_ = fixed(dimension, n_frames=14, n=60)
+    found = dynamics.hops(t, window=4.0, threshold=0.3, cage=CUTOFFS)
+    for f in range(2, 12):
+        moved = xr.DataArray(path[f - 2 : f + 3] - path[f], dims=("moment", "particle", "space"))
+        relative = dynamics.cage_relative(moved, t.isel(frame=[f]), CUTOFFS).values
+        a, b = relative[:3], relative[2:]
+        before = ((a - b.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
+        after = ((b - a.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
+        np.testing.assert_allclose(found["p_hop"][f], np.sqrt(before * after), rtol=1e-9)
+        np.testing.assert_allclose(found["jump"][f], np.linalg.norm(b.mean(axis=0) - a.mean(axis=0), axis=-1))
+    assert found["p_hop"].isel(frame=[0, 1, 12, 13]).isnull().all()
+    lazy = dynamics.hops(t.chunk(frame=3, particle=25), window=4.0, threshold=0.3, cage=CUTOFFS)
+    assert lazy["hop"].chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), found)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_waves_are_no_hops(dimension):
+    t, left = waves(dimension)
+    plain, caged = (dynamics.hop_statistics(t, 4.0, 0.2, cage=cage) for cage in (None, 1.25))
+    hopped = set(np.flatnonzero(dynamics.hops(t, 4.0, 0.2, cage=1.25)["hop"].any("frame")))
+    # in the plane the few neighbours take some of a jump with them
+    assert hopped == set(left) if dimension == 3 else hopped < set(left)
+    assert float(plain["hop_rate_total"]) > 3 * float(caged["hop_rate_total"])
 
 
 def test_one_particle_is_not_changed():

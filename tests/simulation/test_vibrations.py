@@ -306,7 +306,7 @@ def test_refusals():
         phase_quotient(modes, trajectory, 1.5)
     with pytest.raises(ParameterError, match=r"a window has 1 frames of 3: expected 2 to 3"):
         debye_waller(path := paths(3), 1.0)
-    with pytest.raises(SchemaError, match="the times are not evenly spaced"):
+    with pytest.raises(SchemaError, match="evenly spaced"):
         debye_waller(path.assign_coords(time=("frame", [0.0, 1.0, 3.0])), 2.0)
 
 
