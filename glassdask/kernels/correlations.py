@@ -6,6 +6,7 @@ import numpy as np
 
 from glassdask.kernels import kernel
 from glassdask.kernels.cells import square_distances
+from glassdask.kernels.dynamics import sine
 
 
 @kernel
@@ -138,12 +139,13 @@ def density_modes(fraction, weight, starts, modes, real, imag, density):
             number = min(width, starts[s + 1] - first)
             for axis in range(3):
                 for p in range(number):
-                    phase = -2.0 * np.pi * fraction[axis, first + p]
                     real[axis, 0, p] = 1.0
                     imag[axis, 0, p] = 0.0
-                    if orders > 1:
-                        real[axis, 1, p] = np.cos(phase)
-                        imag[axis, 1, p] = np.sin(phase)
+                if orders > 1:
+                    for p in range(number):
+                        phase = -2.0 * np.pi * fraction[axis, first + p]
+                        real[axis, 1, p] = sine(phase + 0.5 * np.pi)
+                        imag[axis, 1, p] = sine(phase)
                 for n in range(2, orders):
                     for p in range(number):
                         a = real[axis, n - 1, p]

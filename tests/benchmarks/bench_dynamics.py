@@ -1,4 +1,4 @@
-"""Dynamics against plain NumPy (with freud's neighbours): D2min, propensity, averages over time origins.
+"""Dynamics against plain NumPy (with freud's neighbours), ripple-hpc and dynasor: D2min, averages over time origins.
 
 Run with ``python -m tests.benchmarks.bench_dynamics``. One thread, in turn; the results are compared first.
 """
@@ -13,7 +13,8 @@ import numpy as np
 
 import glassdask as gd
 from glassdask import dynamics
-from tests.benchmarks.programs import Ripple
+from glassdask.dynamics.scattering import wave_shells
+from tests.benchmarks.programs import Dynasor, Ripple
 
 
 def numpy_d2min(old, new, length, radius):
@@ -95,6 +96,34 @@ def against_ripple(rng) -> None:
         )  # fmt: skip
 
 
+def against_dynasor(rng) -> None:
+    """The coherent F(k, t) of the waves in a shell, beside dynasor where it is; ours comes with F_s(k, t)."""
+    n, n_frames, last, length = (50, 20, 3, 6.0) if TINY else (16000, 60, 30, 24.0)
+    path = np.cumsum(rng.normal(scale=0.05, size=(n_frames, n, 3)), axis=0) + rng.random((n, 3)) * length
+    image = np.floor(path / length).astype(int)
+    run = gd.from_arrays(
+        path - image * length, species=["A"] * n, box=[length] * 3, image=image, time=1.0 * np.arange(n_frames)
+    )
+    try:
+        theirs = Dynasor(path, length)
+    except ImportError as error:
+        print(f"dynasor is left out: {error}")
+        return
+    for k in (3.0, 7.2):
+        ((modes,), width) = wave_shells(run, length * np.eye(3), [k], 0.4, 300)[:0:-1]
+        waves = 2 * np.pi / length * modes
+        report(
+            f"F(k = {k:g}, t), {len(modes)} waves: a frame and particle", n * n_frames,
+            lambda k=k, width=width: dynamics.intermediate_scattering(
+                run, [k], width=width, modes=300, lags=np.arange(1.0, last + 1), origins=n_frames
+            )["f_total"][0].values,
+            {
+                "dynasor, coherent": lambda waves=waves: theirs.scattering(waves, last),
+                "dynasor, both": lambda waves=waves: theirs.scattering(waves, last, incoherent=True),
+            },
+        )  # fmt: skip
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     start = wahnstrom(copies=1, keep=4000)
@@ -135,6 +164,7 @@ def main() -> None:
         {"NumPy": lambda: numpy_chi4(path, lags, 100, 0.3)},
     )  # fmt: skip
     against_ripple(rng)
+    against_dynasor(rng)
     every = np.arange(1.0, n_frames)
     report(
         "MSD of all lags and origins: a particle and frame", n_run * n_frames,

