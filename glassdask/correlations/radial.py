@@ -111,7 +111,7 @@ def count_pairs(configuration: Configuration, centers: np.ndarray, r_max: float,
     grid = configuration.grid(r_max)
     kernels.histogram_pairs(
         centers[grid.order(centers)], grid.lists, r_max**2, n_bins / r_max,
-        configuration.scratch("squares", grid.longest_run), np.empty(grid.longest_run, np.int64), once,
+        *grid.room(), once,
     )  # fmt: skip
     counts = once + once.transpose(1, 0, 2)
     volume = len(configuration.position) / configuration.density

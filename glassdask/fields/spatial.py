@@ -136,8 +136,7 @@ def correlate(
     grid, centers = configuration.grid(n_bins * width), np.flatnonzero(known)
     kernels.correlate(
         centers[grid.order(centers)], grid.lists, np.where(known, values, 0.0), known.astype(np.float64),
-        (n_bins * width) ** 2, 1.0 / width, configuration.scratch("squares", grid.longest_run),
-        np.empty(grid.longest_run, np.int64), total, pairs,
+        (n_bins * width) ** 2, 1.0 / width, *grid.room(), total, pairs,
     )  # fmt: skip
     return total, pairs
 

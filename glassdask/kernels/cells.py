@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glassdask.kernels import kernel
+from glassdask.kernels.simd import LANES, load, positions_below
 
 
 class CellLists(NamedTuple):
@@ -19,7 +20,7 @@ class CellLists(NamedTuple):
     cell: np.ndarray  # (N,) padded cell of each particle
     n_cells: np.ndarray  # (3,) cells that tile the box; one more layer on each side holds the ghosts
     starts: np.ndarray  # (padded cells + 1,) first slot of each padded cell
-    xyz: np.ndarray  # (3, slots)
+    xyz: np.ndarray  # (3, slots and a vector that may be read behind them)
     particle: np.ndarray  # (slots,)
     kind: np.ndarray  # (slots,) species of that particle
 
@@ -114,25 +115,12 @@ def sort_particles(position, species, box, lists):
 
 
 @kernel
-def square_distances(xyz, begin, end, x, y, z, squares):
-    """Squared distances of the particles in the slots from `begin` to `end` from a point, into `squares`."""
-    xs = xyz[0, begin:end]
-    ys = xyz[1, begin:end]
-    zs = xyz[2, begin:end]
-    for k in range(end - begin):
-        rx = xs[k] - x
-        ry = ys[k] - y
-        rz = zs[k] - z
-        squares[k] = rx * rx + ry * ry + rz * rz
-
-
-@kernel
-def find_neighbors(centers, position, species, lists, cutoff2, scratch, offsets, neighbor, vector):
+def find_neighbors(centers, position, species, lists, cutoff2, offsets, neighbor, vector):
     """Neighbours of `centers` closer than the cutoff of their pair of species, by the cell `lists`.
 
-    `cutoff2` (S, S) squared cutoffs; `scratch` (longest run,). Outputs: `offsets` (C + 1,), `neighbor`
-    (capacity,) indices, `vector` (4, capacity) x, y, z of r_j - r_i and the distance. Returns the number of centres
-    that were done: fewer than C when the buffers are full.
+    `cutoff2` (S, S) squared cutoffs. Outputs: `offsets` (C + 1,), `neighbor` (capacity,) 32-bit indices, `vector`
+    (4, capacity) x, y, z of r_j - r_i and the distance. Returns the number of centres that were done: fewer than C when
+    the buffers are full.
     """
     cell, n_cells, starts, xyz, index, kind = lists
     pad_y = n_cells[1] + 2
@@ -145,37 +133,38 @@ def find_neighbors(centers, position, species, lists, cutoff2, scratch, offsets,
         xi = position[i, 0]
         yi = position[i, 1]
         zi = position[i, 2]
-        s = species[i]
+        within = cutoff2[species[i]]
+        reach = 0.0
+        for s in range(within.shape[0]):
+            reach = max(reach, within[s])
         for dx in range(3):
             for dy in range(3):
                 row = cell[i] + ((dx - 1) * pad_y + dy - 1) * pad_z - 1
                 begin = starts[row]
                 end = starts[row + 3]
-                length = end - begin
-                if n + length > capacity:
+                if n + end - begin + LANES > capacity:
                     return c
-                square_distances(xyz, begin, end, xi, yi, zi, scratch)
-                for k in range(length):
-                    # written always, kept only when inside: cheaper than a branch that is taken at random
-                    neighbor[n] = begin + k
-                    n += scratch[k] < cutoff2[s, kind[begin + k]]
-        first = offsets[c]
-        kept = first
-        for m in range(first, n):
+                for slot in range(begin, end, LANES):
+                    rx = load(xyz, 0, slot) - xi
+                    ry = load(xyz, 1, slot) - yi
+                    rz = load(xyz, 2, slot) - zi
+                    d2 = rx * rx + ry * ry + rz * rz
+                    n = positions_below(d2, reach, min(end - slot, LANES), slot, neighbor, n)
+        kept = offsets[c]
+        for m in range(offsets[c], n):
             slot = neighbor[m]
             j = index[slot]
             rx = xyz[0, slot] - xi
             ry = xyz[1, slot] - yi
             rz = xyz[2, slot] - zi
             d2 = rx * rx + ry * ry + rz * rz
-            if j == i:
-                continue
+            # written always, kept only when inside: cheaper than a branch that is taken at random
             neighbor[kept] = j
             vector[0, kept] = rx
             vector[1, kept] = ry
             vector[2, kept] = rz
             vector[3, kept] = np.sqrt(d2)
-            kept += 1
+            kept += (j != i) & (d2 < within[kind[slot]])
         n = kept
         offsets[c + 1] = n
     return centers.shape[0]

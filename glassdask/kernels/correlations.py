@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from glassdask.kernels import kernel
-from glassdask.kernels.cells import square_distances
 from glassdask.kernels.dynamics import sine
+from glassdask.kernels.simd import LANES, load, positions_below, store
 
 
 @kernel
@@ -15,7 +15,7 @@ def histogram_pairs(centers, lists, radius2, bins_per_length, squares, near, cou
 
     Of the two orders of a pair only one is seen: the particles of a cell that come later in it, and those of 13 of the
     26 cells around it. With all particles as centres each pair is counted once. `lists` are the
-    `cells.CellLists`; work space `squares` and `near` (longest run,).
+    `cells.CellLists`; work space `squares` (1, longest run and a vector) and `near` (the same,) of 32-bit integers.
     """
     cell, starts, index, kind = lists.cell, lists.starts, lists.particle, lists.kind
     last = counts.shape[2] - 1
@@ -30,7 +30,7 @@ def histogram_pairs(centers, lists, radius2, bins_per_length, squares, near, cou
             for m in range(n):
                 k = near[m]
                 # a distance that rounds up to the upper edge belongs to the last bin
-                row[kind[begin + k], min(int(np.sqrt(squares[k]) * bins_per_length), last)] += 1
+                row[kind[begin + k], min(int(np.sqrt(squares[0, k]) * bins_per_length), last)] += 1
 
 
 @kernel
@@ -52,12 +52,17 @@ def later_in_row(r, slot, own, lists, radius2, squares, near):
         below = own + (dx * pad_y + dy) * pad_z - 1
         begin = starts[below]
         end = starts[below + 3]
-    square_distances(xyz, begin, end, xyz[0, slot], xyz[1, slot], xyz[2, slot], squares)
+    x = xyz[0, slot]
+    y = xyz[1, slot]
+    z = xyz[2, slot]
     n = 0
-    for k in range(end - begin):
-        # written always, kept only when inside: cheaper than a branch that is taken at random
-        near[n] = k
-        n += squares[k] < radius2
+    for k in range(0, end - begin, LANES):
+        rx = load(xyz, 0, begin + k) - x
+        ry = load(xyz, 1, begin + k) - y
+        rz = load(xyz, 2, begin + k) - z
+        square = rx * rx + ry * ry + rz * rz
+        store(square, squares, 0, k)
+        n = positions_below(square, radius2, min(end - begin - k, LANES), k, near, n)
     return begin, n
 
 
@@ -79,7 +84,7 @@ def correlate(centers, lists, values, known, radius2, bins_per_length, squares, 
             for m in range(n):
                 k = near[m]
                 j = index[begin + k]
-                b = int(np.sqrt(squares[k]) * bins_per_length)
+                b = int(np.sqrt(squares[0, k]) * bins_per_length)
                 if b < total.shape[0]:
                     total[b] += values[i] * values[j]
                     pairs[b] += known[i] * known[j]

@@ -23,6 +23,12 @@ LANES = 8
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 _WORDS = ir.VectorType(ir.IntType(64), LANES)
+_HALVES = ir.VectorType(ir.IntType(32), LANES)
+# for each set of lanes, as bits, the lanes that are in it, one after the other
+_LANES_OF = np.zeros((2**LANES, LANES), np.int32)
+for _bits in range(2**LANES):
+    _inside = [lane for lane in range(LANES) if _bits >> lane & 1]
+    _LANES_OF[_bits, : len(_inside)] = _inside
 # those of `glassdask.kernels.kernel`
 _FLAGS = ("contract", "reassoc", "nsz", "arcp")
 
@@ -68,6 +74,16 @@ def exp(vector):
     return np.where(vector < _LOWEST, 0.0, np.exp(np.maximum(vector, _LOWEST)))
 
 
+def positions_below(vector, limit, valid, first, out, n):
+    """Write ``first + lane`` of each of the first `valid` lanes below `limit` to ``out[n:]``; returns n with them.
+
+    `out` is of 32-bit integers, and has room for all lanes: what lies behind the last one written is overwritten.
+    """
+    below = np.flatnonzero(np.asarray(vector)[:valid] < limit)
+    out[n : n + len(below)] = first + below
+    return n + len(below)
+
+
 class _VectorType(types.Type):
     def __init__(self):
         super().__init__(name=f"vector{LANES}")
@@ -82,8 +98,8 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, numba_type, _DOUBLES)
 
 
-def _splat(builder, number):
-    undefined = ir.Constant(_DOUBLES, ir.Undefined)
+def _splat(builder, number, kind=_DOUBLES):
+    undefined = ir.Constant(kind, ir.Undefined)
     one = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
@@ -157,8 +173,7 @@ def _exp(typingctx, vector):
         shifted = builder.fadd(builder.fmul(x, _constant(1.0 / math.log(2.0))), _constant(_ROUND))
         # k through integers: fast-math would simplify (y + round) - round to y
         bits = builder.bitcast(shifted, _WORDS)
-        halves = ir.VectorType(ir.IntType(32), LANES)
-        k = builder.sitofp(builder.trunc(bits, halves), _DOUBLES)
+        k = builder.sitofp(builder.trunc(bits, _HALVES), _DOUBLES)
         rest = builder.fadd(x, builder.fmul(k, _constant(-math.log(2.0)), flags=_FLAGS), flags=_FLAGS)
         # Taylor: the first term left out is below 1e-17 at log(2) / 2
         value = _constant(1.0 / math.factorial(13))
@@ -170,6 +185,28 @@ def _exp(typingctx, vector):
         return builder.select(tiny, _constant(0.0), value)
 
     return _vector(_vector), generate
+
+
+@intrinsic
+def _positions_below(typingctx, vector, limit, valid, first, out, n):
+    def generate(context, builder, sig, args):
+        vector, limit, valid, first, out, n = args
+        word, half, byte = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+        below = builder.bitcast(builder.fcmp_ordered("<", vector, _splat(builder, limit)), byte)
+        beyond = builder.shl(ir.Constant(half, -1), builder.trunc(valid, half))
+        bits = builder.and_(below, builder.trunc(builder.not_(beyond), byte))
+        rows = [ir.Constant(_HALVES, row) for row in _LANES_OF.tolist()]
+        lanes = ir.Constant(ir.ArrayType(_HALVES, len(rows)), rows)
+        table = cgutils.global_constant(builder, "lanes_of", lanes)
+        found = builder.load(builder.gep(table, [ir.Constant(word, 0), builder.zext(bits, word)]))
+        start = _splat(builder, builder.trunc(first, half), _HALVES)
+        data = context.make_array(sig.args[4])(context, builder, out).data
+        place = builder.bitcast(builder.gep(data, [n]), _HALVES.as_pointer())
+        builder.store(builder.add(found, start), place).align = 4
+        return builder.add(n, builder.zext(builder.ctpop(bits), word))
+
+    ints = (types.intp,) * 2
+    return types.intp(vector, types.float64, *ints, out, types.intp), generate
 
 
 @overload(load)
@@ -190,3 +227,10 @@ def _full_overload(value):
 @overload(exp)
 def _exp_overload(vector):
     return lambda vector: _exp(vector)  # type: ignore[call-arg]
+
+
+@overload(positions_below)
+def _positions_below_overload(vector, limit, valid, first, out, n):
+    return lambda vector, limit, valid, first, out, n: _positions_below(  # type: ignore[call-arg]
+        vector, limit, valid, first, out, n
+    )

@@ -15,6 +15,7 @@ import xarray as xr
 
 from glassdask.errors import ParameterError
 from glassdask.kernels import cells
+from glassdask.kernels.simd import LANES
 from glassdask.neighborhood.borders import Borders
 from glassdask.neighborhood.boxes import MOST_NEIGHBORS, ROUNDING, ball, reduced, refuse_radius, refuse_reach
 from glassdask.neighborhood.scratch import Scratch
@@ -298,14 +299,13 @@ class Configuration:
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         known = self.sees(sorted_centers, cutoffs)
-        offsets, squares = np.empty(len(rows) + 1, np.int64), self.scratch("squares", grid.longest_run)
+        offsets = np.empty(len(rows) + 1, np.int64)
         neighbor, vector = room = self._room(28 * grid.longest_run)
         done = 0
         try:
             while done < len(rows):
                 n = cells.find_neighbors(
-                    sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, squares, offsets,
-                    neighbor, vector,
+                    sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, offsets, neighbor, vector,
                 )  # fmt: skip
                 total = offsets[n]
                 found = Neighbors(
@@ -388,10 +388,14 @@ class _Grid:
         total = cells.count_particles(placed, inverse, n_cells, cell, counts)
         starts = np.concatenate([[0], np.cumsum(counts)])
         self.lists = cells.CellLists(
-            cell, n_cells, starts, np.empty((3, total)), np.empty(total, np.int32), np.empty(total, CODE)
+            cell, n_cells, starts, np.zeros((3, total + LANES)), np.empty(total, np.int32), np.empty(total, CODE)
         )
         cells.sort_particles(position, configuration.species, box, self.lists)
         self.longest_run = int((starts[3:] - starts[:-3]).max())
+
+    def room(self) -> tuple[np.ndarray, np.ndarray]:
+        """Work space for the squared distances of a run of slots, and for the places in it that are near."""
+        return np.empty((1, self.longest_run + LANES)), np.empty(self.longest_run + LANES, np.int32)
 
     def order(self, centers: np.ndarray) -> np.ndarray:
         """Rows of `centers` in the order of their cells, in which one finds in the cache what the last one has read."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassdask.kernels import expansion, kernel
-from glassdask.kernels.simd import LANES, aligned, exp, full, load, padded, store
+from glassdask.kernels.simd import LANES, aligned, exp, full, load, padded, positions_below, store
 
 
 @kernel
@@ -29,6 +29,26 @@ def arithmetic(a, out):
     for row in range(2):
         total = total + load(a, row, 0)
     store(total, out, 4, 2)
+
+
+@kernel
+def below(a, limit, valid, out):
+    n = 0
+    for row in range(a.shape[0]):
+        n = positions_below(load(a, row, 0), limit, valid, 100 * row, out, n)
+    return n
+
+
+@pytest.mark.parametrize("valid", [1, 5, LANES])
+@pytest.mark.parametrize("run", [below, below.py_func], ids=["compiled", "plain"])
+def test_positions_below_a_limit(run, valid):
+    a = np.random.default_rng(1).random((40, LANES))
+    a[3, 2] = np.nan
+    a[4] = 0.3  # nothing is below the limit, which is itself
+    out = np.full(a.size + LANES, -1, np.int32)
+    n = run(a, 0.3, valid, out)
+    row, lane = np.nonzero(a[:, :valid] < 0.3)
+    np.testing.assert_array_equal(out[:n], 100 * row + lane)
 
 
 def test_exponential():

@@ -184,7 +184,7 @@ def test_kernels_as_plain_python(monkeypatch, box):
     position = wrapped(rng.random((12, 3)), box)
     cutoffs = np.full((2, 2), 0.95 * half_width(box))
     compiled = Configuration(position, np.zeros(12), box, NAMES).neighbors(np.arange(12), cutoffs)
-    for name in ("count_particles", "sort_particles", "square_distances", "find_neighbors"):
+    for name in ("count_particles", "sort_particles", "find_neighbors"):
         monkeypatch.setattr(cells, name, getattr(cells, name).py_func)
     plain = Configuration(position, np.zeros(12), box, NAMES).neighbors(np.arange(12), cutoffs)
     assert np.array_equal(compiled.offsets, plain.offsets)
