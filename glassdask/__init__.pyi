@@ -23,6 +23,7 @@ from .correlations import first_shell as first_shell
 from .correlations import radial_distribution as radial_distribution
 from .correlations import structure_factor as structure_factor
 from .descriptors.ace import ACE as ACE
+from .descriptors.ackland_jones import AcklandJones as AcklandJones
 from .descriptors.bond_directions import BondAngles as BondAngles
 from .descriptors.bond_directions import CubaticOrder as CubaticOrder
 from .descriptors.bond_directions import DihedralAngles as DihedralAngles

@@ -139,6 +139,7 @@ def test_results_are_what_is_declared(liquid, name):
 
 PARAMETERS = {
     "ace": {"r_cut": 2.0, "degree": 3},
+    "ackland_jones": {},
     "acsf": {"r_cut": 1.5, "radial": ((1.0, 1.0),), "angular": ((1.0, 2, -1.0),)},
     "bo": {"cutoffs": CUTOFFS},
     "centrosymmetry": {},

@@ -16,11 +16,11 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 116  # how many `_works` are, for the progress bar
+WORKS = 117  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
-    "bo": {}, "bond_angles": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
+    "ackland_jones": {}, "bo": {}, "bond_angles": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
     "coordination": {"gamma": 8}, "cubatic": {}, "dihedral_angles": {}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
     "minkowski": {}, "nematic": {}, "pair_entropy": {"r_max": 1.5},

@@ -2,6 +2,7 @@
 
 PLACES = {
     "ace": "glassdask.descriptors.ace:ACE",
+    "ackland_jones": "glassdask.descriptors.ackland_jones:AcklandJones",
     "acsf": "glassdask.descriptors.symmetry_functions:SymmetryFunctions",
     "bo": "glassdask.descriptors.bond_order:BondOrder",
     "bond_angles": "glassdask.descriptors.bond_directions:BondAngles",

@@ -8,6 +8,8 @@ from glassdask.kernels import kernel
 
 SWEEPS = 50  # of turns about the three axes, at most
 STILL = 1e-14  # a turn that gains less is none
+# Between the ranges of cosines of Ackland and Jones, their Table I.
+COSINES = np.array([-0.945, -0.915, -0.755, -0.195, 0.195, 0.245, 0.795])
 
 
 @kernel
@@ -183,3 +185,60 @@ def cubatic(offsets, vector, weight, starts, bond, turned, out):
                     )
             best = turn(bond, n, turned, best)
         out[c] = 2.5 * (best - 0.6)
+
+
+@kernel
+def structure_by_angles(offsets, vector, chi, out):
+    """Of each centre and its 14 nearest, nearest first: G. J. Ackland and A. P. Jones, Phys. Rev. B 73, 054104 (2006).
+
+    `chi` (8,) is scratch. `out` (C,): 0 other, 1 fcc, 2 hcp, 3 bcc, 4 icosahedral; NaN with fewer than 14 neighbours.
+    """
+    for c in range(out.shape[0]):
+        first = offsets[c]
+        if offsets[c + 1] - first < 14:
+            out[c] = np.nan
+            continue
+        square = 0.0
+        for p in range(first, first + 6):
+            square += vector[3, p] * vector[3, p] / 6.0
+        near = 0  # closer than sqrt(1.45), and than sqrt(1.55), of that
+        wider = 0
+        for p in range(first, first + 14):
+            near += vector[3, p] * vector[3, p] < 1.45 * square
+            wider += vector[3, p] * vector[3, p] < 1.55 * square
+        for k in range(8):
+            chi[k] = 0
+        for p in range(first, first + near):
+            for q in range(first, p):
+                x = vector[0, p] * vector[0, q] + vector[1, p] * vector[1, q] + vector[2, p] * vector[2, q]
+                x /= vector[3, p] * vector[3, q]
+                k = 0
+                while k < 7 and x >= COSINES[k]:
+                    k += 1
+                chi[k] += 1
+        out[c] = judged(chi, wider)
+
+
+@kernel
+def judged(chi, wider):
+    """The structure that the numbers of cosines in the eight ranges, and of neighbours in the wider shell, are of."""
+    denominator = chi[5] + chi[6] - chi[4]
+    bcc = 0.35 * chi[4] / denominator if denominator != 0 else np.inf
+    packed = abs(1.0 - chi[6] / 24.0)
+    fcc = 0.61 * (abs(chi[0] + chi[1] - 6) + chi[2]) / 6.0
+    hcp = (abs(chi[0] - 3) + abs(chi[0] + chi[1] + chi[2] + chi[3] - 9)) / 12.0
+    if chi[0] == 7:
+        bcc = 0.0
+    elif chi[0] == 6:
+        fcc = 0.0
+    elif chi[0] <= 3:
+        hcp = 0.0
+    if chi[7] > 0:
+        return 0
+    if chi[4] < 3:
+        return 4 if 11 <= wider <= 13 else 0
+    if bcc <= packed:
+        return 3 if wider >= 11 else 0
+    if wider < 11 or wider > 12:
+        return 0
+    return 1 if fcc < hcp else 2

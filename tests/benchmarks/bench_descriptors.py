@@ -7,15 +7,16 @@ they are compared first: times of different results would mean nothing.
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import TINY, alternate, record, wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import DATA, TINY, alternate, record, wahnstrom  # isort: skip (sets the number of threads)
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 import glassdask as gd
-from tests.benchmarks.programs import ANGULAR, CUTOFFS, DELTA, GRID, PROGRAMS, RADIAL, Freud
+from tests.benchmarks.programs import ANGULAR, CUTOFFS, DELTA, GRID, PROGRAMS, RADIAL, Freud, matscipy_rings
 
 REFERENCES = ("freud", "OVITO", "mdapy")
 PAIRS = {("A", "A"): CUTOFFS[0, 0], ("A", "B"): CUTOFFS[0, 1], ("B", "B"): CUTOFFS[1, 1]}
@@ -45,6 +46,13 @@ WORKS = {
     "w_l, l 2-8": (gd.ThirdOrderInvariants(cutoffs=PAIRS), "third_order", 5e-3),
     "q6.q6 bonds": (gd.SolidLiquid(cutoffs=PAIRS), "solid_liquid", 1.0),
     "CNA, adaptive": (gd.CommonNeighbors(), "common_neighbors", None),
+    "Ackland-Jones": (gd.AcklandJones(), "ackland_jones", 0.0),
+    "TCC, modified Voronoi": (gd.TCC(neighbors=gd.ModifiedVoronoi(1.8)), None, None),
+    "bond angles": (gd.BondAngles(cutoffs=PAIRS), None, None),
+    "dihedral angles": (gd.DihedralAngles(cutoffs=PAIRS), None, None),
+    "nematic order": (gd.NematicOrder(cutoffs=PAIRS), None, None),
+    "cubatic order": (gd.CubaticOrder(cutoffs=PAIRS), None, None),
+    "rings to 5 within 1.4": (gd.Rings(cutoffs=1.4, max_size=5), None, None),
     "CNA within 1.4": (gd.CommonNeighbors(cutoffs=1.4), "common_neighbors_within", 0.0),
     "CNA pairs within 1.4": (gd.CommonNeighbors(cutoffs=1.4, output="pairs"), None, None),
     "centrosymmetry": (gd.Centrosymmetry(), "centrosymmetry", 1e-4),
@@ -89,6 +97,8 @@ def main(chosen: Sequence[str] = ()) -> None:
         record("clusters within 1.0", alternate(ours | everybody), n)
     if not chosen or "hexatic" in chosen:
         plane(programs)
+    if not chosen or "rings" in chosen:
+        network()
 
 
 def plane(programs) -> None:
@@ -113,6 +123,31 @@ def plane(programs) -> None:
             if differing.mean() > 1e-3:
                 raise SystemExit(f"{title}: {differing.sum()} particles differ from freud: the times mean nothing")
         record(title, alternate(works), len(position))
+
+
+def network() -> None:
+    """Rings of silica, of one configuration and of eight of them side by side; matscipy's are of whole frames."""
+    kept = np.load(DATA / "silica_N2000_T0.3397.npz")
+    position, box = kept["fraction"][0] / 65536 @ kept["box"][0], kept["box"][0]
+    for copies in (1,) if TINY else (1, 2):
+        shifts = np.array(list(np.ndindex(copies, copies, copies))) @ box
+        everything = (position + shifts[:, None]).reshape(-1, 3)
+        species = np.tile(kept["names"][kept["species"]], len(shifts))
+        silica = gd.from_arrays(everything, species=species, box=copies * box)
+        rings = gd.Rings(cutoffs=0.84, neighbor_species="other", max_size=12)
+
+        def ours(silica=silica, rings=rings):
+            return gd.describe(silica, [rings])["rings"].compute(scheduler="synchronous").values[0]
+
+        works = {"glassdask": ours}
+        try:
+            works["matscipy"] = partial(matscipy_rings, silica, 0.84, 12)
+            if not np.array_equal(ours().sum(axis=0) / np.arange(3, 13), works["matscipy"]()[3:]):
+                raise SystemExit("rings: differ from matscipy: the times mean nothing")
+        except ImportError as error:
+            print(f"matscipy is left out: {error}")
+            del works["matscipy"]
+        record(f"rings of silica to 12, N = {len(everything)}", alternate(works), len(everything))
 
 
 if __name__ == "__main__":

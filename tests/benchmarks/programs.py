@@ -392,6 +392,9 @@ class Ovito:
         mode = self.modifiers.CommonNeighborAnalysisModifier.Mode.AdaptiveCutoff
         return self.run("CommonNeighborAnalysisModifier", "Structure Type", mode=mode)
 
+    def ackland_jones(self):
+        return self.run("AcklandJonesModifier", "Structure Type")
+
     def common_neighbors_within(self):
         mode = self.modifiers.CommonNeighborAnalysisModifier.Mode.FixedCutoff
         return self.run("CommonNeighborAnalysisModifier", "Structure Type", mode=mode, cutoff=1.4)
@@ -430,6 +433,9 @@ class Mdapy:
     def common_neighbors_within(self):
         self.system(**self.given).cal_common_neighbor_analysis(1.4)
 
+    def ackland_jones(self):
+        self.system(**self.given).cal_ackland_jones_analysis()
+
     def centrosymmetry(self):
         self.system(**self.given).cal_centro_symmetry_parameter(12)
 
@@ -440,6 +446,19 @@ class Mdapy:
 
     def clusters(self):
         self.system(**self.given).cal_cluster_analysis(1.0)
+
+
+def matscipy_rings(trajectory, cutoff, largest):
+    """Shortest-path rings of bonds between unlike species, by size, with the distances between all pairs."""
+    from ase import Atoms
+    from matscipy.ffi import distances_on_graph, find_sp_rings
+    from matscipy.neighbours import neighbour_list
+
+    species, box = trajectory["species"].values, trajectory["box"].values[0]
+    atoms = Atoms(species, positions=trajectory["position"].values[0], cell=box, pbc=True)
+    i, j, vector = neighbour_list("ijD", atoms, {tuple(np.unique(species)): cutoff})
+    found = find_sp_rings(i, j, vector, distances_on_graph(i, j), largest + 1)
+    return np.pad(found, (0, largest + 1 - len(found)))
 
 
 PROGRAMS = {

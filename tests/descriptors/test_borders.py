@@ -62,6 +62,7 @@ IN_SPACE = {
     "topology": (gd.TopologicalClusters(neighbors=Voronoi(), role="middle"), (Voronoi(),)),
     "rings": (gd.Rings(cutoffs=PAIRS, max_size=3), (Cutoff(PAIRS),)),
     "cna": (gd.CommonNeighbors(), KNearest(14)),
+    "angles": (gd.AcklandJones(), KNearest(14)),
     "cna cutoff": (gd.CommonNeighbors(cutoffs=PAIRS, output="pairs"), REACH),
     **{
         f"cna {name}": (gd.CommonNeighbors(neighbors=rule, output="pairs"), (rule,))

@@ -86,6 +86,7 @@ def test_wrong_parameters_are_refused_in_python_and_from_files(name, given, mess
 
 GOOD = {
     "ace": {"r_cut": 1.5, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": ((1.0, 1.0),)},
+    "ackland_jones": {},
     "bo": {"cutoffs": 1.3}, "bond_angles": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
     "coordination": {"cutoffs": 1.3}, "cubatic": {"cutoffs": 1.3}, "dihedral_angles": {"cutoffs": 1.3},
     "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
@@ -121,7 +122,7 @@ def test_anything_is_described_or_refused(name):
             except GlassdaskError as error:
                 messages.append(str(error))
     assert not [message for message in messages if "\n" in message]
-    assert len(messages) > len(ANYTHING) // 2 * len(dataclasses.fields(DESCRIPTORS[name]))
+    assert len(messages) >= len(ANYTHING) // 2 * len(dataclasses.fields(DESCRIPTORS[name]))
 
 
 def test_everything_is_tried():

@@ -181,6 +181,7 @@ def test_in_parts_as_in_one_piece(mixture, rule, monkeypatch):
     made["warren_cowley"] = gd.WarrenCowley(neighbors=RULES[rule])
     made["pair_entropy"] = gd.PairEntropy(r_max=1.5, average_radius=1.2, by_species=not weighted)
     if not weighted:
+        made["ackland_jones"] = gd.AcklandJones()
         made["common_neighbors"] = gd.CommonNeighbors(neighbors=RULES[rule], output="pairs")
         made["rings"] = gd.Rings(neighbors=RULES[rule], max_size=5)
         made["tcc"] = gd.TCC(neighbors=RULES[rule])
@@ -304,7 +305,7 @@ def test_weights_that_would_be_ignored_are_refused(cls):
 
 def test_every_descriptor_of_neighbours_takes_a_rule():
     taking = {name for name in DESCRIPTORS if "neighbors" in {f.name for f in dataclasses.fields(DESCRIPTORS[name])}}
-    assert set(DESCRIPTORS) - taking == {"lfs", "local_energy", "minkowski", "pair_entropy", "voronoi"}
+    assert set(DESCRIPTORS) - taking == {"ackland_jones", "lfs", "local_energy", "minkowski", "pair_entropy", "voronoi"}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))

@@ -9,8 +9,8 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import ParameterError
+from glassdask.kernels import bond_directions, entropy
 from glassdask.kernels import common_neighbors as kernels
-from glassdask.kernels import entropy
 from glassdask.kernels.simd import LANES
 from tests.conftest import DATA
 from tests.descriptors import crystals
@@ -67,6 +67,40 @@ def test_structures_equal_those_of_ovito_and_mdapy(kind):
     np.testing.assert_array_equal(fixed, kept[f"{kind}_fixed"])
     assert 0 < (fixed == 0).mean() < 0.6
     np.testing.assert_allclose(values(noisy, gd.Centrosymmetry())[0], kept[f"{kind}_symmetry"], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [*CODE])
+def test_angles_of_crystals_and_of_an_icosahedron(kind):
+    if kind == "icosahedron":  # with two more, further than the shell
+        shell = crystals.icosahedron()["position"].values[0]
+        far = np.concatenate([shell, 5 + 1.7 * (shell[1:4] - 5)])
+        cluster = gd.from_arrays(far, species=["A"] * len(far), box=[10.0] * 3)
+        assert values(cluster, gd.AcklandJones())[0, 0] == 4
+        return
+    for noise in (0.0, 0.015):
+        assert (values(crystals.crystal(kind, 5, noise=noise), gd.AcklandJones()) == CODE[kind]).mean() > 0.99
+
+
+def test_angles_as_ovito_has_them(peer):
+    name, trajectory, _ = peer
+    kept = np.load(DATA / "crystals_structures.npz")
+    np.testing.assert_array_equal(values(trajectory, gd.AcklandJones())[0], kept[f"{name}_angles"])
+    for kind in ("fcc", "hcp", "bcc"):
+        position = kept[f"{kind}_position"].astype(np.float64)
+        noisy = gd.from_arrays(position, species=["A"] * len(position), box=kept[f"{kind}_box"])
+        np.testing.assert_array_equal(values(noisy, gd.AcklandJones())[0], kept[f"{kind}_angles"])
+
+
+def test_angles_as_plain_python(monkeypatch):
+    crystal = crystals.crystal("hcp", 2, noise=0.04)
+    expected = values(crystal, gd.AcklandJones())
+    assert len(np.unique(expected)) > 1
+    for name in ("structure_by_angles", "judged"):
+        monkeypatch.setattr(bond_directions, name, getattr(bond_directions, name).py_func)
+    np.testing.assert_array_equal(values(crystal, gd.AcklandJones()), expected)
+    flat = gd.from_arrays(np.zeros((1, 3, 2)), species=["A"] * 3, box=[4.0] * 2)
+    with pytest.raises(ParameterError, match=r"^AcklandJones needs three dimensions"):
+        gd.describe(flat, [gd.AcklandJones()])
 
 
 def brute_signatures(near, cutoffs, species):
