@@ -79,8 +79,8 @@ def main() -> None:
                         help="of the ridge regression, beside the energy; default: radial densities")  # fmt: skip
     parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
-    parser.add_argument("--sweeps", type=int, default=5000, help="Monte Carlo sweeps for the cage state")
-    parser.add_argument("--epochs", type=int, default=30, help="of each network")
+    parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument("--epochs", type=int, default=20, help="of each network")
     parser.add_argument(
         "--repeats",
         type=int,
@@ -148,7 +148,7 @@ def run(
     rows = score(predictions, test, tasks, folder)
     refuse_leaks(predictions, train, test, tasks, folder)
     ceiling = ceilings(test, tasks, folder)
-    susceptibilities(predictions, test, tasks, folder)
+    susceptibilities(models, predictions, train, test, tasks, folder)
     curve([model for model in linear if model.structure in structures], train, test, tasks, folder)
     for target in dict.fromkeys(target for target, _ in tasks):
         levels = {lag: rho for (name, lag), rho in ceiling.items() if name == target}
@@ -238,21 +238,36 @@ def ceilings(test: Study, tasks: list[Task], folder: Path) -> dict[Task, float]:
     return {task: rho for task, (rho, _) in found.items()}
 
 
-def susceptibilities(predictions: Predictions, test: Study, tasks: list[Task], folder: Path) -> None:
-    """chi_4 of measured and predicted fields, and how much they vary within configurations."""
+def susceptibilities(
+    models: list[Linear | Network],
+    predictions: Predictions,
+    train: Study,
+    test: Study,
+    tasks: list[Task],
+    folder: Path,
+) -> None:
+    """chi_4 of measured and predicted fields, and how much they vary within configurations.
+
+    Predictions vary less than what is measured. In `matched` they are stretched by as much as those of the training
+    configurations, which learned from the others, have to be.
+    """
     if test.n_configurations < 2:
         print("chi_4 needs two configurations of --test", flush=True)
         return
+    unseen = {(model.name, model.structure): model.unseen(train) for model in models}
     for target in dict.fromkeys(target for target, _ in tasks):
         rows = []
         for lag in [lag for name, lag in tasks if name == target]:
             fields = {("measured", ""): test.targets[target, lag]}
             fields |= {key: found[target, lag] for key, found in predictions.items()}
-            rows += [
-                {"model": name, "structure": structure, "lag": lag, "chi_4": scores.susceptibility(field),
-                 "spread": scores.spread(field)}
-                for (name, structure), field in fields.items()
-            ]  # fmt: skip
+            for key, field in fields.items():
+                chi4 = matched = scores.susceptibility(field)
+                if key in unseen:
+                    matched *= scores.stretch(unseen[key][target, lag], train.targets[target, lag])
+                rows.append({
+                    "model": key[0], "structure": key[1], "lag": lag, "chi_4": chi4, "matched": matched,
+                    "spread": scores.spread(field),
+                })  # fmt: skip
         figures.susceptibility(rows, folder / f"chi_4_{target}")
 
 

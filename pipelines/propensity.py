@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--model", default="kob_andersen", choices=sorted(MODELS), help="of the interactions")
     parser.add_argument("--temperature", type=float, default=0.44)
     parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
-    parser.add_argument("--sweeps", type=int, default=5000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
     parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
     parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")

@@ -103,15 +103,18 @@ def learning_curve(curves: dict[str, dict[str, np.ndarray]], sizes: np.ndarray, 
 
 
 def susceptibility(rows: list[dict[str, Any]], path: Path) -> None:
-    """chi_4 of the predicted fields and of the measured one, at every lag."""
+    """chi_4 of the predicted fields, as they are and matched (dotted), and of the measured one, at every lag."""
     drawn, axes = plotting.figure()
     ax = axes[0, 0]
     names = sorted({(row["model"], row["structure"]) for row in rows if row["model"] != "measured"})
     for color, name in zip(("k", *OURS), [("measured", ""), *names]):
         mine = sorted((row for row in rows if (row["model"], row["structure"]) == name), key=lambda row: row["lag"])
         label = ", ".join(part for part in name if part)
-        ax.plot([row["lag"] for row in mine], [row["chi_4"] for row in mine], color=color, marker="o", markersize=3,
-                linewidth=1, label=label)  # fmt: skip
+        lags = [row["lag"] for row in mine]
+        ax.plot(lags, [row["chi_4"] for row in mine], color=color, marker="o", markersize=3, linewidth=1, label=label)
+        if name[0] != "measured":
+            ax.plot(lags, [row["matched"] for row in mine], color=color, marker="x", markersize=3, linewidth=0.5,
+                    linestyle=":")  # fmt: skip
     if all(row["lag"] > 0 for row in rows):
         ax.set_xscale("log")
     ax.set(xlabel="lag", ylabel=r"$\chi_4$ of the propensity")

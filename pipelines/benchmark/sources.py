@@ -41,7 +41,7 @@ class Settings:
     descriptors: tuple[str, ...] = linear.DESCRIPTORS[:1]
     shell: float = 2.1
     generations: int = 4
-    sweeps: int = 5000
+    sweeps: int = 10_000
     lags: tuple[float, ...] | None = None
     bonds: bool = False
     overwrite: bool = False
@@ -185,19 +185,21 @@ class Study:
         everywhere[:, self.is_center] = self.by_configuration(values)
         columns = xr.DataArray(everywhere, dims=("frame", "particle", "column"))
         found = average_shells(columns, places, cutoff=self.settings.shell, generations=1)
-        return found.values[:, self.is_center, :, 1].reshape(values.shape)
+        return found.isel(generation=1, particle=self.is_center).values.reshape(values.shape)
 
     def structures(self, predicted: dict[Task, np.ndarray]) -> xr.Dataset:
         """The cage positions, with what the networks are told of each particle beside them.
 
-        These are the initial and the inherent positions; the energies in all three; how far the centres are between
-        them, and what is predicted for the centres (configuration, centre), which are 0 for other particles.
+        These are the initial and the inherent positions; the energies in all three, and the size of the cage; how far
+        the centres are between them, and what is predicted for the centres (configuration, centre), which are 0 for
+        other particles.
         """
         known = self.trajectory
         told = [*linear.ways(known, "cage", self.is_center).values(), *predicted.values()]
         of_centers = np.zeros((known.sizes["frame"], known.sizes["particle"], len(told)))
         of_centers[:, self.is_center] = np.stack(told, axis=-1)
-        scalars = np.concatenate([linear.energies(known, linear.STRUCTURES, self.linear).values, of_centers], axis=-1)
+        energies = linear.energies(known, linear.STRUCTURES, self.linear).values
+        scalars = np.concatenate([energies, known["cage_size"].values[..., None], of_centers], axis=-1)
         inputs = known[["species", "box", "inherent_position"]]
         return inputs.assign(
             position=known["cage_position"], initial_position=known["position"],

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from benchmark import published, scores, sources
 
+import glassdask as gd
 from glassdask.errors import ParameterError
 from tests.pipelines.lattices import LENGTH, TYPES, N, disturbed
 
@@ -247,6 +248,36 @@ def test_susceptibility_of_independent_particles_is_their_variance():
     assert scores.susceptibility(field) == pytest.approx(9.0, rel=0.1)
     assert np.isnan(scores.susceptibility(field[:1]))
     assert scores.spread(field) == pytest.approx(3.0, rel=0.03)
+
+
+def test_averages_are_of_the_own_neighbours():
+    """Of every centre over the centres of its own configuration, itself among them: by brute force."""
+    starts = [disturbed(np.random.default_rng(k))[0] for k in range(3)]
+    names = np.array(["A"] * 240 + ["B"] * 60)
+    study = SimpleNamespace(
+        trajectory=gd.from_arrays(np.array(starts) % LENGTH, species=names, box=[LENGTH] * 3), species=names,
+        is_center=names == "A", n_configurations=3, settings=sources.Settings(shell=1.6),
+    )  # fmt: skip
+    study.by_configuration = lambda values: sources.Study.by_configuration(study, values)
+    values = np.random.default_rng(5).normal(size=(3, 240, 2))
+    found = sources.Study.averaged(study, values.reshape(-1, 2), "initial").reshape(3, 240, 2)
+    for start, own, mine in zip(starts, values, found):
+        apart = start[:240, None] - start[:240]
+        r = np.linalg.norm(apart - LENGTH * np.round(apart / LENGTH), axis=-1)
+        weight = np.where(r < 1.6, np.exp(-r / 1.6), 0.0)
+        np.testing.assert_allclose(mine, weight @ own / weight.sum(axis=1, keepdims=True), atol=1e-12)
+
+
+def test_chi4_of_predictions_is_stretched():
+    """Half of the variance between configurations is predicted: chi_4 is half of what it is, matched all of it."""
+    rng = np.random.default_rng(4)
+    means = np.linalg.qr(rng.normal(size=(40, 3)))[0][:, :2]
+    actual = means.sum(axis=1)[:, None] + np.zeros(20)
+    predicted = np.where(np.arange(40)[:, None] < 39, means[:, :1] + np.zeros(20), np.nan)
+    factor = scores.stretch(predicted, actual)
+    assert factor == pytest.approx(2.0, rel=0.2)
+    assert factor * scores.susceptibility(predicted[:39]) == pytest.approx(scores.susceptibility(actual[:39]))
+    assert np.isnan(scores.stretch(predicted[-2:], actual[-2:]))
 
 
 def test_published_curves():
