@@ -44,6 +44,7 @@ from .descriptors.features import feature_matrix as feature_matrix
 from .descriptors.features import project as project
 from .descriptors.hexatic import Hexatic as Hexatic
 from .descriptors.local_energy import LocalEnergy as LocalEnergy
+from .descriptors.local_yield_stress import LocalYieldStress as LocalYieldStress
 from .descriptors.pair_entropy import PairEntropy as PairEntropy
 from .descriptors.radial_bond_order import RadialBondOrder as RadialBondOrder
 from .descriptors.radial_bond_order import RadialDensity as RadialDensity

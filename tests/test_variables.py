@@ -149,6 +149,7 @@ PARAMETERS = {
     "ld": {"cutoffs": CUTOFFS},
     "lfs": {"signature": (0, 0, 12)},
     "local_energy": {"model": "kob_andersen"},
+    "local_yield_stress": {"model": "kob_andersen"},
     "minkowski": {},
     "pair_entropy": {"r_max": 1.5},
     "rbo": {"grid": (1.0, 1.5), "delta": 0.1},

@@ -16,13 +16,14 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 117  # how many `_works` are, for the progress bar
+WORKS = 118  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
     "ackland_jones": {}, "bo": {}, "bond_angles": {}, "centrosymmetry": {}, "common_neighbors": {"output": "pairs"},
     "coordination": {"gamma": 8}, "cubatic": {}, "dihedral_angles": {}, "hexatic": {}, "ld": {},
     "lfs": {"signature": [0, 0, 12]}, "local_energy": {"model": "kob_andersen"},
+    "local_yield_stress": {"model": "kam_2d", "radius": 0.5, "directions": 1, "increment": 0.3},
     "minkowski": {}, "nematic": {}, "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": [1.0, 1.5]}, "rbo": {"grid": [1.0, 1.5]}, "rings": {"max_size": 6}, "sbo": {},
     "soap": {"r_cut": 1.6, "n_max": 2, "l_max": 2, "sigma": 0.2}, "solid_liquid": {}, "tcc": {}, "tetrahedrality": {},

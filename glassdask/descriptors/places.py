@@ -15,6 +15,7 @@ PLACES = {
     "ld": "glassdask.descriptors.bond_order:LechnerDellago",
     "lfs": "glassdask.descriptors.voronoi_cell:LocallyFavoredStructure",
     "local_energy": "glassdask.descriptors.local_energy:LocalEnergy",
+    "local_yield_stress": "glassdask.descriptors.local_yield_stress:LocalYieldStress",
     "minkowski": "glassdask.descriptors.bond_order:MinkowskiStructure",
     "nematic": "glassdask.descriptors.bond_directions:NematicOrder",
     "pair_entropy": "glassdask.descriptors.pair_entropy:PairEntropy",

@@ -70,6 +70,8 @@ WRONG = [
         "ThirdOrderInvariants averages over all",
     ),
     ("local_energy", {"model": 3}, "model: expected"),
+    ("local_yield_stress", {"model": "polymer"}, "model: polymer: expected particles that interact in pairs"),
+    ("local_yield_stress", {"model": "kam_2d", "increment": 0.4}, r"strain 0\.3 and increment 0\.4: expected 1 to"),
 ]
 
 
@@ -90,7 +92,9 @@ GOOD = {
     "bo": {"cutoffs": 1.3}, "bond_angles": {"cutoffs": 1.3}, "centrosymmetry": {}, "common_neighbors": {},
     "coordination": {"cutoffs": 1.3}, "cubatic": {"cutoffs": 1.3}, "dihedral_angles": {"cutoffs": 1.3},
     "hexatic": {"cutoffs": 1.3}, "ld": {"cutoffs": 1.3}, "lfs": {"signature": (0, 0, 12)},
-    "local_energy": {"model": "kob_andersen"}, "minkowski": {}, "nematic": {"cutoffs": 1.3},
+    "local_energy": {"model": "kob_andersen"},
+    "local_yield_stress": {"model": "kob_andersen", "radius": 0.5, "directions": 1, "increment": 0.3},
+    "minkowski": {}, "nematic": {"cutoffs": 1.3},
     "pair_entropy": {"r_max": 1.5},
     "radial_density": {"grid": (1.0,)},
     "solid_liquid": {"cutoffs": 1.3}, "third_order": {"cutoffs": 1.3},
