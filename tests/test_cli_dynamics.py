@@ -31,12 +31,12 @@ def store(tmp_path):
 
 
 def test_quantities_are_stored_and_drawn(monkeypatch, capsys, store, tmp_path):
-    wanted = ("chi4", "fs:k=7.2", "s4:lag=4.0,a=0.25", "chi4:name='caged',a=0.3,cage=1.4")
+    wanted = ("chi4", "fs:k=7.2", "s4:lag=4.0,a=0.25", "chi4:name='caged',a=0.3,cage=1.4", "f:k=7.2,lags=[1.0,4.0]")
     code, out, told = run(monkeypatch, capsys, "dynamics", store, *wanted, *ARGS)
     assert code == 0
     assert "chi4: a=0.3" in told
     lines = out.splitlines()
-    assert [line.split("reductions/")[1].split(",")[0] for line in lines] == ["chi4", "fs", "s4", "caged"]
+    assert [line.split("reductions/")[1].split(",")[0] for line in lines] == ["chi4", "fs", "s4", "caged", "f"]
     assert "chi4_total is largest at the lag" in lines[0]
     t = gd.open_trajectory(store)
     for name, expected in {
@@ -44,6 +44,7 @@ def test_quantities_are_stored_and_drawn(monkeypatch, capsys, store, tmp_path):
         "fs": dynamics.self_intermediate_scattering(t, k=7.2),
         "s4": dynamics.four_point(t, lag=4.0, a=0.25),
         "caged": dynamics.dynamic_susceptibility(t, a=0.3, cage=1.4),
+        "f": dynamics.intermediate_scattering(t, k=7.2, lags=[1.0, 4.0]),
     }.items():
         found = gd.open_reduction(store, name)
         assert set(found) == set(expected)

@@ -310,7 +310,7 @@ def displacement_sums(
     k, a = k or 0.0, a or 0.0
     microseconds = PAIR_MICROSECONDS + (SCATTERING_MICROSECONDS if k else 0.0)
     return sum_displacements(
-        partial(_self_sums, k=k, a=a), trajectory, origins, (kernels.N_SUMS,), microseconds, cage=cage,
+        partial(self_sums, k=k, a=a), trajectory, origins, (kernels.N_SUMS,), microseconds, cage=cage,
         remove_drift=remove_drift, scheme=scheme,
     )  # fmt: skip
 
@@ -343,7 +343,7 @@ def sum_displacements(
         sums = map_pairs(
             relative, trajectory, origins.pairs, shape[1:], rule.microseconds + microseconds, scheme=scheme
         )
-    return sums, None if mean is None else _rms(mean, origins)
+    return sums, None if mean is None else root_mean_square(mean, origins)
 
 
 def _along_paths(
@@ -368,7 +368,8 @@ def _in_cages(
     return of_pair
 
 
-def _self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
+def self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: float, a: float) -> np.ndarray:
+    """Those of `kernels.self_sums` of some particles, see `sum_paths`, (P, S, 4)."""
     out = np.empty((len(pairs), len(starts) - 1, kernels.N_SUMS))
     kernels.self_sums(path, starts, pairs, k, a * a, np.empty(path.shape[2]), out)
     return out
@@ -418,10 +419,11 @@ def cage_rule(trajectory: xr.Dataset, cage: Neighborhood | Cutoffs | None) -> Ne
 
 def rms_drift(trajectory: xr.Dataset, origins: Origins, scheme: Scheme) -> np.ndarray:
     """Root mean square over the origins of how far the mean of all particles has moved, (L,)."""
-    return _rms(drift(trajectory, origins.frames, scheme), origins)
+    return root_mean_square(drift(trajectory, origins.frames, scheme), origins)
 
 
-def _rms(mean: np.ndarray, origins: Origins) -> np.ndarray:
+def root_mean_square(mean: np.ndarray, origins: Origins) -> np.ndarray:
+    """That of how far positions (F, d) move, over the origins of each lag, (L,)."""
     moved = ((mean[origins.places[:, 1]] - mean[origins.places[:, 0]]) ** 2).sum(axis=1)
     root: np.ndarray = np.sqrt(np.add.reduceat(moved, origins.first) / origins.counts)
     return root

@@ -40,7 +40,7 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
     Raises
     ------
     SchemaError
-        When the quantity is not there, or the lags are not positive times that differ.
+        When the quantity is not there, or the lags are not times from 0 on that differ.
     ParameterError
         When the quantity is another one, or the level not between 0 and 1.
 
@@ -63,8 +63,10 @@ def relaxation_time(correlations: xr.Dataset, quantity: str = "fs", level: float
         raise SchemaError("no coordinate 'lag' (lag): give the result of self_correlations, or assign_coords(lag=...)")
     correlations = correlations.sortby("lag")  # the first crossing is the one at the shortest lag
     lag = np.asarray(correlations["lag"].values, dtype=np.float64)
-    if not (np.isfinite(lag) & (lag > 0)).all() or not (np.diff(lag) > 0).all():
-        raise SchemaError(f"lags {lag.tolist()}: expected positive times, each once")
+    if not (np.isfinite(lag) & (lag >= 0)).all() or not (np.diff(lag) > 0).all():
+        raise SchemaError(f"lags {lag.tolist()}: expected times from 0 on, each once")
+    if len(lag) and lag[0] == 0.0:  # as F_s of `intermediate_scattering` has it, where nothing has decayed yet
+        correlations, lag = correlations.isel(lag=slice(1, None)), lag[1:]
     variables: dict[str, Any] = {}
     for name, result in ((quantity, "tau"), (f"{quantity}_total", "tau_total")):
         if name not in correlations:

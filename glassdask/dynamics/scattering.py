@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,15 @@ import xarray as xr
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.waves import add_waves
 from glassdask.declarations import Count, Positive, converted
-from glassdask.dynamics.averages import cage_rule, displacement_sums, later_relative, particle_means
+from glassdask.dynamics.averages import (
+    SCATTERING_MICROSECONDS,
+    cage_rule,
+    displacement_sums,
+    later_relative,
+    particle_means,
+    root_mean_square,
+    self_sums,
+)
 from glassdask.dynamics.fluctuations import fluctuations
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
@@ -147,23 +155,24 @@ def scattering_of_pairs(
     numbers, width, shells = wave_shells(trajectory, box.mean(axis=0), k, width, modes)
     names = species_names(trajectory)
     rule = cage_rule(trajectory, cage)
+    mean = drift(trajectory, found_origins.frames, scheme) if remove_drift else None
     if rule is None:
-        values = _of_paths(trajectory, found_origins, box, shells, remove_drift, scheme)
+        values, sums = _of_paths(trajectory, found_origins, box, shells, numbers, mean, scheme)
     else:
         n_modes = sum(map(len, shells))
         values = map_pairs(
             partial(_of_cages, rule=rule, shells=shells), trajectory, found_origins.pairs,
             (len(names), len(names), len(numbers)), rule.microseconds + 2 * MODE_MICROSECONDS * n_modes, scheme=scheme,
         )  # fmt: skip
-    moved = [
-        displacement_sums(trajectory, found_origins, number, cage=cage, remove_drift=remove_drift, scheme=scheme)
-        for number in numbers
-    ]
-    own = particle_means(trajectory, np.stack([sums[:, :, SCATTERING] for sums, _ in moved], axis=-1))
+        moved = [
+            displacement_sums(trajectory, found_origins, number, cage=rule, scheme=scheme)[0] for number in numbers
+        ]
+        sums = np.stack([of_k[:, :, SCATTERING] for of_k in moved], axis=-1)
+    own = particle_means(trajectory, sums)
     coords = {dim: list(names) for dim in ("species", "species_a", "species_b")} | {"k": numbers}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}
     shown = xr.Dataset({"modes": ("k", [len(shell) for shell in shells])}, coords=coords, attrs=attrs)
-    return found_origins, shown, values, own, moved[0][1]
+    return found_origins, shown, values, own, None if mean is None else root_mean_square(mean, found_origins)
 
 
 def wave_shells(
@@ -198,25 +207,51 @@ def _shell(box: np.ndarray, k: float, width: float, limit: int) -> np.ndarray:
 
 
 def _of_paths(
-    trajectory: xr.Dataset, origins: Origins, box: np.ndarray, shells: list[np.ndarray], remove_drift: bool,
-    scheme: Scheme,
-) -> np.ndarray:  # fmt: skip
-    """F_ab(k) of each pair of frames, (P, S, S, K), from the density of each frame; `box` (F, d, d) of the frames."""
-    n_species, modes = len(species_names(trajectory)), np.concatenate(shells)
-    mean = drift(trajectory, origins.frames, scheme) if remove_drift else None
-    density = sum_paths(
-        partial(density_modes, inverse=np.linalg.inv(box), modes=modes, mean=mean), trajectory, origins.frames,
-        (len(origins.frames), n_species, 2, len(modes)), MODE_MICROSECONDS * len(origins.frames) * len(modes),
-        scheme=scheme if remove_drift else "lattice",
-    )  # fmt: skip
+    trajectory: xr.Dataset, origins: Origins, box: np.ndarray, shells: list[np.ndarray], numbers: np.ndarray,
+    mean: np.ndarray | None, scheme: Scheme,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """F_ab(k) of each pair of frames, (P, S, S, K), and the sums over particles of F_s(k) (P, S, K), from their paths.
+
+    `box` (F, d, d) of the frames, and `mean` (F, d) the positions that others are counted from.
+    """
+    n_species, modes, frames = len(species_names(trajectory)), np.concatenate(shells), origins.frames
+    waves = partial(density_modes, inverse=np.linalg.inv(box), modes=modes, mean=mean)
+    alone = partial(_self_sums, pairs=origins.places, numbers=numbers, mean=mean)
+    of_waves = (len(frames), n_species, 2, len(modes))
+    of_pairs = (len(origins.pairs), n_species, len(numbers))
+    cost = MODE_MICROSECONDS * len(frames) * len(modes), SCATTERING_MICROSECONDS * math.prod(of_pairs[::2])
+    if scheme == "lattice":
+        # in one pass over the trajectory
+        both = partial(_one_after_the_other, functions=(waves, alone))
+        found = sum_paths(both, trajectory, frames, (math.prod(of_waves) + math.prod(of_pairs),), sum(cost))
+        density, sums = np.split(found, [math.prod(of_waves)])
+    else:
+        # whole vectors of the box are seen in no wave of that box alone
+        density = sum_paths(waves, trajectory, frames, of_waves, cost[0])
+        sums = sum_paths(alone, trajectory, frames, of_pairs, cost[1], scheme=scheme)
     values = np.empty((len(origins.pairs), n_species, n_species, len(shells)))
     f, g = origins.places.T
-    for column, part in enumerate(np.split(density, _cuts(shells), axis=-1)):
+    for column, part in enumerate(np.split(density.reshape(of_waves), _cuts(shells), axis=-1)):
         for a, b in np.ndindex(n_species, n_species):
             # Re rho_a rho_b*, over both orders in time
             forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
-    return values
+    return values, sums.reshape(of_pairs)
+
+
+def _one_after_the_other(
+    path: np.ndarray, starts: np.ndarray, *, functions: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...]
+) -> np.ndarray:
+    return np.concatenate([function(path, starts).ravel() for function in functions])
+
+
+def _self_sums(
+    path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, numbers: np.ndarray, mean: np.ndarray | None
+) -> np.ndarray:
+    """Sums over the particles of each species of F_s at each wave number, (P, S, K)."""
+    if mean is not None:
+        path = path - mean[:, :, None]
+    return np.stack([self_sums(path, starts, pairs=pairs, k=k, a=0.0)[:, :, SCATTERING] for k in numbers], axis=-1)
 
 
 def _of_cages(

@@ -21,6 +21,7 @@ MOST_LABELS = 12  # of a legend
 SYMBOLS = {
     "g": "$g(r)$", "S": "$S(k)$", "fs": "$F_s(k, t)$", "msd": r"$\langle \Delta r^2(t) \rangle$",
     "chi4": r"$\chi_4(t)$", "chi4_fs": r"$\chi_4(t)$ of $F_s$", "alpha2": r"$\alpha_2(t)$", "overlap": "$Q(t)$",
+    "chi4_f": r"$\chi_4(t)$ of $F$", "binder_f": "Binder cumulant of $F$",
     "binder": "Binder cumulant of $Q$", "binder_fs": "Binder cumulant of $F_s$",
     "energy": "$E/N$", "inherent_energy": r"$E_\mathrm{IS}/N$", "s4": "$S_4(q)$", "g4": "$G_4(r)$", "lag": "$t$",
     "f": "$F(k, t)$", "gs": "$G_s(r, t)$", "gd": "$G_d(r, t)$", "vacf": "$Z(t)$", "cb": "$C_B(t)$",

@@ -38,12 +38,20 @@ def test_the_order_of_lags_does_not_matter(order):
     xr.testing.assert_identical(relaxation_time(sorted_lags.isel(lag=order)), relaxation_time(sorted_lags))
 
 
-@pytest.mark.parametrize("lag", [[1.0, 1.0, 2.0], [0.0, 1.0, 2.0], [1.0, np.nan, 2.0], [-1.0, 1.0, 2.0]])
+@pytest.mark.parametrize("lag", [[1.0, 1.0, 2.0], [0.0, 0.0, 2.0], [1.0, np.nan, 2.0], [-1.0, 1.0, 2.0]])
 def test_lags_that_are_no_times_are_refused(lag):
-    with pytest.raises(SchemaError, match="expected positive times, each once"):
+    with pytest.raises(SchemaError, match="expected times from 0 on, each once"):
         relaxation_time(curve(lag, [[0.9, 0.5, 0.1]]))
     with pytest.raises(SchemaError, match="no coordinate 'lag'"):
         relaxation_time(curve(lag, [[0.9, 0.5, 0.1]]).drop_vars("lag"))
+
+
+def test_a_lag_of_zero_has_not_decayed():
+    """As F_s of `intermediate_scattering` begins."""
+    later = curve([1.0, 2.0, 4.0], [[0.9, 0.5, 0.1]])
+    xr.testing.assert_identical(
+        relaxation_time(curve([0.0, 1.0, 2.0, 4.0], [[1.0, 0.9, 0.5, 0.1]])), relaxation_time(later)
+    )
 
 
 def test_curves_without_a_crossing():
