@@ -60,7 +60,8 @@ def assemble(source: Path, run: bool) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(with_links((ROOT / page).read_text(), page), encoding="utf-8")
     shutil.copy(HERE / "front.png", source / "deploy" / "docs" / "front.png")
-    listed = "\n".join(path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb")))
+    named = re.findall(r"\((\w+)\.ipynb\)", (ROOT / "notebooks" / "README.md").read_text())  # in the order of the table
+    listed = "\n".join(dict.fromkeys([*named, *sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))]))
     with open(source / "notebooks" / "README.md", "a", encoding="utf-8") as file:
         file.write(f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n")
     pictures = notebook_pages.add(ROOT / "notebooks", source / "notebooks", run)

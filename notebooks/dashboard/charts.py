@@ -28,8 +28,8 @@ NAMES = {
     "f_total": "F(k, t)",
     "vacf_total": "Z(t)",
     "energy": "E/N",
-    "inherent_energy": "E_IS/N",
-    "tau": "τ_α",
+    "inherent_energy": "E(IS)/N",
+    "tau": "τα",
 }
 POWERS = ("msd", "overlap_length")  # are drawn with a logarithmic ordinate
 OF_RELAXATION = (
@@ -144,7 +144,7 @@ def against_temperature(numbers: pd.DataFrame | None, descriptor: str | None) ->
             {"tau": "solid"},
             "relaxation time",
             "1/T",
-            "τ_α",
+            "τα",
             True,
             "No relaxation time yet: F_s(k*, t) of no state has fallen to 1/e.",
         ),
@@ -153,7 +153,7 @@ def against_temperature(numbers: pd.DataFrame | None, descriptor: str | None) ->
             {"d_tau": "solid"},
             "diffusion and relaxation, Stokes and Einstein's law",
             "1/T",
-            "D τ_α",
+            "D τα",
             True,
             "No state has both a relaxation time and diffusive motion yet.",
         ),
@@ -171,7 +171,7 @@ def against_temperature(numbers: pd.DataFrame | None, descriptor: str | None) ->
             {"inherent_energy": "solid"},
             "inherent structures",
             "T",
-            "E_IS/N",
+            "E(IS)/N",
             False,
             "No energies of inherent structures: they need inherent = true in [protocol].",
         ),

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Legend, LegendItem, Span, Whisker
+from bokeh.models import ColumnDataSource, FixedTicker, Legend, LegendItem, Span, Whisker
 from bokeh.plotting import figure
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
@@ -47,6 +47,23 @@ def plain_figure(theme: Theme, **options: object) -> figure:
     return drawn
 
 
+def few_decades(values: np.ndarray) -> FixedTicker | None:
+    """Ticks at 1, 2 and 5 times powers of ten, where values cover less than two of them: bokeh's own crowd there.
+
+    >>> few_decades(np.array([0.3, 2.0, 17.0])).ticks[6:12]
+    [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
+    >>> few_decades(np.array([1e-3, 1e3])) is None
+    True
+    """
+    found = values[np.isfinite(values) & (values > 0)]
+    if not len(found) or found.max() > 100 * found.min():
+        return None
+    powers = range(int(np.floor(np.log10(found.min()))) - 2, int(np.ceil(np.log10(found.max()))) + 3)
+    each = [[float(f"{k}e{power}") for k in (1, 2, 5)] for power in powers]
+    minor = [float(f"{k}e{power}") for power in powers for k in (3, 4, 6, 7, 8, 9)]
+    return FixedTicker(ticks=[tick for ticks in each for tick in ticks], minor_ticks=minor)
+
+
 def on_screen(chart: Chart, theme: Theme) -> figure:
     """A chart with hover, zoom and errors; a click on an entry of the legend hides its line."""
     drawn = plain_figure(
@@ -84,6 +101,13 @@ def on_screen(chart: Chart, theme: Theme) -> figure:
             whisker.upper_head.line_color = whisker.lower_head.line_color = shade
             drawn.add_layout(whisker)
         entries.append(LegendItem(label=line.label, renderers=parts))
+    for axis, values, powers in (
+        (drawn.xaxis, [line.x for line in chart.lines], chart.x_log),
+        (drawn.yaxis, [line.y for line in chart.lines], chart.y_log),
+    ):
+        ticks = few_decades(np.concatenate(values)) if powers and values else None
+        if ticks is not None:
+            axis.ticker = ticks
     if chart.level is not None:
         drawn.add_layout(Span(location=chart.level, dimension="width", line_color=theme.soft, line_dash="dotted"))
     if entries:

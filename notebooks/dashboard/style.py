@@ -143,7 +143,8 @@ def stage_cards(paces: pd.DataFrame, runs: list[dict[str, Any]]) -> str:
         if not np.isnan(row["mean"]):
             facts.append(f"{duration(row['mean'])} each")
         if not np.isnan(row["hourly"]) and 1 < row["done"] < row["total"]:
-            facts.append(f"{row['hourly']:.3g} per hour")
+            rate = float(f"{row['hourly']:.3g}")
+            facts.append(f"{rate:g} per hour")
         if row["left"] > 0:
             facts.append(f"{duration(row['left'])} left")
         elif row["work"] > 0:

@@ -188,7 +188,7 @@ def test_two_states_beside_each_other(dashboard):
     assert (left.state, right.state) == ("fast/T=0.5000", "slow/T=0.5000")
     ranges = [(e._plane[0].object.x_range.start, e._plane[0].object.y_range.end) for e in dashboard._pair]
     assert ranges[0] == ranges[1]  # planes are compared on the same axes
-    assert "τ_α" in dashboard._facts.object
+    assert "τα" in dashboard._facts.object
     dashboard.other = "slow/T=0.7000"
     assert "No principal components of slow/T=0.7000" in right._plane[0].object
     dashboard.other = "slow/T=1.0000"
