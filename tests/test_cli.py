@@ -53,6 +53,9 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     code, out, _ = run(monkeypatch, capsys, *describe)
     assert code == 0
     assert "descriptors/sbo, descriptors/bo" in out
+    told = json.loads(run(monkeypatch, capsys, *describe, "--json")[1])
+    assert told["stored"] == ["descriptors/sbo", "descriptors/bo"]
+    assert told["cutoffs"] == {"A-A": 1.4, "A-B": 1.3, "B-B": 1.2}
     cutoffs = {("A", "A"): 1.4, ("A", "B"): 1.3, ("B", "B"): 1.2}
     expected = gd.describe(gd.open_trajectory(store), [gd.SmoothedBondOrder(l_max=6, cutoffs=cutoffs)], centers="B")[
         "sbo"

@@ -121,6 +121,7 @@ def describe(
     cluster: Cluster = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compute descriptors of every particle, all in one pass. The same command continues where it was interrupted.
 
@@ -130,11 +131,20 @@ def describe(
     from glassdask.cli.needs import advised
     from glassdask.cluster import connect
     from glassdask.correlations.measured import Measured
+    from glassdask.declarations import pair_text
 
     check_links(store)
     wanted = _wanted(descriptors, parameters)
     trajectory = _open(store)
-    measured = Measured(trajectory, _cutoffs(cutoff, trajectory), _tell)
+    chosen: dict[str, float] = {}  # where cutoffs are measured
+
+    def told(found: Measured) -> None:
+        if not as_json:
+            _tell(found)
+        for pair in found.pairs:
+            chosen[pair_text(*pair)] = found.given[pair] if pair in found.given else found.shells[pair].minimum
+
+    measured = Measured(trajectory, _cutoffs(cutoff, trajectory), told)
     _check(trajectory, wanted, measured, centers, block)
     _check_stored(store, wanted, overwrite)
     seconds = _rows(trajectory) * (PAIRS_SECONDS + DESCRIPTOR_SECONDS * len(wanted))
@@ -148,7 +158,11 @@ def describe(
         if features is None:
             raise
         raise advised(error, store, _made(wanted, measured), _species_of(centers), features) from None
-    print(f"{store}: " + ", ".join(f"descriptors/{name}" for name in wanted))
+    groups = [f"descriptors/{name}" for name in wanted]
+    if as_json:
+        print_json({"store": str(store), "stored": groups, "cutoffs": chosen})
+        return
+    print(f"{store}: " + ", ".join(groups))
 
 
 @app.command()

@@ -200,7 +200,8 @@ def open_descriptors(path: str | os.PathLike[str], names: list[str] | None = Non
     missing = [name for name in wanted if name not in present]
     if missing or not wanted:
         hint = near(missing[0], present) if missing else ""
-        raise StoreError(f"{path}: no descriptor {missing or ''} is stored, found {present}: describe it first{hint}")
+        what = f"no descriptor {', '.join(missing)} is" if missing else "no descriptors are"
+        raise StoreError(f"{path}: {what} stored, found {', '.join(present) or 'none'}: describe it first{hint}")
     merged = xr.Dataset()
     current = content_hash(group)
     for name in wanted:
@@ -231,8 +232,9 @@ def open_reduction(path: str | os.PathLike[str], name: str) -> xr.Dataset:
     folder = group / "reductions"
     present = _present(folder, [name])
     if name not in present:
+        found = ", ".join(present) or "none"
         raise StoreError(
-            f"{path}: no reduction '{name}' is stored, found {present}: reduce it first{near(name, present)}"
+            f"{path}: no reduction '{name}' is stored, found {found}: reduce it first{near(name, present)}"
         )
     return _current(folder / layout.checked_name(name))
 
