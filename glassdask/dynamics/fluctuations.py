@@ -19,6 +19,8 @@ from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_codes, validate
 from glassdask.variables import annotated
 
+ROUNDING = 1e-12  # part of a mean square below which a variance is only what rounding leaves
+
 
 def dynamic_susceptibility(
     trajectory: xr.Dataset,
@@ -129,7 +131,8 @@ def fluctuations(
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
         m1, m2, m3, m4 = np.moveaxis(means, -1, 0)
         counts = counts[..., 0]
-        square = np.maximum(m2 - m1**2, 0.0)
+        square = m2 - m1**2
+        square = np.where(square > ROUNDING * m2, square, 0.0)
         fourth = m4 - 4.0 * m3 * m1 + 6.0 * m2 * m1**2 - 3.0 * m1**4
         free = np.where(counts > 1, counts - 1.0, np.nan)
         known = np.where(square > 0.0, square, np.nan)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from glassdask.errors import ParameterError
 from glassdask.plotting.files import figure
 from glassdask.plotting.panels import distribution
-from glassdask.plotting.style import SPECIES_COLOURS
+from glassdask.plotting.style import SPECIES_COLOURS, symbol
 
 MOST_FRAMES = 64  # that are read
 MOST_NAMES = 24  # of features, beside the axis
@@ -61,8 +61,7 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
             f"mean {group}": mean,
             f"standard deviation {group}": spread,
         }
-        symbol = f"${dim}$" if len(str(dim)) == 1 else str(dim).replace("_", " ")
-        ax.set(xlabel=symbol, ylabel=f"{name}, mean and spread")
+        ax.set(xlabel=symbol(dim), ylabel=f"{name}, mean and spread")
         if named and len(x) <= MOST_NAMES:
             ax.set_xticks(x, shown[dim].values, rotation=45, ha="right", fontsize="small")
     if not ax.has_data():

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from glassdask.plotting.files import figure
 from glassdask.plotting.panels import density, direction, distribution, spectrum
-from glassdask.plotting.style import BLACK, GREY, RED
+from glassdask.plotting.style import BLACK, GREY, RED, symbol
 
 
 def reduction(reduced: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
@@ -37,7 +37,7 @@ def reduction(reduced: xr.Dataset) -> tuple[Figure, dict[str, Any]]:
             axes[1, 0].plot(np.arange(1, directions.shape[1] + 1), directions.values[k], "o-", color=color,
                             markersize=3, linewidth=1, label=f"PC$_{k + 1}$")  # fmt: skip
         axes[1, 0].axhline(0.0, color=GREY, linewidth=0.7)
-        axes[1, 0].set(xlabel=str(directions.dims[1]), ylabel="direction")
+        axes[1, 0].set(xlabel=symbol(directions.dims[1]), ylabel="direction")
         axes[1, 0].legend(frameon=False)
     else:
         direction(axes[1, 0], directions[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,16 @@ def finite(*columns: np.ndarray) -> list[np.ndarray]:
     flat = [np.asarray(c, dtype=np.float64).ravel() for c in columns]
     kept = np.all([np.isfinite(c) for c in flat], axis=0)
     return [c[kept] for c in flat]
+
+
+def symbol(dim: Hashable) -> str:
+    """A dimension beside an axis: a letter as in formulas, words without underscores.
+
+    >>> symbol("l"), symbol("soap_feature")
+    ('$l$', 'soap feature')
+    """
+    text = str(dim)
+    return f"${text}$" if len(text) == 1 else text.replace("_", " ")
 
 
 def logarithmic(ax: Axes, ticks: np.ndarray | None = None) -> None:

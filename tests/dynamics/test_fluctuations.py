@@ -28,6 +28,17 @@ def two_states(n_frames, n, groups, seed=0):
     return as_trajectory(path)
 
 
+def test_what_does_not_fluctuate_has_no_shape():
+    """At rest in most blocks, where rounding was taken for fluctuations: cumulants of 1e15."""
+    path = np.random.default_rng(5).random((1, 90, 3)) * 9.0 + np.zeros((40, 1, 1))
+    for frame in (31, 34, 36):
+        path[frame:, :7, 0] += 0.9
+    found = dynamic_susceptibility(as_trajectory(path, species=["A"] * 60 + ["B"] * 30), a=0.3)
+    for name in ("binder", "binder_error", "binder_total", "binder_total_error"):
+        assert not np.any(np.abs(found[name].values) > 100.0), name
+    assert np.isnan(found["binder"].sel(species="B")).all()
+
+
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_equals_brute_force(dimension):
     rng = np.random.default_rng(3)
