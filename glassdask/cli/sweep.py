@@ -13,6 +13,7 @@ from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from glassdask.cli.advice import printable
 from glassdask.cli.options import Overwrite, Quiet, Workers, progress_bar
@@ -22,8 +23,21 @@ from glassdask.reporting import clock
 if TYPE_CHECKING:
     import pandas as pd
 
+
+class _Sweep(TyperGroup):
+    """The commands of sweeps, one of which is to stand before a file."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """See `TyperGroup`."""
+        if args[0].endswith((".toml", ".zarr")):
+            raise ParameterError(f"what of {args[0]}? glassdask sweep run {args[0]}, or status, or retry")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
-    help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.", no_args_is_help=True
+    cls=_Sweep,
+    help="Sweeps over models, temperatures and seeds: simulate, describe, reduce, correlate.",
+    no_args_is_help=True,
 )
 
 OPEN = ("partial", "failed", "waiting")

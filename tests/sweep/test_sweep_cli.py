@@ -58,6 +58,11 @@ def test_run_status_retry(tmp_path):
     assert "correlate: 4 complete" in invoke("run", file, "--cluster", "threads", "--quiet", "--overwrite")
 
 
+def test_a_file_without_a_command(tmp_path):
+    with pytest.raises(ParameterError, match=r"what of a\.toml\? glassdask sweep run a\.toml, or status"):
+        invoke("a.toml")
+
+
 @pytest.mark.parametrize("share", ["3", "a/b", "0/2", "3/2", "1/0", "-1/2"])
 def test_wrong_share(tmp_path, share):
     file = save_sweep(tmp_path, temperatures=(0.5,), seeds=1)
