@@ -15,6 +15,7 @@ tasks; `one_task_each` fuses the tree above a block, so that only what several b
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import sys
@@ -45,6 +46,7 @@ dask.config.update_defaults({"glassdask": {"task": {"bytes": "48 MiB", "seconds"
 
 BATCH = 512  # tasks (blocks) handed to the scheduler at a time: a graph costs the client a millisecond or so a block
 OUTSTANDING = 2  # batches that a cluster has: while the last tasks of one are running, workers go on with the next
+TASKS_OF_A_THREAD = 2  # that wait for each thread of many workers behind the first batch, so that none has to wait
 FAN_IN = 8  # partial results that one task merges: few levels, and never more than 8 matrices in memory
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.5  # seconds between two looks at which results are there
 
@@ -119,9 +121,9 @@ def batched(items: Sequence[T]) -> list[Sequence[T]]:
 def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
     """Results of each batch of dask collections, in order, by the current dask scheduler.
 
-    However many batches there are, the scheduler and the client know of at most `OUTSTANDING` of them. A batch is asked
-    for when it is handed over. After an error nothing more is handed over, and what a cluster has not begun is
-    cancelled.
+    However many batches there are, the scheduler and the client know of at most `OUTSTANDING` of them; of more only
+    where there are hundreds of workers, which would be left without work. A batch is asked for when it is handed over.
+    After an error nothing more is handed over, and what a cluster has not begun is cancelled.
 
     Examples
     --------
@@ -137,7 +139,7 @@ def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
     try:
         for batch in batches:
             crew.hand_over(batch)
-            if len(crew.batches) == OUTSTANDING:
+            if len(crew.batches) >= crew.most():
                 yield crew.first()
         while crew.batches:
             yield crew.first()
@@ -157,6 +159,11 @@ class _Crew:
         self.pending: dict[Any, Any] = {}  # key -> future, of what is not computed yet
         self.values: dict[Any, Any] = {}
         self.batches: deque[list[Any]] = deque()
+
+    def most(self) -> int:
+        """Batches that keep the threads busy that there are now, while the results of one are being collected."""
+        threads = sum(self.client.nthreads().values())
+        return max(OUTSTANDING, 1 + math.ceil(TASKS_OF_A_THREAD * threads / BATCH))
 
     def hand_over(self, batch: Sequence[Any]) -> None:
         """Have a batch computed."""

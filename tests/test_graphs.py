@@ -131,6 +131,16 @@ def test_workers_are_asked_for_each_result_once_and_never_for_none(two_workers, 
 
 
 @pytest.mark.cluster
+def test_many_workers_have_more_batches(two_workers, monkeypatch):
+    handed = []
+    batches = ((handed.append(k), [dask.delayed(abs)(-k)])[1] for k in range(12))
+    monkeypatch.setattr("glassdask.graphs.BATCH", 1)  # less than the workers have threads
+    first = next(iter(compute_batches(batches)))
+    assert first == [0]
+    assert len(handed) == 1 + 2 * sum(two_workers.nthreads().values())
+
+
+@pytest.mark.cluster
 def test_an_error_ends_what_has_not_begun(two_workers):
     def fail():
         raise ValueError("a block that cannot be computed")
