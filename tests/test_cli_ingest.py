@@ -70,6 +70,7 @@ def test_words_belong_to_options_up_to_the_next_option_or_file(tmp_path, monkeyp
 ADVISED = {
     "box": (PLAIN, "", r"--box 4\.0,4\.0,4\.0"),
     "box in words": (xyz('box="4 4 4" step=100'), "", r"--box 4\.0,4\.0,4\.0"),
+    "no box": (PLAIN, "", "--periodic none"),
     "box of a plane": (xyz("comment", "A 1 1\nB 2 2\n"), "", r"--box 4\.0,4\.0"),
     "dimension": (
         frame(n=2, atoms="1 1 1 1 1\n2 1 2 2 1\n") + frame("1", n=2, atoms="1 1 1 1 1\n2 1 2 2 2\n"),

@@ -375,9 +375,8 @@ def _flat(frame: Frame, index: SourceIndex, where: str) -> Frame:
         if index.box is None:
             seen = [note for note in frame.notes if "box" in note]
             example = ", ".join(["4.0"] * frame.position.shape[1])
-            raise FormatError(
-                f"{where}: no box in the file: {'; '.join(seen) or f'give its edges, such as `box=[{example}]`'}"
-            )
+            advice = f"give its edges, such as `box=[{example}]`, or say `periodic=''` where nothing repeats"
+            raise FormatError(f"{where}: no box in the file: {'; '.join(seen) or advice}")
         box = index.box
     elif index.box is not None:
         if len(index.box) < n_space:
