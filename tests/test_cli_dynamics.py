@@ -198,3 +198,18 @@ def test_words_of_the_shell_are_told_in_python():
         _ = gd.dynamics.msd
     with pytest.raises(AttributeError, match="there are open_descriptors, open_reduction, open_trajectory"):
         _ = gd.open
+
+
+def test_of_tracks_those_that_stay_are_followed(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = np.cumsum(np.random.default_rng(8).normal(scale=0.1, size=(6, 20, 2)), axis=0) + 20.0
+    rows = [f"{f},{i},{x},{y}" for f, frame in enumerate(path) for i, (x, y) in enumerate(frame) if (f, i) != (3, 4)]
+    Path("tracks.csv").write_text("\n".join(["frame,particle,x,y", *rows]))
+    arguments = ("tracks.csv", "-o", "t.zarr", "--periodic", "none", "--dt", "0.1")
+    assert run(monkeypatch, capsys, "ingest", *arguments, "--quiet")[0] == 0
+    code, out, error = run(monkeypatch, capsys, "dynamics", "t.zarr", "msd", "--quiet")
+    assert code == 0, error
+    assert "of the 19 particles that are in every frame, of 20" in out + error
+    found = gd.open_reduction("t.zarr", "msd")["msd_total"].load()
+    moved = np.delete(path, 4, axis=1)
+    np.testing.assert_allclose(found[-1], ((moved[5] - moved[0]) ** 2).sum(axis=-1).mean(), rtol=1e-5)

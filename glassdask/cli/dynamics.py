@@ -72,11 +72,14 @@ def dynamics(
     import glassdask as gd
     from glassdask.cluster import connect
     from glassdask.descriptors.registry import parse
-    from glassdask.dynamics.quantities import completed, named, save_quantity
+    from glassdask.dynamics.quantities import completed, lasting, named, save_quantity
 
     wanted = named(map(parse, quantities or FIRST))
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
+    n = lasting(trajectory).sizes["particle"]
+    if n < trajectory.sizes["particle"]:
+        console.print(f"of the {n} particles that are in every frame, of {trajectory.sizes['particle']}")
     out = Console()
     made = {}
     with connect(cluster_for(cluster, SECONDS * rows * len(wanted)), workers=workers):

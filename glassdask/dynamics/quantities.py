@@ -27,7 +27,7 @@ from glassdask.dynamics import (
     velocities,
 )
 from glassdask.dynamics.lags import even_frames, even_step
-from glassdask.errors import ParameterError, near
+from glassdask.errors import ParameterError, SchemaError, near
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.simulation.models import MODELS
 from glassdask.store.derived import derive
@@ -173,8 +173,22 @@ def measure(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) ->
     return QUANTITIES[name](_seen(name, trajectory), **parameters)
 
 
+def lasting(trajectory: xr.Dataset) -> xr.Dataset:
+    """A trajectory with the particles that are in every frame; `SchemaError` where there are none."""
+    if "present" not in trajectory:
+        return trajectory
+    stay = trajectory["present"].all("frame").values
+    if not stay.any():
+        raise SchemaError("no particle is in every frame, so that none can be followed: take fewer frames")
+    return trajectory.isel(particle=stay)
+
+
 def _seen(name: str, trajectory: xr.Dataset) -> xr.Dataset:
-    """The frames that a quantity is of: hops of those that are evenly spaced, which files cannot be asked to be."""
+    """What a quantity is of: particles that never leave, and hops frames that are evenly spaced.
+
+    Files cannot be asked to be like that; in Python it is chosen by who calls the function.
+    """
+    trajectory = lasting(trajectory)
     return trajectory.isel(frame=even_frames(trajectory)) if name == "hops" else trajectory
 
 
