@@ -98,11 +98,17 @@ class Rings(Descriptor):
                 image,
             )  # fmt: skip
             kernels.mutual(found.offsets, found.index, image, around.row_of, target)
-            out[:], done = _counted(around.rows, found.offsets, target, image, self.max_size)
-            if done < len(centers):
+            # where a ring cannot have two images of a particle, and most rows are asked for, each is looked for once
+            longest = float(found.distance.max(initial=0.0))
+            wide = 2.0 * configuration.largest_radius > (self.max_size // 2) * longest * (1 + 1e-9)
+            whole = wide and len(found.centers) < 3 * len(centers)
+            roots = np.arange(len(found.centers)) if whole else around.rows
+            counts, done = _counted(roots, whole, found.offsets, target, image, self.max_size)
+            out[:] = counts[around.rows] if whole else counts
+            if done < len(roots):
                 raise ParameterError(
-                    f"{configuration.label}: particle {int(centers[done])} has more than {LARGEST} others within "
-                    f"{self.max_size // 2} bonds: use a smaller max_size or shorter cutoffs"
+                    f"{configuration.label}: particle {int(found.centers[roots[done]])} has more than {LARGEST} others "
+                    f"within {self.max_size // 2} bonds: use a smaller max_size or shorter cutoffs"
                 )
             out[around.lost] = np.nan
 
@@ -118,21 +124,19 @@ class Rings(Descriptor):
 
 
 def _counted(
-    roots: np.ndarray, offsets: np.ndarray, target: np.ndarray, image: np.ndarray, largest: int
+    roots: np.ndarray, whole: bool, offsets: np.ndarray, target: np.ndarray, image: np.ndarray, largest: int
 ) -> tuple[np.ndarray, int]:
     """Rings through each root, and of how many they were counted; scratch memory grows with the largest ball."""
-    out = np.empty((len(roots), largest - 2), np.int64)
+    out = np.zeros((len(roots), largest - 2), np.int64)
     done, size, half = 0, BALL, largest // 2 + 2
     head = np.full(len(offsets) - 1, -1, np.int64)
     while done < len(roots) and size <= LARGEST:
-        whole = [np.empty(size, np.int64) for _ in range(5)]
-        halves = [np.empty(half, np.int64) for _ in range(4)]
-        following, row, level, start, queue = whole
+        following, row, level, start, queue, asked = (np.empty(size, np.int64) for _ in range(6))
+        paths = [np.empty(half, np.int64) for _ in range(4)]
         failed = kernels.count_rings(
-            roots[done:], offsets, target, image, largest, head, following, row, np.empty((size, 3), np.int64), level,
-            start, np.empty(size * 16, np.int64), np.empty((size, size), np.uint8), np.empty(size, np.int64), queue,
-            *halves, out[done:],
+            done, roots, whole, offsets, target, image, largest, head, following, row, np.empty((size, 3), np.int64),
+            level, start, np.empty(size * 16, np.int64), np.empty((size, size), np.uint8), asked, queue, *paths, out,
         )  # fmt: skip
-        done = len(roots) if failed < 0 else done + failed
+        done = len(roots) if failed < 0 else failed
         size *= 2
     return out, done

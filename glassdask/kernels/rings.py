@@ -34,40 +34,44 @@ def mutual(offsets, index, image, row_of, target):
 
 @kernel
 def count_rings(
-    roots, offsets, target, image, largest, head, following, row, place, level, start, near, apart, asked, queue, path,
-    at, back, turn, out,
+    first, roots, whole, offsets, target, image, largest, head, following, row, place, level, start, near, apart, asked,
+    queue, path, at, back, turn, out,
 ):  # fmt: skip
-    """How many rings of 3 to `largest` particles go through each of the `roots`, which are rows of the list.
+    """How many rings of 3 to `largest` particles go through each of the `roots` from `first` on, rows of the list.
 
     D. S. Franzblau, Phys. Rev. B 44, 4925 (1991): between any two of its particles no path is shorter than the ring.
     Neighbours of a row are the rows ``target[offsets[row]:offsets[row + 1]]``, in the images `image`; -1 are none. Of
     an even ring the member furthest from the root is the turn of two shortest paths from it, of an odd one a bond is.
+    With `whole` the roots are all rows, and a ring, which must have none of them twice, is looked for from its first.
 
     Scratch: `head` (rows,) filled with -1; of a ball `following`, `row`, `place` (., 3), `level`, `start`, `asked` and
     `queue`, of its bonds `near`, of its pairs `apart`; of a path of half a ring `path`, `at`, `back` and `turn`. `out`
-    (C, largest - 2), whole numbers. Returns the first root whose ball they cannot hold, from which on nothing is
-    counted, or -1.
+    (C, largest - 2), whole numbers, zeros before. Returns the first root whose ball they cannot hold, from which on
+    nothing is counted, or -1.
     """
     depth = largest // 2
-    for c in range(roots.shape[0]):
+    for c in range(first, roots.shape[0]):
         size = gather(roots[c], depth, offsets, target, image, head, following, row, place, level, start, near)
         if size < 0:
             return c
-        for k in range(out.shape[1]):
-            out[c, k] = 0
         for v in range(size):
             asked[v] = -1
         for m in range(1, size):
             k = level[m]
+            if whole and row[m] < c:
+                continue
             if k > 1 and 2 * k <= largest:
-                found = closings(m, m, k, level, start, near, apart, asked, queue, path, at, back, turn, size)
-                out[c, 2 * k - 3] += found
+                closings(
+                    m, m, c, whole, k, row, level, start, near, apart, asked, queue, path, at, back, turn, size, out
+                )  # fmt: skip
             if 2 * k + 1 <= largest:
                 for e in range(start[m], start[m + 1]):
                     n = near[e]
-                    if n > m and level[n] == k:
-                        found = closings(m, n, k, level, start, near, apart, asked, queue, path, at, back, turn, size)
-                        out[c, 2 * k - 2] += found
+                    if n > m and level[n] == k and not (whole and row[n] < c):
+                        closings(
+                            m, n, c, whole, k, row, level, start, near, apart, asked, queue, path, at, back, turn, size,
+                            out,
+                        )  # fmt: skip
     return -1
 
 
@@ -129,19 +133,20 @@ def gather(root, depth, offsets, target, image, head, following, row, place, lev
 
 
 @kernel
-def closings(m, n, k, level, start, near, apart, asked, queue, path, at, back, turn, size):
-    """Rings of two shortest paths of k bonds from the root, one to m, the other to n, which is m or bound to it."""
-    count = 0
+def closings(m, n, c, whole, k, row, level, start, near, apart, asked, queue, path, at, back, turn, size, out):
+    """Count rings of two shortest paths of k bonds from root c, one to m, the other to n, which is m or bound to it."""
     path[k] = m
     at[k] = start[m]
     a = k
     while a <= k:
         if a == 0:
-            count += second_paths(n, m == n, k, level, start, near, apart, asked, queue, path, back, turn, size)
+            second_paths(
+                n, m == n, c, whole, k, row, level, start, near, apart, asked, queue, path, back, turn, size, out
+            )  # fmt: skip
             a = 1
             continue
         e = at[a]
-        while e < start[path[a] + 1] and level[near[e]] != a - 1:
+        while e < start[path[a] + 1] and (level[near[e]] != a - 1 or (whole and row[near[e]] < c)):
             e += 1
         if e == start[path[a] + 1]:
             a += 1
@@ -150,28 +155,32 @@ def closings(m, n, k, level, start, near, apart, asked, queue, path, at, back, t
         a -= 1
         path[a] = near[e]
         at[a] = start[near[e]]
-    return count
 
 
 @kernel
-def second_paths(n, even, k, level, start, near, apart, asked, queue, path, back, turn, size):
-    """How many shortest paths from n to the root close a ring with the `path`, of which each pair is counted once."""
-    count = 0
+def second_paths(n, even, c, whole, k, row, level, start, near, apart, asked, queue, path, back, turn, size, out):
+    """Count shortest paths from n to root c that close a ring with the `path`, of which each pair is counted once."""
+    column = 2 * k - 3 if even else 2 * k - 2
     back[k] = n
     turn[k] = start[n]
     # the end of an odd ring's second path, against the member of the first that is k bonds away on both ways
     if not even and closer(path[1], n, k, start, near, apart, asked, queue, size):
-        return 0
+        return
     b = k
     while b <= k:
         if b == 0:
-            count += 1
+            out[c, column] += 1
+            if whole:
+                for x in range(1, k + 1):
+                    out[row[path[x]], column] += 1
+                    if x < k or not even:
+                        out[row[back[x]], column] += 1
             b = 1
             continue
         e = turn[b]
         while e < start[back[b] + 1]:
             w = near[e]
-            if level[w] == b - 1 and (b == 1 or not even or b < k or w > path[b - 1]):
+            if level[w] == b - 1 and not (whole and row[w] < c) and (b == 1 or not even or b < k or w > path[b - 1]):
                 if b == 1:
                     break
                 if not closer(path[k - b + 1], w, k, start, near, apart, asked, queue, size) and (
@@ -186,7 +195,6 @@ def second_paths(n, even, k, level, start, near, apart, asked, queue, path, back
         b -= 1
         back[b] = near[e]
         turn[b] = start[near[e]]
-    return count
 
 
 @kernel

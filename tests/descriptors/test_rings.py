@@ -89,6 +89,8 @@ def test_every_closed_path(kind):
     position[1] += rng.normal(size=(n, 3)) * 0.1
     gas = gd.from_arrays(position, species=["A"] * n, box=[12.0] * 3)
     found = gd.describe(gas, [gd.Rings(cutoffs=cutoff, max_size=largest)], block=17)["rings"].values
+    whole = gd.describe(gas, [gd.Rings(cutoffs=cutoff, max_size=largest)])["rings"].values
+    np.testing.assert_array_equal(found, whole)
     for f in range(2):
         distance = np.linalg.norm(position[f, :, None] - position[f], axis=-1)
         bonds = [(a, b) for a, b in combinations(range(n), 2) if distance[a, b] < cutoff]
@@ -160,12 +162,14 @@ def test_weights_are_refused():
         gd.Rings(neighbors=gd.Voronoi(weighted=True))
 
 
-def test_kernels_as_plain_python(monkeypatch):
-    crystal = crystals.crystal("sc", n=2, noise=0.02)
-    expected = rings(crystal, cutoffs=1.2, max_size=7)
+@pytest.mark.parametrize(("n", "largest"), [(2, 7), (3, 5)])
+def test_kernels_as_plain_python(monkeypatch, n, largest):
+    """In a box in which particles meet their images in rings, and in one where they do not."""
+    crystal = crystals.crystal("sc", n=n, noise=0.02)
+    expected = rings(crystal, cutoffs=1.2, max_size=largest)
     for module, names in {
         kernels: ("mutual", "count_rings", "gather", "closings", "second_paths", "closer"), clusters: ("images",),
     }.items():  # fmt: skip
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name).py_func)
-    np.testing.assert_array_equal(rings(crystal, cutoffs=1.2, max_size=7), expected)
+    np.testing.assert_array_equal(rings(crystal, cutoffs=1.2, max_size=largest), expected)
