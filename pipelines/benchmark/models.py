@@ -92,7 +92,8 @@ class Network:
     """What ridge regression leaves of all targets and lags at once, by equivariant networks on three structures.
 
     Each network holds some configurations out, in turn, and their predictions for these tell how much of what the
-    networks say is to be added to the ridge regression.
+    networks say is to be added to the ridge regression. What it leaves of the others is told by ridge regressions that
+    have seen those configurations: scores of them are a little too good, and none for a final test.
     """
 
     name = "network"
