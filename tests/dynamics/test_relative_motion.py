@@ -232,6 +232,21 @@ def test_waves_are_no_hops(dimension):
     assert float(plain["hop_rate_total"]) > 3 * float(caged["hop_rate_total"])
 
 
+@pytest.mark.parametrize("scheme", ["lattice", "toroidal"])
+def test_scattering_without_drift_in_a_box_that_breathes(scheme):
+    """The density is counted from the mean of the paths, and knows of no images."""
+    t, path, box, species = skewed(3, n=40)
+    mean = dynamics.unwrapped(t, scheme).values.mean(axis=1, keepdims=True)
+    places, image = gd.schema.wrap(path - mean, box)
+    still = gd.from_arrays(places, species=species, box=box, image=image, time=t["time"].values)
+    found = dynamics.intermediate_scattering(t, [3.0], width=0.8, remove_drift=True, scheme=scheme)
+    expected = dynamics.intermediate_scattering(still, [3.0], width=0.8)
+    np.testing.assert_allclose(found["f"], expected["f"], rtol=1e-9, atol=1e-12)
+    own = dynamics.self_correlations(t, k=3.0, remove_drift=True, scheme=scheme)
+    np.testing.assert_allclose(found["fs"][:, 0, 1:], own["fs"], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found["drift"][1:], own["drift"])
+
+
 def test_one_particle_is_not_changed():
     """Its path is laid out as kernels want it: nothing may be written into it."""
     t = as_trajectory(np.arange(12.0).reshape(4, 1, 3))
