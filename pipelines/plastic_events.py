@@ -1,0 +1,184 @@
+"""Which structure foretells plastic events: every indicator of a glass against where it rearranges under shear.
+
+Methods (D. Richard et al., Phys. Rev. Mater. 4, 113609 (2020)). Two-dimensional glasses of Kob and Andersen's mixture
+are quenched from the liquid to inherent structures and sheared athermally and quasistatically. Indicators are those of
+the glass before any strain: the local yield stress (Patinet et al. 2016), vibrality (the harmonic Debye-Waller factor),
+participation in the lowest modes, the non-affine displacement by the same shear, local energy, Voronoi area, excess
+entropy s_2, hexatic order and Theta, each with the sign with which large means soft. An event is where the D2min of a
+strain step is largest. With p the part of the particles that are less soft than that one, C = 2 p - 1 is 1 where the
+indicator names the place, 0 where it knows nothing; it is averaged over glasses, for the first event and by the strain
+of later ones. Errors are standard errors over glasses.
+
+    python pipelines/plastic_events.py                                   # some minutes
+    python pipelines/plastic_events.py --glasses 50 --particles 2500 --cluster slurm.toml
+
+What was interrupted goes on. `plastic_events.csv` has C of every event and indicator, `ranking.csv` and the figure the
+means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import dask
+import numpy as np
+import xarray as xr
+from simulating import run
+
+import glassdask as gd
+from glassdask import plotting, simulation
+
+MODEL = "kam_2d"
+LOWEST = 10  # modes of which particles take part
+SIZES = {("A", "A"): 1.0, ("A", "B"): 0.8, ("B", "B"): 0.88}  # of the potentials
+BINS = 6  # of the strain
+
+
+def main() -> None:
+    """Quench, shear, describe and rank."""
+    parser = argparse.ArgumentParser(description="Rank indicators by how well they foretell plastic events.")
+    parser.add_argument("--output", type=Path, default=Path("results/plastic_events"), help="folder of all results")
+    parser.add_argument("--glasses", type=int, default=6, help="independent glasses, default 6")
+    parser.add_argument("--particles", type=int, default=400, help="of each, default 400")
+    parser.add_argument("--strain", type=float, default=0.05, help="up to which they are sheared, default 0.05")
+    parser.add_argument("--increment", type=float, default=2e-4, help="step of the strain, default 2e-4")
+    parser.add_argument("--rate", type=float, default=0.01, help="of cooling, temperature per time, default 0.01")
+    parser.add_argument("--radius", type=float, default=4.0, help="of the local yield stress, default 4")
+    parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
+    chosen = parser.parse_args()
+    if chosen.glasses < 2:
+        parser.error("--glasses: expected at least 2, for errors")
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    places = [chosen.output / f"glass-{number:03d}" for number in range(chosen.glasses)]
+    with gd.cluster.connect(chosen.cluster) as client:
+        made = [simulated(place, number, chosen) for number, place in enumerate(places)]
+        run({"glasses under shear": made}, client, print)
+        rows: list[dict[str, float | str]] = []
+        for number, place in enumerate(places):
+            soft = indicators(place, chosen.radius)
+            for strain, where in events(place):
+                for name, values in soft.items():
+                    row = {"glass": number, "strain": round(strain, 6), "particle": where, "indicator": name}
+                    rows.append({**row, "C": round(correlation(values, where), 5)})
+            print(f"described: glass {number + 1} of {len(places)}")
+    if not rows:
+        parser.error(f"no glass has rearranged up to a strain of {chosen.strain:g}: raise --strain")
+    with open(chosen.output / "plastic_events.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    for name, c, error in draw(rows, chosen.strain, chosen.output):
+        print(f"{name:34} C of the first event {c:6.3f} +- {error:.3f}")
+
+
+def simulated(place: Path, seed: int, chosen: argparse.Namespace) -> dask.delayed.Delayed:
+    """The task that makes a glass and shears it."""
+    quenched = simulation.Simulation(
+        model=MODEL,
+        start=simulation.RandomStart(n_particles=chosen.particles),
+        stages=(
+            simulation.Dynamics(time=20.0, temperature=2.0),
+            simulation.quench(2.0, 0.1, rate=chosen.rate),
+            simulation.Minimum(),
+        ),
+        seed=seed,
+    )
+    sheared = simulation.Simulation(
+        model=MODEL,
+        start=simulation.StoredStart(path=str(place / "glass.zarr")),
+        stages=(simulation.Shear(strain=chosen.strain, increment=chosen.increment, dissipation=1e-2),),
+    )
+    glass = simulation.simulate(quenched, str(place / "glass.zarr"))
+    return simulation.simulate(sheared, str(place / "sheared.zarr"), after=glass)
+
+
+def indicators(place: Path, radius: float) -> dict[str, np.ndarray]:
+    """What is known of every particle of a glass, large where it is soft; (N,) each. The costly one is stored."""
+    store = place / "glass.zarr"
+    glass = gd.open_trajectory(store)
+    strength = gd.LocalYieldStress(model=MODEL, radius=radius, directions=3, increment=4e-3, dissipation=1e-2)
+    gd.save_descriptors(gd.describe(glass, [strength]), store)
+    glass = glass.load()
+    structure = gd.describe(
+        glass,
+        [
+            gd.LocalEnergy(model=MODEL), gd.PairEntropy(r_max=2.5), gd.Hexatic(n=6, neighbors=gd.Voronoi()),
+            gd.TongTanaka(sigma=SIZES, neighbors=gd.Voronoi()), gd.VoronoiCell(),
+        ],
+    ).isel(frame=0).compute()  # fmt: skip
+    modes = simulation.lowest_modes(MODEL, glass, 2 * glass.sizes["particle"] - 2)
+    moved = simulation.elastic_moduli(MODEL, glass)["nonaffine_displacement"].sel(strain_a="xy")
+    lowest = modes.isel(mode=slice(0, LOWEST))
+    return {
+        "local yield stress": -gd.open_descriptors(store)["local_yield_stress"].isel(frame=0).values,
+        "vibrality": simulation.vibrality(modes).values,
+        f"part in the {LOWEST} lowest modes": (lowest["polarization"] ** 2).sum(["mode", "space"]).values,
+        "non-affine displacement": np.sqrt((moved**2).sum("space")).values,
+        "local energy": structure["local_energy"].values,
+        "excess entropy": structure["pair_entropy"].values,
+        "hexatic order": -abs(structure["hexatic"]).values.reshape(glass.sizes["particle"], -1)[:, -1],
+        "Theta": structure["theta"].values,
+        "Voronoi area": structure["voronoi"].sel(voronoi_feature="volume").values,
+    }
+
+
+def events(place: Path) -> list[tuple[float, int]]:
+    """Strain of each event of a glass, and the particle in the middle of it."""
+    run = gd.open_trajectory(place / "sheared.zarr").load()
+    before, after = run.isel(frame=slice(1, -1, 2)), run.isel(frame=slice(2, -1, 2))
+    if not before.sizes["frame"]:
+        return []
+    motion = gd.dynamics.d2min(before, after, 2.5)["d2min"].values
+    return [(float(strain), int(np.nanargmax(row))) for strain, row in zip(after["strain"].values, motion)]
+
+
+def correlation(values: np.ndarray, where: int) -> float:
+    """2 p - 1, p being the part of the others that are less soft than one particle; those that are alike count half.
+
+    >>> correlation(np.array([0.0, 1.0, 2.0]), 2)
+    1.0
+    """
+    others = np.delete(values, where)
+    others = others[~np.isnan(others)]
+    return float(np.mean(values[where] > others) - np.mean(values[where] < others))
+
+
+def draw(rows: list[dict], strain: float, folder: Path) -> list[tuple[str, float, float]]:
+    """The figure and its numbers; indicators with C of the first event and its error, the best first."""
+    events = xr.DataArray(
+        [row["C"] for row in rows], dims="event",
+        coords={name: ("event", [row[name] for row in rows]) for name in ("glass", "strain", "indicator")},
+    )  # fmt: skip
+    found = []
+    for name in dict.fromkeys(row["indicator"] for row in rows):
+        own = events[events["indicator"] == name]
+        first = np.array([float(part[0]) for _, part in own.groupby("glass")])  # events come in order
+        found.append(
+            (name, float(first.mean()), float(first.std(ddof=1) / len(first) ** 0.5) if len(first) > 1 else np.nan)
+        )
+    found.sort(key=lambda row: -row[1])
+    drawn, axes = plotting.figure(1, 2, (4.4, 3.6))
+    ranked, decay = axes[0]
+    names, values, errors = (list(column) for column in zip(*found))
+    ranked.barh(names, values, xerr=errors, color=plotting.LIGHT_BLUE)
+    ranked.invert_yaxis()
+    ranked.set(xlabel="C of the first event", xlim=(min(0.0, *values) - 0.1, 1.0))
+    edges = np.linspace(0.0, strain, BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    table: dict[str, list] = {"indicator": names, "C_first": values, "C_first_error": errors, "strain": list(middle)}
+    for name in names:
+        own = events[events["indicator"] == name]
+        bins = np.clip(np.digitize(own["strain"], edges) - 1, 0, BINS - 1)
+        means = [float(own[bins == k].mean()) if (bins == k).any() else np.nan for k in range(BINS)]
+        decay.plot(middle, means, marker="o", markersize=3, label=name)
+        table[f"C {name}"] = means
+    decay.set(xlabel="strain of the event", ylabel="C", title=f"{len(np.unique(events['glass']))} glasses")
+    decay.legend(frameon=False, fontsize="xx-small")
+    plotting.save(drawn, folder / "ranking.png", table)
+    return found
+
+
+if __name__ == "__main__":
+    main()
