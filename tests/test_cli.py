@@ -162,7 +162,7 @@ def test_parameters_from_a_file(monkeypatch, capsys, tmp_path, archive):
         ("[soap]\nr_cut = 1.6\nn_max = 6.5\nl_max = 8\nsigma = 0.2", r"soap.n_max: expected int, found 6\.5"),
         ("[ld]\nneighbors = {type = 'k_nearest', k = 0}", "ld.neighbors.k: expected a whole number of at least 1"),
         ("[ld]\nneighbors = 'nearest'", "ld.neighbors.type: expected one of .*, found 'nearest'"),
-        ("[sharp]\nl_max = 3", "sharp: descriptor 'sharp' is not known: expected one of ace, acsf, bo"),
+        ("[sharp]\nl_max = 3", "sharp: descriptor 'sharp' is not known: expected one of ace, ackland_jones"),
         ("[sharp]\ntype = 'bo'\nsize = 3", "sharp.size: unknown, expected some of l_max"),
         ("l_max = 3", "'l_max' stands outside of a table"),
         ("[sharp", "cannot be read as TOML"),
