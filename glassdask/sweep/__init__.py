@@ -56,6 +56,14 @@ store while it runs (`status`)::
     n_components = 2                # default: all
     scale = false
 
+    [classify]                      # optional: classes of particles by each descriptor, see glassdask.classify
+    descriptors = ["sbo"]           # default: all of [describe]
+    classes = 2
+    method = "mixture"              # of Gaussians, or "kmeans", or "communities"
+    n_components = 2                # so many principal components are classified; default: the features
+    scale = false
+    seed = 0
+
     [common]                        # optional: components fitted to all states of a model together
     n_components = 2                # the same keys as [reduce]; where cutoffs are not given, each state has its own
 
@@ -90,6 +98,7 @@ are replaced with ``overwrite``.
     STATE/isoconfigurational/           isoconfigurational ensemble (simulate)
     STATE/descriptors/NAME              describe; below STATE/inherent where structures = "inherent"
     STATE/reductions/NAME               reduce: projection, direction, explained_variance_ratio; likewise
+    STATE/reductions/NAME_classes       classify: assignment, share, class_mean
     STATE/reductions/NAME_common        common: the same of all states of the model; NAME_moments is for it
     STATE/reductions/structure          correlate: g, g_total, S, S_total, energy and inherent_energy (frame)
     STATE/reductions/relaxation         correlate: k, fs, msd, ... (lag), tau, diffusion, their _total and _error
