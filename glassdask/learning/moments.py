@@ -263,7 +263,6 @@ def _merge_groups(parts: Sequence[dict[Hashable, Moments]]) -> dict[Hashable, Mo
 def _chunk_moments(x: np.ndarray, y: np.ndarray | None, chunk: int, rows: np.ndarray | None = None) -> Moments:
     """Moments of a chunk, or of some of its rows, a block that fits into the cache at a time."""
     n_features = x.shape[1]
-    n_features = x.shape[1]
     n_columns = n_features + (0 if y is None else y.shape[1])
     n_rows = len(x) if rows is None else len(rows)
     total = Moments(0, 0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), n_features)

@@ -175,6 +175,7 @@ def pair_correlations(
     table = {"r": g["r"].values}
     for ax, ((a, b), cutoff) in zip(axes, sorted(minima.items())):
         values = g.sel(species_a=a, species_b=b).values
+        ax.margins(y=0.12)  # room for the number above the curve
         ax.plot(g["r"], values, color=BLACK, linewidth=1)
         ax.axvline(cutoff, color=RED, linewidth=1, label="$r_c$" if ax is axes[0] else None)
         ax.annotate(f"{cutoff:.3f}", (cutoff, 0.97), xycoords=("data", "axes fraction"), color=RED, va="top", ha="left",
