@@ -9,12 +9,12 @@ import xarray as xr
 
 from glassdask.correlations.modes import structure_factor
 from glassdask.declarations import Count, Positive, converted
-from glassdask.errors import BoxError, ParameterError
+from glassdask.errors import BoxError, ParameterError, SchemaError
 from glassdask.frames import sum_frames
 from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.schema import species_names, validate
+from glassdask.schema import particle_numbers, species_names, validate
 from glassdask.variables import annotated
 
 SHELLS = 12  # bins of S(k) up to the largest wave number
@@ -59,6 +59,8 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
         When k_max is too small, or divisions less than 3.
     BoxError
         When the box has open axes.
+    SchemaError
+        When particles are absent from some frames, or the number of a species changes.
 
     Examples
     --------
@@ -72,6 +74,7 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
     validate(trajectory)
     if borders_of(trajectory) is not None:
         raise BoxError("compressibility: the box has open axes: its particles do not fluctuate as those of a liquid")
+    names, share = _composition(trajectory)
     spacing, dimension = mean_spacing(trajectory), trajectory.sizes["space"]
     narrowest = float((1.0 / np.linalg.norm(np.linalg.inv(trajectory["box"].values[0]), axis=0)).min())
     k_max = max(0.5 * np.pi / spacing, ENOUGH / narrowest) if k_max is None else k_max
@@ -80,7 +83,6 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
     parts = converted(parts, Count, "compressibility.divisions")
     if parts < 3:
         raise ParameterError(f"compressibility.divisions: expected at least 3, to extrapolate, found {parts}")
-    names = species_names(trajectory)
     s = structure_factor(trajectory, k_max=k_max, n_bins=SHELLS, modes_per_bin=MODES)
     used = s["modes"].values > 0
     if used.sum() < 3:
@@ -98,7 +100,6 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
     )[0]
     n = trajectory.sizes["particle"]
     boxes = every.astype(float) ** dimension
-    share = (np.asarray(trajectory["species"].values)[:, None] == names).mean(axis=0)
     mean = n * share / boxes[:, None]
     covariance = sums / (trajectory.sizes["frame"] * boxes)[:, None, None] - mean[:, :, None] * mean[:, None]
     covariance *= (boxes / n / (1 - 1 / boxes))[:, None, None]
@@ -115,6 +116,24 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
             attrs={"k_max": k_max, "divisions": parts},
         )
     )  # fmt: skip
+
+
+def _composition(trajectory: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the species, and the part of the particles that each is of; `SchemaError` where that changes."""
+    names, there = species_names(trajectory), particle_numbers(trajectory)
+    if (few := np.flatnonzero(there < trajectory.sizes["particle"])).size:
+        raise SchemaError(
+            f"compressibility: frame {few[0]} has {there[few[0]]} of {trajectory.sizes['particle']} particles, expected "
+            "all of them in every frame: choose such frames, trajectory.isel(frame=...)"
+        )
+    kinds = np.atleast_2d(trajectory["species"].values)  # in each frame, where they change
+    share = np.stack([(kinds == name).mean(axis=1) for name in names], axis=1)
+    if (other := np.flatnonzero((share != share[0]).any(axis=1))).size:
+        raise SchemaError(
+            f"compressibility: frame {other[0]} has other numbers of the species than frame 0, expected the same in "
+            "every frame: choose such frames, trajectory.isel(frame=...)"
+        )
+    return names, share[0]
 
 
 def _numbers(configuration: Configuration, items: np.ndarray, *, divisions: np.ndarray) -> tuple[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import BoxError, ParameterError
+from glassdask.errors import BoxError, ParameterError, SchemaError
 
 BOTH = ["compressibility", "compressibility_counts"]
 
@@ -88,3 +88,28 @@ def test_what_cannot_be_extrapolated():
         gd.compressibility(some, divisions=2)
     with pytest.raises(BoxError, match=r"compressibility: the box has open axes"):
         gd.compressibility(some.assign(periodic=("axis", [True, True, False])))
+
+
+def test_numbers_that_are_not_fixed_are_refused():
+    """What is absent from a frame would be a fluctuation, and so would another composition."""
+    some = gas(3, 50, 3)
+    present = np.ones((3, 50), bool)
+    present[1, 7:9] = False
+    position = some["position"].where(present[:, :, None])
+    with pytest.raises(SchemaError, match=r"frame 1 has 48 of 50 particles, expected all of them in every frame"):
+        gd.compressibility(some.assign(position=position, present=(("frame", "particle"), present)))
+    kinds = np.array([["A"] * 20 + ["B"] * 30, ["A"] * 20 + ["B"] * 30, ["A"] * 21 + ["B"] * 29])
+    with pytest.raises(SchemaError, match=r"frame 2 has other numbers of the species than frame 0"):
+        gd.compressibility(some.assign(species=(("frame", "particle"), kinds)))
+
+
+def test_species_that_change_places_are_those_of_each_frame():
+    """As in swap Monte Carlo."""
+    mixed, kinds = gas(40, 60, 3, ("A", "B", "B")), np.resize(["A", "B", "B"], (40, 60))
+    order = np.random.default_rng(1).permuted(np.tile(np.arange(60), (40, 1)), axis=1)
+    position = np.take_along_axis(mixed["position"].values, order[:, :, None], axis=1)
+    moved = mixed.assign(position=(("frame", "particle", "space"), position)).assign(
+        species=(("frame", "particle"), np.take_along_axis(kinds, order, axis=1))
+    )
+    for name, values in gd.compressibility(mixed)[BOTH].items():
+        assert float(gd.compressibility(moved)[name]) == pytest.approx(float(values), rel=1e-9)
