@@ -130,12 +130,13 @@ def _counted(
     out = np.zeros((len(roots), largest - 2), np.int64)
     done, size, half = 0, BALL, largest // 2 + 2
     head = np.full(len(offsets) - 1, -1, np.int64)
+    bonds = int(np.diff(offsets).max(initial=0))  # of a particle
     while done < len(roots) and size <= LARGEST:
         following, row, level, start, queue, asked = (np.empty(size, np.int64) for _ in range(6))
         paths = [np.empty(half, np.int64) for _ in range(4)]
         failed = kernels.count_rings(
             done, roots, whole, offsets, target, image, largest, head, following, row, np.empty((size, 3), np.int64),
-            level, start, np.empty(size * 16, np.int64), np.empty((size, size), np.uint8), asked, queue, *paths, out,
+            level, start, np.empty(size * bonds, np.int64), np.empty((size, size), np.uint8), asked, queue, *paths, out,
         )  # fmt: skip
         done = len(roots) if failed < 0 else failed
         size *= 2

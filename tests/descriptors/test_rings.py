@@ -149,6 +149,14 @@ def test_balls_that_scratch_memory_cannot_hold(monkeypatch, peer):
     np.testing.assert_array_equal(rings(trajectory, cutoffs=1.3, max_size=5), expected)
 
 
+def test_few_particles_may_have_many_bonds():
+    """All of 220 are bound to each other: as many triangles as pairs of others."""
+    position = 5.0 + np.random.default_rng(2).random((1, 220, 3))
+    crowd = gd.from_arrays(position, species=["B"] + ["A"] * 219, box=[20.0] * 3)
+    found = gd.describe(crowd, [gd.Rings(cutoffs=1.8, max_size=3)], centers="B")["rings"]
+    assert found.values[0, :1].tolist() == [[219 * 218 / 2]]
+
+
 def test_crowds_are_refused(peer):
     _, trajectory, _ = peer
     with pytest.raises(
