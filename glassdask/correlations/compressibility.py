@@ -123,8 +123,8 @@ def _composition(trajectory: xr.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     names, there = species_names(trajectory), particle_numbers(trajectory)
     if (few := np.flatnonzero(there < trajectory.sizes["particle"])).size:
         raise SchemaError(
-            f"compressibility: frame {few[0]} has {there[few[0]]} of {trajectory.sizes['particle']} particles, expected "
-            "all of them in every frame: choose such frames, trajectory.isel(frame=...)"
+            f"compressibility: frame {few[0]} has {there[few[0]]} of {trajectory.sizes['particle']} particles, "
+            "expected all of them in every frame: choose such frames, trajectory.isel(frame=...)"
         )
     kinds = np.atleast_2d(trajectory["species"].values)  # in each frame, where they change
     share = np.stack([(kinds == name).mean(axis=1) for name in names], axis=1)
