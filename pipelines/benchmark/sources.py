@@ -213,16 +213,20 @@ class Study:
 
 def refuse_overlap(train: Study, test: Study) -> None:
     """Raise `ParameterError` where something is both learned from and scored on, or the two do not belong together."""
-    theirs = {position.tobytes(): k for k, position in enumerate(train.trajectory["position"].values)}
-    for position in test.trajectory["position"].values:
-        if position.tobytes() in theirs:
-            raise ParameterError("a configuration of --test is among those of --train: give it to one of the two")
+    refuse_seen(train, test, "--test")
     refuse_other_models(train, test, "--test")
     if not set(train.targets) & set(test.targets):
         raise ParameterError(
             f"--train has the targets and lags {sorted(train.targets)}, --test {sorted(test.targets)}: none in common; "
             "if they are the same, give --lags"
         )
+
+
+def refuse_seen(train: Study, other: Study, option: str) -> None:
+    """Raise `ParameterError` where a configuration of an option is one of those that are learned from."""
+    theirs = {position.tobytes() for position in train.trajectory["position"].values}
+    if any(position.tobytes() in theirs for position in other.trajectory["position"].values):
+        raise ParameterError(f"a configuration of {option} is among those of --train: give it to one of the two")
 
 
 def refuse_other_models(train: Study, other: Study, option: str) -> None:

@@ -1,4 +1,7 @@
-"""What was learned at one temperature, scored at others: lags that are as many relaxation times belong together."""
+"""What was learned at one temperature, scored at others: lags with the same number belong together.
+
+Of Kob and Andersen's mixture the published lags are, from the fourth on, as many relaxation times at every temperature.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 
 from benchmark import published, scores
 from benchmark.models import Linear, Network
-from benchmark.sources import Settings, Study, Task, refuse_other_models, temperature_of
+from benchmark.sources import Settings, Study, Task, refuse_other_models, refuse_seen, temperature_of
 
 TAU_ALPHA = 6  # number of the lag of the published table, in Kob and Andersen's mixture at every temperature
 
@@ -24,6 +27,7 @@ def studies(files: list[str], settings: Settings, train: Study, folder: Path) ->
     for temperature, mine in sorted(of.items()):
         own = replace(settings, temperature=temperature, lags=None)
         found.append(Study(mine, own, folder / f"transfer_T{temperature:.2f}"))
+        refuse_seen(train, found[-1], "--transfer")
         refuse_other_models(train, found[-1], "--transfer")
     return found
 

@@ -188,6 +188,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     absent = tmp_path / "absentT0.44.npz"
     assert run(monkeypatch, "--train", absent, "--test", files[0], *where, "--overwrite") == 1
     assert f"{absent}: cannot be read" in capsys.readouterr().err
+    assert (
+        run(monkeypatch, "--train", *files[:3], "--test", files[3], "--transfer", files[0], *where, "--overwrite") == 1
+    )
+    assert "a configuration of --transfer is among those of --train" in capsys.readouterr().err
     bare = [tmp_path / f"bareT0.44_{k}.npz" for k in range(3)]
     for path, file in zip(bare, files):
         with np.load(file) as known:
