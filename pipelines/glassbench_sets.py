@@ -2,9 +2,10 @@
 
 Methods. A sweep (`glassdask.sweep`) melts, cools and equilibrates every configuration with random numbers of its own,
 and runs it again and again with fresh velocities. Of each configuration and each lag a file is written in the
-benchmark's layout (types, initial_positions, positions of all runs, box), with the published number of the lag in its
-name, where it is a published time. States that are done already are not simulated again, and what is not finished is
-left out.
+benchmark's layout (types, initial_positions, positions of all runs, box), with the published numbers of the lags in
+their names, where all of these are published times; others are numbered from 101 on, which no published time is, and
+`glassbench.py` is told them by its ``--lags``. States that are done already are not simulated again, and what is not
+finished is left out.
 
     python pipelines/glassbench_sets.py pipelines/data/glassbench_sets.toml --output results/glassbench_sets
     python pipelines/glassbench_sets.py results/glassbench_sets.zarr --output results/glassbench_sets --no-run
@@ -26,6 +27,8 @@ import glassdask as gd
 from glassdask.errors import GlassdaskError
 from glassdask.simulation.models import MODELS
 from glassdask.sweep import read_sweep, run_sweep, status
+
+UNPUBLISHED = 101  # number of the first lag where not all of them are published times
 
 
 def main() -> None:
@@ -50,6 +53,16 @@ def main() -> None:
     sys.exit(0 if len(written) == len(table) or chosen.no_run else 1)
 
 
+def labels(model: str, temperature: float, lags: list[float]) -> list[int]:
+    """What the names of files call the lags, each of them differently, and no other time as a published one.
+
+    >>> labels("kob_andersen", 0.5, [0.108, 2.17]), labels("kob_andersen", 0.5, [0.05, 0.108])
+    ([1, 3], [101, 102])
+    """
+    known = [label for lag in lags if (label := published.label_of(model, temperature, lag)) is not None]
+    return known if len(set(known)) == len(lags) else [UNPUBLISHED + number for number in range(len(lags))]
+
+
 def write(row: pd.Series, folder: Path) -> list[Path]:
     """The files of one configuration, one for each lag."""
     place = f"{row['path']}/isoconfigurational"
@@ -59,8 +72,7 @@ def write(row: pd.Series, folder: Path) -> list[Path]:
     position, box = start["position"].values, gd.open_trajectory(place)["box"].values[0]
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number, lag in enumerate(runs["lag"].values.tolist()):
-        label = published.label_of(row["model"], row["temperature"], lag) or number + 1
+    for number, label in enumerate(labels(row["model"], row["temperature"], runs["lag"].values.tolist())):
         name = f"{row['model']}_N{len(position)}T{row['temperature']:.2f}_{row['seed'] or 1}_tc{label:02d}.npz"
         np.savez_compressed(
             folder / name, types=np.searchsorted(species, start["species"].values) + 1, initial_positions=position,

