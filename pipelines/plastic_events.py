@@ -29,6 +29,7 @@ from simulating import run
 
 import glassdask as gd
 from glassdask import plotting, simulation
+from glassdask.errors import GlassdaskError
 
 MODEL = "kam_2d"
 LOWEST = 10  # modes of which particles take part
@@ -52,17 +53,13 @@ def main() -> None:
         parser.error("--glasses: expected at least 2, for errors")
     chosen.output.mkdir(parents=True, exist_ok=True)
     places = [chosen.output / f"glass-{number:03d}" for number in range(chosen.glasses)]
-    with gd.cluster.connect(chosen.cluster) as client:
-        made = [simulated(place, number, chosen) for number, place in enumerate(places)]
-        run({"glasses under shear": made}, client, print)
-        rows: list[dict[str, float | str]] = []
-        for number, place in enumerate(places):
-            soft = indicators(place, chosen.radius)
-            for strain, where in events(place):
-                for name, values in soft.items():
-                    row = {"glass": number, "strain": round(strain, 6), "particle": where, "indicator": name}
-                    rows.append({**row, "C": round(correlation(values, where), 5)})
-            print(f"described: glass {number + 1} of {len(places)}")
+    try:
+        with gd.cluster.connect(chosen.cluster) as client:
+            made = [simulated(place, number, chosen) for number, place in enumerate(places)]
+            run({"glasses under shear": made}, client, print)
+            rows = [row for number, place in enumerate(places) for row in foretold(number, place, chosen.radius)]
+    except GlassdaskError as error:
+        parser.exit(1, f"{error}\n")
     if not rows:
         parser.error(f"no glass has rearranged up to a strain of {chosen.strain:g}: raise --strain")
     with open(chosen.output / "plastic_events.csv", "w", newline="") as file:
@@ -71,6 +68,17 @@ def main() -> None:
         table.writerows(rows)
     for name, c, error in draw(rows, chosen.strain, chosen.output):
         print(f"{name:34} C of the first event {c:6.3f} +- {error:.3f}")
+
+
+def foretold(number: int, place: Path, radius: float) -> list[dict[str, float | str]]:
+    """C of every event of a glass and every indicator."""
+    soft, rows = indicators(place, radius), []
+    for strain, where in events(place):
+        for name, values in soft.items():
+            row = {"glass": number, "strain": round(strain, 6), "particle": where, "indicator": name}
+            rows.append({**row, "C": round(correlation(values, where), 5)})
+    print(f"described: {place.name}")
+    return rows
 
 
 def simulated(place: Path, seed: int, chosen: argparse.Namespace) -> dask.delayed.Delayed:
@@ -137,11 +145,15 @@ def events(place: Path) -> list[tuple[float, int]]:
 def correlation(values: np.ndarray, where: int) -> float:
     """2 p - 1, p being the part of the others that are less soft than one particle; those that are alike count half.
 
+    NaN where nothing is known of that one, or of no other.
+
     >>> correlation(np.array([0.0, 1.0, 2.0]), 2)
     1.0
     """
     others = np.delete(values, where)
     others = others[~np.isnan(others)]
+    if np.isnan(values[where]) or not len(others):
+        return np.nan
     return float(np.mean(values[where] > others) - np.mean(values[where] < others))
 
 
@@ -155,16 +167,19 @@ def draw(rows: list[dict], strain: float, folder: Path) -> list[tuple[str, float
     for name in dict.fromkeys(row["indicator"] for row in rows):
         own = events[events["indicator"] == name]
         first = np.array([float(part[0]) for _, part in own.groupby("glass")])  # events come in order
-        found.append(
-            (name, float(first.mean()), float(first.std(ddof=1) / len(first) ** 0.5) if len(first) > 1 else np.nan)
-        )
-    found.sort(key=lambda row: -row[1])
+        first, mean, error = first[~np.isnan(first)], np.nan, np.nan
+        if len(first):
+            mean = float(first.mean())
+        if len(first) > 1:
+            error = float(first.std(ddof=1) / len(first) ** 0.5)
+        found.append((name, mean, error))
+    found.sort(key=lambda row: -np.nan_to_num(row[1], nan=-2.0))  # what is not known comes last
     drawn, axes = plotting.figure(1, 2, (4.4, 3.6))
     ranked, decay = axes[0]
     names, values, errors = (list(column) for column in zip(*found))
     ranked.barh(names, values, xerr=errors, color=plotting.LIGHT_BLUE)
     ranked.invert_yaxis()
-    ranked.set(xlabel="C of the first event", xlim=(min(0.0, *values) - 0.1, 1.0))
+    ranked.set(xlabel="C of the first event", xlim=(np.nanmin([0.0, *values]) - 0.1, 1.0))
     edges = np.linspace(0.0, strain, BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     table: dict[str, list] = {"indicator": names, "C_first": values, "C_first_error": errors, "strain": list(middle)}

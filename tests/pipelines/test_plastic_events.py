@@ -19,6 +19,7 @@ def test_the_measure_by_hand():
     values = np.array([3.0, np.nan, 1.0, 2.0, 2.0, 9.0])
     assert [correlation(values, where) for where in (5, 2, 3)] == [1.0, -1.0, -0.25]
     assert np.mean([correlation(np.arange(11.0), where) for where in range(11)]) == pytest.approx(0.0)
+    assert np.isnan(correlation(values, 1))  # nothing is known of that one: 0 would say that nothing is foretold
     endless = np.array([-np.inf, -1.0, -2.0])  # what does not yield at all is the hardest
     assert correlation(endless, 0) == -1.0
 
@@ -42,3 +43,14 @@ def test_two_glasses(tmp_path, monkeypatch, capsys):
     # again: nothing is simulated or described anew, and the numbers are the same
     runpy.run_path(str(PIPELINE), run_name="__main__")
     assert capsys.readouterr().out == printed
+
+
+def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, capsys):
+    words = ["--output", str(tmp_path), "--cluster", "threads", "--strain", "2"]
+    monkeypatch.setattr(sys, "argv", [PIPELINE.name, *words])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(PIPELINE), run_name="__main__")
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Shear.strain: expected more than 0, at most 0.5, found 2.0" in said
