@@ -167,11 +167,11 @@ def mechanical(runs: Mapping[int, xr.Dataset], main: str, origin: str, radii: Se
         for part in windows(run):
             begun = run.isel(frame=part)
             each = {reading(radius=radius): window(begun, group, radius) for radius in radii}
-            some = {name: one.d2min[majority] for name, one in each.items() if one is not None}
-            if some:
+            if any(each.values()):
+                nothing = np.full(int(majority.sum()), np.nan)
                 frames.append(begun.isel(frame=[0]))
                 groups.append(group)
-                found.append(some)
+                found.append({name: one.d2min[majority] if one else nothing for name, one in each.items()})
     return merged(frames, groups, found, main, origin)
 
 
