@@ -16,6 +16,7 @@ from glassdask.simulation.models import AnyModel, PairModel
 from glassdask.simulation.polydisperse import PolydisperseModel
 from glassdask.simulation.potentials import spline
 
+MOST_DIRECTIONS = 1000
 MOST_EVALUATIONS = 5000  # of the forces at one strain
 
 
@@ -97,6 +98,10 @@ class LocalYieldStress(Descriptor):
             raise ParameterError(
                 f"strain {self.strain:g} and increment {self.increment:g}: expected 1 to a million steps"
             )
+        if not 1e-9 < self.radius < 1e9:
+            raise ParameterError(f"radius {self.radius:g}: expected a few diameters")
+        if self.directions > MOST_DIRECTIONS:
+            raise ParameterError(f"directions {self.directions}: expected at most {MOST_DIRECTIONS}")
         model = self.model
         if not isinstance(model, PairModel | PolydisperseModel) or model.chains is not None:
             raise ParameterError(f"model: {model.name}: expected particles that interact in pairs, without bonds")

@@ -207,7 +207,8 @@ class Samples:
         found = network(sample)
         if self.model.relative:
             found = relative(found, self.codes, known)
-        found, target = (torch.where(known, torch.nan_to_num(values), 0.0) for values in (found, target))
+        # a target that is not known is NaN; a prediction that is NaN has to be seen
+        found, target = torch.where(known, found, 0.0), torch.where(known, torch.nan_to_num(target), 0.0)
         missed = found - target
         if self.model.whitening:
             missed = missed - self.model.whitening * averaged(missed, known, sample)

@@ -57,7 +57,7 @@ def test_in_the_shell(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(1)
     t = liquid()
     present = np.ones((24, 64), bool)
-    present[5, 3] = False
+    present[np.arange(64) % 24, np.arange(64)] = False
     far = t.drop_vars("image").assign(position=(t["position"].dims, rng.random(t["position"].shape) * 4.0))
     uneven = t.isel(frame=[0, 1, 2, 4, 8, 16, 21])
     for number, (trajectory, quantity, words) in enumerate(
@@ -69,10 +69,8 @@ def test_in_the_shell(tmp_path, monkeypatch, capsys):
             (t, "msd:lags=[0.37]", "no two frames are 0.37 apart"),
             (t, "s4:lag=0.37,a=0.3", "no two frames are 0.37 apart"),
             (t, "chi4:a=0.3,lags=[23.0]", "fluctuations need at least 2"),
-            (
-                t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None])),
-                "msd", "particle 3 is absent from a frame",
-            ),
+            (t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None])),
+             "msd", "no particle is in every frame"),
             (t.assign(species=(("frame", "particle"), rng.permuted(np.array([["A"] * 32 + ["B"] * 32] * 24), axis=1))),
              "van_hove", "change from frame to frame"),
         )
@@ -173,7 +171,21 @@ def test_particles_that_change(name):
     present = np.ones((24, 64), bool)
     present[5, 3] = False
     gone = t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None]))
-    assert refused(lambda: measure(name, GIVEN.get(name, {}), gone))
+    function = QUANTITIES[name]
+    assert refused(lambda: function(gone, **GIVEN.get(name, {})))
+
+
+def test_nobody_stays(tmp_path):
+    """Where files are measured, of the particles that are in every frame; there has to be one."""
+    t = liquid()
+    present = np.ones((24, 64), bool)
+    present[5, 3] = False
+    gone = t.assign(present=(("frame", "particle"), present), position=t["position"].where(present[..., None]))
+    rest = t.isel(particle=np.delete(np.arange(64), 3))
+    assert measure("msd", {}, gone).drop_attrs().equals(measure("msd", {}, rest).drop_attrs())
+    present[np.arange(64) % 24, np.arange(64)] = False
+    nobody = gone.assign(present=(("frame", "particle"), present))
+    assert "no particle is in every frame" in refused(lambda: measure("msd", {}, nobody))
 
 
 @pytest.mark.parametrize("name", ["msd", "fs", "chi4", "s4", "van_hove", "hops", "strings"])
