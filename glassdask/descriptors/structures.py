@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -29,12 +30,13 @@ def checked_structures(trajectory: xr.Dataset, structures: Iterable[str]) -> tup
         When a name is no such variable, or none is given.
     """
     validate(trajectory)
-    names = (structures,) if isinstance(structures, str) else tuple(structures)
-    if not names or len(set(names)) < len(names):
+    several = isinstance(structures, Iterable) and not isinstance(structures, str)
+    names: tuple[Any, ...] = tuple(structures) if several else (structures,)
+    if not names or len({str(name) for name in names}) < len(names):
         raise SchemaError(f"structures: found {shown(names)}, expected different names such as 'cage_position'")
+    known = [str(name) for name, values in trajectory.data_vars.items() if values.dims == PLACES]
     for name in names:
-        if name not in trajectory or trajectory[name].dims != PLACES or trajectory[name].dtype.kind != "f":
-            known = [str(each) for each in trajectory.data_vars if trajectory[each].dims == PLACES]
+        if not isinstance(name, str) or name not in known or trajectory[name].dtype.kind != "f":
             raise SchemaError(
                 f"structures: found {shown(name)}, expected variables of positions {PLACES}; the trajectory has "
                 f"{', '.join(known)}: join others with trajectory.assign"

@@ -88,7 +88,7 @@ def test_stored_with_the_trajectory(tmp_path):
 
 def test_what_is_no_structure_is_said():
     trajectory, _ = liquid()
-    for wrong in (["cage_position"], ["position", "box"], [], ["position", "position"]):
+    for wrong in (["cage_position"], ["position", "box"], [], ["position", "position"], 5, [["position"]]):
         with pytest.raises(SchemaError, match="structures: found"):
             gd.describe(trajectory, gd.Coordination(cutoffs=1.5), structures=wrong)
     with pytest.raises(SchemaError, match="position, inherent_position"):
