@@ -12,7 +12,7 @@ import xarray as xr
 from glassdask.declarations import converted, flags
 from glassdask.descriptors.base import check_name
 from glassdask.descriptors.features import center_species
-from glassdask.descriptors.structures import STRUCTURES
+from glassdask.descriptors.structures import STRUCTURE, STRUCTURES
 from glassdask.errors import StoreError
 from glassdask.files import check_links
 from glassdask.schema import check_kind
@@ -154,13 +154,13 @@ def _check(variable: xr.DataArray, path: str | os.PathLike[str]) -> None:
     """Refuse what is not, or no longer, a result of `describe` for the trajectory of this store."""
     if not {"parameters", "centers", "code", "input", "graph"} <= variable.attrs.keys():
         raise StoreError(f"{path}: '{variable.name}' is no result of describe: {OWN}")
-    if not untouched(variable):
+    structures = json.loads(variable.attrs["parameters"]).get(STRUCTURES, [])
+    if not untouched(variable) or (structures and variable[STRUCTURE].values.tolist() != structures):
         what = "changed since describe gave it" if variable.chunks else "in memory, where nothing shows edits"
         raise StoreError(
             f"{path}: '{variable.name}' is {what}: store the lazy result of describe (persist() keeps it in memory), "
             f"or {OWN}"
         )
-    structures = json.loads(variable.attrs["parameters"]).get(STRUCTURES, ())
     _require(is_stored_at(path, variable.attrs["input"], structures), path, f"'{variable.name}'")
 
 

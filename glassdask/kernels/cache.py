@@ -194,8 +194,14 @@ class Kept(FunctionCache):
                 # numba would first import all that it can compile from, a sixth of what a short command takes; machine
                 # code of our kernels needs only its runtime, and what is compiled later imports the rest
                 rtsys.initialize(target_context)
-                return self._load_overload(sig, target_context)
-            return super().load_overload(sig, target_context)
+                found = self._load_overload(sig, target_context)
+            else:
+                found = super().load_overload(sig, target_context)
+            if found is not None:  # numba believes the name of the file: what was copied there may be another kernel
+                asked = (self._py_func.__module__, self._py_func.__qualname__, sig)
+                if (found.fndesc.modname, found.fndesc.qualname, tuple(found.signature.args)) != asked:
+                    raise LookupError(f"{self._cache_path}: not {asked}")
+            return found
         except Exception:  # half a pickle can raise anything
             with suppress(OSError):
                 self.flush()

@@ -86,6 +86,17 @@ def test_stored_with_the_trajectory(tmp_path):
         gd.save_descriptors(gd.describe(other, wanted), store)
 
 
+def test_labels_that_were_exchanged_are_not_stored(tmp_path):
+    trajectory, _ = liquid()
+    store = tmp_path / "run.zarr"
+    gd.save_trajectory(trajectory, store)
+    found = gd.describe(gd.open_trajectory(store), gd.Coordination(cutoffs=1.5), structures=BOTH)
+    with pytest.raises(StoreError, match="changed since"):
+        gd.save_descriptors(found.assign_coords(structure=BOTH[::-1]), store)
+    with pytest.raises(StoreError, match="changed since"):
+        gd.save_descriptors(found.drop_vars("structure"), store)
+
+
 def test_what_is_no_structure_is_said():
     trajectory, _ = liquid()
     for wrong in (["cage_position"], ["position", "box"], [], ["position", "position"], 5, [["position"]]):

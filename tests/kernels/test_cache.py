@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -102,6 +103,31 @@ def test_a_damaged_cache_and_a_full_disk_stop_nothing(checkout):
     shutil.rmtree(folder)
     assert run(checkout, full) == (folder, value)
     assert not list(Path(folder).glob("*.nbc"))
+
+
+def test_a_file_of_another_kernel_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
+
+    def kept():
+        """The functions of a package, as a new process has them."""
+        monkeypatch.delitem(sys.modules, "odd_package", raising=False)
+        cache.first_sources.cache_clear()
+        module = importlib.import_module("odd_package")
+        return {name: cache.remember(numba.njit(getattr(module, name))) for name in ("twice", "thrice")}
+
+    package = tmp_path / "odd_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("def twice(x):\n    return 2 * x\ndef thrice(x):\n    return 3 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [kernel(5) for kernel in kept().values()] == [10, 15]
+    (one,), (other,) = tmp_path.glob("*twice*.nbc"), tmp_path.glob("*thrice*.nbc")
+    shutil.copy(one, other)
+    again = kept()
+    assert [kernel(5) for kernel in again.values()] == [10, 15]
+    assert [bool(kernel.stats.cache_hits) for kernel in again.values()] == [True, False]
+    third = kept()
+    assert [kernel(5) for kernel in third.values()] == [10, 15]
+    assert [bool(kernel.stats.cache_hits) for kernel in third.values()] == [True, True]
 
 
 FULL = """from glassdask.kernels import cache
