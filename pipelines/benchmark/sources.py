@@ -47,6 +47,17 @@ class Settings:
     overwrite: bool = False
 
 
+def cpu_seconds() -> float:
+    """Seconds of CPU up to now: of this process, of those that it has ended, and likewise of the workers it has."""
+    from distributed import get_client
+
+    try:
+        workers = get_client().run(os.times).values()
+    except ValueError:  # no cluster
+        workers = ()
+    return sum(sum(times[:4]) for times in (os.times(), *workers))
+
+
 def temperature_of(files: list[str], given: float | None) -> float:
     """The temperature in the names of the files, as in ``N4096T0.44``, unless it is given."""
     if given is not None:
@@ -99,12 +110,12 @@ class Study:
     def prepare(self, structures: list[str]) -> None:
         """Make the inherent and cage states: the long part.
 
-        `seconds` are those of CPU that it took when it was done first, of this process and those that it started.
+        `seconds` are those of CPU that it took when it was done first.
         """
         note = self.folder / "preparation.json"
-        before, started = (read_json(note) or {}).get("seconds", 0.0), sum(os.times()[:4])
+        before, started = (read_json(note) or {}).get("seconds", 0.0), cpu_seconds()
         self.trajectory = linear.make_structures(structures, self.linear, self.folder, self.settings.overwrite)
-        self.seconds = max(before, sum(os.times()[:4]) - started)
+        self.seconds = max(before, cpu_seconds() - started)
         write_json(note, {"seconds": self.seconds})
 
     @property

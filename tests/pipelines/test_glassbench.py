@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 from benchmark import published, scores, sources
 
 import glassdask as gd
@@ -203,6 +205,35 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     with pytest.raises(ParameterError, match=r"tell the temperatures 0\.44, 0\.50"):
         sources.temperature_of(["aT0.44.npz", "aT0.50.npz"], None)
     assert sources.temperature_of(["aT0.44.npz"], 0.3) == 0.3
+
+
+def burn(seconds):
+    """Use so much of a CPU."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_costs_are_of_all_that_is_done(tmp_path):
+    """Describing is part of learning, and what workers do counts."""
+    from benchmark.models import Linear
+
+    rng, task = np.random.default_rng(6), ("propensity", 1.0)
+    x = xr.DataArray(rng.normal(size=(60, 2)), dims=("sample", "feature"), coords={"feature": ["a", "b"]})
+
+    def features(structure):
+        burn(0.2)
+        return x
+
+    study = SimpleNamespace(
+        features=features, n_configurations=3, is_center=np.ones(20, bool), targets={task: rng.normal(size=(3, 20))},
+        averaged=lambda values, structure: 0 * values,
+    )  # fmt: skip
+    assert Linear("cage").fit(study, [task], tmp_path).seconds >= 0.2
+    with gd.cluster.connect("local", workers=1) as client:
+        before = sources.cpu_seconds()
+        client.submit(burn, 0.2).result()
+        assert sources.cpu_seconds() - before >= 0.2
 
 
 def test_scores_by_hand():
