@@ -41,6 +41,7 @@ def debye_waller(trajectory: xr.Dataset, duration: float) -> xr.DataArray:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import glassdask as gd
     >>> x = 1.0 + 0.1 * np.cos(2.0 * np.pi * np.arange(40) / 10)
     >>> path = np.stack([x, np.ones(40)], axis=-1)[:, None]

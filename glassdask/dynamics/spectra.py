@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import ORIGINS, Origins, jackknife
 from glassdask.dynamics.paths import Scheme
@@ -134,6 +134,7 @@ def dynamic_structure_factor(
     >>> bool((found[0, 2:] < 1e-12).all()), round(float(2 * found[0].sum() - found[0, 0]) * np.pi / 10, 6)
     (True, 1.0)
     """
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     step, lags, omega = _times(trajectory, duration)
     found_origins, shown, values, own, _ = scattering_of_pairs(
