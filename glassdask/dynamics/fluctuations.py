@@ -19,7 +19,9 @@ from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.schema import species_codes, validate
 from glassdask.variables import annotated
 
-ROUNDING = 1e-12  # part of a mean square below which a variance is only what rounding leaves
+# Part of a mean square below which a variance is only what rounding leaves: of what is counted from its mean, and of
+# sums over particles and waves themselves, which are good to 1e-11.
+ROUNDING, SUMMED = 1e-12, 1e-22
 
 
 def dynamic_susceptibility(
@@ -129,14 +131,14 @@ def fluctuations(
     """chi_4 and the Binder cumulant of means (P, ..., S) over `number` (S,) of particles at each origin."""
 
     def quantities(means: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-        m1, m2, m3, m4 = np.moveaxis(means, -1, 0)
+        m1, m2, m3, m4, size = np.moveaxis(means, -1, 0)
         counts = counts[..., 0]
         square = m2 - m1**2
-        square = np.where(square > ROUNDING * m2, square, 0.0)
+        square = np.where(square > np.maximum(ROUNDING * m2, SUMMED * size), square, 0.0)
         fourth = m4 - 4.0 * m3 * m1 + 6.0 * m2 * m1**2 - 3.0 * m1**4
         free = np.where(counts > 1, counts - 1.0, np.nan)
         known = np.where(square > 0.0, square, np.nan)
         return {"chi4": number * square * counts / free, "binder": 1.0 - fourth / (3.0 * known**2)}
 
     moved = origins.centered(values)
-    return origins.averages(quantities, np.stack([moved, moved**2, moved**3, moved**4], axis=-1))
+    return origins.averages(quantities, np.stack([moved, moved**2, moved**3, moved**4, values**2], axis=-1))

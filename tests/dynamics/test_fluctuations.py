@@ -123,6 +123,16 @@ def test_nothing_moves():
         assert np.isnan(found[f"binder{end}"]).all()
 
 
+def test_one_particle_has_the_same_density_everywhere():
+    """|rho|^2 is 1 wherever it is, but for rounding, of which a cumulant had been made."""
+    path = 5.0 + np.cumsum(np.random.default_rng(4).normal(scale=0.1, size=(9, 1, 3)), axis=0)
+    found = gd.dynamics.intermediate_scattering(as_trajectory(path), k=[2.1], lags=[1.0])
+    for end in ("", "_total"):
+        assert found[f"chi4_f{end}"].values[..., 0].ravel().tolist() == [0.0]
+        assert np.isnan(found[f"binder_f{end}"].values[..., 0]).all()
+        assert np.isfinite(found[f"binder_f{end}"].values[..., 1]).all()
+
+
 def test_lags_of_one_origin():
     t = as_trajectory(np.full((5, 3, 3), 2.0))
     assert dynamic_susceptibility(t, a=0.3)["lag"].values.tolist() == [1.0, 2.0, 3.0]
