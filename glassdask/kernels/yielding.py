@@ -118,9 +118,17 @@ def add(a, factor, b, free):
 
 
 @exact_kernel
+def assign(a, factor, b, free):
+    """a = factor b, arrays (free, 3); as slices these take a minute to compile."""
+    for i in range(free):
+        for axis in range(3):
+            a[i, axis] = factor * b[i, axis]
+
+
+@exact_kernel
 def downhill(gradient, free, past, steps, changes, direction, weights):
     """The direction of Nocedal's two loops, from the `past` steps and changes of the gradient (MEMORY, n, 3)."""
-    direction[:free] = -gradient[:free]
+    assign(direction, -1.0, gradient, free)
     for k in range(past - 1, max(-1, past - 1 - MEMORY), -1):
         row = k % MEMORY
         weights[row] = product(steps[row], direction, free) / product(steps[row], changes[row], free)
@@ -128,7 +136,7 @@ def downhill(gradient, free, past, steps, changes, direction, weights):
     if past > 0:
         row = (past - 1) % MEMORY
         scale = product(steps[row], changes[row], free) / product(changes[row], changes[row], free)
-        direction[:free] *= scale
+        assign(direction, scale, direction, free)
     for k in range(max(0, past - MEMORY), past):
         row = k % MEMORY
         back = product(changes[row], direction, free) / product(steps[row], changes[row], free)
@@ -149,9 +157,9 @@ def relax(
     past = 0
     part = 0.0  # the first evaluation is of q itself
     slope = 0.0
-    direction[:free] = 0.0
+    assign(direction, 0.0, q, free)
     for evaluation in range(most):
-        trial[:free] = q[:free]
+        assign(trial, 1.0, q, free)
         add(trial, part, direction, free)
         region_energy(trial, free, deform, plane, begin, second, kind, size, table, nonadditivity, new, tried)
         rounded = ROUNDED * (abs(totals[ENERGY]) + 1.0)
@@ -170,16 +178,16 @@ def relax(
                 past += 1
             else:
                 past = 0  # where the energy curves downwards, nothing is known of it
-        q[:free] = trial[:free]
-        gradient[:free] = new[:free]
-        totals[:] = tried
+        assign(q, 1.0, trial, free)
+        assign(gradient, 1.0, new, free)
+        totals[ENERGY], totals[WORK], totals[STRESS] = tried[ENERGY], tried[WORK], tried[STRESS]
         if largest(gradient, free) <= force:
             return True
         downhill(gradient, free, past, steps, changes, direction, weights)
         slope = product(gradient, direction, free)
         if not slope < 0.0:
             past = 0
-            direction[:free] = -gradient[:free]
+            assign(direction, -1.0, gradient, free)
             slope = -product(gradient, gradient, free)
         part = min(1.0, FURTHEST / largest(direction, free))
     return False
@@ -216,8 +224,8 @@ def yield_stresses(
                 free = n
         least = np.inf
         for a in range(planes.shape[0]):
-            q[:n] = start[:n]
-            trial[:n] = start[:n]
+            assign(q, 1.0, start, n)
+            assign(trial, 1.0, start, n)
             first = 0.0
             energy = 0.0
             work = 0.0
