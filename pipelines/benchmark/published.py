@@ -19,6 +19,7 @@ CURVES = {
 }
 # what the names of files call the first lag, second, ...: _tc01, _tc02 or _tc05, _tc10
 LABELS = {("KA", t): 1 for t in ("0.44", "0.50", "0.56", "0.64")} | {("KA2D", t): 5 for t in ("0.23", "0.30")}
+STEP = 0.005  # of the integration: lags are whole numbers of them
 CEILINGS = {"propensity": "MD", "bond_breaking": "BB"}
 SYSTEMS = {"kob_andersen": "KA", "kob_andersen_ternary_2d": "KA2D"}
 
@@ -45,9 +46,15 @@ def time_of(model: str, temperature: float, label: int) -> float | None:
 
 
 def label_of(model: str, temperature: float, lag: float) -> int | None:
-    """What the names of files call a lag; None where it is no published time."""
+    """What the names of files call a lag; None where it is no published time, nor one in whole steps of a simulation.
+
+    Examples
+    --------
+    >>> label_of("kob_andersen", 0.5, 0.11)  # 0.108 in steps of 0.005
+    1
+    """
     known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))
-    at = np.flatnonzero(np.isclose(known, lag, rtol=1e-2)) if known is not None else []
+    at = np.flatnonzero(np.isclose(known, lag, rtol=1e-2, atol=0.5 * STEP)) if known is not None else []
     return step * (int(at[0]) + 1) if step is not None and len(at) else None
 
 

@@ -27,6 +27,8 @@ def test_lags_that_are_not_published_have_numbers_of_their_own():
     from glassbench_sets import labels
 
     assert labels("kob_andersen", 0.5, [0.108, 0.434, 217.0]) == [1, 2, 7]
+    assert labels("kob_andersen", 0.5, [0.11, 0.435, 217.0]) == [1, 2, 7]  # in whole steps, as they are simulated
+    assert labels("kob_andersen", 0.64, [0.03, 0.1, 0.165]) == [1, 2, 3]
     assert labels("kob_andersen_ternary_2d", 0.3, [0.11, 1.25]) == [5, 10]
     for model, temperature, lags in (
         ("kob_andersen", 0.5, [0.05, 0.108]), ("kob_andersen", 0.5, [0.1078, 0.1082]), ("wahnstrom", 0.6, [1.0, 2.0]),
