@@ -102,9 +102,10 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a TOML file, or `ParameterError` that names the file."""
     try:
         return parse_toml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+    except ValueError as error:
+        raise ParameterError(f"{path}: cannot be read as TOML ({error}): correct the file") from None
 
 
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:

@@ -288,8 +288,8 @@ def test_values_that_cannot_be_written():
 def test_toml_files(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text("a = [1")
-    for path in (file, tmp_path / "none.toml"):
-        with pytest.raises(ParameterError, match="cannot be read as TOML"):
+    for path, message in ((file, "cannot be read as TOML"), (tmp_path / "none.toml", "check the path")):
+        with pytest.raises(ParameterError, match=message):
             read_toml(path)
     file.write_text("a = [1]")
     assert read_toml(file) == {"a": [1]}

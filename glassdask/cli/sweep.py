@@ -45,17 +45,16 @@ TOLD = 1.0  # seconds of compiling from which it is told of
 MOST_ERRORS = 20  # lines; all of them are in the table of --json
 
 
-def _store(text: str) -> Path:
+def _store(path: Path) -> Path:
     """The store of a sweep, which its TOML file names as well."""
     from glassdask.sweep import read_sweep
 
-    path = Path(text)
     return Path(read_sweep(path).store) if path.suffix == ".toml" and path.is_file() else path
 
 
 SweepStore = Annotated[
     Path,
-    typer.Argument(help="Store of a sweep that was run before, or its TOML file", parser=_store, metavar="STORE"),
+    typer.Argument(help="Store of a sweep that was run before, or its TOML file"),
 ]
 Cluster = Annotated[
     str | None,
@@ -111,7 +110,7 @@ def retry(
     quiet: Quiet = False,
 ) -> None:
     """Run what has failed once more, and what waits for it."""
-    _run(store, only, share, cluster, workers, quiet, retry=True)
+    _run(_store(store), only, share, cluster, workers, quiet, retry=True)
 
 
 @app.command()
@@ -122,7 +121,7 @@ def status(
     from glassdask.sweep import status as found
     from glassdask.sweep.remaining import told
 
-    table = found(store)
+    table = found(_store(store))
     if as_json:
         text = json.dumps(table.reset_index().to_dict("records"))
         states = json.loads(text, parse_constant=lambda _: None)  # what is not known, such as a density

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from glassdask.errors import ParameterError
 from glassdask.plotting.files import figure
@@ -29,7 +30,7 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
     species = shown["species"] if "species" in shown.coords else None
     groups = ["all"] if species is None else np.unique(species.values).tolist()
     name = str(features.name)
-    if shown.ndim == 3 and 1 < shown.shape[2] <= MOST_PLOTS and _has_names(shown):
+    if _has_names(shown) and 1 < shown.shape[2] <= MOST_PLOTS:
         return _distributions(shown, species, groups, name)
     drawn, axes = figure(size=(4.4, 3.2))
     ax = axes[0, 0]
@@ -62,6 +63,8 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
             f"standard deviation {group}": spread,
         }
         ax.set(xlabel=symbol(dim), ylabel=f"{name}, mean and spread")
+        if not labelled:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if named and len(x) <= MOST_NAMES:
             ax.set_xticks(x, shown[dim].values, rotation=45, ha="right", fontsize="small")
     if not ax.has_data():
@@ -75,9 +78,9 @@ def descriptor(features: xr.DataArray) -> tuple[Figure, dict[str, Any]]:
 
 
 def _has_names(shown: xr.DataArray) -> bool:
-    """Whether features are called by words."""
+    """Whether features are one after the other and called by words."""
     dim = shown.dims[-1]
-    return dim in shown.coords and shown[dim].dtype.kind == "U"
+    return shown.ndim == 3 and dim in shown.coords and shown[dim].dtype.kind == "U"
 
 
 def _rows(shown: xr.DataArray, species: xr.DataArray | None, group: str) -> np.ndarray:

@@ -111,7 +111,7 @@ def spectrum(ax: Axes, ratio: Sequence[float] | np.ndarray) -> None:
     index = np.arange(1, len(ratio) + 1)
     ax.plot(index, ratio, "o-", color=BLACK, markersize=4, linewidth=1)
     ax.set(xlabel="PC index", ylabel="EVR", ylim=(0, None))
-    if len(index) <= 16:
+    if len(index) <= 12:  # more touch each other
         ax.set_xticks(index)
 
 

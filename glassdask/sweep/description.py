@@ -128,9 +128,10 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
         return _checked(Path(kept.folder) / kept.file, kept.toml, checked_path(path))
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ParameterError(f"{path}: cannot be read as TOML ({reason}): correct the file") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+    except ValueError as error:
+        raise ParameterError(f"{path}: cannot be read as TOML ({error}): correct the file") from None
     return _checked(path.absolute(), text, None)
 
 

@@ -48,7 +48,7 @@ def told(found: Mapping[str, Mapping[str, Any]], running: bool) -> list[str]:
     >>> told({"describe": {"units": 6, "run": 2, "seconds": 60.0}}, True)
     ['6 units remain, about 0.0167 core-hours', 'about 0:00:30 with 2 at a time']
     >>> told({"reduce": {"units": 8, "run": 0, "seconds": None}}, False)
-    ['8 units remain, without reduce, of which none has ended']
+    ['8 units remain; how long reduce takes is known once a unit of it has ended']
     """
     units = sum(part["units"] for part in found.values())
     if not units:
@@ -59,7 +59,8 @@ def told(found: Mapping[str, Mapping[str, Any]], running: bool) -> list[str]:
     if len(unknown) < len(found) and seconds:
         line += f", about {seconds / 3600:.3g} core-hours"
     if unknown:
-        line += f", without {', '.join(unknown)}, of which none has ended"
+        takes, it = ("takes", "it") if len(unknown) == 1 else ("take", "each")
+        line += f"; how long {', '.join(unknown)} {takes} is known once a unit of {it} has ended"
     at_once = sum(part["run"] for part in found.values())
     if not (running and at_once and seconds):
         return [line]

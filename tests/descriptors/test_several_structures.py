@@ -86,6 +86,14 @@ def test_stored_with_the_trajectory(tmp_path):
         gd.save_descriptors(gd.describe(other, wanted), store)
 
 
+def test_features_with_names_are_drawn_for_several_structures():
+    values = np.random.default_rng(0).random((2, 30, 2, 3))
+    dims, labels = ("frame", "particle", "structure", "name"), {"structure": BOTH, "name": ["a", "b", "c"]}
+    _, table = gd.plotting.descriptor(xr.DataArray(values, dims=dims, coords=labels, name="odd"))
+    assert table["feature"].tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(table["mean all"], values.reshape(60, 6).mean(axis=0))
+
+
 def test_labels_that_were_exchanged_are_not_stored(tmp_path):
     trajectory, _ = liquid()
     store = tmp_path / "run.zarr"

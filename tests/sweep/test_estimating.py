@@ -46,7 +46,9 @@ def test_what_it_takes_and_what_remains(file, tmp_path):
     assert {stage: part["units"] for stage, part in kept.items()} == left.units
     assert kept["describe"]["seconds"] == 0.0
     assert kept["reduce"]["seconds"] is None
-    assert told(kept, False) == ["4 units remain, without reduce, correlate, of which none has ended"]
+    assert told(kept, False) == [
+        "4 units remain; how long reduce, correlate take is known once a unit of each has ended"
+    ]
     assert "4 units remain" in invoke("status", tmp_path / "sweep.zarr")
     run_sweep(file)
     assert told(status(tmp_path / "sweep.zarr").attrs["remaining"], False) == []

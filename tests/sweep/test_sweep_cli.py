@@ -59,6 +59,10 @@ def test_run_status_retry(tmp_path):
 
 
 def test_a_file_without_a_command(tmp_path):
+    (tmp_path / "empty.toml").touch()
+    for command in ("status", "retry"):
+        with pytest.raises(ParameterError, match=r"empty\.toml: runs: no \[\[runs\]\]"):
+            invoke(command, tmp_path / "empty.toml")
     with pytest.raises(ParameterError, match=r"what of a\.toml\? glassdask sweep run a\.toml, or status"):
         invoke("a.toml")
 
