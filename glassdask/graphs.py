@@ -139,7 +139,7 @@ def compute_batches(batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
     try:
         for batch in batches:
             crew.hand_over(batch)
-            if len(crew.batches) >= crew.most():
+            if crew.full():
                 yield crew.first()
         while crew.batches:
             yield crew.first()
@@ -160,10 +160,12 @@ class _Crew:
         self.values: dict[Any, Any] = {}
         self.batches: deque[list[Any]] = deque()
 
-    def most(self) -> int:
-        """Batches that keep the threads busy that there are now, while the results of one are being collected."""
+    def full(self) -> bool:
+        """Whether the threads that there are now are busy while the results of one batch are being collected."""
+        if len(self.batches) < OUTSTANDING:
+            return False  # without asking the scheduler
         threads = sum(self.client.nthreads().values())
-        return max(OUTSTANDING, 1 + math.ceil(TASKS_OF_A_THREAD * threads / BATCH))
+        return len(self.batches) >= 1 + math.ceil(TASKS_OF_A_THREAD * threads / BATCH)
 
     def hand_over(self, batch: Sequence[Any]) -> None:
         """Have a batch computed."""

@@ -19,7 +19,6 @@ means.
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import dask
@@ -62,10 +61,7 @@ def main() -> None:
         parser.exit(1, f"{error}\n")
     if not rows:
         parser.error(f"no glass has rearranged up to a strain of {chosen.strain:g}: raise --strain")
-    with open(chosen.output / "plastic_events.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    plotting.write_table(chosen.output / "plastic_events.csv", {key: [row[key] for row in rows] for key in rows[0]})
     for name, c, error in draw(rows, chosen.strain, chosen.output):
         print(f"{name:34} C of the first event {c:6.3f} +- {error:.3f}")
 

@@ -29,8 +29,8 @@ from glassdask.errors import ParameterError
 app = typer.Typer()
 # Of one core, roughly: what a file, and a byte of it, takes.
 FILE_SECONDS, BYTE_SECONDS = 1e-3, 5e-8
-# options that take several words, up to the next option or file
 STORE = ("--store", "-o")
+# options that take several words, up to the next option or file
 SEVERAL = ("--keep", "--species", "--column")
 
 

@@ -156,22 +156,19 @@ def _run(
 
     part = None if share is None else _parsed_share(share)
     described = read_sweep(sweep)
-    if part is not None:
-        described.share(*part)  # a wrong share is told before workers are started
+    states = (described if part is None else described.share(*part)).states
     wanted = described.checked_stages(only)
     if _target(cluster, share) in ("local", "threads"):  # elsewhere workers may have what is missing here
-        states = (described.share(*part) if part else described).states
         refuse_without_lammps(described.store, states, wanted)
     with connect(_target(cluster, share), workers=workers) as client, progress_bar("sweep", quiet) as progress:
         table = run_sweep(described, client, stages=only, share=part, progress=progress, **how)
-    labels = [state.label for state in (described.share(*part) if part else described).states]
     stages = only or table.attrs["stages"]
     out = Console()
     for line in table.attrs["remarks"][:MOST_ERRORS]:
         out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
     if len(table.attrs["remarks"]) > MOST_ERRORS:
         out.print(f"... and {len(table.attrs['remarks']) - MOST_ERRORS} more such states")
-    complete = _summary(table.loc[labels], stages, out)
+    complete = _summary(table.loc[[state.label for state in states]], stages, out)
     if not complete:
         raise typer.Exit(1)
 

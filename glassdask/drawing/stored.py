@@ -108,9 +108,9 @@ def draw(
     elif is_group(place / "reductions" / name.partition("/")[0]) and not name.startswith(DESCRIPTORS):
         group, _, variable = name.partition("/")
         found = open_reduction(place, group)
-        if (
-            "fs_total" in found and found["fs_total"].dims == ("lag",) and "tau_total" not in found
-        ):  # marked in the curve, as that of a sweep
+        curve = found.get("fs_total")
+        if curve is not None and curve.dims == ("lag",) and "tau_total" not in found:
+            # marked in the curve, as that of a sweep
             found = found.assign(tau_total=relaxation_time(found.load())["tau_total"])
         drawn, table = reduction_figure(found, variable or None)
         label = f"{name}{_numbers(attributes(place / 'reductions' / group))}"

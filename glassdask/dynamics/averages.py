@@ -376,11 +376,12 @@ def self_sums(path: np.ndarray, starts: np.ndarray, *, pairs: np.ndarray, k: flo
 
 
 def relative_to_cage(configuration: Configuration, moved: np.ndarray, rule: Neighborhood) -> np.ndarray:
-    """Displacements (N, d) minus the mean of those of a particle and its neighbours in the configuration."""
-    found = rule.find(configuration, np.arange(len(moved)))
-    out = np.empty((1, *moved.shape))
-    kernels.cage_relative(np.ascontiguousarray(moved)[None], found.offsets, found.index, out)
-    return out[0]
+    """Displacements (..., N, d) minus the mean of those of a particle and its neighbours in the configuration."""
+    found = rule.find(configuration, np.arange(moved.shape[-2]))
+    several = np.ascontiguousarray(moved).reshape(-1, *moved.shape[-2:])
+    out = np.empty(several.shape)
+    kernels.cage_relative(several, found.offsets, found.index, out)
+    return out.reshape(moved.shape)
 
 
 def later_relative(

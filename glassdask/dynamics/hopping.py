@@ -10,14 +10,13 @@ import numpy as np
 import xarray as xr
 
 from glassdask.declarations import Positive, converted
-from glassdask.dynamics.averages import cage_rule
+from glassdask.dynamics.averages import cage_rule, relative_to_cage
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import jackknife
-from glassdask.dynamics.paths import Scheme, check_matched, unwrapped
+from glassdask.dynamics.paths import Scheme, check_matched, unwrapped, whole_paths
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.frames import map_frames
-from glassdask.graphs import compute, task_bytes
-from glassdask.kernels import dynamics as cages
+from glassdask.graphs import compute
 from glassdask.kernels import events as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.cutoffs import Cutoffs
@@ -118,27 +117,18 @@ def hops(
         path = path - path.mean("particle")
     if rule is None:
         function: Callable[..., Any] = partial(_hop_function, half=half)
-        p_hop, jump = _along(function, _whole_paths(path), [np.float64] * 2, ["frame", "space"])
+        p_hop, jump = _along(function, whole_paths(path), [np.float64] * 2, ["frame", "space"])
     else:
         found = _in_cages(trajectory, path, half, rule)
         if not lazy:
             (found,) = compute(found)
         p_hop, jump = found.isel(of=0), found.isel(of=1)
-    (hop,) = _along(partial(_label_hops, threshold=threshold), _whole_paths(p_hop), [np.bool_], ["frame"])
+    (hop,) = _along(partial(_label_hops, threshold=threshold), whole_paths(p_hop), [np.bool_], ["frame"])
     named = {name: values.transpose("frame", "particle") for name, values in
              (("p_hop", p_hop), ("jump", jump), ("hop", hop))}  # fmt: skip
     attrs = {"window": 2 * half * step, "threshold": threshold}
     plain = {name: values.drop_vars(list(values.coords)) for name, values in named.items()}
     return annotated(xr.Dataset(plain, coords=labels(trajectory), attrs=attrs))
-
-
-def _whole_paths(values: xr.DataArray) -> xr.DataArray:
-    """The same, where lazy in chunks of all frames of some particles."""
-    if values.chunks is None:
-        return values
-    rows = max(1, task_bytes() // (8 * values.sizes["frame"] * values.sizes.get("space", 1)))
-    chunks = {"frame": -1, "space": -1, "particle": min(rows, values.sizes["particle"])}
-    return values.chunk({dim: size for dim, size in chunks.items() if dim in values.dims})
 
 
 def _along(
@@ -170,10 +160,7 @@ def _in_cages(trajectory: xr.Dataset, path: xr.DataArray, half: int, rule: Neigh
 
 
 def _of_window(configuration: Configuration, window: np.ndarray, *, rule: Neighborhood, half: int) -> np.ndarray:
-    moved = window - window[half]
-    relative = np.empty_like(moved)
-    found = rule.find(configuration, np.arange(moved.shape[1]))
-    cages.cage_relative(np.ascontiguousarray(moved), found.offsets, found.index, relative)
+    relative = relative_to_cage(configuration, window - window[half], rule)
     out = np.empty((2, *relative.shape[1::-1]))
     kernels.hop_function(np.ascontiguousarray(relative.transpose(1, 0, 2)), half, out[0], out[1])
     return out[:, :, half]

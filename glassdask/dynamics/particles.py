@@ -9,8 +9,7 @@ import xarray as xr
 
 from glassdask.declarations import flags
 from glassdask.dynamics.origins import ORIGINS, Origins
-from glassdask.dynamics.paths import Scheme, unwrapped
-from glassdask.graphs import task_bytes
+from glassdask.dynamics.paths import Scheme, unwrapped, whole_paths
 from glassdask.schema import validate
 from glassdask.variables import annotated
 
@@ -65,10 +64,7 @@ def particle_msd(
     path = unwrapped(trajectory, scheme).drop_vars("time", errors="ignore")
     if remove_drift:
         path = path - path.mean("particle")
-    path = path.isel(frame=found.frames)
-    if path.chunks is not None:
-        block = max(1, task_bytes() // (16 * len(found.frames) * path.sizes["space"]))
-        path = path.chunk({"frame": -1, "particle": block, "space": -1})
+    path = whole_paths(path.isel(frame=found.frames), copies=2)
     msd = xr.apply_ufunc(
         _means, path, kwargs={"origins": found}, input_core_dims=[["frame"]], output_core_dims=[["lag"]],
         dask="parallelized", output_dtypes=[np.float64], dask_gufunc_kwargs={"output_sizes": {"lag": len(found.lags)}},

@@ -10,7 +10,7 @@ import xarray as xr
 
 from glassdask.declarations import converted
 from glassdask.errors import ParameterError, PositionError, SchemaError
-from glassdask.graphs import compute
+from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import validate
@@ -135,6 +135,15 @@ def unwrapped(trajectory: xr.Dataset, scheme: Scheme = "lattice") -> xr.DataArra
     if "origin" in trajectory:
         result = result + trajectory["origin"]
     return annotated(result.rename("unwrapped"))
+
+
+def whole_paths(values: xr.DataArray, copies: int = 1) -> xr.DataArray:
+    """The same, where lazy in chunks of all frames of some particles, of which a task holds so many copies."""
+    if values.chunks is None:
+        return values
+    rows = max(1, task_bytes() // (8 * copies * values.sizes["frame"] * values.sizes.get("space", 1)))
+    chunks = {"frame": -1, "space": -1, "particle": min(rows, values.sizes["particle"])}
+    return values.chunk({dim: size for dim, size in chunks.items() if dim in values.dims})
 
 
 def check_matched(*trajectories: xr.Dataset) -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.waves import add_waves
-from glassdask.declarations import Count, Positive, converted
+from glassdask.declarations import Count, Positive, converted, flags
 from glassdask.dynamics.averages import (
     SCATTERING_MICROSECONDS,
     cage_rule,
@@ -113,6 +113,7 @@ def intermediate_scattering(
     >>> found["f_total"].values.round(1).tolist(), found["fs_total"].values.tolist()
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
+    flags(remove_drift=remove_drift)
     found_origins, shells, values, own, removed = scattering_of_pairs(
         trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme
     )
@@ -147,7 +148,6 @@ def scattering_of_pairs(
     scheme: Scheme = "lattice",
 ) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray, np.ndarray | None]:
     """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); a dataset with what they are of; drift."""
-    remove_drift = converted(remove_drift, bool, "remove_drift")
     validate(trajectory)
     refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
@@ -295,7 +295,7 @@ def density_modes(
 
 
 def mode_products(density: np.ndarray, f: np.ndarray, g: np.ndarray, a: int, b: int) -> np.ndarray:
-    """Sums over the modes of Re rho_a(f) rho_b(g)*, of each pair of frames; `density` (F, S, 2, M), see `_density`."""
+    """Sums over the modes of Re rho_a(f) rho_b(g)*, of each pair of frames; `density_modes` (F, S, 2, M)."""
     out = np.empty(len(f))
     for first in range(0, len(f), PAIRS_AT_ONCE):
         part = slice(first, first + PAIRS_AT_ONCE)

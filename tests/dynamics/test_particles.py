@@ -38,7 +38,7 @@ def test_by_hand_and_in_blocks(walk, remove_drift, monkeypatch):
     for lag, steps in zip(range(2), (2, 5)):
         expected = ((path[steps:] - path[:-steps]) ** 2).mean(axis=0)
         np.testing.assert_allclose(found[..., lag], expected, rtol=1e-10, atol=1e-14)
-    monkeypatch.setattr("glassdask.dynamics.particles.task_bytes", lambda: 16 * 30 * 3 * 4)
+    monkeypatch.setattr("glassdask.dynamics.paths.task_bytes", lambda: 16 * 30 * 3 * 4)
     lazy = dynamics.particle_msd(walk.chunk(frame=7), **given)
     assert lazy.chunks[0] == (4, 4, 1)
     np.testing.assert_allclose(lazy, found, rtol=1e-12)
