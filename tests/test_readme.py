@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import glassdask as gd
+from glassdask.errors import ParameterError
 from glassdask.sweep import read_sweep
 from tests.texts import ROOT, block, dumps, shell, text
 
@@ -62,6 +65,26 @@ def test_the_commands_of_the_guide_to_files_run(worked):
             done = shell(line, worked)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert {"liquid.lammpstrj", "first.extxyz.gz", "last.png"} <= {path.name for path in worked.iterdir()}
+
+
+def test_a_descriptor_of_neighbors_is_as_long_as_the_guide_shows():
+    names = {"gd": gd, "np": np, "dataclass": dataclass, "ClassVar": ClassVar}
+    names["trajectory"] = one = gd.example("wahnstrom").isel(frame=[0])
+    shown = block("glassdask/descriptors/README.md", "python", "OfBonds")
+    exec(compile(shown, "guide", "exec", dont_inherit=True), names)
+    found = names["features"]["asymmetry"].values[0]
+    positions, edges = one["position"].values[0], np.diag(one["box"].values[0])
+    for i in np.nonzero(one["species"].values == "B")[0][:5]:
+        away = positions - positions[i]
+        away -= edges * np.rint(away / edges)
+        nearest = away[np.argsort((away**2).sum(axis=1))[1:13]]
+        np.testing.assert_allclose(found[i], np.linalg.norm(nearest.sum(axis=0)), rtol=1e-6)
+    own = names["Asymmetry"]
+    assert "neighbor_species : str" in own.__doc__
+    assert "cutoffs : float or dict" in own.__doc__
+    for wrong in ({}, {"cutoffs": 1.2, "neighbors": gd.SANN()}):
+        with pytest.raises(ParameterError, match="Asymmetry takes either cutoffs or neighbors"):
+            own(**wrong)
 
 
 @pytest.mark.slow

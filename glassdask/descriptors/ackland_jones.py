@@ -51,9 +51,6 @@ class AcklandJones(Descriptor):
             kernels.structure_by_angles(neighbors.offsets, neighbors.vector, np.empty(8, np.int64), out)
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=KNearest(14),
             compute=compute,
             attrs={"long_name": "structure by bond angles", "units": "", "classes": list(STRUCTURES)},

@@ -31,14 +31,14 @@ MEASURED = {
 Search = np.ndarray | Neighborhood
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """How one descriptor is computed for given species: its output's layout, its neighbours and its function.
 
     Attributes
     ----------
     dims, shape : tuple of str or tuple of int
-        Names and sizes of the feature dimensions; both empty for one number per particle.
+        Names and sizes of the feature dimensions; both empty, the default, for one number per particle.
     coords : dict
         Coordinates of the features, name -> (dimension, values).
     search : whose neighbours `compute` is given; of centres whose neighbours an open border may hide, the values are
@@ -53,11 +53,11 @@ class Plan:
         Whether particles must have diameters of their own.
     """
 
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    coords: dict[str, tuple[str, np.ndarray]]
     search: Search | None
     compute: Callable[..., None]
+    dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    coords: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
     attrs: dict[str, Any] = field(default_factory=dict)
     microseconds: float = 5.0
     needs_diameters: bool = False
@@ -69,8 +69,9 @@ class _Called(type):
     @property
     def __signature__(cls) -> inspect.Signature:
         """That of the parameters, for help, completion and the documentation, which tells their types in words."""
-        _, *known = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-        return inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in known])
+        known = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+        told = [known[name] for name in own_first(cls)] if is_dataclass(cls) else list(known.values())[1:]
+        return inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in told])
 
     def __call__(cls, *args: Any, **given: Any) -> Any:
         known: list[str] = list(hints(cls)) if is_dataclass(cls) else []
@@ -105,6 +106,13 @@ class Descriptor(Declaration, metaclass=_Called):
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """Check the parameters against the species `names` and the number of dimensions, and prepare the work."""
         raise NotImplementedError
+
+
+def own_first(cls: Any) -> list[str]:
+    """The parameters of a descriptor as people are told of them: its own before those of its bases."""
+    known = hints(cls)
+    own = [name for name in inspect.get_annotations(cls) if name in known]
+    return [*own, *(name for name in known if name not in own)]
 
 
 def check_name(name: Any, where: str = "descriptors") -> None:

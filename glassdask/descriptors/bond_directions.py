@@ -7,13 +7,12 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues, Where
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import bonds, either
+from glassdask.declarations import Where
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfBonds, OfNeighbors
 from glassdask.errors import ParameterError
 from glassdask.kernels import bond_directions as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
 from glassdask.neighborhood.surroundings import surroundings
 
 Bins = Annotated[int, Where(lambda n: 1 <= n <= 720, "a whole number of bins from 1 to 720")]
@@ -31,7 +30,7 @@ def _middles(low: float, n: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BondAngles(Descriptor):
+class BondAngles(OfBonds):
     r"""Distribution of the angles between the bonds of each particle.
 
     p_i(theta) = 1 / Z sum_{j<k} w_j w_k delta(theta - theta_jik) over all pairs of the neighbours of i, with an
@@ -42,14 +41,9 @@ class BondAngles(Descriptor):
     ----------
     n_bins : int, default 60
         Bins of equal width from 0 to 180 degrees.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead of `cutoffs`, another rule. Where it weighs the neighbours, a pair counts by the product of their
         weights.
-    neighbor_species : str or tuple of str, default "all"
-        ``"all"``, ``"other"`` (species unlike the centre's) or a tuple of names.
 
     Notes
     -----
@@ -70,17 +64,10 @@ class BondAngles(Descriptor):
 
     name: ClassVar[str] = "bond_angles"
     n_bins: Bins = 60
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
         width = 180.0 / self.n_bins
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
@@ -98,13 +85,13 @@ class BondAngles(Descriptor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DihedralAngles(Descriptor):
+class DihedralAngles(OfNeighbors):
     r"""Distribution of the dihedral angles around the bonds of each particle, and their handedness.
 
-    p_i(phi) over all chains k-i-j-l of neighbours, with an integral of 1; phi is the angle between the planes of k, i,
-    j and i, j, l, 0 degrees where k and l are on the same side (cis), 180 where they are opposite (trans). With
-    `signed` it is positive where, along the bond, l is clockwise from k (IUPAC): mirror images then have mirrored
-    distributions, and what is not symmetric about 0 is chiral.
+    p_i(phi) over all chains k-i-j-l, j and k neighbours of i and l one of j, with an integral of 1; phi is the angle
+    between the planes of k, i, j and i, j, l, 0 degrees where k and l are on the same side (cis), 180 where they are
+    opposite (trans). With `signed` it is positive where, along the bond, l is clockwise from k (IUPAC): mirror images
+    then have mirrored distributions, and what is not symmetric about 0 is chiral.
 
     Parameters
     ----------
@@ -112,8 +99,6 @@ class DihedralAngles(Descriptor):
         Bins of equal width from 0, or with `signed` from -180, to 180 degrees.
     signed : bool, default False
         Whether angles to the left and to the right are told apart.
-    cutoffs, neighbors : as for `BondAngles`
-        j is a neighbour of i, k another one, and l one of j.
 
     Notes
     -----
@@ -134,22 +119,15 @@ class DihedralAngles(Descriptor):
     """
 
     name: ClassVar[str] = "dihedral_angles"
+    weighed: ClassVar[bool] = False
     n_bins: Bins = 36
     signed: bool = False
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
-        refuse_weights(self.neighbors, "DihedralAngles")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         if dimension != 3:
             raise ParameterError("DihedralAngles needs three dimensions: in the plane use BondAngles")
-        rule = self.neighbors or Cutoff(self.cutoffs or {})
-        rule.reach(names)
+        rule = self.rule(names)
         low = -180.0 if self.signed else 0.0
         width = (180.0 - low) / self.n_bins
 
@@ -173,18 +151,13 @@ class DihedralAngles(Descriptor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NematicOrder(Descriptor):
+class NematicOrder(OfBonds):
     r"""Nematic order of the bonds of each particle: whether they lie along one line, or in one plane.
 
     Eigenvalues of Q = (d <u u> - 1) / (d - 1), the mean over the unit vectors u of the bonds in d dimensions (P. G. de
     Gennes and J. Prost, The Physics of Liquid Crystals, 1993). The largest one, S, is 1 where all bonds lie along a
     line and 0 where no direction is preferred, as in all cubic crystals; the difference of the other two is 3/4 for
     bonds that are spread evenly in a plane, and 0 where the line is an axis of symmetry.
-
-    Parameters
-    ----------
-    cutoffs, neighbors, neighbor_species : as for `BondAngles`
-        Where the rule weighs the neighbours, so does the mean.
 
     Notes
     -----
@@ -200,17 +173,10 @@ class NematicOrder(Descriptor):
     """
 
     name: ClassVar[str] = "nematic"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
         features = np.array(["order", "biaxiality"][: dimension - 1])
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
@@ -238,7 +204,7 @@ class NematicOrder(Descriptor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CubaticOrder(Descriptor):
+class CubaticOrder(OfBonds):
     r"""Cubatic order of the bonds of each particle: how far they lie along three axes at right angles.
 
     C(i) = max_R 5/2 (< sum_a (u . e_a)^4 > - 3/5) over the unit vectors u of the bonds and all orientations R of the
@@ -247,11 +213,6 @@ class CubaticOrder(Descriptor):
     axes are turned about one of them after the other, each time by the best angle, from twelve starts in no special
     direction: of shells of crystals each of them ends at the largest value, of liquids for about one particle in a
     thousand none does, and the value is a little too small.
-
-    Parameters
-    ----------
-    cutoffs, neighbors, neighbor_species : as for `BondAngles`
-        Where the rule weighs the neighbours, so does the mean.
 
     Notes
     -----
@@ -269,19 +230,12 @@ class CubaticOrder(Descriptor):
     """
 
     name: ClassVar[str] = "cubatic"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         if dimension != 3:
             raise ParameterError("CubaticOrder needs three dimensions: in the plane use Hexatic with n=4")
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             weight = weigh(configuration, neighbors)
@@ -289,9 +243,6 @@ class CubaticOrder(Descriptor):
             kernels.cubatic(neighbors.offsets, neighbors.vector, weight, STARTS, bond, turned, out)
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=search,
             compute=compute,
             attrs={"long_name": "cubatic order of the bonds", "units": ""},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,16 +11,16 @@ import numpy as np
 from glassdask.declarations import PairValues
 from glassdask.descriptors.base import Descriptor, Plan, Search, degree_range
 from glassdask.descriptors.coefficients import shells, workspace
-from glassdask.descriptors.weights import Enlargement, Exponent, Weigh, bonds, either, smooth_bonds
+from glassdask.descriptors.of_neighbors import OfBonds, OfNeighbors
+from glassdask.descriptors.weights import Enlargement, Exponent, Weigh, bonds, smooth_bonds
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 from glassdask.neighborhood.voronoi import Diameters, Voronoi
 
 
 @dataclass(frozen=True, kw_only=True)
-class BondOrder(Descriptor):
+class BondOrder(OfBonds):
     r"""Steinhardt's bond-order invariants.
 
     q_lm(i) = 1/N_b(i) sum_j Y_lm(r_ij),  Q_l(i) = sqrt(4 pi / (2 l + 1) sum_m |q_lm(i)|^2)  (paper A, Eqs. 4-6), the
@@ -30,15 +30,10 @@ class BondOrder(Descriptor):
     ----------
     l_max, l_min : int
         Degrees l_min..l_max, at most 32.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead of `cutoffs`, another rule: `KNearest`, `SANN` or `Voronoi`. With ``Voronoi(weighted=True)`` the mean
         over the neighbours is weighted by the areas of their faces: the Minkowski structure metrics q'_l of Mickel et
         al., J. Chem. Phys. 138, 044501 (2013), Eq. 6, which do not jump when faces vanish.
-    neighbor_species : str or tuple of str, default "all"
-        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
 
     Notes
     -----
@@ -57,22 +52,19 @@ class BondOrder(Descriptor):
     name: ClassVar[str] = "bo"
     l_max: int = 8
     l_min: int = 1
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
 
     def check(self) -> None:
         """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
-        either(self, self.cutoffs, self.neighbors)
+        super().check()
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        return _weighted(self, *bonds(self.cutoffs, self.neighbors, names, self.neighbor_species))
+        return _weighted(self, *self.bonds(names))
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmoothedBondOrder(Descriptor):
+class SmoothedBondOrder(OfBonds):
     r"""Smoothed bond-order invariants.
 
     q_lm(i) = 1/Z(i) sum_j f(r_ij) Y_lm(r_ij),  f(r) = exp(-(r/r_c)^gamma) for r < R = enlargement * r_c,
@@ -91,8 +83,6 @@ class SmoothedBondOrder(Descriptor):
     neighbors : rule for neighbours, optional
         Who of those closer than R counts, such as ``Voronoi()``; None is everybody. A rule that weighs its neighbours
         multiplies f.
-    neighbor_species : str or tuple of str, default "all"
-        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
 
     Notes
     -----
@@ -113,10 +103,8 @@ class SmoothedBondOrder(Descriptor):
     l_max: int = 8
     l_min: int = 1
     gamma: Exponent = 8.0
-    cutoffs: PairValues
+    cutoffs: PairValues = field()
     enlargement: Enlargement = 1.3
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
 
     def check(self) -> None:
         """See `Declaration.check`."""
@@ -131,7 +119,7 @@ class SmoothedBondOrder(Descriptor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LechnerDellago(Descriptor):
+class LechnerDellago(OfNeighbors):
     r"""Bond-order invariants of coefficients averaged over the neighbours.
 
     qbar_lm(i) = 1/(N_b(i) + 1) [q_lm(i) + sum_j q_lm(j)],  Q_l(i) = sqrt(4 pi / (2 l + 1) sum_m |qbar_lm(i)|^2)
@@ -143,8 +131,8 @@ class LechnerDellago(Descriptor):
 
     Parameters
     ----------
-    l_max, l_min, cutoffs, neighbors : int or float or dict or rule for neighbours
-        As for `BondOrder`.
+    l_max, l_min : int
+        Degrees l_min..l_max, at most 32.
 
     Notes
     -----
@@ -164,19 +152,15 @@ class LechnerDellago(Descriptor):
     name: ClassVar[str] = "ld"
     l_max: int = 8
     l_min: int = 1
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
 
     def check(self) -> None:
         """See `Declaration.check`."""
         degree_range(self.l_min, self.l_max)
-        either(self, self.cutoffs, self.neighbors)
+        super().check()
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        rule = self.neighbors if self.cutoffs is None else Cutoff(self.cutoffs)
-        assert rule is not None
-        rule.reach(names)
+        rule = self.rule(names)
         table = recurrence(self.l_max)
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:

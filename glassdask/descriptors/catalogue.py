@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.declarations import grammar, plain, required
-from glassdask.descriptors.base import MEASURED, Descriptor
+from glassdask.descriptors.base import MEASURED, Descriptor, own_first
 from glassdask.descriptors.describe import describe
 from glassdask.descriptors.registry import DESCRIPTORS, descriptor_class, kind_of, make
 from glassdask.errors import GlassdaskError
@@ -96,7 +96,8 @@ def entry(name: str) -> Entry:
     doc = inspect.cleandoc(cls.__doc__ or "")
     title, _, rest = doc.partition("\n")
     text, meanings = _parted(rest)
-    rows = tuple((key, kind, default, meanings.get(key, "")) for key, kind, default in grammar(cls))
+    words = {key: (kind, default) for key, kind, default in grammar(cls)}
+    rows = tuple((key, *words[key], meanings.get(key, "")) for key in own_first(cls))
     given = example(cls)
     measured = tuple(cls.measured(given))
     return Entry(kind_of(name), cls.__name__, cls.__module__, title, text, rows, given, measured)

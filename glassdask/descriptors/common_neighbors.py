@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from glassdask.declarations import PairValues
 from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.descriptors.of_neighbors import OfNeighbors
 from glassdask.errors import ParameterError
 from glassdask.kernels import common_neighbors as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
@@ -21,7 +21,7 @@ STRUCTURES = ("other", "fcc", "hcp", "bcc", "icosahedral")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonNeighbors(Descriptor):
+class CommonNeighbors(OfNeighbors):
     r"""Common neighbour analysis: fcc, hcp, bcc, icosahedral or other.
 
     A particle and each of its neighbours have n common neighbours, with b bonds between them, l of which are in the
@@ -63,8 +63,7 @@ class CommonNeighbors(Descriptor):
     """
 
     name: ClassVar[str] = "common_neighbors"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
+    weighed: ClassVar[bool] = False
     output: Literal["structure", "pairs"] = "structure"
 
     @classmethod
@@ -78,7 +77,7 @@ class CommonNeighbors(Descriptor):
             raise ParameterError("CommonNeighbors takes either cutoffs or neighbors: leave one of them out")
         if self.output == "pairs" and self.cutoffs is None and self.neighbors is None:
             raise ParameterError("CommonNeighbors counts pairs of given neighbours: give cutoffs or neighbors")
-        refuse_weights(self.neighbors, "CommonNeighbors")
+        self.check_weights()
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
@@ -198,9 +197,6 @@ class Centrosymmetry(Descriptor):
             kernels.centrosymmetry(neighbors.offsets, neighbors.vector, least, out)
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=self.neighbors,
             compute=compute,
             attrs={"long_name": "centrosymmetry", "units": "length^2"},

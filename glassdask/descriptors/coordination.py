@@ -7,16 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import Enlargement, Exponent, bonds, either, smooth_bonds
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfBonds, OfNeighbors
+from glassdask.descriptors.weights import Enlargement, Exponent, smooth_bonds
 from glassdask.errors import ParameterError
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Neighborhood
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coordination(Descriptor):
+class Coordination(OfBonds):
     """Number of neighbours z.
 
     Sharp: the number of j with r_ij < r_c. Smooth: z(i) = sum_j exp(-(r_ij / r_c)^gamma) over r_ij < R, the weights of
@@ -34,8 +33,6 @@ class Coordination(Descriptor):
         Instead of the sharp cutoff, another rule, such as ``SANN()``: the number of its neighbours; of a rule that
         weighs them the sum of their weights, so that with ``Voronoi(weighted=True)`` and `by_species` it is the share
         of each species in the surface of the cell. With `gamma`: who of those closer than R counts.
-    neighbor_species : str or tuple of str, default "all"
-        ``"all"``, ``"other"`` (species unlike the centre's, for network formers) or a tuple of names.
     by_species : bool, default False
         Count the neighbours of each species apart.
 
@@ -56,24 +53,21 @@ class Coordination(Descriptor):
     """
 
     name: ClassVar[str] = "coordination"
-    cutoffs: PairValues | None = None
     gamma: Exponent | None = None
     enlargement: Enlargement = 1.3
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
     by_species: bool = False
 
     def check(self) -> None:
         """See `Declaration.check`."""
         if self.gamma is None:
-            either(self, self.cutoffs, self.neighbors)
+            super().check()
         elif self.cutoffs is None:
             raise ParameterError("Coordination with gamma needs cutoffs: they are r_c of its weights")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         if self.gamma is None or self.cutoffs is None:
-            search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+            search, weigh = self.bonds(names)
         else:
             search, weigh = smooth_bonds(
                 self.cutoffs, self.gamma, self.enlargement, self.neighbors, names, self.neighbor_species
@@ -96,7 +90,7 @@ class Coordination(Descriptor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarrenCowley(Descriptor):
+class WarrenCowley(OfNeighbors):
     r"""Chemical short-range order around each particle, Warren and Cowley's parameters.
 
     alpha_b(i) = 1 - (n_b(i) / n(i)) / c_b, with n_b of the n neighbours of i of species b, and c_b their share of all
@@ -106,9 +100,6 @@ class WarrenCowley(Descriptor):
 
     Parameters
     ----------
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead, another rule. Where it weighs the neighbours, their weights are counted.
 
@@ -128,16 +119,10 @@ class WarrenCowley(Descriptor):
     """
 
     name: ClassVar[str] = "warren_cowley"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        search, weigh = bonds(self.cutoffs, self.neighbors, names)
+        search, weigh = self.bonds(names)
         columns = len(names)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:

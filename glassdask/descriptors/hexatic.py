@@ -7,17 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from glassdask.declarations import Count, PairValues
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import bonds, either
+from glassdask.declarations import Count
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfBonds
 from glassdask.errors import ParameterError
 from glassdask.kernels import local_order as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Neighborhood
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hexatic(Descriptor):
+class Hexatic(OfBonds):
     r"""Hexatic order psi_6, and psi_n for any other n, in two dimensions.
 
     psi_n(i) = 1/N_b(i) sum_j exp(i n theta_ij), theta_ij the angle between the bond and the x axis (Nelson and
@@ -28,14 +27,9 @@ class Hexatic(Descriptor):
     ----------
     n : int, default 6
         Fold of the symmetry.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead of `cutoffs`, another rule, such as ``Voronoi()`` or ``KNearest(6)``. Where it weighs the neighbours, so
         does the mean.
-    neighbor_species : str or tuple of str, default "all"
-        ``"all"``, ``"other"`` (species unlike the centre's) or a tuple of names.
 
     Notes
     -----
@@ -57,13 +51,10 @@ class Hexatic(Descriptor):
 
     name: ClassVar[str] = "hexatic"
     n: Count = 6
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
 
     def check(self) -> None:
         """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
+        super().check()
         if self.n > 64:
             raise ParameterError(f"Hexatic: n is {self.n}, expected at most 64")
 
@@ -71,7 +62,7 @@ class Hexatic(Descriptor):
         """See `Descriptor.plan`."""
         if dimension != 2:
             raise ParameterError("Hexatic needs two dimensions: in space use BondOrder or MinkowskiStructure")
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             kernels.hexatic(neighbors.offsets, neighbors.vector, weigh(configuration, neighbors), self.n, out)

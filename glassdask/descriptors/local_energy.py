@@ -49,7 +49,7 @@ class LocalEnergy(Descriptor):
         attrs = {"long_name": f"potential energy, {model.name}", "units": "energy"}
         cutoffs = model.cutoffs(names) if isinstance(model, PairModel) else np.full((len(names),) * 2, model.reach)
         if isinstance(model, PairModel) and model.chains is None:
-            return Plan(dims=(), shape=(), coords={}, search=cutoffs, compute=_OfPairs(model, names), attrs=attrs)
+            return Plan(search=cutoffs, compute=_OfPairs(model, names), attrs=attrs)
 
         def of_block(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             out[:] = model.energies(configuration)[centers]
@@ -57,7 +57,7 @@ class LocalEnergy(Descriptor):
             if known is not None:
                 out[~known] = np.nan
 
-        return Plan(dims=(), shape=(), coords={}, search=None, compute=of_block, attrs=attrs)
+        return Plan(search=None, compute=of_block, attrs=attrs)
 
 
 class _OfPairs:

@@ -118,7 +118,7 @@ class LocalYieldStress(Descriptor):
         free = model.density * (np.pi * self.radius**2 if dimension == 2 else 4.0 / 3.0 * np.pi * self.radius**3)
         took = float(np.clip(2e3 * free * self.directions, 1e3, 1e7))
         return Plan(
-            dims=(), shape=(), coords={}, search=search, compute=_OfRegions(self, names), attrs=attrs,
+            search=search, compute=_OfRegions(self, names), attrs=attrs,
             microseconds=took, needs_diameters=isinstance(model, PolydisperseModel),
         )  # fmt: skip
 

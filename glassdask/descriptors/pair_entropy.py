@@ -108,9 +108,6 @@ class PairEntropy(Descriptor):
                 out[~around.known] = np.nan
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=search if average is None else None,
             compute=own if average is None else averaged,
             attrs={"long_name": "excess entropy of pairs", "units": ""},

@@ -7,14 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues, Where
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import bonds, either
+from glassdask.declarations import Where
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfBonds
 from glassdask.errors import ParameterError
 from glassdask.kernels import clusters
 from glassdask.kernels import rings as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Neighborhood, refuse_weights
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.neighborhood.surroundings import surroundings
 
 Size = Annotated[int, Where(lambda n: 3 <= n <= 40, "a whole number from 3 to 40, such as 12")]
@@ -22,7 +22,7 @@ BALL, LARGEST = 256, 2048  # members of the first ball that is tried, and of the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rings(Descriptor):
+class Rings(OfBonds):
     r"""How many rings of each size go through each particle.
 
     A ring is a closed path of bonds without a shortcut: between any two of its particles no path of bonds is shorter
@@ -35,11 +35,6 @@ class Rings(Descriptor):
     max_size : int, default 6
         Largest number of particles of a ring: such as 20 for networks. In close packings there are hardly any rings of
         more than 6, and looking for them takes long.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
-    neighbors : rule for neighbours, optional
-        Instead of `cutoffs`, another rule, such as ``Voronoi()``.
     neighbor_species : str or tuple of str, default "all"
         ``"all"``, ``"other"`` (bonds between unlike species, for network formers) or a tuple of names, whose bonds with
         each other count.
@@ -66,19 +61,12 @@ class Rings(Descriptor):
     """
 
     name: ClassVar[str] = "rings"
+    weighed: ClassVar[bool] = False
     max_size: Size = 6
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
-        refuse_weights(self.neighbors, "Rings")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
 
         def find(configuration: Configuration, centers: np.ndarray) -> Neighbors:
             if isinstance(search, Neighborhood):

@@ -7,14 +7,13 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues, Where
-from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.declarations import Where
+from glassdask.descriptors.base import Plan
 from glassdask.descriptors.coefficients import shells
-from glassdask.descriptors.weights import either
+from glassdask.descriptors.of_neighbors import OfNeighbors
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 
 Degree = Annotated[int, Where(lambda l: 1 <= l <= 32, "a degree from 1 to 32, such as 6")]
 Number = Annotated[int, Where(lambda n: 1 <= n <= 100, "a whole number from 1 to 100, such as 7")]
@@ -22,7 +21,7 @@ Product = Annotated[float, Where(lambda s: -1 <= s < 1, "a product between -1 an
 
 
 @dataclass(frozen=True, kw_only=True)
-class SolidLiquid(Descriptor):
+class SolidLiquid(OfNeighbors):
     r"""Solid-like neighbours, their number, and whether the particle is solid-like itself.
 
     s_ij = Re sum_m q_lm(i) q*_lm(j) / (|q_l(i)| |q_l(j)|),  |q_l(i)|^2 = sum_m |q_lm(i)|^2: two neighbours are
@@ -39,9 +38,6 @@ class SolidLiquid(Descriptor):
         What s_ij must exceed.
     connections : int, default 7
         How many connections make a particle solid-like, at least.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead of `cutoffs`, another rule. Where it weighs the neighbours, so do q_lm and the mean of s_ij; all
         connections count alike.
@@ -66,17 +62,10 @@ class SolidLiquid(Descriptor):
     l: Degree = 6
     threshold: Product = 0.7
     connections: Number = 7
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        rule = self.neighbors or Cutoff(self.cutoffs or {})
-        rule.reach(names)
+        rule = self.rule(names)
         table = recurrence(self.l)
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:

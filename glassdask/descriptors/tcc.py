@@ -7,15 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import either
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfNeighbors
 from glassdask.errors import ParameterError
 from glassdask.kernels import rings as bonds
 from glassdask.kernels import topology as kernels
 from glassdask.kernels.clusters import images
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
 from glassdask.neighborhood.surroundings import Surroundings, surroundings
 
 REACH = 4  # bonds from a particle to those whose neighbours decide which clusters it belongs to
@@ -23,7 +21,7 @@ RINGS = 16  # of three to five for each particle, at first
 
 
 @dataclass(frozen=True, kw_only=True)
-class TCC(Descriptor):
+class TCC(OfNeighbors):
     r"""Topological cluster classification: which clusters a particle belongs to.
 
     Rings of three, four and five bound particles without bonds across, and the spindles that are bound to all of a
@@ -35,9 +33,6 @@ class TCC(Descriptor):
 
     Parameters
     ----------
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead, another rule: that of the classification is ``ModifiedVoronoi(cutoffs=1.8)``, in units of the larger
         diameter.
@@ -63,20 +58,13 @@ class TCC(Descriptor):
     """
 
     name: ClassVar[str] = "tcc"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
-        refuse_weights(self.neighbors, "TCC")
+    weighed: ClassVar[bool] = False
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         if dimension != 3:
             raise ParameterError("TCC needs three dimensions: in the plane use Hexatic or Rings")
-        rule = self.neighbors or Cutoff(self.cutoffs or {})
-        rule.reach(names)
+        rule = self.rule(names)
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:
             around = surroundings(rule.find, configuration, centers, REACH)

@@ -7,18 +7,17 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from glassdask.declarations import PairValues, Where
-from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.descriptors.weights import bonds, either
+from glassdask.declarations import Where
+from glassdask.descriptors.base import Plan
+from glassdask.descriptors.of_neighbors import OfBonds
 from glassdask.kernels.local_order import bond_angles
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Neighborhood
 
 Degrees = Annotated[float, Where(lambda angle: 0 <= angle <= 180, "degrees between 0 and 180")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tetrahedrality(Descriptor):
+class Tetrahedrality(OfBonds):
     r"""Average deviation of the bond angles from the tetrahedral one, 0 where all are ideal.
 
     Theta(i) = 2 / (N_b (N_b - 1)) sum_{j<k} |cos theta_jik - cos theta_0|  over all pairs of the N_b neighbours of i,
@@ -55,19 +54,12 @@ class Tetrahedrality(Descriptor):
     """
 
     name: ClassVar[str] = "tetrahedrality"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
     angle: Degrees = 109.5
     deviation: Literal["cosine", "angle"] = "cosine"
 
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
-
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
+        search, weigh = self.bonds(names)
 
         def compute(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:
             bond = np.empty((4, int(neighbors.counts.max(initial=0))))
@@ -75,9 +67,6 @@ class Tetrahedrality(Descriptor):
             bond_angles(neighbors.offsets, neighbors.vector, weight, self.angle, self.deviation == "cosine", bond, out)
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=search,
             compute=compute,
             attrs={

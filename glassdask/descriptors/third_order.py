@@ -10,19 +10,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from glassdask.declarations import PairValues
-from glassdask.descriptors.base import Descriptor, Plan, degree_range
+from glassdask.descriptors.base import Plan, degree_range
 from glassdask.descriptors.coefficients import shells, workspace
-from glassdask.descriptors.weights import bonds, either
+from glassdask.descriptors.of_neighbors import OfBonds
 from glassdask.errors import ParameterError
 from glassdask.kernels import bond_order as kernels
 from glassdask.kernels.harmonics import recurrence
 from glassdask.neighborhood.configuration import Configuration, Neighbors
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThirdOrderInvariants(Descriptor):
+class ThirdOrderInvariants(OfBonds):
     r"""Steinhardt's third-order invariants of bond order, W_l, or normalised, w_l.
 
     W_l(i) = sum_{m1 + m2 + m3 = 0} (l l l; m1 m2 m3) q_lm1 q_lm2 q_lm3 with Wigner's 3j symbols, and
@@ -38,9 +36,6 @@ class ThirdOrderInvariants(Descriptor):
         w_l, which does not depend on the size of q_l, rather than W_l.
     averaged : bool, default False
         Average q_lm over the centre and its neighbours, as `LechnerDellago` does.
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead of `cutoffs`, another rule. Where it weighs the neighbours, so do the sums.
     neighbor_species : str or tuple of str, default "all"
@@ -66,9 +61,6 @@ class ThirdOrderInvariants(Descriptor):
     l_min: int = 2
     normalized: bool = True
     averaged: bool = False
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
-    neighbor_species: str | tuple[str, ...] = "all"
 
     def check(self) -> None:
         """See `Declaration.check`."""
@@ -76,7 +68,7 @@ class ThirdOrderInvariants(Descriptor):
             raise ParameterError(
                 f"degrees l_min = {self.l_min} to l_max = {self.l_max}: expected an even one among them"
             )
-        either(self, self.cutoffs, self.neighbors)
+        super().check()
         if self.averaged and self.neighbor_species != "all":
             raise ParameterError("ThirdOrderInvariants averages over all neighbours: leave out neighbor_species")
 
@@ -85,8 +77,8 @@ class ThirdOrderInvariants(Descriptor):
         degrees = _even(self.l_min, self.l_max)
         table = recurrence(int(degrees[-1]))
         terms = _terms(tuple(degrees.tolist()), not self.normalized)
-        search, weigh = bonds(self.cutoffs, self.neighbors, names, self.neighbor_species)
-        rule = self.neighbors or Cutoff(self.cutoffs or {})
+        search, weigh = self.bonds(names)
+        rule = self.rule(names)
         n_coefficients = sum(2 * (l + 1) for l in range(self.l_min, table.shape[1]))
 
         def own(configuration: Configuration, neighbors: Neighbors, out: np.ndarray) -> None:

@@ -86,9 +86,6 @@ class TongTanaka(Descriptor):
             _rings(configuration, neighbors, sigma, _half(configuration, own), out)
 
         return Plan(
-            dims=(),
-            shape=(),
-            coords={},
             search=None if dimension == 3 else rule,
             compute=in_space if dimension == 3 else in_plane,
             attrs={"long_name": "Tong and Tanaka's Theta", "units": ""},

@@ -7,21 +7,20 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from glassdask.declarations import PairValues
-from glassdask.descriptors.base import Descriptor, Plan
+from glassdask.descriptors.base import Plan
 from glassdask.descriptors.common_neighbors import refuse_crowd
-from glassdask.descriptors.weights import either
+from glassdask.descriptors.of_neighbors import OfNeighbors
 from glassdask.errors import ParameterError
 from glassdask.kernels import common_neighbors as kernels
 from glassdask.neighborhood.configuration import Configuration
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
+from glassdask.neighborhood.nearest import Neighborhood
 from glassdask.neighborhood.surroundings import surroundings
 
 CLUSTERS = ("11A", "13A", "FK14", "FK15", "FK16", "fcc", "hcp", "bcc")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopologicalClusters(Descriptor):
+class TopologicalClusters(OfNeighbors):
     r"""Clusters with a particle in the middle, by the bonds in their shell.
 
     Those of the topological cluster classification that have a middle (Malins, Williams, Eggers and Royall, J. Chem.
@@ -33,9 +32,6 @@ class TopologicalClusters(Descriptor):
 
     Parameters
     ----------
-    cutoffs : float or dict, optional
-        Neighbours are closer than this distance, one for all or one for each pair of species, such as the
-        `first_minima` of g_ab(r).
     neighbors : rule for neighbours, optional
         Instead, another rule, such as ``Voronoi()``; two are connected if one has the other as neighbour.
     role : {"member", "middle"}, default "member"
@@ -59,21 +55,14 @@ class TopologicalClusters(Descriptor):
     """
 
     name: ClassVar[str] = "topological_clusters"
-    cutoffs: PairValues | None = None
-    neighbors: Neighborhood | None = None
+    weighed: ClassVar[bool] = False
     role: Literal["member", "middle"] = "member"
-
-    def check(self) -> None:
-        """See `Declaration.check`."""
-        either(self, self.cutoffs, self.neighbors)
-        refuse_weights(self.neighbors, "TopologicalClusters")
 
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         if dimension != 3:
             raise ParameterError("TopologicalClusters needs three dimensions: in the plane use Hexatic")
-        rule = self.neighbors or Cutoff(self.cutoffs or {})
-        rule.reach(names)
+        rule = self.rule(names)
         every = np.arange(len(CLUSTERS))
 
         def compute(configuration: Configuration, centers: np.ndarray, out: np.ndarray) -> None:

@@ -144,6 +144,6 @@ class LocallyFavoredStructure(Descriptor):
 
         attrs = {"long_name": "1 in the locally favoured structure", "units": ""}
         return Plan(
-            dims=(), shape=(), coords={}, search=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS,
+            search=None, compute=compute, attrs=attrs, microseconds=CELL_MICROSECONDS,
             needs_diameters=self.diameters == "own",
         )  # fmt: skip

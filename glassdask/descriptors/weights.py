@@ -9,7 +9,6 @@ import numpy as np
 
 from glassdask.declarations import Where
 from glassdask.descriptors.base import Search
-from glassdask.errors import ParameterError
 from glassdask.kernels import weights as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.cutoffs import allowed_pairs, pair_matrix
@@ -21,12 +20,6 @@ Values = Mapping[tuple[str, str], float] | float
 
 Exponent = Annotated[float, Where(lambda gamma: gamma > 0, "a positive exponent such as 8")]
 Enlargement = Annotated[float, Where(lambda ratio: 1 <= ratio < np.inf, "R / r_c of at least 1, such as 1.3")]
-
-
-def either(what: object, cutoffs: Values | None, neighbors: Neighborhood | None) -> None:
-    """Raise `ParameterError` unless neighbours are given in exactly one of two ways."""
-    if (cutoffs is None) == (neighbors is None):
-        raise ParameterError(f"{type(what).__name__} takes either cutoffs or neighbors: give exactly one of them")
 
 
 def bonds(
