@@ -2,12 +2,16 @@
 
 Methods (D. Richard et al., Phys. Rev. Mater. 4, 113609 (2020)). Two-dimensional glasses of Kob and Andersen's mixture
 are quenched from the liquid to inherent structures and sheared athermally and quasistatically. Indicators are those of
-the glass before any strain: the local yield stress (Patinet et al. 2016), vibrality (the harmonic Debye-Waller factor),
-participation in the lowest modes, the non-affine displacement by the same shear, local energy, Voronoi area, excess
-entropy s_2, hexatic order and Theta, each with the sign with which large means soft. An event is where the D2min of a
-strain step is largest. With p the part of the particles that are less soft than that one, C = 2 p - 1 is 1 where the
-indicator names the place, 0 where it knows nothing; it is averaged over glasses, for the first event and by the strain
-of later ones. Errors are standard errors over glasses.
+the glass before any strain, each with the sign with which large means soft: the local yield stress (Patinet et al.
+2016), vibrality (the harmonic Debye-Waller factor), the Debye-Waller factor of short dynamics, participation in the
+lowest modes, the non-affine displacement by the same shear, local energy, Voronoi area, excess entropy s_2, hexatic
+order, Theta, softness, and locally favoured structures. Softness (Cubuk et al. 2015) is the distance from a plane
+between the radial surroundings of particles with the largest and the smallest D2min in an event, of either species its
+own, found from the other glasses. The favoured structure is the commonest Voronoi cell of a small particle, by its
+edges and small neighbours; fewer of them about a particle is softer. An event is where the D2min of a strain step is
+largest. With p the part of the particles that are less soft than that one, C = 2 p - 1 is 1 where the indicator names
+the place, 0 where it knows nothing; it is averaged over glasses, for the first event and by the strain of later ones.
+Errors are standard errors over glasses.
 
     python pipelines/plastic_events.py                                   # some minutes
     python pipelines/plastic_events.py --glasses 50 --particles 2500 --cluster slurm.toml
@@ -22,6 +26,7 @@ import argparse
 from pathlib import Path
 
 import dask
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from simulating import run
@@ -34,6 +39,10 @@ MODEL = "kam_2d"
 LOWEST = 10  # modes of which particles take part
 SIZES = {("A", "A"): 1.0, ("A", "B"): 0.8, ("B", "B"): 0.88}  # of the potentials
 BINS = 6  # of the strain
+COLD, RATTLE, FRAMES = 0.03, 20.0, 100  # temperature, duration and frames of the short dynamics
+SHELLS = tuple(round(0.5 + 0.1 * k, 1) for k in range(26))  # radii of the surroundings
+EXTREME = 0.05  # part of the particles of a species that counts as soft, and as many that count as hard
+NEAREST = 2.5  # whose motion relative to a particle is its D2min
 
 
 def main() -> None:
@@ -56,7 +65,7 @@ def main() -> None:
         with gd.cluster.connect(chosen.cluster) as client:
             made = [simulated(place, number, chosen) for number, place in enumerate(places)]
             run({"glasses under shear": made}, client, print)
-            rows = [row for number, place in enumerate(places) for row in foretold(number, place, chosen.radius)]
+            rows = foretold(places, chosen.radius)
     except GlassdaskError as error:
         parser.exit(1, f"{error}\n")
     if not rows:
@@ -66,19 +75,25 @@ def main() -> None:
         print(f"{name:34} C of the first event {c:6.3f} +- {error:.3f}")
 
 
-def foretold(number: int, place: Path, radius: float) -> list[dict[str, float | str]]:
-    """C of every event of a glass and every indicator."""
-    soft, rows = indicators(place, radius), []
-    for strain, where in events(place):
-        for name, values in soft.items():
-            row = {"glass": number, "strain": round(strain, 6), "particle": where, "indicator": name}
-            rows.append({**row, "C": round(correlation(values, where), 5)})
-    print(f"described: {place.name}")
+def foretold(places: list[Path], radius: float) -> list[dict[str, float | str]]:
+    """C of every event of all glasses and every indicator."""
+    soft, rows = [], []
+    for place in places:
+        soft.append(indicators(place, radius))
+        print(f"described: {place.name}")
+    for own, distance, favoured in zip(soft, softness(places), favoured_structures(places)):
+        own |= {"softness": distance, "locally favoured structures": -favoured}
+    for number, (place, own) in enumerate(zip(places, soft)):
+        for strain, motion in events(place):
+            where = int(np.nanargmax(motion))
+            for name, values in own.items():
+                row = {"glass": number, "strain": round(strain, 6), "particle": where, "indicator": name}
+                rows.append({**row, "C": round(correlation(values, where), 5)})
     return rows
 
 
 def simulated(place: Path, seed: int, chosen: argparse.Namespace) -> dask.delayed.Delayed:
-    """The task that makes a glass and shears it."""
+    """The task that makes a glass, shears it and lets its particles rattle."""
     quenched = simulation.Simulation(
         model=MODEL,
         start=simulation.RandomStart(n_particles=chosen.particles),
@@ -94,8 +109,18 @@ def simulated(place: Path, seed: int, chosen: argparse.Namespace) -> dask.delaye
         start=simulation.StoredStart(path=str(place / "glass.zarr")),
         stages=(simulation.Shear(strain=chosen.strain, increment=chosen.increment, dissipation=1e-2),),
     )
+    rattling = simulation.Simulation(
+        model=MODEL,
+        start=simulation.StoredStart(path=str(place / "glass.zarr")),
+        stages=(
+            simulation.Dynamics(time=RATTLE, temperature=COLD),
+            simulation.Dynamics(time=RATTLE, temperature=COLD, every=RATTLE / FRAMES),
+        ),
+        seed=seed,
+    )
     glass = simulation.simulate(quenched, str(place / "glass.zarr"))
-    return simulation.simulate(sheared, str(place / "sheared.zarr"), after=glass)
+    strained = simulation.simulate(sheared, str(place / "sheared.zarr"), after=glass)
+    return simulation.simulate(rattling, str(place / "rattling.zarr"), after=strained)
 
 
 def indicators(place: Path, radius: float) -> dict[str, np.ndarray]:
@@ -114,10 +139,12 @@ def indicators(place: Path, radius: float) -> dict[str, np.ndarray]:
     ).isel(frame=0).compute()  # fmt: skip
     modes = simulation.lowest_modes(MODEL, glass, 2 * glass.sizes["particle"] - 2)
     moved = simulation.elastic_moduli(MODEL, glass)["nonaffine_displacement"].sel(strain_a="xy")
+    rattled = gd.open_trajectory(place / "rattling.zarr").load()
     lowest = modes.isel(mode=slice(0, LOWEST))
     return {
         "local yield stress": -gd.open_descriptors(store)["local_yield_stress"].isel(frame=0).values,
         "vibrality": simulation.vibrality(modes).values,
+        "Debye-Waller factor": gd.dynamics.debye_waller(rattled.isel(frame=slice(-FRAMES, None)), RATTLE).values,
         f"part in the {LOWEST} lowest modes": (lowest["polarization"] ** 2).sum(["mode", "space"]).values,
         "non-affine displacement": np.sqrt((moved**2).sum("space")).values,
         "local energy": structure["local_energy"].values,
@@ -128,14 +155,50 @@ def indicators(place: Path, radius: float) -> dict[str, np.ndarray]:
     }
 
 
-def events(place: Path) -> list[tuple[float, int]]:
-    """Strain of each event of a glass, and the particle in the middle of it."""
+def softness(places: list[Path]) -> list[np.ndarray]:
+    """Distances of the particles of each glass from the plane that the other glasses give; (N,) each."""
+    rows, labels = [], []
+    for place in places:
+        glass = gd.open_trajectory(place / "glass.zarr").load()
+        around = gd.describe(glass, [gd.RadialDensity(grid=SHELLS, delta=0.1)])["radial_density"]
+        kind = glass["species"].values == "A"
+        features = around.isel(frame=0).values.reshape(len(kind), -1)
+        # linear in these means a plane for each species
+        rows.append(np.hstack([features * kind[:, None], features * ~kind[:, None], kind[:, None]]))
+        motion = np.max([np.zeros(len(kind)), *(found for _, found in events(place))], axis=0)
+        label = np.full(len(kind), np.nan)
+        if motion.any():
+            active, known = gd.learning.balanced_extremes(motion, EXTREME, groups=kind)
+            label[active] = known
+        labels.append(label)
+    group = np.repeat(np.arange(len(places)), [len(label) for label in labels])
+    found = gd.learning.softness(np.vstack(rows), np.concatenate(labels), group)
+    return [found.distance[group == number] for number in range(len(places))]
+
+
+def favoured_structures(places: list[Path]) -> list[np.ndarray]:
+    """How many favoured structures each particle of each glass belongs to; (N,) each."""
+    cells, lists = [], []
+    for place in places:
+        glass = gd.open_trajectory(place / "glass.zarr").load()
+        near = gd.neighbors(glass, gd.Voronoi())[0]
+        small = glass["species"].values == "B"
+        cells.append(np.where(small, 100 * near.counts + near.matrix() @ small, -1).astype(int))
+        lists.append(near)
+    kinds, counts = np.unique(np.concatenate([cell[cell >= 0] for cell in cells]), return_counts=True)
+    favoured = kinds[counts.argmax()]
+    print(f"locally favoured: small particles with {favoured // 100} neighbours, {favoured % 100} of them small")
+    return [(cell == favoured) + near.matrix() @ (cell == favoured) for cell, near in zip(cells, lists)]
+
+
+def events(place: Path) -> list[tuple[float, np.ndarray]]:
+    """Strain of each event of a glass, and the D2min of the particles in it."""
     run = gd.open_trajectory(place / "sheared.zarr").load()
     before, after = run.isel(frame=slice(1, -1, 2)), run.isel(frame=slice(2, -1, 2))
     if not before.sizes["frame"]:
         return []
-    motion = gd.dynamics.d2min(before, after, 2.5)["d2min"].values
-    return [(float(strain), int(np.nanargmax(row))) for strain, row in zip(after["strain"].values, motion)]
+    motion = gd.dynamics.d2min(before, after, NEAREST)["d2min"].values
+    return [(float(strain), row) for strain, row in zip(after["strain"].values, motion)]
 
 
 def correlation(values: np.ndarray, where: int) -> float:
@@ -170,23 +233,23 @@ def draw(rows: list[dict], strain: float, folder: Path) -> list[tuple[str, float
             error = float(first.std(ddof=1) / len(first) ** 0.5)
         found.append((name, mean, error))
     found.sort(key=lambda row: -np.nan_to_num(row[1], nan=-2.0))  # what is not known comes last
-    drawn, axes = plotting.figure(1, 2, (4.4, 3.6))
+    drawn, axes = plotting.figure(1, 2, (4.6, 4.2))
     ranked, decay = axes[0]
+    colours = [plt.get_cmap("tab20")(k % 20) for k in range(len(found))]  # a bar is the legend of its curve
     names, values, errors = (list(column) for column in zip(*found))
-    ranked.barh(names, values, xerr=errors, color=plotting.LIGHT_BLUE)
+    ranked.barh(names, values, xerr=errors, color=colours)
     ranked.invert_yaxis()
     ranked.set(xlabel="C of the first event", xlim=(np.nanmin([0.0, *values]) - 0.1, 1.0))
     edges = np.linspace(0.0, strain, BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     table: dict[str, list] = {"indicator": names, "C_first": values, "C_first_error": errors, "strain": list(middle)}
-    for name in names:
+    for name, colour in zip(names, colours):
         own = events[events["indicator"] == name]
         bins = np.clip(np.digitize(own["strain"], edges) - 1, 0, BINS - 1)
         means = [float(own[bins == k].mean()) if (bins == k).any() else np.nan for k in range(BINS)]
-        decay.plot(middle, means, marker="o", markersize=3, label=name)
+        decay.plot(middle, means, marker="o", markersize=3, color=colour)
         table[f"C {name}"] = means
     decay.set(xlabel="strain of the event", ylabel="C", title=f"{len(np.unique(events['glass']))} glasses")
-    decay.legend(frameon=False, fontsize="xx-small")
     plotting.save(drawn, folder / "ranking.png", table)
     return found
 

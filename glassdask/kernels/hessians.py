@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glassdask.kernels import kernel
+from glassdask.kernels.simd import full, load, store
 
 
 @kernel
@@ -77,48 +78,64 @@ def fill_blocks(first, second, vector, slope, curvature, rows, lower, filled, co
 
 
 @kernel
-def apply_springs(rows, second, bond, x, out):
-    """The Hessian of a sum over pairs times a displacement `x` (N, d), by the springs of the pairs: `out` (N, d).
+def apply_springs(rows, second, bond, root, shift, x, out):
+    """Of eight vectors, the columns of `x` (N d, 8): `out` becomes D x + shift x - out, D_ij = root_i root_j H_ij.
 
-    The pairs of particle i with later ones are ``rows[i]:rows[i + 1]``, `second` (P,) those. `bond` (P, d + 2) has the
-    unit vector of each pair, u'/r and u'' - u'/r. It reads a third of the numbers that the matrix has.
+    H is the Hessian of a sum over pairs. The pairs of particle i with later ones are ``rows[i]:rows[i + 1]``, `second`
+    (P,) those. `bond` (P, d + 2) has the unit vector of each pair, u'/r and u'' - u'/r: a third of the numbers that the
+    matrix has, read once for all vectors. As pairs come in order, nothing is added to a particle after its own.
     """
-    out[:] = 0.0
-    for i in range(rows.shape[0] - 1):
-        x0 = x[i, 0]
-        x1 = x[i, 1]
-        f0 = 0.0
-        f1 = 0.0
-        if x.shape[1] == 3:
-            x2 = x[i, 2]
-            f2 = 0.0
+    if bond.shape[1] == 5:
+        for i in range(rows.shape[0] - 1):
+            own = root[i]
+            x0 = own * load(x, 3 * i, 0)
+            x1 = own * load(x, 3 * i + 1, 0)
+            x2 = own * load(x, 3 * i + 2, 0)
+            f0 = full(0.0)
+            f1 = full(0.0)
+            f2 = full(0.0)
             for k in range(rows[i], rows[i + 1]):
-                j = second[k]
-                d0 = x[j, 0] - x0
-                d1 = x[j, 1] - x1
-                d2 = x[j, 2] - x2
-                along = bond[k, 4] * (d0 * bond[k, 0] + d1 * bond[k, 1] + d2 * bond[k, 2])
-                g0 = along * bond[k, 0] + bond[k, 3] * d0
-                g1 = along * bond[k, 1] + bond[k, 3] * d1
-                g2 = along * bond[k, 2] + bond[k, 3] * d2
-                f0 -= g0
-                f1 -= g1
-                f2 -= g2
-                out[j, 0] += g0
-                out[j, 1] += g1
-                out[j, 2] += g2
-            out[i, 2] += f2
-        else:
+                j = 3 * np.int64(second[k])
+                other = root[second[k]]
+                e0 = bond[k, 0]
+                e1 = bond[k, 1]
+                e2 = bond[k, 2]
+                d0 = other * load(x, j, 0) - x0
+                d1 = other * load(x, j + 1, 0) - x1
+                d2 = other * load(x, j + 2, 0) - x2
+                along = bond[k, 4] * (d0 * e0 + d1 * e1 + d2 * e2)
+                d0 = along * e0 + bond[k, 3] * d0
+                d1 = along * e1 + bond[k, 3] * d1
+                d2 = along * e2 + bond[k, 3] * d2
+                f0 = f0 + d0
+                f1 = f1 + d1
+                f2 = f2 + d2
+                store(load(out, j, 0) - other * d0, out, j, 0)
+                store(load(out, j + 1, 0) - other * d1, out, j + 1, 0)
+                store(load(out, j + 2, 0) - other * d2, out, j + 2, 0)
+            store(shift * load(x, 3 * i, 0) - own * f0 - load(out, 3 * i, 0), out, 3 * i, 0)
+            store(shift * load(x, 3 * i + 1, 0) - own * f1 - load(out, 3 * i + 1, 0), out, 3 * i + 1, 0)
+            store(shift * load(x, 3 * i + 2, 0) - own * f2 - load(out, 3 * i + 2, 0), out, 3 * i + 2, 0)
+    else:
+        for i in range(rows.shape[0] - 1):
+            own = root[i]
+            x0 = own * load(x, 2 * i, 0)
+            x1 = own * load(x, 2 * i + 1, 0)
+            f0 = full(0.0)
+            f1 = full(0.0)
             for k in range(rows[i], rows[i + 1]):
-                j = second[k]
-                d0 = x[j, 0] - x0
-                d1 = x[j, 1] - x1
-                along = bond[k, 3] * (d0 * bond[k, 0] + d1 * bond[k, 1])
-                g0 = along * bond[k, 0] + bond[k, 2] * d0
-                g1 = along * bond[k, 1] + bond[k, 2] * d1
-                f0 -= g0
-                f1 -= g1
-                out[j, 0] += g0
-                out[j, 1] += g1
-        out[i, 0] += f0
-        out[i, 1] += f1
+                j = 2 * np.int64(second[k])
+                other = root[second[k]]
+                e0 = bond[k, 0]
+                e1 = bond[k, 1]
+                d0 = other * load(x, j, 0) - x0
+                d1 = other * load(x, j + 1, 0) - x1
+                along = bond[k, 3] * (d0 * e0 + d1 * e1)
+                d0 = along * e0 + bond[k, 2] * d0
+                d1 = along * e1 + bond[k, 2] * d1
+                f0 = f0 + d0
+                f1 = f1 + d1
+                store(load(out, j, 0) - other * d0, out, j, 0)
+                store(load(out, j + 1, 0) - other * d1, out, j + 1, 0)
+            store(shift * load(x, 2 * i, 0) - own * f0 - load(out, 2 * i, 0), out, 2 * i, 0)
+            store(shift * load(x, 2 * i + 1, 0) - own * f1 - load(out, 2 * i + 1, 0), out, 2 * i + 1, 0)

@@ -12,7 +12,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.interactions import Interactions, configuration_of, interactions
 from glassdask.simulation.mechanics import of_stress
 from glassdask.simulation.mixture import Model
-from glassdask.simulation.springs import Springs
+from glassdask.simulation.springs import Springs, along_a_curve
 from glassdask.variables import annotated
 
 
@@ -82,7 +82,7 @@ def elastic_moduli(model: Model | str, configuration: xr.Dataset | Configuration
     volume = len(found.position) / found.density
     strains = [(a, a) for a in range(d)] + ([(1, 2), (0, 2), (0, 1)] if d == 3 else [(0, 1)])
     born, force = _affine(pairs, strains)
-    springs = Springs(pairs)
+    springs = Springs(pairs, order=along_a_curve(found))
     moved = np.stack([-springs.solve(column) for column in force])
     born, softened = born / volume, born / volume + force @ moved.T / volume
     stress = of_stress(pairs).sum(axis=0) / volume

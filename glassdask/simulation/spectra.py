@@ -6,12 +6,17 @@ import numpy as np
 import xarray as xr
 
 from glassdask.errors import ParameterError
+from glassdask.kernels.simd import LANES
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.interactions import configuration_of, interactions
 from glassdask.simulation.mechanics import masses
 from glassdask.simulation.mixture import Model
-from glassdask.simulation.springs import Springs
+from glassdask.simulation.springs import Springs, along_a_curve
 from glassdask.variables import annotated
+
+FEWEST, MOST = 256, 2048  # moments of a level
+LEVELS = 512
+RESOLVED = 0.25  # of a level
 
 
 def density_of_states(
@@ -76,7 +81,7 @@ def density_of_states(
     if not (isinstance(moments, int) and moments >= 2 and isinstance(vectors, int) and vectors >= 2):
         raise ParameterError(f"moments {moments} and vectors {vectors}: expected whole numbers of at least 2")
     found = configuration_of(configuration, "density_of_states")
-    springs = Springs(interactions(model, found, "density_of_states"), masses(model, found))
+    springs = Springs(interactions(model, found, "density_of_states"), masses(model, found), along_a_curve(found))
     low, high = springs.bounds
     if omega is None:
         omega = (np.arange(200) + 0.5) / 200 * np.sqrt(high)
@@ -85,12 +90,14 @@ def density_of_states(
         raise ParameterError(f"omega: expected increasing frequencies, found an array of shape {frequency.shape}")
     center, half = (high + low) / 2.0, (high - low) / 2.0
     rng = np.random.default_rng(seed)
-    found_moments = [_moments(springs, center, half, moments, rng) for _ in range(vectors)]
+    found_moments = np.concatenate(
+        [_moments(springs, low, high, moments, min(LANES, vectors - n), rng) for n in range(0, vectors, LANES)]
+    )
     value = frequency * np.abs(frequency)
     x = (value - center) / half
     inside = np.abs(x) < 1.0
     root = np.sqrt(1.0 - np.where(inside, x, 0.0) ** 2)
-    damped = np.array(found_moments) * jackson(moments) * np.where(np.arange(moments) == 0, 1.0, 2.0)
+    damped = found_moments * jackson(moments) * np.where(np.arange(moments) == 0, 1.0, 2.0)
     series = damped @ np.cos(np.arange(moments)[:, None] * np.arccos(np.where(inside, x, 0.0)))
     states = np.where(inside, 2.0 * np.abs(frequency) * series / (np.pi * half * root), 0.0)
     with np.errstate(divide="ignore"):
@@ -107,6 +114,26 @@ def density_of_states(
     )
 
 
+def level(springs: Springs, rank: float, low: float, high: float, rng: np.random.Generator) -> float:
+    """About the value below which there are `rank` eigenvalues besides translations; all are from `low` to `high`.
+
+    The integral of the density, by as many moments as its resolution there needs.
+    """
+    center, half = (high + low) / 2.0, (high - low) / 2.0
+    # evenly spaced in the root of the frequency at the lower end
+    theta = np.pi * (1.0 - np.linspace(0.0, 1.0, LEVELS) ** 2)
+    moments = FEWEST
+    while True:
+        found = _moments(springs, low, high, moments, LANES, rng).mean(axis=0) * jackson(moments)
+        order = np.arange(1, moments)
+        part = 1.0 - theta / np.pi - 2.0 / np.pi * np.sin(theta[:, None] * order) @ (found[1:] / order)
+        place = int(np.argmax((springs.size - springs.dimension) * part >= rank))
+        value = center + half * np.cos(theta[place])
+        if np.pi * half * np.sin(theta[place]) / moments <= RESOLVED * value or value <= 0.0 or moments >= MOST:
+            return float(value)
+        moments *= 2
+
+
 def jackson(moments: int) -> np.ndarray:
     """Jackson's factors g_n, (moments,), of which the first is 1.
 
@@ -117,17 +144,24 @@ def jackson(moments: int) -> np.ndarray:
     return ((moments - n + 1) * np.cos(n * step) + np.sin(n * step) / np.tan(step)) / (moments + 1)
 
 
-def _moments(springs: Springs, center: float, half: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Moments of one random vector, two for each product: T_2n = 2 T_n T_n - 1, T_2n+1 = 2 T_n T_n+1 - T_1."""
-    start = springs.at_rest(rng.choice([-1.0, 1.0], springs.size))
-    start /= np.linalg.norm(start)
-    before, last = start, (springs(start) - center * start) / half
-    out = np.empty(count + 2)
-    out[0], out[1] = 1.0, start @ last
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of each column of one array with that of another."""
+    return np.asarray(np.einsum("ij,ij->j", a, b))
+
+
+def _moments(
+    springs: Springs, low: float, high: float, count: int, vectors: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Moments of up to eight random vectors, two for each product: T_2n = 2 T_n T_n - 1, T_2n+1 = 2 T_n T_n+1 - T_1."""
+    start = springs.at_rest(np.stack([rng.choice([-1.0, 1.0], springs.size) for _ in range(vectors)], axis=1))
+    series = springs.chebyshev(start / np.linalg.norm(start, axis=0), low, high)
+    before, last = next(series), next(series)
+    out = np.empty((count + 2, before.shape[1]))
+    out[0], out[1] = 1.0, _products(before, last)
     for n in range(1, (count + 1) // 2 + 1):
-        out[2 * n] = 2.0 * (last @ last) - 1.0 if 2 * n < len(out) else 0.0
+        out[2 * n] = 2.0 * _products(last, last) - 1.0
         if 2 * n >= count:
             break
-        before, last = last, (2.0 / half) * (springs(last) - center * last) - before
-        out[2 * n + 1] = 2.0 * (before @ last) - out[1]
-    return out[:count]
+        before, last = last, next(series)
+        out[2 * n + 1] = 2.0 * _products(before, last) - out[1]
+    return out[:count, :vectors].T

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import islice
 
 import numpy as np
 import xarray as xr
 from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from glassdask.errors import ConvergenceError, ParameterError
+from glassdask.kernels.simd import LANES
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.interactions import configuration_of, interactions
+from glassdask.simulation.lanczos import largest, turned
 from glassdask.simulation.mechanics import masses
 from glassdask.simulation.mixture import Model
-from glassdask.simulation.springs import Springs
+from glassdask.simulation.spectra import level
+from glassdask.simulation.springs import Springs, along_a_curve
 from glassdask.variables import annotated
 
 DENSE = 1500  # rows of a matrix that is diagonalised as a whole
 STEEPNESS = 6.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
 STEEPEST = 20.0  # the same at the lowest eigenvalue: where it is more, others are lost by rounding
+ABUNDANCE = 2.0  # as many modes as are wanted are about where the filter begins
+EDGE = 1e-3  # of the highest eigenvalue: how well the lowest is known
 UNSTABLE = 1e-3  # of the highest eigenvalue: where the filter begins if the bound is not above zero
 TOLERANCE = 1e-7
 ALIKE = 1e-3  # values of the filter that differ by less, of themselves, may be those of the same mode
-MISSED = 4  # modes that are looked for at a time where some were missed
+MISSED = 8  # modes that are looked for at a time where some were missed
 CREDIBLE = 1e-5  # of the highest eigenvalue: a residual that is larger is no mode
 
 
@@ -77,26 +81,27 @@ def lowest_modes(
     [4.007, 4.007, 4.007, 4.007, 4.007, 4.007]
     """
     found = configuration_of(configuration, "lowest_modes")
-    springs = Springs(interactions(model, found, "lowest_modes"), masses(model, found))
+    springs = Springs(interactions(model, found, "lowest_modes"), masses(model, found), along_a_curve(found))
     most = springs.size - springs.dimension
     if not 1 <= n_modes <= most:
         raise ParameterError(f"n_modes {n_modes}: expected 1 to {most}, as many as there are without translations")
     if springs.size <= DENSE or n_modes > most // 3:
         value, vector = _all_lowest(springs, n_modes)
     else:
-        value, vector = _filtered(springs, found, n_modes, seed)
+        value, vector = _filtered(springs, n_modes, seed)
     # Rayleigh and Ritz: of nearly equal eigenvalues, each has its own vector
     image = springs.of_columns(vector)
     value, turn = np.linalg.eigh(vector.T @ image)
-    value, vector = value[:n_modes], vector @ turn[:, :n_modes]
-    vector *= np.where(vector[np.abs(vector).argmax(axis=0), np.arange(n_modes)] < 0, -1.0, 1.0)
+    value, turn = value[:n_modes], turn[:, :n_modes]
+    vector, image = turned(vector, turn), turned(image, turn)
     n, d = len(found.position), found.dimension
-    residual = np.linalg.norm(springs.of_columns(vector) - vector * value, axis=0)
-    if residual.max() > CREDIBLE * np.abs(springs.ends).max():
+    residual = np.sqrt(((image - vector * value) ** 2).sum(axis=0))
+    if residual.max() > CREDIBLE * max(np.abs(springs.bounds)):
         raise ConvergenceError(
             f"the {n_modes} lowest modes were not found (residual {residual.max():.2g}): particles overlap, or "
             "too many modes are alike: take an inherent structure, or ask for fewer"
         )
+    vector *= np.where(vector[np.abs(vector).argmax(axis=0), np.arange(n_modes)] < 0, -1.0, 1.0)
     return annotated(
         xr.Dataset(
             {
@@ -123,66 +128,43 @@ def _all_lowest(springs: Springs, n_modes: int) -> tuple[np.ndarray, np.ndarray]
     return value, vector
 
 
-def _filtered(springs: Springs, configuration: Configuration, n_modes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _filtered(springs: Springs, n_modes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """By Lanczos' method with a polynomial that is small above a bound of the wanted eigenvalues."""
+    rng = np.random.default_rng(seed)
     high = springs.bounds[1]
-    begin = min(_upper_bound(springs, configuration, n_modes), 0.5 * high)
+    low = springs.lowest(EDGE * high) - EDGE * high
+    begin = min(level(springs, ABUNDANCE * n_modes + LANES, low, high, rng), 0.5 * high)
     if begin <= 0.0:  # all that are wanted are unstable
         begin = UNSTABLE * high
     # steep from there down to zero, or to the lowest where that is far below
     steps = [
         steepness / np.arccosh(1.0 + 2.0 * (begin - end) / (high - begin))
-        for steepness, end in ((STEEPNESS, 0.0), (STEEPEST, min(springs.ends[0], 0.0)))
+        for steepness, end in ((STEEPNESS, 0.0), (STEEPEST, min(low, 0.0)))
     ]
     degree = int(np.ceil(min(steps)))
     degree += degree % 2  # so that it is positive below
-    center, half = (high + begin) / 2.0, (high - begin) / 2.0
-
-    def filtered(x: np.ndarray) -> np.ndarray:
-        before = springs.at_rest(x.ravel())
-        last = (springs(before) - center * before) / half
-        for _ in range(2, degree + 1):
-            before, last = last, (2.0 / half) * (springs(last) - center * last) - before
-        return springs.at_rest(last)
-
-    rng = np.random.default_rng(seed)
     found = np.empty((springs.size, 0))
 
     def beside(x: np.ndarray) -> np.ndarray:
-        """Without what has been found."""
-        x = x.ravel() - found @ (found.T @ x.ravel())
-        y = filtered(x)
-        return y - found @ (found.T @ y)
+        """The polynomial of vectors, without what has been found."""
+        y = next(islice(springs.chebyshev(without(x), begin, high), degree, None))
+        return without(springs.outside(y))
 
-    def largest(many: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-        polynomial = LinearOperator((springs.size, springs.size), matvec=beside, dtype=np.float64)
-        start = springs.at_rest(rng.standard_normal(springs.size))
+    def without(x: np.ndarray) -> np.ndarray:
+        return springs.at_rest(x - found @ (found.T @ x))
+
+    def more(many: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
         try:
-            return eigsh(polynomial, many, which="LA", tol=tolerance, v0=start - found @ (found.T @ start))
-        except ArpackNoConvergence as error:
+            return largest(beside, without(rng.standard_normal((springs.size, LANES))), many, tolerance)
+        except ConvergenceError as error:
             raise ConvergenceError(f"the {n_modes} lowest modes were not found ({error}): ask for fewer") from None
 
-    value, found = largest(n_modes, TOLERANCE)
-    # of modes that are alike, such as those of a crystal, one vector finds some only
-    while found.shape[1] < springs.size - springs.dimension - MISSED:
+    value, found = more(n_modes, TOLERANCE)
+    # of more modes that are alike than a block has vectors, as in crystals, it finds some only
+    while found.shape[1] < (springs.size - springs.dimension) // 2:
         least = np.sort(value)[-n_modes] * (1.0 + ALIKE)
-        if largest(1, ALIKE)[0][0] <= least:
+        if more(1, ALIKE)[0][0] <= least:
             break
-        more, vector = largest(MISSED, TOLERANCE)
-        value, found = np.append(value, more), np.linalg.qr(np.hstack([found, vector]))[0]
+        others, vector = more(MISSED, TOLERANCE)
+        value, found = np.append(value, others), np.linalg.qr(np.hstack([found, vector]))[0]
     return value, found
-
-
-def _upper_bound(springs: Springs, configuration: Configuration, n_modes: int) -> float:
-    """A number that is not below as many eigenvalues: the best that plane waves make of them."""
-    d = configuration.dimension
-    reciprocal = 2.0 * np.pi * configuration.inverse[:d, :d].T
-    reach = 2 + int(np.ceil((n_modes / d) ** (1.0 / d)))
-    index = np.array([q for q in product(range(-reach, reach + 1), repeat=d) if q > (0,) * d])
-    length = np.linalg.norm(index @ reciprocal, axis=1)
-    waves = index[np.argsort(length, kind="stable")][: -(-n_modes // (2 * d)) + 1] @ reciprocal
-    phase = configuration.position[:, :d] @ waves.T
-    shapes = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-    columns = np.einsum("iq,ab->iaqb", springs.root * shapes, np.eye(d)).reshape(springs.size, -1)
-    basis, _ = np.linalg.qr(springs.at_rest(columns))
-    return float(np.linalg.eigvalsh(basis.T @ springs.of_columns(basis))[n_modes - 1])

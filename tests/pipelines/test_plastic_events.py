@@ -34,12 +34,12 @@ def test_two_glasses(tmp_path, monkeypatch, capsys):
     with open(tmp_path / "plastic_events.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["glass"] for row in rows} == {"0", "1"}
-    assert len({row["indicator"] for row in rows}) == 9
+    assert len({row["indicator"] for row in rows}) == 12
     assert all(-1.0 <= float(row["C"]) <= 1.0 and 0.0 < float(row["strain"]) <= 0.06 for row in rows)
-    assert len(rows) % 9 == 0
+    assert len(rows) % 12 == 0
     assert (tmp_path / "ranking.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
-    assert printed.count("C of the first event") == 9
+    assert printed.count("C of the first event") == 12
     # again: nothing is simulated or described anew, and the numbers are the same
     runpy.run_path(str(PIPELINE), run_name="__main__")
     assert capsys.readouterr().out == printed
