@@ -83,7 +83,7 @@ def elastic_moduli(model: Model | str, configuration: xr.Dataset | Configuration
     strains = [(a, a) for a in range(d)] + ([(1, 2), (0, 2), (0, 1)] if d == 3 else [(0, 1)])
     born, force = _affine(pairs, strains)
     springs = Springs(pairs, order=along_a_curve(found))
-    moved = np.stack([-springs.solve(column) for column in force])
+    moved = -springs.solve(force.T).T
     born, softened = born / volume, born / volume + force @ moved.T / volume
     stress = of_stress(pairs).sum(axis=0) / volume
     bulk, shear = _isotropic((softened + softened.T) / 2.0, -np.trace(stress) / d, d)

@@ -189,7 +189,7 @@ class Sample:
                 pull = _force(pairs)
                 if np.abs(pull).max() <= force:
                     break
-                trial = x + Springs(pairs).solve(pull.ravel())
+                trial = x + Springs(pairs).solve(pull.reshape(-1, 1)).ravel()
                 closer = pairs_at(trial)
                 if not np.abs(_force(closer)).max() < np.abs(pull).max():
                     break

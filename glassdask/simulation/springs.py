@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
 from glassdask.errors import ConvergenceError
 from glassdask.kernels import hessians as kernels
@@ -136,22 +135,35 @@ class Springs:
         return float(largest(lambda x: sign * self.of_columns(x), start, 1, NEAR_THE_END, least)[0][0])
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """x of H x = right, both without translations, by conjugate gradients; for minima only."""
+        """x of H x = right, columns without translations, by conjugate gradients; for minima only."""
         (n, d), diagonal = (len(self.root), self.dimension), np.zeros((len(self.root), self.dimension))
         for a in range(d):
             stiff = self.bond[:, d] + self.bond[:, d + 1] * self.bond[:, a] ** 2
             first = np.repeat(np.arange(n), np.diff(self.rows))
             diagonal[self.order, a] = np.bincount(first, stiff, n) + np.bincount(self.second, stiff, n)
-        inverse = (self.root[:, None] ** 2 / np.where(diagonal > 0.0, diagonal, np.inf)).ravel()
-        jacobi = LinearOperator((self.size, self.size), matvec=lambda x: inverse * x.ravel(), dtype=np.float64)
-        operator = LinearOperator((self.size, self.size), matvec=self, dtype=np.float64)
-        x, failed = cg(operator, self.at_rest(right), rtol=SOLVED, atol=0.0, maxiter=20 * self.size, M=jacobi)
-        if failed or not np.isfinite(x).all():
-            raise ConvergenceError(
-                "the response of the particles was not found: the configuration is no minimum, or parts are loose: "
-                "give an inherent structure of a solid"
-            )
-        return self.at_rest(x)
+        inverse = (self.root[:, None] ** 2 / np.where(diagonal > 0.0, diagonal, np.inf)).reshape(-1, 1)
+        x, rest = np.zeros(right.shape), self.at_rest(right)
+        limit = SOLVED * np.linalg.norm(rest, axis=0)
+        step, before = np.zeros(right.shape), np.ones(right.shape[1])
+        for _ in range(20 * self.size):
+            going = np.linalg.norm(rest, axis=0) > limit
+            if not going.any():
+                return self.at_rest(x)
+            downhill = inverse * rest
+            now = np.einsum("ij,ij->j", rest, downhill)
+            step = downhill + now / before * step
+            image = self.of_columns(step)
+            curvature = np.einsum("ij,ij->j", step, image)
+            if not (curvature[going] > 0.0).all():
+                break
+            part = np.where(going, now / np.where(going, curvature, 1.0), 0.0)
+            x += part * step
+            rest -= part * image
+            before = np.where(going, now, 1.0)
+        raise ConvergenceError(
+            "the response of the particles was not found: the configuration is no minimum, or parts are loose: "
+            "give an inherent structure of a solid"
+        )
 
 
 def along_a_curve(configuration: Configuration) -> np.ndarray:

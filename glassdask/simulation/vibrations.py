@@ -20,12 +20,12 @@ from glassdask.simulation.springs import Springs, along_a_curve
 from glassdask.variables import annotated
 
 DENSE = 1500  # rows of a matrix that is diagonalised as a whole
-STEEPNESS = 6.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
+STEEPNESS = 5.0  # of the filter: it is cosh of this at zero, and at most 1 in what it dampens
 STEEPEST = 20.0  # the same at the lowest eigenvalue: where it is more, others are lost by rounding
 ABUNDANCE = 2.0  # as many modes as are wanted are about where the filter begins
 EDGE = 1e-3  # of the highest eigenvalue: how well the lowest is known
 UNSTABLE = 1e-3  # of the highest eigenvalue: where the filter begins if the bound is not above zero
-TOLERANCE = 1e-7
+TOLERANCE = 1e-9  # of values of the filter
 ALIKE = 1e-3  # values of the filter that differ by less, of themselves, may be those of the same mode
 MISSED = 8  # modes that are looked for at a time where some were missed
 CREDIBLE = 1e-5  # of the highest eigenvalue: a residual that is larger is no mode
@@ -36,9 +36,10 @@ def lowest_modes(
 ) -> xr.Dataset:
     r"""The vibrational modes of lowest frequency of one configuration, without its translations.
 
-    Eigenvectors e of the mass-weighted Hessian D, D e = omega^2 e. SciPy's implicitly restarted Lanczos method finds
-    them with a Chebyshev polynomial of D, steep where they are and small elsewhere [1]_; nothing is factorised, so that
-    memory grows with the number of particles only. Matrices up to 1500 rows are diagonalised as a whole.
+    Eigenvectors e of the mass-weighted Hessian D, D e = omega^2 e. A block Lanczos method finds them with a Chebyshev
+    polynomial of D, steep where they are and small elsewhere [1]_; where they are, the density of states tells. Nothing
+    is factorised, so that memory grows with the number of particles only. Afterwards one looks for modes that were
+    missed, beside those that were found. Matrices up to 1500 rows are diagonalised as a whole.
 
     Parameters
     ----------

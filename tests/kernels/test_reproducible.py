@@ -27,7 +27,6 @@ SAFE = {
     "gather": "what is written at depends on what was read: never vectorised",
     "sweep_cages": "over the axes of one particle",
     "accumulate": "rows of scratch are far from each other, SHORTEST_ROW",
-    "apply_springs": "to neighbours in any order: never vectorised",
     "count_solid_angle": "ends when the sum is complete: never vectorised",
 }
 

@@ -15,12 +15,12 @@ from glassdask.kernels import hessians as kernels
 from glassdask.simulation import vibrations
 from glassdask.simulation.elasticity import elastic_moduli
 from glassdask.simulation.forms import LennardJones
-from glassdask.simulation.interactions import interactions
+from glassdask.simulation.interactions import configuration_of, interactions
 from glassdask.simulation.mechanics import forces, hessian, stresses
 from glassdask.simulation.mode_measures import harmonic_debye_waller, participation_ratio, phase_quotient, vibrality
 from glassdask.simulation.models import KAM_2D, KOB_ANDERSEN_SMOOTH, WAHNSTROM_SMOOTH
-from glassdask.simulation.spectra import density_of_states, jackson
-from glassdask.simulation.springs import Springs
+from glassdask.simulation.spectra import density_of_states, jackson, level
+from glassdask.simulation.springs import Springs, along_a_curve
 from glassdask.simulation.vibrations import lowest_modes
 
 from ..conftest import DATA
@@ -41,12 +41,36 @@ def test_springs_are_the_hessian(model, compiled, monkeypatch):
     if not compiled:
         monkeypatch.setattr(kernels, "apply_springs", kernels.apply_springs.py_func)
     trajectory = disturbed(model)
-    x = np.random.default_rng(1).normal(size=trajectory.sizes["particle"] * model.dimension)
-    mass = np.random.default_rng(2).uniform(0.5, 2.0, trajectory.sizes["particle"])
-    root = np.repeat(np.sqrt(mass), model.dimension)
-    expected = hessian(model, trajectory) @ (x / root) / root
-    found = Springs(interactions(model, trajectory, "test"), mass)(x)
-    assert np.abs(found - expected).max() < 1e-12 * np.abs(expected).max()
+    n, d = trajectory.sizes["particle"], model.dimension
+    x = np.random.default_rng(1).normal(size=(n * d, 11 if compiled else 3))  # more than a block
+    mass = np.random.default_rng(2).uniform(0.5, 2.0, n)
+    root = np.repeat(np.sqrt(mass), d)[:, None]
+    matrix = hessian(model, trajectory).toarray() / root / root.T
+    expected = matrix @ x
+    along = along_a_curve(configuration_of(trajectory, "test"))
+    for order in (None, along) if compiled else (along,):
+        springs = Springs(interactions(model, trajectory, "test"), mass, order)
+        assert np.abs(springs.of_columns(x) - expected).max() < 1e-12 * np.abs(expected).max()
+        assert np.array_equal(springs(x[:, 0]), springs.of_columns(x)[:, 0])
+        # Chebyshev's polynomials by their definition
+        value, vector = np.linalg.eigh(matrix)
+        low, high = value[0] - 1.0, value[-1] + 1.0
+        y = (2 * value - low - high) / (high - low)
+        for k, found in zip(range(7 if compiled else 3), springs.chebyshev(x[:, :3], low, high)):
+            polynomial = (vector * np.cos(k * np.arccos(y))) @ (vector.T @ x[:, :3])
+            assert np.allclose(springs.outside(found)[:, :3], polynomial, atol=1e-9)
+            assert not found[:, 3:].any()
+
+
+def test_particles_along_the_curve_are_near_each_other():
+    """Most follow a neighbour; a lattice of a power of two is visited cube by cube."""
+    edge = 8
+    place = np.random.default_rng(1).permutation(np.array(list(np.ndindex(edge, edge, edge)))) + 0.5
+    found = configuration_of(gd.from_arrays(place[None], species=["A"] * edge**3, box=[edge] * 3), "test")
+    order = along_a_curve(found)
+    assert sorted(order) == list(range(edge**3))
+    for first in range(0, edge**3, 8):
+        assert (np.ptp(place[order[first : first + 8]], axis=0) == 1).all()
 
 
 @pytest.mark.parametrize("way", ["filtered", "whole"])
@@ -65,7 +89,18 @@ def test_modes_are_the_lowest_of_the_whole_matrix(model, way, monkeypatch):
     assert np.allclose(modes["frequency"] ** 2, np.abs(value))
     overlap = np.abs(modes["polarization"].values.reshape(25, -1) @ vector)
     assert np.allclose(overlap, np.eye(25), atol=1e-6)
-    assert float(modes["residual"].max()) < 1e-6 * float(np.abs(value).max())
+    assert float(modes["residual"].max()) < 1e-7 * float(np.abs(value).max())
+
+
+@BOTH
+def test_the_level_is_that_of_the_spectrum(model):
+    """Twice the part of the modes that resolution and random vectors allow."""
+    trajectory = minimum(model)
+    value = np.linalg.eigvalsh(hessian(model, trajectory, mass_weighted=True).toarray())[model.dimension :]
+    springs = Springs(interactions(model, trajectory, "test"))
+    for rank in (30, 200, 330):
+        found = level(springs, rank, -0.01 * value[-1], 1.01 * value[-1], np.random.default_rng(1))
+        assert abs(np.sum(value < found) - rank) < 0.15 * rank
 
 
 @pytest.mark.parametrize("kind", ["overlap", "stretched"])
