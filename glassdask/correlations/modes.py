@@ -20,7 +20,7 @@ from glassdask.schema import check_kind, particle_numbers, species_names, valida
 from glassdask.variables import annotated
 
 # What a mode of one particle takes, roughly.
-MODE_MICROSECONDS = 1e-3
+MODE_MICROSECONDS = 0.3e-3
 # Smoothing of S(k) before its first peak is looked for, in bins.
 PEAK_SMOOTHING = 1.5
 # Where that peak is looked for: beyond this multiple of pi over the mean spacing.
@@ -246,7 +246,8 @@ def wave_vectors(
     """Integers n (M, 3) of wave vectors k = 2 pi H^-1 n with |k| in the bins first..last, and the bin of each (M,).
 
     Of k and -k one is taken, and of a bin at most `limit`: all where there are fewer, else random ones. The choice
-    depends on the arguments only.
+    depends on the arguments only. They are sorted by their integers, so that many share the first two with the one
+    before them, see `kernels.correlations.density_modes`.
     """
     cell = np.array(box)
     d = len(cell)
@@ -272,6 +273,7 @@ def wave_vectors(
     order = np.argsort(bin_of, kind="stable")
     rank = np.arange(len(order)) - np.searchsorted(bin_of[order], bin_of[order])
     chosen = order[(rank < limit) | (bin_of[order] < complete)]
+    chosen = chosen[np.lexsort(modes[chosen].T[::-1])]
     padded = np.zeros((len(chosen), 3), np.int64)
     padded[:, :d] = modes[chosen]
     return padded, bin_of[chosen]

@@ -15,14 +15,15 @@ from types import ModuleType
 import numpy as np
 
 from glassdask.kernels import correlations as kernels
+from glassdask.kernels.simd import aligned
 
-# Particles whose phases are held at once: with 300 orders in each direction they stay in the second-level cache.
-PARTICLES_AT_ONCE = 64
+# Particles whose positions are read at once.
+PARTICLES_AT_ONCE = 256
 # Relative accuracy of a transform.
 ACCURACY = 1e-12
 # What a wave of a particle takes when summed; a particle of a transform in two and three dimensions, and a wave of its
 # box, microseconds of CPU.
-SUMMED, SPREAD, WAVE = 0.4e-3, {2: 0.15, 3: 0.7}, 0.4
+SUMMED, SPREAD, WAVE = 0.25e-3, {2: 0.15, 3: 0.7}, 0.4
 # The grid of a transform has twice as many places as waves along each axis, and is this large at most.
 MOST_BYTES = 1 << 28
 
@@ -36,13 +37,14 @@ def add_waves(
     ``starts[s]:starts[s + 1]``; `modes` (M, 3) integers n; the third coordinates are 0 in two dimensions.
     """
     orders = np.abs(modes).max(axis=0, initial=0)
-    for s, number in enumerate(np.diff(starts)):
-        part = slice(starts[s], starts[s + 1])
-        if transform_microseconds(int(number), orders) < SUMMED * number * len(modes):
+    numbers = [int(number) for number in np.diff(starts) if number]
+    cost = sum(transform_microseconds(number, orders) for number in numbers)
+    if cost < SUMMED * sum(numbers) * len(modes):
+        for s in range(len(density)):
+            part = slice(starts[s], starts[s + 1])
             _transformed(fraction[:, part], weight[part], modes, orders, density[s])
-        else:
-            work = np.empty((2, 3, int(orders.max()) + 1, PARTICLES_AT_ONCE))
-            kernels.density_modes(fraction, weight, starts[s : s + 2], modes, work[0], work[1], density[s : s + 1])
+    else:
+        _summed(fraction, weight, starts, modes, orders, density)
 
 
 def transform_microseconds(number: int, orders: np.ndarray) -> float:
@@ -75,6 +77,22 @@ def _transformed(
     found = waves[tuple((modes[:, :d] + orders[:d]).T)]
     density[0] += found.real
     density[1] += found.imag
+
+
+def _summed(
+    fraction: np.ndarray, weight: np.ndarray, starts: np.ndarray, modes: np.ndarray, orders: np.ndarray,
+    density: np.ndarray,
+) -> None:  # fmt: skip
+    """Add rho(k) of all species to `density` (S, 2, M)."""
+    if orders[2] == 0:
+        # in two dimensions waves that follow each other then have the first two integers in common
+        turned = [2, 0, 1]
+        fraction, modes, orders = fraction[turned], modes[:, turned], orders[turned]
+    middle = kernels.POWER * (np.cumsum(2 * orders + 1) - orders - 1)
+    unit, sums = aligned(7, PARTICLES_AT_ONCE), aligned(1, kernels.AT_ONCE * len(modes))
+    phases = aligned(1, kernels.POWER * int((2 * orders + 1).sum()))
+    places = middle + kernels.POWER * modes
+    kernels.density_modes(fraction, weight, starts, places, middle, orders, unit, phases, sums, density)
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import converted
+from glassdask.declarations import flags
 from glassdask.descriptors.features import center_species, feature_matrix, one_descriptor, project
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.store.identity import condition, fingerprint
@@ -85,7 +85,7 @@ def reduce(
     from glassdask.learning.directions import check_method, principal_directions
     from glassdask.learning.moments import merge_moments
 
-    scale = converted(scale, bool, "scale")
+    flags(scale=scale)
     features = one_descriptor(features)
     check_numbers(features.attrs, str(features.name))
     check_method(method)

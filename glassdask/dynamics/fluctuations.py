@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.averages import by_species, displacement_sums, particle_means
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
@@ -93,7 +93,7 @@ def dynamic_susceptibility(
     >>> dynamic_susceptibility(t, a=0.3, lags=[1.0])["chi4"].values.tolist()
     [[1.0]]
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     k, a = (converted(value, Positive | None, name) for name, value in (("k", k), ("a", a)))
     if a is None and k is None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glassdask.correlations.modes import wave_vectors
 from glassdask.correlations.radial import count_pairs
-from glassdask.declarations import Count, Positive, converted
+from glassdask.declarations import Count, Positive, converted, flags
 from glassdask.dynamics.averages import cage_rule, later_relative, rms_drift
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
@@ -130,7 +130,7 @@ def four_point(
     >>> bool(abs(found["g4_total"]).max() < 0.05)
     True
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     refuse_open(trajectory, "four_point", "use dynamic_susceptibility")
     a, lag = (converted(value, Positive, name) for name, value in (("a", a), ("lag", lag)))

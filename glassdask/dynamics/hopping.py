@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.averages import cage_rule, relative_to_cage
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import jackknife
@@ -99,7 +99,7 @@ def hops(
     >>> np.flatnonzero(found["hop"].values[:, 0]).tolist()
     [3]
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     check_matched(trajectory)
     window, threshold = converted(window, Positive, "window"), converted(threshold, Positive, "threshold")

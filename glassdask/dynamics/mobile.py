@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.averages import cage_rule, later_relative, rms_drift
 from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
@@ -149,7 +149,7 @@ def _clusters(
     connect: Callable[..., tuple[np.ndarray, np.ndarray]],
     cage: Neighborhood | Cutoffs | None, remove_drift: bool, scheme: Scheme,
 ) -> xr.Dataset:  # fmt: skip
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     lag, distance, fraction = (
         converted(value, Positive, name)

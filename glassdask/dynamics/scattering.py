@@ -27,6 +27,8 @@ from glassdask.dynamics.origins import ORIGINS, Origins
 from glassdask.dynamics.paths import Scheme
 from glassdask.dynamics.walk import drift, map_pairs, sum_paths
 from glassdask.errors import ParameterError
+from glassdask.frames import map_frames
+from glassdask.graphs import compute
 from glassdask.kernels.dynamics import SCATTERING
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.neighborhood.boxes import half_widths
@@ -39,7 +41,7 @@ from glassdask.variables import annotated
 # Pairs of frames whose modes are multiplied at once.
 PAIRS_AT_ONCE = 256
 # What a mode of one particle takes, in microseconds, roughly.
-MODE_MICROSECONDS = 1e-3
+MODE_MICROSECONDS = 0.3e-3
 # Lengths of wave vectors are the same up to this much of them.
 ROUNDING = 1e-9
 
@@ -55,6 +57,7 @@ def intermediate_scattering(
     cage: Neighborhood | Cutoffs | None = None,
     remove_drift: bool = False,
     scheme: Scheme = "lattice",
+    self_part: bool = True,
 ) -> xr.Dataset:
     r"""Collective (coherent) and self intermediate scattering functions, and the fluctuations of the collective one.
 
@@ -83,6 +86,9 @@ def intermediate_scattering(
     cage, remove_drift, scheme : rule for neighbours or float or dict or bool or str
         How particles move, see `self_correlations`. Relative to the cage, a particle is then where it was plus its
         relative displacement.
+    self_part : bool, default True
+        Whether F_s is wanted, too. F alone takes about half of the time, and is of each frame by itself, so that no
+        images are needed.
 
     Returns
     -------
@@ -113,10 +119,11 @@ def intermediate_scattering(
     >>> found["f_total"].values.round(1).tolist(), found["fs_total"].values.tolist()
     ([[1.0, 1.0]], [[1.0, 1.0]])
     """
-    flags(remove_drift=remove_drift)
+    flags(remove_drift=remove_drift, self_part=self_part)
     found_origins, shells, values, own, removed = scattering_of_pairs(
-        trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme
-    )
+        trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme,
+        self_part=self_part,
+    )  # fmt: skip
     pair = ("species_a", "species_b", "k", "lag")
     variables: dict[str, Any] = {"origins": ("lag", found_origins.counts)}
     for end, of in (("", values), ("_total", values.sum(axis=(1, 2)))):
@@ -126,10 +133,11 @@ def intermediate_scattering(
         for name, (mean, error) in found.items():
             dims = pair[4 - mean.ndim :]
             variables |= {f"{name}{end}": (dims, mean), f"{name}{end}_error": (dims, error)}
-    fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
-    for end, parts in (("", slice(-1)), ("_total", -1)):
-        dims = ("species", *pair[2:]) if not end else pair[2:]
-        variables |= {f"fs{end}": (dims, fs[parts]), f"fs{end}_error": (dims, fs_error[parts])}
+    if own is not None:
+        fs, fs_error = found_origins.averages(lambda means, counts: {"fs": means}, own)["fs"]
+        for end, parts in (("", slice(-1)), ("_total", -1)):
+            dims = ("species", *pair[2:]) if not end else pair[2:]
+            variables |= {f"fs{end}": (dims, fs[parts]), f"fs{end}_error": (dims, fs_error[parts])}
     if removed is not None:
         variables["drift"] = ("lag", removed)
     return annotated(shells.assign(variables).assign_coords(lag=found_origins.lags))
@@ -146,8 +154,12 @@ def scattering_of_pairs(
     cage: Neighborhood | Cutoffs | None = None,
     remove_drift: bool = False,
     scheme: Scheme = "lattice",
-) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); a dataset with what they are of; drift."""
+    self_part: bool = True,
+) -> tuple[Origins, xr.Dataset, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Of each pair of frames F_ab(k) (P, S, S, K), and F_s(k) (P, S + 1, K); a dataset with what they are of; drift.
+
+    F_s is None without `self_part`.
+    """
     validate(trajectory)
     refuse_open(trajectory, "intermediate_scattering", "use self_correlations")
     found_origins = Origins.of(trajectory, lags, origins, zero=True)
@@ -156,20 +168,26 @@ def scattering_of_pairs(
     names = species_names(trajectory)
     rule = cage_rule(trajectory, cage)
     mean = drift(trajectory, found_origins.frames, scheme) if remove_drift else None
-    if rule is None:
-        values, sums = _of_paths(trajectory, found_origins, box, shells, numbers, mean, scheme)
-    else:
+    sums: np.ndarray | None = None
+    if rule is not None:
         n_modes = sum(map(len, shells))
         values = map_pairs(
             partial(_of_cages, rule=rule, shells=shells), trajectory, found_origins.pairs,
             (len(names), len(names), len(numbers)), rule.microseconds + 2 * MODE_MICROSECONDS * n_modes, scheme=scheme,
         )  # fmt: skip
-        moved = [
-            displacement_sums(trajectory, found_origins, number, cage=rule, scheme=scheme)[0] for number in numbers
-        ]
-        sums = np.stack([of_k[:, :, SCATTERING] for of_k in moved], axis=-1)
-    own = particle_means(trajectory, sums)
-    coords = {dim: list(names) for dim in ("species", "species_a", "species_b")} | {"k": numbers}
+        if self_part:
+            moved = [
+                displacement_sums(trajectory, found_origins, number, cage=rule, scheme=scheme)[0] for number in numbers
+            ]
+            sums = np.stack([of_k[:, :, SCATTERING] for of_k in moved], axis=-1)
+    elif self_part:
+        values, sums = _of_paths(trajectory, found_origins, box, shells, numbers, mean, scheme)
+    else:
+        density = _of_frames(trajectory.isel(frame=found_origins.frames), box, np.concatenate(shells), mean)
+        values = _pair_products(trajectory, found_origins, density, shells)
+    own = None if sums is None else particle_means(trajectory, sums)
+    dims = ("species_a", "species_b") if own is None else ("species", "species_a", "species_b")
+    coords = {dim: list(names) for dim in dims} | {"k": numbers}
     attrs = {"dimension": trajectory.sizes["space"], "particles": trajectory.sizes["particle"], "width": width}
     shown = xr.Dataset({"modes": ("k", [len(shell) for shell in shells])}, coords=coords, attrs=attrs)
     return found_origins, shown, values, own, None if mean is None else root_mean_square(mean, found_origins)
@@ -225,18 +243,63 @@ def _of_paths(
         both = partial(_one_after_the_other, functions=(waves, alone))
         found = sum_paths(both, trajectory, frames, (math.prod(of_waves) + math.prod(of_pairs),), sum(cost))
         density, sums = np.split(found, [math.prod(of_waves)])
+        density = density.reshape(of_waves)
     else:
         # whole vectors of the box are seen in no wave of that box alone
-        density = sum_paths(waves, trajectory, frames, of_waves, cost[0])
+        density = _of_frames(trajectory.isel(frame=frames), box, modes, mean)
         sums = sum_paths(alone, trajectory, frames, of_pairs, cost[1], scheme=scheme)
+    return _pair_products(trajectory, origins, density, shells), sums.reshape(of_pairs)
+
+
+def _of_frames(trajectory: xr.Dataset, box: np.ndarray, modes: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """rho_a(k) of every frame, (F, S, 2, M), frame by frame; of positions counted from `mean` (F, d)."""
+    n_species = len(species_names(trajectory))
+    known = [name for name in ("position", "species", "box", "periodic") if name in trajectory]
+    density: np.ndarray = compute(
+        map_frames(
+            partial(_modes_of_frame, modes=modes), trajectory[known],
+            dims={"of": n_species, "part": 2, "mode": len(modes)}, microseconds=MODE_MICROSECONDS * len(modes),
+        ).data
+    )[0]  # fmt: skip
+    shift = np.zeros(box.shape[:2]) if mean is None else -mean
+    if "origin" in trajectory:
+        shift = shift + trajectory["origin"].values
+    if shift.any():
+        # positions that are moved together turn the phase of a wave
+        turn = np.exp(-2j * np.pi * np.einsum("fd,fda,ma->fm", shift, np.linalg.inv(box), modes[:, : box.shape[1]]))
+        turned = (density[:, :, 0] + 1j * density[:, :, 1]) * turn[:, None]
+        density = np.stack([turned.real, turned.imag], axis=2)
+    return density
+
+
+def _modes_of_frame(configuration: Configuration, *, modes: np.ndarray) -> np.ndarray:
+    """rho_a(k) of one frame, (S, 2, M)."""
+    path, starts = sorted_by_species(configuration, configuration.position)
+    inverse = configuration.inverse[: configuration.dimension, : configuration.dimension]
+    return density_modes(path[None], starts, inverse=inverse[None], modes=modes)[0]
+
+
+def sorted_by_species(configuration: Configuration, *values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Vectors (N, d or more) of the particles as (d, N), species by species, and where each species begins (S + 1,)."""
+    species, d = configuration.species, configuration.dimension
+    starts = np.append(0, np.cumsum(np.bincount(species, minlength=len(configuration.names))))
+    order = slice(None) if (np.diff(species) >= 0).all() else np.argsort(species, kind="stable")
+    return *(np.ascontiguousarray(one[order, :d].T) for one in values), starts
+
+
+def _pair_products(
+    trajectory: xr.Dataset, origins: Origins, density: np.ndarray, shells: list[np.ndarray]
+) -> np.ndarray:
+    """F_ab(k) of each pair of frames, (P, S, S, K), from the modes of the frames (F, S, 2, M)."""
+    n_species = density.shape[1]
     values = np.empty((len(origins.pairs), n_species, n_species, len(shells)))
     f, g = origins.places.T
-    for column, part in enumerate(np.split(density.reshape(of_waves), _cuts(shells), axis=-1)):
+    for column, part in enumerate(np.split(density, _cuts(shells), axis=-1)):
         for a, b in np.ndindex(n_species, n_species):
             # Re rho_a rho_b*, over both orders in time
             forth, back = (mode_products(part, first, second, a, b) for first, second in ((f, g), (g, f)))
             values[:, a, b, column] = 0.5 * (forth + back) / (trajectory.sizes["particle"] * part.shape[-1])
-    return values, sums.reshape(of_pairs)
+    return values
 
 
 def _one_after_the_other(
@@ -260,15 +323,13 @@ def _of_cages(
 ) -> np.ndarray:  # fmt: skip
     """F_ab(k) of one pair of frames, (S, S, K), of particles that have moved relative to their cages."""
     later, _ = later_relative(configuration, later, box, moved, rule=rule, remove_drift=False)
-    d, n_species = configuration.dimension, len(configuration.names)
-    order = np.argsort(configuration.species, kind="stable")
-    starts = np.searchsorted(configuration.species[order], np.arange(n_species + 1))
-    path = np.ascontiguousarray(np.stack([configuration.position[order, :d].T, later[order].T]))
+    *rows, starts = sorted_by_species(configuration, configuration.position, later)
+    d = configuration.dimension
     inverse = np.stack([configuration.inverse[:d, :d], np.linalg.inv(box)])
-    before, after = density_modes(path, starts, inverse=inverse, modes=np.concatenate(shells))
+    before, after = density_modes(np.stack(rows), starts, inverse=inverse, modes=np.concatenate(shells))
     both = np.einsum("acm,bcm->abm", before, after)
     products = np.split(0.5 * (both + both.swapaxes(0, 1)), _cuts(shells), axis=-1)
-    return np.stack([part.mean(axis=-1) for part in products], axis=-1) / len(order)
+    return np.stack([part.mean(axis=-1) for part in products], axis=-1) / len(later)
 
 
 def _cuts(shells: list[np.ndarray]) -> np.ndarray:

@@ -140,6 +140,7 @@ def dynamic_structure_factor(
     found_origins, shown, values, own, _ = scattering_of_pairs(
         trajectory, k, width, modes, lags, origins, cage=cage, remove_drift=remove_drift, scheme=scheme
     )
+    assert own is not None
     found: dict[str, Any] = {}
     pair = ("species_a", "species_b", "k", "omega")
     for name, dims, of in (

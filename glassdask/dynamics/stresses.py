@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Positive, converted
+from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import Origins
 from glassdask.dynamics.velocities import check_velocities
@@ -68,7 +68,7 @@ def stress_tensor(trajectory: xr.Dataset, model: Model | str, *, kinetic: bool =
     >>> stress_tensor(pair, "kob_andersen", kinetic=False).values[0].round(4).tolist()
     [[-0.0329, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    kinetic = converted(kinetic, bool, "kinetic")
+    flags(kinetic=kinetic)
     validate(trajectory)
     potential = _pair_model(model, trajectory)
     refuse_open(trajectory, "the stress of a cut-out", "drop_vars('periodic') where the box does repeat")

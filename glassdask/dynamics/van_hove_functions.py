@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.declarations import Count, Positive, converted
+from glassdask.declarations import Count, Positive, converted, flags
 from glassdask.dynamics.averages import (
     by_species,
     cage_rule,
@@ -102,7 +102,7 @@ def van_hove(
     >>> (found["gs"].values[0, :, 0] > 0).tolist(), (found["gd"].values[0, 0, :, 0] > 0).tolist()
     ([False, False, True, False, False], [True, False, True, False, True])
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     refuse_open(trajectory, "van_hove", "use self_correlations")
     n_bins = converted(n_bins, Count, "van_hove.n_bins")
@@ -202,7 +202,7 @@ def collective_overlap(
     >>> collective_overlap(t, a=0.3, lags=[1.0])["collective_overlap"].values.tolist()
     [[1.0]]
     """
-    remove_drift = converted(remove_drift, bool, "remove_drift")
+    flags(remove_drift=remove_drift)
     validate(trajectory)
     refuse_open(trajectory, "collective_overlap", "use dynamic_susceptibility")
     a = converted(a, Positive, "a")

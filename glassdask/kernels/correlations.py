@@ -6,7 +6,11 @@ import numpy as np
 
 from glassdask.kernels import kernel
 from glassdask.kernels.dynamics import sine
-from glassdask.kernels.simd import LANES, load, positions_below, store
+from glassdask.kernels.simd import LANES, full, load, positions_below, store
+
+# Particles whose density modes are summed together, two vectors of them, and what a power of their phases takes.
+AT_ONCE = 2 * LANES
+POWER = 2 * AT_ONCE
 
 
 @kernel
@@ -129,55 +133,102 @@ def histogram_angles(centers, offsets, index, vector, species, bins_per_radian, 
 
 
 @kernel
-def density_modes(fraction, weight, starts, modes, real, imag, density):
+def unit_phases(fraction, weight, first, number, unit):
+    """exp(-2 pi i f) of each axis of some particles, and their weights, into `unit` (7, W), with zeros behind them."""
+    for axis in range(3):
+        for p in range(number):
+            phase = -2.0 * np.pi * fraction[axis, first + p]
+            unit[2 * axis, p] = sine(phase + 0.5 * np.pi)
+            unit[2 * axis + 1, p] = sine(phase)
+    for p in range(number):
+        unit[6, p] = weight[first + p]
+    for row in range(7):
+        for p in range(number, min(number + AT_ONCE, unit.shape[1])):
+            unit[row, p] = 0.0
+
+
+@kernel
+def powers(unit, at, middle, most, phases):
+    """All powers of the phases of the particles `at` in `unit` and the next, those of the first axis times the weight.
+
+    `middle` (3,) is where the power 0 of each axis lies in `phases`, and `most` (3,) its largest power, either way.
+    """
+    for axis in range(3):
+        for p in range(0, AT_ONCE, LANES):
+            ur = load(unit, 2 * axis, at + p)
+            ui = load(unit, 2 * axis + 1, at + p)
+            a = full(1.0)
+            if axis == 0:
+                a = load(unit, 6, at + p)
+            b = full(0.0)
+            up = middle[axis] + p
+            down = up
+            store(a, phases, 0, up)
+            store(b, phases, 0, up + AT_ONCE)
+            for _ in range(most[axis]):
+                c = a * ur - b * ui
+                b = a * ui + b * ur
+                a = c
+                up += POWER
+                down -= POWER
+                store(a, phases, 0, up)
+                store(b, phases, 0, up + AT_ONCE)
+                store(a, phases, 0, down)
+                store(-1.0 * b, phases, 0, down + AT_ONCE)
+
+
+@kernel
+def density_modes(fraction, weight, starts, places, middle, most, unit, phases, sums, density):
     """Add rho_a(k) = sum_{j in a} w_j exp(-i k.r_j) of each wave vector k = 2 pi H^-1 n to `density` (S, 2, M).
 
     `fraction` (3, N) fractional coordinates and `weight` (N,) sorted by species, species s in
-    ``starts[s]:starts[s + 1]``; `modes` (M, 3) integers n; work space `real`, `imag` (3, largest |n| + 1, W), W
-    particles at a time. Powers of exp(-2 pi i f) by recurrence, so a mode costs three loads and two complex products
-    for a particle.
+    ``starts[s]:starts[s + 1]``. The phases of a wave vector are the powers of exp(-2 pi i f) that begin at its `places`
+    (M, 3) in `phases`; see `powers` for `middle` and `most`. Each power is of `AT_ONCE` particles, so that those of
+    usual wave numbers stay in the first-level cache: the real parts, then the imaginary ones. What two axes give
+    together is kept as long as it stays the same, so that a wave vector whose first two integers are those of the one
+    before costs one complex product for a particle. Work space: `unit` (7, W), W particles at a time, a multiple of
+    `AT_ONCE`; `phases` (1, all powers times `POWER`); `sums` (1, M times `AT_ONCE`).
     """
-    width = real.shape[2]
-    orders = real.shape[1]
+    width = unit.shape[1]
     for s in range(starts.shape[0] - 1):
+        for m in range(0, sums.shape[1], LANES):
+            store(full(0.0), sums, 0, m)
         for first in range(starts[s], starts[s + 1], width):
             number = min(width, starts[s + 1] - first)
-            for axis in range(3):
-                for p in range(number):
-                    real[axis, 0, p] = 1.0
-                    imag[axis, 0, p] = 0.0
-                if orders > 1:
-                    for p in range(number):
-                        phase = -2.0 * np.pi * fraction[axis, first + p]
-                        real[axis, 1, p] = sine(phase + 0.5 * np.pi)
-                        imag[axis, 1, p] = sine(phase)
-                for n in range(2, orders):
-                    for p in range(number):
-                        a = real[axis, n - 1, p]
-                        b = imag[axis, n - 1, p]
-                        real[axis, n, p] = a * real[axis, 1, p] - b * imag[axis, 1, p]
-                        imag[axis, n, p] = a * imag[axis, 1, p] + b * real[axis, 1, p]
-            for n in range(orders):
-                for p in range(number):
-                    real[0, n, p] *= weight[first + p]
-                    imag[0, n, p] *= weight[first + p]
-            for m in range(modes.shape[0]):
-                # powers of a negative order are the conjugates
-                sx = 1.0 if modes[m, 0] >= 0 else -1.0
-                sy = 1.0 if modes[m, 1] >= 0 else -1.0
-                sz = 1.0 if modes[m, 2] >= 0 else -1.0
-                xr = real[0, abs(modes[m, 0])]
-                xi = imag[0, abs(modes[m, 0])]
-                yr = real[1, abs(modes[m, 1])]
-                yi = imag[1, abs(modes[m, 1])]
-                zr = real[2, abs(modes[m, 2])]
-                zi = imag[2, abs(modes[m, 2])]
-                total_re = 0.0
-                total_im = 0.0
-                for p in range(number):
-                    a = xr[p] * yr[p] - (sx * sy) * xi[p] * yi[p]
-                    b = sy * xr[p] * yi[p] + sx * xi[p] * yr[p]
-                    total_re += a * zr[p] - sz * b * zi[p]
-                    total_im += sz * a * zi[p] + b * zr[p]
-                density[s, 0, m] += total_re
-                density[s, 1, m] += total_im
+            unit_phases(fraction, weight, first, number, unit)
+            for at in range(0, number, AT_ONCE):
+                powers(unit, at, middle, most, phases)
+                x = -1
+                y = -1
+                a0 = b0 = a1 = b1 = full(0.0)
+                for m in range(places.shape[0]):
+                    if places[m, 0] != x or places[m, 1] != y:
+                        x = places[m, 0]
+                        y = places[m, 1]
+                        xr = load(phases, 0, x)
+                        xi = load(phases, 0, x + AT_ONCE)
+                        yr = load(phases, 0, y)
+                        yi = load(phases, 0, y + AT_ONCE)
+                        a0 = xr * yr - xi * yi
+                        b0 = xr * yi + xi * yr
+                        xr = load(phases, 0, x + LANES)
+                        xi = load(phases, 0, x + AT_ONCE + LANES)
+                        yr = load(phases, 0, y + LANES)
+                        yi = load(phases, 0, y + AT_ONCE + LANES)
+                        a1 = xr * yr - xi * yi
+                        b1 = xr * yi + xi * yr
+                    z = places[m, 2]
+                    zr = load(phases, 0, z)
+                    zi = load(phases, 0, z + AT_ONCE)
+                    wr = load(phases, 0, z + LANES)
+                    wi = load(phases, 0, z + AT_ONCE + LANES)
+                    real = load(sums, 0, AT_ONCE * m)
+                    imag = load(sums, 0, AT_ONCE * m + LANES)
+                    store(real + a0 * zr - b0 * zi + a1 * wr - b1 * wi, sums, 0, AT_ONCE * m)
+                    store(imag + a0 * zi + b0 * zr + a1 * wi + b1 * wr, sums, 0, AT_ONCE * m + LANES)
+        for m in range(places.shape[0]):
+            for part in range(2):
+                total = 0.0
+                for lane in range(LANES):
+                    total += sums[0, AT_ONCE * m + LANES * part + lane]
+                density[s, part, m] += total

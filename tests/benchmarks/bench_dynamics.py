@@ -97,7 +97,7 @@ def against_ripple(rng) -> None:
 
 
 def against_dynasor(rng) -> None:
-    """The coherent F(k, t) of the waves in a shell, beside dynasor where it is; ours comes with F_s(k, t)."""
+    """The coherent F(k, t) of the waves in a shell, alone and with F_s(k, t), beside dynasor where it is."""
     n, n_frames, last, length = (50, 20, 3, 6.0) if TINY else (16000, 60, 30, 24.0)
     path = np.cumsum(rng.normal(scale=0.05, size=(n_frames, n, 3)), axis=0) + rng.random((n, 3)) * length
     image = np.floor(path / length).astype(int)
@@ -112,16 +112,15 @@ def against_dynasor(rng) -> None:
     for k in (3.0, 7.2):
         ((modes,), width) = wave_shells(run, length * np.eye(3), [k], 0.4, 300)[:0:-1]
         waves = 2 * np.pi / length * modes
-        report(
-            f"F(k = {k:g}, t), {len(modes)} waves: a frame and particle", n * n_frames,
-            lambda k=k, width=width: dynamics.intermediate_scattering(
-                run, [k], width=width, modes=300, lags=np.arange(1.0, last + 1), origins=n_frames
-            )["f_total"][0].values,
-            {
-                "dynasor, coherent": lambda waves=waves: theirs.scattering(waves, last),
-                "dynasor, both": lambda waves=waves: theirs.scattering(waves, last, incoherent=True),
-            },
-        )  # fmt: skip
+        for both in (False, True):
+            name = "with F_s" if both else "alone"
+            report(
+                f"F(k = {k:g}, t) {name}, {len(modes)} waves: a frame and particle", n * n_frames,
+                lambda k=k, width=width, both=both: dynamics.intermediate_scattering(
+                    run, [k], width=width, modes=300, lags=np.arange(1.0, last + 1), origins=n_frames, self_part=both
+                )["f_total"][0].values,
+                {"dynasor": lambda waves=waves, both=both: theirs.scattering(waves, last, incoherent=both)},
+            )  # fmt: skip
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 import glassdask as gd
 from glassdask.configurations import Configuration
+from glassdask.correlations import waves
 from glassdask.descriptors import ace
 from glassdask.frames import one_by_one
 from glassdask.kernels import correlations, dynamics
@@ -205,9 +206,8 @@ def of_sums(configuration: Configuration, core: Core) -> None:
     rng = np.random.default_rng(0)
     fraction = np.ascontiguousarray((configuration.position @ configuration.inverse).T)
     n, modes = fraction.shape[1], rng.integers(-20, 21, (20 if TINY else 400, 3))
-    real, imag, density = np.empty((3, 21, 64)), np.empty((3, 21, 64)), np.zeros((1, 2, len(modes)))
-    waves = (fraction, np.ones(n), np.array([0, n]), modes, real, imag, density)
-    ours = seconds(lambda: correlations.density_modes(*waves)) / n / len(modes)
+    of_waves = (fraction, np.ones(n), np.array([0, n]), modes, np.zeros((1, 2, len(modes))))
+    ours = seconds(lambda: waves.add_waves(*of_waves)) / n / len(modes)
     line("S(k): a wave of a particle", n * len(modes), 14, 48, ours, core)
     rows, m = (200, 24) if TINY else (5000, 324)
     features = rng.normal(size=(rows, m))

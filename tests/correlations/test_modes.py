@@ -85,8 +85,10 @@ def test_wave_vectors_fit_the_box_and_their_bin(box, limit):
 def test_the_choice_of_wave_vectors_does_not_depend_on_the_blocks():
     whole, bins = wave_vectors(as_tuple(SKEWED), 9.0, 12, 30, 0, 11)
     parts = [wave_vectors(as_tuple(SKEWED), 9.0, 12, 30, first, min(first + 4, 11)) for first in (0, 5, 10)]
-    assert np.array_equal(np.concatenate([n for n, _ in parts]), whole)
-    assert np.array_equal(np.concatenate([b for _, b in parts]), bins)
+    together, of_bin = (np.concatenate(found) for found in zip(*parts, strict=True))
+    order = np.lexsort(together.T[::-1])
+    assert np.array_equal(together[order], whole)
+    assert np.array_equal(of_bin[order], bins)
 
 
 @pytest.mark.parametrize("basis, first", [(np.zeros((1, 3)), 1.0), (BCC, np.sqrt(2)), (FCC, np.sqrt(3))])
@@ -110,10 +112,7 @@ def test_bragg_peaks(basis, first):
 def modes(trajectory, n):
     fraction = np.ascontiguousarray((trajectory["position"].values[0] @ np.linalg.inv(trajectory["box"].values[0])).T)
     density = np.zeros((1, 2, len(n)))
-    work = np.empty((2, 3, int(np.abs(n).max()) + 1, 8))
-    kernels.density_modes(
-        fraction, np.ones(fraction.shape[1]), np.array([0, fraction.shape[1]]), n, work[0], work[1], density
-    )
+    waves.add_waves(fraction, np.ones(fraction.shape[1]), np.array([0, fraction.shape[1]]), n, density)
     return density
 
 
@@ -192,16 +191,21 @@ def test_bad_parameters(liquid):
             structure_factor(liquid, **options)
 
 
-def test_kernel_as_plain_python():
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_kernel_as_plain_python(dimension, monkeypatch):
+    """Of more particles than are read at once, and fewer; some waves share integers with the one before."""
     rng = np.random.default_rng(3)
-    n = rng.integers(-4, 5, (11, 3))
-    fraction = rng.random((3, 13))
-    starts = np.array([0, 5, 5, 13])
-    weight = rng.normal(size=13)
+    n = rng.integers(-4, 5, (11, dimension))
+    n = np.pad(n[np.lexsort(n.T[::-1])], ((0, 0), (0, 3 - dimension)))
+    fraction = rng.random((3, 40))
+    starts = np.array([0, 5, 5, 40])
+    weight = rng.normal(size=40)
     compiled, plain = np.zeros((3, 2, 11)), np.zeros((3, 2, 11))
-    work = np.empty((2, 3, 5, 4))
-    kernels.density_modes(fraction, weight, starts, n, work[0], work[1], compiled)
-    kernels.density_modes.py_func(fraction, weight, starts, n, work[0], work[1], plain)
+    waves.add_waves(fraction, weight, starts, n, compiled)
+    monkeypatch.setattr(waves, "PARTICLES_AT_ONCE", 32)
+    for name in ("density_modes", "unit_phases", "powers"):
+        monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
+    waves.add_waves(fraction, weight, starts, n, plain)
     np.testing.assert_allclose(compiled, plain, atol=1e-13)
     phase = weight * np.exp(-2j * np.pi * n @ fraction)
     for s in range(3):

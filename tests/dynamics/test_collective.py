@@ -179,10 +179,27 @@ def test_collective_overlap_equals_brute_force():
         np.testing.assert_allclose(at["chi4_collective"][0], counts[:, 1].var(ddof=1) / number, atol=1e-12)
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_the_coherent_part_alone_needs_no_paths(dimension):
+    """Without images, of particles that have gone too far to be followed, in a box whose corner moves."""
+    t, path, box, species = skewed(dimension, scale=1.0)
+    corner = np.linspace(0.0, 1.0, len(box))[:, None] * np.ones(dimension)
+    position, image = gd.schema.wrap(path - corner[:, None], box)
+    given = {"species": species, "box": box, "time": t["time"].values, "origin": corner}
+    both = dynamics.intermediate_scattering(gd.from_arrays(position + corner[:, None], image=image, **given), [3.0])
+    without = gd.from_arrays(position + corner[:, None], **given)
+    with pytest.raises(SchemaError, match="keep images or closer frames"):
+        dynamics.intermediate_scattering(without, [3.0])
+    alone = dynamics.intermediate_scattering(without, [3.0], self_part=False)
+    for name in ("f", "f_error", "f_total", "chi4_f", "origins", "modes"):
+        np.testing.assert_allclose(alone[name], both[name], rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda t: dynamics.intermediate_scattering(t, k=[3.0, 4.0]),
+        lambda t: dynamics.intermediate_scattering(t, k=[3.0, 4.0], self_part=False),
         lambda t: dynamics.van_hove(t, [1.0, 3.0], r_max=2.0, n_bins=5),
         lambda t: dynamics.collective_overlap(t, a=0.6),
         lambda t: dynamics.velocity_autocorrelation(t),

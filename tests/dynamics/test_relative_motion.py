@@ -245,6 +245,11 @@ def test_scattering_without_drift_in_a_box_that_breathes(scheme):
     own = dynamics.self_correlations(t, k=3.0, remove_drift=True, scheme=scheme)
     np.testing.assert_allclose(found["fs"][:, 0, 1:], own["fs"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found["drift"][1:], own["drift"])
+    alone = dynamics.intermediate_scattering(t, [3.0], width=0.8, remove_drift=True, scheme=scheme, self_part=False)
+    assert not {"fs", "species"} & set(alone.variables)
+    for name in alone:
+        # cumulants of two origins are what rounding leaves of them
+        np.testing.assert_allclose(alone[name], found[name], rtol=1e-9, atol=1e-9)
 
 
 def test_one_particle_is_not_changed():
