@@ -171,6 +171,8 @@ def softness(places: list[Path]) -> list[np.ndarray]:
             active, known = gd.learning.balanced_extremes(motion, EXTREME, groups=kind)
             label[active] = known
         labels.append(label)
+    if sum(np.isfinite(label).any() for label in labels) < 2:  # there must be another glass to learn from
+        return [np.full(len(label), np.nan) for label in labels]
     group = np.repeat(np.arange(len(places)), [len(label) for label in labels])
     found = gd.learning.softness(np.vstack(rows), np.concatenate(labels), group)
     return [found.distance[group == number] for number in range(len(places))]

@@ -17,6 +17,7 @@ from glassdask.simulation.polydisperse import PolydisperseModel
 from glassdask.simulation.potentials import spline
 
 MOST_DIRECTIONS = 1000
+ROAMING = 0.5  # that a free particle may go against the strain before an event
 MOST_EVALUATIONS = 5000  # of the forces at one strain
 
 
@@ -114,13 +115,21 @@ class LocalYieldStress(Descriptor):
                 f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
             )
         attrs = {"long_name": f"residual strength of the surroundings, {model.name}", "units": "energy/length^d"}
-        search = np.full((len(names),) * 2, self.radius + model.reach)
+        search = np.full((len(names),) * 2, self.outer)
         free = model.density * (np.pi * self.radius**2 if dimension == 2 else 4.0 / 3.0 * np.pi * self.radius**3)
         took = float(np.clip(2e3 * free * self.directions, 1e3, 1e7))
         return Plan(
             search=search, compute=_OfRegions(self, names), attrs=attrs,
             microseconds=took, needs_diameters=isinstance(model, PolydisperseModel),
         )  # fmt: skip
+
+    @property
+    def outer(self) -> float:
+        """Within which particles come within reach of the free ones, at the latest where the strain ends.
+
+        It shortens what lies across it by exp(-strain / 2).
+        """
+        return float(self.radius + ROAMING + self.model.reach * np.exp(self.strain / 2.0))
 
     def planes(self) -> np.ndarray:
         """sin 2 alpha, cos 2 alpha and 1 / cos 2 (alpha - beta) of each direction, (A, 3)."""
@@ -161,7 +170,7 @@ class _OfRegions:
         steps, changes = np.zeros((2, kernels.MEMORY, free, 3))
         kernels.yield_stresses(
             neighbors.centers, neighbors.offsets, neighbors.index, neighbors.vector, configuration.species, diameter,
-            own.radius, reach, self.table, self.nonadditivity, own.planes(), own.increment,
+            own.radius, own.outer, reach, self.table, self.nonadditivity, own.planes(), own.increment,
             round(own.strain / own.increment), own.dissipation, own.force, MOST_EVALUATIONS, start, q, trial, gradient,
             new, steps, changes, direction, np.zeros(kernels.MEMORY), np.zeros(free + 1, np.int64),
             np.zeros(free * n, np.int32), np.zeros(n, np.int64), np.zeros(n), out,

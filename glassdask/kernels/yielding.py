@@ -195,17 +195,17 @@ def relax(
 
 @exact_kernel
 def yield_stresses(
-    centers, offsets, index, vector, species, diameter, radius, reach, table, nonadditivity, planes, increment, strains,
-    dissipation, force, most, start, q, trial, gradient, new, steps, changes, direction, weights, begin, second, kind,
-    size, out
+    centers, offsets, index, vector, species, diameter, radius, outer, reach, table, nonadditivity, planes, increment,
+    strains, dissipation, force, most, start, q, trial, gradient, new, steps, changes, direction, weights, begin, second,
+    kind, size, out
 ):  # fmt: skip
     """Least residual strength of the surroundings of each centre: the highest stress before an event, minus the first.
 
-    `offsets` (C + 1,), `index` (P,) and `vector` (4, P): a neighbour list that may reach further than `radius` + the
-    `reach` of the potential; `species`, `diameter` (N,); `table` a splined one. `planes` (A, 3): sin 2a, cos 2a and the
-    factor of the stress in each direction. An event is a step of `increment` that dissipates more than `dissipation`;
-    there are `strains` at most. `out` (C,): infinite where nothing happens. The others are scratch for regions of up
-    to ``len(q)`` particles.
+    `offsets` (C + 1,), `index` (P,) and `vector` (4, P): a neighbour list; particles within `outer` are known, those
+    within `radius` are free, and `reach` is that of the potential. `species`, `diameter` (N,); `table` a splined one.
+    `planes` (A, 3): sin 2a, cos 2a and the factor of the stress in each direction. An event is a step of `increment`
+    that dissipates more than `dissipation`; there are `strains` at most. `out` (C,): infinite where nothing happens.
+    The others are scratch for regions of up to ``len(q)`` particles.
     """
     totals, tried, deform = np.empty(3), np.empty(3), np.empty(3)
     for c in range(centers.shape[0]):
@@ -213,14 +213,14 @@ def yield_stresses(
         kind[0], size[0] = species[centers[c]], diameter[centers[c]]
         n = 1
         free = 1
-        for outer in range(2):
+        for frozen in range(2):
             for k in range(offsets[c], offsets[c + 1]):
                 r = vector[3, k]
-                if (r < radius) == (outer == 0) and r < radius + reach:
+                if (r < radius) == (frozen == 0) and r < outer:
                     start[n, 0], start[n, 1], start[n, 2] = vector[0, k], vector[1, k], vector[2, k]
                     kind[n], size[n] = species[index[k]], diameter[index[k]]
                     n += 1
-            if outer == 0:
+            if frozen == 0:
                 free = n
         least = np.inf
         for a in range(planes.shape[0]):

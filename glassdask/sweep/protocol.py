@@ -82,8 +82,6 @@ class Simulated(Protocol):
             raise ParameterError(f"every = {self.every:g} is longer than produce = {self.produce:g}: make it shorter")
         if self.between and self.every is None:
             raise ParameterError(f"between = {self.between} without every: say how often the first frames are kept")
-        if self.ensemble == "npt" and self.pressure is None:
-            raise ParameterError("ensemble = 'npt' without pressure: give it, or take another ensemble")
 
 
 @dataclass(frozen=True)
@@ -180,6 +178,8 @@ def _integrated(run: Simulated, temperature: float, name: str) -> tuple[Any, ...
     for key in ("step", "share"):
         if getattr(run, key) is not None:
             raise ParameterError(f"{key}: means nothing to {name}, whose particles have no diameters of their own")
+    if run.ensemble == "npt" and run.pressure is None:
+        raise ParameterError("ensemble = 'npt' without pressure: give it, or take another ensemble")
     # at a given pressure the density is found while the system is prepared
     prepare: dict[str, Any] = {"ensemble": "nvt" if run.pressure is None else "npt", "pressure": run.pressure}
     cooling = () if run.melt == temperature else (quench(run.melt, temperature, run.rate, **prepare),)

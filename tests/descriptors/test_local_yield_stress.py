@@ -33,7 +33,7 @@ def twin(model, trajectory, center, radius, alpha, increment, dissipation):
     q = trajectory["position"].values[0] - trajectory["position"].values[0, center]
     q = np.concatenate([q + box * (np.array(image) - 1) for image in np.ndindex((3,) * d)])
     order = np.argsort(np.linalg.norm(q, axis=1))
-    order = order[np.linalg.norm(q[order], axis=1) < radius + model.reach]
+    order = order[np.linalg.norm(q[order], axis=1) < radius + 2.0 * model.reach]  # more than ever come near
     q, names = q[order], trajectory["species"].values[order % trajectory.sizes["particle"]]
     free = int((np.linalg.norm(q, axis=1) < radius).sum())
     i, j = np.nonzero(np.arange(free)[:, None] < np.arange(len(q)))

@@ -74,6 +74,7 @@ def test_times_are_numbers_of_sweeps(file):
         (("share = 0.3", "share = 1.5"), r"protocol\.share: expected .*from 0 to 1"),
         (("step = 0.1", "pressure = 1.0"), r"runs\[0\]: pressure = 1\.0: swap Monte Carlo, .*: leave it out"),
         (("step = 0.1", 'ensemble = "nve"'), r"runs\[0\]: ensemble = 'nve': swap Monte Carlo, .*: leave it out"),
+        (("step = 0.1", 'ensemble = "npt"'), r"runs\[0\]: ensemble = 'npt': swap Monte Carlo, .*: leave it out"),
         (("step = 0.1", "replicas = 2\nlags = [1.0]"), "polydisperse_2d: an ensemble of runs needs LAMMPS"),
         (("polydisperse_2d", "kam_2d"), r"runs\[0\]: step: means nothing to kam_2d, whose particles have no diameters"),
     ],
