@@ -196,8 +196,8 @@ def relax(
 @exact_kernel
 def yield_stresses(
     centers, offsets, index, vector, species, diameter, radius, outer, reach, table, nonadditivity, planes, increment,
-    strains, dissipation, force, most, start, q, trial, gradient, new, steps, changes, direction, weights, begin, second,
-    kind, size, out
+    strains, dissipation, force, most, start, q, trial, gradient, new, steps, changes, direction, weights, begin,
+    second, kind, size, out
 ):  # fmt: skip
     """Least residual strength of the surroundings of each centre: the highest stress before an event, minus the first.
 

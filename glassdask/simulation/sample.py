@@ -37,7 +37,8 @@ class Sample:
         self.model, self.temperature = model, np.nan
         self.table = coefficients(model.form)
         self.counts = np.zeros(4, np.int64)
-        self._list: tuple[np.ndarray, np.ndarray, np.ndarray, float] | None = None
+        self._list: tuple[np.ndarray, ...] | None = None
+        self._room2 = 0.0
 
     def load(self, frame: Frame) -> None:
         """Begin with a configuration."""
@@ -84,10 +85,11 @@ class Sample:
         """The present one, after `_place`."""
         return Configuration(self.position, self.species, self.box, self.model.species, diameter=self.diameter)
 
-    def _neighbors(self, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Offsets, indices, vectors and how far anybody may go before a move of up to `step` along each axis, squared.
+    def _neighbors(self, step: float) -> tuple[np.ndarray, ...]:
+        """The list that `sweep_swaps` takes: offsets, indices, vectors, diameters of the neighbours, reverse entries.
 
-        Of a pair, one is moved from there by the largest move, the other is within that distance: the list holds.
+        `_room2` is how far anybody may go before a move of up to `step` along each axis, squared. Of a pair, one is
+        moved from there by the largest move, the other is within that distance: the list holds.
         """
         if self._list is None:
             self._place()
@@ -100,8 +102,10 @@ class Sample:
                     f"move, {reach:.4g} + {largest:.4g}: take more particles, or a smaller step"
                 )
             near = found.neighbors(np.arange(len(self.position)), np.full((1, 1), reach + skin))
-            vector = np.ascontiguousarray(near.vector[:3])
-            self._list = (near.offsets, near.index, vector, (0.5 * (skin - largest)) ** 2)
+            self._list, self._room2 = (
+                listed(near.offsets, near.index, near.vector, self.diameter),
+                (0.5 * (skin - largest)) ** 2,
+            )
         return self._list
 
     def sweep(self, rng: np.random.Generator, temperature: float, step: float, share: float) -> None:
@@ -114,15 +118,14 @@ class Sample:
         random[:, 2 + d : 5] = 0.0
         done = 0
         while done < n:
-            offsets, index, vector, room2 = self._neighbors(step)
             done = kernels.sweep_swaps(
-                offsets, index, vector, self.shift, self.diameter, self.table, self.model.nonadditivity,
-                1.0 / temperature, share, room2, random, done, self.counts,
+                *self._neighbors(step), self.shift, self.diameter, self.table, self.model.nonadditivity,
+                1.0 / temperature, share, self._room2, random, done, self.counts,
             )  # fmt: skip
             if done < n:
                 self._list = None
         # the last trial may have ended the list as well
-        if (np.einsum("ai,ai->i", self.shift, self.shift) > room2).any():
+        if (np.einsum("ai,ai->i", self.shift, self.shift) > self._room2).any():
             self._list = None
 
     def frame(self) -> Frame:
@@ -200,6 +203,13 @@ class Sample:
     def descend(self, force: float, most: int) -> None:
         """The same."""
         self.minimize(force, most)
+
+
+def listed(offsets: np.ndarray, index: np.ndarray, vector: np.ndarray, diameter: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A neighbour list (N + 1,), (P,), (3 or more, P) as `glassdask.kernels.swapping` takes it."""
+    other, moving, reverse = np.empty_like(index), np.empty((3, len(index))), np.empty_like(index)
+    kernels.mirror(offsets, index, vector, np.zeros(len(diameter), np.int64), other, moving, reverse)
+    return offsets, other, moving, diameter[other], reverse
 
 
 def _force(pairs: Interactions) -> np.ndarray:

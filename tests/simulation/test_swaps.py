@@ -27,7 +27,7 @@ from glassdask.simulation.protocols import (
     SwapMonteCarlo,
 )
 from glassdask.simulation.runs import inherent_structures, simulate
-from glassdask.simulation.sample import Sample, coefficients
+from glassdask.simulation.sample import Sample, coefficients, listed
 from glassdask.simulation.vibrations import lowest_modes
 from glassdask.store import content_hash, open_reduction, open_trajectory
 
@@ -120,19 +120,17 @@ def test_diameters():
 def test_the_kernel_is_metropolis_with_the_whole_energy(model, compiled, monkeypatch):
     """The same random numbers, the whole energy computed anew for each trial."""
     if not compiled:
-        monkeypatch.setattr(kernels, "energy_of", kernels.energy_of.py_func)
+        monkeypatch.setattr(kernels, "energy_change", kernels.energy_change.py_func)
     sweep = kernels.sweep_swaps if compiled else kernels.sweep_swaps.py_func
     sample = sample_of(model, disturbed(model))
     n, d = sample.position.shape
-    offsets, index, vector, _ = sample._neighbors(0.1)
+    lists = sample._neighbors(0.1)
     position, box = sample.position.copy(), np.diag(sample.box)
     random, counts = np.random.default_rng(1).random((60, 6)), np.zeros(4, np.int64)
     random[:, 2:5] = np.where(random[:, :1] < 0.5, random[:, 2:5], 0.2 * random[:, 2:5] - 0.1)
     random[:, 2 + d : 5] = 0.0
     diameter, beta, moved, exchanged = sample.diameter.copy(), 5.0, 0, 0
-    done = sweep(
-        offsets, index, vector, sample.shift, sample.diameter, sample.table, 0.2, beta, 0.5, 1.0, random, 0, counts
-    )
+    done = sweep(*lists, sample.shift, sample.diameter, sample.table, 0.2, beta, 0.5, 1.0, random, 0, counts)
     assert done == 60
     last = published(model, position, box, diameter).sum()
     for kind, first, *move, chance in random:
@@ -152,6 +150,15 @@ def test_the_kernel_is_metropolis_with_the_whole_energy(model, compiled, monkeyp
     assert 0 < exchanged < 30
     assert np.array_equal(sample.diameter, diameter)
     assert np.allclose(sample.position + sample.shift[:d].T, position, atol=1e-13)
+    # what is kept of the neighbours has followed
+    offsets, index, vector, size, reverse = lists
+    center = np.repeat(np.arange(n), np.diff(offsets))
+    assert np.array_equal(index[reverse], center)
+    assert np.array_equal(reverse[reverse], np.arange(len(index)))
+    assert np.array_equal(size, diameter[index])
+    between = position[index] - position[center]
+    assert np.allclose(vector[:d].T, between - np.round(between / box) * box, atol=1e-12)
+    assert np.allclose(vector[:, reverse], -vector, atol=1e-12)
 
 
 def test_two_particles_are_where_boltzmann_says():
@@ -172,9 +179,8 @@ def test_two_particles_are_where_boltzmann_says():
         vector = np.zeros((3, 338))
         vector[:2, :169], vector[:2, 169:] = (images + delta).T, (images - delta).T
         shift = np.zeros((3, 2))
-        kernels.sweep_swaps(
-            offsets, index, vector, shift, diameter, table, 0.2, 1 / temperature, 0.3, np.inf, random[block], 0, counts
-        )
+        lists = listed(offsets, index, vector, diameter)
+        kernels.sweep_swaps(*lists, shift, diameter, table, 0.2, 1 / temperature, 0.3, np.inf, random[block], 0, counts)
         delta += shift[:2, 1] - shift[:2, 0]
         delta -= edge * np.round(delta / edge)
         distances[block] = np.linalg.norm(delta)
