@@ -92,22 +92,27 @@ def crystal(turn=0.0, shift=0.0):
     cell = a * np.array([[1.0, 0.0], [0.5, 0.75**0.5]])
     angle = np.radians(turn)
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    places = np.array(list(np.ndindex(14, 14))) @ cell @ rotation + shift
+    # a little off their places: by symmetry alone they would stay there, stable or not
+    off = 1e-4 * np.random.default_rng(1).normal(size=(196, 2))
+    places = (np.array(list(np.ndindex(14, 14))) @ cell + off) @ rotation + shift
     return gd.from_arrays(places[None], species=["A"] * 196, box=14 * cell @ rotation, box_vectors="rows")
 
 
 def test_crystals():
-    """All particles are alike; so are directions 30 degrees apart, along and across which it is sheared alike."""
+    """All particles are alike; so are directions 30 degrees apart, along and across which it is sheared alike.
+
+    But for how soon what is a little off its place leaves it.
+    """
     given = {"model": "kam_2d", "radius": 2.5, "directions": 1, "strain": 0.6}
     found = strengths(crystal(), slice(0, 4), **given)
-    assert np.ptp(found) < 1e-6 * found[0]
+    assert np.ptp(found) < 0.05 * found[0]
     assert 2.0 < found[0] < 20.0  # of a shear modulus of 33
     for degrees in (30.0, 60.0, 90.0, 120.0):
-        assert strengths(crystal(), [0], loading=degrees, **given)[0] == pytest.approx(found[0], rel=1e-6)
+        assert strengths(crystal(), [0], loading=degrees, **given)[0] == pytest.approx(found[0], rel=0.05)
     other = strengths(crystal(), [0], loading=15.0, **given)[0]
     assert abs(other - found[0]) > 0.05 * found[0]
     assert strengths(crystal(turn=15.0), [0], **given)[0] != pytest.approx(found[0], rel=0.02)
-    assert strengths(crystal(turn=15.0), [0], loading=-15.0, **given)[0] == pytest.approx(found[0], rel=1e-6)
+    assert strengths(crystal(turn=15.0), [0], loading=-15.0, **given)[0] == pytest.approx(found[0], rel=1e-3)
     assert np.isinf(strengths(crystal(), [0], **given | {"strain": 0.02})[0])
     # the weakest of several directions, each by its part along the loading
     several = [
