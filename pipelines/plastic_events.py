@@ -241,7 +241,7 @@ def draw(rows: list[dict], strain: float, folder: Path) -> list[tuple[str, float
     names, values, errors = (list(column) for column in zip(*found))
     ranked.barh(names, values, xerr=errors, color=colours)
     ranked.invert_yaxis()
-    ranked.set(xlabel="C of the first event", xlim=(np.nanmin([0.0, *values]) - 0.1, 1.0))
+    ranked.set(xlabel="C of the first event", xlim=(np.nanmin([0.0, *np.subtract(values, errors)]) - 0.05, 1.0))
     edges = np.linspace(0.0, strain, BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     table: dict[str, list] = {"indicator": names, "C_first": values, "C_first_error": errors, "strain": list(middle)}
@@ -251,7 +251,11 @@ def draw(rows: list[dict], strain: float, folder: Path) -> list[tuple[str, float
         means = [float(own[bins == k].mean()) if (bins == k).any() else np.nan for k in range(BINS)]
         decay.plot(middle, means, marker="o", markersize=3, color=colour)
         table[f"C {name}"] = means
-    decay.set(xlabel="strain of the event", ylabel="C", title=f"{len(np.unique(events['glass']))} glasses")
+    decay.set(
+        xlabel="strain of the event",
+        ylabel="C",
+        title=f"{len(np.unique(events['glass']))} glasses, colours of the bars",
+    )
     plotting.save(drawn, folder / "ranking.png", table)
     return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 import xarray as xr
 
@@ -91,7 +94,10 @@ def density_of_states(
     center, half = (high + low) / 2.0, (high - low) / 2.0
     rng = np.random.default_rng(seed)
     found_moments = np.concatenate(
-        [_moments(springs, low, high, moments, min(LANES, vectors - n), rng) for n in range(0, vectors, LANES)]
+        [
+            np.transpose([*islice(_moments(springs, low, high, min(LANES, vectors - n), rng), moments)])
+            for n in range(0, vectors, LANES)
+        ]
     )
     value = frequency * np.abs(frequency)
     x = (value - center) / half
@@ -122,11 +128,13 @@ def level(springs: Springs, rank: float, low: float, high: float, rng: np.random
     center, half = (high + low) / 2.0, (high - low) / 2.0
     # evenly spaced in the root of the frequency at the lower end
     theta = np.pi * (1.0 - np.linspace(0.0, 1.0, LEVELS) ** 2)
-    moments = FEWEST
+    series, mean, moments = _moments(springs, low, high, LANES, rng), np.empty(0), FEWEST
     while True:
-        found = _moments(springs, low, high, moments, LANES, rng).mean(axis=0) * jackson(moments)
+        more = np.array([*islice(series, moments - len(mean))])
+        mean = np.append(mean, more.mean(axis=1))
         order = np.arange(1, moments)
-        part = 1.0 - theta / np.pi - 2.0 / np.pi * np.sin(theta[:, None] * order) @ (found[1:] / order)
+        damped = (mean * jackson(moments))[1:] / order
+        part = 1.0 - theta / np.pi - 2.0 / np.pi * np.sin(theta[:, None] * order) @ damped
         place = int(np.argmax((springs.size - springs.dimension) * part >= rank))
         value = center + half * np.cos(theta[place])
         if np.pi * half * np.sin(theta[place]) / moments <= RESOLVED * value or value <= 0.0 or moments >= MOST:
@@ -149,19 +157,18 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
-def _moments(
-    springs: Springs, low: float, high: float, count: int, vectors: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Moments of up to eight random vectors, two for each product: T_2n = 2 T_n T_n - 1, T_2n+1 = 2 T_n T_n+1 - T_1."""
+def _moments(springs: Springs, low: float, high: float, vectors: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """One moment of up to eight random vectors after the other, two for each product.
+
+    T_2n = 2 T_n T_n - 1, T_2n+1 = 2 T_n T_n+1 - T_1.
+    """
     start = springs.at_rest(np.stack([rng.choice([-1.0, 1.0], springs.size) for _ in range(vectors)], axis=1))
     series = springs.chebyshev(start / np.linalg.norm(start, axis=0), low, high)
     before, last = next(series), next(series)
-    out = np.empty((count + 2, before.shape[1]))
-    out[0], out[1] = 1.0, _products(before, last)
-    for n in range(1, (count + 1) // 2 + 1):
-        out[2 * n] = 2.0 * _products(last, last) - 1.0
-        if 2 * n >= count:
-            break
+    yield np.ones(vectors)
+    first = _products(before, last)
+    yield first[:vectors]
+    while True:
+        yield (2.0 * _products(last, last) - 1.0)[:vectors]
         before, last = last, next(series)
-        out[2 * n + 1] = 2.0 * _products(before, last) - out[1]
-    return out[:count, :vectors].T
+        yield (2.0 * _products(before, last) - first)[:vectors]
