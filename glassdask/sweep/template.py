@@ -35,7 +35,7 @@ cutoffs = {{A-A = 1.42, A-B = 1.23, B-B = 1.07}}   # default: first minima of ea
 # Particles with diameters of their own (polydisperse, polydisperse_2d) move by swap Monte Carlo, far below the mode-
 # coupling temperature, without LAMMPS. Times are then numbers of sweeps:
 # [[runs]]
-# model = "polydisperse"            # a thousand particles take about 1.5 ms a sweep
+# model = "polydisperse"            # a thousand particles take about 1 ms a sweep
 # temperatures = [0.11, 0.09]
 # melt = 0.2
 # melt_time = 1000
