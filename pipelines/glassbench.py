@@ -2,11 +2,14 @@
 
 Methods. Configurations with known propensity (BOTAN, GlassBench or DeepMind files, in two or three dimensions) are read
 into stores, and inherent structures and cage states are made of them (see `propensity.py`). Two kinds of models learn
-from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure and on
-the ways to it from those before, and equivariant networks of messages (`glassdask.learning.EquivariantNetwork`) that
-see the initial, inherent and cage positions at once and learn, of all targets and lags together, what the ridge
-regression on the cage state leaves of configurations that it has not seen. Penalties, epochs, and how much of what the
-networks say is believed, are chosen within the training configurations.
+from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure, on
+products of their components and on the ways to it from those before, and equivariant networks of messages
+(`glassdask.learning.EquivariantNetwork`) that see the initial, inherent and cage positions at once and learn, of all
+targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen.
+Penalties, epochs, and how much of what the networks say is believed, are chosen within the training configurations.
+
+Equilibrium is the same backwards in time: the ends of some runs of each training configuration are configurations as
+well, of whose propensity one run is known, and both kinds learn from them with less weight (`--backwards`).
 
 Both minimise errors less 0.8 times their averages over a shell, not plain squares: whole regions are faster or slower
 than structure tells, so that a handful of configurations is a handful of regions, but very many particles.
@@ -35,6 +38,7 @@ from typing import Any
 
 import numpy as np
 from benchmark import figures, scores, transfer
+from benchmark.backwards import Ends
 from benchmark.models import WHITENING, Linear, Network
 from benchmark.sources import Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES
@@ -47,8 +51,12 @@ from glassdask.simulation.models import MODELS
 KINDS = ("ridge", "network")
 LEAST = 3  # training configurations
 WHOLE, CORES = 400, 8  # configurations of the published benchmark, and the cores for which costs are told
+RUNS, MOST_ENDS = 8, 100  # read backwards, of each configuration and of all
 HELD_OUT = 0.2  # of them, at most, by each network
-NETWORK = {"rounds": 3, "dropout": 0.2, "l2": 0.1, "learning_rate": 5e-3, "patience": 10, "whitening": WHITENING}
+NETWORK = {
+    "rounds": 3, "dropout": 0.2, "l2": 0.1, "learning_rate": 5e-3, "patience": 10, "whitening": WHITENING, "epochs": 20,
+}  # fmt: skip
+WITH_ENDS = {"learning_rate": 1e-2, "epochs": 12}
 
 
 def main() -> None:
@@ -80,12 +88,19 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
-    parser.add_argument("--epochs", type=int, default=20, help="of each network")
+    parser.add_argument("--epochs", type=int, help="of each network; default: 20, with runs read backwards 12")
     parser.add_argument(
         "--repeats",
         type=int,
         default=5,
         help="networks whose mean is the prediction; each holds another part of the configurations out",
+    )
+    parser.add_argument(
+        "--backwards",
+        type=int,
+        metavar="RUNS",
+        help="of each training configuration, whose ends are learned from as starts of the same runs backwards; "
+        f"default: {RUNS}, but not more than {MOST_ENDS} together; 0 for what is not in equilibrium",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
@@ -99,15 +114,15 @@ def main() -> None:
         chosen.generations, chosen.sweeps, None if chosen.lags is None else tuple(chosen.lags), chosen.bonds,
         chosen.overwrite,
     )  # fmt: skip
-    network = NETWORK | {
-        "epochs": chosen.epochs, "n_repeats": chosen.repeats, "seed": chosen.seed,
+    network = {
+        "n_repeats": chosen.repeats, "seed": chosen.seed,
         "validation_fraction": min(1 / chosen.repeats, HELD_OUT) if chosen.repeats > 0 else 0.0,
-    }  # fmt: skip
+    } | ({} if chosen.epochs is None else {"epochs": chosen.epochs})  # fmt: skip
     try:
         with gd.cluster.connect(chosen.cluster):
             run(
                 chosen.train, chosen.test, chosen.transfer, chosen.models, chosen.structure, settings, network,
-                chosen.output,
+                chosen.backwards, chosen.output,
             )  # fmt: skip
     except GlassdaskError as error:
         parser.exit(1, f"{error}\n")
@@ -121,6 +136,7 @@ def run(
     structures: list[str],
     settings: Settings,
     network: dict[str, Any],
+    backwards: int | None,
     folder: Path,
 ) -> None:
     """Everything: from files to scores and figures."""
@@ -138,11 +154,18 @@ def run(
     tasks = [task for task in train.targets if task in test.targets]
     for study in (train, test, *others):
         study.prepare(needed)
-    models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder) for structure in wanted]
+    ends = None
+    if backwards is None:
+        backwards = min(RUNS, MOST_ENDS // train.n_configurations)
+    if (count := min(backwards, train.n_runs)) > 0 and Ends.task_of(train) in tasks:
+        ends = Ends(train, count)
+        ends.prepare(needed)
+    models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:
         base = next(model for model in linear if model.structure == "cage")
-        models.append(Network(base, network).fit(train, tasks, folder))
+        parameters = NETWORK | (WITH_ENDS if ends is not None else {}) | network
+        models.append(Network(base, parameters).fit(train, tasks, folder, ends))
     cross_validate(models, train, tasks, folder)
     predictions = {(model.name, model.structure): model.predict(test) for model in models}
     rows = score(predictions, test, tasks, folder)
@@ -160,7 +183,7 @@ def run(
         rows = [row for study in (test, *others) for row in transfer.table(models, train, study, tasks)]
         write(folder / "transfer.csv", rows)
         figures.transfer([row for row in rows if row["target"] == tasks[0][0]], folder / "transfer")
-    costs(models, train, folder)
+    costs(models, train, ends, folder)
     print(f"scores: {folder / 'scores.csv'}")
 
 
@@ -271,20 +294,27 @@ def susceptibilities(
         figures.susceptibility(rows, folder / f"chi_4_{target}")
 
 
-def costs(models: list[Linear | Network], train: Study, folder: Path) -> None:
-    """Seconds of CPU of preparation and learning, and what the whole benchmark takes, were every step that long."""
-    steps = [("preparation", "all", train.seconds)] + [(m.name, m.structure, m.seconds) for m in models]
-    n = train.n_configurations
-    hours = {(name, structure): seconds / n * WHOLE / CORES / 3600 for name, structure, seconds in steps}
-    for name, structure, seconds in steps:
+def costs(models: list[Linear | Network], train: Study, ends: Ends | None, folder: Path) -> None:
+    """Seconds of CPU of preparation and learning, and what the whole benchmark takes, were every step that long.
+
+    Of that many configurations no runs are read backwards.
+    """
+    n, n_ends = train.n_configurations, 0 if ends is None else ends.n_configurations
+    steps = [("preparation", "all", train.seconds, n)]
+    steps += [("preparation", "ends of runs", ends.seconds, n_ends)] if ends is not None else []
+    steps += [(m.name, m.structure, m.seconds, n + n_ends) for m in models]
+    rows = []
+    for name, structure, seconds, count in steps:
+        whole = 0.0 if structure == "ends of runs" else seconds / count * WHOLE / CORES / 3600
         what = "to prepare" if name == "preparation" else "to learn from"
-        print(f"{name}, {structure}: {seconds:.0f} s of CPU {what} {n} configurations", flush=True)
-    print(f"{WHOLE} configurations would take {sum(hours.values()):.2f} h of {CORES} cores at this rate", flush=True)
-    write(folder / "costs.csv", [
-        {"model": name, "structure": structure, "training_seconds": seconds, "n_configurations": n,
-         f"hours_of_{WHOLE}_on_{CORES}_cores": hours[name, structure]}
-        for name, structure, seconds in steps
-    ])  # fmt: skip
+        print(f"{name}, {structure}: {seconds:.0f} s of CPU {what} {count} configurations", flush=True)
+        rows.append({
+            "model": name, "structure": structure, "training_seconds": seconds, "n_configurations": count,
+            f"hours_of_{WHOLE}_on_{CORES}_cores": whole,
+        })  # fmt: skip
+    total = sum(row[f"hours_of_{WHOLE}_on_{CORES}_cores"] for row in rows)
+    print(f"{WHOLE} configurations would take {total:.2f} h of {CORES} cores at this rate", flush=True)
+    write(folder / "costs.csv", rows)
 
 
 def curve(models: list[Linear], train: Study, test: Study, tasks: list[Task], folder: Path) -> None:
@@ -294,7 +324,7 @@ def curve(models: list[Linear], train: Study, test: Study, tasks: list[Task], fo
     found = {}
     for model in models:
         kinds: dict[str, list[list[float]]] = {"pooled_r": [], "mean_r": []}
-        x = test.features(model.structure)
+        x = model.columns(test)
         for size in sizes.tolist():
             rows = [
                 scores.rows_of(test.by_configuration(np.asarray(one.predict(x))), test.targets[task])

@@ -43,6 +43,7 @@ from glassdask.simulation.runs import inherent_structures
 
 STRUCTURES = {"initial": "position", "inherent": "inherent_position", "cage": "cage_position"}  # and their variables
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
+MEAN = "mean energy,"  # columns that are the same for all particles of a configuration
 MOST_FOLDS = 10
 REPEATS = 4  # choices of training configurations for a point of the learning curve
 RADII = ", ".join(f"{0.8 + 0.15 * k:.2f}" for k in range(10))
@@ -230,7 +231,7 @@ def features(trajectory: xr.Dataset, structure: str, settings: dict[str, Any]) -
     others = ("initial", "inherent")
     for other, energy in zip(others, energies(trajectory, others, settings).mean("particle").values.T):
         columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
-        names.append(f"mean energy, {other}")
+        names.append(f"{MEAN} {other}")
     matrix = np.concatenate(columns, axis=-1)
     return xr.DataArray(matrix.reshape(-1, len(names)), dims=("sample", "feature"), coords={"feature": names})
 

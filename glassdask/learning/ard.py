@@ -126,7 +126,7 @@ class ARDRegression(LinearModel):
         return predicted, std[:, 0] if np.ndim(self.coef_) == 1 else std
 
     def _maximise(
-        self, gram: np.ndarray, product: np.ndarray, n: int, target: int
+        self, gram: np.ndarray, product: np.ndarray, n: float, target: int
     ) -> tuple[np.ndarray, np.ndarray, float, int, np.ndarray]:
         prior = 1e-6
         noise = 1.0  # precision: the target's variance is 1 in these units

@@ -135,7 +135,7 @@ def bootstrap_correlations(
     return everything, samples.std(axis=0, ddof=1)
 
 
-def _normalised(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
+def _normalised(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray, mean: np.ndarray, n: float) -> np.ndarray:
     """xy / sqrt(xx yy), NaN where one of the two is rounding only."""
     scatter = np.concatenate([xx, yy])
     varies = scatter > n * (64 * np.finfo(np.float64).eps * mean) ** 2

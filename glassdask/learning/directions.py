@@ -21,7 +21,7 @@ class Directions:
     spectrum: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
-    n_samples: int
+    n_samples: float
     n_undefined: int
     names: list[str] | None
 

@@ -78,8 +78,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     learning_rate, l2 : float
         Of Adam with decoupled weight decay; the rate falls to zero along half a cosine.
     validation_fraction : float
-        Of the configurations, that are held out from each network; at least one. 0: none is, and the last epoch is
-        kept.
+        Of the configurations, or of their groups, that are held out from each network; at least one. 0: none is, and
+        the last epoch is kept.
     relative : bool
         Learn and predict deviations from the mean over each species of a configuration. A handful of configurations
         cannot tell what distinguishes configurations as a whole.
@@ -119,8 +119,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         What the components of the ways are divided by.
     n_configurations_ : int
         Configurations that were given.
-    held_out_ : array of int (repeat, configuration)
-        Which configurations each network has not learned from.
+    held_out_ : array of bool (repeat, configuration)
+        Whether a network has not learned from a configuration.
     weights_ : list of arrays (repeat, ...)
     training_loss_, validation_loss_ : arrays (repeat, epoch)
         Mean squares in units of the variance; NaN after a network has ended, and where nothing is held out.
@@ -192,6 +192,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         y: Any,
         checkpoint: str | os.PathLike[str] | None = None,
         callback: Callable[[int, int, dict[str, float]], Any] | None = None,
+        *,
+        groups: Any = None,
+        sample_weight: Any = None,
     ) -> Self:
         """Train on configurations.
 
@@ -210,6 +213,11 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         callback : callable, optional
             Called after each epoch with the number of the network, that of the epoch, and training_loss and
             validation_loss.
+        groups : array (frame,), optional
+            Labels; configurations of a group are held out together. By default each is one of its own.
+        sample_weight : array (frame,), optional
+            Positive weights of the configurations in the loss, such as the inverse of the noise of their targets; only
+            ratios matter.
 
         Raises
         ------
@@ -237,14 +245,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self.centers_ = [name for k, name in enumerate(names) if known[codes == k].any()]
         if not self.centers_:
             raise ParameterError("y is NaN everywhere: there is nothing to learn")
-        self.n_held_out_ = max(1, round(self.validation_fraction * n_frames)) if self.validation_fraction else 0
-        if self.n_held_out_ >= n_frames:
-            raise ParameterError(
-                f"{n_frames} configurations, {self.n_held_out_} of them held out: give more, or validation_fraction=0"
-            )
-        order = np.random.default_rng(self.seed).permutation(n_frames)
-        turns = [np.roll(order, -repeat * self.n_held_out_)[: self.n_held_out_] for repeat in range(self.n_repeats)]
-        self.held_out_, self.n_configurations_ = np.array(turns), n_frames
+        self.n_configurations_ = n_frames
+        self.held_out_ = self._turns(np.arange(n_frames) if groups is None else np.asarray(groups))
+        weights = self._weights(np.ones(n_frames) if sample_weight is None else np.asarray(sample_weight, dtype=float))
         self.n_targets_ = targets.shape[2]
         self.n_scalars_ = int(X[SCALARS].sizes["feature"]) if SCALARS in X else 0
         self.places_ = [name for name in PLACES if name in X]
@@ -254,12 +257,14 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         for k in range(len(names)):
             values = self._centred(targets[:, codes == k])
             if np.isfinite(values).any():
-                self.mean_[k] = np.nanmean(values, axis=(0, 1))
-                spread = np.nanstd(values, axis=(0, 1))
+                each = np.where(np.isfinite(values), weights[:, None, None], 0.0)
+                values, total = np.nan_to_num(values), each.sum(axis=(0, 1))
+                self.mean_[k] = (each * values).sum(axis=(0, 1)) / total
+                spread = np.sqrt((each * (values - self.mean_[k]) ** 2).sum(axis=(0, 1)) / total)
                 self.scale_[k] = np.where(spread > 0, spread, 1.0)
         from glassdask.learning.equivariant_training import train
 
-        history, self.weights_, self.best_epochs_ = train(self, X, codes, targets, checkpoint, callback)
+        history, self.weights_, self.best_epochs_ = train(self, X, codes, targets, weights, checkpoint, callback)
         self.training_loss_, self.validation_loss_ = history[..., 0], history[..., 1]
         if not np.isfinite(self.training_loss_[:, 0]).all():
             raise ConvergenceError(f"the loss is not finite: lower learning_rate, now {self.learning_rate}")
@@ -278,14 +283,12 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         held out best, so that scores of these predictions are a little too good, and none for a final test.
         """
         self.check_fitted()
-        used = np.zeros((X.sizes["frame"], self.n_repeats), dtype=bool)
-        if len(used) != self.n_configurations_:
+        if X.sizes["frame"] != self.n_configurations_:
             raise ParameterError(
-                f"X has {len(used)} configurations: expected all {self.n_configurations_} that were given to fit, in "
-                "the same order"
+                f"X has {X.sizes['frame']} configurations: expected all {self.n_configurations_} that were given to "
+                "fit, in the same order"
             )
-        used[self.held_out_, np.arange(self.n_repeats)[:, None]] = True
-        return self._predict(X, used)
+        return self._predict(X, self.held_out_.T)
 
     def _predict(self, X: xr.Dataset, used: np.ndarray) -> xr.DataArray:
         """Means over the networks that are used (frame, repeat)."""
@@ -323,6 +326,27 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             error += float(np.nansum((values - predicted[:, codes == k]) ** 2))
             total += float(np.nansum((values - np.nanmean(values, axis=(0, 1))) ** 2))
         return 1.0 - error / total
+
+    def _turns(self, groups: np.ndarray) -> np.ndarray:
+        """Which configurations are held out from each network (repeat, configuration), whole groups in turn."""
+        if groups.shape != (self.n_configurations_,):
+            raise ParameterError(f"groups has shape {groups.shape}, expected ({self.n_configurations_},)")
+        labels = np.unique(groups)
+        count = max(1, round(self.validation_fraction * len(labels))) if self.validation_fraction else 0
+        if count >= len(labels):
+            what = "configurations" if len(labels) == len(groups) else "groups of configurations"
+            raise ParameterError(f"{len(labels)} {what}, {count} of them held out: give more, or validation_fraction=0")
+        order = labels[np.random.default_rng(self.seed).permutation(len(labels))]
+        return np.array([np.isin(groups, np.roll(order, -k * count)[:count]) for k in range(self.n_repeats)])
+
+    def _weights(self, given: np.ndarray) -> np.ndarray:
+        """Weights (configuration,) of which the largest is 1."""
+        if given.shape != (self.n_configurations_,) or not (np.isfinite(given).all() and (given > 0).all()):
+            raise ParameterError(
+                f"sample_weight: expected a positive number for each of {self.n_configurations_} configurations"
+            )
+        weights: np.ndarray = given / given.max()
+        return weights
 
     def _targets(self, X: xr.Dataset, y: Any) -> np.ndarray:
         values = np.asarray(unmasked("y", y.data if isinstance(y, xr.DataArray) else y), dtype=np.float64)

@@ -162,8 +162,17 @@ def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, value
 class Samples:
     """Configurations with targets, made one by one and kept as far as memory is meant for them."""
 
-    def __init__(self, model: Any, X: xr.Dataset, codes: np.ndarray, targets: np.ndarray, device: Any):
+    def __init__(
+        self,
+        model: Any,
+        X: xr.Dataset,
+        codes: np.ndarray,
+        targets: np.ndarray,
+        device: Any,
+        weights: np.ndarray | None = None,
+    ):
         self.model, self.X, self.codes, self.device, self.borders = model, X, codes, device, borders_of(X)
+        self.weights = np.ones(len(targets)) if weights is None else weights
         scaled = (targets - model.mean_[codes]) / model.scale_[codes]
         for k in np.unique(codes) if model.relative else ():
             mine = codes == k
@@ -260,15 +269,16 @@ def train(
     X: xr.Dataset,
     codes: np.ndarray,
     targets: np.ndarray,
+    weights: np.ndarray,
     checkpoint: Any,
     callback: Callable[[int, int, dict[str, float]], Any] | None,
 ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """Losses (repeat, epoch, 2), weights (repeat, ...) of each layer, and the epochs of which they are."""
     device = device_of(model.device)
-    data = Samples(model, X, codes, targets, device)
+    data = Samples(model, X, codes, targets, device, weights)
     _scales(model, data)
     file = Path(checkpoint) if checkpoint is not None else None
-    key = _key(model, X, targets) if file is not None else ""
+    key = _key(model, X, targets, weights) if file is not None else ""
     state: dict[str, Any] = {"history": [], "networks": [], "epochs": [], "running": None}
     if file is not None and file.exists():
         state = load_checkpoint(file, key, device)
@@ -284,8 +294,8 @@ def train(
     for repeat, rows in enumerate(state["history"]):
         history[repeat, : len(rows)] = rows
     names = state["networks"][0]
-    weights = [np.stack([one[name].cpu().numpy() for one in state["networks"]]) for name in names]
-    return history, weights, np.array(state["epochs"])
+    layers = [np.stack([one[name].cpu().numpy() for one in state["networks"]]) for name in names]
+    return history, layers, np.array(state["epochs"])
 
 
 def _train_one(
@@ -299,8 +309,7 @@ def _train_one(
     device: Any,
 ) -> tuple[dict[str, Any], int]:
     """Train one network of several, or go on with it; its best weights, and their epoch."""
-    held_out = model.held_out_[repeat]
-    learned = np.setdiff1d(np.arange(len(data)), held_out)
+    held_out, learned = np.flatnonzero(model.held_out_[repeat]), np.flatnonzero(~model.held_out_[repeat])
     _seed(model, repeat, -1)
     network = Network(model).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2)
@@ -325,15 +334,16 @@ def _train_one(
         for group in optimizer.param_groups:
             group["lr"] = model.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / model.epochs))
         network.train()
-        losses = []
+        losses, used = [], []
         for frame in rng.permutation(learned).tolist():
             optimizer.zero_grad(set_to_none=True)
             loss = data.loss(network, frame)
-            loss.backward()
+            (data.weights[frame] * loss).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             losses.append(float(loss.detach()))
-        row = [float(np.mean(losses)), _evaluate(network, data, held_out)]
+            used.append(data.weights[frame])
+        row = [float(np.average(losses, weights=used)), _evaluate(network, data, held_out)]
         history.append(row)
         if not len(held_out) or row[1] < best_loss:
             best = _copy(network)
@@ -361,7 +371,8 @@ def _evaluate(network: Network, data: Samples, frames: np.ndarray) -> float:
         return math.nan
     network.eval()
     with torch.no_grad():
-        return float(np.mean([float(data.loss(network, frame)) for frame in frames.tolist()]))
+        losses = [float(data.loss(network, frame)) for frame in frames.tolist()]
+    return float(np.average(losses, weights=data.weights[frames]))
 
 
 def predict(
@@ -428,7 +439,7 @@ def _scales(model: Any, data: Samples) -> None:
     model.place_scale_ = np.where(scale > 0, scale, 1.0)
 
 
-def _key(model: Any, X: xr.Dataset, targets: np.ndarray) -> str:
+def _key(model: Any, X: xr.Dataset, targets: np.ndarray, weights: np.ndarray) -> str:
     """What a training depends on besides its device."""
     settings = {name: value for name, value in model.get_params(deep=False).items() if name != "device"}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=float).encode())
@@ -437,5 +448,6 @@ def _key(model: Any, X: xr.Dataset, targets: np.ndarray) -> str:
     digest.update(json.dumps([model.species_, X["species"].values.tolist()]).encode())
     if (borders := borders_of(X)) is not None:
         digest.update(repr(borders).encode())
-    digest.update(np.ascontiguousarray(targets).tobytes())
+    for values in (targets, weights, model.held_out_):
+        digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

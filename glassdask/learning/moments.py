@@ -25,7 +25,7 @@ BLOCK = 2**19  # numbers that are centred at a time: a few MB, so that they stay
 class Described:
     """What is known of the columns of features after a pass; shared by `Moments` and `Columns`."""
 
-    n: int
+    n: float
     n_undefined: int
     names: list[str] | None
     n_features: int
@@ -69,7 +69,7 @@ class Moments(Described):
     Attributes
     ----------
     n : int
-        Rows that were used.
+        Rows that were used; the sum of their weights after `weighted`.
     n_undefined : int
         Rows with a NaN in any column, which were left out.
     mean : array (column,)
@@ -90,7 +90,7 @@ class Moments(Described):
     (2, 1, [1.0, 3.0], [[2.0, 4.0], [4.0, 8.0]])
     """
 
-    n: int
+    n: float
     n_undefined: int
     mean: np.ndarray
     scatter: np.ndarray
@@ -133,6 +133,20 @@ class Moments(Described):
     def x_scale(self) -> np.ndarray:
         """Standard deviation of each feature over all rows (divided by n), (feature,)."""
         return np.sqrt(np.maximum(np.diag(self.xx), 0.0) / max(self.n, 1))
+
+    def weighted(self, weight: float) -> Moments:
+        """The moments of rows that count so many times each, to be merged with others.
+
+        Examples
+        --------
+        >>> m = compute_moments(np.array([[0.0], [2.0]]))
+        >>> twice = m.weighted(2.0)
+        >>> twice.n, twice.mean.tolist(), twice.scatter.tolist()
+        (4.0, [1.0], [[4.0]])
+        """
+        if not (np.isfinite(weight) and weight > 0):
+            raise ParameterError(f"weight is {weight}, expected a positive number")
+        return replace(self, n=weight * self.n, scatter=weight * self.scatter)
 
     def select(self, features: ArrayLike, targets: ArrayLike | None = None) -> Moments:
         """The moments of some of the features (by position, in that order) and all or some of the targets."""

@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
+from propensity import MEAN
 
+from benchmark.backwards import Ends
 from benchmark.sources import Study, Task, cpu_seconds
-from glassdask.learning import EquivariantNetwork, RidgeCV, grouped_moments, merge_moments, save_model
+from glassdask.learning import PCA, EquivariantNetwork, Moments, RidgeCV, grouped_moments, merge_moments, save_model
 
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MOST_FOLDS = 10
 WHITENING = 0.8
+COMPONENTS = 6
 REPEATS = 4  # choices of training configurations for a point of the learning curve
 
 
 class Linear:
     """Ridge regression on the smoothed descriptors of one structure, a model for each target and lag.
 
-    What it minimises are the errors less `WHITENING` times their averages over a shell: whole regions are faster or
-    slower than structure tells, and plain squares would make much of how few of them there are.
+    Beside the descriptors there are products of two of their first principal components. What it minimises are the
+    errors less `WHITENING` times their averages over a shell: whole regions are faster or slower than structure tells,
+    and plain squares would make much of how few of them there are.
+
+    Where there are ends of runs (see `backwards`), it learns from them too. They count by the inverse of what it misses
+    of them, as compared with the configurations themselves, when it has not learned from them.
     """
 
     name = "ridge"
@@ -33,28 +41,65 @@ class Linear:
         self.seconds = 0.0
         self.fitted: dict[Task, Any] = {}
 
-    def fit(self, study: Study, tasks: list[Task], folder: Path) -> Linear:
+    def fit(self, study: Study, tasks: list[Task], folder: Path, ends: Ends | None = None) -> Linear:
         """Learn from all configurations; penalties are chosen by cross-validation among them."""
         started = cpu_seconds()  # descriptors and their averages are part of what learning takes
-        x = study.features(self.structure)
-        groups = np.repeat(np.arange(study.n_configurations), int(study.is_center.sum()))
-        y = np.stack([study.targets[task].ravel() for task in tasks], axis=1)
-        local_x, local_y = (
-            values - WHITENING * study.averaged(values, self.structure) for values in (x.values, y)
-        )  # fmt: skip
-        self.parts, self.local = {}, {}
-        for k, task in enumerate(tasks):
-            self.parts[task] = grouped_moments(x, y[:, k], groups)
-            self.local[task] = grouped_moments(x.copy(data=local_x), local_y[:, k], groups)
+        described = study.features(self.structure)
+        varying = [k for k, name in enumerate(described["feature"].values) if not name.startswith(MEAN)]
+        self.components = PCA(min(COMPONENTS, len(varying)), scale=True).fit(described[:, varying])
+        self.parts, self.local = self._moments(study, tasks, np.arange(study.n_configurations))
+        if ends is not None:
+            self._learn_backwards(study, ends)
+        for task in tasks:
             self.fitted[task] = self._learned(task, list(self.parts[task]))
         self.seconds = cpu_seconds() - started
         for (target, lag), model in self.fitted.items():
             save_model(model, folder / f"ridge_{self.structure}_{target}_{lag:g}.npz")
+        save_model(self.components, folder / f"components_{self.structure}.npz")
         return self
+
+    def columns(self, study: Study) -> xr.DataArray:
+        """Descriptors and products of their components (sample, column); each less its mean in the configuration."""
+        x = study.features(self.structure)
+        varying = [k for k, name in enumerate(x["feature"].values) if not name.startswith(MEAN)]
+        z = np.asarray(self.components.transform(x[:, varying]))
+        first, second = np.triu_indices(z.shape[1])
+        products = study.by_configuration(z[:, first] * z[:, second])
+        products = (products - products.mean(axis=1, keepdims=True)).reshape(len(z), -1)
+        names = [*x["feature"].values, *(f"component {a} times {b}" for a, b in zip(first, second))]
+        return xr.DataArray(
+            np.concatenate([x.values, products], axis=1), dims=x.dims, coords={"feature": names}
+        )  # fmt: skip
+
+    def _moments(self, study: Study, tasks: list[Task], of: np.ndarray) -> list[dict[Task, dict[Any, Moments]]]:
+        """Of configurations that belong to the groups `of`: as they are, and less a share of averages over shells."""
+        x, groups = self.columns(study), np.repeat(of, int(study.is_center.sum()))
+        y = np.stack([study.targets[task].ravel() for task in tasks], axis=1)
+        local_x, local_y = (
+            values - WHITENING * study.averaged(values, self.structure) for values in (x.values, y)
+        )  # fmt: skip
+        return [
+            {task: grouped_moments(x.copy(data=a), b[:, k], groups) for k, task in enumerate(tasks)}
+            for a, b in ((x.values, y), (local_x, local_y))
+        ]
+
+    def _learn_backwards(self, study: Study, ends: Ends) -> None:
+        (task,) = ends.targets
+        here = study.targets[task] - self.unseen(study)[task]
+        there = ends.targets[task] - self.unseen_ends(ends)[task]
+        self.weight = _spread(here) / _spread(there)
+        _, local = self._moments(ends, [task], ends.of)
+        for group, part in local[task].items():
+            self.local[task][group] = merge_moments([self.local[task][group], part.weighted(self.weight)])
+        del self._left_out  # those had not learned from ends
+        print(
+            f"{self.name}, {self.structure}: learns from {len(there)} runs backwards, each with the weight "
+            f"{self.weight:.3f}", flush=True,
+        )  # fmt: skip
 
     def predict(self, study: Study) -> dict[Task, np.ndarray]:
         """Predictions (configuration, centre)."""
-        x = study.features(self.structure)
+        x = self.columns(study)
         return {task: study.by_configuration(np.asarray(model.predict(x))) for task, model in self.fitted.items()}
 
     @cached_property
@@ -67,9 +112,17 @@ class Linear:
 
     def unseen(self, study: Study) -> dict[Task, np.ndarray]:
         """Predictions for the configurations that were learned from, each by a model without it."""
-        x = study.by_configuration(study.features(self.structure).values)
+        x = study.by_configuration(self.columns(study).values)
         return {
             task: np.array([np.asarray(model.predict(mine)) for model, mine in zip(models, x)])
+            for task, models in self._left_out.items()
+        }
+
+    def unseen_ends(self, ends: Ends) -> dict[Task, np.ndarray]:
+        """Predictions for ends of runs, each by a model that has not learned from the configuration it comes from."""
+        x = ends.by_configuration(self.columns(ends).values)
+        return {
+            task: np.array([np.asarray(models[of].predict(mine)) for of, mine in zip(ends.of.tolist(), x)])
             for task, models in self._left_out.items()
         }
 
@@ -90,9 +143,12 @@ class Linear:
 class Network:
     """What ridge regression leaves of all targets and lags at once, by equivariant networks on three structures.
 
-    Each network holds some configurations out, in turn, and their predictions for these tell how much of what the
-    networks say is to be added to the ridge regression. What it leaves of the others is told by ridge regressions that
-    have seen those configurations: scores of them are a little too good, and none for a final test.
+    They also learn from ends of runs, if there are any, with the weight that these have in the ridge regression.
+
+    Each network holds some configurations and their ends out, in turn, and their predictions for these configurations
+    tell how much of what the networks say is to be added to the ridge regression. What it leaves of the others is told
+    by ridge regressions that have seen those configurations: scores of them are a little too good, and none for a final
+    test.
     """
 
     name = "network"
@@ -102,20 +158,27 @@ class Network:
         self.base, self.parameters = base, parameters
         self.seconds = 0.0
 
-    def fit(self, study: Study, tasks: list[Task], folder: Path) -> Network:
+    def fit(self, study: Study, tasks: list[Task], folder: Path, ends: Ends | None = None) -> Network:
         """Learn from all configurations; a training that was interrupted goes on."""
         self.tasks = tasks
         started = cpu_seconds()
         linear = self.base.unseen(study)
-        y = np.full((study.n_configurations, len(study.species), len(tasks)), np.nan)
-        for k, task in enumerate(tasks):
-            y[:, study.is_center, k] = study.targets[task] - linear[task]
-        inputs = study.structures(linear)
+        y = _rests(study, tasks, linear)
+        inputs, groups = study.structures(linear), np.arange(study.n_configurations)
+        weights = np.ones(study.n_configurations)
+        if ends is not None:
+            of_ends = self.base.unseen_ends(ends)
+            inputs = xr.concat(
+                [inputs, ends.structures(of_ends)], "frame", data_vars="minimal", coords="minimal", compat="equals"
+            )
+            y, groups = np.concatenate([y, _rests(ends, tasks, of_ends)]), np.concatenate([groups, ends.of])
+            weights = np.concatenate([weights, np.full(ends.n_configurations, self.base.weight)])
         digest = hashlib.sha256(json.dumps([self.parameters, tasks]).encode() + y.tobytes()).hexdigest()
         checkpoint = folder / "checkpoints" / f"network_{digest[:12]}.pt"
         self.model = EquivariantNetwork(**self.parameters)
-        self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell)
-        held_out = self._of_tasks(self.model.predict_held_out(inputs), study)
+        self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell, groups=groups, sample_weight=weights)
+        found = self.model.predict_held_out(inputs).isel(frame=slice(study.n_configurations))
+        held_out = self._of_tasks(found, study)
         self.shares = {task: _share(held_out[task], study.targets[task] - linear[task]) for task in tasks}
         self._unseen = {task: linear[task] + self.shares[task] * held_out[task] for task in tasks}
         self.seconds = cpu_seconds() - started
@@ -137,6 +200,20 @@ class Network:
     def _of_tasks(self, found: Any, study: Study) -> dict[Task, np.ndarray]:
         values = found.values.reshape(*found.shape[:2], -1)[:, study.is_center]
         return {task: values[..., k] for k, task in enumerate(self.tasks)}
+
+
+def _rests(study: Study, tasks: list[Task], linear: dict[Task, np.ndarray]) -> np.ndarray:
+    """What predictions leave of the targets (configuration, particle, task); NaN where nothing is known."""
+    y = np.full((study.n_configurations, len(study.species), len(tasks)), np.nan)
+    for k, task in enumerate(tasks):
+        if task in study.targets:
+            y[:, study.is_center, k] = study.targets[task] - linear[task]
+    return y
+
+
+def _spread(rests: np.ndarray) -> float:
+    """Mean over the configurations (configuration, centre) of the variance within them."""
+    return float(rests.var(axis=1).mean())
 
 
 def _share(said: np.ndarray, left: np.ndarray) -> float:

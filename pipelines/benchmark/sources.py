@@ -123,6 +123,11 @@ class Study:
         """Configurations, each of which may be several files."""
         return int(self.trajectory.sizes["frame"])
 
+    @property
+    def n_runs(self) -> int:
+        """Runs of each configuration that the files have."""
+        return int(self.trajectory.sizes.get("replica", 0))
+
     @cached_property
     def lags(self) -> np.ndarray:
         """Times: those given, else those published for as many lags, else numbers."""

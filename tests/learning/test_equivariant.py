@@ -206,7 +206,7 @@ def test_kept_is_the_best_epoch():
     model = EquivariantNetwork(**SMALL | {"epochs": 12}, learning_rate=0.02).fit(frames, near(frames)[0].sum(axis=2))
     assert model.validation_loss_.shape == (2, 12)
     assert (np.nanargmin(model.validation_loss_, axis=1) == model.best_epochs_).all()
-    assert model.n_held_out_ == 1
+    assert model.held_out_.sum(axis=1).tolist() == [1, 1]
 
 
 def test_errors_that_neighbours_share_are_set_aside():
@@ -234,14 +234,14 @@ def test_held_out_configurations_are_predicted_by_networks_without_them():
     frames = liquid()
     y = near(frames)[0].sum(axis=2)
     model = EquivariantNetwork(**SMALL | {"n_repeats": 3}, learning_rate=0.02).fit(frames, y)
-    assert model.held_out_.shape == (3, 1)
+    assert model.held_out_.shape == (3, 4)
     found = model.predict_held_out(frames).values
-    never = np.setdiff1d(np.arange(4), model.held_out_)
+    never = np.flatnonzero(~model.held_out_.any(axis=0))
     assert len(never) == 1
     assert np.isnan(found[never]).all()
     # the network that held a configuration out is the same as one that has never had its targets
     alone = EquivariantNetwork(**SMALL | {"n_repeats": 1}, learning_rate=0.02).fit(frames, y)
-    (k,) = alone.held_out_[0]
+    (k,) = np.flatnonzero(alone.held_out_[0])
     np.testing.assert_array_equal(alone.predict_held_out(frames).values[k], found[k])
     np.testing.assert_array_equal(alone.predict(frames).values[k], found[k])
     assert np.abs(model.predict(frames).values[k] - found[k]).max() > 1e-6
@@ -249,6 +249,50 @@ def test_held_out_configurations_are_predicted_by_networks_without_them():
     for others in (alike.isel(frame=[0]), alike.isel(frame=[0, 1, 2, 3, 0])):  # fewer, and more
         with pytest.raises(ParameterError, match="expected all 4 that were given to fit"):
             model.predict_held_out(others)
+
+
+def test_groups_are_held_out_together():
+    frames = liquid(6)
+    groups = np.array(["b", "a", "c", "a", "b", "b"])
+    model = EquivariantNetwork(**SMALL | {"n_repeats": 3}).fit(frames, near(frames)[0].sum(axis=2), groups=groups)
+    assert sorted(row.tolist() for row in model.held_out_) == sorted((groups == label).tolist() for label in "abc")
+    assert np.isfinite(model.predict_held_out(frames).values).all()
+
+
+def test_configurations_with_little_weight_are_hardly_learned_from():
+    """Half of them have the opposite law: with equal weights nothing is left of it."""
+    frames = liquid(9)
+    y = near(frames)[0].sum(axis=2)
+    y -= y.mean(axis=1, keepdims=True)
+    given = np.where(np.arange(8)[:, None] % 2, -y[:8], y[:8])
+    weights = np.where(np.arange(8) % 2, 0.02, 1.0)
+    settings = SMALL | {"n_repeats": 1, "epochs": 12, "validation_fraction": 0.0, "learning_rate": 0.02}
+    r = []
+    for chosen in (weights, 50 * weights, None):
+        model = EquivariantNetwork(**settings).fit(frames.isel(frame=slice(8)), given, sample_weight=chosen)
+        r.append(np.corrcoef(model.predict(frames.isel(frame=[8])).values[0], y[8])[0, 1])
+    assert r[0] > 0.9
+    assert r[1] == pytest.approx(r[0], abs=1e-6)  # only ratios matter
+    assert abs(r[2]) < 0.6
+
+
+def test_noisy_configurations_help_by_their_number():
+    """Fifteen targets that are known well, and twelve configurations of them that are noise to three parts in four."""
+    frames = liquid(14, n=100)
+    y = near(frames)[0].sum(axis=2)
+    y = (y - y.mean()) / y.std()
+    noise = np.where(np.arange(13) < 1, 0.0, np.sqrt(3.0))[:, None]
+    given = y[:13] + noise * np.random.default_rng(0).normal(size=(13, 100))
+    given[0, 15:] = np.nan
+    settings = SMALL | {"n_repeats": 1, "validation_fraction": 0.0, "learning_rate": 0.01}
+    missed = []
+    for count in (1, 13):
+        model = EquivariantNetwork(**settings | {"epochs": 9 if count > 1 else 60})
+        weights = np.where(np.arange(count) < 1, 1.0, 0.25)
+        model.fit(frames.isel(frame=slice(count)), given[:count], sample_weight=weights)
+        found = model.predict(frames.isel(frame=[13])).values[0, :80]
+        missed.append(1.0 - np.corrcoef(found, y[13, :80])[0, 1] ** 2)
+    assert missed[1] < 0.5 * missed[0]
 
 
 def test_what_learns_nothing_of_use_predicts_the_mean():
@@ -346,6 +390,13 @@ def test_what_is_refused(fitted):
         EquivariantNetwork(**SMALL).fit(frames, np.full((4, 150), np.nan))
     with pytest.raises(ParameterError, match="1 configurations, 1 of them held out"):
         EquivariantNetwork(**SMALL).fit(frames.isel(frame=[0]), y[:1])
+    with pytest.raises(ParameterError, match="1 groups of configurations, 1 of them held out"):
+        EquivariantNetwork(**SMALL).fit(frames, y, groups=[0, 0, 0, 0])
+    with pytest.raises(ParameterError, match=r"groups has shape \(3,\), expected \(4,\)"):
+        EquivariantNetwork(**SMALL).fit(frames, y, groups=[0, 1, 2])
+    for weights in ([1.0, 1.0], [1.0, 0.0, 1.0, 1.0], [1.0, np.nan, 1.0, 1.0]):
+        with pytest.raises(ParameterError, match="a positive number for each of 4 configurations"):
+            EquivariantNetwork(**SMALL).fit(frames, y, sample_weight=weights)
     with pytest.raises(ParameterError, match="no cage_position"):
         model.predict(frames.drop_vars("cage_position"))
     with pytest.raises(ParameterError, match="0 scalars in 3 dimensions"):

@@ -11,16 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from benchmark import published, scores, sources
+from benchmark import backwards, published, scores, sources
+from benchmark.models import Linear
 
 import glassdask as gd
 from glassdask.errors import ParameterError
+from glassdask.learning import load_model
 from tests.pipelines.lattices import LENGTH, TYPES, N, disturbed
 
 PIPELINE = Path(__file__).parents[2] / "pipelines" / "glassbench.py"
 SMALL = [
     "--descriptor", "radial_density:grid=[0.9,1.2,1.5],delta=0.2", "--generations", "1", "--sweeps", "20",
-    "--epochs", "4", "--repeats", "1",
+    "--epochs", "4", "--repeats", "1", "--backwards", "0",
 ]  # fmt: skip
 
 
@@ -61,7 +63,8 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
     files, output = write(tmp_path, 4), tmp_path / "results"
     unseen, warmer = write(tmp_path, 3, first=4), write(tmp_path, 2, first=8, temperature="0.50")
-    command = ["--train", *files, "--test", *unseen, "--transfer", *warmer, "--output", output, "--bonds", *SMALL]
+    command = ["--train", *files, "--test", *unseen, "--transfer", *warmer, "--output", output, "--bonds", *SMALL,
+               "--backwards", 2]  # fmt: skip
     assert run(monkeypatch, *command) is None, capsys.readouterr().err
     found = rows(output / "scores.csv")
     assert list(found[0]) == [
@@ -99,14 +102,20 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     assert {float(row["lag"]) for row in at.values()} == {217.0}  # the seventh time there
     assert float(at["CAGE", "published"]["pooled_r"]) == pytest.approx(0.734, abs=1e-3)
     spent = rows(output / "costs.csv")
-    assert [row["model"] for row in spent] == ["preparation", "ridge", "ridge", "ridge", "network"]
+    assert [row["model"] for row in spent] == ["preparation", "preparation", "ridge", "ridge", "ridge", "network"]
+    # whole configurations were held out, with the two ends that come from each
+    (held_out,) = load_model(output / "network.npz").held_out_
+    assert held_out[:4].sum() == 1
+    np.testing.assert_array_equal(held_out[4:], np.repeat(held_out[:4], 2))
     assert float(spent[0]["hours_of_400_on_8_cores"]) == pytest.approx(
         float(spent[0]["training_seconds"]) / 4 * 400 / 8 / 3600, rel=1e-3
     )
     said = capsys.readouterr().out
     assert "leak test" in said
+    for structure in ("initial", "inherent", "cage"):
+        assert f"ridge, {structure}: learns from 8 runs backwards, each with the weight 0." in said
     assert "400 configurations would take" in said
-    assert "s of CPU to learn from 4 configurations" in said
+    assert "s of CPU to learn from 12 configurations" in said
     # once more: nothing is trained again, and the scores are the same
     before = (output / "scores.csv").read_text()
     assert run(monkeypatch, *command) is None
@@ -216,8 +225,6 @@ def burn(seconds):
 
 def test_costs_are_of_all_that_is_done(tmp_path):
     """Describing is part of learning, and what workers do counts."""
-    from benchmark.models import Linear
-
     rng, task = np.random.default_rng(6), ("propensity", 1.0)
     x = xr.DataArray(rng.normal(size=(60, 2)), dims=("sample", "feature"), coords={"feature": ["a", "b"]})
 
@@ -227,13 +234,54 @@ def test_costs_are_of_all_that_is_done(tmp_path):
 
     study = SimpleNamespace(
         features=features, n_configurations=3, is_center=np.ones(20, bool), targets={task: rng.normal(size=(3, 20))},
-        averaged=lambda values, structure: 0 * values,
+        averaged=lambda values, structure: 0 * values, by_configuration=lambda values: values.reshape(3, 20, -1),
     )  # fmt: skip
     assert Linear("cage").fit(study, [task], tmp_path).seconds >= 0.2
     with gd.cluster.connect("local", workers=1) as client:
         before = sources.cpu_seconds()
         client.submit(burn, 0.2).result()
         assert sources.cpu_seconds() - before >= 0.2
+
+
+def test_ends_are_starts_of_runs_backwards():
+    rng = np.random.default_rng(7)
+    start, moved = LENGTH * rng.random((3, N, 3)), rng.normal(size=(3, 5, 2, N, 3))
+    moved[..., 1, :, :] *= 2.0  # the later lag
+    known = gd.from_arrays(start, species=["A"] * 240 + ["B"] * 60, box=[LENGTH] * 3)
+    known = known.assign(replica_displacement=(("frame", "replica", "lag", "particle", "space"), moved))
+    found = backwards.ends_of(known, runs=2, lag=1)
+    assert found.sizes["frame"] == 6
+    for k, (frame, run) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]):
+        back = start[frame] - found["position"].values[k]
+        back -= LENGTH * np.round(back / LENGTH)
+        turned = -moved[frame, run, 1]
+        np.testing.assert_allclose(back, turned - LENGTH * np.round(turned / LENGTH), atol=1e-12)
+        np.testing.assert_allclose(found["propensity"].values[k, :, 0], np.linalg.norm(turned, axis=-1))
+
+
+def test_ends_are_not_predicted_from_where_they_come(tmp_path):
+    """The labels of a configuration change what is predicted for all ends but its own."""
+    rng, task = np.random.default_rng(8), ("propensity", 1.0)
+    x = rng.normal(size=(4, 50, 3))
+    y = x.sum(axis=-1) + 0.1 * rng.normal(size=(4, 50))
+    names = {"dims": ("sample", "feature"), "coords": {"feature": list("abc")}}
+
+    def study(values, labels=None):
+        return SimpleNamespace(
+            features=lambda _: xr.DataArray(values.reshape(-1, 3), **names), n_configurations=len(values),
+            is_center=np.ones(50, bool), targets={task: labels}, averaged=lambda values, _: 0 * values,
+            by_configuration=lambda values: values.reshape(-1, 50, *values.shape[1:]),
+            of=np.repeat(np.arange(4), 2),
+        )  # fmt: skip
+
+    other = y.copy()
+    other[2] *= -1.0
+    ends = study(rng.normal(size=(8, 50, 3)))
+    before, after = (
+        Linear("cage").fit(study(x, labels), [task], tmp_path).unseen_ends(ends)[task] for labels in (y, other)
+    )  # fmt: skip
+    same = np.isclose(before, after, rtol=1e-12).all(axis=1)
+    assert same.tolist() == [False] * 4 + [True] * 2 + [False] * 2
 
 
 def test_scores_by_hand():
