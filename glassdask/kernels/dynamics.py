@@ -128,6 +128,44 @@ def self_sums(position, starts, pairs, k, a2, square, out):
 
 
 @kernel
+def place(position, image, box, inverse, margin, out):
+    """position + image @ box of every frame, into `out` (F, n, d), in one pass.
+
+    `position` and `image` (F, n, d), `box` and `inverse` (F, d, d). Returns frame and particle of the first position
+    that is outside of the box by more than `margin` of it, -1 where there is none.
+    """
+    low = -margin
+    high = 1.0 + margin
+    for f in range(position.shape[0]):
+        cell = box[f]
+        back = inverse[f]
+        for p in range(position.shape[1]):
+            x = position[f, p, 0]
+            y = position[f, p, 1]
+            i = image[f, p, 0]
+            j = image[f, p, 1]
+            if position.shape[2] == 3:
+                z = position[f, p, 2]
+                k = image[f, p, 2]
+                c = x * back[0, 2] + y * back[1, 2] + z * back[2, 2]
+                if c < low or c > high:
+                    return f, p
+                out[f, p, 2] = z + (i * cell[0, 2] + j * cell[1, 2] + k * cell[2, 2])
+                a = x * back[0, 0] + y * back[1, 0] + z * back[2, 0]
+                b = x * back[0, 1] + y * back[1, 1] + z * back[2, 1]
+                out[f, p, 0] = x + (i * cell[0, 0] + j * cell[1, 0] + k * cell[2, 0])
+                out[f, p, 1] = y + (i * cell[0, 1] + j * cell[1, 1] + k * cell[2, 1])
+            else:
+                a = x * back[0, 0] + y * back[1, 0]
+                b = x * back[0, 1] + y * back[1, 1]
+                out[f, p, 0] = x + (i * cell[0, 0] + j * cell[1, 0])
+                out[f, p, 1] = y + (i * cell[0, 1] + j * cell[1, 1])
+            if a < low or a > high or b < low or b > high:
+                return f, p
+    return -1, -1
+
+
+@kernel
 def follow(position, box, inverse, out):
     """Unwrap paths by the shortest steps between frames.
 

@@ -36,6 +36,8 @@ import numpy as np
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 import glassdask as gd
+from glassdask.dynamics import averages
+from glassdask.dynamics.scattering import density_modes
 from glassdask.schema import assemble
 
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "data" / "wahn_N4000_T0.58.npz"
@@ -291,9 +293,37 @@ def show_speedup(job, found):
     )
 
 
-def motion(scale, folder):
-    """Dynamic heterogeneity by one and by two workers, in turn: chi_4 with F_s, S_4, and collective F(k, t)."""
-    n_frames, n = max(20, round(400 * scale)), max(1000, round(50_000 * scale))
+def chi4(path):
+    gd.dynamics.dynamic_susceptibility(gd.open_trajectory(path), a=0.3, k=7.2, origins=200)
+
+
+def s4(path):
+    gd.dynamics.four_point(gd.open_trajectory(path), lag=10.0, a=0.3, origins=200)
+
+
+def scattering(path):
+    gd.dynamics.intermediate_scattering(gd.open_trajectory(path), 7.2, origins=200)
+
+
+def coherent(path):
+    gd.dynamics.intermediate_scattering(gd.open_trajectory(path), 7.2, origins=200, self_part=False)
+
+
+def kernels(_):
+    """What chi_4, F_s and F(k, t) are made of, without files and without dask, of a task that fits no cache."""
+    rng = np.random.default_rng(0)
+    path, starts = rng.random((400, 3, 4000)), np.array([0, 4000])
+    pairs = rng.integers(0, 400, (8000, 2))
+    modes = rng.integers(-20, 21, (200, 3))
+    averages.self_sums(path, starts, pairs=pairs, k=7.2, a=0.3)
+    density_modes(path, starts, inverse=np.broadcast_to(np.eye(3), (400, 3, 3)), modes=modes)
+
+
+MOTION = (chi4, s4, scattering, coherent)
+
+
+def walkers(folder, n_frames, n):
+    """A store of random walks."""
     length, rng = (n / 1.2) ** (1 / 3), np.random.default_rng(0)
     path = rng.random((n, 3)) * length + np.cumsum(rng.normal(scale=0.05, size=(n_frames, n, 3)), axis=0)
     image = np.floor(path / length).astype(int)
@@ -304,56 +334,75 @@ def motion(scale, folder):
         ),
         home,
     )
-    jobs = {
-        "chi_4 and F_s": lambda t: gd.dynamics.dynamic_susceptibility(t, a=0.3, k=7.2, origins=200),
-        "S_4": lambda t: gd.dynamics.four_point(t, lag=10.0, a=0.3, origins=200),
-        "collective F(k, t)": lambda t: gd.dynamics.intermediate_scattering(t, 7.2, origins=200),
-    }
+    return home
+
+
+def motion(scale, folder):
+    """Dynamic heterogeneity by one and by two workers, in turn, and what two processes do that share no work.
+
+    The last is the most that a second worker can bring: of the bare kernels, and of each whole job. What it takes of
+    CPU beside another process, against alone, tells what memory and clock cost, also where others use the machine.
+    """
+    home, few = (walkers(folder, max(20, round(400 * scale)), n) for n in (max(1000, round(50_000 * scale)), 100))
     found = defaultdict(list)
-    for _, workers, (job, call) in itertools.product(range(REPEATS), (1, 2), jobs.items()):
+    for _, workers, job in itertools.product(range(REPEATS), (1, 2), MOTION):
         with measured(workers) as report:
-            call(gd.open_trajectory(home))
-        show(f"{job}, {workers} workers", report)
-        found[job, workers].append(report)
-    for job in jobs:
-        show_speedup(job, found)
+            job(home)
+        show(f"{job.__name__}, {workers} workers", report)
+        found[job.__name__, workers].append(report)
+    for job in MOTION:
+        show_speedup(job.__name__, found)
+    for job in (kernels, *MOTION):
+        show_ceiling(job, [home, home], few)
 
 
 def ceiling(scale, folder):
     """What two cores can do at all: two processes that know nothing of each other, each with its own store."""
-    ratios = []
+    paths = [make_store(tempfile.mkdtemp(dir=folder), max(20, round(2000 * scale))) for _ in range(2)]
+    few = make_store(tempfile.mkdtemp(dir=folder), 1)
+    show_ceiling(describe, paths, few)
+    for path in (*paths, few):
+        shutil.rmtree(path.parent)
+
+
+def show_ceiling(job, paths, few):
+    """What two processes do at once that one does alone, each with one of the paths; kernels are loaded with `few`."""
+    ratios, work = [], []
     for _ in range(REPEATS):
-        paths = [make_store(tempfile.mkdtemp(dir=folder), max(20, round(2000 * scale))) for _ in range(2)]
-        alone, together = _side_by_side(paths[:1]), _side_by_side(paths)
-        print(f"describe by one process {alone:.1f} s, by two of them twice as much in {together:.1f} s", flush=True)
+        (alone, one), (together, two) = (_side_by_side(some, job, few) for some in (paths[:1], paths))
         ratios.append(2 * alone / together)
-        for path in paths:
-            shutil.rmtree(path.parent)
-    print(f"speed-up without a scheduler: {np.median(ratios):.2f} (median; {min(ratios):.2f} to {max(ratios):.2f})")
+        work.append(two / (2 * one))
+    print(
+        f"{job.__name__}: two processes without a scheduler do {np.median(ratios):.2f} times as much as one "
+        f"({min(ratios):.2f} to {max(ratios):.2f}), each with {np.median(work):.2f} times the CPU time "
+        f"({min(work):.2f} to {max(work):.2f})",
+        flush=True,
+    )
 
 
-def _side_by_side(paths):
-    """Seconds until every store is described by a process of its own, all begun at once."""
+def _side_by_side(paths, job, few):
+    """Seconds until the job is done with every path, by a process each, all begun at once; and of CPU, together."""
     context = multiprocessing.get_context("spawn")
-    ready, seconds = context.Barrier(len(paths)), context.Queue()
-    processes = [context.Process(target=_describe_alone, args=(path, ready, seconds)) for path in paths]
+    ready, taken = context.Barrier(len(paths)), context.Queue()
+    processes = [context.Process(target=_alone, args=(path, job, few, ready, taken)) for path in paths]
     for process in processes:
         process.start()
-    slowest = max(seconds.get() for _ in paths)
+    seconds, cpu = zip(*(taken.get() for _ in paths), strict=True)
     for process in processes:
         process.join()
-    for path in paths:
-        shutil.rmtree(path / "descriptors")
-    return slowest
+    if job is describe:
+        for path in paths:
+            shutil.rmtree(path / "descriptors")
+    return max(seconds), sum(cpu)
 
 
-def _describe_alone(path, ready, seconds):
+def _alone(path, job, few, ready, taken):
     with dask.config.set(scheduler="synchronous"):
-        gd.describe(gd.open_trajectory(path).isel(frame=[0]), [SBO]).compute()  # imports, kernels from their cache
+        job(few)  # imports, kernels from their cache
         ready.wait()
-        begun = time.perf_counter()
-        describe(path)
-        seconds.put(time.perf_counter() - begun)
+        begun, used = time.perf_counter(), time.process_time()
+        job(path)
+        taken.put((time.perf_counter() - begun, time.process_time() - used))
 
 
 def large(scale, folder):

@@ -265,3 +265,18 @@ def test_a_breathing_box_moves_nobody():
             assert not np.allclose(function(t), expected, rtol=0.1)
     assert float(gd.dynamics.hop_statistics(t, 20.0, 0.05, scheme="toroidal")["hop_rate_total"]) == 0.0
     assert float(gd.dynamics.hop_statistics(t, 20.0, 0.05)["hop_rate_total"]) > 0.0
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("place", [kernels.place, kernels.place.py_func])
+def test_images_are_added_in_one_pass(dimension, place):
+    rng = np.random.default_rng(0)
+    box = BOX[:dimension, :dimension] * np.array([1.0, 1.2])[:, None, None]
+    fraction, image = rng.random((2, 5, dimension)), rng.integers(-3, 4, (2, 5, dimension)).astype(np.int32)
+    inverse, out = np.linalg.inv(box), np.empty(fraction.shape)
+    assert place(fraction @ box, image, box, inverse, 1e-6, out) == (-1, -1)
+    np.testing.assert_allclose(out, (fraction + image) @ box, atol=1e-12)
+    for axis in range(dimension):
+        beyond = fraction.copy()
+        beyond[1, 3, axis] = 1.01 if axis else -0.01
+        assert place(beyond @ box, image, box, inverse, 1e-6, out) == (1, 3)
