@@ -10,6 +10,7 @@ import numpy as np
 from glassdask.descriptors.base import Plan
 from glassdask.descriptors.of_neighbors import OfNeighbors
 from glassdask.errors import ParameterError
+from glassdask.kernels import compounds
 from glassdask.kernels import rings as bonds
 from glassdask.kernels import topology as kernels
 from glassdask.kernels.clusters import images
@@ -26,10 +27,12 @@ class TCC(OfNeighbors):
 
     Rings of three, four and five bound particles without bonds across, and the spindles that are bound to all of a
     ring: sp3a, sp3b and 5A have none, one and two of them, so have sp4a, sp4b and 6A, the octahedron, and sp5a, sp5b
-    and 7A, the pentagonal bipyramid. Others are put together of these: 6Z, 7K and 8K of 5A; 8B, 9B, 10B, 11C, 12B and
-    13A, the icosahedron, of 7A; 8A of sp5b and 7A; 9K and 11A, the bicapped square antiprism, of 6A. All as defined by
-    A. Malins, S. R. Williams, J. Eggers and C. P. Royall, J. Chem. Phys. 139, 234506 (2013), with their letters; of
-    more than two spindles of a ring none counts, as in their program.
+    and 7A, the pentagonal bipyramid. Others are put together of these: 6Z, 7K and 8K of 5A; 8B, 9B, 10B, 11C, 11E,
+    12B, 12D, 13A, the icosahedron, and 13B of 7A; 8A of sp5b and 7A; 10W of sp5b; 9A and 10A of sp4b; 9K and 11A, the
+    bicapped square antiprism, of 6A; 11F, 12E and 13K of 5A and 6A; and of one of these with one or two more particles
+    10K (9K), 11B (9B), 11W (10B), 12A (11C) and 12K (11A). All as defined by A. Malins, S. R. Williams, J. Eggers and
+    C. P. Royall, J. Chem. Phys. 139, 234506 (2013), with their letters; of more than two spindles of a ring none
+    counts, as in their program.
 
     Parameters
     ----------
@@ -41,8 +44,9 @@ class TCC(OfNeighbors):
     -----
     Output ``tcc`` (frame, particle, cluster_type), 1 or 0, no unit. A particle of a large cluster belongs to the
     smaller ones in it, too. Two particles are bound where each is a neighbour of the other. `TopologicalClusters` has
-    clusters with a middle of which all neighbours count, among them Frank and Kasper's. NaN only beside open borders,
-    where a neighbour of a particle within four bonds may be hidden.
+    clusters with a middle of which all neighbours count, among them Frank and Kasper's, fcc, hcp and bcc. There may be
+    a few more 10W, 12A and 13A than their program finds, which looks at particles in the order of their numbers. NaN
+    only beside open borders, where a neighbour of a particle within four bonds may be hidden.
 
     Examples
     --------
@@ -119,6 +123,11 @@ def _classified(configuration: Configuration, around: Surroundings) -> np.ndarra
     kernels.of_squares(of["6A"], *six, start, near, out)
     kernels.of_pentagons(of["7A"], *seven, start, near, out)
     kernels.of_halves(of["sp5b"], of["7A"], *_listed(of["sp5b"], [0, 1, 2, 3, 4], n), *seven, out)
+    squares, caps = _listed(of["sp4b"], [0, 1, 2, 3], n), _listed(of["sp5b"], [5], n)
+    compounds.of_caps(of["sp4b"], *squares, of["sp5b"], *caps, start, near, out)
+    compounds.of_two_triangles(
+        of["5A"], *five, *_listed(of["5A"], [0, 1, 2], n), of["6A"], *six, start, near, out
+    )  # fmt: skip
     return out
 
 

@@ -1,17 +1,19 @@
 """Clusters of the topological cluster classification: rings of three, four and five particles, and what they make up.
 
-A ring with the particles that are bound to all of it, its spindles, is a row of seven: its particles, then up to two
-spindles, -1 where there is none. ``start`` and ``near`` list who is bound to whom, both ways.
+Rows of rings, ``start`` and ``near`` are those of `glassdask.kernels.rows`.
 """
 
 from __future__ import annotations
 
 from glassdask.kernels import kernel
+from glassdask.kernels.compounds import around_9b, of_9b, of_9k, of_10b, of_11a, of_11c, opposite
+from glassdask.kernels.rows import bound, common, has, mark, mark_both, other_spindle
 
 # Columns of what is found: rings with no, one and two spindles, and clusters of several.
 TYPES = (
     "sp3a", "sp3b", "5A", "sp4a", "sp4b", "6A", "sp5a", "sp5b", "7A", "6Z", "7K", "8A", "8B", "8K", "9B", "9K", "10B",
-    "11A", "11C", "12B", "13A",
+    "11A", "11C", "12B", "13A", "9A", "10A", "10K", "10W", "11B", "11E", "11F", "11W", "12A", "12D", "12E", "12K",
+    "13B", "13K",
 )  # fmt: skip
 C6Z, C7K, C8A, C8B, C8K, C9B, C9K, C10B, C11A, C11C, C12B, C13A = range(9, 21)
 
@@ -34,15 +36,6 @@ def shortest_bonds(offsets, vector, fc, kept):
                 if other < square and square > fc * (near + other):
                     kept[p] = False
                     break
-
-
-@kernel
-def bound(i, j, start, near):
-    """Whether two particles are bound to each other."""
-    for e in range(start[i], start[i + 1]):  # noqa: SIM110  (a generator is slow here)
-        if near[e] == j:
-            return True
-    return False
 
 
 @kernel
@@ -110,46 +103,6 @@ def keep(n, a, b, c, d, e, members, start, near, row, size, spindles):
 
 
 @kernel
-def has(row, first, last, i):
-    """Whether i is in the columns from `first` to before `last`."""
-    for k in range(first, last):  # noqa: SIM110
-        if row[k] == i:
-            return True
-    return False
-
-
-@kernel
-def common(row, other):
-    """How many particles two rings share."""
-    n = 0
-    for k in range(5):
-        if row[k] >= 0 and has(other, 0, 5, row[k]):
-            n += 1
-    return n
-
-
-@kernel
-def other_spindle(row, s):
-    """Of two spindles the one that is not s."""
-    return row[6] if row[5] == s else row[5]
-
-
-@kernel
-def mark(row, column, out):
-    """All of a ring and its spindles belong to a cluster."""
-    for k in range(7):
-        if row[k] >= 0:
-            out[row[k], column] = True
-
-
-@kernel
-def mark_both(row, other, column, out):
-    """All of two rings and their spindles do."""
-    mark(row, column, out)
-    mark(other, column, out)
-
-
-@kernel
 def of_triangles(row, first, listed, out):
     """6Z, 7K and 8K, of 5A clusters; those with the spindle s are ``listed[first[s]:first[s + 1]]``."""
     for i in range(row.shape[0]):
@@ -196,7 +149,7 @@ def third(a, b, c):
 
 @kernel
 def of_squares(row, first, listed, start, near, out):
-    """9K and 11A, of 6A clusters with one common spindle."""
+    """9K and 11A, of 6A clusters with one common spindle, and what they are part of."""
     for i in range(row.shape[0]):
         a = row[i]
         for k in range(5, 7):
@@ -211,6 +164,7 @@ def of_squares(row, first, listed, start, near, out):
                 shared = common(a, b)
                 if shared == 2 and not has(b, 0, 7, u) and not has(a, 0, 7, v):
                     mark_both(a, b, C9K, out)
+                    of_9k(a, b, s, start, near, out)
                 if shared == 0:
                     twice = True
                     for x in range(4):
@@ -220,11 +174,12 @@ def of_squares(row, first, listed, start, near, out):
                         twice = twice and bonds == 2
                     if twice:
                         mark_both(a, b, C11A, out)
+                        of_11a(a, b, start, near, out)
 
 
 @kernel
 def of_pentagons(row, first, listed, start, near, out):
-    """8B, 9B, 10B, 11C, 12B and 13A, of 7A clusters."""
+    """8B, 9B, 10B, 11C, 12B, 13A and 13B, of 7A clusters, and what 9B, 10B and 11C are part of."""
     for i in range(row.shape[0]):
         a = row[i]
         for k in range(5, 7):
@@ -248,17 +203,25 @@ def of_pentagons(row, first, listed, start, near, out):
                 if j == i or u == v:
                     continue
                 around += bound(u, v, start, near)
-                if j < i or common(a, b) != 2:
+                shared = common(a, b)
+                if j > i and shared == 0 and not bound(u, v, start, near):
+                    opposite(a, b, start, near, out)
+                if j < i or shared != 2:
                     continue
                 if has(b, 0, 5, u) and has(a, 0, 5, v):
                     mark_both(a, b, C9B, out)
+                    of_9b(a, b, s, start, near, out)
+                    around_9b(a, b, s, u, v, row, first, listed, start, near, out)
+                    around_9b(b, a, s, v, u, row, first, listed, start, near, out)
                     for q in range(first[s], first[s + 1]):
                         c = row[listed[q]]
                         if turned(a, b, c, s, u, v, start, near):
                             mark_both(a, b, C10B, out)
                             mark(c, C10B, out)
+                            of_10b(a, b, c, s, start, near, out)
                 if bonds_11c(a, b, start, near):
                     mark_both(a, b, C11C, out)
+                    of_11c(a, b, s, start, near, out)
             if around == 5:
                 crowned(i, s, u, row, first, listed, start, near, out)
 

@@ -7,7 +7,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import ParameterError
-from glassdask.kernels import clusters, rings
+from glassdask.kernels import clusters, compounds, rings, rows
 from glassdask.kernels import topology as kernels
 from tests.conftest import DATA
 from tests.descriptors import crystals
@@ -54,6 +54,15 @@ def test_the_program_of_its_authors(peer):
     np.testing.assert_array_equal(blocks.T == 1, np.stack(list(ours.values())))
 
 
+@pytest.mark.parametrize("kind", ["10K", "10W", "13K"])
+def test_structures_of_least_energy(kind):
+    """All are members, and no particle can be left out."""
+    position = np.load(DATA / "tcc_clusters.npz")[kind]
+    assert alone(position, neighbors=RULE)[kind].all()
+    for left in range(len(position)):
+        assert not alone(np.delete(position, left, axis=0), neighbors=RULE)[kind].any()
+
+
 @pytest.mark.parametrize(("n", "kind"), [(3, "5A"), (4, "6A"), (5, "7A")])
 def test_bipyramids(n, kind):
     ring, spindles = polygon(n), np.array([[0, 0, 0.8], [0, 0, -0.8]])
@@ -77,6 +86,32 @@ def test_bicapped_square_antiprism():
     found = alone([[0, 0, 0], [0, 0, 1], [0, 0, -1], *square, *other], cutoffs=1.25)
     assert "11A" in kinds(found)[0]
     assert not kinds(alone([[0, 0, 0], [0, 0, 1], *square, *other], cutoffs=1.25))[1] & {"11A"}
+    assert "10A" in kinds(alone([[0, 0, 1], [0, 0, -1], *square, *other], cutoffs=1.25))[0]
+    assert not found["10A"].any()
+    triangle = square[0] + other[[0, 3]].sum(axis=0)
+    on_top = 1.7 * triangle / np.linalg.norm(triangle)
+    assert alone([[0, 0, 0], [0, 0, 1], [0, 0, -1], *square, *other, on_top], cutoffs=1.25)["12K"].all()
+    assert not found["12K"].any()
+
+
+def test_trigonal_prism_with_three_caps():
+    """Its three squares, each with a cap, are a 9A; one of them less and there is none."""
+    height, radius = 0.55, 0.8
+    prism = [*polygon(3, height, radius=radius), *polygon(3, -height, radius=radius)]
+    caps = polygon(3, 0.0, 0.5, 1.05)
+    assert "9A" in kinds(alone([*prism, *caps], cutoffs=1.42))[0]
+    assert not kinds(alone([*prism, *caps[:2]], cutoffs=1.42))[1] & {"9A"}
+
+
+def test_pentagonal_prism_around_a_particle():
+    """Two pentagons, one above the other: 13B; turned against each other they are an icosahedron."""
+    height = 0.5
+    radius = np.sqrt(1 - height**2)
+    middle = [[0, 0, 0], [0, 0, 1], [0, 0, -1]]
+    upper, lower = polygon(5, height, radius=radius), polygon(5, -height, radius=radius)
+    found = kinds(alone([*middle, *upper, *lower], cutoffs=1.2))
+    assert "13B" in found[0]
+    assert "13A" not in found[1]
 
 
 def test_an_extra_particle_on_a_pentagonal_bipyramid():
@@ -150,7 +185,7 @@ def test_kernels_as_plain_python(monkeypatch):
     cluster = crystals.icosahedron()
     rule = gd.ModifiedVoronoi(cutoffs=1.2, f_c=0.9)
     expected = members(cluster, neighbors=rule)
-    for module in (kernels, rings, clusters):
+    for module in (kernels, compounds, rows, rings, clusters):
         for name, value in list(vars(module).items()):
             if hasattr(value, "py_func"):
                 monkeypatch.setattr(module, name, value.py_func)
