@@ -212,9 +212,9 @@ def structure_by_angles(offsets, vector, chi, out):
             for q in range(first, p):
                 x = vector[0, p] * vector[0, q] + vector[1, p] * vector[1, q] + vector[2, p] * vector[2, q]
                 x /= vector[3, p] * vector[3, q]
-                k = 0
-                while k < 7 and x >= COSINES[k]:
-                    k += 1
+                k = 0  # a sum, where branches would be taken at random
+                for m in range(7):
+                    k += x >= COSINES[m]
                 chi[k] += 1
         out[c] = judged(chi, wider)
 

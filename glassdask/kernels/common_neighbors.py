@@ -48,17 +48,33 @@ def adaptive(offsets, vector, square, bits, out):
         near = 0.0
         for p in range(12):
             near += vector[3, first + p]
-        closer(12, square, near / 12.0 * HALFWAY, bits)
-        found = structure(12, bits)
+        reach = near / 12.0 * HALFWAY
+        bonds = bonds_within(12, square, reach * reach)
+        found = OTHER
+        if bonds == 24 or bonds == 30:  # 12 neighbours that have 4 in common with the centre, or 5: else it is no use
+            closer(12, square, reach, bits)
+            found = structure(12, bits)
         if found == OTHER:
             near = 0.0
             for p in range(8):
                 near += vector[3, first + p] * np.sqrt(4.0 / 3.0)
             for p in range(8, 14):
                 near += vector[3, first + p]
-            closer(14, square, near / 14.0 * HALFWAY, bits)
-            found = structure(14, bits)
+            reach = near / 14.0 * HALFWAY
+            if bonds_within(14, square, reach * reach) == 36:  # 8 that have 6 in common, and 6 that have 4
+                closer(14, square, reach, bits)
+                found = structure(14, bits)
         out[c] = found
+
+
+@kernel
+def bonds_within(n, square, reach2):
+    """How many pairs of n neighbours are closer to each other than the root of `reach2`."""
+    found = 0
+    for a in range(n):
+        for b in range(a):
+            found += square[a, b] < reach2
+    return found
 
 
 @kernel

@@ -8,30 +8,48 @@ from glassdask.kernels import kernel
 
 
 @kernel
-def sort_by_distance(offsets, index, distance, limit, order):
+def sort_by_distance(offsets, index, distance, limit, nearest, order):
     """Slots of each centre's `limit` nearest candidates, nearest first, in the first entries of its part of `order`.
 
     Candidates at the same distance are put in the order of their `index`. `offsets` (C + 1,), `index` and `distance`
-    (P,); output `order` (P,).
+    (P,); output `order` (P,). Scratch: `nearest`, as many as the longest list has or `limit` is, the lesser.
     """
     for c in range(offsets.shape[0] - 1):
         begin = offsets[c]
-        filled = begin
+        filled = 0
         for slot in range(begin, offsets[c + 1]):
             d = distance[slot]
-            j = index[slot]
-            place = filled
-            while place > begin:
-                other = order[place - 1]
-                if distance[other] < d or (distance[other] == d and index[other] < j):
+            if filled < limit:
+                filled += 1
+            else:
+                last = nearest[filled - 1]
+                if d > last or (d == last and index[order[begin + filled - 1]] < index[slot]):
+                    continue
+            place = filled - 1
+            while place > 0 and nearest[place - 1] >= d:
+                if nearest[place - 1] == d and index[order[begin + place - 1]] < index[slot]:
                     break
+                nearest[place] = nearest[place - 1]
+                order[begin + place] = order[begin + place - 1]
                 place -= 1
-            if place - begin >= limit:
-                continue
-            filled = min(filled + 1, begin + limit)
-            for k in range(filled - 1, place, -1):
-                order[k] = order[k - 1]
-            order[place] = slot
+            nearest[place] = d
+            order[begin + place] = slot
+
+
+@kernel
+def keep_first(offsets, order, rows, counts, index, vector, kept_offsets, kept_index, kept_vector):
+    """The first ``counts[c]`` candidates in `order` of each centre c of the `rows`, as lists of their own."""
+    n = 0
+    kept_offsets[0] = 0
+    for k in range(rows.shape[0]):
+        c = rows[k]
+        for slot in range(offsets[c], offsets[c] + counts[k]):
+            p = order[slot]
+            kept_index[n] = index[p]
+            for axis in range(4):
+                kept_vector[axis, n] = vector[axis, p]
+            n += 1
+        kept_offsets[k + 1] = n
 
 
 @kernel

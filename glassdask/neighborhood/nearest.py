@@ -216,7 +216,8 @@ def by_distance(found: Neighbors, limit: int) -> np.ndarray:
     if min(limit, len(found.index)) > LONG and len(found.index) > LONG * len(found.centers):
         return np.lexsort((found.index, found.distance, np.repeat(np.arange(len(found.centers)), found.counts)))
     order = np.empty(len(found.index), np.int64)
-    nearest.sort_by_distance(found.offsets, found.index, found.distance, limit, order)
+    room = np.empty(min(limit, int(found.counts.max(initial=0))))
+    nearest.sort_by_distance(found.offsets, found.index, found.distance, limit, room, order)
     return order
 
 
@@ -224,10 +225,11 @@ def _keep_nearest(
     found: Neighbors, order: np.ndarray, decided: np.ndarray, counts: np.ndarray, known: np.ndarray | None
 ) -> Neighbors:
     """The first `counts` neighbours in `order` of the `decided` centres."""
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    slots = order[np.arange(offsets[-1]) + np.repeat(found.offsets[decided] - offsets[:-1], counts)]
+    total = int(counts.sum())
+    offsets, index, vector = np.empty(len(decided) + 1, np.int64), np.empty(total, np.int32), np.empty((4, total))
+    nearest.keep_first(found.offsets, order, decided, counts, found.index, found.vector, offsets, index, vector)
     known = None if known is None else known[decided]
-    return Neighbors(found.centers[decided], offsets, found.index[slots], found.vector[:, slots], known=known)
+    return Neighbors(found.centers[decided], offsets, index, vector, known=known)
 
 
 @dataclass(frozen=True)

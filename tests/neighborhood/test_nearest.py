@@ -272,7 +272,7 @@ def test_kernels_as_plain_python(monkeypatch):
         centers = np.arange(20)
         compiled = [rule.find(configuration, centers) for rule in (KNearest(9), SANN())]
         with monkeypatch.context() as patch:
-            for name in ("sort_by_distance", "count_solid_angle", "count_plane_angle"):
+            for name in ("sort_by_distance", "keep_first", "count_solid_angle", "count_plane_angle"):
                 patch.setattr(kernels, name, getattr(kernels, name).py_func)
             plain = [rule.find(configuration, centers) for rule in (KNearest(9), SANN())]
         for a, b in zip(compiled, plain):
