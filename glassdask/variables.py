@@ -418,7 +418,7 @@ def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
         raise SchemaError(f"{name} is no array of numbers ({error}): give every frame the same shape") from None
     if kind == "i" and array.dtype.kind == "f" and (np.abs(array) < 2.0**53).all() and (array == np.rint(array)).all():
         return array.astype(np.int64)
-    if array.dtype.kind not in {"i": "iu", "b": "b"}.get(kind, "fiub"):
+    if array.dtype.kind not in {"i": "iu", "b": "b"}.get(kind, "fiu"):
         expected = {"i": "integers", "b": "true or false"}.get(kind, "real numbers")
         raise SchemaError(f"{name} has dtype {array.dtype}, expected {expected}")
     if kind == "i" and array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:

@@ -109,6 +109,17 @@ def test_what_is_advised_has_features_of_its_own(monkeypatch, capsys, tmp_path):
     assert shlex.split(found["next"])[1:] == ["plot", str(store), "voronoi", "-o", "voronoi.png"]
 
 
+def test_descriptors_of_several_structures_say_of_which(monkeypatch, capsys, tmp_path):
+    store = tmp_path / "a.zarr"
+    both = liquid().assign(inherent_position=liquid()["position"])
+    gd.save_trajectory(both, store)
+    structures = ["position", "inherent_position"]
+    stored = gd.describe(gd.open_trajectory(store), [gd.Coordination(cutoffs=1.5)], structures=structures, centers="B")
+    gd.save_descriptors(stored, store)
+    found, _ = lines(monkeypatch, capsys, store)
+    assert found["described"] == "coordination (of B; at position, inherent_position)"
+
+
 def test_sweeps(monkeypatch, capsys, tmp_path):
     file = save_sweep(tmp_path)
     run_sweep(file, stages=["describe"])

@@ -232,6 +232,7 @@ ZEROS = np.zeros((2, 3, 3))
         (SchemaError, "energy is a masked array", {"energy": np.ma.array(np.zeros((2, 3)), mask=True)}),
         (SchemaError, "position has dtype <U1, expected real numbers", {"position": [[["x"] * 3] * 3] * 2}),
         (SchemaError, "position has dtype complex128", {"position": np.zeros((2, 3, 3), complex)}),
+        (SchemaError, "position has dtype bool, expected real numbers", {"position": np.zeros((2, 3, 3), bool)}),
         (SchemaError, "velocity is no array of numbers", {"velocity": [[[0.0] * 3], [[0.0] * 2]]}),
         (SpeciesError, "None or NaN among the names", {"species": ["A", None, "B"]}),
         (SpeciesError, "None or NaN among the names", {"species": [1.0, np.nan, 2.0]}),

@@ -93,9 +93,8 @@ def _lines(store: Any, found: dict[str, Any], attrs: dict[str, Any], derived: di
         lines["append"] = _append(append)
     for word, groups in derived.items():
         told = []
-        for name, (centers, state, _) in list(groups.items())[:MOST_GROUPS]:
-            details = "; ".join(part for part in (f"of {', '.join(centers)}" if centers else "", state) if part)
-            told.append(f"{name} ({details})" if details else name)
+        for name, (details, _, _) in list(groups.items())[:MOST_GROUPS]:
+            told.append(f"{name} ({'; '.join(details)})" if details else name)
         lines[word] = ", ".join(told) + (f" and {len(groups) - MOST_GROUPS} more" if len(groups) > MOST_GROUPS else "")
     others = [name for name in ("inherent", "isoconfigurational") if is_group(checked_path(store) / name)]
     lines["below"] = ", ".join(f"{store}/{name}" for name in others)
@@ -121,7 +120,7 @@ def _sources(attrs: dict[str, Any]) -> str:
 
 
 def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
-    """What is described and reduced: by name the centres, what is wrong, and whether there are several features."""
+    """What is described and reduced: by name what is told of it, what is wrong, and whether it has several features."""
     from glassdask.store.groups import COMPLETE, attributes, children, is_group
     from glassdask.store.layout import checked_path
     from glassdask.store.metadata import read_metadata
@@ -136,10 +135,12 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
             parameters = attrs.get("parameters") or {}
             state = "" if attrs.get("status") == COMPLETE else "not complete: run the same command again"
             state = state or out_of_date(group) or ("made by other code" if _outdated(kind, attrs) else "")
-            of = parameters.get("centers") if isinstance(parameters, dict) else None
+            known = parameters if isinstance(parameters, dict) else {}
+            of = [f"of {', '.join(known['centers'])}"] if known.get("centers") else []
+            of += [f"at {', '.join(known['structures'])}"] if known.get("structures") else []
             arrays = [array for array in children(group, "array") if array.name == group.name]
             features = any(len(read_metadata(array / "zarr.json")["shape"]) > 2 for array in arrays)
-            groups[group.name] = (list(of or []), state, features)
+            groups[group.name] = ([*of, *([state] if state else [])], state, features)
         found[word] = groups
     return found
 

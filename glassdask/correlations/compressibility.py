@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.modes import structure_factor
+from glassdask.correlations.modes import structure_factor_and_squares
 from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import BoxError, ParameterError, SchemaError
 from glassdask.frames import sum_frames
@@ -30,10 +30,10 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
     rho k_B T chi_T = 1 / sum_ab x_a (S^-1)_ab x_b
 
     at k = 0 (J. G. Kirkwood and F. P. Buff, J. Chem. Phys. 19, 774 (1951)); of one species this is S(0), of an ideal
-    gas 1. S_ab(k) = S_ab(0) + c_ab k^2 is fitted, and extrapolated to k = 0. Independently, S_ab(0) is the covariance
-    of the numbers of particles in a part of the box: V / m^d divided by 1 - 1 / m^d, because their sum is fixed, and
-    extrapolated linearly in m, its surface over its volume (F. L. Roman, J. A. White and S. Velasco, J. Chem. Phys.
-    107, 4635 (1997)).
+    gas 1. S_ab(k) = S_ab(0) + c_ab k^2 is fitted in shells of k, at the mean of their k^2, and extrapolated to k = 0.
+    Independently, S_ab(0) is the covariance of the numbers of particles in a part of the box: V / m^d divided by
+    1 - 1 / m^d, because their sum is fixed, and extrapolated linearly in m, its surface over its volume (F. L. Roman,
+    J. A. White and S. Velasco, J. Chem. Phys. 107, 4635 (1997)).
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ def compressibility(trajectory: xr.Dataset, k_max: float | None = None, division
     parts = converted(parts, Count, "compressibility.divisions")
     if parts < 3:
         raise ParameterError(f"compressibility.divisions: expected at least 3, to extrapolate, found {parts}")
-    s = structure_factor(trajectory, k_max=k_max, n_bins=SHELLS, modes_per_bin=MODES)
+    s, k_squared = structure_factor_and_squares(trajectory, k_max, SHELLS, MODES)
     used = s["modes"].values > 0
     if used.sum() < 3:
         raise ParameterError(
             f"compressibility.k_max = {k_max:g}: {used.sum()} shells of wave vectors are below, expected at least 3: "
             "take a larger box, or a larger k_max"
         )
-    zero = _extrapolated(s.k.values[used] ** 2, s["S"].values[..., used], s["modes"].values[used])
+    zero = _extrapolated(k_squared[used], s["S"].values[..., used], s["modes"].values[used])
     every = np.arange(2, parts + 1)
     sums = sum_frames(
         partial(_numbers, divisions=every),

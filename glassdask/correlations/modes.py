@@ -94,6 +94,13 @@ def structure_factor(
     >>> structure_factor(gas, k_max=9.0, n_bins=3, values=charge)["S_total"].values.round(1).tolist()
     [1.0, 1.0, 1.0]
     """
+    return structure_factor_and_squares(trajectory, k_max, n_bins, modes_per_bin, values)[0]
+
+
+def structure_factor_and_squares(
+    trajectory: xr.Dataset, k_max: float | None, n_bins: int, modes_per_bin: int, values: xr.DataArray | None = None
+) -> tuple[xr.Dataset, np.ndarray]:
+    """What `structure_factor` gives, and the mean of k^2 over the wave vectors of each bin, NaN where there is none."""
     validate(trajectory)
     if k_max is None:
         k_max = 6.0 * math.pi / mean_spacing(trajectory)
@@ -114,7 +121,7 @@ def structure_factor(
     # a transform is of all bins at once: it is not cut
     summed = MODE_MICROSECONDS * max(used.mean(), 1.0) * n_particles
     microseconds = min(summed, transform_microseconds(n_particles, orders) / n_bins)
-    products, modes, possible, squares, frames = sum_frames(
+    products, modes, possible, squares, frames, lengths = sum_frames(
         partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
         trajectory,
         *([] if values is None else [values]),
@@ -124,6 +131,7 @@ def structure_factor(
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / possible
         means, squares = squares / frames
+        k_squared = lengths / modes
         error = np.where(frames > 1, np.sqrt(np.maximum(squares - means**2, 0.0) / (frames - 1)), np.nan)
     pair, n_species = ("species_a", "species_b"), len(names)
     found = {
@@ -139,7 +147,7 @@ def structure_factor(
         "dimension": trajectory.sizes["space"],
         "density": float((particle_numbers(trajectory) / volumes(trajectory)).mean()),
     }
-    return annotated(xr.Dataset(found, coords=coords, attrs=attrs))
+    return annotated(xr.Dataset(found, coords=coords, attrs=attrs)), k_squared
 
 
 def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> float:
@@ -196,7 +204,8 @@ def _modes_of_frame(
     """What adds up to S(k) and its error.
 
     Sums of Re rho_a rho_b* over the modes of each of the `bins`, the number of modes, that times the number of
-    particles; S of this frame, all S_ab and the total one after the other, and its square; and whether there are modes.
+    particles; S of this frame, all S_ab and the total one after the other, and its square; whether there are modes; and
+    the sum of their k^2.
     """
     d = configuration.dimension
     n_species = len(configuration.names)
@@ -219,7 +228,9 @@ def _modes_of_frame(
     number = np.bincount(bin_of, minlength=n_bins)
     possible = number * len(configuration.position)
     own = np.concatenate([sums.reshape(-1, n_bins), sums.sum(axis=(0, 1))[None]]) / np.maximum(possible, 1)
-    return sums, number, possible, np.stack([own, own**2]), (number > 0).astype(np.int64)
+    vectors = 2.0 * math.pi * (modes[:, : len(cell)] @ np.linalg.inv(cell).T)
+    lengths = np.bincount(bin_of, (vectors**2).sum(axis=1), n_bins)
+    return sums, number, possible, np.stack([own, own**2]), (number > 0).astype(np.int64), lengths
 
 
 def _repeating(box: np.ndarray, borders: Borders | None) -> tuple[np.ndarray, np.ndarray]:

@@ -62,7 +62,8 @@ def describe(
     xarray.Dataset
         One lazy variable (frame, particle, features...) for each descriptor, with the coordinates ``species``
         (particle), or (frame, particle) where species change, and ``time``, ``step`` (frame) and ``id`` (particle)
-        where the trajectory has them, and the attributes ``centers``, ``parameters`` and
+        where the trajectory has them (``trajectory.assign(q=q.drop_vars("species"))`` makes a variable ``q`` a part of
+        it, where the species are no coordinate), and the attributes ``centers``, ``parameters`` and
         ``code`` (`glassdask.code.digest`), and ``input`` and ``graph``, by which `save_descriptors` knows what it was
         computed from. Rows of other particles are NaN, and those of absent ones. Two descriptors whose feature
         dimensions have the same name but not the same values get ``dim_name`` for the later. Close to an open border

@@ -69,6 +69,26 @@ def test_numbers_by_hand():
     np.testing.assert_allclose(found, 3 * values[0] - 2 * values[1], atol=1e-12)
 
 
+def test_waves_by_hand():
+    """All waves of a few frames, in shells at the mean of their k^2, which is not that of the middle of a shell."""
+    some = gas(5, 60, 2, ("A", "B"), seed=4)
+    found = gd.compressibility(some, k_max=3.0)["S_zero"].values
+    n = np.array([(x, y) for x in range(4) for y in range(-3, 4) if x > 0 or y > 0])
+    k = 2 * np.pi / 8 * n
+    length = np.linalg.norm(k, axis=1)
+    k, length = k[length < 3.0], length[length < 3.0]
+    rho = np.exp(-1j * np.einsum("fpd,kd->fpk", some["position"].values, k))
+    rho = np.stack([rho[:, 0::2].sum(axis=1), rho[:, 1::2].sum(axis=1)])
+    s = np.einsum("afk,bfk->abk", rho, rho.conj()).real / (5 * 60)
+    shell = (length / 3.0 * 12).astype(int)
+    used = np.unique(shell)
+    number = np.array([(shell == b).sum() for b in used])
+    x = np.array([(length[shell == b] ** 2).mean() for b in used])
+    for a, b in np.ndindex(2, 2):
+        y = [s[a, b, shell == which].mean() for which in used]
+        assert found[a, b] == pytest.approx(np.polyfit(x, y, 1, w=np.sqrt(number))[1], abs=1e-10)
+
+
 def test_lazy_and_in_one_piece_are_the_same():
     some = gas(20, 400, 3, ("A", "B"))
     lazy = gd.compressibility(some.chunk(frame=3))

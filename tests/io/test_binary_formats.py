@@ -74,6 +74,7 @@ def test_archive_errors(tmp_path):
     for more, message in (
         ({"position": run.position.T.copy().T}, "Fortran order"),
         ({"position": np.full((2, 3, 3), None)}, "Python objects"),
+        ({"position": np.zeros(run.position.shape, bool)}, "position has dtype bool, expected real numbers"),
         ({"position": np.zeros(3)}, "expected 3 dimensions"),
         ({"velocity": run.velocity[:3]}, "'velocity' has shape"),
         ({"time": run.time[:3]}, "'time' has shape"),
