@@ -23,6 +23,8 @@ from glassdask.variables import annotated
 MODE_MICROSECONDS = 0.3e-3
 # Smoothing of S(k) before its first peak is looked for, in bins.
 PEAK_SMOOTHING = 1.5
+# Wavelengths that fit into the box at most: the phases of all powers are in memory at once.
+MOST_ORDERS = 50_000
 # Where that peak is looked for: beyond this multiple of pi over the mean spacing.
 SMALL_ANGLES = 1.0
 
@@ -262,6 +264,12 @@ def wave_vectors(
     """
     cell = np.array(box)
     d = len(cell)
+    longest = float(np.linalg.norm(cell, axis=1).max())
+    if k_max * longest > 2.0 * math.pi * MOST_ORDERS:
+        raise ParameterError(
+            f"wave number {k_max:.4g}: expected at most {2.0 * math.pi * MOST_ORDERS / longest:.4g}, of which "
+            f"{MOST_ORDERS} wavelengths fit into the box: give a smaller one"
+        )
     step = k_max / n_bins
     reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
     edges = np.arange(n_bins + 1) * step

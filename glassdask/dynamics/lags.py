@@ -48,7 +48,7 @@ def frame_pairs(
     if missing:
         raise ParameterError(
             f"no two frames are {missing[0]:g} apart: the times go from {time[0]:g} to {time[-1]:g}, the shortest "
-            f"interval is {steps.min():g}"
+            f"interval is {steps.min():g}: give differences of times"
         )
     return wanted, [_spread(found, origins) for found in pairs]
 
@@ -106,10 +106,12 @@ def _times(trajectory: xr.Dataset) -> np.ndarray:
         )
     time = np.asarray(trajectory["time"].values, dtype=np.float64)
     steps = np.diff(time)
-    if len(time) < 2 or not (steps > 0).all() or not np.isfinite(time).all():
+    if len(time) < 2:
+        raise SchemaError(f"{len(time)} frame: expected at least two, between which particles move")
+    if not (steps > 0).all() or not np.isfinite(time).all():
         raise SchemaError(
-            f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected at least two that increase from "
-            "frame to frame; sort them with trajectory.sortby('time')"
+            f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected times that increase from frame "
+            "to frame; sort them with trajectory.sortby('time')"
         )
     return time
 

@@ -276,6 +276,8 @@ def test_bad_input():
         dynamics.intermediate_scattering(t, k=[5.0, 0.01])
     with pytest.raises(ParameterError, match="k: expected positive wave numbers, found none"):
         dynamics.intermediate_scattering(t, k=[])
+    with pytest.raises(ParameterError, match="wave number 1e\\+09: expected at most"):
+        dynamics.intermediate_scattering(t, k=1e9, self_part=False)
     for call in (lambda: dynamics.van_hove(t, r_max=99.0), lambda: dynamics.collective_overlap(t, a=99.0)):
         with pytest.raises(BoxError, match="more than half"):
             call()
