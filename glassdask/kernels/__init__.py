@@ -13,6 +13,9 @@ from numba import njit
 
 from glassdask.kernels.cache import remember
 
+FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, and keep what was compiled.
@@ -24,15 +27,20 @@ def kernel(function: Callable[..., Any]) -> Any:
     and one made again with its caller: which of them runs would depend on whether the caller was compiled in this
     process or read from the cache, and with it the order of sums and the last bit.
     """
-    fastmath = {"contract", "reassoc", "nsz", "arcp"}
-    return remember(
-        njit(nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False, forceinline=True)(function)
-    )
+    return remember(njit(**OPTIONS, fastmath=FASTMATH, forceinline=True)(function))
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A kernel that becomes part of those that call it before their types are known.
+
+    So it is compiled with each of them, and not once more for itself: half of the time that the largest take.
+    """
+    return remember(njit(**OPTIONS, fastmath=FASTMATH, inline="always")(function))
 
 
 def exact_kernel(function: Callable[..., Any]) -> Any:
     """A kernel whose additions and products are rounded one by one, as they are written."""
-    return remember(njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function))
+    return remember(njit(**OPTIONS, forceinline=True)(function))
 
 
-__all__ = ["exact_kernel", "kernel"]
+__all__ = ["exact_kernel", "inlined", "kernel"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from glassdask.kernels import kernel
+from glassdask.kernels import inlined, kernel
 from glassdask.kernels.harmonics import accumulate, invariant
 
 
-@kernel
+@inlined
 def gather(begin, end, vector, weight, work, z):
     """Unit vectors and weights of the neighbours with a weight, into `work` (rows x, y, w) and `z`.
 

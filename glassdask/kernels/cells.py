@@ -53,26 +53,21 @@ def count_particles(position, inverse, n_cells, cell, counts):
         x = position[i, 0]
         y = position[i, 1]
         z = position[i, 2]
-        ix = int((x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]) * n_cells[0])
-        iy = int((x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]) * n_cells[1])
-        iz = int((x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]) * n_cells[2])
+        ix = np.int64((x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]) * n_cells[0])
+        iy = np.int64((x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]) * n_cells[1])
+        iz = np.int64((x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]) * n_cells[2])
         # rounding may put a wrapped particle a hair outside
-        ix = min(max(ix, 0), n_cells[0] - 1)
-        iy = min(max(iy, 0), n_cells[1] - 1)
-        iz = min(max(iz, 0), n_cells[2] - 1)
+        ix = 0 if ix < 0 else n_cells[0] - 1 if ix >= n_cells[0] else ix
+        iy = 0 if iy < 0 else n_cells[1] - 1 if iy >= n_cells[1] else iy
+        iz = 0 if iz < 0 else n_cells[2] - 1 if iz >= n_cells[2] else iz
         cell[i] = ((ix + 1) * pad_y + iy + 1) * pad_z + iz + 1
-        for sx in range(-1, 2):
+        # images in the layer of ghosts are those of the first and the last cell
+        for sx in range(-(ix >= n_cells[0] - 1), 1 + (ix <= 0)):
             cx = ix + sx * n_cells[0]
-            if cx < -1 or cx > n_cells[0]:
-                continue
-            for sy in range(-1, 2):
+            for sy in range(-(iy >= n_cells[1] - 1), 1 + (iy <= 0)):
                 cy = iy + sy * n_cells[1]
-                if cy < -1 or cy > n_cells[1]:
-                    continue
-                for sz in range(-1, 2):
+                for sz in range(-(iz >= n_cells[2] - 1), 1 + (iz <= 0)):
                     cz = iz + sz * n_cells[2]
-                    if cz < -1 or cz > n_cells[2]:
-                        continue
                     counts[((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1] += 1
                     total += 1
     return total
@@ -88,18 +83,13 @@ def sort_particles(position, species, box, lists):
         iz = cell[i] % pad_z - 1
         iy = (cell[i] // pad_z) % pad_y - 1
         ix = cell[i] // (pad_z * pad_y) - 1
-        for sx in range(-1, 2):
+        # images in the layer of ghosts are those of the first and the last cell
+        for sx in range(-(ix >= n_cells[0] - 1), 1 + (ix <= 0)):
             cx = ix + sx * n_cells[0]
-            if cx < -1 or cx > n_cells[0]:
-                continue
-            for sy in range(-1, 2):
+            for sy in range(-(iy >= n_cells[1] - 1), 1 + (iy <= 0)):
                 cy = iy + sy * n_cells[1]
-                if cy < -1 or cy > n_cells[1]:
-                    continue
-                for sz in range(-1, 2):
+                for sz in range(-(iz >= n_cells[2] - 1), 1 + (iz <= 0)):
                     cz = iz + sz * n_cells[2]
-                    if cz < -1 or cz > n_cells[2]:
-                        continue
                     target = ((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1
                     slot = starts[target]
                     starts[target] = slot + 1
@@ -136,7 +126,7 @@ def find_neighbors(centers, position, species, lists, cutoff2, offsets, neighbor
         within = cutoff2[species[i]]
         reach = 0.0
         for s in range(within.shape[0]):
-            reach = max(reach, within[s])
+            reach = within[s] if within[s] > reach else reach
         for dx in range(3):
             for dy in range(3):
                 row = cell[i] + ((dx - 1) * pad_y + dy - 1) * pad_z - 1

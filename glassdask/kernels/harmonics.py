@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glassdask.kernels import kernel
+from glassdask.kernels import inlined
 
 
 def recurrence(l_max: int) -> np.ndarray:
@@ -28,7 +28,7 @@ def recurrence(l_max: int) -> np.ndarray:
     return table
 
 
-@kernel
+@inlined
 def accumulate(n, z, table, work, real, imag):
     """Weighted sums over n neighbours of C_lm, for all 0 <= m <= l <= l_max.
 
@@ -109,7 +109,7 @@ def accumulate(n, z, table, work, real, imag):
             l += 2
 
 
-@kernel
+@inlined
 def invariant(l, real, imag):
     """sum_m |C_lm|^2 over -l <= m <= l from the coefficients with m >= 0."""
     total = real[l, 0] * real[l, 0]
