@@ -351,3 +351,22 @@ def test_names_that_are_no_text(tmp_path, encoding):
     store = found[0]["path"]
     done = subprocess.run([sys.executable, "-m", "glassdask", "verify", store], capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_garbage_is_looked_for_after_the_start():
+    """In a process of its own, which is left as it was."""
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import gc, sys, threading\n"
+            "from glassdask import __main__ as command, cli\n"
+            "command.RESTING = 0.01\n"
+            "cli.main = lambda: print(threading.active_count() > 1 or gc.isenabled())\n"
+            "command.main()\n"
+            "for thread in threading.enumerate():\n"
+            "    if thread is not threading.current_thread(): thread.join()\n"
+            "print(gc.isenabled())\n",
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "True"]

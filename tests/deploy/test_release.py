@@ -78,7 +78,7 @@ def test_the_wheel_is_whole(built, tmp_path):
                  "py.typed"):  # fmt: skip
         assert f"glassdask/{name}" in names
     assert any("LICENSE" in name for name in names)
-    assert "glassdask = glassdask.cli:main" in entries
+    assert "glassdask = glassdask.__main__:main" in entries
     assert "# glassdask" in about
     assert {name.split("/")[0] for name in names} == {"glassdask", meta.split("/")[0]}
     assert wheel.stat().st_size < 2e6
