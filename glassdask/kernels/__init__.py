@@ -13,8 +13,8 @@ from numba import njit
 
 from glassdask.kernels.cache import remember
 
-FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
-OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+FASTMATH: Any = {"contract", "reassoc", "nsz", "arcp"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -53,9 +53,9 @@ def count_particles(position, inverse, n_cells, cell, counts):
         x = position[i, 0]
         y = position[i, 1]
         z = position[i, 2]
-        ix = np.int64((x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]) * n_cells[0])
-        iy = np.int64((x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]) * n_cells[1])
-        iz = np.int64((x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]) * n_cells[2])
+        ix = int((x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]) * n_cells[0])
+        iy = int((x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]) * n_cells[1])
+        iz = int((x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]) * n_cells[2])
         # rounding may put a wrapped particle a hair outside
         ix = 0 if ix < 0 else n_cells[0] - 1 if ix >= n_cells[0] else ix
         iy = 0 if iy < 0 else n_cells[1] - 1 if iy >= n_cells[1] else iy
