@@ -56,7 +56,7 @@ HELD_OUT = 0.2  # of them, at most, by each network
 NETWORK = {
     "rounds": 3, "dropout": 0.2, "l2": 0.1, "learning_rate": 5e-3, "patience": 10, "whitening": WHITENING, "epochs": 20,
 }  # fmt: skip
-WITH_ENDS = {"learning_rate": 1e-2, "epochs": 12}
+WITH_ENDS = {"learning_rate": 1e-2, "epochs": 15}
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
-    parser.add_argument("--epochs", type=int, help="of each network; default: 20, with runs read backwards 12")
+    parser.add_argument("--epochs", type=int, help="of each network; default: 20, with runs read backwards 15")
     parser.add_argument(
         "--repeats",
         type=int,
