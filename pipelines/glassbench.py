@@ -152,14 +152,20 @@ def run(
     refuse_overlap(train, test)
     others = transfer.studies(transfer_files, settings, train, folder)
     tasks = [task for task in train.targets if task in test.targets]
+    if backwards is None:
+        backwards = min(RUNS, MOST_ENDS // train.n_configurations, train.n_runs)
+    elif not 0 <= backwards <= train.n_runs:
+        raise ParameterError(
+            f"--backwards {backwards}: --train has {train.n_runs} runs of each configuration: give as many at most"
+        )
     for study in (train, test, *others):
         study.prepare(needed)
     ends = None
-    if backwards is None:
-        backwards = min(RUNS, MOST_ENDS // train.n_configurations)
-    if (count := min(backwards, train.n_runs)) > 0 and Ends.task_of(train) in tasks:
-        ends = Ends(train, count)
+    if backwards and Ends.task_of(train) in tasks:
+        ends = Ends(train, backwards)
         ends.prepare(needed)
+    elif backwards:
+        print("no run is read backwards: --test has no propensity at the longest lag of --train", flush=True)
     models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:

@@ -209,6 +209,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
             np.savez(path, types=known["types"], initial_positions=known["initial_positions"])
     assert run(monkeypatch, "--train", *bare, "--test", files[3], *where, "--overwrite") == 1
     assert "have a propensity" in capsys.readouterr().err
+    for count in (7, -1):
+        command = ["--train", *files[:3], "--test", files[3], *where, "--overwrite", "--backwards", count]
+        assert run(monkeypatch, *command) == 1
+        assert f"--backwards {count}: --train has 6 runs of each configuration" in capsys.readouterr().err
     with pytest.raises(ParameterError, match="tell no temperature"):
         sources.temperature_of(["a.npz"], None)
     with pytest.raises(ParameterError, match=r"tell the temperatures 0\.44, 0\.50"):
