@@ -62,11 +62,11 @@ def count_particles(position, inverse, n_cells, cell, counts):
         iz = 0 if iz < 0 else n_cells[2] - 1 if iz >= n_cells[2] else iz
         cell[i] = ((ix + 1) * pad_y + iy + 1) * pad_z + iz + 1
         # images in the layer of ghosts are those of the first and the last cell
-        for sx in range(-(ix >= n_cells[0] - 1), 1 + (ix <= 0)):
+        for sx in range(-int(ix >= n_cells[0] - 1), 1 + int(ix <= 0)):
             cx = ix + sx * n_cells[0]
-            for sy in range(-(iy >= n_cells[1] - 1), 1 + (iy <= 0)):
+            for sy in range(-int(iy >= n_cells[1] - 1), 1 + int(iy <= 0)):
                 cy = iy + sy * n_cells[1]
-                for sz in range(-(iz >= n_cells[2] - 1), 1 + (iz <= 0)):
+                for sz in range(-int(iz >= n_cells[2] - 1), 1 + int(iz <= 0)):
                     cz = iz + sz * n_cells[2]
                     counts[((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1] += 1
                     total += 1
@@ -84,11 +84,11 @@ def sort_particles(position, species, box, lists):
         iy = (cell[i] // pad_z) % pad_y - 1
         ix = cell[i] // (pad_z * pad_y) - 1
         # images in the layer of ghosts are those of the first and the last cell
-        for sx in range(-(ix >= n_cells[0] - 1), 1 + (ix <= 0)):
+        for sx in range(-int(ix >= n_cells[0] - 1), 1 + int(ix <= 0)):
             cx = ix + sx * n_cells[0]
-            for sy in range(-(iy >= n_cells[1] - 1), 1 + (iy <= 0)):
+            for sy in range(-int(iy >= n_cells[1] - 1), 1 + int(iy <= 0)):
                 cy = iy + sy * n_cells[1]
-                for sz in range(-(iz >= n_cells[2] - 1), 1 + (iz <= 0)):
+                for sz in range(-int(iz >= n_cells[2] - 1), 1 + int(iz <= 0)):
                     cz = iz + sz * n_cells[2]
                     target = ((cx + 1) * pad_y + cy + 1) * pad_z + cz + 1
                     slot = starts[target]
