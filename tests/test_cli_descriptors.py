@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -45,6 +46,10 @@ def test_the_list_has_all(monkeypatch, capsys):
     assert [each["name"] for each in found] == list(registry.DESCRIPTORS)
     help_text = run(monkeypatch, capsys, "describe", "-h")[1]
     assert all(f"  {name} " in help_text for name in registry.DESCRIPTORS)
+    # papers go by the names of their authors wherever the shell tells of them
+    for told in (out, json.dumps(found), help_text):
+        assert "Paret (2022)" in " ".join(told.split())
+        assert not re.search(r"\b[Pp]aper [ABC]\b", " ".join(told.split()))
 
 
 def test_one_of_them(monkeypatch, capsys):

@@ -79,6 +79,7 @@ class _WithDescriptors(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The usual help, then the name of each descriptor."""
+        from glassdask.cli.descriptors import with_papers
         from glassdask.descriptors.registry import DESCRIPTORS, descriptor_class
         from glassdask.errors import PluginError
 
@@ -87,7 +88,8 @@ class _WithDescriptors(TyperCommand):
         rows = []
         for name in DESCRIPTORS:
             try:
-                rows.append((f"  {name}", (descriptor_class(name).__doc__ or "").strip().partition("\n")[0]))
+                title = (descriptor_class(name).__doc__ or "").strip().partition("\n")[0]
+                rows.append((f"  {name}", with_papers(title)))
             except PluginError as error:
                 rows.append((f"  {name}", str(error)))
         formatter.write_dl(rows)

@@ -61,7 +61,8 @@ def _table(found: Any, costs: dict[str, float]) -> dict[str, Any]:
     """An entry as JSON has it."""
     keys = ("name", "kind", "default", "meaning")
     table = asdict(found)
-    table["parameters"] = [dict(zip(keys, row)) for row in found.parameters]
+    table |= {"title": with_papers(found.title), "text": with_papers(found.text)}
+    table["parameters"] = [dict(zip(keys, map(with_papers, row))) for row in found.parameters]
     if found.name in costs:
         table["microseconds"] = None if math.isnan(costs[found.name]) else round(costs[found.name], 2)
     return {**table, "shell": found.shell, "toml": found.toml, "python": found.python}
@@ -84,14 +85,18 @@ def _tell(found: Any, cost: str, out: Console) -> None:
     out.print("\n          ".join([f"TOML      {escape(first)}", *map(escape, others)]), soft_wrap=True)
 
 
-def _plain(text: str) -> str:
-    """A docstring without its marks, and with the names of those whose papers it calls A, B and C.
+def with_papers(text: str) -> str:
+    """A docstring with the names of those whose papers it calls A, B and C.
 
-    >>> _plain("The `l` of paper A, Eq. 7")
-    'The l of Coslovich, Jack and Paret (2022), Eq. 7'
+    >>> with_papers("The `l` of paper A, Eq. 7")
+    'The `l` of Coslovich, Jack and Paret (2022), Eq. 7'
     """
-    named = re.sub(r"\b[Pp]aper ([ABC])\b", lambda found: PAPERS[found[1]], text)
-    return escape(named.replace("`", ""))
+    return re.sub(r"\b[Pp]aper ([ABC])\b", lambda found: PAPERS[found[1]], text)
+
+
+def _plain(text: str) -> str:
+    """That without its marks."""
+    return escape(with_papers(text).replace("`", ""))
 
 
 def _cost(microseconds: float) -> str:
