@@ -129,7 +129,7 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
             stores = runs.ensemble_stores(study.system, study.sizes, folder)
             motions = [Motion.open(temperature, store) for temperature, store in stores.items()]
         else:
-            kept = archive.motion(study.system, folder)
+            kept = archive.motions(study.system, folder)
             if kept is None:
                 report.notes.append(
                     f"{study.title}: no propensity comes with the pipeline, so nothing is said about it."
@@ -137,10 +137,11 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
                 continue
             part, frame = sources.Part(kept[0], (0,), ("glass",), "test"), 0
             images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
-            motions = [Motion.of(kept[1], part.trajectory.load(), kept[2])]
+            motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in kept[1].items()]
             report.notes.append(
-                f"{study.title}: the propensity is that of {kept[2].sizes['replica']} runs at T = {kept[1]:g} that "
-                "come with the pipeline, from the first glass of the slowest cooling there."
+                f"{study.title}: the propensity is that of "
+                + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in kept[1].items())
+                + " that come with the pipeline, from the first glass of the slowest cooling there."
             )
         glass = structure.indicators(study.sample, study.pictures, study.model, part, "glass", np.array([frame]))
         if study.model.predict(images.of_part(part, study.pictures)[[frame]].compute())[0] != "glass":

@@ -18,9 +18,9 @@ from glassdask.files import replacing
 from paper_a.published import DATA
 
 
-def file_of(mixture: str) -> Path:
-    """Where the ensembles of a liquid are kept."""
-    return DATA / f"ensembles_{mixture}.npz"
+def file_of(mixture: str, relaxed: bool = False) -> Path:
+    """Where the ensembles of a liquid are kept; another file has those of starts that ran for a relaxation time."""
+    return DATA / f"ensembles_{mixture}{'_relaxed' if relaxed else ''}.npz"
 
 
 def known(mixtures: list[str]) -> dict[str, list[Path]]:

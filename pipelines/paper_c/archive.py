@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import glassdask as gd
+from glassdask.errors import ParameterError
 from paper_c.published import System
 from paper_c.sources import Sizes
 
@@ -88,7 +89,7 @@ def pack_motion(
     system: System, start: xr.Dataset, temperature: float, lag: np.ndarray, displacement: np.ndarray, rate: float
 ) -> Path:
     """Keep displacements (replica, lag, particle, space) of runs from one glass, in half precision."""
-    file = FOLDER / f"propensity_{system.name}.npz"
+    file = FOLDER / f"propensity_{system.name}_T{temperature:g}.npz"
     np.savez_compressed(
         file, fraction=configurations.fractions(start["position"].values, start["box"].values), lag=lag,
         box=start["box"].values[0], species=start["species"].values.astype("U"), temperature=temperature, rate=rate,
@@ -97,21 +98,24 @@ def pack_motion(
     return file
 
 
-def motion(system: System, folder: Path) -> tuple[Path, float, xr.DataArray] | None:
-    """Kept runs from one glass: the store of the glass, the temperature, the displacements; None if there are none."""
-    file = FOLDER / f"propensity_{system.name}.npz"
-    if not file.exists():
-        return None
+def motions(system: System, folder: Path) -> tuple[Path, dict[float, xr.DataArray]] | None:
+    """Kept runs from one glass: its store, and the displacements by temperature; None if there are none."""
     store = folder / system.name / "kept-glass.zarr"
-    with np.load(file) as data:
-        position = configurations.positions(data["fraction"], data["box"])
-        gd.save_trajectory(gd.from_arrays(position, species=data["species"], box=data["box"]), store)
-        moved = xr.DataArray(
-            data["displacement"].astype(np.float64),
-            dims=("replica", "lag", "particle", "space"),
-            coords={"lag": data["lag"]},
-        )
-        return store, float(data["temperature"]), moved
+    moved: dict[float, xr.DataArray] = {}
+    for file in sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz")):
+        with np.load(file) as data:
+            if not moved:
+                first = data["fraction"]
+                position = configurations.positions(first, data["box"])
+                gd.save_trajectory(gd.from_arrays(position, species=data["species"], box=data["box"]), store)
+            elif not np.array_equal(first, data["fraction"]):
+                raise ParameterError(f"{file}: these runs begin in another glass than those of the other temperatures")
+            moved[float(data["temperature"])] = xr.DataArray(
+                data["displacement"].astype(np.float64),
+                dims=("replica", "lag", "particle", "space"),
+                coords={"lag": data["lag"]},
+            )
+    return (store, moved) if moved else None
 
 
 def sizes_of(file: Path) -> dict[str, Any]:
