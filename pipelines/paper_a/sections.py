@@ -255,8 +255,9 @@ def _compare_dynamics(state, ensemble, role, r, error, fits, report: Report) -> 
     if later:
         longer, r_later, error_later, clean_later = later
         report.notes += [
-            f"{plain(title)}, Fig. 10, other runs: |R| of PC1 {r_later[0, k]:.3f} ± {error_later[0, k]:.3f} at t = {t:g}, "
-            f"{clean_later[k]:.3f} without noise, the largest of the other PCs {r_later[1:, k].max():.3f}; {longer.title}."
+            f"{plain(title)}, Fig. 10, other runs: |R| of PC1 {r_later[0, k]:.3f} ± {error_later[0, k]:.3f} at t = "
+            f"{t:g}, {clean_later[k]:.3f} without noise, the largest of the other PCs {r_later[1:, k].max():.3f}; "
+            f"{longer.title}."
             for k, t in enumerate(longer.lag)
         ]
     if role == "small":
