@@ -107,6 +107,7 @@ def test_every_quantity_has_what_it_needs(store):
         ("chi4:b=1", "chi4: unknown parameter 'b': known are a, k, "),
         ("fs:k=-1", "k: expected a positive"),
         ("fs:k=", "write name:parameter=value"),
+        ("f:k=7,8", "such as f:k=[7,8]"),
         ("fs:name='../x'", "cannot name a part of a store"),
         ("strings:trajectory='x'", "unknown parameter 'trajectory'"),
     ],

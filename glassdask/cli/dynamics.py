@@ -74,7 +74,7 @@ def dynamics(
     from glassdask.descriptors.registry import parse
     from glassdask.dynamics.quantities import completed, lasting, named, save_quantity
 
-    wanted = named(map(parse, quantities or FIRST))
+    wanted = named(parse(text, "quantity") for text in quantities or FIRST)
     trajectory = gd.open_trajectory(store)
     rows = trajectory.sizes["frame"] * trajectory.sizes["particle"]
     n = lasting(trajectory).sizes["particle"]

@@ -59,10 +59,14 @@ def descriptor_class(name: str, where: str | None = None) -> type[Descriptor]:
     return found
 
 
-def parse(text: str) -> tuple[str, dict[str, Any]]:
+EXAMPLES = {"descriptor": ("sbo:l_max=8,gamma=8", "wide=sbo:gamma=4"), "quantity": ("f:k=[7,8]", "late=s4:lag=100")}
+
+
+def parse(text: str, what: str = "descriptor") -> tuple[str, dict[str, Any]]:
     """Kind and parameters of ``"sbo"``, ``"sbo:l_max=8,gamma=8"`` or, with a name, ``"wide=sbo:gamma=4"``.
 
-    Values are those of TOML; words need no quotes, and what belongs to a rule stands behind it with a dot.
+    Values are those of TOML; words need no quotes, and what belongs to a rule stands behind it with a dot. `what` they
+    are of, a descriptor or a quantity, is for errors.
 
     Examples
     --------
@@ -82,8 +86,8 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         return kind.strip(), given
     except ValueError as error:
         raise ParameterError(
-            f"descriptor {shown(text)}: {error}: write name:parameter=value,..., such as sbo:l_max=8,gamma=8 or, with "
-            "a name of your own, wide=sbo:gamma=4"
+            f"{what} {shown(text)}: {error}: write name:parameter=value,..., such as {EXAMPLES[what][0]} or, with "
+            f"a name of your own, {EXAMPLES[what][1]}"
         ) from None
 
 

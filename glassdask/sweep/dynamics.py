@@ -37,7 +37,7 @@ def parsed(texts: tuple[str, ...]) -> Quantities:
     from glassdask.descriptors.registry import parse
     from glassdask.dynamics.quantities import named
 
-    return named(map(parse, texts))
+    return named(parse(text, "quantity") for text in texts)
 
 
 @dataclass(frozen=True, kw_only=True)
