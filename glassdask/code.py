@@ -50,8 +50,8 @@ ROOMS = (
 APART = ("glassdask.kernels.cache",)  # where compiled code is kept
 # Decorators of definitions that are found by their names alone; others may enter a definition somewhere
 PLAIN = {
-    "kernel", "njit", "jit", "intrinsic", "dataclass", "cache", "cached_property", "lru_cache", "contextmanager",
-    "wraps", "delayed", "final", "total_ordering", "runtime_checkable",
+    "kernel", "inlined", "njit", "jit", "intrinsic", "dataclass", "cache", "cached_property", "lru_cache",
+    "contextmanager", "wraps", "delayed", "final", "total_ordering", "runtime_checkable",
 }  # fmt: skip
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 WITH_DOCSTRING = (*DEFINITION, ast.Module)

@@ -99,16 +99,17 @@ def test_workers_of_a_killed_client_end(tmp_path):
 
 
 FROZEN = """
-import os, psutil, threading, time
+import os, signal
+from multiprocessing import context, popen_spawn_posix
 from glassdask.cluster import connect
 
-def freeze():
-    while len(children := psutil.Process().children(recursive=True)) < 2:  # Python's own helper and the worker
-        time.sleep(0.02)
-    children[-1].suspend()
+class Frozen(popen_spawn_posix.Popen):  # a worker stands still as soon as there is a process of it
+    def _launch(self, process):
+        super()._launch(process)
+        os.kill(self.pid, signal.SIGSTOP)
 
 if __name__ == "__main__":
-    threading.Thread(target=freeze, daemon=True).start()
+    context.SpawnProcess._Popen = staticmethod(Frozen)
     with connect("local", workers=1):
         pass
 """
