@@ -44,9 +44,8 @@ class Linear:
     def fit(self, study: Study, tasks: list[Task], folder: Path, ends: Ends | None = None) -> Linear:
         """Learn from all configurations; penalties are chosen by cross-validation among them."""
         started = cpu_seconds()  # descriptors and their averages are part of what learning takes
-        described = study.features(self.structure)
-        varying = [k for k, name in enumerate(described["feature"].values) if not name.startswith(MEAN)]
-        self.components = PCA(min(COMPONENTS, len(varying)), scale=True).fit(described[:, varying])
+        varying = _varying(study.features(self.structure))
+        self.components = PCA(min(COMPONENTS, varying.sizes["feature"]), scale=True).fit(varying)
         self.parts, self.local = self._moments(study, tasks, np.arange(study.n_configurations))
         if ends is not None:
             self._learn_backwards(study, ends)
@@ -61,8 +60,7 @@ class Linear:
     def columns(self, study: Study) -> xr.DataArray:
         """Descriptors and products of their components (sample, column); each less its mean in the configuration."""
         x = study.features(self.structure)
-        varying = [k for k, name in enumerate(x["feature"].values) if not name.startswith(MEAN)]
-        z = np.asarray(self.components.transform(x[:, varying]))
+        z = np.asarray(self.components.transform(_varying(x)))
         first, second = np.triu_indices(z.shape[1])
         products = study.by_configuration(z[:, first] * z[:, second])
         products = (products - products.mean(axis=1, keepdims=True)).reshape(len(z), -1)
@@ -138,6 +136,11 @@ class Linear:
         moments = merge_moments(self.parts[task][group] for group in groups)
         model.intercept_ = float(moments.y_mean[0] - model.coef_ @ moments.x_mean)
         return model
+
+
+def _varying(x: xr.DataArray) -> xr.DataArray:
+    """The columns that are not the same for all particles of a configuration."""
+    return x[:, [k for k, name in enumerate(x["feature"].values) if not name.startswith(MEAN)]]
 
 
 class Network:
