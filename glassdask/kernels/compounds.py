@@ -189,18 +189,25 @@ def far_end(a, b, s, x, start, near):
 
 
 @kernel
-def opposite(a, b, start, near, out):
-    """13B: two rings of 7A on either side of a common spindle, each particle bound to one of the other ring."""
+def each_bound(n, a, b, expected, start, near):
+    """Whether each particle of two rings of n is bound to so many of the other ring."""
     for turn in range(2):
         one = a if turn == 0 else b
         two = b if turn == 0 else a
-        for k in range(5):
+        for k in range(n):
             bonds = 0
-            for m in range(5):
+            for m in range(n):
                 bonds += bound(one[k], two[m], start, near)
-            if bonds != 1:
-                return
-    mark_both(a, b, C13B, out)
+            if bonds != expected:
+                return False
+    return True
+
+
+@kernel
+def opposite(a, b, start, near, out):
+    """13B: two rings of 7A on either side of a common spindle, each particle bound to one of the other ring."""
+    if each_bound(5, a, b, 1, start, near):
+        mark_both(a, b, C13B, out)
 
 
 @kernel
@@ -264,16 +271,8 @@ def antiprism(a, b, start, near, out):
     for k in range(6):
         if a[k] >= 0 and has(b, 0, 6, a[k]):
             return
-    for turn in range(2):
-        one = a if turn == 0 else b
-        two = b if turn == 0 else a
-        for k in range(4):
-            bonds = 0
-            for m in range(4):
-                bonds += bound(one[k], two[m], start, near)
-            if bonds != 2:
-                return
-    mark_both(a, b, C10A, out)
+    if each_bound(4, a, b, 2, start, near):
+        mark_both(a, b, C10A, out)
 
 
 @kernel
