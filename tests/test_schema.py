@@ -199,6 +199,7 @@ ZEROS = np.zeros((2, 3, 3))
         (SchemaError, "attrs: expected a table", {"attrs": "x"}),
         (SpeciesError, "species is no array of names", {"species": [["A"], ["A", "B"]]}),
         (SpeciesError, "species has dtype complex128, expected names", {"species": [1j, 1j, 1]}),
+        (SpeciesError, "species has dtype bool, expected names", {"species": [True, False, True]}),
         (SpeciesError, "species has dtype datetime64", {"species": np.zeros(3, "M8[s]")}),
         (SchemaError, "attrs: expected a table", {"attrs": [1]}),
         (SchemaError, "id holds 18446744073709551615, which", {"id": np.array([0, 1, 2**64 - 1], np.uint64)}),

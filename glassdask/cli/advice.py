@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import shlex
+from pathlib import Path
 from typing import Any
 
 from glassdask.texts import ADVICE, CONTROL
@@ -20,6 +21,7 @@ FLAGS = {
     ("overwrite", True): "--overwrite",
 }
 TABLES = {"columns": "--column", "species_names": "--species", "cutoffs": "--cutoff"}
+KINDS = {"descriptors": "describe", "reductions": "reduce"}
 OPTIONS = ("box", "dt", "dimension", "periodic", "beyond", "topology", "format")
 
 
@@ -43,6 +45,24 @@ def printable(text: str) -> str:
     a\\x1b]0;b\\x07
     """
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def tell_other_code(store: Path, what: str) -> None:
+    """Say that what a command used was computed by other code: it may not be what this code would find.
+
+    `what` is a descriptor or reduction as `glassdask plot` has it: ``sbo``, ``descriptors/sbo``, ``inherent/sbo``.
+    """
+    from glassdask.cli.options import console
+    from glassdask.descriptors.codes import outdated
+    from glassdask.store.groups import attributes, is_group
+
+    *places, name = what.split("/")
+    root = store.joinpath(*[place for place in places if place not in KINDS])
+    for kind, command in KINDS.items():
+        group = root / kind / name
+        if (kind in places or not KINDS.keys() & {*places}) and is_group(group) and outdated(kind, attributes(group)):
+            again = f"glassdask {command} with --overwrite computes it anew"
+            console.print(f"{group}: made by other code than this: {again}", markup=False, soft_wrap=True)
 
 
 def _option(name: str, text: str) -> str | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperCommand
 
+from glassdask.cli.advice import tell_other_code
 from glassdask.cli.completion import descriptor_names, stored
 from glassdask.cli.options import (
     Cluster,
@@ -220,6 +221,7 @@ def reduce(
         stored_as = descriptor
         features = gd.open_descriptors(store, [descriptor])[descriptor]
         seconds = FEATURE_SECONDS * features.size
+        tell_other_code(store, f"descriptors/{descriptor}")
         if components is not None and components > math.prod(features.shape[2:]):
             raise ParameterError(
                 f"--components {components}: {descriptor} has {math.prod(features.shape[2:])} features"

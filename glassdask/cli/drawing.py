@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from glassdask.cli.advice import tell_other_code
 from glassdask.cli.options import Json, Store, console, is_sweep
 from glassdask.errors import ParameterError
 
@@ -70,6 +71,7 @@ def plot(
     else:
         drawn, table = drawing.draw(store, what, color=color, frame=frame, normal=normal, between=ends)
     plotting.save(drawn, output, table)
+    tell_other_code(store, what)
     written = [str(path) for path in plotting.paths(output)]
     print(json.dumps(written) if as_json else " and ".join(written))
 

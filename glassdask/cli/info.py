@@ -121,6 +121,7 @@ def _sources(attrs: dict[str, Any]) -> str:
 
 def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
     """What is described and reduced: by name what is told of it, what is wrong, and whether it has several features."""
+    from glassdask.descriptors.codes import outdated
     from glassdask.store.groups import COMPLETE, attributes, children, is_group
     from glassdask.store.layout import checked_path
     from glassdask.store.metadata import read_metadata
@@ -134,7 +135,7 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
             attrs = attributes(group)
             parameters = attrs.get("parameters") or {}
             state = "" if attrs.get("status") == COMPLETE else "not complete: run the same command again"
-            state = state or out_of_date(group) or ("made by other code" if _outdated(kind, attrs) else "")
+            state = state or out_of_date(group) or ("made by other code" if outdated(kind, attrs) else "")
             known = parameters if isinstance(parameters, dict) else {}
             of = [f"of {', '.join(known['centers'])}"] if known.get("centers") else []
             of += [f"at {', '.join(known['structures'])}"] if known.get("structures") else []
@@ -143,16 +144,6 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
             groups[group.name] = ([*of, *([state] if state else [])], state, features)
         found[word] = groups
     return found
-
-
-def _outdated(kind: str, attrs: dict[str, Any]) -> bool:
-    """Whether a descriptor, or a reduction of one, was computed by other code; what others have made is not known."""
-    from glassdask.descriptors.codes import codes_now
-
-    made_by = str(attrs.get("code") or "").split()
-    parameters = attrs.get("parameters")
-    now = codes_now(kind, parameters) if made_by and isinstance(parameters, dict) else []
-    return any(known not in (None, made) for made, known in zip(made_by, now))
 
 
 def _next(store: Any, lines: dict[str, str], derived: dict[str, Any]) -> list[str]:

@@ -41,3 +41,11 @@ def codes_now(kind: str, parameters: dict[str, Any]) -> list[str | None]:
         return [code_of(make("", values))]
     except GlassdaskError:
         return [None]
+
+
+def outdated(kind: str, attrs: dict[str, Any]) -> bool:
+    """Whether a descriptor, or a reduction of one, was computed by other code; what others have made is not known."""
+    made_by = str(attrs.get("code") or "").split()
+    parameters = attrs.get("parameters")
+    now = codes_now(kind, parameters) if made_by and isinstance(parameters, dict) else []
+    return any(known not in (None, made) for made, known in zip(made_by, now))

@@ -14,7 +14,7 @@ from glassdask.errors import ParameterError
 from glassdask.kernels import common_neighbors as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.cutoffs import pair_matrix
-from glassdask.neighborhood.nearest import Cutoff, KNearest, Neighborhood, refuse_weights
+from glassdask.neighborhood.nearest import Cutoff, KNearest, Neighborhood, refuse_both, refuse_weights
 from glassdask.neighborhood.surroundings import surroundings
 
 STRUCTURES = ("other", "fcc", "hcp", "bcc", "icosahedral")
@@ -73,8 +73,7 @@ class CommonNeighbors(OfNeighbors):
 
     def check(self) -> None:
         """See `Declaration.check`."""
-        if self.cutoffs is not None and self.neighbors is not None:
-            raise ParameterError("CommonNeighbors takes either cutoffs or neighbors: leave one of them out")
+        refuse_both(self.cutoffs, self.neighbors, "CommonNeighbors")
         if self.output == "pairs" and self.cutoffs is None and self.neighbors is None:
             raise ParameterError("CommonNeighbors counts pairs of given neighbours: give cutoffs or neighbors")
         self.check_weights()

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from glassdask.declarations import PairValues
 from glassdask.descriptors.base import Descriptor, Search
 from glassdask.descriptors.weights import Weigh, bonds
-from glassdask.errors import ParameterError
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood, refuse_weights
+from glassdask.neighborhood.nearest import Cutoff, Neighborhood, one_of_both, refuse_weights
 
 
 def _with_parameters(doc: str, shared: str) -> str:
@@ -68,8 +67,7 @@ class OfNeighbors(Descriptor):
 
     def check(self) -> None:
         """See `Declaration.check`: neighbours are given in exactly one of two ways."""
-        if (self.cutoffs is None) == (self.neighbors is None):
-            raise ParameterError(f"{type(self).__name__} takes either cutoffs or neighbors: give exactly one of them")
+        one_of_both(self.cutoffs, self.neighbors, type(self).__name__)
         self.check_weights()
 
     def check_weights(self) -> None:

@@ -15,7 +15,7 @@ from glassdask.frames import map_frames
 from glassdask.kernels import clusters as kernels
 from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration, require_diameters
-from glassdask.neighborhood.nearest import Cutoff, Neighborhood
+from glassdask.neighborhood.nearest import Cutoff, Neighborhood, one_of_both
 from glassdask.schema import species_names, validate
 from glassdask.variables import annotated
 
@@ -85,8 +85,7 @@ def clusters(
         raise SchemaError(f"the selection has also the dimensions {', '.join(rest)}: select one of their entries")
     cutoffs = converted(cutoffs, PairValues | None, "clusters.cutoffs")
     rule = converted(neighbors, Neighborhood | None, "clusters.neighbors")
-    if (cutoffs is None) == (rule is None):
-        raise ParameterError("clusters takes either cutoffs or neighbors: give exactly one of them")
+    one_of_both(cutoffs, rule, "clusters")
     rule = Cutoff(cutoffs) if rule is None else rule
     check_radius(trajectory, rule.reach(species_names(trajectory)))
     if rule.needs_diameters:

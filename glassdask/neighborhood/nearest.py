@@ -73,6 +73,23 @@ def refuse_weights(rule: Neighborhood | None, what: str) -> None:
         raise ParameterError(f"{what} counts all neighbours alike, found {rule}: leave weighted out")
 
 
+def refuse_both(cutoffs: Any, rule: Neighborhood | None, what: str) -> None:
+    """Raise `ParameterError` where neighbours are given by cutoffs and by a rule as well."""
+    if cutoffs is not None and rule is not None:
+        raise ParameterError(
+            f"{what} takes either cutoffs or neighbors, found both (cutoffs={cutoffs}, neighbors={rule}): leave one out"
+        )
+
+
+def one_of_both(cutoffs: Any, rule: Neighborhood | None, what: str) -> None:
+    """Raise `ParameterError` unless neighbours are given in exactly one of two ways."""
+    refuse_both(cutoffs, rule, what)
+    if cutoffs is None and rule is None:
+        raise ParameterError(
+            f"{what} takes either cutoffs or neighbors, found neither: give cutoffs, such as 1.4, or a rule"
+        )
+
+
 @dataclass(frozen=True)
 class Cutoff(Neighborhood):
     """Neighbours closer than the cutoff of their pair of species, r_ij < r_ab.
