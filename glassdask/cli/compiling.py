@@ -118,7 +118,7 @@ def _works() -> Iterator[Callable[[], Any]]:
         yield partial(gd.structure_factor, trajectory, k_max=8.0)
         yield partial(gd.bond_angle_distribution, first, 1.4)
         grid = gd.to_grid(first, 16, size)
-        yield now(gd.clusters(values > 3, first, cutoffs=1.4))
+        yield now(gd.clusters(values > 3, first, cutoffs=1.4), gd.clusters(first, neighbors=gd.KNearest(6)))
         yield now(gd.coarse_grain(values, first, 1.0), gd.average_shells(values, first), grid)
         yield now(gd.from_grid(grid, first, size), gd.spatial_correlation(values, first, r_max=1.5))
         for name, quantity in quantities.QUANTITIES.items():

@@ -71,6 +71,7 @@ def clusters(
     >>> found["cluster"].values[0].tolist(), found["percolation"].values[0].tolist()
     ([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     """
+    chosen: tuple[xr.DataArray, ...] = ()
     if trajectory is None:
         if not isinstance(selection, xr.Dataset):
             raise ParameterError(
@@ -78,11 +79,11 @@ def clusters(
             )
         trajectory = selection
         validate(trajectory)
-        shape = trajectory["position"].shape[:2]
-        selection = xr.DataArray(np.broadcast_to(True, shape), dims=("frame", "particle"))
-    chosen, rest = particle_values(selection, trajectory)
-    if rest:
-        raise SchemaError(f"the selection has also the dimensions {', '.join(rest)}: select one of their entries")
+    else:
+        values, rest = particle_values(selection, trajectory)
+        if rest:
+            raise SchemaError(f"the selection has also the dimensions {', '.join(rest)}: select one of their entries")
+        chosen = (values,)
     cutoffs = converted(cutoffs, PairValues | None, "clusters.cutoffs")
     rule = converted(neighbors, Neighborhood | None, "clusters.neighbors")
     one_of_both(cutoffs, rule, "clusters")
@@ -91,39 +92,41 @@ def clusters(
     if rule.needs_diameters:
         require_diameters(trajectory, "clusters")
     dims = {"particle": trajectory.sizes["particle"], "column": len(COLUMNS)}
-    found = map_frames(partial(_clusters, rule=rule), trajectory, chosen, dims=dims, microseconds=3.0)
+    found = map_frames(partial(_clusters, rule=rule), trajectory, *chosen, dims=dims, microseconds=1.0)
     return annotated(xr.Dataset({name: found.isel(column=k) for k, name in enumerate(COLUMNS)}))
 
 
-def _clusters(configuration: Configuration, selected: np.ndarray, *, rule: Neighborhood) -> np.ndarray:
+def _clusters(configuration: Configuration, selected: np.ndarray | None = None, *, rule: Neighborhood) -> np.ndarray:
     """Number, size and percolation of the cluster of each particle, (N, 3)."""
     n = len(configuration.position)
-    with np.errstate(invalid="ignore"):
-        wanted = np.isfinite(selected) & (selected != 0)
-    out = np.full((n, len(COLUMNS)), np.nan)
+    wanted = np.ones(n, bool) if selected is None else np.isfinite(selected) & (selected != 0)
     centers = np.flatnonzero(wanted)
     if not len(centers):
-        return out
-    pairs: list[tuple[np.ndarray, ...]] = []
-    for _, found in rule.batches(configuration, centers):
-        image = np.empty((len(found.index), 3), np.int64)
-        kernels.images(
-            found.offsets, found.index, found.vector, found.centers, configuration.position, configuration.inverse,
-            image,
-        )  # fmt: skip
-        both = wanted[found.index]
-        first = np.repeat(found.centers, found.counts)
-        pairs.append((first[both], found.index[both].astype(np.int64), image[both]))
-    first, second, image = (np.concatenate([part[k] for part in pairs]) for k in range(3))
-    parent, shift = np.arange(n), np.zeros((n, 3), np.int64)
-    kernels.unite(first, second, image, parent, shift)
-    rank = np.zeros(n, np.int64)
-    kernels.periods(first, second, image, parent, shift, np.empty((n, 2, 3), np.int64), rank)
+        return np.full((n, len(COLUMNS)), np.nan)
+    parent, shift, rank = np.arange(n), np.zeros((n, 3), np.int64), np.zeros(n, np.int64)
+    joined = parent, shift, np.empty((n, 2, 3), np.int64), rank
+    radius = rule.reach(configuration.names)
+    if isinstance(rule, Cutoff) and configuration.repeated(radius) is configuration:
+        grid = configuration.grid(radius)
+        squares, near = grid.room()
+        cutoff2 = rule.matrix(configuration.names) ** 2
+        kernels.unite_within(grid.lists, cutoff2, cutoff2.max(), wanted, squares, near, *joined)
+    else:
+        for _, found in rule.batches(configuration, centers):
+            image = np.empty((len(found.index), 3), np.int64)
+            kernels.images(
+                found.offsets, found.index, found.vector, found.centers, configuration.position, configuration.inverse,
+                image,
+            )  # fmt: skip
+            kernels.unite(found.offsets, found.index, image, found.centers, wanted, *joined)
+    kernels.finish(parent, shift)
     size = np.bincount(parent[centers], minlength=n)
     # by size, of equal ones that of the first particle first
-    order = np.argsort(-size, kind="stable")
-    number = np.empty(n, np.int64)
-    number[order] = np.arange(n)
-    root = parent[centers]
-    out[centers] = np.stack([number[root], size[root], rank[root]], axis=1)
+    roots = np.flatnonzero(size)
+    number = np.empty(n)
+    number[roots[np.argsort(-size[roots], kind="stable")]] = np.arange(len(roots))
+    out = np.empty((n, len(COLUMNS)))
+    for column, of_root in enumerate((number, size, rank)):
+        out[:, column] = of_root[parent]
+    out[~wanted] = np.nan
     return out

@@ -74,6 +74,11 @@ def exp(vector):
     return np.where(vector < _LOWEST, 0.0, np.exp(np.maximum(vector, _LOWEST)))
 
 
+def keep_below(value, vector, limit):
+    """The lanes of `value` where those of the `vector` are below `limit`, zero in the others."""
+    return np.where(vector < limit, value, 0.0)
+
+
 def positions_below(vector, limit, valid, first, out, n):
     """Write ``first + lane`` of each of the first `valid` lanes below `limit` to ``out[n:]``; returns n with them.
 
@@ -188,6 +193,15 @@ def _exp(typingctx, vector):
 
 
 @intrinsic
+def _keep_below(typingctx, value, vector, limit):
+    def generate(context, builder, sig, args):
+        below = builder.fcmp_ordered("<", args[1], _splat(builder, args[2]))
+        return builder.select(below, args[0], _constant(0.0))
+
+    return _vector(_vector, _vector, types.float64), generate
+
+
+@intrinsic
 def _positions_below(typingctx, vector, limit, valid, first, out, n):
     def generate(context, builder, sig, args):
         vector, limit, valid, first, out, n = args
@@ -227,6 +241,11 @@ def _full_overload(value):
 @overload(exp)
 def _exp_overload(vector):
     return lambda vector: _exp(vector)  # type: ignore[call-arg]
+
+
+@overload(keep_below)
+def _keep_below_overload(value, vector, limit):
+    return lambda value, vector, limit: _keep_below(value, vector, limit)  # type: ignore[call-arg]
 
 
 @overload(positions_below)

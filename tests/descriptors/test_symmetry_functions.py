@@ -99,18 +99,18 @@ def test_the_kernel_as_plain_python(monkeypatch):
     vector = rng.normal(size=(4, 9))
     vector[3] = np.linalg.norm(vector[:3], axis=0)
     kind, row = np.arange(9, dtype=np.int32) % 2, np.array([[0, 1], [1, 2]])
-    angular, zeta = np.array([(0.2, 1.0), (0.2, -1.0), (0.5, 1.0)]), np.array([1, 4, 3])
+    angular, zeta = np.array([(0.2, 1.0, 1.0), (0.2, -1.0, 0.125), (0.5, 1.0, 0.25)]), np.array([1, 4, 3])
 
     def run(kernel, form):
         out = np.zeros((2, 2 * 3 + 3 * 3))
         kernel(
-            np.array([0, 0, 9]), vector, kind, 2.2, np.array(RADIAL), angular, zeta, form, row, np.empty((4, 17)),
-            np.empty(3, np.int64), np.empty((8, 17)), out,
+            np.array([0, 0, 9]), vector, kind, 2.2, np.array(RADIAL), angular, zeta, form, row, np.empty((6, 25)),
+            np.empty((2, 2), np.int64), np.empty((15, 8)), out,
         )  # fmt: skip
         return out
 
     compiled = [run(kernels.symmetry_functions, form) for form in (kernels.G4, kernels.G5, kernels.CUBUK)]
-    for helper in ("gather_by_species", "falloff", "raised", "exponential"):
+    for helper in ("gather_by_species", "falloff", "add_radial", "add_angular"):
         monkeypatch.setattr(kernels, helper, getattr(kernels, helper).py_func)
     for form, expected in enumerate(compiled):
         assert np.abs(expected[1]).min() > 0

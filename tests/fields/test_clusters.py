@@ -141,9 +141,24 @@ def test_what_is_no_selection_is_refused():
         gd.clusters(trajectory, neighbors=gd.ScaledCutoff(1.4))
 
 
+def test_a_search_that_joins_gives_what_lists_of_neighbours_give():
+    """Cutoffs are joined while they are searched; as a rule between species they come as lists."""
+    for dimension, cutoff in ((3, 1.0), (3, 1.3), (2, 0.8)):
+        trajectory = gas(dimension)
+        sizes = {"A": 1.0, "B": 0.8}
+        pairs = {("A", "A"): cutoff, ("A", "B"): 0.9 * cutoff, ("B", "B"): 0.8 * cutoff}
+        own = trajectory.assign(diameter=("particle", [sizes[name] for name in trajectory["species"].values]))
+        wanted = xr.DataArray(np.random.default_rng(4).random((2, 130)) < 0.8, dims=("frame", "particle"))
+        joined = gd.clusters(wanted, trajectory, cutoffs=pairs).compute()
+        xr.testing.assert_equal(joined, gd.clusters(wanted, own, neighbors=gd.ScaledCutoff(cutoff)).compute())
+        assert joined["cluster"].max() > 0
+
+
 def test_kernels_as_plain_python(monkeypatch):
     trajectory = gas(n=40, frames=1)
-    expected = gd.clusters(trajectory, cutoffs=1.6).compute(scheduler="synchronous")
-    for name in ("images", "unite", "periods", "root"):
+    rules = {"cutoffs": 1.6}, {"neighbors": gd.KNearest(3)}
+    expected = [gd.clusters(trajectory, **rule).compute(scheduler="synchronous") for rule in rules]
+    for name in ("images", "unite", "unite_within", "join", "finish", "root", "add_period", "later_in_row"):
         monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
-    xr.testing.assert_equal(gd.clusters(trajectory, cutoffs=1.6).compute(scheduler="synchronous"), expected)
+    for rule, found in zip(rules, expected, strict=True):
+        xr.testing.assert_equal(gd.clusters(trajectory, **rule).compute(scheduler="synchronous"), found)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassdask.kernels import expansion, kernel
-from glassdask.kernels.simd import LANES, aligned, exp, full, load, padded, positions_below, store
+from glassdask.kernels.simd import LANES, aligned, exp, full, keep_below, load, padded, positions_below, store
 
 
 @kernel
@@ -29,6 +29,7 @@ def arithmetic(a, out):
     for row in range(2):
         total = total + load(a, row, 0)
     store(total, out, 4, 2)
+    store(keep_below(left, right, 0.1), out, 5, 0)
 
 
 @kernel
@@ -65,13 +66,15 @@ def test_exponential():
 
 def test_arithmetic():
     a = np.random.default_rng(0).normal(size=(2, 16))
-    fast, plain = np.zeros((5, 16)), np.zeros((5, 16))
+    fast, plain = np.zeros((6, 16)), np.zeros((6, 16))
     arithmetic(a, fast)
     arithmetic.py_func(a, plain)
     np.testing.assert_allclose(fast, plain, rtol=1e-14, atol=1e-15)
     left, right = a[0, 1:9], a[1, 3:11]
     np.testing.assert_allclose(fast[:4, :8], [left + right, left - right, left * right, 2 * left - right * a[0, 0]])
     np.testing.assert_allclose(fast[4, 2:10], a[0, 2] + a[:, :8].sum(axis=0))
+    np.testing.assert_array_equal(fast[5, :8], np.where(right < 0.1, left, 0))
+    assert 0 < np.count_nonzero(fast[5]) < LANES
     np.testing.assert_array_equal(fast[:, 10:], 0)
 
 
