@@ -14,7 +14,6 @@ import glassdask as gd
 from glassdask.dynamics import at_delta, cage_relative, propensity
 from glassdask.fields.spatial import correlation_length, spatial_correlation
 from glassdask.learning import pearson
-from paper_c.needs import reliability
 from paper_c.published import DELTAS, INDICATORS
 from paper_c.structure import Scored, smooth
 
@@ -137,22 +136,53 @@ def evolution(scored: Scored, motion: Motion, slow: Mapping[str, int], own: floa
     )
 
 
-def ceiling(motion: Motion, delta: float, own: float) -> float:
-    """The largest R that anything can have with the smoothed propensity at the lag nearest to delta, for its noise.
+@dataclass(frozen=True)
+class Noise:
+    """Second moments over the particles of a propensity, bare (0) and smoothed (1), by which R of more runs is known.
 
-    It is the root of the reliability of all replicas, from R between two halves of them; NaN where these do not go
-    together at all.
+    A run's propensity is what all runs share plus its own noise, so that of n runs the covariance of two kinds is
+    shared + single / n, with `shared` and `single` (2, 2), and of ensembles of n and m runs, c of them common to both,
+    shared + single c / (n m). Both are unbiased estimates from the spread of the runs.
     """
-    n = motion.displacement.sizes["replica"] // 2
-    lag = int(np.abs(motion.propensity["delta"].values - delta).argmin())
-    size = np.linalg.norm(motion.displacement.isel(lag=lag).transpose("replica", "particle", "space").values, axis=2)
-    if n == 0:
-        return float("nan")
-    one, other = (
-        smooth(field(part.mean(axis=0)), motion.start, own)[0][:, None] for part in (size[:n], size[n : 2 * n])
-    )
-    measured = float(_pearson(one, other)[0, 0])
-    return float(np.sqrt(reliability(measured, n, len(size)))) if measured > 0 else float("nan")
+
+    shared: np.ndarray
+    single: np.ndarray
+
+    @classmethod
+    def of(cls, motion: Motion, delta: float, own: float) -> Noise:
+        """At one delta, smoothed over the length `own`; NaN of a single run."""
+        total = motion.displacement.sizes["replica"]
+        bare = [motion.at([delta], slice(k, k + 1))["propensity"].values[0] for k in range(total)]
+        both = np.array([[values, smooth(field(values), motion.start, own)[0]] for values in bare])
+        both = both[..., np.isfinite(both).all(axis=(0, 1))]
+        both -= both.mean(axis=2, keepdims=True)
+        mean, n = both.mean(axis=0), both.shape[2]
+        apart = both - mean
+        single = np.einsum("rap,rbp->ab", apart, apart) / n / (total - 1 if total > 1 else np.nan)
+        return cls(mean @ mean.T / n - single / total, single)
+
+    def r(self, kinds: tuple[int, int], runs: tuple[int, int], common: int = 0) -> float:
+        """R between propensities of two kinds and of so many runs each, of which some are common to both."""
+        a, b = kinds
+        n, m = runs
+        variances = [self.shared[k, k] + self.single[k, k] / x for k, x in zip(kinds, runs)]
+        covariance = self.shared[a, b] + self.single[a, b] * common / (n * m)
+        return float(covariance / np.sqrt(variances[0] * variances[1])) if min(variances) > 0 else float("nan")
+
+    def ceiling(self, runs: int) -> float:
+        """The largest R that anything can have with the smoothed propensity of so many runs; NaN if it is all noise."""
+        share = self.r((1, 1), (runs, runs))
+        return float(np.sqrt(share)) if share > 0 else float("nan")
+
+    def table(self, few: int, many: int) -> dict[str, float]:
+        """Table 4 of ensembles of so many runs, of which the larger one has all runs of the smaller ones."""
+        return {
+            "e30, e30": self.r((0, 0), (few, few)),
+            "cg e30, cg e30": self.r((1, 1), (few, few)),
+            "e30, cg e30": self.r((0, 1), (few, few), few),
+            "e100, cg e100": self.r((0, 1), (many, many), many),
+            "cg e30, cg e100": self.r((1, 1), (few, many), few),
+        }
 
 
 def ensembles(motion: Motion, delta: float, own: float) -> tuple[dict[str, np.ndarray], dict[str, float], int]:

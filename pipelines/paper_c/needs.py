@@ -26,18 +26,6 @@ def configurations(spread: float, error: float = ERROR) -> int:
     return ceil(round((spread / error) ** 2, 9))
 
 
-def reliability(measured: float, of: int, replicas: int) -> float:
-    """R between two propensities of `replicas` runs each, from that of `of` runs each (Spearman and Brown).
-
-    The largest R that anything can have with such a propensity is the root of it.
-
-    >>> round(reliability(0.958, 30, 100), 3), round(reliability(0.958, 30, 30) ** 0.5, 3)
-    (0.987, 0.979)
-    """
-    one = measured / (of - (of - 1) * measured)
-    return replicas * one / (1.0 + (replicas - 1) * one)
-
-
 def replicas(measured: float, of: int, ceiling: float) -> int:
     """How many runs let R reach `ceiling`, where two propensities of `of` runs each have the R `measured`.
 

@@ -307,14 +307,12 @@ def test_liquids_that_are_held(folder, sizes, tmp_path, monkeypatch):
 
 def test_what_claims_need():
     assert needs.configurations(0.179) == 36
-    # as many runs as one had: the measured value; twice as many halve the noise
-    assert needs.reliability(0.8, 30, 30) == pytest.approx(0.8)
-    assert needs.reliability(0.5, 1, 2) == pytest.approx(2 / 3)
+    # Table 4 of the paper: ensembles of 30 and 30 runs tell the noise of one, and so R of 30 and of all 100
+    noise = dynamics.Noise(np.ones((2, 2)), np.full((2, 2), 30 * (1 / 0.958 - 1)))
+    assert noise.r((1, 1), (30, 30)) == pytest.approx(0.958)
+    assert noise.r((1, 1), (30, 100), 30) == pytest.approx(0.985, abs=5e-4)
     few = needs.replicas(0.958, 30, 0.971)
-    assert needs.reliability(0.958, 30, few) >= 0.971**2 > needs.reliability(0.958, 30, few - 1)
-    # Table 4 of the paper obeys it: from 30 and 30 runs to 30 and 100
-    predicted = np.sqrt(needs.reliability(0.958, 30, 30) * needs.reliability(0.958, 30, 100))
-    assert predicted == pytest.approx(0.985, abs=0.015)
+    assert noise.ceiling(few) >= 0.971 > noise.ceiling(few - 1)
     learning = sources.literal(8000, 250)
     assert learning["learning_rate"] == pytest.approx(1e-6)
 
@@ -362,13 +360,25 @@ def test_planted_propensity(study):
     assert (found["r"].sel(indicator="Upsilon") > 0.9).all()
     turned = dynamics.evolution(one, motions[0], {**KAM.slow, "Upsilon": -1}, 2.0, 1.0)
     np.testing.assert_allclose(turned["r"].sel(indicator="Upsilon"), -found["r"].sel(indicator="Upsilon"), atol=1e-12)
-    most = dynamics.ceiling(motions[0], 1.0, 1.0)
+    most = dynamics.Noise.of(motions[0], 1.0, 1.0).ceiling(20)
     assert float(found["r"].sel(indicator="Upsilon").max()) < most < 1.0
     # Table 4: coarse-graining takes out the noise of few replicas
     _, table, n = dynamics.ensembles(motions[0], 1.0, 1.0)
     assert n == 6
     assert table["cg e30, cg e30"] > table["e30, e30"]
     assert table["cg e30, cg e100"] > table["cg e30, cg e30"]
+
+
+def test_more_runs(study):
+    """The spread of a few runs tells R between ensembles of many; one run tells nothing."""
+    _, (motion,) = planted(study, 40)
+    _, table, n = dynamics.ensembles(motion, 1.0, 1.0)
+    some = dynamics.Motion(0.5, motion.start, motion.displacement.isel(replica=slice(10)))
+    predicted = dynamics.Noise.of(some, 1.0, 1.0).table(n, 40)
+    assert predicted == pytest.approx(table, abs=0.04)
+    assert dynamics.ensembles(some, 1.0, 1.0)[1]["e30, e30"] < table["e30, e30"] - 0.1
+    alone = dynamics.Motion(0.5, motion.start, motion.displacement.isel(replica=[0]))
+    assert np.isnan(dynamics.Noise.of(alone, 1.0, 1.0).ceiling(1))
 
 
 @pytest.mark.slow
