@@ -6,8 +6,10 @@ again; ``experiments.csv`` has one line for each quantity of each experiment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -242,16 +244,59 @@ def table(found: Findings) -> Mapping[str, list]:
 
 
 def reason(found: Findings, system: str, activation: str, quantity: str) -> str:
-    """The experiment that comes nearest to a published value, in words; nothing where none is within two errors.
+    """The experiment that comes nearest to a published value, in words, or which way leads there; else nothing.
 
-    Experiments whose errors are too large to tell show nothing.
+    It is within two errors, and experiments whose errors are too large to tell are none.
     """
     known = [f for f in found.numbers if (f.system, f.activation, f.quantity) == (system, activation, quantity)]
-    known = [f for f in known if abs(f.errors_off) <= 2 and f.error <= TELLING[quantity]]
-    if not known:
-        return ""
-    best = min(known, key=lambda f: (abs(f.errors_off), f.error))
+    known = [f for f in known if f.published is not None]
+    near = [f for f in known if abs(f.errors_off) <= 2 and f.error <= TELLING[quantity]]
+    if not near:
+        return _trend(known)
+    best = min(near, key=lambda f: (abs(f.errors_off), f.error))
     return f"{best.varied} {best.value}: {best.ours:.3f} ± {best.error:.3f}"
 
 
-__all__ = ["Finding", "Findings", "radial_rows", "reason", "run", "table"]
+def of_runs(known: Iterable[Finding]) -> dict[str, list[tuple[str, Finding]]]:
+    """Each way to measure who moved of which several numbers of runs are known: these in order, at last all ("all").
+
+    >>> some = ["lag 3, D2min 2", "lag 3, D2min 2, 8 runs", "lag 3, D2min 2, 1 run", "lag 3, propensity"]
+    >>> known = [Finding("polymer", "thermal", "who moved", x, "best", 0.8, 0.1, None, 0.0, 9) for x in some]
+    >>> {measured: [number for number, _ in steps] for measured, steps in of_runs(known).items()}
+    {'lag 3, D2min 2': ['1', '8', 'all']}
+    """
+    moved = [f for f in known if f.varied == "who moved"]
+    series: dict[str, list[tuple[float, Finding]]] = {}
+    for f in moved:
+        if counted := re.fullmatch(r"(.*), (\d+) runs?", f.value):
+            series.setdefault(counted[1], []).append((float(counted[2]), f))
+    for f in moved:
+        if f.value in series:
+            series[f.value].append((float("inf"), f))
+    return {
+        measured: [("all" if n == float("inf") else f"{n:g}", f) for n, f in sorted(steps, key=lambda step: step[0])]
+        for measured, steps in series.items()
+        if len(steps) > 1
+    }
+
+
+def _trend(known: Sequence[Finding]) -> str:
+    """How more of what the paper has more of, runs or configurations, leads step by step to a published value.
+
+    The longest way of at least two steps, each nearer to it, which together are more than the error of any.
+    """
+    ways = {f"{measured}: with {{}} runs": steps for measured, steps in of_runs(known).items()}
+    ways["with {} configurations"] = [(f.value, f) for f in known if f.varied == "configurations"]
+    best, most = "", 0.0
+    for told, steps in ways.items():
+        gaps = [abs(f.ours - f.published) for _, f in steps if f.published is not None]
+        if len(gaps) < 3 or any(later >= before for before, later in pairwise(gaps)):
+            continue
+        if gaps[0] - gaps[-1] > max(most, *(f.error for _, f in steps)):
+            most = gaps[0] - gaps[-1]
+            listed = ", ".join(f"{f.ours:.3f}" for _, f in steps)
+            best = f"{told.format(', '.join(n for n, _ in steps))} {listed} ± {steps[-1][1].error:.3f}"
+    return best
+
+
+__all__ = ["Finding", "Findings", "of_runs", "radial_rows", "reason", "run", "table"]

@@ -168,7 +168,8 @@ def trends(panels: Mapping[str, Mapping[str, Sequence[Finding]]], path: Path) ->
             )
         ax.set_xticks(x, [f.value for f in found], fontsize=7)
         ax.set(xlabel=varied, ylabel="accuracy" if k == 0 else "", ylim=(0.5, 1.0))
-    axes[0, 0].legend(frameon=False, fontsize=7, loc="upper left")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    drawn.legend(handles, labels, frameon=False, fontsize=7, loc="outside upper left", ncols=len(labels))
     plotting.save(drawn, path, table)
 
 

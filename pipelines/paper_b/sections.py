@@ -300,8 +300,10 @@ def why(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -
         )
         panels: dict[str, dict[str, list[Finding]]] = {}
         main = mains[name, activation]
+        runs = experiments.of_runs(found.of(name, activation, "who moved", "best"))
+        longest = max(runs, key=lambda measured: len(runs[measured]), default="")
         for label, varied, pick in (
-            ("runs averaged over", "who moved", lambda value, main=main: _runs(value, main)),
+            (f"runs averaged over ({longest})", "who moved", lambda value, longest=longest: _runs(value, longest)),
             ("time", "who moved", lambda value, main=main: _time(value, main)),
             ("radius of D2min", "who moved", lambda value, main=main: _radius(value, main)),
             ("r_cut", "r_cut", lambda value: value),
@@ -355,12 +357,12 @@ def few_runs(found: Findings, mains: Mapping[tuple[str, str], str], report: Repo
 QUANTITIES = ("first", "A-A", "A-A and B1", "best", "ten", "R")
 
 
-def _runs(value: str, main: str) -> str:
-    """The number of runs in the name of a reading that is otherwise the main one, "all" for that; "" for others."""
-    parts, mains = value.split(", "), main.split(", ")
-    if value == main:
+def _runs(value: str, measured: str) -> str:
+    """The number of runs in the name of a reading of what is measured, "all" where it has none; "" for others."""
+    if value == measured:
         return "all"
-    return parts[2].split()[0] if len(parts) == 3 and parts[:2] == mains[:2] else ""
+    number, _, unit = value.removeprefix(f"{measured}, ").partition(" ")
+    return number if value.startswith(f"{measured}, ") and unit.startswith("run") else ""
 
 
 def _time(value: str, main: str) -> str:
