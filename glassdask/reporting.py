@@ -15,7 +15,9 @@ REFRESH = 0.5  # seconds between two looks of a person
 logger = logging.getLogger(__name__)
 
 
-def progress(what: str, quiet: bool = False) -> AbstractContextManager[Callable[[int, int], None] | None]:
+def progress(
+    what: str, quiet: bool = False, *, look: Callable[[], tuple[int, int]] | None = None
+) -> AbstractContextManager[Callable[[int, int], None] | None]:
     """Show how far the work inside is; gives the callback (done, total) that long functions take as ``progress``.
 
     Where nothing is told through the callback, tasks of dask are counted: those of this process, or of the scheduler
@@ -28,6 +30,9 @@ def progress(what: str, quiet: bool = False) -> AbstractContextManager[Callable[
         Begins the line.
     quiet : bool, default False
         Show nothing, and give None.
+    look : callable, optional
+        Gives (done, total) of work that tells nothing by itself, such as what has come to lie in a folder. It is asked
+        now and then, from another thread.
 
     Examples
     --------
@@ -40,15 +45,17 @@ def progress(what: str, quiet: bool = False) -> AbstractContextManager[Callable[
     from glassdask.declarations import flags  # late: help and refusals load no NumPy
 
     flags(quiet=quiet)
-    return _shown(what, quiet)
+    return _shown(what, quiet, look)
 
 
 @contextmanager
-def _shown(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def _shown(
+    what: str, quiet: bool, look: Callable[[], tuple[int, int]] | None
+) -> Iterator[Callable[[int, int], None] | None]:
     if quiet:
         yield None
         return
-    state = _State(what)
+    state = _State(what, look)
     ended = threading.Event()
     show = _bar(state) if sys.stderr.isatty() else _cell(state) if _in_notebook() else _lines(state)
     watcher = threading.Thread(target=_watch, args=(state, show, ended), daemon=True)
@@ -65,8 +72,8 @@ def _shown(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None
 class _State:
     """How far some work is, as text and as numbers."""
 
-    def __init__(self, what: str):
-        self.what, self.begun = what, time.monotonic()
+    def __init__(self, what: str, asked: Callable[[], tuple[int, int]] | None = None):
+        self.what, self.asked, self.begun = what, asked, time.monotonic()
         self.done, self.total = 0, 0
         self.tasks, self.all_tasks = 0, 0
         self.scheduler: tuple[Any, tuple[int, int]] | None = None
@@ -92,8 +99,10 @@ class _State:
             yield
 
     def look(self) -> None:
-        """Ask the scheduler of a cluster, where one does the work, how many tasks it has had and done since."""
-        if self.scheduler is not None and not self.total:
+        """Ask who can be asked: of a cluster its scheduler, how many tasks it has had and done since."""
+        if self.asked is not None:
+            self.told(*self.asked())
+        elif self.scheduler is not None and not self.total:
             client, begun = self.scheduler
             now = _handled_by(client)
             if now is not None:

@@ -30,7 +30,8 @@ import numpy as np
 import xarray as xr
 
 import glassdask as gd
-from glassdask import plotting
+from glassdask import code, plotting
+from glassdask.declarations import plain
 from glassdask.descriptors.registry import make, parse
 from glassdask.dynamics.cages import cage_positions
 from glassdask.errors import GlassdaskError, ParameterError
@@ -39,9 +40,11 @@ from glassdask.files import read_json, write_json
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
 from glassdask.simulation.models import MODELS
-from glassdask.simulation.runs import inherent_structures
+from glassdask.simulation.runs import inherent_structures, minimised
+from glassdask.store import write_dataset
 
 STRUCTURES = {"initial": "position", "inherent": "inherent_position", "cage": "cage_position"}  # and their variables
+CAGE = "cage"
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MEAN = "mean energy,"  # columns that are the same for all particles of a configuration
 MOST_FOLDS = 10
@@ -191,16 +194,25 @@ def prepare(
 
 
 def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> xr.Dataset:
-    """The same of configurations that are in the folder's ``initial.zarr``."""
-    stores = {name: folder / f"{name}.zarr" for name in STRUCTURES}
-    model = MODELS[settings["model"]]
-    inherent_structures(model, str(stores["initial"]), str(stores["inherent"]), overwrite=overwrite).compute()
-    inherent = gd.open_trajectory(stores["inherent"])
-    joined = gd.open_trajectory(stores["initial"]).assign(inherent_position=inherent["position"])
+    """The same of configurations that are in the folder's ``initial.zarr``; cage states lie with inherent ones."""
+    initial, inherent = folder / "initial.zarr", folder / "inherent.zarr"
+    model, n = MODELS[settings["model"]], gd.open_trajectory(initial).sizes["frame"]
+    with gd.progress(f"{folder.name}: inherent structures", look=lambda: (minimised(str(inherent)), n)) as tell:
+        inherent_structures(model, str(initial), str(inherent), overwrite=overwrite).compute()
+        tell(n, n)
+    quiet = gd.open_trajectory(inherent)
+    joined = gd.open_trajectory(initial).assign(inherent_position=quiet["position"])
     if "cage" in structures:
-        cages = cage_positions(inherent, model, settings["temperature"], sweeps=settings["sweeps"])
-        gd.save_trajectory(inherent[["species", "box"]].assign(cages), stores["cage"], overwrite=overwrite)
-        cage = gd.open_trajectory(stores["cage"])
+        parameters = {"temperature": settings["temperature"], "sweeps": settings["sweeps"]}
+        cages = cage_positions(quiet, model, **parameters)
+        with gd.progress(f"{folder.name}: cage states") as tell:
+            # in blocks of a configuration, or some where these are small: a trajectory's blocks are larger, and tasks
+            # would be few
+            write_dataset(
+                cages, inherent, f"reductions/{CAGE}", parameters={**parameters, "model": plain(model)},
+                code=code.digest(cage_positions), overwrite=overwrite, on_block=tell,
+            )  # fmt: skip
+        cage = gd.open_reduction(inherent, CAGE)
         joined = joined.assign(cage_position=cage["position"], cage_size=cage["cage_size"])
     return joined
 

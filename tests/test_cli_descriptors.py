@@ -227,6 +227,24 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
         assert tell is None
 
 
+def test_progress_that_is_asked_for(monkeypatch):
+    """Of work that cannot tell anything, such as that of other processes."""
+    shown, asked = io.StringIO(), []
+
+    def look():
+        asked.append(1)
+        return len(asked), 1_000_000
+
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(reporting, "EVERY", 1e-3)
+    monkeypatch.setattr(reporting, "REFRESH", 1e-3)
+    with reporting.progress("minimise", look=look):
+        while shown.getvalue().count("\n") < 2:
+            time.sleep(0.001)
+    first, *_, last = (int(line.split()[1]) for line in shown.getvalue().splitlines())
+    assert 1 <= first < last <= len(asked)
+
+
 def test_tasks_are_counted_where_nobody_tells(monkeypatch, store):
     shown = io.StringIO()
     monkeypatch.setattr(sys, "stderr", shown)

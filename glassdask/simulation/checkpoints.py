@@ -25,6 +25,7 @@ KNOWN = dict.fromkeys(
         "glassdask.simulation.operations.State",
         "glassdask.simulation.recorders.TrajectoryRecorder",
         "glassdask.simulation.recorders.MeansRecorder",
+        "glassdask.simulation.recorders.FramesRecorder",
         "glassdask.simulation.instance.Frame",
         "builtins.range",
         "pathlib.PosixPath",

@@ -19,13 +19,15 @@ import xarray as xr
 from glassdask.errors import CorruptStoreError, SimulationError
 from glassdask.files import put, replacing
 from glassdask.simulation.instance import Frame
-from glassdask.simulation.operations import read_frame
+from glassdask.simulation.operations import Recorder, read_frame
 from glassdask.variables import VARIABLES, annotated
 
 DTYPES = {
     "position": "f8", "box": "f8", "origin": "f8", "image": "i4", "velocity": "f8", "energy": "f8", "step": "i8",
     "time": "f8", "strain": "f8", "diameter": "f8",
 }  # fmt: skip
+
+DAMAGES = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error)  # what reading a damaged archive raises
 
 
 class TrajectoryRecorder:
@@ -169,12 +171,61 @@ def read_sums(folder: Path) -> tuple[dict[str, np.ndarray], list[Path]]:
             with open(file, "rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != checksum:
                     raise ValueError(f"{file.name} has another checksum")
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise CorruptStoreError(
-            f"{folder}: damaged ({error}): run the same command again, which simulates these replicas again"
-        ) from None
+    except DAMAGES as error:
+        raise _removed(folder, error) from None
     return sums, [file for file, _ in files]
+
+
+def _removed(folder: Path, error: BaseException) -> CorruptStoreError:
+    """The error of a damaged folder, which is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return CorruptStoreError(f"{folder}: damaged ({error}): run the same command again, which simulates it again")
+
+
+class FramesRecorder:
+    """Keeps frames as ``frame-NUMBER.npz`` in `folder`, and in the end ``thermo.npz``: the part of a trajectory."""
+
+    def __init__(self, folder: str):
+        self.folder, self.count = Path(folder), 0
+
+    def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
+        """Write the next frame."""
+        known = {name: value for name, value in vars(frame).items() if value is not None}
+        strained = {} if strain is None else {"strain": strain}
+        content = BytesIO()
+        np.savez(content, step=step, time=time, **strained, **known)
+        put(self.folder / f"frame-{self.count:05d}.npz", content.getvalue())
+        self.count += 1
+
+    def finish(self, thermo: dict[str, np.ndarray], lammps: int) -> None:
+        """Write the thermodynamic numbers."""
+        arrays: dict[str, Any] = {"lammps": lammps, "frames": self.count, **thermo}
+        with replacing(self.folder / "thermo.npz") as stream:
+            np.savez(stream, **arrays)
+
+
+def hand_on(folder: Path, recorder: Recorder) -> tuple[dict[str, np.ndarray], int]:
+    """Give the frames that a `FramesRecorder` wrote to another recorder; the thermodynamic numbers and LAMMPS' version.
+
+    Raises
+    ------
+    CorruptStoreError
+        A file is damaged; then the folder is removed, so that this part is simulated again.
+    """
+    try:
+        with open(folder / "thermo.npz", "rb") as stream, np.load(stream) as archive:
+            thermo = dict(archive)
+        lammps, count = int(thermo.pop("lammps")), int(thermo.pop("frames"))
+        frames = []
+        for number in range(count):
+            with open(folder / f"frame-{number:05d}.npz", "rb") as stream, np.load(stream) as archive:
+                frames.append(dict(archive))
+    except DAMAGES as error:
+        raise _removed(folder, error) from None
+    for known in frames:
+        step, time, strain = int(known.pop("step")), float(known.pop("time")), known.pop("strain", None)
+        recorder.add(Frame(**known), step, time, None if strain is None else float(strain))
+    return thermo, lammps
 
 
 def unwrapped(frame: Frame) -> np.ndarray:

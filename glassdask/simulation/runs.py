@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,27 @@ from glassdask.errors import StoreError
 from glassdask.graphs import compute, task_bytes, within_task
 from glassdask.neighborhood.borders import refuse_open
 from glassdask.simulation import engine
+from glassdask.simulation.checkpoints import CHECKPOINT
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
 from glassdask.simulation.operations import Load, Operation, Relax
 from glassdask.simulation.protocols import Isoconfigurational, Simulation, StoredStart
-from glassdask.simulation.recorders import MeansRecorder, TrajectoryRecorder, read_sums, store_thermo
+from glassdask.simulation.recorders import (
+    FramesRecorder,
+    MeansRecorder,
+    TrajectoryRecorder,
+    hand_on,
+    read_sums,
+    store_thermo,
+)
 from glassdask.simulation.worker import DONE, Job
 from glassdask.variables import annotated
 
 # particle-steps between two checkpoints, about a minute of work
 CHECKPOINT_WORK = 50_000_000
 LEAST_CHECKPOINT = 1000
+# particles of all frames that one process minimises: for some ten seconds, so that its start is a small part of them
+MINIMISED_TOGETHER = 20_000
 PROPENSITY = "isoconfigurational"
 # Stores below that of a simulation that are simulated from it, and go when it is overwritten.
 DERIVED = ("inherent", "isoconfigurational")
@@ -93,10 +104,11 @@ def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) ->
 def inherent_structures(
     model: Model | str, source: str, path: str, *, overwrite: bool = False, after: Any = None
 ) -> Delayed:
-    """The task that minimises the energy of every frame of a store and stores the results; its value is the path.
+    """The tasks that minimise the energy of every frame of a store and store the results; the value is the path.
 
     The frames keep their time and step; ``energy`` is the energy of each particle in the inherent structure, and the
-    reduction "thermo" has the largest force that was left.
+    reduction "thermo" has the largest force that was left. No frame knows of the others: tasks of some frames each work
+    side by side, and what is stored does not tell how many there were.
 
     Parameters
     ----------
@@ -105,7 +117,7 @@ def inherent_structures(
     source : str
         A store with frames of that model, thermal ones usually.
     path, overwrite, after : str, bool, object
-        As for `simulate`.
+        As for `simulate`. With `after` the source may still be to come, so that there is one task for all frames.
 
     Returns
     -------
@@ -114,25 +126,112 @@ def inherent_structures(
     """
     flags(overwrite=overwrite)
     liquid = read_model(model, "inherent_structures.model")
-    return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
+    ranges = _ranges(source) if after is None else []
+    if len(ranges) < 2:
+        return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
+    begun = dask.delayed(_begin_minimising, pure=True)(liquid, str(source), str(path), overwrite)
+    done = [dask.delayed(_minimise, pure=True)(liquid, str(source), str(path), part, begun) for part in ranges]
+    return dask.delayed(_join, pure=True)(liquid, str(source), str(path), done, begun)
+
+
+def _ranges(source: str) -> list[range]:
+    """Frames of a store that are minimised by one process each, shared out evenly; none where there is no store."""
+    from glassdask.store import open_trajectory
+    from glassdask.store.groups import is_group
+
+    if not is_group(source):
+        return []
+    sizes = open_trajectory(source).sizes
+    n, most = sizes["frame"], max(1, MINIMISED_TOGETHER // sizes["particle"])
+    edges = np.linspace(0, n, -(-n // most) + 1).round().astype(int).tolist()
+    return [range(first, stop) for first, stop in pairwise(edges)]
 
 
 def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
-    from glassdask.store import content_hash, open_trajectory
+    from glassdask.store import open_trajectory
 
     sizes = open_trajectory(source).sizes
+    identity, attrs = _minimising(model, source)
+    operations, n_particles = _minimisations(source, range(sizes["frame"])), sizes["particle"]
+    return _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
+
+
+def _minimisations(source: str, frames: range) -> tuple[Operation, ...]:
     operations: list[Operation] = []
-    for frame in range(sizes["frame"]):
+    for frame in frames:
         operations += [Load(path=source, frame=frame, keep_time=True), Relax(keep=True)]
+    return tuple(operations)
+
+
+def _minimising(model: Model, source: str) -> tuple[list[Any], dict[str, Any]]:
+    """What decides the inherent structures of a store, and the attributes of theirs."""
+    from glassdask.store import content_hash
+
     content = content_hash(source)
     attrs = {
         "parameters": {"type": "inherent_structures", "model": plain(model)},
         "sources": [{"path": source, "sha256": content}],
     }
-    identity = [model, *engine.INHERENT, content]
-    return _run(
-        model, model.timestep, tuple(operations), sizes["frame"], sizes["particle"], path, identity, attrs, overwrite
-    )
+    return [model, *engine.INHERENT, content], attrs
+
+
+def _begin_minimising(model: Model, source: str, path: str, overwrite: bool) -> str | None:
+    """The key of the inherent structures; None where they are stored."""
+    from glassdask.store import open_trajectory
+    from glassdask.store.groups import create_parents
+
+    identity, attrs = _minimising(model, source)
+    key = engine.key(*identity, _checkpoint(open_trajectory(source).sizes["particle"]))
+    if _is_done(path, key, attrs["parameters"], overwrite) and _thermo_key(path) == key:
+        return None
+    create_parents(Path(path))
+    return key
+
+
+def _thermo_key(path: str) -> str | None:
+    """The key of what the stored thermodynamic numbers belong to, if they are there."""
+    from glassdask.store.groups import COMPLETE, attributes, is_group
+
+    group = Path(path) / "reductions" / "thermo"
+    attrs = attributes(group) if is_group(group) else {}
+    return attrs["parameters"].get("key") if attrs.get("status") == COMPLETE else None
+
+
+def _minimise(model: Model, source: str, path: str, frames: range, key: str | None) -> range:
+    """Minimise some frames, which are kept as files of the task."""
+    from glassdask.store import open_trajectory
+
+    if key is not None:
+        folder, checkpoint = _scratch(path, frames.start), _checkpoint(open_trajectory(source).sizes["particle"])
+        job = Job(model, model.timestep, _minimisations(source, frames), FramesRecorder(str(folder)), checkpoint)
+        engine.execute(job, folder, f"{key} {frames}")
+    return frames
+
+
+def _join(model: Model, source: str, path: str, parts: list[range], key: str | None) -> str:
+    """Store the frames of all parts as one task for all of them would have done it."""
+    if key is not None:
+        identity, attrs = _minimising(model, source)
+        attrs |= {"key": key, "code": engine.code_of(*identity), "model": model.name}
+        recorder = TrajectoryRecorder(path, parts[-1].stop, model.species, attrs)
+        rows = []
+        for part in parts:
+            thermo, lammps = hand_on(_scratch(path, part.start), recorder)
+            thermo["stage"] += 2 * part.start  # a frame is two: loading and going downhill
+            rows.append(thermo)
+        recorder.finish({name: np.concatenate([part[name] for part in rows]) for name in rows[0]}, lammps)
+    for folder in Path(path).glob(f"{engine.SCRATCH}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def minimised(path: str) -> int:
+    """How many frames are done while the tasks of `inherent_structures` are at work, to be told as progress."""
+    newest = [
+        max((int(found.name.removeprefix(CHECKPOINT)) for found in folder.glob(f"{CHECKPOINT}*")), default=0)
+        for folder in Path(path).glob(f"{engine.SCRATCH}*")
+    ]
+    return sum(number // len(engine.INHERENT) for number in newest)
 
 
 def _run(

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from glassdask.dynamics import d2min, propensity, unwrapped
-from glassdask.errors import SimulationError, StoreError
+from glassdask.errors import SimulationError, SimulationKilledError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import from_arrays
-from glassdask.simulation import models, runs
+from glassdask.simulation import engine, models, runs
 from glassdask.simulation.protocols import (
     Dynamics,
     Isoconfigurational,
@@ -213,6 +214,47 @@ def test_inherent_structures(liquid, tmp_path):
     box = inherent["box"].values[0, 0, 0]
     assert np.abs(distance - box * np.round(distance / box)).max() < 1e-5
     assert float(open_reduction(target, "thermo")["largest_force"].max()) < 1e-7
+
+
+def test_frames_that_are_minimised_side_by_side_are_the_same_to_the_last_bit(liquid, tmp_path, monkeypatch):
+    path, run = liquid
+    whole, parts = str(tmp_path / "whole.zarr"), str(tmp_path / "parts.zarr")
+    compute(inherent_structures(run.model, path, whole))
+    monkeypatch.setattr(runs, "MINIMISED_TOGETHER", 300)
+    tasks = inherent_structures(run.model, path, parts)
+    assert sum(key.startswith("_minimise-") for key in tasks.dask) == 3
+    begun, start = [], engine.subprocess.Popen
+
+    def killed(command, **options):
+        process = start(command, **options)
+        if "glassdask.simulation.worker" in command:
+            begun.append(process)
+            if len(begun) == 3:
+                process.kill()
+        return process
+
+    monkeypatch.setattr(engine.subprocess, "Popen", killed)
+    with pytest.raises(SimulationKilledError, match="go on from the last checkpoint"):
+        compute(tasks)
+    done = runs.minimised(parts)
+    assert done in (4, 5)  # parts of two, three and two frames, in any order
+    # what is done is not done again
+    compute(inherent_structures(run.model, path, parts))
+    assert len(begun) == 4
+    compute(inherent_structures(run.model, path, parts))
+    assert len(begun) == 4
+    assert not list(Path(parts).glob(".simulation*"))
+    assert content_hash(parts) == content_hash(whole)
+    for opened in (open_trajectory, lambda at: open_reduction(at, "thermo")):
+        one, other = opened(whole).load(), opened(parts).load()
+        xr.testing.assert_identical(one.drop_attrs(deep=False), other.drop_attrs(deep=False))
+        changing = ("created", "store")
+        assert {name: value for name, value in one.attrs.items() if name not in changing} == {
+            name: value for name, value in other.attrs.items() if name not in changing
+        }
+    # the same as one task for all would have stored: it finds nothing left to do
+    compute(inherent_structures(run.model, path, parts, after=path))
+    assert len(begun) == 4
 
 
 @pytest.mark.slow
