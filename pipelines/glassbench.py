@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--centers", default="A", help="species whose motion is predicted")
     parser.add_argument("--model", choices=sorted(MODELS), help="of the interactions; default: what the species say")
     parser.add_argument("--temperature", type=float, help="default: as in the names of the files (T0.44)")
-    parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
+    parser.add_argument("--density", type=float, help="for files without a box; default: 1.2")
     parser.add_argument(
         "--lags", nargs="+", type=float, metavar="T", help="times of the lags; default: the benchmark's"
     )

@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
     parser.add_argument("--model", default="kob_andersen", choices=sorted(MODELS), help="of the interactions")
     parser.add_argument("--temperature", type=float, default=0.44)
-    parser.add_argument("--density", type=float, default=1.2, help="for files without a box")
+    parser.add_argument("--density", type=float, help="for files without a box; default: 1.2")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
     parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
@@ -188,9 +188,14 @@ def prepare(
     files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool
 ) -> xr.Dataset:
     """The configurations with their inherent and, if wanted, cage positions; what is there is not computed again."""
-    ingested = gd.ingest(files, folder / "initial.zarr", density=settings["density"], overwrite=overwrite)
+    ingested = gd.ingest(files, folder / "initial.zarr", **given(density=settings["density"]), overwrite=overwrite)
     print(*ingested.notes, sep="\n")
     return make_structures(structures, settings, folder, overwrite)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Those that are not None: readers are told of no option that nobody gave, because some files have none such."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> xr.Dataset:

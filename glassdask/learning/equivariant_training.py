@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,15 @@ from torch import nn
 
 from glassdask.errors import ParameterError
 from glassdask.learning.checkpoints import load_checkpoint, save_checkpoint
-from glassdask.learning.surroundings import Table, averaging, blocks, functions, table_of
+from glassdask.learning.surroundings import (
+    Sums,
+    Table,
+    averages_of,
+    blocks,
+    functions,
+    places_of,
+    table_of,
+)
 from glassdask.learning.training import device_of
 from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
@@ -33,26 +41,69 @@ class Sample:
     """One configuration as tensors; functions of the neighbours are made when they are asked for."""
 
     near: Table
-    far: Table
+    places: Places
+    far: Sums  # of tensors
     scalars: Any  # (N, scalar)
     vectors: Any  # (N, 3, vector)
-    kept: dict[int, tuple[Any, ...]] | None
+    kept: dict[int, Any] | None
     device: Any
 
-    def pieces(self, n_radial: int) -> Iterator[tuple[Any, ...]]:
-        """Of some particles after the other: index and functions of the near, index and weights of the far."""
+    def pieces(self, n_radial: int) -> Iterator[Any]:
+        """Functions of the neighbours of some particles after the other, divided by 4, a typical sum of them."""
         for number, rows in enumerate(blocks(len(self.scalars))):
             if self.kept is not None and number in self.kept:
                 yield self.kept[number]
                 continue
-            arrays = (
-                self.near.index[rows], functions(self.near, rows, n_radial), self.far.index[rows],
-                averaging(self.far, rows),
-            )  # fmt: skip
-            piece = tuple(torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
+            piece = torch.from_numpy(functions(self.near, rows, n_radial) / np.float32(4)).to(self.device)
             if self.kept is not None:
                 self.kept[number] = piece
             yield piece
+
+
+@dataclass
+class Places:
+    """Whose values each particle takes, (N * M,), and where each particle is among these, for the gradient."""
+
+    index: Any
+    most: int
+    order: Any
+    offsets: Any
+
+
+class Taken(torch.autograd.Function):
+    """Values (N, column) of the neighbours, (N, M, column); torch's own gradient adds them one by one, and slowly."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Any, places: Places) -> Any:
+        """(N, column) to (N, M, column)."""
+        ctx.places = places
+        return torch.index_select(values, 0, places.index).unflatten(0, (-1, places.most))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Of every particle the sum over the places where its values are."""
+        places = ctx.places
+        return _bags(places.order, gradients[0].flatten(0, 1), places.offsets, None), None
+
+
+class Summed(torch.autograd.Function):
+    """Sums (N, column) of the values (N, column) of neighbours."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Any, sums: Sums) -> Any:
+        """The product with a sparse matrix."""
+        ctx.sums = sums
+        return _bags(sums.index, values, sums.offsets, sums.weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """The product with its transpose."""
+        sums = ctx.sums
+        return _bags(sums.back_index, gradients[0], sums.back_offsets, sums.back_weight), None
+
+
+def _bags(index: Any, values: Any, offsets: Any, weight: Any) -> Any:
+    return nn.functional.embedding_bag(index, values.contiguous(), offsets, mode="sum", per_sample_weights=weight)
 
 
 class Round(nn.Module):
@@ -61,7 +112,7 @@ class Round(nn.Module):
     def __init__(self, model: Any):
         super().__init__()
         c, v, k, a = model.channels, model.n_vectors, model.n_radial, model.n_messages
-        self.sizes = (c, v, k, a)
+        self.sizes = (c, v, k)
         self.send, self.send_vectors, self.spread = nn.Linear(c, a), _linear(v, SENT), nn.Linear(c, a)
         self.a0, self.a1, self.a2 = nn.Linear(a * k, c), _linear(a * k, v), _linear(a * k, v)
         self.b, self.d = _linear(SENT * k, v), _linear(SENT * k, v)
@@ -73,24 +124,24 @@ class Round(nn.Module):
 
     def forward(self, s: Any, v: Any, sample: Sample) -> tuple[Any, Any]:
         """New numbers (N, channel) and vectors (N, 3, vector)."""
-        c, w, k, a = self.sizes
-        sent = torch.cat([self.send(s), self.send_vectors(v).flatten(1)], dim=1)
+        c, w, k = self.sizes
+        sizes = [rows.stop - rows.start for rows in blocks(len(s))]
+        sent = Taken.apply(self.send(s), sample.places).split(sizes)  # (particle, neighbour, a) of every piece
+        sent_vectors = Taken.apply(self.send_vectors(v).flatten(1), sample.places).split(sizes)
+        sums, turns = [], []
+        for function, values, vectors in zip(sample.pieces(k), sent, sent_vectors, strict=True):
+            sums.append(torch.bmm(function, values))
+            turns.append(torch.bmm(function[:, : 4 * k], vectors))  # degrees 0 and 1
+        a_lm = _joined(sums).unflatten(1, (9, k)).flatten(2).split([1, 3, 5], dim=1)
+        turned = _joined(turns).unflatten(1, (4, k)).unflatten(3, (3, SENT)).unbind(1)
+        a0, a1, a2 = self.a0(a_lm[0][:, 0]), self.a1(a_lm[1]), self.a2(a_lm[2])
+        b = self.b(turned[0].transpose(1, 2).flatten(2))
+        d = self.d((turned[1][:, :, 0] + turned[2][:, :, 1] + turned[3][:, :, 2]).flatten(1))
         spread = self.spread(s)
-        sums, average, rest = [], [], []
-        for index, function, far, weight in sample.pieces(k):
-            sums.append(torch.bmm(function, _of(sent, index)))  # (particle, 9 k, a + 3 SENT)
-            average.append(torch.bmm(weight[:, None], _of(spread, far))[:, 0])
-            rest.append(1.0 - weight.sum(1, keepdim=True))  # the weight of the particle itself
-        total = torch.cat(sums).unflatten(1, (9, k)) / 4.0
-        a_lm = total[..., :a].flatten(2)
-        turned = total[..., a:].unflatten(3, (3, SENT))
-        a0, a1, a2 = self.a0(a_lm[:, 0]), self.a1(a_lm[:, 1:4]), self.a2(a_lm[:, 4:])
-        b = self.b(turned[:, 0].transpose(1, 2).flatten(2))
-        d = self.d((turned[:, 1, :, 0] + turned[:, 2, :, 1] + turned[:, 3, :, 2]).flatten(1))
         same = [
             s,
             a0,
-            torch.cat(average) + torch.cat(rest) * spread,
+            Summed.apply(spread, sample.far) + sample.far.own * spread,
             (a1**2).sum(1),
             (a2**2).sum(1),
             (a1 * v).sum(1),
@@ -106,9 +157,8 @@ def _linear(n_in: int, n_out: int) -> nn.Linear:
     return nn.Linear(n_in, n_out, bias=False)
 
 
-def _of(values: Any, index: Any) -> Any:
-    """Values (N, ...) of neighbours (particle, M): a gather whose gradient is a fast sum."""
-    return torch.index_select(values, 0, index.reshape(-1)).unflatten(0, index.shape)
+def _joined(pieces: list[Any]) -> Any:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 class Network(nn.Module):
@@ -149,9 +199,14 @@ def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, value
     for name, array in (("scalars", scalars), ("the other positions", vectors)):
         if not np.isfinite(array).all():
             raise ParameterError(f"{configuration.label}: {name} are not finite everywhere: leave it out or mend them")
+    near, far = table_of(configuration, model.cutoff), averages_of(configuration, model.shell)
+    order, offsets = places_of(near.index.ravel(), n)
+    index, order, offsets = (torch.from_numpy(array).to(device) for array in (near.index.ravel(), order, offsets))
+    lists = {field.name: torch.from_numpy(getattr(far, field.name)).to(device) for field in fields(far)}
     return Sample(
-        table_of(configuration, model.cutoff),
-        table_of(configuration, model.shell),
+        near,
+        Places(index, near.index.shape[1], order, offsets),
+        Sums(**lists),
         torch.from_numpy(scalars).to(device),
         torch.from_numpy(vectors).to(device),
         {} if keep else None,
@@ -241,16 +296,9 @@ def different_variation(found: Any, target: Any, known: Any, sample: Sample) -> 
 
 def averaged(values: Any, known: Any, sample: Sample) -> Any:
     """Averages (N, target) over the shell of what is known, with the particles themselves; others must be zero."""
-    out = []
-    for rows in blocks(len(values)):
-        index = torch.from_numpy(np.ascontiguousarray(sample.far.index[rows])).to(values.device)
-        weight = torch.from_numpy(averaging(sample.far, rows)).to(values.device)
-        own = 1.0 - weight.sum(1, keepdim=True)
-        sums = [
-            torch.bmm(weight[:, None], _of(v, index))[:, 0] + own * v[rows] for v in (values, known.to(values.dtype))
-        ]
-        out.append(sums[0] / sums[1].clamp(min=1e-9))
-    return torch.cat(out)
+    sums = [Summed.apply(v, sample.far) + sample.far.own * v for v in (values, known.to(values.dtype))]
+    averages: Any = sums[0] / sums[1].clamp(min=1e-9)
+    return averages
 
 
 def relative(found: Any, codes: np.ndarray, known: Any) -> Any:

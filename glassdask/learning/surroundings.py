@@ -73,9 +73,50 @@ def functions(table: Table, rows: slice, n_radial: int) -> np.ndarray:
     return np.ascontiguousarray(product.reshape(len(r), -1, r.shape[1]), dtype=np.float32)
 
 
-def averaging(table: Table, rows: slice) -> np.ndarray:
-    """Weights exp(-r/r_c) of the neighbours, which add up to 1 with that of the particle itself; (particle, M)."""
-    r = table.distance[rows]
-    weight = np.where(r < table.cutoff, np.exp(-r / table.cutoff), 0.0)
-    share: np.ndarray = (weight / (1.0 + weight.sum(axis=1, keepdims=True))).astype(np.float32)
-    return share
+@dataclass(frozen=True)
+class Sums:
+    """Sums over neighbours with fixed weights, y_i = sum_j w_ij x_j, as lists, and the lists of its transpose.
+
+    Attributes
+    ----------
+    index, offsets, weight : arrays (P,), (N,) and (P,)
+        Of particle i those from ``offsets[i]`` on, up to the next. Weights are float32.
+    own : array (N, 1)
+        The weight of the particle itself, with which they add up to 1.
+    back_index, back_offsets, back_weight : arrays
+        The same of the transpose.
+    """
+
+    index: np.ndarray
+    offsets: np.ndarray
+    weight: np.ndarray
+    own: np.ndarray
+    back_index: np.ndarray
+    back_offsets: np.ndarray
+    back_weight: np.ndarray
+
+
+def averages_of(configuration: Configuration, cutoff: float) -> Sums:
+    """Averages over the shell around every particle, with weights exp(-r/r_c)."""
+    n, n_species = len(configuration.position), len(configuration.names)
+    found = configuration.neighbors(np.arange(n), np.full((n_species, n_species), cutoff))
+    owner = np.repeat(np.arange(n), found.counts)
+    weight = np.exp(-found.distance / cutoff)
+    total = 1.0 + np.bincount(owner, weight, minlength=n)
+    weight = (weight / total[owner]).astype(np.float32)
+    order, back_offsets = places_of(found.index, n)
+    own = (1.0 / total).astype(np.float32)[:, None]
+    return Sums(
+        found.index.astype(np.int64), found.offsets[:-1].astype(np.int64), weight, own, owner[order], back_offsets,
+        weight[order],
+    )  # fmt: skip
+
+
+def places_of(index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each of `n` numbers is in an array, one number after the other, and where each begins in this list.
+
+    >>> places_of(np.array([2, 0, 2, 1]), 3)
+    (array([1, 3, 0, 2]), array([0, 1, 2]))
+    """
+    counts = np.bincount(index, minlength=n)
+    return np.argsort(index, kind="stable"), np.cumsum(counts) - counts

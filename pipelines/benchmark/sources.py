@@ -31,13 +31,14 @@ Task = tuple[str, float]  # a target at a lag
 class Settings:
     """What is the same for training and test.
 
-    `lags` are the times, if they are given; `model` and `temperature` are found out where they are None.
+    `lags` are the times, if they are given; `model` and `temperature` are found out where they are None. `density` is for
+    files without a box.
     """
 
     centers: str = "A"
     model: str | None = None
     temperature: float | None = None
-    density: float = 1.2
+    density: float | None = None
     descriptors: tuple[str, ...] = linear.DESCRIPTORS[:1]
     shell: float = 2.1
     generations: int = 4
@@ -78,9 +79,8 @@ class Study:
     def __init__(self, files: list[str], settings: Settings, folder: Path):
         self.files, self.settings, self.folder = files, settings, folder
         self.temperature = temperature_of(files, settings.temperature)
-        density = settings.density
         initial = folder / "initial.zarr"
-        ingested = gd.ingest(files, initial, density=density, overwrite=settings.overwrite)
+        ingested = gd.ingest(files, initial, **linear.given(density=settings.density), overwrite=settings.overwrite)
         trajectory = gd.open_trajectory(initial)
         self.species = trajectory["species"].values
         kinds = sorted(set(self.species.tolist()))
@@ -100,7 +100,7 @@ class Study:
         self.linear = {
             "descriptor": [*settings.descriptors, f"local_energy:model='{self.model}'"],
             "centers": settings.centers, "generations": settings.generations, "shell": settings.shell,
-            "model": self.model, "temperature": self.temperature, "density": density, "sweeps": settings.sweeps,
+            "model": self.model, "temperature": self.temperature, "density": settings.density, "sweeps": settings.sweeps,
         }  # fmt: skip
         print(*ingested.notes, sep="\n", flush=True)
         self.trajectory = trajectory

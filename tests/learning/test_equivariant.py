@@ -18,7 +18,7 @@ from glassdask.errors import (
     StoreError,
 )
 from glassdask.learning import EquivariantNetwork, load_model, save_model
-from glassdask.learning.surroundings import averaging, functions, table_of
+from glassdask.learning.surroundings import averages_of, functions, table_of
 from glassdask.neighborhood.configuration import Configuration
 
 pytest.importorskip("torch")
@@ -341,10 +341,55 @@ def test_functions_of_the_neighbours():
     r = table.distance[0, 0]
     expected = np.exp(-0.5 * ((r - np.linspace(0.8, 1.6, 4)) / (0.8 / 3)) ** 2) * (1 - (r / 1.6) ** 2) ** 2
     np.testing.assert_allclose(radial[0, :, 0], expected, rtol=1e-6)
-    weight = averaging(table, slice(0, 3))
-    distances = table.distance[0]
-    e = np.exp(-distances / 1.6) * (distances < 1.6)
-    np.testing.assert_allclose(weight[0], e / (1 + e.sum()), rtol=1e-6)
+    found = averages_of(cluster, 1.6)
+    first = slice(*found.offsets[:2])
+    e = np.exp(-np.linalg.norm(place[found.index[first]] - place[0], axis=1) / 1.6)
+    assert sorted(found.index[first].tolist()) == [1, 2]
+    np.testing.assert_allclose(found.weight[first], e / (1 + e.sum()), rtol=1e-6)
+    np.testing.assert_allclose(found.own[0], 1 / (1 + e.sum()), rtol=1e-6)
+
+
+def test_sums_and_their_gradients_are_products_with_a_matrix():
+    """By matrices of all pairs; some particles of a gas have no neighbours."""
+    import torch
+
+    from glassdask.learning.equivariant_training import Summed, Taken, sample_of
+
+    rng, box = np.random.default_rng(3), np.diag([9.0, 9.0, 10.0])
+    position = rng.random((150, 3)) @ box
+    place = Configuration(position, np.zeros(150, int), box, ("A",))
+    model = EquivariantNetwork(cutoff=1.2, shell=1.5)
+    model.n_scalars_, model.places_, model.dimension_, model.species_ = 0, [], 3, ["A"]
+    sample = sample_of(model, place, np.zeros(150, int), {}, "cpu", keep=True)
+    x = torch.from_numpy(rng.normal(size=(150, 4)).astype(np.float32)).requires_grad_()
+    apart = position[:, None] - position
+    apart -= np.diag(box) * np.round(apart / np.diag(box))
+    r = np.linalg.norm(apart, axis=-1)
+    weight = np.where((r < 1.5) & (r > 0), np.exp(-r / 1.5), 0.0)
+    weight /= 1 + weight.sum(axis=1, keepdims=True)
+    assert ((weight > 0).sum(axis=1) == 0).any()
+    found, above = Summed.apply(x, sample.far), rng.normal(size=(150, 4)).astype(np.float32)
+    np.testing.assert_allclose(found.detach().numpy(), weight @ x.detach().numpy(), atol=1e-5)
+    (gradient,) = torch.autograd.grad(found, x, torch.from_numpy(above))
+    np.testing.assert_allclose(gradient.numpy(), weight.T @ above, atol=1e-5)
+    taken, index = Taken.apply(x, sample.places), sample.near.index
+    np.testing.assert_array_equal(taken.detach().numpy(), x.detach().numpy()[index])
+    above = rng.normal(size=taken.shape).astype(np.float32)
+    (gradient,) = torch.autograd.grad(taken, x, torch.from_numpy(above))
+    expected = np.zeros((150, 4))
+    np.add.at(expected, index.ravel(), above.reshape(-1, 4))
+    np.testing.assert_allclose(gradient.numpy(), expected, atol=1e-5)
+
+
+def test_particles_some_at_a_time(fitted, monkeypatch):
+    from glassdask.learning import surroundings
+
+    frames, y, model = fitted
+    expected, settings = model.predict(frames).values, SMALL | {"epochs": 1, "n_repeats": 1}
+    whole = EquivariantNetwork(**settings).fit(frames, y).training_loss_
+    monkeypatch.setattr(surroundings, "BLOCK", 40)
+    np.testing.assert_allclose(model.predict(frames).values, expected, atol=1e-5)
+    np.testing.assert_allclose(EquivariantNetwork(**settings).fit(frames, y).training_loss_, whole, rtol=1e-4)
 
 
 def test_films_are_learned_as_they_are_predicted(fitted):

@@ -15,6 +15,7 @@ from benchmark import backwards, published, scores, sources
 from benchmark.models import Linear
 
 import glassdask as gd
+from glassdask import reporting
 from glassdask.errors import ParameterError
 from glassdask.learning import load_model
 from tests.pipelines.lattices import LENGTH, TYPES, N, disturbed
@@ -65,7 +66,12 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     unseen, warmer = write(tmp_path, 3, first=4), write(tmp_path, 2, first=8, temperature="0.50")
     command = ["--train", *files, "--test", *unseen, "--transfer", *warmer, "--output", output, "--bonds", *SMALL,
                "--backwards", 2]  # fmt: skip
+    monkeypatch.setattr(reporting, "EVERY", 0.0)
     assert run(monkeypatch, *command) is None, capsys.readouterr().err
+    told = capsys.readouterr()
+    for folder, count in (("train", 4), ("test", 3), ("ends_2", 8)):
+        for made in ("inherent structures", "cage states"):
+            assert f"{folder}: {made}: {count} of {count}, 0:0" in told.err
     found = rows(output / "scores.csv")
     assert list(found[0]) == [
         "model", "structure", "lag", "target", "pooled_r", "mean_r", "error", "n_configurations",
@@ -110,7 +116,7 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     assert float(spent[0]["hours_of_400_on_8_cores"]) == pytest.approx(
         float(spent[0]["training_seconds"]) / 4 * 400 / 8 / 3600, rel=1e-3
     )
-    said = capsys.readouterr().out
+    said = told.out
     assert "leak test" in said
     for structure in ("initial", "inherent", "cage"):
         assert f"ridge, {structure}: learns from 8 runs backwards, each with the weight 0." in said
@@ -196,6 +202,13 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     assert str(nothing) in capsys.readouterr().err
     assert run(monkeypatch, "--train", *files[:2], "--test", files[2], *where) == 1
     assert "--train has 2 configurations, at least 3 are needed" in capsys.readouterr().err
+    ordinary = [tmp_path / f"ordinaryT0.44_{k}.npz" for k in range(4)]
+    for path in ordinary:
+        np.savez(
+            path, position=LENGTH * np.random.default_rng(0).random((1, 3, 3)), species=["A", "A", "B"], box=[LENGTH]
+        )
+    assert run(monkeypatch, "--train", *ordinary[:3], "--test", ordinary[3], *where, "--overwrite") == 1
+    assert "have a propensity" in capsys.readouterr().err
     absent = tmp_path / "absentT0.44.npz"
     assert run(monkeypatch, "--train", absent, "--test", files[0], *where, "--overwrite") == 1
     assert f"{absent}: cannot be read" in capsys.readouterr().err
