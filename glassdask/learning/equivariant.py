@@ -53,8 +53,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     ours; the idea of messages with spherical harmonics is that of F. S. Pezzicoli, G. Charpiat and F. P. Landes,
     SciPost Phys. 16, 136 (2024).
 
-    Several networks are trained that differ in their beginnings and in which configurations are held out; each is kept
-    as it was when it predicted those best, and their mean is the prediction. What is held out goes round, so that with
+    Several networks are trained that differ in their beginnings and in which configurations are held out, side by side
+    on as many cores as torch has threads; each is kept as it was when it predicted those best, and their mean is the
+    prediction. What is held out goes round, so that with
     enough networks `predict_held_out` has one of every configuration by networks that have not learned from it.
 
     Parameters
@@ -212,7 +213,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             there, to the same weights as if it had not been interrupted.
         callback : callable, optional
             Called after each epoch with the number of the network, that of the epoch, and training_loss and
-            validation_loss.
+            validation_loss; from the thread of the network, of one at a time.
         groups : array (frame,), optional
             Labels; configurations of a group are held out together. By default each is one of its own.
         sample_weight : array (frame,), optional

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +36,7 @@ from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
 
 SENT = 4  # combinations of the vectors that neighbours send
+CHECKPOINT = "a state for each network"  # of which kind they are
 KEPT = 2**31  # bytes of functions of neighbours that are kept between epochs
 
 
@@ -106,10 +110,25 @@ def _bags(index: Any, values: Any, offsets: Any, weight: Any) -> Any:
     return nn.functional.embedding_bag(index, values.contiguous(), offsets, mode="sum", per_sample_weights=weight)
 
 
+class Dropout(nn.Module):
+    """As torch's, with random numbers of its own: networks are trained side by side."""
+
+    def __init__(self, share: float, generator: Any):
+        super().__init__()
+        self.share, self.generator = share, generator
+
+    def forward(self, values: Any) -> Any:
+        """Some are zero, and the others as much larger."""
+        if not self.training or self.share == 0:
+            return values
+        kept = torch.empty_like(values).bernoulli_(1.0 - self.share, generator=self.generator)
+        return values * kept.div_(1.0 - self.share)
+
+
 class Round(nn.Module):
     """One round of messages."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, generator: Any):
         super().__init__()
         c, v, k, a = model.channels, model.n_vectors, model.n_radial, model.n_messages
         self.sizes = (c, v, k)
@@ -118,7 +137,7 @@ class Round(nn.Module):
         self.b, self.d = _linear(SENT * k, v), _linear(SENT * k, v)
         width = 2 * c + a + 4 * v
         self.update = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, model.hidden), nn.SiLU(), nn.Dropout(model.dropout),
+            nn.LayerNorm(width), nn.Linear(width, model.hidden), nn.SiLU(), Dropout(model.dropout, generator),
             nn.Linear(model.hidden, c + 3 * v),
         )  # fmt: skip
 
@@ -164,11 +183,12 @@ def _joined(pieces: list[Any]) -> Any:
 class Network(nn.Module):
     """Numbers and vectors of the particles to their targets, (N, target)."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, device: Any = "cpu"):
         super().__init__()
+        self.generator = torch.Generator(device)
         self.scalars = nn.Linear(len(model.species_) + model.n_scalars_, model.channels)
         self.vectors = _linear(max(len(model.places_), 1), model.n_vectors)
-        self.rounds = nn.ModuleList(Round(model) for _ in range(model.rounds))
+        self.rounds = nn.ModuleList(Round(model, self.generator) for _ in range(model.rounds))
         last = nn.Linear(model.hidden, model.n_targets_)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -250,7 +270,7 @@ class Samples:
         place = self.configuration(frame)
         names = [*(["scalars"] if self.model.n_scalars_ else []), *self.model.places_]
         values = {name: np.asarray(self.X[name].isel(frame=frame).values) for name in names}
-        keep = len(self.made) < self.kept
+        keep = len(self.made) < self.kept  # two threads may make the same one; either will do
         sample = sample_of(self.model, place, self.codes, values, self.device, keep)
         if keep:
             self.made[frame] = sample
@@ -327,86 +347,105 @@ def train(
     _scales(model, data)
     file = Path(checkpoint) if checkpoint is not None else None
     key = _key(model, X, targets, weights) if file is not None else ""
-    state: dict[str, Any] = {"history": [], "networks": [], "epochs": [], "running": None}
+    n = model.n_repeats
+    state: dict[str, Any] = {"history": [[] for _ in range(n)], "networks": [None] * n, "running": [None] * n}
     if file is not None and file.exists():
         state = load_checkpoint(file, key, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for repeat in range(len(state["networks"]), model.n_repeats):
-            network, epoch = _train_one(model, data, repeat, state, file, key, callback, device)
-            state["networks"].append(network)
-            state["epochs"].append(epoch)
-            state["running"] = None
-            if file is not None:
-                save_checkpoint(file, key, state)
-    history = np.full((model.n_repeats, model.epochs, 2), np.nan)
+        left = {repeat: _network(model, repeat, device) for repeat in range(n) if state["networks"][repeat] is None}
+    training = _Training(model, data, state, file, key, callback)
+    # each network by itself takes little from a second thread; what each gets does not depend on how many are left
+    threads = torch.get_num_threads()
+    together = min(n, threads) if device.type == "cpu" else 1
+    try:
+        with ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(threads // together,)) as pool:
+            jobs = [pool.submit(training.train, repeat, network) for repeat, network in left.items()]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+            finally:
+                training.stopped.set()
+                pool.shutdown(cancel_futures=True)
+    finally:
+        torch.set_num_threads(threads)
+    history = np.full((n, model.epochs, 2), np.nan)
     for repeat, rows in enumerate(state["history"]):
         history[repeat, : len(rows)] = rows
-    names = state["networks"][0]
-    layers = [np.stack([one[name].cpu().numpy() for one in state["networks"]]) for name in names]
-    return history, layers, np.array(state["epochs"])
+    best = [one["best"] for one in state["networks"]]
+    layers = [np.stack([one[name].cpu().numpy() for one in best]) for name in best[0]]
+    return history, layers, np.array([one["best_epoch"] for one in state["networks"]])
 
 
-def _train_one(
-    model: Any,
-    data: Samples,
-    repeat: int,
-    state: dict[str, Any],
-    file: Path | None,
-    key: str,
-    callback: Any,
-    device: Any,
-) -> tuple[dict[str, Any], int]:
-    """Train one network of several, or go on with it; its best weights, and their epoch."""
-    held_out, learned = np.flatnonzero(model.held_out_[repeat]), np.flatnonzero(~model.held_out_[repeat])
-    _seed(model, repeat, -1)
-    network = Network(model).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2)
-    running = state["running"]
-    best: dict[str, Any] = {}
-    best_loss, best_epoch = math.inf, -1
-    if running is not None:
-        network.load_state_dict(running["network"])
-        optimizer.load_state_dict(running["optimizer"])
-        best, best_loss, best_epoch = running["best"], running["best_loss"], running["best_epoch"]
-    else:
-        state["history"].append([])
-        if len(held_out):  # a network that learns nothing of use stays as it begins: it predicts the mean
+def _network(model: Any, repeat: int, device: Any) -> Network:
+    """A network that has learned nothing."""
+    torch.manual_seed(_seed(model, repeat, -1))
+    return Network(model, device).to(device)
+
+
+class _Training:
+    """Networks of one model in training, each in a thread of its own, and the checkpoint that they share."""
+
+    def __init__(self, model: Any, data: Samples, state: dict[str, Any], file: Path | None, key: str, callback: Any):
+        self.model, self.data, self.state, self.file, self.key = model, data, state, file, key
+        self.callback, self.lock, self.stopped = callback, threading.Lock(), threading.Event()
+
+    def train(self, repeat: int, network: Network) -> None:
+        """Train one network of several, or go on with it."""
+        model, data = self.model, self.data
+        held_out, learned = np.flatnonzero(model.held_out_[repeat]), np.flatnonzero(~model.held_out_[repeat])
+        # fused: one pass over all weights, not several over each of a hundred small arrays
+        optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2, fused=True)
+        running, history = self.state["running"][repeat], list(self.state["history"][repeat])
+        best: dict[str, Any] = {}
+        best_loss, best_epoch = math.inf, -1
+        if running is not None:
+            network.load_state_dict(running["network"])
+            optimizer.load_state_dict(running["optimizer"])
+            best, best_loss, best_epoch = running["best"], running["best_loss"], running["best_epoch"]
+        elif len(held_out):  # a network that learns nothing of use stays as it begins: it predicts the mean
             best, best_loss = _copy(network), _evaluate(network, data, held_out)
-    history = state["history"][-1]
-    for epoch in range(len(history), model.epochs):
-        if len(held_out) and epoch - best_epoch > model.patience:
-            break
-        # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
-        _seed(model, repeat, epoch)
-        rng = np.random.default_rng((model.seed, repeat, epoch))
-        for group in optimizer.param_groups:
-            group["lr"] = model.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / model.epochs))
-        network.train()
-        losses, used = [], []
-        for frame in rng.permutation(learned).tolist():
-            optimizer.zero_grad(set_to_none=True)
-            loss = data.loss(network, frame)
-            (data.weights[frame] * loss).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            used.append(data.weights[frame])
-        row = [float(np.average(losses, weights=used)), _evaluate(network, data, held_out)]
-        history.append(row)
-        if not len(held_out) or row[1] < best_loss:
-            best = _copy(network)
-            best_loss, best_epoch = row[1], epoch
-        if callback is not None:
-            callback(repeat, epoch, {"training_loss": row[0], "validation_loss": row[1]})
-        if file is not None:
-            state["running"] = {
-                "network": network.state_dict(), "optimizer": optimizer.state_dict(), "best": best,
-                "best_loss": best_loss, "best_epoch": best_epoch,
-            }  # fmt: skip
-            save_checkpoint(file, key, state)
-        if not np.isfinite(row[0]):
-            break
-    return best, best_epoch
+        for epoch in range(len(history), model.epochs):
+            if len(held_out) and epoch - best_epoch > model.patience:
+                break
+            # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
+            network.generator.manual_seed(_seed(model, repeat, epoch))
+            rng = np.random.default_rng((model.seed, repeat, epoch))
+            for group in optimizer.param_groups:
+                group["lr"] = model.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / model.epochs))
+            network.train()
+            losses, used = [], []
+            for frame in rng.permutation(learned).tolist():
+                if self.stopped.is_set():
+                    return
+                optimizer.zero_grad(set_to_none=True)
+                loss = data.loss(network, frame)
+                (data.weights[frame] * loss).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                losses.append(float(loss.detach()))
+                used.append(data.weights[frame])
+            row = [float(np.average(losses, weights=used)), _evaluate(network, data, held_out)]
+            history.append(row)
+            if not len(held_out) or row[1] < best_loss:
+                best = _copy(network)
+                best_loss, best_epoch = row[1], epoch
+            kept = {"best": best, "best_loss": best_loss, "best_epoch": best_epoch}
+            states = {"network": _copy(network), "optimizer": copy.deepcopy(optimizer.state_dict())}
+            with self.lock:
+                if self.callback is not None:
+                    self.callback(repeat, epoch, {"training_loss": row[0], "validation_loss": row[1]})
+                self._keep("running", repeat, history, states | kept)
+            if not np.isfinite(row[0]):
+                break
+        with self.lock:
+            self.state["running"][repeat] = None
+            self._keep("networks", repeat, history, {"best": best, "best_epoch": best_epoch})
+
+    def _keep(self, name: str, repeat: int, history: list[list[float]], value: Any) -> None:
+        """Put what is known of a network into the checkpoint."""
+        self.state["history"][repeat], self.state[name][repeat] = list(history), value
+        if self.file is not None:
+            save_checkpoint(self.file, self.key, self.state)
 
 
 def _copy(network: Network) -> dict[str, Any]:
@@ -462,8 +501,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _seed(model: Any, repeat: int, epoch: int) -> None:
-    torch.manual_seed(random.Random(f"{model.seed} {repeat} {epoch}").getrandbits(63))
+def _seed(model: Any, repeat: int, epoch: int) -> int:
+    return random.Random(f"{model.seed} {repeat} {epoch}").getrandbits(63)
 
 
 def _scales(model: Any, data: Samples) -> None:
@@ -490,7 +529,7 @@ def _scales(model: Any, data: Samples) -> None:
 def _key(model: Any, X: xr.Dataset, targets: np.ndarray, weights: np.ndarray) -> str:
     """What a training depends on besides its device."""
     settings = {name: value for name, value in model.get_params(deep=False).items() if name != "device"}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=float).encode())
+    digest = hashlib.sha256(json.dumps([CHECKPOINT, settings], sort_keys=True, default=float).encode())
     for values in (X["position"], X["box"], *(X[name] for name in ("scalars", *model.places_) if name in X)):
         digest.update(np.ascontiguousarray(values.values, dtype=np.float64).tobytes())
     digest.update(json.dumps([model.species_, X["species"].values.tolist()]).encode())

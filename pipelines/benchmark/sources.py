@@ -31,8 +31,8 @@ Task = tuple[str, float]  # a target at a lag
 class Settings:
     """What is the same for training and test.
 
-    `lags` are the times, if they are given; `model` and `temperature` are found out where they are None. `density` is for
-    files without a box.
+    `lags` are the times, if they are given; `model` and `temperature` are found out where they are None. `density` is
+    for files without a box.
     """
 
     centers: str = "A"
@@ -100,7 +100,7 @@ class Study:
         self.linear = {
             "descriptor": [*settings.descriptors, f"local_energy:model='{self.model}'"],
             "centers": settings.centers, "generations": settings.generations, "shell": settings.shell,
-            "model": self.model, "temperature": self.temperature, "density": settings.density, "sweeps": settings.sweeps,
+            "model": self.model, "temperature": self.temperature, "sweeps": settings.sweeps,
         }  # fmt: skip
         print(*ingested.notes, sep="\n", flush=True)
         self.trajectory = trajectory

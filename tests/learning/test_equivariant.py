@@ -166,7 +166,9 @@ def test_shuffled_targets_teach_nothing():
 
 
 def test_training_that_goes_on_is_the_same(fitted, tmp_path):
-    """Stopped in the middle of the second network, and once more between the two."""
+    """Stopped in the middle of the second network, between the two, and in the middle of both."""
+    import torch
+
     frames, _, _ = fitted
     y = near(frames)[0].sum(axis=2)
     model = EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y)
@@ -174,15 +176,20 @@ def test_training_that_goes_on_is_the_same(fitted, tmp_path):
     class Stopped(Exception):
         pass
 
-    for stop in ((1, 1), (0, 2)):
-        file = tmp_path / f"{stop}.pt"
+    before = torch.get_num_threads()
+    for stop, threads in (((1, 1), 1), ((0, 2), 1), ((1, 1), 2)):
+        file = tmp_path / f"{stop} {threads}.pt"
+        torch.set_num_threads(threads)
 
         def callback(repeat, epoch, losses, stop=stop):
             if (repeat, epoch) == stop:
                 raise Stopped
 
-        with pytest.raises(Stopped):
-            EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y, checkpoint=file, callback=callback)
+        try:
+            with pytest.raises(Stopped):
+                EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y, checkpoint=file, callback=callback)
+        finally:
+            torch.set_num_threads(before)
         again = EquivariantNetwork(**SMALL, learning_rate=0.02).fit(frames, y, checkpoint=file)
         for one, other in zip(model.weights_, again.weights_, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -192,6 +199,38 @@ def test_training_that_goes_on_is_the_same(fitted, tmp_path):
     file.write_bytes(b"nothing")
     with pytest.raises(FormatError, match="not a checkpoint"):
         EquivariantNetwork(**SMALL).fit(frames, y, checkpoint=file)
+
+
+def test_networks_side_by_side_are_those_that_are_trained_one_by_one(tmp_path):
+    import torch
+
+    frames = liquid()
+    y, settings = near(frames)[0].sum(axis=2), SMALL | {"n_repeats": 3, "dropout": 0.3}
+    before, found, order = torch.get_num_threads(), [], []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            order.append([])
+            model = EquivariantNetwork(**settings)
+            found.append(model.fit(frames, y, callback=lambda *told: order[-1].append(told[:2])))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    one, two = found
+    for first, second in zip(one.weights_, two.weights_, strict=True):
+        np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(one.training_loss_, two.training_loss_)
+    np.testing.assert_array_equal(one.validation_loss_, two.validation_loss_)
+    assert order[0] == sorted(order[0])
+    assert sorted(order[1]) == order[0]
+    # they differ, and dropout does what it says
+    assert len(np.unique(one.training_loss_[:, 0])) == 3
+    from glassdask.learning.equivariant_training import Dropout
+
+    dropout, ones = Dropout(0.3, torch.Generator().manual_seed(1)), torch.ones(20_000)
+    np.testing.assert_allclose(dropout(ones).unique(), [0.0, 1 / 0.7], rtol=1e-6)
+    assert float(dropout(ones).mean()) == pytest.approx(1.0, abs=0.02)
+    assert dropout.eval()(ones) is ones
 
 
 def test_stored_without_pickle(fitted, tmp_path):

@@ -205,7 +205,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     ordinary = [tmp_path / f"ordinaryT0.44_{k}.npz" for k in range(4)]
     for path in ordinary:
         np.savez(
-            path, position=LENGTH * np.random.default_rng(0).random((1, 3, 3)), species=["A", "A", "B"], box=[LENGTH]
+            path,
+            position=LENGTH * np.random.default_rng(0).random((1, 3, 3)),
+            species=["A", "A", "B"],
+            box=[LENGTH] * 3,
         )
     assert run(monkeypatch, "--train", *ordinary[:3], "--test", ordinary[3], *where, "--overwrite") == 1
     assert "have a propensity" in capsys.readouterr().err
