@@ -203,10 +203,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "--train", *files[:2], "--test", files[2], *where) == 1
     assert "--train has 2 configurations, at least 3 are needed" in capsys.readouterr().err
     ordinary = [tmp_path / f"ordinaryT0.44_{k}.npz" for k in range(4)]
-    for path in ordinary:
+    for k, path in enumerate(ordinary):
         np.savez(
             path,
-            position=LENGTH * np.random.default_rng(0).random((1, 3, 3)),
+            position=LENGTH * np.random.default_rng(k).random((1, 3, 3)),
             species=["A", "A", "B"],
             box=[LENGTH] * 3,
         )
