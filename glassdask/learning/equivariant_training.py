@@ -106,6 +106,10 @@ class Summed(torch.autograd.Function):
         return _bags(sums.back_index, gradients[0], sums.back_offsets, sums.back_weight), None
 
 
+taken: Any = Taken.apply  # torch does not say its type
+summed: Any = Summed.apply
+
+
 def _bags(index: Any, values: Any, offsets: Any, weight: Any) -> Any:
     return nn.functional.embedding_bag(index, values.contiguous(), offsets, mode="sum", per_sample_weights=weight)
 
@@ -145,8 +149,8 @@ class Round(nn.Module):
         """New numbers (N, channel) and vectors (N, 3, vector)."""
         c, w, k = self.sizes
         sizes = [rows.stop - rows.start for rows in blocks(len(s))]
-        sent = Taken.apply(self.send(s), sample.places).split(sizes)  # (particle, neighbour, a) of every piece
-        sent_vectors = Taken.apply(self.send_vectors(v).flatten(1), sample.places).split(sizes)
+        sent = taken(self.send(s), sample.places).split(sizes)  # (particle, neighbour, a) of every piece
+        sent_vectors = taken(self.send_vectors(v).flatten(1), sample.places).split(sizes)
         sums, turns = [], []
         for function, values, vectors in zip(sample.pieces(k), sent, sent_vectors, strict=True):
             sums.append(torch.bmm(function, values))
@@ -160,7 +164,7 @@ class Round(nn.Module):
         same = [
             s,
             a0,
-            Summed.apply(spread, sample.far) + sample.far.own * spread,
+            summed(spread, sample.far) + sample.far.own * spread,
             (a1**2).sum(1),
             (a2**2).sum(1),
             (a1 * v).sum(1),
@@ -219,16 +223,19 @@ def sample_of(model: Any, configuration: Configuration, codes: np.ndarray, value
     for name, array in (("scalars", scalars), ("the other positions", vectors)):
         if not np.isfinite(array).all():
             raise ParameterError(f"{configuration.label}: {name} are not finite everywhere: leave it out or mend them")
+
+    def tensor(array: np.ndarray) -> Any:
+        return torch.from_numpy(array).to(device)
+
     near, far = table_of(configuration, model.cutoff), averages_of(configuration, model.shell)
     order, offsets = places_of(near.index.ravel(), n)
-    index, order, offsets = (torch.from_numpy(array).to(device) for array in (near.index.ravel(), order, offsets))
-    lists = {field.name: torch.from_numpy(getattr(far, field.name)).to(device) for field in fields(far)}
+    lists: dict[str, Any] = {field.name: tensor(getattr(far, field.name)) for field in fields(far)}
     return Sample(
         near,
-        Places(index, near.index.shape[1], order, offsets),
+        Places(tensor(near.index.ravel()), near.index.shape[1], tensor(order), tensor(offsets)),
         Sums(**lists),
-        torch.from_numpy(scalars).to(device),
-        torch.from_numpy(vectors).to(device),
+        tensor(scalars),
+        tensor(vectors),
         {} if keep else None,
         device,
     )
@@ -316,7 +323,7 @@ def different_variation(found: Any, target: Any, known: Any, sample: Sample) -> 
 
 def averaged(values: Any, known: Any, sample: Sample) -> Any:
     """Averages (N, target) over the shell of what is known, with the particles themselves; others must be zero."""
-    sums = [Summed.apply(v, sample.far) + sample.far.own * v for v in (values, known.to(values.dtype))]
+    sums = [summed(v, sample.far) + sample.far.own * v for v in (values, known.to(values.dtype))]
     averages: Any = sums[0] / sums[1].clamp(min=1e-9)
     return averages
 

@@ -190,10 +190,9 @@ class FramesRecorder:
 
     def add(self, frame: Frame, step: int, time: float, strain: float | None) -> None:
         """Write the next frame."""
-        known = {name: value for name, value in vars(frame).items() if value is not None}
-        strained = {} if strain is None else {"strain": strain}
+        known: dict[str, Any] = {**vars(frame), "step": step, "time": time, "strain": strain}
         content = BytesIO()
-        np.savez(content, step=step, time=time, **strained, **known)
+        np.savez(content, **{name: value for name, value in known.items() if value is not None})
         put(self.folder / f"frame-{self.count:05d}.npz", content.getvalue())
         self.count += 1
 

@@ -392,7 +392,7 @@ def test_sums_and_their_gradients_are_products_with_a_matrix():
     """By matrices of all pairs; some particles of a gas have no neighbours."""
     import torch
 
-    from glassdask.learning.equivariant_training import Summed, Taken, sample_of
+    from glassdask.learning.equivariant_training import sample_of, summed, taken
 
     rng, box = np.random.default_rng(3), np.diag([9.0, 9.0, 10.0])
     position = rng.random((150, 3)) @ box
@@ -407,14 +407,14 @@ def test_sums_and_their_gradients_are_products_with_a_matrix():
     weight = np.where((r < 1.5) & (r > 0), np.exp(-r / 1.5), 0.0)
     weight /= 1 + weight.sum(axis=1, keepdims=True)
     assert ((weight > 0).sum(axis=1) == 0).any()
-    found, above = Summed.apply(x, sample.far), rng.normal(size=(150, 4)).astype(np.float32)
+    found, above = summed(x, sample.far), rng.normal(size=(150, 4)).astype(np.float32)
     np.testing.assert_allclose(found.detach().numpy(), weight @ x.detach().numpy(), atol=1e-5)
     (gradient,) = torch.autograd.grad(found, x, torch.from_numpy(above))
     np.testing.assert_allclose(gradient.numpy(), weight.T @ above, atol=1e-5)
-    taken, index = Taken.apply(x, sample.places), sample.near.index
-    np.testing.assert_array_equal(taken.detach().numpy(), x.detach().numpy()[index])
-    above = rng.normal(size=taken.shape).astype(np.float32)
-    (gradient,) = torch.autograd.grad(taken, x, torch.from_numpy(above))
+    mine, index = taken(x, sample.places), sample.near.index
+    np.testing.assert_array_equal(mine.detach().numpy(), x.detach().numpy()[index])
+    above = rng.normal(size=mine.shape).astype(np.float32)
+    (gradient,) = torch.autograd.grad(mine, x, torch.from_numpy(above))
     expected = np.zeros((150, 4))
     np.add.at(expected, index.ravel(), above.reshape(-1, 4))
     np.testing.assert_allclose(gradient.numpy(), expected, atol=1e-5)
