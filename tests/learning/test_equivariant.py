@@ -225,7 +225,7 @@ def test_networks_side_by_side_are_those_that_are_trained_one_by_one(tmp_path):
     assert sorted(order[1]) == order[0]
     # they differ, and dropout does what it says
     assert len(np.unique(one.training_loss_[:, 0])) == 3
-    from glassdask.learning.equivariant_training import Dropout
+    from glassdask.learning.equivariant_network import Dropout
 
     dropout, ones = Dropout(0.3, torch.Generator().manual_seed(1)), torch.ones(20_000)
     np.testing.assert_allclose(dropout(ones).unique(), [0.0, 1 / 0.7], rtol=1e-6)
@@ -250,7 +250,8 @@ def test_kept_is_the_best_epoch():
 
 def test_errors_that_neighbours_share_are_set_aside():
     """By hand: e - w S e of what a network that has learned nothing misses, of those particles that have targets."""
-    from glassdask.learning.equivariant_training import Network, Samples
+    from glassdask.learning.equivariant_network import Network
+    from glassdask.learning.equivariant_training import Samples
 
     frames = liquid(n_frames=2)
     y = np.random.default_rng(1).normal(size=(2, 150))
@@ -392,7 +393,7 @@ def test_sums_and_their_gradients_are_products_with_a_matrix():
     """By matrices of all pairs; some particles of a gas have no neighbours."""
     import torch
 
-    from glassdask.learning.equivariant_training import sample_of, summed, taken
+    from glassdask.learning.equivariant_network import sample_of, summed, taken
 
     rng, box = np.random.default_rng(3), np.diag([9.0, 9.0, 10.0])
     position = rng.random((150, 3)) @ box
