@@ -129,17 +129,22 @@ class Ensembles:
 
 @dataclass(frozen=True)
 class Structure:
-    """Everything that is correlated with the propensity: rows of all starts."""
+    """What the propensity is regressed on: rows of all starts."""
 
-    components: np.ndarray  # of SBO
     sbo: np.ndarray
     physical: np.ndarray
     soap: tuple[np.ndarray, np.ndarray]  # first shell, two shells
     rbo: tuple[np.ndarray, np.ndarray]
 
 
-def structure(ensembles: Ensembles, role: str, components: xr.Dataset) -> Structure:
-    """Secs. IV.A-C: PCs of SBO (with the directions of the whole sample), SBO, z, l, Theta, u, and SOAP and RBO."""
+def components(ensembles: Ensembles, role: str, reduction: xr.Dataset) -> np.ndarray:
+    """Sec. IV.A: PCs of SBO with the directions of the whole sample, rows of all starts."""
+    rows = ensembles.rows(role, {"sbo": descriptors(ensembles.state, role)["sbo"]})["sbo"]
+    return np.asarray((rows - reduction["mean"].values) @ reduction["direction"].values.T)
+
+
+def structure(ensembles: Ensembles, role: str) -> Structure:
+    """Secs. IV.B-C: SBO, z, l, Theta, u, and SOAP and RBO."""
     first = descriptors(ensembles.state, role)
     radial = {
         "soap_1": gd.SOAP(r_cut=1.6, n_max=6, l_max=8, sigma=0.2),
@@ -148,10 +153,8 @@ def structure(ensembles: Ensembles, role: str, components: xr.Dataset) -> Struct
         "rbo_2": gd.RadialBondOrder(grid=TWO_SHELLS, delta=0.2, l_max=8),
     }
     rows = ensembles.rows(role, {**first, **radial})
-    directions = components["direction"].values
     physical = [rows[name] for name in ("coordination", "lfs", "theta", "local_energy") if name in rows]
     return Structure(
-        (rows["sbo"] - components["mean"].values) @ directions.T,
         rows["sbo"],
         np.hstack(physical),
         (rows["soap_1"], rows["soap_2"]),

@@ -17,7 +17,7 @@ from report import Comparison, Report, draw_published, plain
 import glassdask as gd
 from glassdask import plotting
 from paper_a import figures, planning, reduction
-from paper_a.dynamics import Ensembles, component_correlations, structure
+from paper_a.dynamics import Ensembles, component_correlations, components
 from paper_a.structure import Shell, spectrum, with_longer_cutoffs
 
 FACTORS = (0.94, 0.97, 0.985, 1.0, 1.015, 1.03, 1.06)
@@ -180,7 +180,7 @@ def vary_replicas(ensemble: Ensembles, shell: Shell, report: Report) -> None:
     """|R| of PC1 with propensities of fewer replicas, and without noise."""
     if ensemble.replicas is None:
         return
-    found = structure(ensemble, shell.role, shell.reduction()).components[:, :1]
+    found = components(ensemble, shell.role, shell.reduction())[:, :1]
     groups, most = ensemble.groups(shell.role), min(map(len, ensemble.replicas))
     rows = []
     for n in range(1, most + 1):

@@ -203,17 +203,17 @@ def _longer(state: State, role: str) -> tuple[dynamics.Ensembles, np.ndarray, np
     if not file.exists():
         return None
     ensemble = dynamics.Ensembles.open(state, [file])
-    components = dynamics.structure(ensemble, role, Shell(state, role).reduction()).components
+    components = dynamics.components(ensemble, role, Shell(state, role).reduction())
     r, error = dynamics.component_correlations(components, ensemble.targets(role), ensemble.groups(role))
     return ensemble, r, error, r[0] / np.sqrt(ensemble.split_half(role))
 
 
 def _curves(state: State, ensemble: dynamics.Ensembles, role: str, report: Report) -> dict[str, dict[str, Any]]:
     """Curves of the three figures for one species, and what is printed about them."""
-    shell = Shell(state, role)
-    found = dynamics.structure(ensemble, role, shell.reduction())
+    found = dynamics.structure(ensemble, role)
     targets, groups = ensemble.targets(role), ensemble.groups(role)
-    r, error = dynamics.component_correlations(found.components, targets, groups)
+    columns = dynamics.components(ensemble, role, Shell(state, role).reduction())
+    r, error = dynamics.component_correlations(columns, targets, groups)
     fits = {
         "SBO": dynamics.regress(found.sbo, targets, groups),
         "PCR": dynamics.regress(found.sbo, targets, groups, gd.learning.PrincipalComponentRegression(2)),
