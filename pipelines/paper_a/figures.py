@@ -208,8 +208,9 @@ def against_time(
     columns = -(-len(panels) // 2)
     drawn, axes = plotting.figure(-(-len(panels) // columns), columns, size=(4.4, 3.0))
     table: dict[str, Any] = {}
-    # room for the legend above the highest curve
-    top = min(1.0, 1.45 * max(np.nanmax(r) for _, curves, _ in panels.values() for r, _ in curves.values()))
+    # room for the legend above the highest curve and published value
+    curved = [float(np.nanmax(r)) for _, curves, _ in panels.values() for r, _ in curves.values()]
+    top = min(1.0, 1.45 * max(*curved, *(published or {}).values()))
     for (title, (lag, curves, relaxation)), ax in zip(panels.items(), axes.ravel()):
         found: dict[str, Any] = {"lag": lag}
         bases = [name for name in curves if "," not in name or name.rpartition(", ")[0] not in curves]
