@@ -101,7 +101,7 @@ HOUR = {
         readings=3, energies=(1, 600),
     ),
     "ABM": Sizes(
-        **_HOUR, runs=4, hold=60.0, held_out=(0.25, 0.25), descent=0.5, rate=0.05, network=literal(16, 100),
+        **_HOUR, runs=12, hold=60.0, held_out=(0.17, 0.25), descent=0.5, rate=0.05, network=literal(56, 60),
         readings=3, energies=(0, 0),
     ),
 }  # fmt: skip
