@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -14,7 +16,7 @@ from glassdask.graphs import compute, task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import borders_of
 from glassdask.schema import validate
-from glassdask.store.stored import of_one_class
+from glassdask.store.stored import Source, file_chunks, of_one_class, stored_source
 from glassdask.variables import annotated
 from glassdask.wrapping import MOST_BOXES, add_images, wrap
 
@@ -79,8 +81,7 @@ def unwrapped(trajectory: xr.Dataset, scheme: Scheme = "lattice") -> xr.DataArra
     check_matched(trajectory)
     scheme = converted(scheme, Scheme, "scheme")
     position, box = trajectory["position"], *compute(trajectory["box"])
-    borders = borders_of(trajectory)
-    is_open = np.zeros(position.sizes["space"], bool) if borders is None else borders.open[: position.sizes["space"]]
+    is_open = open_axes(trajectory)
     particle = xr.DataArray(np.arange(position.sizes["particle"]), dims="particle")
     if "image" in trajectory:
         parts = xr.Dataset(
@@ -135,6 +136,70 @@ def unwrapped(trajectory: xr.Dataset, scheme: Scheme = "lattice") -> xr.DataArra
     if "origin" in trajectory:
         result = result + trajectory["origin"]
     return annotated(result.rename("unwrapped"))
+
+
+def open_axes(trajectory: xr.Dataset) -> np.ndarray:
+    """Whether the box is open along each axis, (d,)."""
+    borders, d = borders_of(trajectory), trajectory.sizes["space"]
+    return np.zeros(d, bool) if borders is None else borders.open[:d]
+
+
+def placed(
+    position: np.ndarray, image: np.ndarray, box: np.ndarray, frame: np.ndarray, *, is_open: np.ndarray
+) -> np.ndarray:
+    """The unwrapped positions (particle, space) of one frame, as `unwrapped` has them; `frame` is its number."""
+    numbers = np.arange(len(position))
+    return _place(position[None], image[None], box[None, None], np.reshape(frame, (1, 1)), numbers, is_open=is_open)[0]
+
+
+def read_paths(trajectory: xr.Dataset, frames: np.ndarray, scheme: Scheme) -> da.Array | None:
+    """`unwrapped` of these frames, each file read and its images added by one task; None of what was not just opened.
+
+    Positions and images that are sent about apart would be twice as much.
+    """
+    if "image" not in trajectory or scheme != "lattice":
+        return None
+    sources = [stored_source(trajectory[name]) for name in ("position", "image")]
+    if None in sources:
+        return None
+    position, image = (source.take(frames) for source in sources if source is not None)
+    box = trajectory["box"].values[frames]
+    origin = np.asarray(trajectory["origin"].values) if "origin" in trajectory else np.zeros(0)
+    found = _Paths(position, image, box, origin[frames] if origin.ndim == 2 else origin, frames, open_axes(trajectory))
+    chunks = (file_chunks(position)[0], -1, -1)
+    return da.from_array(found, chunks=chunks, asarray=True, fancy=False, meta=np.empty((0, 0, 0)))
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """What dask reads as an array (frame, particle, space) of unwrapped positions."""
+
+    position: Source
+    image: Source
+    box: np.ndarray
+    origin: np.ndarray  # of each frame, of all alike, or empty
+    frames: np.ndarray  # their numbers
+    is_open: np.ndarray
+    ndim = 3
+    dtype = np.dtype(np.float64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of it."""
+        return self.position.shape
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> np.ndarray:
+        frames, particles, _ = key
+        numbers = np.arange(self.shape[1])[particles]
+        path = _place(
+            self.position[key], self.image[key], self.box[frames][:, None], self.frames[frames][:, None], numbers,
+            is_open=self.is_open,
+        )  # fmt: skip
+        if self.origin.ndim == 2:
+            path += self.origin[frames][:, None]
+        elif len(self.origin):
+            path += self.origin
+        return path
 
 
 def whole_paths(values: xr.DataArray, copies: int = 1) -> xr.DataArray:

@@ -109,10 +109,8 @@ def _looked_up(trajectory: xr.Dataset, name: str) -> Iterable[tuple[str, xr.Data
     group = source.info.path.parent
     stored = _stored(group, name, trajectory)
     frames = source.frames
-    return [
-        (label, values.isel(frame=slice(frames.start, frames.stop, frames.step)) if "frame" in values.dims else values)
-        for label, values in stored
-    ]
+    rows = slice(frames.start, frames.stop, frames.step) if isinstance(frames, range) else list(frames)
+    return [(label, values.isel(frame=rows) if "frame" in values.dims else values) for label, values in stored]
 
 
 def _stored(group: Path, name: str, trajectory: xr.Dataset) -> list[tuple[str, xr.DataArray]]:

@@ -18,6 +18,7 @@ from .reading import open_descriptors as open_descriptors
 from .reading import open_reduction as open_reduction
 from .reading import open_trajectory as open_trajectory
 from .stored import in_frames as in_frames
+from .stored import picked as picked
 from .stored import stored_source as stored_source
 from .writing import create_trajectory as create_trajectory
 from .writing import save_trajectory as save_trajectory

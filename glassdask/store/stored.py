@@ -33,7 +33,7 @@ class Source:
         Path, shape and type of the array in the store; its group is ``info.path.parent``, its name ``info.name``.
     token : str
         The hash of the content of its group when it was opened; what an overwritten group holds is never read.
-    frames : range
+    frames : range or tuple of int
         Which frames (or whatever the first dimension is), in this order.
     widest : int
         Bytes of one file of the variable of its group that takes most: all are cut into dask chunks of as many frames,
@@ -42,7 +42,7 @@ class Source:
 
     info: ArrayInfo
     token: str
-    frames: range
+    frames: range | tuple[int, ...]
     widest: int = field(default=0, compare=False)
 
     @classmethod
@@ -70,8 +70,13 @@ class Source:
         """Type of the numbers."""
         return self.info.dtype
 
-    def __dask_tokenize__(self) -> tuple[str, str, tuple[int, int, int]]:
-        return str(self.info.path), self.token, (self.frames.start, self.frames.stop, self.frames.step)
+    def __dask_tokenize__(self) -> tuple[str, str, tuple[int, ...]]:
+        frames = self.frames
+        return str(self.info.path), self.token, frames if isinstance(frames, tuple) else (*_ends(frames), frames.step)
+
+    def take(self, numbers: np.ndarray) -> Source:
+        """The same of these frames of it, in any order."""
+        return replace(self, frames=tuple(_numbers(self.frames)[numbers].tolist()))
 
     def select(self, index: Any) -> Source | None:
         """The same of some frames; None where the index is not of whole frames at equal distances, in this order."""
@@ -101,16 +106,17 @@ class Source:
                 region.append(slice(0, size) if plain is None else plain)
         return self._read(frames, region)[tuple(rest)]
 
-    def _read(self, frames: range, region: Sequence[slice]) -> np.ndarray:
+    def _read(self, frames: range | tuple[int, ...], region: Sequence[slice]) -> np.ndarray:
         if len(frames) == 0:
             return np.empty((0, *[part.stop - part.start for part in region]), self.dtype)
-        if frames.step == 1:
-            return self._read_region((slice(frames.start, frames.stop), *region))
-        # only the files that have one of the frames, each once
-        parts = [
-            self._read_region((slice(part.start, part[-1] + 1), *region))[:: part.step]
-            for part in _by_block(frames, self.info.unit[0])
-        ]
+        if isinstance(frames, range) and frames.step == 1:
+            return self._read_region((slice(*_ends(frames)), *region))
+        # only the files that have one of the frames, each once where they are in order
+        parts = []
+        for part in _by_block(frames, self.info.unit[0]):
+            first, stop = _ends(part)
+            own = slice(None, None, part.step) if isinstance(part, range) else _numbers(part) - first
+            parts.append(self._read_region((slice(first, stop), *region))[own])
         return np.concatenate(parts)
 
     def _read_region(self, region: layout.Region) -> np.ndarray:
@@ -265,13 +271,39 @@ def file_chunks(source: Source) -> tuple[tuple[int, ...], ...]:
     return (frames or (0,), *normalize_chunks(unit[1:], source.shape[1:]))
 
 
-def _by_block(frames: range, size: int) -> list[range]:
+def picked(values: xr.DataArray, numbers: np.ndarray) -> xr.DataArray:
+    """Frames of a variable in any order, which are read where they are needed if it is as it was opened.
+
+    Examples
+    --------
+    >>> picked(xr.DataArray(np.arange(3), dims="frame"), np.array([2, 0, 0])).values.tolist()
+    [2, 0, 0]
+    """
+    source = stored_source(values)
+    if source is None:
+        return values.isel(frame=xr.DataArray(numbers, dims="frame"))
+    return xr.DataArray(StoredArray.of(source.take(numbers)), dims=values.dims, name=values.name, attrs=values.attrs)
+
+
+def _ends(frames: range | tuple[int, ...]) -> tuple[int, int]:
+    """The lowest of the frames and the one after the highest."""
+    if not frames:
+        return 0, 0
+    return (frames[0], frames[-1] + 1) if isinstance(frames, range) else (min(frames), max(frames) + 1)
+
+
+def _numbers(frames: range | tuple[int, ...]) -> np.ndarray:
+    """The same as an array."""
+    return np.arange(frames.start, frames.stop, frames.step) if isinstance(frames, range) else np.array(frames, int)
+
+
+def _by_block(frames: range | tuple[int, ...], size: int) -> list[range | tuple[int, ...]]:
     """The frames, parted where a new block of `size` begins.
 
-    >>> _by_block(range(3, 20, 4), 8)
-    [range(3, 11, 4), range(11, 19, 4), range(19, 23, 4)]
+    >>> _by_block(range(3, 20, 4), 8), _by_block((5, 4, 9, 5), 8)
+    ([range(3, 11, 4), range(11, 19, 4), range(19, 23, 4)], [(5, 4), (9,), (5,)])
     """
-    number = np.arange(frames.start, frames.stop, frames.step) // size
+    number = _numbers(frames) // size
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(frames)]
     return [frames[first:last] for first, last in itertools.pairwise(edges) if last > first]
 

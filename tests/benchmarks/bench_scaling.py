@@ -44,6 +44,7 @@ SHIPPED = Path(__file__).parents[2] / "pipelines" / "data" / "wahn_N4000_T0.58.n
 CUTOFFS = {("A", "A"): 1.42, ("A", "B"): 1.31, ("B", "B"): 1.25}
 SBO = gd.SmoothedBondOrder(l_max=8, gamma=8, cutoffs=CUTOFFS)
 REPEATS = 5
+MOTION_REPEATS = 3  # of five jobs, by one, by two, and twice by processes of their own: ten minutes of two free cores
 SOAP = gd.SOAP(r_cut=1.6, n_max=8, l_max=8, sigma=0.2)  # 324 features
 
 
@@ -298,7 +299,7 @@ def chi4(path):
 
 
 def s4(path):
-    gd.dynamics.four_point(gd.open_trajectory(path), lag=10.0, a=0.3, origins=200)
+    gd.dynamics.four_point(gd.open_trajectory(path), lag=10.0, a=0.3, origins=60)
 
 
 def scattering(path):
@@ -343,9 +344,9 @@ def motion(scale, folder):
     The last is the most that a second worker can bring: of the bare kernels, and of each whole job. What it takes of
     CPU beside another process, against alone, tells what memory and clock cost, also where others use the machine.
     """
-    home, few = (walkers(folder, max(20, round(400 * scale)), n) for n in (max(1000, round(50_000 * scale)), 100))
+    home, few = (walkers(folder, max(20, round(400 * scale)), n) for n in (max(1000, round(30_000 * scale)), 100))
     found = defaultdict(list)
-    for _, workers, job in itertools.product(range(REPEATS), (1, 2), MOTION):
+    for _, workers, job in itertools.product(range(MOTION_REPEATS), (1, 2), MOTION):
         with measured(workers) as report:
             job(home)
         show(f"{job.__name__}, {workers} workers", report)
@@ -353,7 +354,7 @@ def motion(scale, folder):
     for job in MOTION:
         show_speedup(job.__name__, found)
     for job in (kernels, *MOTION):
-        show_ceiling(job, [home, home], few)
+        show_ceiling(job, [home, home], few, MOTION_REPEATS)
 
 
 def ceiling(scale, folder):
@@ -365,10 +366,10 @@ def ceiling(scale, folder):
         shutil.rmtree(path.parent)
 
 
-def show_ceiling(job, paths, few):
+def show_ceiling(job, paths, few, repeats=REPEATS):
     """What two processes do at once that one does alone, each with one of the paths; kernels are loaded with `few`."""
     ratios, work = [], []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         (alone, one), (together, two) = (_side_by_side(some, job, few) for some in (paths[:1], paths))
         ratios.append(2 * alone / together)
         work.append(two / (2 * one))
