@@ -8,24 +8,40 @@ from glassdask.kernels import kernel
 
 
 @kernel
-def sort_by_distance(offsets, index, distance, limit, nearest, order):
-    """Slots of each centre's `limit` nearest candidates, nearest first, in the first entries of its part of `order`.
+def sort_by_distance(offsets, index, distance, first, nearest, order):
+    """Slots of each centre's candidates, nearest first, in its part of `order`.
 
     Candidates at the same distance are put in the order of their `index`. `offsets` (C + 1,), `index` and `distance`
-    (P,); output `order` (P,). Scratch: `nearest`, as many as the longest list has or `limit` is, the lesser.
+    (P,); output `order` (P,). They are put into bins of equal volume before, so that few change their places. Scratch:
+    `first` (bins + 1,), `nearest`, as many as the longest list has.
     """
     for c in range(offsets.shape[0] - 1):
         begin = offsets[c]
-        filled = 0
-        for slot in range(begin, offsets[c + 1]):
-            d = distance[slot]
-            if filled < limit:
-                filled += 1
-            else:
-                last = nearest[filled - 1]
-                if d > last or (d == last and index[order[begin + filled - 1]] < index[slot]):
-                    continue
-            place = filled - 1
+        n = offsets[c + 1] - begin
+        furthest = 0.0
+        for slot in range(begin, begin + n):
+            furthest = max(furthest, distance[slot])
+        inverse = 1.0 / furthest if furthest > 0.0 else 0.0
+        bins = min(n, first.shape[0] - 1)
+        most = bins * (1.0 - 1e-9)
+        for b in range(bins + 1):
+            first[b] = 0
+        for slot in range(begin, begin + n):
+            u = distance[slot] * inverse
+            first[int(u * u * u * most) + 1] += 1
+        for b in range(bins):
+            first[b + 1] += first[b]
+        for slot in range(begin, begin + n):
+            u = distance[slot] * inverse
+            b = int(u * u * u * most)
+            place = first[b]
+            first[b] = place + 1
+            nearest[place] = distance[slot]
+            order[begin + place] = slot
+        for k in range(1, n):
+            d = nearest[k]
+            slot = order[begin + k]
+            place = k
             while place > 0 and nearest[place - 1] >= d:
                 if nearest[place - 1] == d and index[order[begin + place - 1]] < index[slot]:
                     break

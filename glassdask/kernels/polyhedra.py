@@ -9,8 +9,8 @@ import numpy as np
 from glassdask.kernels import kernel
 
 # What became of a cell: cut by all that can touch it; it needs candidates from further away; rounding has left faces
-# that do not close; it has more faces than there is room for.
-DONE, OPEN, BROKEN, FULL = 0, 1, 2, 3
+# that do not close; it has more faces than there is room for; another kernel has to cut it.
+DONE, OPEN, BROKEN, FULL, UNDECIDED = 0, 1, 2, 3, 4
 # The walls that a cell begins with are not among the candidates.
 WALL = -1
 INSIDE, ON, OUTSIDE, FREE = 0, 1, 2, 3
@@ -50,7 +50,7 @@ class Cells(NamedTuple):
 
 @kernel
 def cut_cells(offsets, vector, order, species, own, radius2, reach, half_height, tolerance, far, polyhedron, cells):
-    """Voronoi or radical Voronoi cells of some centres: C. H. Rycroft, Chaos 19, 041111 (2009), for the idea.
+    """Voronoi or radical Voronoi cells of the centres that are UNDECIDED: C. H. Rycroft, Chaos 19, 041111 (2009).
 
     The cell of a centre of radius R_i is what is left of a box once each candidate j has cut off what lies beyond the
     plane r . n_ij = (r_ij^2 + R_i^2 - R_j^2) / (2 r_ij). The nearest come first, and those that are too far away to
@@ -61,11 +61,13 @@ def cut_cells(offsets, vector, order, species, own, radius2, reach, half_height,
     plane, otherwise `reach`; `tolerance` how far from a plane a corner counts as on it; `far` whether `reach` is so
     large that a cell of which nothing is left of the box is empty, and not somewhere else.
 
-    Output: `cells`, a `Cells`. Scratch: `polyhedron`, a `Polyhedron`.
+    Output: `cells`, a `Cells`, of which the `status` is given. Scratch: `polyhedron`, a `Polyhedron`.
     """
     count, volume, status = cells.faces, cells.volume, cells.status
     largest = radius2.max()
     for c in range(offsets.shape[0] - 1):
+        if status[c] != UNDECIDED:
+            continue
         begin = offsets[c]
         mine = radius2[own[c]]
         faces, top = begin_box(reach, half_height, polyhedron)
@@ -362,3 +364,20 @@ def measure(begin, faces, polyhedron, cells, c):
             n += 1
     cells.faces[c] = n
     cells.volume[c] = abs(total)
+
+
+@kernel
+def copy_faces(begins, counts, slot, index, vector, area, edges, targets, to_index, to_vector, to_area, to_edges):
+    """Faces of some cells: of cell c ``counts[c]`` from ``begins[c]`` on to ``targets[c]`` and the places behind it.
+
+    `area` and `edges` (F,) of the faces, `slot` (F,) where in `index` (P,) and `vector` (4, P) their neighbours are.
+    """
+    for c in range(begins.shape[0]):
+        for k in range(counts[c]):
+            face = begins[c] + k
+            target = targets[c] + k
+            to_index[target] = index[slot[face]]
+            for axis in range(4):
+                to_vector[axis, target] = vector[axis, slot[face]]
+            to_area[target] = area[face]
+            to_edges[target] = edges[face]

@@ -19,6 +19,8 @@ Batches = Iterator[tuple[np.ndarray, Neighbors]]
 
 # Longer lists of candidates, on average, are not sorted by insertion.
 LONG = 500
+# Those of shorter ones are put into at most so many bins before.
+BINS = 64
 
 # A search that was too short is repeated this much further, about three times the volume.
 ENLARGEMENT = 1.4
@@ -189,10 +191,6 @@ class _Adaptive(Neighborhood):
         """Candidates that decide in nearly all cases."""
         raise NotImplementedError
 
-    def _limit(self) -> int:
-        """How many of the nearest candidates the choice looks at."""
-        return 1 << 40  # all of them
-
     def _count(self, found: Neighbors, order: np.ndarray, sure: np.ndarray, dimension: int) -> np.ndarray:
         """Number of neighbours of each centre, of its candidates in their `order`; -1 where undecided.
 
@@ -211,7 +209,7 @@ class _Adaptive(Neighborhood):
             radius = min(radius, widest)
             undecided = []
             for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
-                order = by_distance(found, self._limit())
+                order = by_distance(found)
                 sure = np.full(len(rows), np.inf if radius == widest else radius)
                 sure = sure if sight is None else np.minimum(sure, sight[found.centers])
                 counts = self._count(found, order, sure, dimension)
@@ -228,13 +226,14 @@ class _Adaptive(Neighborhood):
             radius *= ENLARGEMENT
 
 
-def by_distance(found: Neighbors, limit: int) -> np.ndarray:
-    """Entries of each centre's candidates (P,), nearest first; of more than `limit` the first so many count."""
-    if min(limit, len(found.index)) > LONG and len(found.index) > LONG * len(found.centers):
+def by_distance(found: Neighbors) -> np.ndarray:
+    """Entries of each centre's candidates (P,), nearest first."""
+    if len(found.index) > LONG * len(found.centers):
         return np.lexsort((found.index, found.distance, np.repeat(np.arange(len(found.centers)), found.counts)))
     order = np.empty(len(found.index), np.int64)
-    room = np.empty(min(limit, int(found.counts.max(initial=0))))
-    nearest.sort_by_distance(found.offsets, found.index, found.distance, limit, room, order)
+    longest = int(found.counts.max(initial=0))
+    first = np.empty(min(longest, BINS) + 1, np.int64)
+    nearest.sort_by_distance(found.offsets, found.index, found.distance, first, np.empty(longest), order)
     return order
 
 
@@ -288,9 +287,6 @@ class KNearest(_Adaptive):
     def _expected(self, dimension: int) -> float:
         # measured in liquids: fewer means more second searches, more means longer lists
         return 1.2 * self.k + 4
-
-    def _limit(self) -> int:
-        return self.k
 
     def _count(self, found: Neighbors, order: np.ndarray, sure: np.ndarray, dimension: int) -> np.ndarray:
         enough = found.counts >= self.k

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from glassdask.declarations import Positive, Where, converted
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
-from glassdask.kernels import polyhedra
+from glassdask.kernels import polyhedra, simple_cells
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.neighborhood.nearest import Batches, Neighborhood, by_distance
 from glassdask.schema import CODE
@@ -24,9 +24,12 @@ BySpecies = dict[str, Positive]
 Diameters = BySpecies | Literal["own"]
 Share = Annotated[float, Where(lambda x: 0 <= x < 1, "a share, at least 0 and less than 1")]
 
+# Index, vector, area and edges of faces.
+Faces = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 # How far away the first candidates may be, in units of density^(-1/d), for two and three dimensions; the cells for
 # which that is not enough are cut again with more.
-REACH = {2: 2.2, 3: 2.1}
+REACH = {2: 2.2, 3: 1.9}
 ENLARGEMENT = 1.25
 
 # Radical cells may lie beside their particle, but not as far as this, in the same units: what is cut away altogether
@@ -94,8 +97,15 @@ class Tessellation:
 
     def take(self, rows: np.ndarray) -> Tessellation:
         """The cells of ``centers[rows]``."""
-        _, entries = self.neighbors.entries(rows)
-        return Tessellation(self.neighbors.take(rows), self.volume[rows], self.area[entries], self.edges[entries])
+        near, counts = self.neighbors, self.neighbors.counts[rows]
+        offsets, room = _room(counts)
+        polyhedra.copy_faces(near.offsets[rows], counts, *self._faces(), offsets, *room)
+        known = None if near.known is None else near.known[rows]
+        return _made(near.centers[rows], offsets, room, self.volume[rows], known)
+
+    def _faces(self) -> tuple[np.ndarray, ...]:
+        """What `copy_faces` reads."""
+        return np.arange(len(self.area)), self.neighbors.index, self.neighbors.vector, self.area, self.edges
 
 
 @dataclass(frozen=True)
@@ -217,9 +227,11 @@ def tessellate(
     row_of, cells = configuration.cells.get(key, (np.full(len(configuration.position), -1), _nobody()))
     if len(missing := centers[row_of[centers] < 0]):
         row_of[missing] = len(cells.volume) + np.arange(len(missing))
-        cells = _join([cells, _cells_of(configuration, missing, radii)])
+        found = _cells_of(configuration, missing, radii)
+        cells = found if len(missing) == len(centers) and not len(cells.volume) else _join(cells, found)
         configuration.cells[key] = row_of, cells
-    return cells.take(row_of[centers])
+    rows = row_of[centers]
+    return cells if np.array_equal(rows, np.arange(len(cells.volume))) else cells.take(rows)
 
 
 def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarray | str | None) -> Tessellation:
@@ -263,7 +275,7 @@ def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarr
             room *= 2
         if (state == polyhedra.OPEN).any():
             reach *= ENLARGEMENT
-    return _join(pieces).take(np.argsort(np.concatenate(rows)))
+    return _in_order(pieces, rows, centers)
 
 
 def _cut(configuration, found, kinds, radii, reach, spacing, tolerance, room) -> tuple[Tessellation, np.ndarray]:
@@ -274,34 +286,41 @@ def _cut(configuration, found, kinds, radii, reach, spacing, tolerance, room) ->
         slot=np.empty(pairs, np.int64), area=np.empty(pairs), edges=np.empty(pairs, np.int64),
         faces=np.empty(n, np.int64), volume=np.empty(n), furthest2=np.empty(n), status=np.empty(n, np.int64),
     )  # fmt: skip
-    order = by_distance(found, pairs)
-    state, free = np.empty((2, 4 * room), np.int64)
-    length, owner, bits = np.empty((3, room), np.int64)
-    polyhedron = polyhedra.Polyhedron(
-        np.empty((3, 4 * room)), state, np.empty(4 * room), free, np.empty((room, 2 * room), np.int64), length, owner,
-        bits, np.empty((4, room), np.int64),
+    given = (
+        found.offsets, found.vector, by_distance(found), kinds[found.index], kinds[found.centers], radii**2, reach,
+        0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
     )  # fmt: skip
-    polyhedra.cut_cells(
-        found.offsets, found.vector, order, kinds[found.index], kinds[found.centers],
-        radii**2, reach, 0.5 * spacing if flat else reach, tolerance * spacing, reach >= FAR * spacing,
-        polyhedron, cells,
-    )  # fmt: skip
+    corners = simple_cells.make_corners(int(found.counts.max(initial=0)))
+    simple_cells.cut_simple_cells(*given, corners, cells)
+    if (cells.status == polyhedra.UNDECIDED).any():
+        polyhedra.cut_cells(*given, _polyhedron(room), cells)
     known = (
         None
         if configuration.borders is None
         else _close(configuration, found, radii[kinds[found.centers]], radii.max(), reach, spacing, cells)
     )
     done = np.flatnonzero(cells.status == polyhedra.DONE)
-    count = cells.faces[done]
-    offsets = np.concatenate([[0], np.cumsum(count)])
-    entries = np.arange(offsets[-1]) + np.repeat(found.offsets[done] - offsets[:-1], count)
-    slots = cells.slot[entries]
-    known = None if known is None else known[done]
-    neighbors = Neighbors(found.centers[done], offsets, found.index[slots], found.vector[:, slots], known=known)
-    volume, area, edges = cells.volume[done], cells.area[entries], cells.edges[entries]
+    offsets, faces = _room(cells.faces[done])
+    polyhedra.copy_faces(
+        found.offsets[done], cells.faces[done], cells.slot, found.index, found.vector, cells.area, cells.edges, offsets,
+        *faces,
+    )  # fmt: skip
+    volume = cells.volume[done]
     if flat:
-        volume, area, edges = volume / spacing, area / spacing, np.full(len(edges), 2)
-    return Tessellation(neighbors, volume, area, edges), cells.status
+        index, vector, area, edges = faces
+        volume, faces = volume / spacing, (index, vector, area / spacing, np.full(len(edges), 2))
+    known = None if known is None else known[done]
+    return _made(found.centers[done], offsets, faces, volume, known), cells.status
+
+
+def _polyhedron(faces: int) -> polyhedra.Polyhedron:
+    """Room for cells of up to so many faces."""
+    state, free = np.empty((2, 4 * faces), np.int64)
+    length, owner, bits = np.empty((3, faces), np.int64)
+    return polyhedra.Polyhedron(
+        np.empty((3, 4 * faces)), state, np.empty(4 * faces), free, np.empty((faces, 2 * faces), np.int64), length,
+        owner, bits, np.empty((4, faces), np.int64),
+    )  # fmt: skip
 
 
 def _close(configuration, found, own, largest, reach, spacing, cells) -> np.ndarray:
@@ -319,23 +338,40 @@ def _close(configuration, found, own, largest, reach, spacing, cells) -> np.ndar
     return ~lost
 
 
+def _room(counts: np.ndarray) -> tuple[np.ndarray, Faces]:
+    """Where the faces of cells begin that have so many of them, and room for all of these."""
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    total = offsets[-1]
+    return offsets, (np.empty(total, np.int32), np.empty((4, total)), np.empty(total), np.empty(total, np.int64))
+
+
+def _made(centers: np.ndarray, offsets: np.ndarray, faces: Faces, volume: np.ndarray, known: Any) -> Tessellation:
+    index, vector, area, edges = faces
+    return Tessellation(Neighbors(centers, offsets, index, vector, known=known), volume, area, edges)
+
+
 def _nobody() -> Tessellation:
-    neighbors = Neighbors(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((4, 0)))
-    return Tessellation(neighbors, np.empty(0), np.empty(0), np.empty(0, np.int64))
+    nobody = np.zeros(0, np.int64)
+    return _made(nobody, *_room(nobody), np.empty(0), None)
 
 
-def _join(pieces):
-    """Several tessellations as one, in their order."""
-    counts = np.concatenate([piece.neighbors.counts for piece in pieces])
-    known = [piece.neighbors.known for piece in pieces if piece.neighbors.known is not None]
-    neighbors = Neighbors(
-        np.concatenate([piece.neighbors.centers for piece in pieces]),
-        np.concatenate([[0], np.cumsum(counts)]),
-        np.concatenate([piece.neighbors.index for piece in pieces]),
-        np.concatenate([piece.neighbors.vector for piece in pieces], axis=1),
-        known=np.concatenate(known) if known else None,
-    )
-    volume, area, edges = (
-        np.concatenate([getattr(piece, key) for piece in pieces]) for key in ("volume", "area", "edges")
-    )
-    return Tessellation(neighbors, volume, area, edges)
+def _in_order(pieces: list[Tessellation], rows: list[np.ndarray], centers: np.ndarray) -> Tessellation:
+    """Cells that were found in pieces, as one: cell k of a piece is that of ``centers[rows[k]]``."""
+    counts, volume = np.zeros(len(centers), np.int64), np.empty(len(centers))
+    known = None if all(piece.neighbors.known is None for piece in pieces) else np.ones(len(centers), bool)
+    for piece, row in zip(pieces, rows, strict=True):
+        counts[row], volume[row] = piece.neighbors.counts, piece.volume
+        if known is not None and piece.neighbors.known is not None:
+            known[row] = piece.neighbors.known
+    offsets, room = _room(counts)
+    for piece, row in zip(pieces, rows, strict=True):
+        near = piece.neighbors
+        polyhedra.copy_faces(near.offsets[:-1], near.counts, *piece._faces(), offsets[row], *room)
+    return _made(centers, offsets, room, volume, known)
+
+
+def _join(first: Tessellation, second: Tessellation) -> Tessellation:
+    """Two tessellations as one, in their order."""
+    centers = np.concatenate([first.neighbors.centers, second.neighbors.centers])
+    rows = [np.arange(len(first.volume)), len(first.volume) + np.arange(len(second.volume))]
+    return _in_order([first, second], rows, centers)

@@ -8,7 +8,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import glassdask as gd
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
-from glassdask.kernels import polyhedra
+from glassdask.kernels import polyhedra, simple_cells
 from glassdask.neighborhood import voronoi
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.voronoi import Voronoi, tessellate
@@ -205,10 +205,41 @@ def test_moving_and_renumbering_changes_nothing():
     np.testing.assert_allclose(np.sort(found.area), np.sort(expected.area), atol=1e-10)
 
 
+def all_undecided(monkeypatch):
+    """As if in every cell four planes met in a corner."""
+    monkeypatch.setattr(simple_cells, "cut_simple_cells", lambda *given: given[-1].status.fill(polyhedra.UNDECIDED))
+
+
+@pytest.mark.parametrize("shape", ["cube", "skewed", "plane"])
+@pytest.mark.parametrize("radii", [(0.0, 0.0), (0.5, 0.4), (0.9, 0.1)])
+def test_simple_cells_are_those_of_any_corners(shape, radii, monkeypatch):
+    """Two programs for the same cells; particles at random have empty cells among the radical ones."""
+    dimension = len(BOXES[shape])
+    rng = np.random.default_rng(12)
+    position = rng.random((400, dimension)) @ BOXES[shape]
+    configuration = Configuration(position, rng.integers(0, 2, 400), BOXES[shape], ("A", "B"))
+    radii = np.array(radii) * configuration.density ** (-1 / dimension)
+    decided = []
+    original = simple_cells.cut_simple_cells
+    monkeypatch.setattr(
+        simple_cells, "cut_simple_cells",
+        lambda *given: (original(*given), decided.append((given[-1].status != polyhedra.UNDECIDED).all())),
+    )  # fmt: skip
+    simple = tessellate(configuration, np.arange(400), radii)
+    assert all(decided)
+    assert (simple.neighbors.counts == 0).any() == (radii[1] < 0.2 * radii[0])
+    all_undecided(monkeypatch)
+    configuration.cells.clear()
+    assert_same(simple, tessellate(configuration, np.arange(400), radii))
+
+
+@pytest.mark.parametrize("simple", [True, False])
 @pytest.mark.parametrize("shape", ["cube", "skewed", "plane"])
 @pytest.mark.parametrize("reach, faces", [(0.3, 64), (1.0, 7), (4.0, 10)])
-def test_the_first_guess_does_not_matter(shape, reach, faces, monkeypatch):
+def test_the_first_guess_does_not_matter(shape, reach, faces, simple, monkeypatch):
     """Cells that need more candidates, or room for more faces, are cut again; narrow boxes are repeated."""
+    if not simple:
+        all_undecided(monkeypatch)
     dimension = len(BOXES[shape])
     configuration = mixture(300, BOXES[shape], seed=7, dimension=dimension)
     radii = np.array([0.5, 0.4]) * configuration.density ** (-1 / dimension)
@@ -310,6 +341,18 @@ def test_a_shell_around_one_particle():
     assert found.volume.sum() == pytest.approx(1000.0, rel=1e-11)
 
 
+def as_plain_python(monkeypatch):
+    for module, names in {
+        polyhedra: ("cut_cells", "begin_box", "cut", "marks", "rotate", "measure", "copy_faces"),
+        simple_cells: (
+            "cut_simple_cells", "begin_corners", "find_beyond", "mark", "find_edges", "put_corners", "move",
+            "furthest_corner", "measure_corners",
+        ),
+    }.items():  # fmt: skip
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name).py_func)
+
+
 @pytest.mark.parametrize("radii", [(0.0, 0.0), (0.4, 0.4), (0.4, 0.5), (0.5, 0.4)])
 @pytest.mark.parametrize("shape", ["cube", "plane"])
 def test_particles_at_the_same_place(shape, radii, monkeypatch):
@@ -332,8 +375,7 @@ def test_particles_at_the_same_place(shape, radii, monkeypatch):
         assert found.volume[larger] == pytest.approx(expected.volume[-1], rel=1e-9)
         assert found.volume[8 - larger] == 0
         assert found.neighbors.counts[8 - larger] == 0
-    for name in ("cut_cells", "begin_box", "cut", "marks", "rotate", "measure"):
-        monkeypatch.setattr(polyhedra, name, getattr(polyhedra, name).py_func)
+    as_plain_python(monkeypatch)
     np.testing.assert_array_equal(
         tessellate(both, np.array([3, 5]), np.array(radii)).volume > 0, found.volume[[3, 5]] > 0
     )  # fmt: skip
@@ -344,8 +386,11 @@ def test_kernel_as_plain_python(shape, monkeypatch):
     configuration = mixture(60, BOXES[shape], seed=2, dimension=len(BOXES[shape]))
     radii = np.array([0.4, 0.3])
     compiled = tessellate(configuration, np.arange(12), radii)
-    for name in ("cut_cells", "begin_box", "cut", "marks", "rotate", "measure"):
-        monkeypatch.setattr(polyhedra, name, getattr(polyhedra, name).py_func)
+    as_plain_python(monkeypatch)
+    configuration.cells.clear()
+    assert_same(tessellate(configuration, np.arange(12), radii), compiled)
+    all_undecided(monkeypatch)
+    configuration.cells.clear()
     assert_same(tessellate(configuration, np.arange(12), radii), compiled)
 
 
