@@ -13,7 +13,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.neighborhood.voronoi import Diameters, Voronoi, tessellate
 
 Signature = tuple[int, ...]
-CELL_MICROSECONDS = 18.0
+CELL_MICROSECONDS = 7.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from glassdask.frames import one_by_one
 from glassdask.kernels import correlations, dynamics
 from glassdask.learning.moments import compute_moments
 from glassdask.neighborhood.configuration import BATCH_PAIRS
+from tests.benchmarks.programs import ANGULAR, RADIAL
 
 CUTOFFS = {("A", "A"): 1.404, ("A", "B"): 1.366, ("B", "B"): 1.254}
 PAIR_BYTES = 4 + 4 * 8  # index, and x, y, z and r
@@ -59,6 +60,13 @@ def expansion(descriptor: gd.ACE, neighbors: float) -> float:
     return float(of_pair + of_centre / neighbors)
 
 
+def symmetry(radial: int, angular: int, etas: int, neighbors: float) -> float:
+    """Radial functions of a pair; of the pairs of neighbours cos theta, r_jk, both falloffs and the functions."""
+    of_pair = radial * (4 + HARD) + HARD
+    of_triplet = 12 + HARD + etas * HARD + angular * 6
+    return of_pair + of_triplet * (neighbors - 1) / 2
+
+
 def polyhedron(faces: float) -> float:
     """Of a face of a cell: its plane against each of the 2 (f - 2) vertices once, and the volume of its corners."""
     vertices = 2 * (faces - 2)
@@ -82,6 +90,11 @@ def cases() -> list[Case]:
         Case("SBO l 1-8", gd.SmoothedBondOrder(cutoffs=CUTOFFS, l_max=8), lambda n: harmonics(1, 8) + 2 * HARD),
         Case("SOAP 6 x 8", soaps, lambda n: soap(6, 8, 2, n)),
         Case("ACE d 10", aces, lambda n: expansion(aces, n)),
+        Case(
+            "symmetry functions 4 + 6",
+            gd.SymmetryFunctions(r_cut=2.0, radial=RADIAL, angular=ANGULAR),
+            lambda n: symmetry(len(RADIAL), len(ANGULAR), 2, n),
+        ),
         Case("local energy", gd.LocalEnergy(model="wahnstrom"), lambda n: 12.0),
     ]
 
