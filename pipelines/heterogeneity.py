@@ -9,10 +9,10 @@ Ornstein-Zernike length xi_4 are taken at the time t_4 of the highest chi_4. Err
 of more than a tenth of the box is drawn as an open circle: the box holds too few of them.
 
 Beside Kob and Andersen's mixture stands what others have found in it, `data/heterogeneity_published.csv`, each with
-its source. Most of it is chi_4 of the propensity, the share of particles whose mean displacement over many runs from
-the same configuration is below a: of another definition than that of single runs, which has chance in it, and with a
-peak when the mean displacement is a. With ``--earlier`` the rows of tables that this pipeline wrote before, of other
-sizes or temperatures, are kept and drawn, too; without sweeps, they alone.
+its source: relaxation times and chi_4. Most of the latter is chi_4 of the propensity, the share of particles whose mean
+displacement over many runs from the same configuration is below a: of another definition than that of single runs,
+which has chance in it, and with a peak when the mean displacement is a. With ``--earlier`` the rows of tables that this
+pipeline wrote before, of other sizes or temperatures, are kept and drawn, too; without sweeps, they alone.
 
     glassdask sweep run pipelines/data/heterogeneity.toml        # hours; the same command goes on
     python pipelines/heterogeneity.py results/heterogeneity.zarr --output results/heterogeneity
@@ -41,6 +41,7 @@ TOO_LONG = 0.1  # of the box
 PUBLISHED = Path(__file__).parent / "data" / "heterogeneity_published.csv"
 OWN = "overlap of single runs"
 # of the rows of others, by what they are of
+PUBLISHED_TIME = "published: relaxation time"
 PUBLISHED_MARKERS = {"published: propensity": "^", "public runs, analysed here": "D"}
 
 
@@ -238,39 +239,47 @@ def draw_curves(states: list[State], model: str, k: float, a: float, path: Path)
 
 
 def draw(rows: list[dict[str, Any]], a: float, path: Path) -> None:
-    """What grows, and when, against tau_alpha; beside published values."""
-    drawn, axes = plotting.figure(1, 3)
-    growth, times, beside = axes[0]
-    kinds = {(row["particles"], row["ensemble"]): None for row in rows if row["quantity"] == OWN}
+    """What grows, how slow the liquid becomes, and when motion is most cooperative; beside published values."""
+    drawn, axes = plotting.figure(2, 2, (4.0, 3.0))
+    lengths, slowing, beside, times = axes.flat
+    own = [row for row in rows if row["quantity"] == OWN]
+    kinds = {(row["particles"], row["ensemble"]): None for row in own}
     for (n, ensemble), marker in zip(kinds, "so<>vph*"):
-        own = [row for row in rows if row["quantity"] == OWN and (row["particles"], row["ensemble"]) == (n, ensemble)]
+        some = [row for row in own if (row["particles"], row["ensemble"]) == (n, ensemble)]
         name, line = f"N = {n}, {ensemble}", {"marker": marker, "markersize": 4}
-        tau, t4, height, xi, box = (numbers(own, column) for column in ("tau_alpha", "t4", "chi4", "xi4", "box"))
-        error = numbers(own, "chi4_error")
-        growth.errorbar(tau, height, error, color=plotting.RED, label=rf"$\chi_4$, {name}", **line)
-        beside.errorbar(t4, height, error, color=plotting.RED, ls="", label=name, **line)
-        growth.errorbar(tau, xi, numbers(own, "xi4_error"), color=plotting.BLACK, label=rf"$\xi_4$, {name}", **line)
-        growth.plot(
-            tau, np.where(xi > TOO_LONG * box, xi, np.nan), color=plotting.BLACK, mfc="white", ls="", zorder=3, **line
+        tau, t4, height, xi, box = (numbers(some, column) for column in ("tau_alpha", "t4", "chi4", "xi4", "box"))
+        error = numbers(some, "chi4_error")
+        lengths.errorbar(tau, xi, numbers(some, "xi4_error"), color=plotting.BLACK, label=name, **line)
+        lengths.plot(
+            tau, np.where(xi > TOO_LONG * box, xi, np.nan), c=plotting.BLACK, mfc="white", ls="", zorder=3, **line
         )
-        times.plot(tau, t4, color=plotting.RED, label=name, **line)
-        if np.isfinite(nvt := numbers(own, "chi4_nvt")).any():
-            error = numbers(own, "chi4_nvt_error")
+        slowing.errorbar(
+            numbers(some, "temperature"), tau, numbers(some, "tau_alpha_error"), c=plotting.RED, label=name, **line
+        )
+        beside.errorbar(t4, height, error, color=plotting.RED, ls="", label=name, **line)
+        if np.isfinite(nvt := numbers(some, "chi4_nvt")).any():
+            error = numbers(some, "chi4_nvt_error")
             beside.errorbar(t4, nvt, error, color=plotting.RED, ls="", mfc="white", label="the same, NVT", **line)
-    for quantity, marker in PUBLISHED_MARKERS.items():
+        times.plot(tau, t4, color=plotting.RED, label=name, **line)
+    for quantity, (ax, x, y, marker) in {
+        PUBLISHED_TIME: (slowing, "temperature", "tau_alpha", "x"),
+        **{name: (beside, "t4", "chi4", marker) for name, marker in PUBLISHED_MARKERS.items()},
+    }.items():
         if theirs := [row for row in rows if row["quantity"] == quantity]:
-            x, y, error = (numbers(theirs, column) for column in ("t4", "chi4", "chi4_error"))
-            beside.errorbar(x, y, error, fmt=marker, color=plotting.BLACK, markersize=5, label=quantity)
+            values = (numbers(theirs, column) for column in (x, y, f"{y}_error"))
+            ax.errorbar(*values, fmt=marker, color=plotting.BLACK, markersize=5, label=quantity)
     ends = np.array(times.get_xlim())
     times.plot(ends, ends, color=plotting.GREY, linewidth=0.7, label=r"$t_4 = \tau_\alpha$")
-    growth.set(xscale="log", yscale="log", xlabel=r"$\tau_\alpha$", ylabel=r"$\chi_4(t_4)$, $\xi_4$")
+    lengths.set(
+        xscale="log", xlabel=r"$\tau_\alpha$", ylabel=r"$\xi_4$, open: above a tenth of the box", ylim=(0, None)
+    )
+    slowing.set(yscale="log", xlabel="$T$", ylabel=r"$\tau_\alpha$")
     times.set(xscale="log", yscale="log", xlabel=r"$\tau_\alpha$", ylabel="$t_4$")
     beside.set(xscale="log", yscale="log", xlabel="$t_4$", ylabel=rf"$\chi_4(t_4)$, $a = {a:g}$")
-    for ax in (growth, times, beside):
+    for ax in axes.flat:
         for axis in (ax.xaxis, ax.yaxis):
             if axis.get_scale() == "log":
                 plotting.labelled_decades(axis)
-    for ax in (growth, times, beside):
         ax.legend(frameon=False, fontsize="xx-small")
     columns = dict.fromkeys(name for row in rows for name in row)
     plotting.save(drawn, path, {name: [row.get(name, "") for row in rows] for name in columns})
