@@ -75,10 +75,12 @@ class _State:
     def __init__(self, what: str, asked: Callable[[], tuple[int, int]] | None = None):
         self.what, self.asked, self.begun = what, asked, time.monotonic()
         self.done, self.total = 0, 0
+        self.before: tuple[int, float] | None = None  # what was done before, when it was first told of
         self.tasks, self.all_tasks = 0, 0
         self.scheduler: tuple[Any, tuple[int, int]] | None = None
 
     def told(self, done: int, total: int) -> None:
+        self.before = self.before or (done, time.monotonic())
         self.done, self.total = done, total
 
     @contextmanager
@@ -114,11 +116,13 @@ class _State:
         return (self.done, self.total) if self.total else (self.tasks, self.all_tasks)
 
     def __str__(self) -> str:
-        seconds = time.monotonic() - self.begun
+        now = time.monotonic()
         done, total = self.counts
-        parts = [f"{done} of {total}" if total else "", clock(seconds)]
-        if 0 < done < total:
-            parts.append(f"about {clock(seconds * (total - done) / done)} left")
+        parts = [f"{done} of {total}" if total else "", clock(now - self.begun)]
+        # what an interrupted run had done says nothing of how fast this one is
+        before, since = self.before or (0, self.begun)
+        if before < done < total:
+            parts.append(f"about {clock((now - since) * (total - done) / (done - before))} left")
         return f"{self.what}: " + ", ".join(part for part in parts if part)
 
 

@@ -215,6 +215,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setattr(reporting, "EVERY", 0.01)
     with reporting.progress("describe") as tell:
+        tell(0, 12)
         tell(3, 12)
         while shown.getvalue().count("\n") < 2:
             time.sleep(0.01)
@@ -225,6 +226,16 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
     assert lines[-1].startswith("describe: 12 of 12, ")
     with reporting.progress("describe", quiet=True) as tell:
         assert tell is None
+
+
+def test_what_was_done_before_does_not_shorten_what_is_left():
+    state = reporting._State("describe")
+    state.begun -= 20.0
+    state.told(80, 100)
+    assert "left" not in str(state)
+    state.before = (80, state.before[1] - 10.0)
+    state.told(85, 100)
+    assert str(state) == "describe: 85 of 100, 0:00:20, about 0:00:30 left"
 
 
 def test_progress_that_is_asked_for(monkeypatch):
