@@ -37,7 +37,7 @@ def against_lag(
         )
         label = f"{name}, {structure}"
         axes[0, 0].plot(lag, pooled, color=color, marker="o", markersize=3, linewidth=1, label=label)
-        beside = lag * 1.03**number  # error bars that do not hide each other
+        beside = lag * 1.15**number  # error bars that do not hide each other
         axes[0, 1].errorbar(beside, mean, np.nan_to_num(error), color=color, marker="o", markersize=3, linewidth=1,
                             capsize=2)  # fmt: skip
         _add(table, label, lag, pooled, mean, error)
@@ -52,8 +52,10 @@ def against_lag(
     axes[0, 1].set(xlabel="lag", ylabel="$R$ within a configuration")
     axes[0, 0].legend(frameon=False, fontsize=5)
     if all(row["lag"] > 0 for row in rows):
-        for ax in axes[0]:
+        low, high = min(table["lag"]), max(table["lag"])
+        for ax in axes[0]:  # one lag alone would have ticks that overlap; and names of curves are behind them
             ax.set_xscale("log")
+            ax.set_xlim(low / 3.0, high * 10.0)
     plotting.save(drawn, path, table)
 
 
