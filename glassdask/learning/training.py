@@ -109,7 +109,8 @@ class Networks:
             self.b.append(torch.zeros(model.n_repeats, 1, n_out, device=device).requires_grad_())
         # torch adds weight_decay * w to the gradient, that of half the penalty
         groups = [{"params": self.w, "weight_decay": 2 * l2}, {"params": self.b, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.SGD(groups, lr=model.learning_rate, momentum=model.momentum)
+        # fused: the same numbers by one pass over all weights, not by several over each array
+        self.optimizer = torch.optim.SGD(groups, lr=model.learning_rate, momentum=model.momentum, fused=True)
 
     def reconstruct(self, rows: Any) -> Any:
         """What each network makes of rows (row, feature): (repeat, row, feature)."""
