@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ import pytest
 
 import glassdask as gd
 from glassdask import frames
+
+# thousands of tests, and all that they import, stay: to look for garbage among them again and again takes a sixth of
+# the time. (gc.freeze would hide them from Hypothesis, which asks for referrers.)
+gc.set_threshold(100_000, 20, 100)
 
 DATA = Path(__file__).parent / "data"
 SHIPPED = Path(__file__).parents[1] / "pipelines" / "data"

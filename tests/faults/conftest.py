@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import glassdask as gd
-from tests.faults.harness import SLOW, fingerprint, run, trajectory
+from tests.faults.harness import SLOW, ended, fingerprint, start, trajectory
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def _undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     gd.save_trajectory(trajectory(), folder / "run.zarr")
     shutil.copytree(folder / "run.zarr", folder / "plain" / "run.zarr")
-    code, _, err = run("describe", folder / "run.zarr", SLOW, "--cluster", "threads", "-q")
+    code, _, err = ended(start("describe", folder / "run.zarr", SLOW, "--cluster", "threads", "-q"))
     assert code == 0, err
     return folder, fingerprint(folder / "run.zarr")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -11,13 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed  # noqa: F401  (its defaults come with it: within `run` they would go with the settings)
 import numpy as np
 
 import glassdask as gd
+from tests.faults.points import main_of
 
 # long enough to be caught in the middle (sixteen tasks of a few tenths of a second), small enough for every day
 N_FRAMES, N_PARTICLES = 64, 1000
@@ -25,15 +29,18 @@ SLOW = "sbo:l_max=32,gamma=8,cutoffs=1.5"
 OTHER = "sbo:l_max=30,gamma=8,cutoffs=1.5"
 CHUNKS = 16
 DEADLINE = 180  # seconds after which a test gives up; nothing depends on it as long as nothing hangs
+SETTINGS = {
+    # a lost scheduler is noticed at once; how long a client then waits for another one is not what is tested
+    "distributed.comm.timeouts.connect": "3s",
+    # sixteen tasks of the little work that there is
+    "glassdask.task.seconds": 0.2,
+}
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONPATH": str(Path(gd.__file__).parents[1]),
-    # a lost scheduler is noticed at once; how long a client then waits for another one is not what is tested
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
-    # sixteen tasks of the little work that there is
-    "DASK_GLASSDASK__TASK__SECONDS": "0.2",
+    **{f"DASK_{name.replace('.', '__').upper()}": str(value) for name, value in SETTINGS.items()},
 }
 
 
@@ -71,9 +78,9 @@ def n_chunks(group: Path) -> int:
     return len([file for file in group.glob("sbo/c/**/*") if file.is_file() and file.suffix != ".partial"])
 
 
-def start(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.Popen:
+def start(*arguments: object) -> subprocess.Popen:
     """A ``glassdask`` command in a process (group) of its own."""
-    return start_process([sys.executable, "-m", "glassdask", *arguments], {**ENVIRONMENT, **(environment or {})})
+    return start_process([sys.executable, "-m", "glassdask", *arguments], ENVIRONMENT)
 
 
 def start_process(command: list[object], environment: dict[str, str]) -> subprocess.Popen:
@@ -92,9 +99,12 @@ def ended(process: subprocess.Popen) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def run(*arguments: object, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """The same of a ``glassdask`` command."""
-    return ended(start(*arguments, environment=environment))
+def run(*arguments: object) -> tuple[int, str, str]:
+    """The same of a ``glassdask`` command that nobody disturbs, in this process, where all is imported."""
+    out, err = io.StringIO(), io.StringIO()
+    with dask.config.set(SETTINGS), redirect_stdout(out), redirect_stderr(err):
+        code = main_of([str(argument) for argument in arguments])
+    return code, out.getvalue(), err.getvalue()
 
 
 def message(result: tuple[int, str, str]) -> str:
@@ -124,6 +134,27 @@ def wait_for(condition: Callable[[], object], *alive: subprocess.Popen) -> None:
                 raise AssertionError(f"ended too early: {process.communicate()}")
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def stop_when(condition: Callable[[], object], worker: subprocess.Popen, *alive: subprocess.Popen) -> None:
+    """Stop a process and all that it started as soon as something is so, however busy the machine is.
+
+    They work for a moment at a time, and stand still while we look.
+    """
+
+    def looked() -> object:
+        os.killpg(worker.pid, signal.SIGSTOP)
+        found = condition()
+        if not found:
+            os.killpg(worker.pid, signal.SIGCONT)
+        return found
+
+    wait_for(looked, worker, *alive)
+
+
+def go_on(worker: subprocess.Popen) -> None:
+    """Let them work again."""
+    os.killpg(worker.pid, signal.SIGCONT)
 
 
 class Cluster:

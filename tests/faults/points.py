@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 CALLS = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "fsync", "truncate")
 DEADLINE = 600.0  # seconds: a machine that others use, too, is no command that hangs
@@ -112,9 +113,9 @@ def main_of(arguments: list[str]) -> int:
     """A ``glassdask`` command in this process: its exit code."""
     from glassdask import cli
 
-    sys.argv = ["glassdask", *arguments]
     try:
-        cli.main()
+        with mock.patch.object(sys, "argv", ["glassdask", *arguments]):
+            cli.main()
     except SystemExit as ended:
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)

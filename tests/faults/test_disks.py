@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 from contextlib import contextmanager
@@ -21,12 +20,13 @@ from tests.faults.harness import (
     SLOW,
     ended,
     fingerprint,
+    go_on,
     message,
     n_chunks,
     run,
     start,
+    stop_when,
     trajectory,
-    wait_for,
 )
 
 pytestmark = pytest.mark.slow
@@ -142,15 +142,12 @@ def test_positions_truncated_after_the_fact(store):
 def test_two_at_once(store, undisturbed):
     """The second is told who is at it, whatever its parameters; afterwards all is as if it had never been."""
     first = start("describe", store, SLOW, "--workers", "1", *THREADS)
-    wait_for(lambda: n_chunks(store / "descriptors/sbo") >= 1, first)
-    os.kill(first.pid, signal.SIGSTOP)  # so that it is at it, however slow the others are to begin
-    same = start("describe", store, SLOW, *THREADS)
-    other = start("describe", store, OTHER, "--overwrite", *THREADS)
-    for result in (ended(same), ended(other)):
-        text = message(result)
+    stop_when(lambda: n_chunks(store / "descriptors/sbo") >= 1, first)
+    for others in ((SLOW,), (OTHER, "--overwrite")):
+        text = message(run("describe", store, *others, *THREADS))
         assert f"descriptors/sbo: is being written by process {first.pid} on {socket.gethostname()} since 20" in text
         assert "wait until it has ended" in text
-    os.kill(first.pid, signal.SIGCONT)
+    go_on(first)
     assert ended(first)[0] == 0
     assert fingerprint(store) == undisturbed
     text = message(run("describe", store, OTHER, *THREADS))

