@@ -35,16 +35,13 @@ def write(folder, count, first=0, shuffled=False):
     return [str(path) for path in paths]
 
 
-def run(*arguments):
-    command = [sys.executable, str(PIPELINE), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400)
-
-
 @pytest.mark.slow
-def test_planted_law_is_found_and_applied(tmp_path):
+def test_planted_law_is_found_and_applied(tmp_path, run_here):
     files, output = write(tmp_path, 5), tmp_path / "results"
     new = write(tmp_path, 2, first=5)
-    done = run("--train", *files, "--predict", *new, "--structure", "initial", "cage", "--output", output, *SMALL)
+    structures = ("--structure", "initial", "cage")
+    command = [sys.executable, PIPELINE, "--train", *files, "--predict", *new, *structures, "--output", output, *SMALL]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     with open(output / "scores.csv") as file:
         scores = {row["structure"]: float(row["pooled_r"]) for row in csv.DictReader(file)}
@@ -62,11 +59,11 @@ def test_planted_law_is_found_and_applied(tmp_path):
     with np.load(new[0]) as known:
         np.savez(bare, types=known["types"], initial_positions=known["initial_positions"])
     again = ("--predict", bare, "--structure", "initial", "--output", output)
-    refused = run(*again)
-    assert refused.returncode == 1
-    assert "holds data of other input" in refused.stderr
-    done = run(*again, "--overwrite")
-    assert done.returncode == 0, done.stderr
+    code, _, err = run_here("propensity", *again)
+    assert code == 1
+    assert "holds data of other input" in err
+    code, _, err = run_here("propensity", *again, "--overwrite")
+    assert code == 0, err
     with np.load(output / "predictions.npz") as file:
         repeated = dict(file)
     np.testing.assert_allclose(repeated["initial"], predictions["initial"][:240], rtol=1e-9)
@@ -74,19 +71,19 @@ def test_planted_law_is_found_and_applied(tmp_path):
 
 
 @pytest.mark.slow
-def test_shuffled_targets_cannot_be_predicted(tmp_path):
+def test_shuffled_targets_cannot_be_predicted(tmp_path, run_here):
     files = write(tmp_path, 5, shuffled=True)
-    done = run("--train", *files, "--structure", "initial", "--output", tmp_path / "results", *SMALL)
-    assert done.returncode == 0, done.stderr
+    where = ("--output", tmp_path / "results")
+    code, _, err = run_here("propensity", "--train", *files, "--structure", "initial", *where, *SMALL)
+    assert code == 0, err
     with open(tmp_path / "results" / "scores.csv") as file:
         assert abs(float(next(csv.DictReader(file))["mean_r"])) < 0.15
 
 
-@pytest.mark.slow
-def test_what_is_missing_is_said(tmp_path):
-    nothing = run("--output", tmp_path)
-    assert nothing.returncode == 2
-    assert "nothing to do" in nothing.stderr
-    untrained = run("--predict", "a.npz", "--output", tmp_path)
-    assert untrained.returncode == 1
-    assert "holds no trained model" in untrained.stderr
+def test_what_is_missing_is_said(tmp_path, run_here):
+    code, _, err = run_here("propensity", "--output", tmp_path)
+    assert code == 2
+    assert "nothing to do" in err
+    code, _, err = run_here("propensity", "--predict", "a.npz", "--output", tmp_path)
+    assert code == 1
+    assert "holds no trained model" in err
