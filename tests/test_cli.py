@@ -364,8 +364,8 @@ def test_garbage_is_looked_for_after_the_start():
         [
             sys.executable, "-c",
             "import gc, sys, threading\n"
-            "from glassdask import __main__ as command, cli\n"
-            "command.RESTING = 0.01\n"
+            "from glassdask import __main__ as command, cli, starting\n"
+            "starting.RESTING = 0.01\n"
             "cli.main = lambda: print(threading.active_count() > 1 or gc.isenabled())\n"
             "command.main()\n"
             "for thread in threading.enumerate():\n"

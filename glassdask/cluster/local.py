@@ -19,8 +19,9 @@ from glassdask.cluster.tls import security
 from glassdask.cluster.watching import LOOK_SECONDS, STOPPED_SECONDS
 from glassdask.errors import ClusterError
 
-# Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster
-DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+# Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster. Most of
+# what they need they import with their first task
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from glassdask.starting import rest; rest()"
 
 # names, to the processes that a local cluster starts, a file that tells that one of them came here itself
 STARTING = "GLASSDASK_STARTING"

@@ -99,7 +99,7 @@ def execute(job: Job, folder: Path, identity: str) -> None:
         put(folder / JOB, pickle.dumps(job))
         put(mark, identity)
         with open(folder / "stderr.txt", "ab") as errors:
-            command = [sys.executable, "-m", "glassdask.simulation.worker", str(folder)]
+            command = [sys.executable, "-m", "glassdask.simulation.process", str(folder)]
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=alone(os.environ)
             )

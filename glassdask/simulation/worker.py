@@ -1,4 +1,4 @@
-"""The process in which LAMMPS runs: ``python -m glassdask.simulation.worker FOLDER``.
+"""What the process does in which LAMMPS runs, ``python -m glassdask.simulation.process FOLDER``.
 
 It does the job that lies in the folder, from the newest checkpoint on. It ends when its parent ends, whatever kills
 that. A folder has one worker at a time: a second one waits for the first, and then finds the work done.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import threading
 import traceback
 from contextlib import suppress
@@ -115,9 +114,3 @@ def main(arguments: list[str]) -> int:
                 put(folder / ERROR, message(error))
                 return 1
     return 0
-
-
-if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stderr.flush()
-    os._exit(code)  # without the teardown of MPI, which waits for nobody

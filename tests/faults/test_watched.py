@@ -60,7 +60,7 @@ def test_nothing_listens_beyond_loopback(simulated):
         assert addresses
         assert all(ipaddress.ip_address(address).is_loopback for address in addresses), addresses
     for (_, programs, _), simulates in ((simulated, True), (checked, False)):
-        assert ("glassdask.simulation.worker" in programs) == simulates
+        assert ("glassdask.simulation.process" in programs) == simulates
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no /dev/shm")
