@@ -120,11 +120,11 @@ class Work:
     def command(self, *arguments):
         return [sys.executable, "-m", "glassdask", *map(str, arguments)]
 
-    def describe(self, *options, outer=1.5, **environment):
-        """Standard error of the command, which works on two processes; None where it failed."""
+    def describe(self, *options, outer=1.5, cluster="local"):
+        """How the command ended, which works on two processes, or threads, and writes down who was called."""
         self.log.write_text("")
-        given = self.command("describe", self.store, f"shells:outer={outer}", "--cluster", "local", "-q", *options)
-        return run([*given, "--workers", "2"], {**self.environment, **environment}, check=False)
+        given = self.command("describe", self.store, f"shells:outer={outer}", "--cluster", cluster, "-q", *options)
+        return run([*given, "--workers", "2"], self.environment, check=False)
 
     def calls(self):
         """Process of each call of the package's code since `describe` began."""
@@ -153,10 +153,10 @@ def test_the_help_lists_it(work):
     assert "inner a positive finite number; default 0.5" in found
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
 def test_mistakes_are_one_line(work):
     for given, message in ((-1.0, "shells.outer: expected a positive finite number"), (0.4, "shells: inner = 0.5")):
-        done = work.describe(outer=given)
+        done = work.describe(outer=given, cluster="threads")
         assert done.returncode == 1
         assert done.stderr.startswith(f"glassdask: {message}")
         assert done.stderr.count("\n") == 1
@@ -189,10 +189,10 @@ def test_it_goes_on_after_a_kill_and_knows_its_code(work):
     before = helper.read_text()
     try:
         helper.write_text(before.replace("import time", "import time  # of day"))
-        assert work.describe().returncode == 0
+        assert work.describe(cluster="threads").returncode == 0
         assert work.calls() == []
         helper.write_text(before.replace("(neighbors.distance > inner)", "(neighbors.distance >= inner)"))
-        refused = work.describe()
+        refused = work.describe(cluster="threads")
         assert refused.returncode == 1
         assert "overwrite" in refused.stderr
         assert work.calls() == []

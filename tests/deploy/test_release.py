@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from glassdask.kernels import cache
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -61,7 +63,9 @@ def installed(archive, folder):
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
                "--disable-pip-version-check", "--target", str(folder / "site"), str(archive)]  # fmt: skip
     run(command, cwd=folder)
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "NUMBA_CACHE_DIR": str(folder / "numba")}
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+    if cache.FOLDER is not None:  # the same kernels are compiled there already: found by their sources
+        environment["NUMBA_CACHE_DIR"] = str(cache.FOLDER.parent)
     return run([sys.executable, "-c", TRY, str(folder)], cwd=folder, env=environment).split()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import time
 from collections.abc import Iterator
@@ -37,6 +38,14 @@ const titles = models.filter(m => m.type === 'Figure' && m.title).map(m => m.tit
 const images = models.filter(m => m.type === 'GlyphRenderer' && m.glyph.type === 'Image')
   .map(m => [...m.data_source.data.image[0]].filter(v => v === v).reduce((a, b) => a + b * b, 0));
 """
+
+
+def need(*packages: str) -> None:
+    """Skip a module where a package is missing that only processes use which it starts: JupyterLab alone takes three
+    seconds to load."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}, which the extra 'notebooks' or 'dev' brings", allow_module_level=True)
 
 
 class Page:

@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("panel", reason="needs the extra 'notebooks'")
-pytest.importorskip("datashader", reason="needs the extra 'notebooks'")
-pytest.importorskip("selenium")
+from tests.notebooks.browser import MARKS, PROBE, Page, chromium, need
 
-from tests.notebooks.browser import MARKS, PROBE, Page, chromium
-
+need("panel", "datashader", "selenium")
 APP = Path(__file__).parents[2] / "notebooks" / "sweep_dashboard.py"
 pytestmark = MARKS
 

@@ -11,13 +11,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("panel", reason="needs the extra 'notebooks'")
-pytest.importorskip("datashader", reason="needs the extra 'notebooks'")
-pytest.importorskip("jupyterlab")
-pytest.importorskip("selenium")
+from tests.notebooks.browser import MARKS, WAIT, Page, chromium, need
 
-from tests.notebooks.browser import MARKS, WAIT, Page, chromium
-
+need("panel", "datashader", "jupyterlab", "selenium")
 pytestmark = MARKS
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CELL = """from sweep_dashboard import Dashboard

@@ -79,19 +79,18 @@ def test_run_and_draw(tmp_path):
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "states.zarr").rglob("*") if f.is_file()} == stored
 
 
-@pytest.mark.slow
-def test_failures_are_told(tmp_path):
+def test_failures_are_told(tmp_path, run_here):
     """Both states fail at once, because their places are taken: neither hides the other's error, nothing is lost."""
     (tmp_path / "sweep.toml").write_text(SWEEP)
     other = gd.from_arrays([[[0.5, 0.5, 0.5]]], species=["A"], box=[1.0] * 3)
     paths = [tmp_path / "states.zarr" / "kob_andersen" / f"T={t}" for t in ("1.0000", "1.5000")]
     for path in paths:
         gd.save_trajectory(other, path)
-    command = [sys.executable, PIPELINES / "sweep.py", tmp_path / "sweep.toml", "--output", tmp_path / "out"]
-    run = subprocess.run([*command, "--cluster", "threads"], capture_output=True, text=True, timeout=300)
-    assert run.returncode == 1
-    assert "0 of 2 states" in run.stdout
+    where = ("--output", tmp_path / "out", "--cluster", "threads")
+    code, out, err = run_here("sweep", tmp_path / "sweep.toml", *where)
+    assert code == 1
+    assert "0 of 2 states" in out
     for label in ("T=1.0000", "T=1.5000"):
-        assert f"failed: kob_andersen/{label}: simulate: StoreError: " in run.stderr
+        assert f"failed: kob_andersen/{label}: simulate: StoreError: " in err
     assert (status(tmp_path / "states.zarr")["correlate"] == "waiting").all()
     assert all(gd.open_trajectory(path).sizes["particle"] == 1 for path in paths)
