@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 118  # how many `_works` are, for the progress bar
+WORKS = 119  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
@@ -133,6 +133,8 @@ def _works() -> Iterator[Callable[[], Any]]:
     first = liquid(3, 1)
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
     yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
+    fcc = np.argwhere(np.indices((4, 4, 4)).sum(axis=0) % 2 == 0)  # more than three faces meet in a corner
+    yield now(gd.describe(gd.from_arrays([fcc], species=["A"] * 32, box=[4.0] * 3), [gd.VoronoiCell()]))
     dimer = gd.from_arrays([[[1.0, 1.0], [2.1, 1.0]]], species=["A", "A"], box=[9.0, 9.0])
     yield partial(gd.simulation.hessian, "kam_2d", dimer)
     yield partial(gd.simulation.lowest_modes, "kam_2d", dimer, 1)
