@@ -7,7 +7,9 @@ what was interrupted goes on from its last checkpoint with the same numbers as i
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -227,11 +229,18 @@ def _join(model: Model, source: str, path: str, parts: list[range], key: str | N
 
 def minimised(path: str) -> int:
     """How many frames are done while the tasks of `inherent_structures` are at work, to be told as progress."""
-    newest = [
-        max((int(found.name.removeprefix(CHECKPOINT)) for found in folder.glob(f"{CHECKPOINT}*")), default=0)
-        for folder in Path(path).glob(f"{engine.SCRATCH}*")
-    ]
+    newest = []
+    for folder in _present(Path(path), engine.SCRATCH):
+        numbers = [int(name.removeprefix(CHECKPOINT)) for name in _present(Path(path) / folder, CHECKPOINT)]
+        newest.append(max(numbers, default=0))
     return sum(number // len(engine.INHERENT) for number in newest)
+
+
+def _present(folder: Path, beginning: str) -> list[str]:
+    """Names in a folder that begin so; none where it is gone, as what is done is removed meanwhile."""
+    with suppress(OSError):
+        return [name for name in os.listdir(folder) if name.startswith(beginning)]
+    return []
 
 
 def _run(

@@ -244,6 +244,8 @@ def test_frames_that_are_minimised_side_by_side_are_the_same_to_the_last_bit(liq
     compute(inherent_structures(run.model, path, parts))
     assert len(begun) == 4
     assert not list(Path(parts).glob(".simulation*"))
+    assert runs.minimised(parts) == 0
+    assert runs.minimised(str(tmp_path / "absent.zarr")) == 0
     assert content_hash(parts) == content_hash(whole)
     for opened in (open_trajectory, lambda at: open_reduction(at, "thermo")):
         one, other = opened(whole).load(), opened(parts).load()
