@@ -61,8 +61,10 @@ class LocalYieldStress(Descriptor):
     -----
     Output ``local_yield_stress`` (frame, particle) in units of energy/length^d; the stress is that of the free
     particles, half of each pair with others, by the volume of the sphere (area of the circle) of `radius`. Infinite
-    where nothing happens up to `strain`; NaN where no minimum is found even without strain. It is meant for inherent
-    structures: others are minimised within the region first. A particle takes some 0.3 s in two dimensions, several
+    where nothing happens up to `strain`; NaN where no minimum is found even without strain, while a later step after
+    which none is found is an event. Where a structure gives way gradually, as a perfect crystal does, what counts as an
+    event depends on `increment`. It is meant for inherent structures: others are minimised within the region first, and
+    particles at the same place mean nothing. A particle takes some 0.3 s in two dimensions, several
     in three: use `centers`, more cores, and stores, which go on where they were interrupted.
 
     References
@@ -72,7 +74,7 @@ class LocalYieldStress(Descriptor):
 
     Examples
     --------
-    A crystal with a shear modulus of 33 bears much; its particles are a little off their places, which they would never
+    A crystal with a shear modulus of 24 bears much; its particles are a little off their places, which they would never
     leave by symmetry alone:
 
     >>> import glassdask as gd

@@ -150,9 +150,12 @@ def map_pairs(
     dims = {f"axis {n}": size for n, size in enumerate(shape)}
     if _read_alone(trajectory, moved and scheme, microseconds):
         # no task has to wait for others that read, nothing is sent about, and the graph is small
-        starts = starts.assign(position=picked(trajectory["position"], first))
+        begun = picked(trajectory["position"], first)
+        starts = starts.assign(position=begun)
         values = [picked(trajectory["position"], second), later]
         if moved:
+            # images go with the positions that are stored, and a configuration wraps those a little outside
+            values.append(begun)
             function = partial(_read_moved, function=function, is_open=open_axes(trajectory))
             values += [picked(trajectory["image"], part) for part in (first, second)]
             values += [xr.DataArray(part, dims="frame") for part in (first, second)]
@@ -183,13 +186,13 @@ def _read_alone(trajectory: xr.Dataset, followed: Scheme | bool, microseconds: f
 
 
 def _read_moved(
-    configuration: Configuration, later: np.ndarray, box: np.ndarray, image: np.ndarray, later_image: np.ndarray,
-    first: np.ndarray, second: np.ndarray, *origins: np.ndarray,
+    configuration: Configuration, later: np.ndarray, box: np.ndarray, earlier: np.ndarray, image: np.ndarray,
+    later_image: np.ndarray, first: np.ndarray, second: np.ndarray, *origins: np.ndarray,
     function: Callable[..., np.ndarray], is_open: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """``function(configuration, later, box, moved)``, with displacements from positions and images as they are read."""
     d = configuration.dimension
-    begun = (configuration.position[:, :d], image, configuration.box[:d, :d], first)
+    begun = (earlier, image, configuration.box[:d, :d], first)
     ended = (later, later_image, box, second)
     paths = [placed(*part, is_open=is_open) for part in (begun, ended)]
     if origins:

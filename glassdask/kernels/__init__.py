@@ -39,8 +39,11 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def exact_kernel(function: Callable[..., Any]) -> Any:
-    """A kernel whose additions and products are rounded one by one, as they are written."""
-    return remember(njit(**OPTIONS, forceinline=True)(function))
+    """A kernel whose additions and products are rounded one by one, as they are written.
+
+    It says so itself: what a function leaves open, it has from the kernel that happens to be compiled with it first.
+    """
+    return remember(njit(**OPTIONS, fastmath=False, forceinline=True)(function))
 
 
 __all__ = ["exact_kernel", "inlined", "kernel"]

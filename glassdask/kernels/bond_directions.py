@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glassdask.kernels import kernel
+from glassdask.kernels import exact_kernel, kernel
 
 SWEEPS = 50  # of turns about the three axes, at most
 STILL = 1e-14  # a turn that gains less is none
@@ -219,9 +219,12 @@ def structure_by_angles(offsets, vector, chi, out):
         out[c] = judged(chi, wider)
 
 
-@kernel
+@exact_kernel
 def judged(chi, wider):
-    """The structure that the numbers of cosines in the eight ranges, and of neighbours in the wider shell, are of."""
+    """The structure that the numbers of cosines in the eight ranges, and of neighbours in the wider shell, are of.
+
+    Deviations from two structures may be exactly equal: then rounding decides, and must not depend on the compiler.
+    """
     denominator = chi[5] + chi[6] - chi[4]
     bcc = 0.35 * chi[4] / denominator if denominator != 0 else np.inf
     packed = abs(1.0 - chi[6] / 24.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import explains
 from sklearn.model_selection import StratifiedKFold
 
 import glassdask as gd
@@ -243,17 +244,31 @@ def table(found: Findings) -> Mapping[str, list]:
     return columns
 
 
-def reason(found: Findings, system: str, activation: str, quantity: str) -> str:
-    """The experiment that comes nearest to a published value, in words, or which way leads there; else nothing.
+def reason(
+    found: Findings,
+    system: str,
+    activation: str,
+    quantity: str,
+    ours: tuple[float, float | None],
+    published: tuple[float, float],
+) -> str:
+    """The experiment that explains why a number differs from the published one, in words, or which way leads there.
 
-    It is within two errors, and experiments whose errors are too large to tell are none.
+    It is within two errors of it, off ours by more than either error, and at most half as far from it as ours. An
+    experiment whose error is too large to tell is none, nor is one with fewer configurations. Else it is the way that
+    runs or configurations lead (`_trend`), or nothing.
     """
     known = [f for f in found.numbers if (f.system, f.activation, f.quantity) == (system, activation, quantity)]
-    known = [f for f in known if f.published is not None]
-    near = [f for f in known if abs(f.errors_off) <= 2 and f.error <= TELLING[quantity]]
+    value, rounding = published
+    near = [
+        f for f in known
+        if abs(f.ours - value) <= 2 * np.hypot(f.error, rounding) and f.error <= TELLING[quantity]
+        and f.varied != "configurations" and explains(ours[0], f.ours, value)
+        and abs(f.ours - ours[0]) > max(f.error, ours[1] or 0.0)
+    ]  # fmt: skip
     if not near:
-        return _trend(known)
-    best = min(near, key=lambda f: (abs(f.errors_off), f.error))
+        return _trend(known, value)
+    best = min(near, key=lambda f: (abs(f.ours - value) / np.hypot(f.error, rounding), f.error))
     return f"{best.varied} {best.value}: {best.ours:.3f} ± {best.error:.3f}"
 
 
@@ -280,20 +295,22 @@ def of_runs(known: Iterable[Finding]) -> dict[str, list[tuple[str, Finding]]]:
     }
 
 
-def _trend(known: Sequence[Finding]) -> str:
+def _trend(known: Sequence[Finding], published: float) -> str:
     """How more of what the paper has more of, runs or configurations, leads step by step to a published value.
 
-    The longest way of at least two steps, each nearer to it, which together are more than the error of any.
+    At least two steps, each a fifth of the way or more, the way more than two errors of any and half of the distance.
     """
     ways = {f"{measured}: with {{}} runs": steps for measured, steps in of_runs(known).items()}
     ways["with {} configurations"] = [(f.value, f) for f in known if f.varied == "configurations"]
     best, most = "", 0.0
     for told, steps in ways.items():
-        gaps = [abs(f.ours - f.published) for _, f in steps if f.published is not None]
-        if len(gaps) < 3 or any(later >= before for before, later in pairwise(gaps)):
+        gaps = [abs(f.ours - published) for _, f in steps]
+        if len(gaps) < 3 or not explains(steps[0][1].ours, steps[-1][1].ours, published):
             continue
-        if gaps[0] - gaps[-1] > max(most, *(f.error for _, f in steps)):
-            most = gaps[0] - gaps[-1]
+        way = gaps[0] - gaps[-1]
+        least = min(before - later for before, later in pairwise(gaps))
+        if least >= 0.2 * way and way > max(most, 2 * max(f.error for _, f in steps)):
+            most = way
             listed = ", ".join(f"{f.ours:.3f}" for _, f in steps)
             best = f"{told.format(', '.join(n for n, _ in steps))} {listed} ± {steps[-1][1].error:.3f}"
     return best

@@ -135,7 +135,7 @@ def _comparison(
     ours: tuple[float, float | None],
 ) -> Comparison:
     """With what it is of, which experiment shows why it differs, and the cost of the `day` profile where none does."""
-    shown = experiments.reason(findings, data.system.name, data.activation, quantity)
+    shown = experiments.reason(findings, data.system.name, data.activation, quantity, ours, published)
     cost = sizing.core_hours(DAY)[data.system.name, data.activation] if sizes is not DAY else 0.0
     return Comparison(
         where, data.title, what, published[0], *ours, published[1], why_not(data, sizes), sample=sample_of(data, sizes),
@@ -329,7 +329,11 @@ def why(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -
                 [varied, value, str(group[0].rows), *[numbers.get(q, "") for q in QUANTITIES],
                  ", ".join(f"{feature} ({score:.3f})" for feature, score in first)]
             )  # fmt: skip
-        published = {f.quantity: f for f in found.numbers if f.published is not None and f.system == name}
+        published = {
+            f.quantity: f
+            for f in found.numbers
+            if f.published is not None and (f.system, f.activation) == (name, activation)
+        }
         paper = [
             f"{published[q].published:g} ± {published[q].rounding:g}" if q in published else "" for q in QUANTITIES
         ]
@@ -419,7 +423,9 @@ def from_experiments(found: Findings, mains: Mapping[tuple[str, str], str], repo
                     mine.ours if mine else float("nan"), mine.error if mine else None, value[1],
                     "" if mine else "not simulated here",
                     sample=f"kept sample, {main}" if mine else "",
-                    shown=experiments.reason(found, name, activation, quantity) if mine else "",
+                    shown=experiments.reason(found, name, activation, quantity, (mine.ours, mine.error), value)
+                    if mine
+                    else "",
                     core_hours=cost, telling=experiments.TELLING[quantity],
                 )
             )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from report import Comparison, Report
+from report import Comparison, Report, explains
 
 from glassdask import plotting
 from paper_c import dynamics, figures
@@ -124,7 +124,7 @@ def _longer_with_runs(m: Mobility, delta: float, expected: float) -> str:
         return ""
     bare = motion.at([delta], slice(0, few))["propensity"].values[0]
     length = dynamics.length(dynamics.correlation(bare, m.glass.trajectory))
-    nearer = abs(m.own[delta] - expected) < abs(length - expected)
+    nearer = explains(length, m.own[delta], expected)
     return f"{few} of the {total} runs give {length:.2f}, all {m.own[delta]:.2f}: it grows with them" if nearer else ""
 
 
@@ -136,7 +136,7 @@ def _of_more_runs(m: Mobility, r: float, delta: float, own: float, expected: flo
     runs = motion.displacement.sizes["replica"]
     most = noise.ceiling(runs)
     few, many = (r * noise.ceiling(n) / most for n in RUNS)
-    nearer = abs(few - expected) < abs(r - expected)
+    nearer = explains(r, few, expected) or explains(r, many, expected)
     shown = f"from the spread of the {runs} runs, {RUNS[0]} and {RUNS[1]} give {few:.3f} and {many:.3f}"
     return f"noise of {runs} runs lets R reach {most:.2f} at most", shown if nearer else ""
 
@@ -193,7 +193,7 @@ def _ensembles(m: Mobility, report: Report) -> None:
     larger = dynamics.Noise.of(motion, delta, m.fixed).table(*RUNS)
     for name, published in ENSEMBLES.items():
         shown = ""
-        if abs(larger[name] - published) < abs(table[name] - published):
+        if explains(table[name], larger[name], published):
             shown = f"the paper's ensembles would have {larger[name]:.3f}, from the spread of the runs"
         report.compare(
             Comparison("Table 4", m.study.title, f"R({name})", published, table[name], None, 0.0005, why, shown=shown)

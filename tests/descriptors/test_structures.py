@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import glassdask as gd
 from glassdask.errors import ParameterError
-from glassdask.kernels import bond_directions, entropy
+from glassdask.kernels import bond_directions, entropy, exact_kernel, kernel
 from glassdask.kernels import common_neighbors as kernels
 from glassdask.kernels.simd import LANES
 from tests.conftest import DATA
@@ -332,3 +333,28 @@ def test_structures_are_numbers_when_they_come_from_a_store(tmp_path):
     drawn, table = gd.plotting.descriptor(pairs)
     assert table["signature"].tolist() == pairs["signature"].values.tolist()
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == pairs["signature"].values.tolist()
+
+
+def test_angles_are_judged_the_same_at_ties():
+    """Where deviations from two structures are equal, compiled is as plain Python: rounding decides, as in OVITO."""
+    rng = np.random.default_rng(5)
+    drawn = rng.multinomial(91, [0.08, 0.03, 0.05, 0.3, 0.15, 0.1, 0.29, 0.0], size=5000)
+    ties = 0
+    for chi in [np.array([5, 0, 2, 30, 10, 3, 28, 0]), *drawn]:
+        e, f, g = chi[4:7].tolist()
+        ties += f + g != e and Fraction(35 * e, 100 * (f + g - e)) == abs(1 - Fraction(g, 24))
+        for wider in (12, 13):
+            assert bond_directions.judged(chi, wider) == bond_directions.judged.py_func(chi, wider)
+    assert ties > 5
+
+
+def test_exact_kernels_stay_exact_in_others():
+    """What is compiled first, the caller or what it calls, does not decide how numbers are rounded."""
+    exact = exact_kernel(bond_directions.judged.py_func)
+
+    @kernel
+    def caller(chi, wider):
+        return exact(chi, wider)
+
+    tie = np.array([5, 0, 2, 30, 10, 3, 28, 0])
+    assert caller(tie, 12) == exact(tie, 12) == 3

@@ -39,10 +39,14 @@ def walks(d=3, sheared=False, n=120, frames=11, **options):
         box[:, 1, 0] = np.linspace(0.0, 1.0, frames)
     fraction = rng.random((n, d)) * 3 - 1 + np.cumsum(rng.normal(scale=0.3, size=(frames, n, d)), axis=0) / length
     image = np.floor(fraction).astype(int)
-    return gd.from_arrays(
-        np.einsum("fpa,fas->fps", fraction - image, box) + np.asarray(options.get("origin", np.zeros(d)))[..., None, :],
+    inside = fraction - image
+    inside[:, 0, 0] = -2e-9  # as far outside as rounding puts particles, with the image that goes with it
+    position = np.einsum("fpa,fas->fps", inside, box)  # from the corner
+    made = gd.from_arrays(
+        position + np.asarray(options.get("origin", np.zeros(d)))[..., None, :],
         species=["A", "B", "B"] * (n // 3), box=box, image=image, time=np.arange(float(frames)), **options,
     )  # fmt: skip
+    return made.assign(position=made["position"].copy(data=position), image=made["image"].copy(data=image))
 
 
 @pytest.fixture

@@ -413,26 +413,30 @@ def test_thresholds_are_varied_in_shear():
     assert counts[0] > counts[2]
 
 
-def test_which_way_leads_to_a_published_value():
-    """An experiment within two errors is the reason; else more runs or configurations, each step nearer than before."""
+def test_what_explains_a_number():
+    """An experiment that is off ours and near the published value; else more runs or configurations, step by step."""
 
-    def found(*numbers):
-        known = [
-            experiments.Finding("wahnstrom", "thermal", v, x, "best", ours, 0.02, 0.97, 0.005, 100)
-            for v, x, ours in numbers
-        ]
-        return experiments.reason(experiments.Findings(known, {}), "wahnstrom", "thermal", "best")
+    def found(*numbers, ours=0.8, error=0.02):
+        of, told = ("wahnstrom", "thermal"), (0.97, 0.005, 100)
+        known = [experiments.Finding(*of, v, x, "best", r, error, *told) for v, x, r in numbers]
+        findings = experiments.Findings(known, {})
+        return experiments.reason(findings, *of, "best", (ours, 0.02), (0.97, 0.005))
 
-    runs = [("who moved", f"lag 20, propensity, {n} runs", r) for n, r in ((8, 0.81), (2, 0.70), (4, 0.76))]
-    told = "lag 20, propensity: with 2, 4, 8 runs 0.700, 0.760, 0.810 ± 0.020"
+    runs = [("who moved", f"lag 20, propensity, {n} runs", r) for n, r in ((8, 0.86), (2, 0.70), (4, 0.79))]
+    told = "lag 20, propensity: with 2, 4, 8 runs 0.700, 0.790, 0.860 ± 0.020"
     assert found(*runs, ("configurations", "2", 0.75), ("configurations", "5", 0.83)) == told
     assert found(*runs, ("r_cut", "4", 0.95)) == "r_cut 4: 0.950 ± 0.020"
+    # the same number is no reason, nor one with fewer configurations, or with errors that hide all
+    assert found(("r_cut", "4", 0.93), ours=0.92) == ""
+    assert found(("configurations", "2", 0.96)) == ""
+    assert found(("r_cut", "4", 0.93), error=0.04) == ""
     assert found(*runs[:2]) == ""  # one step is no way
-    assert found(*runs, ("who moved", "lag 20, propensity, 16 runs", 0.80)) == ""  # back again
-    assert found(*[(v, x, 0.7 + (r - 0.7) / 10) for v, x, r in runs]) == ""  # no more than the errors
+    assert found(*runs, ("who moved", "lag 20, propensity, 16 runs", 0.85)) == ""  # back again
+    assert found(*[(v, x, 0.85 + (r - 0.7) / 8) for v, x, r in runs]) == ""  # no more than the errors
+    assert found(*[(v, x, r - 0.06) for v, x, r in runs]) == ""  # less than half of the distance
     assert found(*[("r_cut", str(n), 0.6 + 0.05 * n) for n in (2, 3, 4, 5)]) == ""  # the paper has no longer one
-    told = "with 2, 4, 8 configurations 0.500, 0.600, 0.700 ± 0.020"
-    assert found(*[("configurations", n, r) for n, r in (("2", 0.5), ("4", 0.6), ("8", 0.7))]) == told
+    told = "with 2, 4, 8 configurations 0.600, 0.700, 0.800 ± 0.020"
+    assert found(*[("configurations", n, r) for n, r in (("2", 0.6), ("4", 0.7), ("8", 0.8))]) == told
 
 
 @pytest.mark.slow
