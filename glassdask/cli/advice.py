@@ -53,15 +53,18 @@ def tell_other_code(store: Path, what: str) -> None:
     `what` is a descriptor or reduction as `glassdask plot` has it: ``sbo``, ``descriptors/sbo``, ``inherent/sbo``.
     """
     from glassdask.cli.options import console
-    from glassdask.descriptors.codes import outdated
+    from glassdask.descriptors.codes import CLASSES, outdated
     from glassdask.store.groups import attributes, is_group
 
     *places, name = what.split("/")
     root = store.joinpath(*[place for place in places if place not in KINDS])
     for kind, command in KINDS.items():
         group = root / kind / name
-        if (kind in places or not KINDS.keys() & {*places}) and is_group(group) and outdated(kind, attributes(group)):
-            again = f"glassdask {command} with --overwrite computes it anew"
+        if (places and places[-1] in KINDS and places[-1] != kind) or not is_group(group):
+            continue
+        if outdated(kind, attrs := attributes(group)):
+            classes = kind == "reductions" and attrs["parameters"].get("estimator") in CLASSES
+            again = f"glassdask {'classify' if classes else command} with --overwrite computes it anew"
             console.print(f"{group}: made by other code than this: {again}", markup=False, soft_wrap=True)
 
 

@@ -131,17 +131,17 @@ def inherent_structures(
     ranges = _ranges(source) if after is None else []
     if len(ranges) < 2:
         return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
-    begun = dask.delayed(_begin_minimising, pure=True)(liquid, str(source), str(path), overwrite)
+    begun = dask.delayed(_begin_minimising, pure=True)(liquid, str(source), str(path), overwrite, ranges[-1].stop)
     done = [dask.delayed(_minimise, pure=True)(liquid, str(source), str(path), part, begun) for part in ranges]
-    return dask.delayed(_join, pure=True)(liquid, str(source), str(path), done, begun)
+    return dask.delayed(_join, pure=True)(liquid, str(path), done, begun)
 
 
 def _ranges(source: str) -> list[range]:
-    """Frames of a store that are minimised by one process each, shared out evenly; none where there is no store."""
+    """Frames of a store that are minimised by one process each, shared out evenly; none of what is still to come."""
     from glassdask.store import open_trajectory
-    from glassdask.store.groups import is_group
+    from glassdask.store.groups import COMPLETE, attributes, is_group
 
-    if not is_group(source):
+    if not is_group(source) or attributes(source).get("status") != COMPLETE:
         return []
     sizes = open_trajectory(source).sizes
     n, most = sizes["frame"], max(1, MINIMISED_TOGETHER // sizes["particle"])
@@ -155,7 +155,8 @@ def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, 
     sizes = open_trajectory(source).sizes
     identity, attrs = _minimising(model, source)
     operations, n_particles = _minimisations(source, range(sizes["frame"])), sizes["particle"]
-    return _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
+    _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
+    return _cleared(path)  # of parts of a call before as well
 
 
 def _minimisations(source: str, frames: range) -> tuple[Operation, ...]:
@@ -177,51 +178,63 @@ def _minimising(model: Model, source: str) -> tuple[list[Any], dict[str, Any]]:
     return [model, *engine.INHERENT, content], attrs
 
 
-def _begin_minimising(model: Model, source: str, path: str, overwrite: bool) -> str | None:
-    """The key of the inherent structures; None where they are stored."""
+def _begin_minimising(
+    model: Model, source: str, path: str, overwrite: bool, n_frames: int
+) -> tuple[str, dict[str, Any]] | None:
+    """The key of the inherent structures and the attributes of their store; None where they are stored."""
     from glassdask.store import open_trajectory
     from glassdask.store.groups import create_parents
 
+    sizes = open_trajectory(source).sizes
+    if sizes["frame"] != n_frames:
+        raise StoreError(
+            f"{source}: has {sizes['frame']} frames, and had {n_frames} when the tasks were made: make them again"
+        )
     identity, attrs = _minimising(model, source)
-    key = engine.key(*identity, _checkpoint(open_trajectory(source).sizes["particle"]))
-    if _is_done(path, key, attrs["parameters"], overwrite) and _thermo_key(path) == key:
+    key = engine.key(*identity, _checkpoint(sizes["particle"]))
+    if _is_minimised(path, key, attrs, overwrite):
         return None
     create_parents(Path(path))
-    return key
+    return key, attrs | {"key": key, "code": engine.code_of(*identity), "model": model.name}
 
 
-def _thermo_key(path: str) -> str | None:
-    """The key of what the stored thermodynamic numbers belong to, if they are there."""
+def _is_minimised(path: str, key: str, attrs: dict[str, Any], overwrite: bool = False) -> bool:
+    """Whether all is stored, the thermodynamic numbers too, which are written last."""
     from glassdask.store.groups import COMPLETE, attributes, is_group
 
+    if not _is_done(path, key, attrs["parameters"], overwrite):
+        return False
     group = Path(path) / "reductions" / "thermo"
-    attrs = attributes(group) if is_group(group) else {}
-    return attrs["parameters"].get("key") if attrs.get("status") == COMPLETE else None
+    found = attributes(group) if is_group(group) else {}
+    return found.get("status") == COMPLETE and found["parameters"].get("key") == key
 
 
-def _minimise(model: Model, source: str, path: str, frames: range, key: str | None) -> range:
-    """Minimise some frames, which are kept as files of the task."""
+def _minimise(model: Model, source: str, path: str, frames: range, begun: tuple[str, dict[str, Any]] | None) -> range:
+    """Minimise some frames, which are kept as files of the task, unless another process has stored all meanwhile."""
     from glassdask.store import open_trajectory
 
-    if key is not None:
+    if begun is not None and not _is_minimised(path, *begun):
         folder, checkpoint = _scratch(path, frames.start), _checkpoint(open_trajectory(source).sizes["particle"])
         job = Job(model, model.timestep, _minimisations(source, frames), FramesRecorder(str(folder)), checkpoint)
-        engine.execute(job, folder, f"{key} {frames}")
+        engine.execute(job, folder, f"{begun[0]} {frames}")
     return frames
 
 
-def _join(model: Model, source: str, path: str, parts: list[range], key: str | None) -> str:
+def _join(model: Model, path: str, parts: list[range], begun: tuple[str, dict[str, Any]] | None) -> str:
     """Store the frames of all parts as one task for all of them would have done it."""
-    if key is not None:
-        identity, attrs = _minimising(model, source)
-        attrs |= {"key": key, "code": engine.code_of(*identity), "model": model.name}
-        recorder = TrajectoryRecorder(path, parts[-1].stop, model.species, attrs)
+    if begun is not None and not _is_minimised(path, *begun):
+        recorder = TrajectoryRecorder(path, parts[-1].stop, model.species, begun[1])
         rows = []
         for part in parts:
             thermo, lammps = hand_on(_scratch(path, part.start), recorder)
             thermo["stage"] += 2 * part.start  # a frame is two: loading and going downhill
             rows.append(thermo)
         recorder.finish({name: np.concatenate([part[name] for part in rows]) for name in rows[0]}, lammps)
+    return _cleared(path)
+
+
+def _cleared(path: str) -> str:
+    """The path of a store, without what tasks have kept in it on their way."""
     for folder in Path(path).glob(f"{engine.SCRATCH}*"):
         shutil.rmtree(folder, ignore_errors=True)
     return path
