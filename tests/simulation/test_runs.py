@@ -227,7 +227,7 @@ def test_frames_that_are_minimised_side_by_side_are_the_same_to_the_last_bit(liq
 
     def killed(command, **options):
         process = start(command, **options)
-        if "glassdask.simulation.worker" in command:
+        if "glassdask.simulation.process" in command:
             begun.append(process)
             if len(begun) == 3:
                 process.kill()
@@ -257,6 +257,46 @@ def test_frames_that_are_minimised_side_by_side_are_the_same_to_the_last_bit(liq
     # the same as one task for all would have stored: it finds nothing left to do
     compute(inherent_structures(run.model, path, parts, after=path))
     assert len(begun) == 4
+
+
+def test_sources_that_change_while_frames_are_minimised_side_by_side(liquid, tmp_path, monkeypatch):
+    """Tasks for fewer frames than there are now are refused; what is stored is of the source that was read."""
+    path, run = liquid
+    monkeypatch.setattr(runs, "MINIMISED_TOGETHER", 300)
+    source, target = str(tmp_path / "source.zarr"), str(tmp_path / "inherent.zarr")
+    save_trajectory(open_trajectory(path).isel(frame=slice(4)), source)
+    tasks, content = inherent_structures(run.model, source, target), content_hash(source)
+    save_trajectory(open_trajectory(path).isel(frame=slice(6)), source, overwrite=True)
+    with pytest.raises(StoreError, match=r"source.zarr: has 6 frames, and had 4 when the tasks were made: make them"):
+        compute(tasks)
+    assert not Path(target).exists()
+
+    save_trajectory(open_trajectory(path).isel(frame=slice(4)), source, overwrite=True)
+    join = runs._join
+
+    def late(*given):
+        save_trajectory(open_trajectory(path).isel(frame=slice(1, 5)), source, overwrite=True)
+        return join(*given)
+
+    monkeypatch.setattr(runs, "_join", late)
+    compute(inherent_structures(run.model, source, target))
+    assert [known["sha256"] for known in open_trajectory(target).attrs["sources"]] == [content]
+
+
+def test_another_process_that_has_minimised_all_meanwhile(liquid, tmp_path, monkeypatch):
+    """What is there is taken, by parts and in the end; parts of a call that was interrupted go with one for all."""
+    path, run = liquid
+    monkeypatch.setattr(runs, "MINIMISED_TOGETHER", 300)
+    target = str(tmp_path / "inherent.zarr")
+    begun = runs._begin_minimising(run.model, path, target, False, 7)
+    compute(inherent_structures(run.model, path, target))
+    stored = content_hash(target)
+    parts = [runs._minimise(run.model, path, target, part, begun) for part in runs._ranges(path)]
+    assert runs._join(run.model, target, parts, begun) == target
+    assert content_hash(target) == stored
+    (Path(target) / ".simulation-00002").mkdir()
+    compute(inherent_structures(run.model, path, target, after=path))
+    assert not list(Path(target).glob(".simulation*"))
 
 
 @pytest.mark.slow
