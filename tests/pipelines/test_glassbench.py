@@ -418,3 +418,24 @@ def test_labels_of_training_are_found_in_predictions(tmp_path, n_test):
     glassbench.refuse_leaks(independent, train, test, [task], tmp_path)
     with pytest.raises(ParameterError, match="those of --train"):
         glassbench.refuse_leaks({("ridge", "cage"): {task: actual}}, train, test, [task], tmp_path)
+
+
+def test_configurations_that_are_seen_in_another_form():
+    """Numbered otherwise, shifted across the box, in single precision: it is the same configuration."""
+    rng = np.random.default_rng(2)
+    places = rng.random((3, 200, 3)) * 6.0
+    order = rng.permutation(200)
+    others = {
+        "as it is": places[:1],
+        "numbered otherwise": places[1:2, order],
+        "shifted": (places[2:] + np.array([1.0, 5.0, -2.0])) % 6.0,
+        "in single precision": places[:1].astype(np.float32),
+    }
+
+    def study(position):
+        return SimpleNamespace(trajectory=gd.from_arrays(position, species=["A"] * 200, box=[6.0] * 3))
+
+    for position in others.values():
+        with pytest.raises(ParameterError, match="a configuration of --test is among those of --train"):
+            sources.refuse_seen(study(places), study(position), "--test")
+    sources.refuse_seen(study(places), study(rng.random((2, 200, 3)) * 6.0), "--test")
