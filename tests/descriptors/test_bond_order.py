@@ -313,7 +313,7 @@ def test_high_degrees_are_stable():
     [
         (lambda: gd.BondOrder(l_max=-1, cutoffs=1.0), "l_max = -1"),
         (lambda: gd.BondOrder(l_max=40, cutoffs=1.0), "l_max = 40"),
-        (lambda: gd.BondOrder(), "exactly one"),
+        (lambda: gd.BondOrder(), "either cutoffs or neighbors, found neither"),
         (lambda: gd.SmoothedBondOrder(cutoffs=1.0, gamma=0), "gamma: expected a positive exponent .*, found 0"),
         (lambda: gd.SmoothedBondOrder(cutoffs=1.0, enlargement=0.9), "enlargement: expected .*, found 0.9"),
     ],

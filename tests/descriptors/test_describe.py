@@ -246,7 +246,7 @@ def test_slow_descriptors_have_smaller_tasks():
     quick, slow = gd.Coordination(cutoffs=1.4), gd.LocallyFavoredStructure(signature=(0, 0, 12))
     long = gd.from_arrays(np.zeros((1, 4000, 3)), species=["A"] * 4000, box=[16.0] * 3).isel(frame=[0] * 4000)
     chunks = [gd.describe(long, listed)["coordination"].chunks for listed in ([quick], [quick, slow])]
-    assert [sizes[0][0] for sizes in chunks] == [32, 8]
+    assert [sizes[0][0] for sizes in chunks] == [32, 16]
     large = gd.from_arrays(np.zeros((1, 60_000, 3)), species=["A"] * 60_000, box=[40.0] * 3).isel(frame=[0] * 80)
     assert gd.describe(large, [quick, slow])["coordination"].chunks[1] == (60_000,)
 
