@@ -27,6 +27,7 @@ SAFE = {
     "gather": "what is written at depends on what was read: never vectorised",
     "sweep_cages": "over the axes of one particle",
     "accumulate": "rows of scratch are far from each other, SHORTEST_ROW",
+    "measure_corners": "writes the faces that are there one behind the other: never vectorised",
     "count_solid_angle": "ends when the sum is complete: never vectorised",
 }
 
