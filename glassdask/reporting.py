@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 EVERY = 30.0  # seconds between two lines, in a log and where there is no terminal
@@ -103,7 +103,8 @@ class _State:
     def look(self) -> None:
         """Ask who can be asked: of a cluster its scheduler, how many tasks it has had and done since."""
         if self.asked is not None:
-            self.told(*self.asked())
+            with suppress(OSError):  # of files that come and go; it is asked again
+                self.told(*self.asked())
         elif self.scheduler is not None and not self.total:
             client, begun = self.scheduler
             now = _handled_by(client)

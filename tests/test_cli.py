@@ -96,7 +96,9 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     gd.store.set_attributes(store / "descriptors/sbo", code="0" * 64)
     (told,) = [line for line in run(monkeypatch, capsys, "info", store)[1].splitlines() if "other code" in line]
     assert told.endswith("sbo (of B; made by other code)")
-    for command in (("reduce", store, "sbo", "--overwrite", *ARGS), ("plot", store, "sbo", "-o", tmp_path / "sbo.png")):
+    picture = ("-o", tmp_path / "sbo.png")
+    of_particles = ("plot", store, "particles", "--color", "sbo_4", *picture)
+    for command in (("reduce", store, "sbo", "--overwrite", *ARGS), ("plot", store, "sbo", *picture), of_particles):
         code, _, error = run(monkeypatch, capsys, *command)
         assert code == 0, error
         assert "descriptors/sbo: made by other code than this: glassdask describe with --overwrite" in error

@@ -60,7 +60,7 @@ def tell_other_code(store: Path, what: str) -> None:
     root = store.joinpath(*[place for place in places if place not in KINDS])
     for kind, command in KINDS.items():
         group = root / kind / name
-        if (places and places[-1] in KINDS and places[-1] != kind) or not is_group(group):
+        if (KINDS.keys() & {*places} and kind not in places) or not is_group(group):
             continue
         if outdated(kind, attrs := attributes(group)):
             classes = kind == "reductions" and attrs["parameters"].get("estimator") in CLASSES

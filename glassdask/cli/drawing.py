@@ -71,9 +71,21 @@ def plot(
     else:
         drawn, table = drawing.draw(store, what, color=color, frame=frame, normal=normal, between=ends)
     plotting.save(drawn, output, table)
-    tell_other_code(store, what)
+    for used in [] if is_sweep(store) else _used(store, what, color):
+        tell_other_code(store, used)
     written = [str(path) for path in plotting.paths(output)]
     print(json.dumps(written) if as_json else " and ".join(written))
+
+
+def _used(store: Path, what: str, color: str) -> list[str]:
+    """The descriptors and reductions of which a figure is: of all components, or of what colours the particles."""
+    if what not in ("evr", "particles"):
+        return [what]
+    names = {name: name.removeprefix("descriptors/") for name in _known(store)}
+    if what == "evr":
+        return [f"reductions/{name}" for name in names]
+    shown = color.removeprefix("reductions/")
+    return [name for name, of in names.items() if shown == of or shown.startswith(f"{of}_")]
 
 
 def _list(store: Path, as_json: bool) -> None:
