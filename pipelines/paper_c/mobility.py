@@ -131,7 +131,8 @@ def _longer_with_runs(m: Mobility, delta: float, expected: float) -> str:
 def _of_more_runs(m: Mobility, r: float, delta: float, own: float, expected: float) -> tuple[str, str]:
     """What noise lets an R with the propensity reach, and R of the paper's runs, where they lead to its number."""
     motion = dynamics.most_mobile(m.motions, delta)
-    assert motion is not None
+    if motion is None:  # of an R that is NaN at all delta
+        return "not defined", ""
     noise = dynamics.Noise.of(motion, delta, own)
     runs = motion.displacement.sizes["replica"]
     most = noise.ceiling(runs)
