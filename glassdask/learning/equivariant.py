@@ -55,8 +55,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
 
     Several networks are trained that differ in their beginnings and in which configurations are held out, side by side
     on as many cores as torch has threads; each is kept as it was when it predicted those best, and their mean is the
-    prediction. What is held out goes round, so that with
-    enough networks `predict_held_out` has one of every configuration by networks that have not learned from it.
+    prediction. What is held out goes round, so that with enough networks `predict_held_out` has one of every
+    configuration by networks that have not learned from it.
 
     Parameters
     ----------

@@ -155,8 +155,7 @@ def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, 
     sizes = open_trajectory(source).sizes
     identity, attrs = _minimising(model, source)
     operations, n_particles = _minimisations(source, range(sizes["frame"])), sizes["particle"]
-    _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
-    return _cleared(path)  # of parts of a call before as well
+    return _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
 
 
 def _minimisations(source: str, frames: range) -> tuple[Operation, ...]:
@@ -278,8 +277,7 @@ def _run(
         attrs |= {"key": key, "code": engine.code_of(*identity), "model": model.name}
         recorder = TrajectoryRecorder(path, n_frames, model.species, attrs)
         engine.execute(Job(model, timestep, operations, recorder, checkpoint), scratch, key)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return path
+    return _cleared(path)
 
 
 def _checkpoint(n_particles: int) -> int:

@@ -302,8 +302,9 @@ def why(found: Findings, mains: Mapping[tuple[str, str], str], report: Report) -
         main = mains[name, activation]
         runs = experiments.of_runs(found.of(name, activation, "who moved", "best"))
         longest = max(runs, key=lambda measured: len(runs[measured]), default="")
+        numbers_of_runs = {f.value: number for number, f in runs.get(longest, [])}
         for label, varied, pick in (
-            (f"runs averaged over ({longest})", "who moved", lambda value, longest=longest: _runs(value, longest)),
+            (f"runs averaged over ({longest})", "who moved", lambda value, of=numbers_of_runs: of.get(value, "")),
             ("time", "who moved", lambda value, main=main: _time(value, main)),
             ("radius of D2min", "who moved", lambda value, main=main: _radius(value, main)),
             ("r_cut", "r_cut", lambda value: value),
@@ -359,14 +360,6 @@ def few_runs(found: Findings, mains: Mapping[tuple[str, str], str], report: Repo
 
 
 QUANTITIES = ("first", "A-A", "A-A and B1", "best", "ten", "R")
-
-
-def _runs(value: str, measured: str) -> str:
-    """The number of runs in the name of a reading of what is measured, "all" where it has none; "" for others."""
-    if value == measured:
-        return "all"
-    number, _, unit = value.removeprefix(f"{measured}, ").partition(" ")
-    return number if value.startswith(f"{measured}, ") and unit.startswith("run") else ""
 
 
 def _time(value: str, main: str) -> str:
