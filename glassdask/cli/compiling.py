@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 119  # how many `_works` are, for the progress bar
+WORKS = 120  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
@@ -131,6 +131,7 @@ def _works() -> Iterator[Callable[[], Any]]:
         yield partial(dynamics.self_correlations, without, k=6.0, cage=1.4)
         yield now(dynamics.d2min(first, trajectory.isel(frame=[1]), 1.5), dynamics.hops(trajectory, 2.0, 0.1))
     first = liquid(3, 1)
+    yield partial(dynamics.propensity, dynamics.replica_displacements(np.zeros((1, 3)), np.ones((2, 1, 3))))
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
     yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
     fcc = np.argwhere(np.indices((4, 4, 4)).sum(axis=0) % 2 == 0)  # more than three faces meet in a corner

@@ -11,12 +11,13 @@ from functools import partial
 from numbers import Real
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from glassdask.dynamics.paths import check_matched
 from glassdask.errors import ParameterError, PositionError, SchemaError
-from glassdask.graphs import compute, task_bytes
+from glassdask.graphs import FAN_IN, compute, task_bytes
 from glassdask.kernels import dynamics as kernels
 from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.boxes import check_radius
@@ -35,6 +36,9 @@ from glassdask.schema import (
     validate,
 )
 from glassdask.variables import annotated, unmasked
+
+# Particles whose sums stay in the cache while replica after replica is added.
+AT_ONCE = 512
 
 
 def replica_displacements(
@@ -131,7 +135,7 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        When dimensions are missing.
+        When dimensions are missing, or there is no replica.
     ParameterError
         When the power is neither 1 nor 2.
 
@@ -145,18 +149,23 @@ def propensity(displacement: xr.DataArray, power: int = 2) -> xr.Dataset:
     check_displacement(displacement, ("replica", "particle", "space"))
     if isinstance(power, bool) or not isinstance(power, Real) or power not in (1, 2):
         raise ParameterError(f"power is {power!r}: expected 1, the mean of |dr|, or 2, the mean of |dr|^2")
-    square = xr.dot(displacement, displacement, dim="space")
-    distance = square**0.5
-    values = distance if power == 1 else square
     replicas = displacement.sizes["replica"]
+    if not replicas:
+        raise SchemaError("the displacements are of no replica: give those of one or more")
+    moved = displacement.transpose("replica", ..., "space")
+    dims = [str(dim) for dim in moved.dims[1:-1]]
+    _, mean, squares, distance = _moments_of(moved.data, power)
     # one replica has no scatter
-    share = replicas**-0.5 if replicas > 1 else np.nan
-    scatter = values.std("replica", ddof=min(1, replicas - 1), skipna=False)
-    mean = values.mean("replica", skipna=False).assign_attrs(replicas=replicas)
-    found = xr.Dataset({"propensity": mean, "propensity_error": scatter * share})
-    delta = distance.mean(["replica", "particle"], skipna=False)
+    share = 1.0 / (replicas * (replicas - 1)) if replicas > 1 else np.nan
+    of_these = [name for name, known in moved.coords.items() if {"replica", "space"} & {*known.dims}]
+    found = xr.Dataset(
+        {"propensity": (dims, mean, {"replicas": replicas}), "propensity_error": (dims, (share * squares) ** 0.5)},
+        coords=moved.coords.to_dataset().drop_vars(of_these).coords,
+    )
+    delta = distance.mean(axis=dims.index("particle"))
+    found = found.assign_coords(delta=([dim for dim in dims if dim != "particle"], delta), power=power)
     unit = {"units": "length" if power == 1 else "length^2"}
-    return annotated(found.assign_coords(delta=delta, power=power), propensity=unit, propensity_error=unit)
+    return annotated(found, propensity=unit, propensity_error=unit)
 
 
 def at_delta(propensities: xr.Dataset, delta: float | Iterable[float]) -> xr.Dataset:
@@ -306,6 +315,46 @@ def check_displacement(displacement: xr.DataArray, dims: tuple[str, ...]) -> Non
             f"displacements have dimensions {getattr(displacement, 'dims', type(displacement).__name__)}, expected "
             f"{', '.join(dims)} among them: make them with replica_displacements() or displacements()"
         )
+
+
+def _moments_of(displacement: Any, power: int) -> Any:
+    """`_moments` of displacements (R, ..., d), in memory or lazy; those of few replicas at a time are merged."""
+    if not hasattr(displacement, "dask"):
+        return _moments(displacement, power)
+    whole = displacement.rechunk({displacement.ndim - 1: -1})
+    parts = da.map_blocks(
+        _moments, whole, power, drop_axis=whole.ndim - 1, chunks=((4,) * whole.numblocks[0], *whole.chunks[1:-1]),
+        dtype=np.float64, meta=np.empty((0,) * (whole.ndim - 1)),
+    )  # fmt: skip
+    return da.reduction(
+        parts, _same, _merged, axis=0, keepdims=True, output_size=4, combine=_merged, dtype=np.float64,
+        meta=np.empty((0,) * parts.ndim), split_every=FAN_IN,
+    )  # fmt: skip
+
+
+def _moments(displacement: np.ndarray, power: int) -> np.ndarray:
+    """Number of replicas, and what `replica_moments` gives, of displacements (R, ..., d), as (4, ...)."""
+    moved = np.asarray(displacement)
+    moved = np.ascontiguousarray(moved, moved.dtype if moved.dtype in (np.float32, np.float64) else np.float64)
+    found = np.empty((4, *moved.shape[1:-1]))
+    rows = found.reshape(4, -1)
+    rows[0] = len(moved)
+    kernels.replica_moments(moved.reshape(len(moved), -1, moved.shape[-1]), power, np.empty(AT_ONCE), *rows[1:])
+    return found
+
+
+def _same(parts: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
+    return parts
+
+
+def _merged(parts: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
+    """The `_moments` of all replicas from those of some at a time, one below the other (4 P, ...)."""
+    number, mean, squares, distance = np.moveaxis(parts.reshape(-1, 4, *parts.shape[1:]), 1, 0)
+    total = number.sum(axis=0)
+    share = number / total
+    middle = (share * mean).sum(axis=0)
+    within = (squares + number * (mean - middle) ** 2).sum(axis=0)
+    return np.stack([total, middle, within, (share * distance).sum(axis=0)])
 
 
 def _cage_relative(displacement, position, box, *, rule, codes, names, borders, diameter):

@@ -204,6 +204,51 @@ def follow(position, box, inverse, out):
 
 
 @kernel
+def replica_moments(displacement, power, square, mean, squares, distance):
+    """Mean over the replicas of |dr|^power, 1 or 2, the sum of squared differences from it, and the mean of |dr|.
+
+    `displacement` (R, M, d); `square` scratch, `mean`, `squares` and `distance` (M,). One pass, by the updates of
+    B. P. Welford, Technometrics 4, 419 (1962), of as many particles at a time as `square` has places.
+    """
+    for first in range(0, displacement.shape[1], square.shape[0]):
+        n = min(square.shape[0], displacement.shape[1] - first)
+        # slices of rows: a loop over an offset of an index does not use the vector units
+        middle = mean[first : first + n]
+        scatter = squares[first : first + n]
+        far = distance[first : first + n]
+        middle[:] = scatter[:] = far[:] = 0.0
+        for r in range(displacement.shape[0]):
+            share = 1.0 / (r + 1)
+            if displacement.shape[2] == 3:
+                for i in range(n):
+                    x = np.float64(displacement[r, first + i, 0])
+                    y = np.float64(displacement[r, first + i, 1])
+                    z = np.float64(displacement[r, first + i, 2])
+                    square[i] = x * x + y * y + z * z
+            else:
+                square[:n] = 0.0
+                for axis in range(displacement.shape[2]):
+                    for i in range(n):
+                        x = np.float64(displacement[r, first + i, axis])
+                        square[i] += x * x
+            if power == 1:
+                for i in range(n):
+                    value = np.sqrt(square[i])
+                    change = value - middle[i]
+                    middle[i] += share * change
+                    scatter[i] += change * (value - middle[i])
+            else:
+                for i in range(n):
+                    value = square[i]
+                    change = value - middle[i]
+                    middle[i] += share * change
+                    scatter[i] += change * (value - middle[i])
+                    far[i] += share * (np.sqrt(value) - far[i])
+        if power == 1:
+            far[:] = middle
+
+
+@kernel
 def cage_relative(displacement, offsets, index, out):
     """Displacement of each particle minus the mean over itself and its neighbours.
 

@@ -37,6 +37,18 @@ def numpy_propensity(displacement):
     return np.array([distance.mean(axis=0), distance.std(axis=0, ddof=1) / np.sqrt(len(distance))])
 
 
+def numpy_propensity_in_place(displacement):
+    distance, square = displacement[..., 0] ** 2, np.empty(displacement.shape[:-1])
+    for axis in range(1, displacement.shape[-1]):
+        np.multiply(displacement[..., axis], displacement[..., axis], out=square)
+        distance += square
+    np.sqrt(distance, out=distance)
+    mean = distance.mean(axis=0)
+    distance -= mean
+    np.multiply(distance, distance, out=distance)
+    return np.array([mean, np.sqrt(distance.sum(axis=0) / (len(distance) * (len(distance) - 1)))])
+
+
 def numpy_averages(path, lags, origins, k):
     result = []
     for lag in lags:
@@ -137,12 +149,15 @@ def main() -> None:
             lambda radius=radius: dynamics.d2min(start, moved, radius)["d2min"].values[0],
             {"freud + NumPy": lambda radius=radius: numpy_d2min(old, new, length, radius)},
         )  # fmt: skip
-    replicas = rng.normal(scale=0.3, size=(30, n, 3))
-    given = dynamics.replica_displacements(old, old + replicas)
+    replicas = rng.normal(scale=0.3, size=(30, 10, n, 3))
+    given = dynamics.replica_displacements(old, old + replicas, lag=np.arange(10.0))
     report(
-        "propensity and error, 30 replicas, a particle", n,
+        "propensity and error, 30 replicas: a particle and lag", replicas[0, ..., 0].size,
         lambda: dynamics.propensity(given, power=1)[["propensity", "propensity_error"]].to_array().values,
-        {"NumPy": lambda: numpy_propensity(given.values)},
+        {
+            "NumPy": lambda: numpy_propensity(given.values),
+            "NumPy in place": lambda: numpy_propensity_in_place(given.values),
+        },
     )  # fmt: skip
     n_run, n_frames = (50, 200) if TINY else (1000, 1000)
     path = np.cumsum(rng.normal(scale=0.05, size=(n_frames, n_run, 3)), axis=0)

@@ -65,6 +65,47 @@ def test_lazy_is_the_same():
             np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("kind, dimension", [(np.float32, 2), (np.float64, 1), (np.float64, 3)])
+def test_moments_of_replicas(compiled, power, kind, dimension):
+    # far from zero, where a difference of sums of squares would have lost five digits
+    moved = (300.0 + np.random.default_rng(4).normal(size=(5, 21, dimension))).astype(kind)
+    square, rows = np.empty(8), np.empty((3, 21))
+    (kernels.replica_moments if compiled else kernels.replica_moments.py_func)(moved, power, square, *rows)
+    distance = np.linalg.norm(moved.astype(np.float64), axis=-1)
+    values = distance**power
+    expected = [values.mean(axis=0), 5 * values.var(axis=0), distance.mean(axis=0)]
+    np.testing.assert_allclose(rows, expected, rtol=1e-11)
+
+
+def test_a_replica_that_is_not_known():
+    moved = np.random.default_rng(5).normal(size=(9, 7, 3))
+    moved[4, 2, 1] = np.nan
+    for chunks in (None, (2, 7, 2)):
+        given = xr.DataArray(moved, dims=("replica", "particle", "space"))
+        found = propensity(given if chunks is None else given.chunk(dict(zip(given.dims, chunks))))
+        assert np.isnan(found["propensity"]).values.tolist() == [k == 2 for k in range(7)]
+        assert np.isnan(found["propensity_error"]).values.tolist() == [k == 2 for k in range(7)]
+        assert np.isnan(found["delta"])
+    with pytest.raises(SchemaError, match="no replica"):
+        propensity(given[:0])
+
+
+def test_other_dimensions_and_labels_are_kept():
+    moved = xr.DataArray(
+        np.random.default_rng(6).normal(size=(4, 3, 2, 5)), dims=("particle", "space", "frame", "replica"),
+        coords={"species": ("particle", list("AABB")), "seed": ("replica", range(5)), "step": ("frame", [10, 20])},
+    )  # fmt: skip
+    found = propensity(moved, power=1)
+    assert found["propensity"].dims == ("particle", "frame")
+    assert {*found.coords} == {"species", "step", "delta", "power"}
+    for frame in range(2):
+        one = propensity(moved.isel(frame=frame), power=1)
+        np.testing.assert_array_equal(found["propensity"][:, frame], one["propensity"])
+        np.testing.assert_allclose(found["delta"][frame], one["delta"], rtol=1e-14)
+
+
 def test_wrapped_final_positions():
     initial, final, _ = ensemble()
     box = np.array([[8.0, 0, 0], [2.0, 7.0, 0], [-1.0, 1.5, 9.0]])
