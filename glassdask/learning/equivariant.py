@@ -246,6 +246,12 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self.centers_ = [name for k, name in enumerate(names) if known[codes == k].any()]
         if not self.centers_:
             raise ParameterError("y is NaN everywhere: there is nothing to learn")
+        nothing = np.flatnonzero(~np.isfinite(targets).any(axis=(1, 2)))
+        if nothing.size:
+            raise ParameterError(
+                f"y is NaN everywhere in frame {nothing[0]}, as in {nothing.size} of {n_frames} frames: expected a "
+                "target in each: leave out those without"
+            )
         self.n_configurations_ = n_frames
         self.held_out_ = self._turns(np.arange(n_frames) if groups is None else np.asarray(groups))
         weights = self._weights(np.ones(n_frames) if sample_weight is None else np.asarray(sample_weight, dtype=float))

@@ -13,7 +13,8 @@ import xarray as xr
 from propensity import MEAN
 
 from benchmark.backwards import Ends
-from benchmark.sources import Study, Task, cpu_seconds
+from benchmark.sources import Study, Task
+from benchmark.spending import Spending, cpu_seconds
 from glassdask.learning import PCA, EquivariantNetwork, Moments, RidgeCV, grouped_moments, merge_moments, save_model
 
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
@@ -179,12 +180,13 @@ class Network:
         digest = hashlib.sha256(json.dumps([self.parameters, tasks]).encode() + y.tobytes()).hexdigest()
         checkpoint = folder / "checkpoints" / f"network_{digest[:12]}.pt"
         self.model = EquivariantNetwork(**self.parameters)
-        self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell, groups=groups, sample_weight=weights)
+        with Spending(folder / "network.json", "network", digest, started) as spent:
+            self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell, groups=groups, sample_weight=weights)
+        self.seconds = spent.seconds
         found = self.model.predict_held_out(inputs).isel(frame=slice(study.n_configurations))
         held_out = self._of_tasks(found, study)
         self.shares = {task: _share(held_out[task], study.targets[task] - linear[task]) for task in tasks}
         self._unseen = {task: linear[task] + self.shares[task] * held_out[task] for task in tasks}
-        self.seconds = cpu_seconds() - started
         save_model(self.model, folder / "network.npz")
         for (target, lag), share in self.shares.items():
             print(f"{target}, lag {lag:g}: {share:.2f} times what the networks say is added to the ridge regression")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +13,10 @@ import xarray as xr
 
 import glassdask as gd
 from benchmark import published
+from benchmark.spending import Spending
 from glassdask.dynamics import replica_bonds
 from glassdask.errors import ParameterError
 from glassdask.fields.shell_averages import average_shells
-from glassdask.files import read_json, write_json
 from glassdask.simulation.models import MODELS
 
 TARGETS = ("propensity", "bond_breaking")
@@ -47,17 +46,6 @@ class Settings:
     lags: tuple[float, ...] | None = None
     bonds: bool = False
     overwrite: bool = False
-
-
-def cpu_seconds() -> float:
-    """Seconds of CPU up to now: of this process, of those that it has ended, and likewise of the workers it has."""
-    from distributed import get_client
-
-    try:
-        workers = get_client().run(os.times).values()
-    except ValueError:  # no cluster
-        workers = ()
-    return sum(sum(times[:4]) for times in (os.times(), *workers))
 
 
 def temperature_of(files: list[str], given: float | None) -> float:
@@ -109,15 +97,11 @@ class Study:
         self.is_center = self.species == settings.centers
 
     def prepare(self, structures: list[str]) -> None:
-        """Make the inherent and cage states: the long part.
-
-        `seconds` are those of CPU that it took when it was done first.
-        """
-        note = self.folder / "preparation.json"
-        before, started = (read_json(note) or {}).get("seconds", 0.0), cpu_seconds()
-        self.trajectory = linear.make_structures(structures, self.linear, self.folder, self.settings.overwrite)
-        self.seconds = max(before, cpu_seconds() - started)
-        write_json(note, {"seconds": self.seconds})
+        """Make the inherent and cage states: the long part, in `seconds` of CPU."""
+        note, anew = self.folder / "preparation.json", self.settings.overwrite
+        with Spending(note, "structures", [structures, self.linear, self.files], anew=anew) as spent:
+            self.trajectory = linear.make_structures(structures, self.linear, self.folder, anew)
+        self.seconds = spent.seconds
 
     @property
     def n_configurations(self) -> int:

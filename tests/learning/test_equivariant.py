@@ -473,6 +473,10 @@ def test_what_is_refused(fitted):
         EquivariantNetwork(**SMALL).fit(frames, y[:, :3])
     with pytest.raises(ParameterError, match="NaN everywhere"):
         EquivariantNetwork(**SMALL).fit(frames, np.full((4, 150), np.nan))
+    some = np.array(y, dtype=float)
+    some[[1, 3]] = np.nan
+    with pytest.raises(ParameterError, match="y is NaN everywhere in frame 1, as in 2 of 4 frames"):
+        EquivariantNetwork(**SMALL).fit(frames, some)
     with pytest.raises(ParameterError, match="1 configurations, 1 of them held out"):
         EquivariantNetwork(**SMALL).fit(frames.isel(frame=[0]), y[:1])
     with pytest.raises(ParameterError, match="1 groups of configurations, 1 of them held out"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from benchmark import backwards, published, scores, sources
+from benchmark import backwards, published, scores, sources, spending
 from benchmark.models import Linear
 
 import glassdask as gd
@@ -258,9 +259,40 @@ def test_costs_are_of_all_that_is_done(tmp_path):
     )  # fmt: skip
     assert Linear("cage").fit(study, [task], tmp_path).seconds >= 0.2
     with gd.cluster.connect("local", workers=1) as client:
-        before = sources.cpu_seconds()
+        before = spending.cpu_seconds()
         client.submit(burn, 0.2).result()
-        assert sources.cpu_seconds() - before >= 0.2
+        assert spending.cpu_seconds() - before >= 0.2
+
+
+def test_costs_are_of_all_starts(tmp_path, monkeypatch):
+    """A step that was killed on the way, and one that ended in an error, go on; one that is done does not."""
+    clock = [100.0]
+    monkeypatch.setattr(spending, "cpu_seconds", lambda: clock[0])
+    monkeypatch.setattr(spending, "EVERY", 0.01)
+    note = tmp_path / "note.json"
+
+    def step(parameters, seconds, error=None):
+        spent = spending.Spending(note, "step", parameters)
+        spent.__enter__()
+        clock[0] += seconds
+        spent.__exit__(error, error, None)
+        clock[0] += 1000.0
+        return spent.seconds
+
+    killed = spending.Spending(note, "step", 1)
+    clock[0] += 3.0
+    written = threading.Event()
+    monkeypatch.setattr(killed, "_write", lambda seconds: (spending.Spending._write(killed, seconds), written.set()))
+    killed.thread.start()
+    assert written.wait(60)
+    killed.over.set()  # the end of a block that nobody reaches
+    killed.thread.join()
+    clock[0] += 1000.0
+    assert step(1, 5.0, error=KeyError) == 8.0
+    assert step(1, 2.0) == 10.0
+    assert step(1, 7.0) == 10.0
+    assert step(2, 4.0) == 4.0
+    assert spending.Spending(note, "step", 1, anew=True).seconds == 0.0
 
 
 def test_ends_are_starts_of_runs_backwards():
