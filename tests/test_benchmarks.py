@@ -62,7 +62,9 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
     assert "write one with python -m tests.benchmarks --json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name, said", [("limits", "search to 1.404"), ("gpu", "convolution")])
+@pytest.mark.parametrize(
+    "name, said", [("limits", "search to 1.404"), ("gpu", "convolution"), ("cores", "copies of memory")]
+)
 def test_what_stands_alone_runs_with_tiny_sizes(name, said):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "GLASSDASK_BENCHMARKS": "tiny"}
     command = [sys.executable, "-W", "ignore", "-m", f"tests.benchmarks.bench_{name}"]

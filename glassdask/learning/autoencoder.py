@@ -52,7 +52,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         the former has 0.802 after 250.)
     seed : int
         Of starting weights, the choice of validation rows and the order of batches. Rows are shuffled within chunks
-        and chunks among each other, so results depend on the chunks as well.
+        and chunks among each other, so results depend on the chunks as well, and in the last digits on the number of
+        torch's threads, which share the repeats.
     device : str
         "auto" (CUDA if there is one, else the CPU) or a torch device.
 
@@ -117,7 +118,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         ``callback(epoch, training loss, validation loss)``, with one loss a repeat, is called after each epoch;
         training ends early where it returns True.
         """
-        from glassdask.learning.training import Networks, Rows, device_of, threads_for
+        from glassdask.learning.training import Networks, Rows, device_of
 
         self.check_parameters()
         X, names = as_matrix(X)
@@ -134,15 +135,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.n_samples_, self.n_undefined_ = moments.n, moments.n_undefined
         self.set_features(moments.n_features, names)
 
-        with threads_for(moments.n_features):
-            device = device_of(self.device)
-            data = Rows(self, X, device)
-            network = Networks(self, moments.n_features, self.l2 / unit**2, device)
-            self._train(data, network, unit**2, callback)
-            error = np.sum([network.squared_error(rows) for rows in data.everything()], axis=0)
+        device = device_of(self.device)
+        data = Rows(self, X, device)
+        with Networks(self, moments.n_features, self.l2 / unit**2, device) as networks:
+            self._train(data, networks, unit**2, callback)
+            error = np.sum([networks.squared_error(rows) for rows in data.everything()], axis=0)
         self.repeats_explained_variance_ratio_ = 1.0 - error * unit**2 / total
         self.explained_variance_ratio_ = float(self.repeats_explained_variance_ratio_[self.best_])
-        each = [network.weights(k) for k in range(self.n_repeats)]
+        each = [networks.weights(k) for k in range(self.n_repeats)]
         self.repeats_weights_ = [np.stack(layer) for layer in zip(*each)]
         self.weights_ = each[self.best_]
         return self
@@ -163,13 +163,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return other
 
     def _train(
-        self, data: Any, network: Any, square: float, callback: Callable[[int, np.ndarray, np.ndarray], Any] | None
+        self, data: Any, networks: Any, square: float, callback: Callable[[int, np.ndarray, np.ndarray], Any] | None
     ) -> None:
         training: list[np.ndarray] = []
         validation: list[np.ndarray] = []
         for epoch in range(self.epochs):
-            training.append(network.train(data.batches(epoch)) * square)
-            validation.append(network.loss(data.validation) * square)
+            training.append(networks.train(data.shuffled(epoch)) * square)
+            validation.append(networks.loss(data.validation) * square)
             if not np.isfinite(validation[-1]).all():
                 raise ConvergenceError(
                     f"the loss is not finite after {epoch + 1} epochs: lower learning_rate, now {self.learning_rate}"

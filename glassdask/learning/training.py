@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import dask.array as da
 import numpy as np
@@ -16,6 +16,7 @@ from glassdask.graphs import compute
 
 IN_MEMORY = 2**30  # bytes of rows that are kept on the device; beyond them chunks are read anew in every epoch
 PIECE = 2**16  # rows that are evaluated at a time
+SMALL = 64  # features up to which several threads of one network would mostly wait for each other
 
 
 def device_of(name: str) -> torch.device:
@@ -26,17 +27,6 @@ def device_of(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ParameterError(f"device '{name}' cannot be used ({str(error).splitlines()[0]}): use 'auto'") from None
-
-
-@contextmanager
-def threads_for(n_features: int) -> Iterator[None]:
-    """One thread for small networks: on a busy machine two threads that wait for each other took 15 times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if n_features <= 64 else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Rows:
@@ -78,15 +68,13 @@ class Rows:
         n_validation = min(round(self.model.validation_fraction * n), n)
         return order[n_validation:], order[:n_validation]
 
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """Training rows, shuffled anew in every epoch."""
+    def shuffled(self, epoch: int) -> Iterator[tuple[Any, Any]]:
+        """Rows of each chunk and which of them are learned from, in an order that is another in every epoch."""
         rng = np.random.default_rng((self.model.seed, self.n_chunks, epoch))
         for chunk in rng.permutation(self.n_chunks):
             rows = self.load(int(chunk))
             training = self.split(int(chunk), len(rows))[0]
-            order = torch.from_numpy(rng.permutation(training)).to(self.device)
-            for start in range(0, len(order), self.model.batch_size):
-                yield rows[order[start : start + self.model.batch_size]]
+            yield rows, torch.from_numpy(rng.permutation(training)).to(self.device)
 
     def everything(self) -> Iterator[Any]:
         """All rows, in pieces."""
@@ -95,18 +83,69 @@ class Rows:
 
 
 class Networks:
-    """All repeats of the network side by side: weights (repeat, in, out)."""
+    """All repeats of the network, on as many of the processor's cores as torch has threads.
+
+    Repeats share nothing, so each thread has some of them; they wait for each other at the end of a chunk only. How
+    many lie side by side in one product of matrices changes its last digit, and no more than that.
+    """
 
     def __init__(self, model: Any, n_features: int, l2: float, device: Any):
-        self.l2 = l2
+        self.threads = torch.get_num_threads()
+        together = min(model.n_repeats, self.threads) if device.type == "cpu" else 1
+        each = 1 if n_features <= SMALL else self.threads // together
         generator = torch.Generator().manual_seed(model.seed)
-        sizes = [n_features, 5 * n_features, model.n_components, 5 * n_features, n_features]
-        self.w, self.b = [], []
-        for n_in, n_out in pairwise(sizes):
+        start = []
+        for n_in, n_out in pairwise([n_features, 5 * n_features, model.n_components, 5 * n_features, n_features]):
             limit = (6.0 / (n_in + n_out)) ** 0.5  # Glorot and Bengio (2010), uniform
-            start = (torch.rand(model.n_repeats, n_in, n_out, generator=generator) * 2 - 1) * limit
-            self.w.append(start.to(device).requires_grad_())
-            self.b.append(torch.zeros(model.n_repeats, 1, n_out, device=device).requires_grad_())
+            start.append((torch.rand(model.n_repeats, n_in, n_out, generator=generator) * 2 - 1) * limit)
+        shares = zip(*(layer.tensor_split(together) for layer in start))
+        self.groups = [_Group(model, list(share), l2, device) for share in shares]
+        self.pool = ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(each,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self.threads)
+
+    def _all(self, of_group: Callable[[_Group], Any]) -> np.ndarray:
+        """What the groups give, by repeat."""
+        return np.concatenate(list(self.pool.map(of_group, self.groups)))
+
+    def train(self, chunks: Iterator[tuple[Any, Any]]) -> np.ndarray:
+        """One step a batch; the mean loss of each repeat."""
+        sums, n_batches = [], 0
+        for rows, order in chunks:
+            sums.append(self._all(lambda group: group.train(rows, order)))  # noqa: B023 (is done before the next)
+            n_batches += -(-len(order) // self.groups[0].batch_size)
+        return np.asarray(np.sum(sums, axis=0, dtype=np.float64) / n_batches)
+
+    def loss(self, rows: Any) -> np.ndarray:
+        """Loss of each network on rows that are not learned from."""
+        error = np.sum([self.squared_error(piece) for piece in rows.split(PIECE)], axis=0)
+        found: np.ndarray = error / rows.numel() + self._all(lambda group: group.penalty().cpu().numpy())
+        return found
+
+    def squared_error(self, rows: Any) -> np.ndarray:
+        """Sum of squared differences of each network."""
+        return self._all(lambda group: group.squared_error(rows))
+
+    def weights(self, repeat: int) -> list[np.ndarray]:
+        """Weights (in, out) and biases (out,) of the four layers of one network, in turn."""
+        networks = [(group, k) for group in self.groups for k in range(len(group.w[0]))]
+        group, k = networks[repeat]
+        layers = [array for w, b in zip(group.w, group.b) for array in (w[k], b[k, 0])]
+        return [layer.detach().cpu().numpy().astype(np.float64) for layer in layers]
+
+
+class _Group:
+    """Some of the repeats, side by side: weights (repeat, in, out)."""
+
+    def __init__(self, model: Any, start: list[Any], l2: float, device: Any):
+        self.l2, self.batch_size = l2, model.batch_size
+        self.w = [layer.clone().to(device).requires_grad_() for layer in start]
+        self.b = [torch.zeros(len(layer), 1, layer.shape[2], device=device).requires_grad_() for layer in start]
         # torch adds weight_decay * w to the gradient, that of half the penalty
         groups = [{"params": self.w, "weight_decay": 2 * l2}, {"params": self.b, "weight_decay": 0.0}]
         # fused: the same numbers by one pass over all weights, not by several over each array
@@ -124,22 +163,17 @@ class Networks:
         with torch.no_grad():
             return self.l2 * sum((w * w).sum(dim=(1, 2)) for w in self.w)
 
-    def train(self, batches: Iterator[Any]) -> np.ndarray:
-        """One step a batch; the mean loss of each repeat."""
-        total, n_batches = torch.zeros_like(self.penalty()), 0
-        for rows in batches:
+    def train(self, rows: Any, order: Any) -> np.ndarray:
+        """A step for each batch of rows in that order; the sum of the losses of each repeat."""
+        total = torch.zeros_like(self.penalty())
+        for chosen in order.split(self.batch_size):
+            batch = rows[chosen]
             self.optimizer.zero_grad(set_to_none=True)
-            losses = ((self.reconstruct(rows) - rows) ** 2).mean(dim=(1, 2))
+            losses = ((self.reconstruct(batch) - batch) ** 2).mean(dim=(1, 2))
             losses.sum().backward()  # repeats share no weights, so neither do their gradients
             total += losses.detach() + self.penalty()
             self.optimizer.step()
-            n_batches += 1
-        return (total / n_batches).cpu().numpy().astype(np.float64)
-
-    def loss(self, rows: Any) -> np.ndarray:
-        """Loss of each network on rows that are not learned from."""
-        error = np.sum([self.squared_error(piece) for piece in rows.split(PIECE)], axis=0)
-        found: np.ndarray = error / rows.numel() + self.penalty().cpu().numpy()
+        found: np.ndarray = total.cpu().numpy()
         return found
 
     def squared_error(self, rows: Any) -> np.ndarray:
@@ -147,8 +181,3 @@ class Networks:
         with torch.no_grad():
             error: np.ndarray = ((self.reconstruct(rows) - rows) ** 2).double().sum(dim=(1, 2)).cpu().numpy()
         return error
-
-    def weights(self, repeat: int) -> list[np.ndarray]:
-        """Weights (in, out) and biases (out,) of the four layers of one network, in turn."""
-        layers = [array for w, b in zip(self.w, self.b) for array in (w[repeat], b[repeat, 0])]
-        return [layer.detach().cpu().numpy().astype(np.float64) for layer in layers]

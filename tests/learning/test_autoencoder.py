@@ -5,6 +5,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import sklearn.base
+import torch
 
 from glassdask.errors import ConvergenceError, ParameterError
 from glassdask.learning import PCA, Autoencoder, align_rotation, training
@@ -63,8 +64,8 @@ def test_loss_is_mean_square_and_penalty(fitted):
 def test_architecture_and_glorot(fitted):
     _, model = fitted
     assert [w.shape for w in model.weights_] == [(6, 30), (30,), (30, 2), (2,), (2, 30), (30,), (30, 6), (6,)]
-    network = training.Networks(Autoencoder(n_repeats=200), 8, 0.0, training.device_of("cpu"))
-    start = network.w[0].detach().numpy()
+    with training.Networks(Autoencoder(n_repeats=200), 8, 0.0, training.device_of("cpu")) as network:
+        start = np.concatenate([group.w[0].detach().numpy() for group in network.groups])
     assert start.shape == (200, 8, 40)
     assert np.abs(start).max() <= np.sqrt(6 / 48)
     assert start.std() == pytest.approx(np.sqrt(2 / 48), rel=0.01)
@@ -205,3 +206,32 @@ def test_every_repeat_is_kept(fitted):
     np.testing.assert_array_equal(model.repeat(model.best_).transform(x), model.transform(x))
     with pytest.raises(ParameterError, match="expected 0 to"):
         model.repeat(len(model.repeats_explained_variance_ratio_))
+
+
+def test_threads_share_the_repeats_and_change_the_last_digits_only():
+    before, models = torch.get_num_threads(), []
+    x = planted(600)
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            models.append(Autoencoder(**{**SHORT, "epochs": 3}).fit(x))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    one, *others = models
+    for other in others:
+        for layer, same in zip(one.repeats_weights_, other.repeats_weights_, strict=True):
+            np.testing.assert_allclose(layer, same, atol=1e-5)
+        np.testing.assert_allclose(other.training_loss_, one.training_loss_, rtol=1e-5)
+        np.testing.assert_allclose(other.validation_loss_, one.validation_loss_, rtol=1e-5)
+
+
+def test_a_callback_that_fails_leaves_torch_as_it_was():
+    before = torch.get_num_threads()
+
+    def fails(*_):
+        raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError, match="the caller's own"):
+        Autoencoder(**SHORT).fit(planted(200), callback=fails)
+    assert torch.get_num_threads() == before
