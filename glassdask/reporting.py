@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
+from glassdask.errors import ParameterError
+
 EVERY = 30.0  # seconds between two lines, in a log and where there is no terminal
 REFRESH = 0.5  # seconds between two looks of a person
 logger = logging.getLogger(__name__)
@@ -34,6 +36,11 @@ def progress(
         Gives (done, total) of work that tells nothing by itself, such as what has come to lie in a folder. It is asked
         now and then, from another thread.
 
+    Raises
+    ------
+    ParameterError
+        When `quiet` is neither True nor False, or `look` is no function.
+
     Examples
     --------
     >>> import numpy as np, glassdask as gd
@@ -45,6 +52,8 @@ def progress(
     from glassdask.declarations import flags  # late: help and refusals load no NumPy
 
     flags(quiet=quiet)
+    if look is not None and not callable(look):
+        raise ParameterError(f"look is {look!r}: expected a function that gives (done, total)")
     return _shown(what, quiet, look)
 
 

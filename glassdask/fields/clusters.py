@@ -99,7 +99,7 @@ def clusters(
 def _clusters(configuration: Configuration, selected: np.ndarray | None = None, *, rule: Neighborhood) -> np.ndarray:
     """Number, size and percolation of the cluster of each particle, (N, 3)."""
     n = len(configuration.position)
-    wanted = np.ones(n, bool) if selected is None else np.isfinite(selected) & (selected != 0)
+    wanted = np.ones(n, bool) if selected is None else ~np.isnan(selected) & (selected != 0)
     centers = np.flatnonzero(wanted)
     if not len(centers):
         return np.full((n, len(COLUMNS)), np.nan)

@@ -8,6 +8,7 @@ import dask
 import pytest
 
 from glassdask import reporting
+from glassdask.errors import ParameterError
 
 
 def waited(number, seconds):
@@ -45,3 +46,8 @@ def test_a_scheduler_that_cannot_be_asked_is_no_error():
 
     assert reporting._handled_by(Gone()) is None
     assert reporting._handled_by(None) is None
+
+
+def test_look_has_to_be_a_function():
+    with pytest.raises(ParameterError, match=r"look is 3: expected a function that gives \(done, total\)"):
+        reporting.progress("waiting", look=3)

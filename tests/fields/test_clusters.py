@@ -105,6 +105,12 @@ def test_selections_of_any_kind():
     assert all(np.isnan(nobody[name]).all() for name in module.COLUMNS)
 
 
+def test_what_is_infinite_is_selected_and_what_is_undefined_is_not():
+    t = line([1, 1, 1], [2, 1, 1], [3, 1, 1], [4, 1, 1])
+    found = gd.clusters(xr.DataArray([np.inf, -np.inf, np.nan, 2.0], dims="particle"), t, cutoffs=1.1)
+    np.testing.assert_array_equal(found["cluster_size"].values[0], [2, 2, np.nan, 1])
+
+
 def test_rules_connect_where_one_names_the_other():
     """The nearest of c is b, whose nearest is a: with one neighbour each all three hang together."""
     t = line([1, 1, 1], [2, 1, 1], [3.2, 1, 1], [3, 5, 4])
