@@ -228,6 +228,7 @@ def sum_frames(
     *values: xr.DataArray,
     items: int | None = None,
     microseconds: float = 4.0,
+    block: int | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Sum of ``function(configuration, items, *values)`` over all frames and items, by the current dask scheduler.
 
@@ -241,6 +242,8 @@ def sum_frames(
         Number of items of a frame that may be split over tasks; by default the particles.
     microseconds : float, default 4.0
         What an item takes, roughly.
+    block : int, optional
+        Most items of a task, of all its frames together; by default as many as `task_shape` gives.
 
     Raises
     ------
@@ -258,7 +261,7 @@ def sum_frames(
     sizes = (trajectory.sizes["frame"], trajectory.sizes["particle"] if items is None else items)
     # nothing but the length of a task cuts other items than particles
     whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
-    shape = task_shape(*sizes, microseconds, whole=whole)
+    shape = task_shape(*sizes, microseconds, whole=whole) if block is None else shape_of_rows(*sizes, block)
     arrays = [_checked(array, trajectory) for array in values]
     add = partial(_sum, of_particles=items is None, parts=_tasks_of_a_frame(sizes, shape))
     leaves = _tasks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import scipy  # whose ndimage is imported when it is first used: most commands never do
@@ -12,7 +13,8 @@ import xarray as xr
 from glassdask.correlations.waves import add_waves, transform_microseconds
 from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import BoxError, ParameterError, SchemaError, SpeciesError
-from glassdask.frames import sum_frames
+from glassdask.frames import LEAST_TASKS, SHORTEST_TASK, sum_frames
+from glassdask.graphs import task_seconds
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.boxes import ball, mean_spacing, volumes
 from glassdask.neighborhood.configuration import Configuration
@@ -117,19 +119,15 @@ def structure_factor_and_squares(
         )
     cell, _ = _repeating(np.asarray(trajectory["box"].values)[0], borders)
     used = np.minimum(_expected(cell, k_max, n_bins), modes_per_bin)
-    n_particles = trajectory.sizes["particle"]
-    orders = np.zeros(3, np.int64)
-    orders[: len(cell)] = k_max * np.linalg.norm(cell, axis=1) / (2.0 * math.pi)
-    # a transform is of all bins at once: it is not cut
-    summed = MODE_MICROSECONDS * max(used.mean(), 1.0) * n_particles
-    microseconds = min(summed, transform_microseconds(n_particles, orders) / n_bins)
-    products, modes, possible, squares, frames, lengths = sum_frames(
-        partial(_modes_of_frame, k_max=k_max, n_bins=n_bins, limit=modes_per_bin),
-        trajectory,
-        *([] if values is None else [values]),
-        items=n_bins,
-        microseconds=microseconds,
-    )
+    arrays = [] if values is None else [values]
+    given: dict[str, Any] = {"k_max": k_max, "n_bins": n_bins, "limit": modes_per_bin}
+    microseconds, part = _effort(trajectory, cell, k_max, int(used.sum()))
+    if part is None:
+        work = partial(_modes_of_frame, **given)
+        sums = sum_frames(work, trajectory, *arrays, items=1, microseconds=microseconds)
+    else:
+        sums = _modes_in_parts(trajectory, arrays, part, **given)
+    products, modes, possible, squares, frames, lengths = sums
     with np.errstate(invalid="ignore", divide="ignore"):
         partials = products / possible
         means, squares = squares / frames
@@ -200,35 +198,87 @@ def first_peak_wavenumber(structure: xr.Dataset, species: str | None = None) -> 
     return float(k[at] + 0.5 * (k[at] - k[at - 1]) * (left - right) / (left - 2.0 * middle + right))
 
 
-def _modes_of_frame(
-    configuration: Configuration, bins: np.ndarray, *values: np.ndarray, k_max: float, n_bins: int, limit: int
-) -> tuple[np.ndarray, ...]:
-    """What adds up to S(k) and its error.
+def _effort(trajectory: xr.Dataset, cell: np.ndarray, k_max: float, n_waves: int) -> tuple[float, int | None]:
+    """Microseconds of a frame, and the particles of a task where frames are cut: where there would be too few tasks."""
+    n_frames, n_particles = trajectory.sizes["frame"], trajectory.sizes["particle"]
+    orders = np.zeros(3, np.int64)
+    orders[: len(cell)] = k_max * np.linalg.norm(cell, axis=1) / (2.0 * math.pi)
+    summed, transformed = MODE_MICROSECONDS * max(n_waves, 1), transform_microseconds(n_particles, orders)
+    microseconds, enough = 1e6 * task_seconds(), 1
+    one = min(summed * n_particles, transformed)
+    if one < microseconds * min(1.0, max(SHORTEST_TASK, n_frames / LEAST_TASKS)):
+        return one, None
+    if transformed < summed * n_particles:
+        # the transform's own grid, which each part has, then takes a third of the time at most
+        enough = 2 * math.ceil(transform_microseconds(0, orders) / (transformed / n_particles))
+    part = max(n_particles // LEAST_TASKS, math.ceil(SHORTEST_TASK * microseconds * n_particles / one), enough)
+    return one, min(part, max(math.ceil(microseconds * n_particles / one), enough), n_particles)
 
-    Sums of Re rho_a rho_b* over the modes of each of the `bins`, the number of modes, that times the number of
-    particles; S of this frame, all S_ab and the total one after the other, and its square; whether there are modes; and
-    the sum of their k^2.
-    """
+
+def _modes_in_parts(
+    trajectory: xr.Dataset, values: list[xr.DataArray], part: int, **given: Any
+) -> tuple[np.ndarray, ...]:
+    """Sums of what `_modes_of_frame` gives, of frames that are cut: rho(k) of each is a sum over its particles."""
+    total: tuple[np.ndarray, ...] | None = None
+    box, borders = np.asarray(trajectory["box"].values), borders_of(trajectory)
+    for frame in range(trajectory.sizes["frame"]):
+        alone = [array.isel(frame=[frame]) if "frame" in array.dims else array for array in values]
+        work = partial(_density, **given)
+        density, number = sum_frames(work, trajectory.isel(frame=[frame]), *alone, block=part)
+        cell, _ = _repeating(box[frame if len(box) > 1 else 0], borders)
+        found = _products(density, int(number), cell, **given)
+        total = found if total is None else tuple(one + more for one, more in zip(total, found))
+    assert total is not None
+    return total
+
+
+def _modes_of_frame(
+    configuration: Configuration, _: np.ndarray, *values: np.ndarray, **given: Any
+) -> tuple[np.ndarray, ...]:
+    """What adds up to S(k) and its error: `_products` of a frame."""
+    d = configuration.dimension
+    density, number = _density(configuration, np.arange(len(configuration.position)), *values, **given)
+    return _products(density, int(number), _repeating(configuration.box[:d, :d], configuration.borders)[0], **given)
+
+
+def _density(
+    configuration: Configuration, particles: np.ndarray, *values: np.ndarray, k_max: float, n_bins: int, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What some particles add to rho_a(k) of all wave vectors, (S, 2, M), and their number."""
     d = configuration.dimension
     n_species = len(configuration.names)
     cell, own_axes = _repeating(configuration.box[:d, :d], configuration.borders)
-    modes, bin_of = wave_vectors(_as_tuple(cell), k_max, n_bins, limit, int(bins[0]), int(bins[-1]))
-    order = np.argsort(configuration.species, kind="stable")
+    modes, _ = wave_vectors(_as_tuple(cell), k_max, n_bins, limit, 0, n_bins - 1)
+    order = particles[np.argsort(configuration.species[particles], kind="stable")]
     starts = np.searchsorted(configuration.species[order], np.arange(n_species + 1))
     inverse = configuration.inverse
     if configuration.borders is not None:
         inverse = np.zeros((3, 3))
         inverse[:d, : len(cell)] = own_axes @ np.linalg.inv(cell)
     fraction = np.ascontiguousarray((configuration.position[order] @ inverse).T)
-    weight = np.ones(len(order)) if not values else np.nan_to_num(values[0].astype(np.float64))[order]
+    weight = np.ones(len(order)) if not values else np.nan_to_num(values[0][order].astype(np.float64))
     density = np.zeros((n_species, 2, len(modes)))
     add_waves(fraction, weight, starts, modes, density)
+    return density, np.array(len(particles))
+
+
+def _products(
+    density: np.ndarray, n_particles: int, cell: np.ndarray, *, k_max: float, n_bins: int, limit: int
+) -> tuple[np.ndarray, ...]:
+    """What adds up to S(k) and its error, of rho_a(k) (S, 2, M) of a frame.
+
+    Sums of Re rho_a rho_b* over the modes of each bin, the number of modes, that times the number of particles; S of
+    this frame, all S_ab and the total one after the other, and its square; whether there are modes; and the sum of
+    their k^2.
+    """
+    modes, bin_of = wave_vectors(_as_tuple(cell), k_max, n_bins, limit, 0, n_bins - 1)
+    n_species = len(density)
     products = np.einsum("acm,bcm->abm", density, density)
     sums = np.zeros((n_species, n_species, n_bins))
     for a, b in np.ndindex(n_species, n_species):
         sums[a, b] = np.bincount(bin_of, products[a, b], minlength=n_bins)
     number = np.bincount(bin_of, minlength=n_bins)
-    possible = number * len(configuration.position)
+    possible = number * n_particles
     own = np.concatenate([sums.reshape(-1, n_bins), sums.sum(axis=(0, 1))[None]]) / np.maximum(possible, 1)
     vectors = 2.0 * math.pi * (modes[:, : len(cell)] @ np.linalg.inv(cell).T)
     lengths = np.bincount(bin_of, (vectors**2).sum(axis=1), n_bins)

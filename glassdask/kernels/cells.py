@@ -158,3 +158,55 @@ def find_neighbors(centers, position, species, lists, cutoff2, offsets, neighbor
         n = kept
         offsets[c + 1] = n
     return centers.shape[0]
+
+
+@kernel
+def find_further(box, repeats, span, centers, position, species, lists, cutoff2, offsets, neighbor, vector):
+    """What `find_neighbors` gives, of cutoffs of up to `span` (3,) cells: for few centres, whose search is repeated.
+
+    Cells beyond the box are those of the other side, moved by `box` (3, 3) along the axes that it `repeats` (3,). The
+    neighbours come in another order.
+    """
+    cell, n_cells, starts, xyz, index, kind = lists
+    pad_y = n_cells[1] + 2
+    pad_z = n_cells[2] + 2
+    offsets[0] = 0
+    n = 0
+    for c in range(centers.shape[0]):
+        i = centers[c]
+        within = cutoff2[species[i]]
+        ix = cell[i] // (pad_z * pad_y) - 1
+        iy = (cell[i] // pad_z) % pad_y - 1
+        iz = cell[i] % pad_z - 1
+        for x in range(ix - span[0], ix + span[0] + 1):
+            sx = x // n_cells[0]
+            if sx != 0 and not repeats[0]:
+                continue
+            for y in range(iy - span[1], iy + span[1] + 1):
+                sy = y // n_cells[1]
+                if sy != 0 and not repeats[1]:
+                    continue
+                for z in range(iz - span[2], iz + span[2] + 1):
+                    sz = z // n_cells[2]
+                    if sz != 0 and not repeats[2]:
+                        continue
+                    row = (x - sx * n_cells[0] + 1) * pad_y + y - sy * n_cells[1] + 1
+                    target = row * pad_z + z - sz * n_cells[2] + 1
+                    begin = starts[target]
+                    end = starts[target + 1]
+                    if n + end - begin > neighbor.shape[0]:
+                        return c
+                    for slot in range(begin, end):
+                        rx = xyz[0, slot] + (sx * box[0, 0] + sy * box[1, 0] + sz * box[2, 0]) - position[i, 0]
+                        ry = xyz[1, slot] + (sx * box[0, 1] + sy * box[1, 1] + sz * box[2, 1]) - position[i, 1]
+                        rz = xyz[2, slot] + (sx * box[0, 2] + sy * box[1, 2] + sz * box[2, 2]) - position[i, 2]
+                        d2 = rx * rx + ry * ry + rz * rz
+                        if d2 < within[kind[slot]] and index[slot] != i:
+                            neighbor[n] = index[slot]
+                            vector[0, n] = rx
+                            vector[1, n] = ry
+                            vector[2, n] = rz
+                            vector[3, n] = np.sqrt(d2)
+                            n += 1
+        offsets[c + 1] = n
+    return centers.shape[0]

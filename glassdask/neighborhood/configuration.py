@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from glassdask.wrapping import wrap
 
 # Pairs held at once: small enough to stay in a core's cache between the search and the descriptors that read it.
 BATCH_PAIRS = 1 << 15
+# A search may go so many cells far, which it reads one by one, before it gets cell lists of its own.
+MOST_CELLS = 2
 # By this part of their extent along an open axis the cells end beyond the last particle.
 FACE = 1e-9
 NO_DIAMETERS = "the particles have no diameters of their own: give them, from_arrays(diameter=...)"
@@ -84,6 +86,11 @@ class Neighbors:
         counts = self.counts[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         return offsets, np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], counts)
+
+
+def lists_for(radius: float, before: float) -> float:
+    """The radius of the cell lists for a search to `radius` after one to `before`, see `Configuration.batches`."""
+    return before if before < radius <= MOST_CELLS * before else radius
 
 
 class Configuration:
@@ -280,31 +287,38 @@ class Configuration:
                 self._grids[radius] = _Grid(self, radius)
             return self._grids[radius]
 
-    def batches(self, centers: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, Neighbors]]:
+    def batches(
+        self, centers: np.ndarray, cutoffs: np.ndarray, before: float = 0.0
+    ) -> Iterator[tuple[np.ndarray, Neighbors]]:
         """Neighbours of `centers` within `cutoffs` (S, S), a cache-sized batch at a time.
 
         Further than half of the narrowest box width a particle may be there more than once, each time by another
         vector, and a centre see its own images. The centres come in the order of their cells. Yields (rows, neighbors)
         with ``neighbors.centers == centers[rows]``. The arrays are reused by the next batch, and by the next search
         after the last batch: copy what is to be kept.
+
+        `before` is the radius of a search that did not suffice for some of its centres, which these are: where its
+        cell lists are fine enough they serve again, since lists of a whole frame for a few centres cost too much.
         """
         radius = float(np.max(cutoffs))
         wide = self.repeated(radius)
         if wide is not self:
-            for rows, found in wide.batches(centers, cutoffs):
+            for rows, found in wide.batches(centers, cutoffs, before):
                 yield rows, replace(found, index=found.index % len(self.position))
             return
-        grid = self.grid(radius)
+        width = lists_for(radius, before)
+        grid, further = self.grid(width), width < radius
         rows = grid.order(centers)
         cutoff2 = np.ascontiguousarray(np.square(cutoffs, dtype=np.float64))
         sorted_centers = np.ascontiguousarray(centers[rows], dtype=np.int64)
         known = self.sees(sorted_centers, cutoffs)
         offsets = np.empty(len(rows) + 1, np.int64)
-        neighbor, vector = room = self._room(28 * grid.longest_run)
+        neighbor, vector = room = self._room((126 if further else 28) * grid.longest_run)
         done = 0
+        find = partial(cells.find_further, *grid.around(radius)) if further else cells.find_neighbors
         try:
             while done < len(rows):
-                n = cells.find_neighbors(
+                n = find(
                     sorted_centers[done:], self.position, self.species, grid.lists, cutoff2, offsets, neighbor, vector,
                 )  # fmt: skip
                 total = offsets[n]
@@ -392,6 +406,14 @@ class _Grid:
         )
         cells.sort_particles(position, configuration.species, box, self.lists)
         self.longest_run = int((starts[3:] - starts[:-3]).max())
+        self._box, self._repeats, self._widths = box, np.ones(3, bool), np.full(3, np.inf)
+        self._widths[:d] = 1.0 / np.linalg.norm(inverse, axis=0)[:d] / n_cells[:d]
+        if configuration.borders is not None:
+            self._repeats = ~configuration.borders.open
+
+    def around(self, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Box, axes that repeat and cells in every direction (3,) of a search beyond the next cells."""
+        return self._box, self._repeats, np.ceil(radius / self._widths).astype(np.int64)
 
     def room(self) -> tuple[np.ndarray, np.ndarray]:
         """Work space for the squared distances of a run of slots, and for the places in it that are near."""

@@ -12,7 +12,7 @@ from glassdask.declarations import Count, Declaration, PairValues, Positive
 from glassdask.errors import ParameterError
 from glassdask.kernels import nearest
 from glassdask.neighborhood.boxes import ball
-from glassdask.neighborhood.configuration import Configuration, Neighbors, gather
+from glassdask.neighborhood.configuration import Configuration, Neighbors, gather, lists_for
 from glassdask.neighborhood.cutoffs import pair_matrix
 
 Batches = Iterator[tuple[np.ndarray, Neighbors]]
@@ -204,11 +204,11 @@ class _Adaptive(Neighborhood):
         radius = (self._expected(dimension) / ball(1.0, dimension)) ** (1 / dimension) * configuration.spacing
         widest = configuration.useful_radius
         species = len(configuration.names)
-        waiting = np.arange(len(centers))
+        waiting, before = np.arange(len(centers)), 0.0
         while len(waiting):
             radius = min(radius, widest)
             undecided = []
-            for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius)):
+            for rows, found in configuration.batches(centers[waiting], np.full((species, species), radius), before):
                 order = by_distance(found)
                 sure = np.full(len(rows), np.inf if radius == widest else radius)
                 sure = sure if sight is None else np.minimum(sure, sight[found.centers])
@@ -223,6 +223,7 @@ class _Adaptive(Neighborhood):
                 if len(decided):
                     yield waiting[rows[decided]], _keep_nearest(found, order, decided, counts[decided], known)
             waiting = np.sort(np.concatenate(undecided))
+            before = lists_for(radius, before)
             radius *= ENLARGEMENT
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from glassdask.declarations import Positive, Where, converted
 from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra, simple_cells
-from glassdask.neighborhood.configuration import Configuration, Neighbors
+from glassdask.neighborhood.configuration import Configuration, Neighbors, lists_for
 from glassdask.neighborhood.nearest import Batches, Neighborhood, by_distance
 from glassdask.schema import CODE
 
@@ -224,13 +224,14 @@ def tessellate(
     centers = np.asarray(centers, dtype=np.int64)
     # descriptors that ask for the same cells share them
     key = radii if radii is None or isinstance(radii, str) else np.asarray(radii, dtype=np.float64).tobytes()
-    row_of, cells = configuration.cells.get(key, (np.full(len(configuration.position), -1), _nobody()))
-    if len(missing := centers[row_of[centers] < 0]):
-        row_of[missing] = len(cells.volume) + np.arange(len(missing))
+    # one more than the row, 0 for none: memory of a huge frame that is never written is never taken
+    row_of, cells = configuration.cells.get(key, (np.zeros(len(configuration.position), np.int64), _nobody()))
+    if len(missing := centers[row_of[centers] == 0]):
+        row_of[missing] = 1 + len(cells.volume) + np.arange(len(missing))
         found = _cells_of(configuration, missing, radii)
         cells = found if len(missing) == len(centers) and not len(cells.volume) else _join(cells, found)
         configuration.cells[key] = row_of, cells
-    rows = row_of[centers]
+    rows = row_of[centers] - 1
     return cells if np.array_equal(rows, np.arange(len(cells.volume))) else cells.take(rows)
 
 
@@ -246,7 +247,7 @@ def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarr
     spacing = configuration.spacing
     reach = REACH[configuration.dimension] * spacing
     rows, pieces = [np.empty(0, np.int64)], [_nobody()]
-    waiting = np.arange(len(centers))
+    waiting, before = np.arange(len(centers)), 0.0
     tolerances, room = list(TOLERANCES), FACES
     borders = configuration.borders
     sees_all = borders is not None and borders.nothing_beyond and not any(borders.periodic)
@@ -256,7 +257,7 @@ def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarr
             search = configuration.useful_radius
             reach = TIMES * search
         again, states = [], []
-        for which, found in configuration.batches(centers[waiting], np.full((species, species), search)):
+        for which, found in configuration.batches(centers[waiting], np.full((species, species), search), before):
             cells, status = _cut(configuration, found, kinds, radius, reach, spacing, tolerances[0], room)
             done = np.flatnonzero(status == polyhedra.DONE)
             rows.append(waiting[which[done]])
@@ -264,6 +265,7 @@ def _cells_of(configuration: Configuration, centers: np.ndarray, radii: np.ndarr
             again.append(waiting[which[status != polyhedra.DONE]])
             states.append(status[status != polyhedra.DONE])
         waiting, state = np.concatenate(again), np.concatenate(states)
+        before = lists_for(search, before)
         if len(unclosed := waiting[state == polyhedra.BROKEN]):
             tolerances.pop(0)
             if not tolerances:

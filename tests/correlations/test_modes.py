@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import glassdask as gd
+from glassdask.correlations import modes as modes_of
 from glassdask.correlations import waves
 from glassdask.correlations.modes import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.correlations.radial import radial_distribution
@@ -168,14 +169,47 @@ def test_translation_and_long_boxes_change_nothing(liquid):
     xr.testing.assert_allclose(structure_factor(again, k_max=8.0, n_bins=20), whole, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("bins", [1, 7, 40])
-def test_blocks_and_chunks_give_the_same_numbers(liquid, task_rows, bins):
+@pytest.mark.parametrize("rows", [1, 2, 40])
+def test_blocks_and_chunks_give_the_same_numbers(liquid, task_rows, rows):
     whole = structure_factor(liquid, k_max=8.0, n_bins=20)
-    task_rows(bins)
+    task_rows(rows)
     chunked = da.from_array(liquid["position"].values, chunks=(2, 100, 3))
     cut = liquid.assign(position=(liquid["position"].dims, chunked))
     with dask.config.set(scheduler="threads"):
         xr.testing.assert_allclose(structure_factor(cut, k_max=8.0, n_bins=20), whole, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("transformed", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_frames_that_are_cut_give_the_same_numbers(weighted, transformed, monkeypatch):
+    """Boxes that change, particles that are absent, an open border; each task has few of the particles of a frame."""
+    if transformed:
+        pytest.importorskip("finufft", reason="needs the extra 'transforms'")
+    cost = (lambda number, _: 0.1 * number) if transformed else (lambda *_: np.inf)
+    for module in (waves, modes_of):
+        monkeypatch.setattr(module, "transform_microseconds", cost)
+    rng = np.random.default_rng(8)
+    box = np.stack([np.eye(3) * 7, SKEWED])
+    x = rng.random((2, 150, 3)) @ box
+    x[1, 140:] = np.nan
+    liquid = gd.from_arrays(
+        x, species=np.where(np.arange(150) < 40, "B", "A"), box=box, present=np.isfinite(x[..., 0])
+    ).assign(periodic=("axis", [True, True, False]))  # fmt: skip
+    values = xr.DataArray(rng.normal(size=(2, 150)), dims=("frame", "particle")) if weighted else None
+    given = {"k_max": 6.0, "n_bins": 6, "modes_per_bin": 40, "values": values}
+    whole = structure_factor(liquid, **given)
+    cuts, numbers = [], []
+    add = modes_of.add_waves
+    monkeypatch.setattr(modes_of, "add_waves", lambda *a: numbers.append(int(a[2][-1])) or add(*a))
+    in_parts = modes_of._modes_in_parts
+    monkeypatch.setattr(modes_of, "_modes_in_parts", lambda *a, **k: cuts.append(a[2]) or in_parts(*a, **k))
+    with dask.config.set({"glassdask.task.seconds": 1e-5, "scheduler": "threads"}):
+        found = structure_factor(liquid, **given)
+    assert cuts[0] < 150
+    # so what a task needs does not grow with the frame, and every particle is in one of them
+    assert max(numbers) <= cuts[0]
+    assert sum(numbers) == 150 + 140
+    xr.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-12)
 
 
 def test_below_the_smallest_wave_vector_is_nan(liquid):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from glassdask.errors import BoxError, PositionError
 from glassdask.kernels import cells
 from glassdask.neighborhood import configuration as module
-from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.borders import Borders
+from glassdask.neighborhood.configuration import Configuration, gather
 from tests.neighborhood.brute_neighbors import sets
 
 NAMES = ("A", "B")
@@ -207,6 +208,37 @@ def test_positions_outside_the_box_are_wrapped(box, far):
     expected = sets(position, names, box, cutoffs)
     neighbors = found.neighbors(np.arange(60), cutoffs)
     assert [set(part) for part in np.split(neighbors.index, neighbors.offsets[1:-1])] == [set(s) for s in expected]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("box", [CUBE * 8.0, 2.0 * SKEWED, TURNED, np.array([[9.0, 0.0], [4.0, 7.0]])])
+def test_a_search_goes_on_in_the_cells_of_the_one_before(box, is_open, plain, monkeypatch):
+    """Through more than one cell in each direction, past the faces, and without cell lists of its own."""
+    if plain:
+        monkeypatch.setattr(cells, "find_further", cells.find_further.py_func)
+    rng, d = np.random.default_rng(6), len(box)
+    position, species = wrapped(rng.random((300, d)), box), rng.integers(0, 2, 300)
+    borders = Borders((False,) + (True,) * (d - 1), nothing_beyond=True) if is_open else None
+    configuration = Configuration(position, species, box, NAMES, borders=borders)
+    centers = rng.permutation(300)[:40]
+    radius = 0.9 * configuration.largest_radius
+    cutoffs = np.array([[radius, 0.8 * radius], [0.8 * radius, 0.7 * radius]])
+    expected = gather(configuration.batches(centers, cutoffs), centers)
+    again = Configuration(position, species, box, NAMES, borders=borders)
+    before = 0.55 * radius
+    again.grid(before)
+    grids = []
+    make = Configuration.grid
+    monkeypatch.setattr(Configuration, "grid", lambda self, r: grids.append(r) or make(self, r))
+    found = gather(again.batches(centers, cutoffs, before), centers)
+    assert grids == [before]
+    assert expected.counts.sum() > 200
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    owner = np.repeat(np.arange(40), found.counts)
+    one, other = (np.lexsort((part.distance, part.index, owner)) for part in (found, expected))
+    np.testing.assert_array_equal(found.index[one], expected.index[other])
+    np.testing.assert_allclose(found.vector[:, one], expected.vector[:, other], atol=1e-12)
 
 
 def test_positions_nowhere_are_refused():

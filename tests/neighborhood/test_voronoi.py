@@ -11,6 +11,7 @@ from glassdask.errors import ConvergenceError, ParameterError, SpeciesError
 from glassdask.kernels import polyhedra, simple_cells
 from glassdask.neighborhood import voronoi
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.neighborhood.nearest import KNearest
 from glassdask.neighborhood.voronoi import Voronoi, tessellate
 from tests.conftest import DATA
 from tests.neighborhood.brute_neighbors import images
@@ -247,6 +248,19 @@ def test_the_first_guess_does_not_matter(shape, reach, faces, simple, monkeypatc
     monkeypatch.setitem(voronoi.REACH, dimension, reach)
     monkeypatch.setattr(voronoi, "FACES", faces)
     assert_same(tessellate(configuration, np.arange(300), radii), whole)
+
+
+@pytest.mark.parametrize("rule", [Voronoi(), KNearest(12)])
+def test_second_searches_make_no_more_cell_lists(rule, monkeypatch):
+    """Each would be as large as the frame: half of the memory that the cells of ten million particles took."""
+    monkeypatch.setitem(voronoi.REACH, 3, 1.9)
+    configuration, asked = mixture(1000, BOXES["cube"], seed=4), []
+    batches = Configuration.batches
+    monkeypatch.setattr(Configuration, "batches", lambda self, *a: asked.append(len(a[0])) or batches(self, *a))
+    for centers in np.array_split(np.arange(1000), 3):
+        rule.find(configuration, centers)
+    assert len(asked) > 3
+    assert len(configuration._grids) == 1
 
 
 @pytest.mark.parametrize("kind", ["sc", "bcc", "fcc"])
