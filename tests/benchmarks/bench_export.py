@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OVITO_THREAD_COUNT"):
-    os.environ[name] = "1"
+from tests.benchmarks.peers import TINY, alternate, record  # isort: skip (sets the number of threads)
 
-import sys
+os.environ["OVITO_THREAD_COUNT"] = "1"
+
 import tempfile
-import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import dask
@@ -24,24 +24,27 @@ import xarray as xr
 
 import glassdask as gd
 
-FRAMES, PARTICLES, COLUMNS = 10, 20_000, 4
-REPEATS = 3
+FRAMES, PARTICLES, COLUMNS = 10, 300 if TINY else 20_000, 4
+EDGE = 27.0
+BOXLESS = (".xyz", ".csv", ".parquet")
+# Where programs write coarser than we: digits of positions.
+COARSE = 6e-5
 
 
 def trajectory():
     rng = np.random.default_rng(0)
-    position = 27.0 * rng.random((FRAMES, PARTICLES, 3))
+    position = EDGE * rng.random((FRAMES, PARTICLES, 3))
     names = np.where(np.arange(PARTICLES) % 5, "Ni", "P")
     made = gd.from_arrays(
-        position, species=names, box=[27.0] * 3, step=1000 * np.arange(FRAMES), time=np.arange(FRAMES) * 5.0
+        position, species=names, box=[EDGE] * 3, step=1000 * np.arange(FRAMES), time=np.arange(FRAMES) * 5.0
     )
     values = rng.normal(size=(FRAMES, PARTICLES, COLUMNS))
     return made, xr.DataArray(values, dims=("frame", "particle", "l"), name="q")
 
 
 def others(made, columns, folder):
-    """Format -> program -> a function that writes all frames."""
-    found: dict[str, dict[str, object]] = {}
+    """Format -> program -> a file and a function that writes all frames into it."""
+    found: dict[str, dict[str, tuple[str, Callable[[], object]]]] = {}
     n_frames, names = made.sizes["frame"], made["species"].values
     try:
         import ase.io
@@ -49,7 +52,9 @@ def others(made, columns, folder):
         images = list(gd.to_ase(made, columns=columns))
         for image in images:
             del image.arrays["species"]
-        found.setdefault("extxyz", {})["ASE"] = lambda: ase.io.write(folder / "ase.extxyz", images, format="extxyz")
+        found.setdefault("extxyz", {})["ASE"] = (
+            "ase.extxyz", lambda: ase.io.write(folder / "ase.extxyz", images, format="extxyz")
+        )  # fmt: skip
     except ImportError:
         pass
     try:
@@ -59,14 +64,11 @@ def others(made, columns, folder):
         wanted = ["Particle Identifier", "Particle Type", *(f"Position.{axis}" for axis in "XYZ")]
         wanted += [f"q_{k}" for k in range(COLUMNS)]
         for suffix, kind in (("lammpstrj", "lammps/dump"), ("extxyz", "xyz")):
-            found.setdefault(suffix, {})["OVITO"] = lambda kind=kind: export_file(
-                pipeline,
-                str(folder / f"ovito.{kind[:3]}"),
-                kind,
-                columns=wanted[1:] if kind == "xyz" else wanted,
-                multiple_frames=True,
-                precision=17,
-            )
+            file = folder / f"ovito.{suffix}"
+            given = {"columns": wanted[1:] if kind == "xyz" else wanted, "multiple_frames": True, "precision": 17}
+            found.setdefault(suffix, {})["OVITO"] = (
+                file.name, lambda file=file, kind=kind, given=given: export_file(pipeline, str(file), kind, **given)
+            )  # fmt: skip
     except ImportError:
         pass
     try:
@@ -79,7 +81,7 @@ def others(made, columns, folder):
                 for _ in universe.trajectory:
                     writer.write(universe.atoms)
 
-        found.setdefault("extxyz", {})["MDAnalysis (xyz)"] = lambda: write("xyz")
+        found.setdefault("extxyz", {})["MDAnalysis (xyz)"] = "mda.xyz", lambda: write("xyz")
     except ImportError:
         pass
     try:
@@ -95,42 +97,42 @@ def others(made, columns, folder):
                         atom.name = atom.type = name
                     file.write(frame)
 
-        found.setdefault("extxyz", {})["chemfiles (xyz)"] = lambda: chem("xyz")
+        found.setdefault("extxyz", {})["chemfiles (xyz)"] = "chemfiles.xyz", lambda: chem("xyz")
     except ImportError:
         pass
     return found
 
 
-def cpu(function):
-    """The least CPU time of some calls."""
-    times = []
-    for _ in range(REPEATS):
-        begin = time.process_time()
-        function()
-        times.append(time.process_time() - begin)
-    return min(times)
+def positions(path):
+    """What a file has, read by glassdask."""
+    index = gd.io.scan(str(path), **({"box": [EDGE] * 3} if path.suffix in BOXLESS else {}))
+    return np.stack([frame.position for frame in gd.io.frames(index)])
 
 
 def main():
-    warnings.simplefilter("ignore")
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
     made, columns = trajectory()
-    rows = FRAMES * PARTICLES
-    with dask.config.set(scheduler="synchronous"), tempfile.TemporaryDirectory() as name:
+    with (
+        warnings.catch_warnings(),
+        dask.config.set(scheduler="synchronous"),
+        tempfile.TemporaryDirectory() as name,
+    ):
+        warnings.simplefilter("ignore")
         folder = Path(name)
         peers = others(made, columns, folder)
-        print(
-            f"{FRAMES} frames of {PARTICLES} particles, {COLUMNS} columns; CPU seconds, and times ours", file=sys.stderr
-        )
         for suffix in ("extxyz", "lammpstrj", "gsd", "h5md", "csv", "parquet"):
             path = folder / f"ours.{suffix}"
-            ours = cpu(lambda path=path: gd.export(made, path, columns=columns, overwrite=True))
-            size = path.stat().st_size / 1e6
-            print(f"{suffix:10} glassdask {ours:7.3f} s {rows / ours / 1e6:6.2f} M rows/s {size / ours:6.0f} MB/s")
-            for program, write in peers.get(suffix, {}).items():
-                theirs = cpu(write)
-                print(f"{'':10} {program:17} {theirs:7.3f} s {theirs / ours:6.1f} x")
+            works = {"glassdask": lambda path=path: gd.export(made, path, columns=columns, overwrite=True)}
+            works["glassdask"]()
+            np.testing.assert_allclose(
+                positions(path), made["position"].values, atol=2e-6
+            )  # some are in single precision
+            for program, (written, write) in peers.get(suffix, {}).items():
+                write()
+                np.testing.assert_allclose(positions(folder / written), made["position"].values, atol=COARSE)
+                works[program] = write
+            record(f"{suffix} written: a particle and frame", alternate(works, 3), FRAMES * PARTICLES)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Steps a second of a simulation with glassdask against the same simulation by LAMMPS alone.
+"""Steps of a simulation with glassdask against the same simulation by LAMMPS alone.
 
 Run with ``python -m tests.benchmarks.bench_simulation [STEPS [REPEATS]]``. Both start from the shipped Wahnström run,
-NVT, one thread. What counts is the processor time of STEPS more steps (a run of 2 STEPS minus one of STEPS): neither
-the start of Python or LAMMPS nor other programs on the machine are in it.
+whose energy they must agree about, NVT, one thread. What counts is the processor time of STEPS more steps (a run of
+2 STEPS minus one of STEPS): neither the start of Python or LAMMPS nor other programs on the machine are in it.
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.peers import wahnstrom  # isort: skip (sets the number of threads)
+from tests.benchmarks.peers import TINY, record, wahnstrom  # isort: skip (sets the number of threads)
 
 import itertools
 import os
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,11 @@ from glassdask.simulation.instance import SKIN, Frame, write_data
 from glassdask.simulation.models import WAHNSTROM
 from glassdask.simulation.protocols import Dynamics, Simulation, StoredStart
 from glassdask.simulation.runs import simulate
-from glassdask.store import save_trajectory
+from glassdask.store import open_trajectory, save_trajectory
 
 
-def main() -> None:
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+def main(arguments: Sequence[str] = ()) -> None:
+    steps, repeats = (*map(int, arguments), *((20, 1) if TINY else (1000, 3))[len(arguments) :])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = wahnstrom(copies=1, keep=4000)
@@ -39,19 +38,22 @@ def main() -> None:
 
         count = itertools.count()
 
-        def ours(number: int) -> None:
+        def ours(number: int, every: float | None = None) -> Path:
             run = Simulation(
                 model=WAHNSTROM,
                 start=StoredStart(path=str(folder / "start.zarr")),
-                stages=(Dynamics(time=number * WAHNSTROM.timestep, temperature=0.58),),
+                stages=(Dynamics(time=number * WAHNSTROM.timestep, temperature=0.58, every=every),),
             )
-            simulate(run, str(folder / f"run-{next(count)}.zarr")).compute(scheduler="synchronous")
+            path = folder / f"run-{next(count)}.zarr"
+            simulate(run, str(path)).compute(scheduler="synchronous")
+            return path
 
         def alone(number: int) -> None:
             commands = [
                 "units lj", "atom_style atomic", f"read_data {folder}/start.data", *WAHNSTROM.commands(folder),
                 f"neighbor {SKIN['lj']} bin", "neigh_modify every 1 delay 0 check yes", "velocity all create 0.58 1",
                 "timestep 0.004", "fix integrate all nvt temp 0.58 0.58 0.4", "thermo 1000", f"run {number}",
+                f'print "$(pe)" file {folder}/energy',
             ]  # fmt: skip
             (folder / "input").write_text("\n".join(commands) + "\n")
             environment = {**os.environ, "LD_LIBRARY_PATH": str(Path(sys.prefix) / "lib")}
@@ -59,17 +61,19 @@ def main() -> None:
             options = ["-screen", "none", "-sf", "omp", "-pk", "omp", "1"]
             subprocess.run([*command, *options], check=True, env=environment, stdout=subprocess.DEVNULL)
 
+        first = open_trajectory(ours(1, WAHNSTROM.timestep))["energy"].values[0]
+        alone(0)
+        np.testing.assert_allclose(first.mean(), float((folder / "energy").read_text()), rtol=1e-6)
         times: dict[str, list[float]] = {"glassdask": [], "LAMMPS": []}
         for _ in range(repeats):
             for name, work in (("glassdask", ours), ("LAMMPS", alone)):
-                times[name].append(processor_time(work, 2 * steps) - processor_time(work, steps))
-        speed = {name: steps / statistics.median(values) for name, values in times.items()}
-        for name, value in speed.items():
-            print(f"{name:10s} {value:8.1f} steps a second, {value * 4000 / 1e6:.3f} million particle-steps")
-        print(f"ratio {speed['glassdask'] / speed['LAMMPS']:.3f}")
+                begin = 0.0 if TINY else processor_time(work, steps)
+                times[name].append(processor_time(work, 2 * steps) - begin)
+        median = {name: statistics.median(values) for name, values in times.items()}
+        record("simulation, NVT: a particle and step", median, steps * len(codes), limit=0.95)
 
 
-def processor_time(work: Callable[[int], None], steps: int) -> float:
+def processor_time(work: Callable[[int], object], steps: int) -> float:
     """Seconds that the processes which `work` starts keep a processor busy."""
     before = os.times()
     work(steps)
@@ -78,4 +82,4 @@ def processor_time(work: Callable[[int], None], steps: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
