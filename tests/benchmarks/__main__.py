@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     from tests.benchmarks import peers  # isort: skip
     import dask  # isort: skip
 
-    done, missing = [], {}
+    done, missing, owners = [], {}, []
     with dask.config.set(scheduler="synchronous"):
         for name in given.names or NAMES:
             print(f"-- {name}", flush=True)
@@ -57,8 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
             except ImportError as error:
                 missing[name] = str(error)
                 print(f"{name} is left out: {error}")
+            owners += [name] * (len(peers.ROWS) - len(owners))
             if given.json:
-                given.json.write_text(json.dumps(_report(peers.ROWS, done, missing), indent=1) + "\n")
+                table = _report(zip(peers.ROWS, owners, strict=True), done, missing)
+                given.json.write_text(json.dumps(table, indent=1) + "\n")
     print(f"\n{'':46s}{'glassdask':>12s}{'best other':>24s}{'ratio':>8s}{'at least':>10s}")
     for row in peers.ROWS:
         name, time = row.best or ("-", float("nan"))
@@ -84,9 +86,9 @@ def _report(rows, done, missing):
         "benchmarks": done,
         "left_out": missing,
         "rows": [
-            {"work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others, "limit": row.limit,
+            {"benchmark": owner, "work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others, "limit": row.limit,
              "best": row.best and row.best[0], "ratio": row.ratio}
-            for row in rows
+            for row, owner in rows
         ],
     }  # fmt: skip
 
