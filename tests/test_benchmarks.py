@@ -50,10 +50,25 @@ def test_unknown_ones_are_named():
 
 def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
     def table(time, ratio, tiny=False):
-        row = {"work": "BO <l>", "unit": "us", "glassdask": 2.0, "limit": 1.0, "best": "freud", "ratio": ratio}
+        row = {
+            "benchmark": "descriptors",
+            "work": "BO <l>",
+            "unit": "us",
+            "glassdask": 2.0,
+            "limit": 1.0,
+            "best": "freud",
+            "ratio": ratio,
+        }
         alone = {**row, "work": "alone", "best": None, "ratio": None}
         machine = {"processor": "a core", "python": "3"}
-        return {"glassdask": f"0+{time}", "time": time, "machine": machine, "tiny": tiny, "rows": [row, alone]}
+        return {
+            "glassdask": f"0+{time}",
+            "time": time,
+            "machine": machine,
+            "versions": {"numpy": "2 <x>"},
+            "tiny": tiny,
+            "rows": [row, alone],
+        }
 
     kept = {"b": table("2026-02", 8.0), "a": table("2026-03", 9.0), "c": table("2026-04", 1.0, True)}
     for name, content in kept.items():
@@ -62,7 +77,12 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
     assert "2 tables, 1 pieces of work" in capsys.readouterr().out
     page = (tmp_path / "page.html").read_text()
     assert page.count("<circle") == 2
-    assert "BO &lt;l&gt;: 9.00 (freud)" in page
+    assert "<b>BO &lt;l&gt;</b>: 2 us, freud 9.00 times that" in page
+    assert "<h2>descriptors</h2>" in page
+    # the newest table first: when, which code, where and beside what
+    assert page.index(
+        "<td>2026-03</td><td>0+2026-03</td><td>a core, Python 3</td><td>numpy 2 &lt;x&gt;</td>"
+    ) < page.index("<td>2026-02</td>")
     assert page.index("0+2026-02: 8.00") < page.index("0+2026-03: 9.00")
     with pytest.raises(SystemExit):
         history.main([str(tmp_path / "nothing")])

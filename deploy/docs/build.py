@@ -24,6 +24,8 @@ import api_pages  # noqa: E402
 import notebook_pages  # noqa: E402
 import report_pages  # noqa: E402
 
+from tests.benchmarks import history  # noqa: E402
+
 # of the project's pages, each under the name that it has there, so that links between them hold
 PAGES = (
     "README.md", "glassdask/README.md", "glassdask/io/README.md", "glassdask/descriptors/README.md",
@@ -64,6 +66,9 @@ def assemble(source: Path, run: bool) -> None:
     listed = "\n".join(dict.fromkeys([*named, *sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))]))
     with open(source / "notebooks" / "README.md", "a", encoding="utf-8") as file:
         file.write(f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n")
+    (source / "tests" / "benchmarks" / "history.md").write_text(history_page(), encoding="utf-8")
+    with open(source / "tests" / "benchmarks" / "README.md", "a", encoding="utf-8") as file:
+        file.write("\nSee also the [benchmarks over commits](history.md).\n\n```{toctree}\n:hidden:\n\nhistory\n```\n")
     pictures = notebook_pages.add(ROOT / "notebooks", source / "notebooks", run)
     pictures += report_pages.add(ROOT / "pipelines" / "reports", source / "papers")
     api_pages.add(source / "api")
@@ -90,6 +95,18 @@ def with_links(text: str, page: str) -> str:
         return f"{found[1]}[{words}]({to}{'#' + anchor if anchor else ''})"
 
     return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", link, text)
+
+
+def history_page() -> str:
+    """The kept tables of the benchmarks over commits, drawn by `tests.benchmarks.history`."""
+    told = (
+        "How many times what glassdask takes the best of the other programs takes, one thread, by turns: the times "
+        "themselves change with the machine. A point is a commit, the dashed line what the ratio should be at least; "
+        "below each figure are the newest values. The tables are in `tests/benchmarks/kept/tables`."
+    )
+    return (
+        f"# Benchmarks over commits\n\n{told}\n\n```{{raw}} html\n{history.body(history.kept(history.TABLES))}\n```\n"
+    )
 
 
 def gallery(pictures: list[tuple[str, str, str]]) -> str:

@@ -86,8 +86,8 @@ def _report(rows, done, missing):
         "benchmarks": done,
         "left_out": missing,
         "rows": [
-            {"benchmark": owner, "work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others, "limit": row.limit,
-             "best": row.best and row.best[0], "ratio": row.ratio}
+            {"benchmark": owner, "work": row.work, "unit": row.unit, "glassdask": row.ours, **row.others,
+             "limit": row.limit, "best": row.best and row.best[0], "ratio": row.ratio}
             for row, owner in rows
         ],
     }  # fmt: skip
