@@ -63,6 +63,7 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
         machine = {"processor": "a core", "python": "3"}
         return {
             "glassdask": f"0+{time}",
+            "committed": None if time == "2026-02" else f"{time}-03",
             "time": time,
             "machine": machine,
             "versions": {"numpy": "2 <x>"},
@@ -78,10 +79,11 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
     page = (tmp_path / "page.html").read_text()
     assert page.count("<circle") == 2
     assert "<b>BO &lt;l&gt;</b>: 2 us, freud 9.00 times that" in page
-    assert "<h2>descriptors</h2>" in page
+    assert ">descriptors</h2>" in page
+    assert page.count("fill='#c0392b'") == 0  # both are ahead
     # the newest table first: when, which code, where and beside what
     assert page.index(
-        "<td>2026-03</td><td>0+2026-03</td><td>a core, Python 3</td><td>numpy 2 &lt;x&gt;</td>"
+        "<td>2026-03</td><td>0+2026-03, 2026-03-03</td><td>a core, Python 3</td><td>numpy 2 &lt;x&gt;</td>"
     ) < page.index("<td>2026-02</td>")
     assert page.index("0+2026-02: 8.00") < page.index("0+2026-03: 9.00")
     with pytest.raises(SystemExit):

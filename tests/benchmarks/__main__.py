@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +80,7 @@ def _report(rows, done, missing):
 
     return {
         "glassdask": version(),
+        "committed": _committed(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processor": _processor(), "python": platform.python_version()},
         "versions": {name: found for name in PROGRAMS if (found := _version(name))},
@@ -91,6 +93,15 @@ def _report(rows, done, missing):
             for row, owner in rows
         ],
     }  # fmt: skip
+
+
+def _committed():
+    """When the newest commit of this code was made, None where that is not known."""
+    command = ["git", "-C", str(Path(__file__).parents[2]), "log", "-1", "--format=%cI"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _processor():

@@ -1,7 +1,7 @@
 """A page that plots kept tables over commits: ``python -m tests.benchmarks.history [FOLDER] [-o PAGE.html]``.
 
 FOLDER (by default ``kept/tables`` beside this file) has a JSON for each commit, as ``python -m tests.benchmarks --json
-FOLDER/NAME.json`` writes them; they are put in the order of their times. Each line is one piece of work: how many times
+FOLDER/NAME.json`` writes them; they are put in the order of the commits. Each line is one piece of work: how many times
 ours the best other program takes, so that a slower or faster machine makes no difference, and the dashed line is what
 it should be at least.
 """
@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 TABLES = Path(__file__).parent / "kept" / "tables"
+OLD = "in older tables only"
 WIDTH, HEIGHT, MARGIN, FOOT = 250, 110, 10, 14
+GROUND, LINE, BEHIND = "#f6f6f4", "#1f5fa8", "#c0392b"
 STYLE = (
     ".history{display:flex;flex-wrap:wrap;gap:1.4em}.history figure{margin:0;width:250px}"
-    ".history figcaption{font-size:13px;line-height:1.35;text-align:left}.history svg{background:#f6f6f4;display:block}"
+    ".history-title{font-size:1.3em;margin:1.6em 0 .6em}"
+    ".history figcaption{font-size:13px;line-height:1.35;text-align:left;color:inherit}"
+    f".history svg{{background:{GROUND};display:block}}"
     ".history-tables td,.history-tables th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;font-size:13px}"
 )
 
@@ -38,9 +42,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
-    """The tables of a folder, in the order of their times; tiny ones mean nothing."""
+    """The tables of a folder, in the order of their commits; tiny ones mean nothing."""
     tables = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
-    return sorted((table for table in tables if not table["tiny"]), key=lambda table: table["time"])
+    return sorted(
+        (table for table in tables if not table["tiny"]), key=lambda table: table["committed"] or table["time"]
+    )
 
 
 def ratios(tables: list[dict[str, Any]]) -> dict[str, list[dict[str, Any] | None]]:
@@ -63,10 +69,10 @@ def body(tables: list[dict[str, Any]]) -> str:
     versions = [str(table["glassdask"]) for table in tables]
     groups: dict[str, list[str]] = {}
     for work, rows in ratios(tables).items():
-        owner = next((row["benchmark"] for row in reversed(rows) if row and "benchmark" in row), "others")
+        owner = next((row["benchmark"] for row in reversed(rows) if row and "benchmark" in row), OLD)
         groups.setdefault(owner, []).append(figure(work, rows, versions))
     plots = "".join(
-        f"<h2>{html.escape(owner)}</h2><div class='history'>{''.join(figures)}</div>"
+        f"<h2 class='history-title'>{html.escape(owner)}</h2><div class='history'>{''.join(figures)}</div>"
         for owner, figures in groups.items()
     )
     return f"<style>{STYLE}</style>{_listed(tables)}{plots}"
@@ -76,7 +82,8 @@ def _listed(tables: list[dict[str, Any]]) -> str:
     """When, where and with which versions the tables were made, the newest first."""
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (
-            table["time"].replace("T", " ").replace("+00:00", " UTC"), str(table["glassdask"]),
+            table["time"].replace("T", " ").replace("+00:00", " UTC"),
+            f"{table['glassdask']}, {(table['committed'] or '')[:10]}".rstrip(", "),
             f"{table['machine']['processor']}, Python {table['machine']['python']}",
             ", ".join(f"{name} {version}" for name, version in table["versions"].items()),
         )) + "</tr>"
@@ -101,16 +108,17 @@ def figure(work: str, rows: list[dict[str, Any] | None], versions: list[str]) ->
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
     level = place(0, last["limit"])[1]
     dots = "".join(
-        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='#1f5fa8'><title>{html.escape(version)}: "
-        f"{row['ratio']:.2f}, {row['glassdask']:.3g} {row['unit']}</title></circle>"
-        f"<text x='{x:.1f}' y='{y - 6:.1f}' font-size='10' text-anchor='middle' fill='#222'>{row['ratio']:.3g}</text>"
+        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{LINE if row['ratio'] >= row['limit'] else BEHIND}'>"
+        f"<title>{html.escape(version)}: {row['ratio']:.2f}, {row['glassdask']:.3g} {row['unit']}</title></circle>"
+        f"<text x='{x:.1f}' y='{y - 6:.1f}' font-size='10' text-anchor='middle' fill='#222' "
+        f"stroke='{GROUND}' stroke-width='3' paint-order='stroke'>{row['ratio']:.3g}</text>"
         for x, y, version, row in points
     )
     return (
         f"<figure><svg width='{WIDTH}' height='{HEIGHT}' role='img' aria-label='{html.escape(work, quote=True)}'>"
         f"<line x1='0' x2='{WIDTH}' y1='{low}' y2='{low}' stroke='#444'/>"
         f"<line x1='0' x2='{WIDTH}' y1='{level:.1f}' y2='{level:.1f}' stroke='#999' stroke-dasharray='4 3'/>"
-        f"<polyline points='{line}' fill='none' stroke='#1f5fa8'/>{dots}</svg>"
+        f"<polyline points='{line}' fill='none' stroke='{LINE}'/>{dots}</svg>"
         f"<figcaption><b>{html.escape(work)}</b>: {last['glassdask']:.3g} {html.escape(last['unit'])}, "
         f"{html.escape(str(last['best']))} {last['ratio']:.2f} times that</figcaption></figure>"
     )
