@@ -9,7 +9,7 @@ targets and lags together, what the ridge regression on the cage state leaves of
 Penalties, epochs, and how much of what the networks say is believed, are chosen within the training configurations.
 
 Equilibrium is the same backwards in time: the ends of some runs of each training configuration are configurations as
-well, of whose propensity one run is known, and both kinds learn from them with less weight (`--backwards`).
+well, of whose propensity one run is known, and the ridge regression learns from them with less weight (`--backwards`).
 
 Both minimise errors less 0.8 times their averages over a shell, not plain squares: whole regions are faster or slower
 than structure tells, so that a handful of configurations is a handful of regions, but very many particles.
@@ -41,7 +41,7 @@ from benchmark import figures, scores, transfer
 from benchmark.backwards import Ends
 from benchmark.models import WHITENING, Linear, Network
 from benchmark.sources import Settings, Study, Task, refuse_overlap
-from propensity import DESCRIPTORS, STRUCTURES
+from propensity import DESCRIPTORS, STRUCTURES, given
 
 import glassdask as gd
 from glassdask import plotting
@@ -52,11 +52,11 @@ KINDS = ("ridge", "network")
 LEAST = 3  # training configurations
 WHOLE, CORES = 400, 8  # configurations of the published benchmark, and the cores for which costs are told
 RUNS, MOST_ENDS = 8, 100  # read backwards, of each configuration and of all
-HELD_OUT = 0.2  # of them, at most, by each network
+HELD_OUT = 0.2  # of the training configurations, at most, by each network
+NETWORKS, FEW = 10, 20  # networks for so few configurations; more of these need fewer
 NETWORK = {
-    "rounds": 3, "dropout": 0.2, "l2": 0.1, "learning_rate": 5e-3, "patience": 10, "whitening": WHITENING, "epochs": 20,
+    "rounds": 3, "dropout": 0.2, "l2": 1.0, "learning_rate": 5e-3, "patience": 20, "whitening": WHITENING, "epochs": 30,
 }  # fmt: skip
-WITH_ENDS = {"learning_rate": 1e-2, "epochs": 15}
 
 
 def main() -> None:
@@ -88,12 +88,12 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
-    parser.add_argument("--epochs", type=int, help="of each network; default: 20, with runs read backwards 15")
+    parser.add_argument("--epochs", type=int, help=f"of each network; default: {NETWORK['epochs']}")
     parser.add_argument(
         "--repeats",
         type=int,
-        default=5,
-        help="networks whose mean is the prediction; each holds another part of the configurations out",
+        help="networks whose mean is the prediction, each of which holds other training configurations out; default: "
+        f"{NETWORKS}, half as many for more than {FEW} configurations",
     )
     parser.add_argument(
         "--backwards",
@@ -114,10 +114,7 @@ def main() -> None:
         chosen.generations, chosen.sweeps, None if chosen.lags is None else tuple(chosen.lags), chosen.bonds,
         chosen.overwrite,
     )  # fmt: skip
-    network = {
-        "n_repeats": chosen.repeats, "seed": chosen.seed,
-        "validation_fraction": min(1 / chosen.repeats, HELD_OUT) if chosen.repeats > 0 else 0.0,
-    } | ({} if chosen.epochs is None else {"epochs": chosen.epochs})  # fmt: skip
+    network = {"seed": chosen.seed} | given(n_repeats=chosen.repeats, epochs=chosen.epochs)
     try:
         with gd.cluster.connect(chosen.cluster):
             run(
@@ -170,8 +167,10 @@ def run(
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:
         base = next(model for model in linear if model.structure == "cage")
-        parameters = NETWORK | (WITH_ENDS if ends is not None else {}) | network
-        models.append(Network(base, parameters).fit(train, tasks, folder, ends))
+        repeats = network.get("n_repeats", NETWORKS if train.n_configurations <= FEW else NETWORKS // 2)
+        held_out = min(1 / repeats, HELD_OUT) if repeats > 0 else 0.0
+        parameters = NETWORK | {"n_repeats": repeats, "validation_fraction": held_out} | network
+        models.append(Network(base, parameters).fit(train, tasks, folder))
     cross_validate(models, train, tasks, folder)
     predictions = {(model.name, model.structure): model.predict(test) for model in models}
     rows = score(predictions, test, tasks, folder)
@@ -308,7 +307,7 @@ def costs(models: list[Linear | Network], train: Study, ends: Ends | None, folde
     n, n_ends = train.n_configurations, 0 if ends is None else ends.n_configurations
     steps = [("preparation", "all", train.seconds, n)]
     steps += [("preparation", "ends of runs", ends.seconds, n_ends)] if ends is not None else []
-    steps += [(m.name, m.structure, m.seconds, n + n_ends) for m in models]
+    steps += [(m.name, m.structure, m.seconds, n + (n_ends if isinstance(m, Linear) else 0)) for m in models]
     rows = []
     for name, structure, seconds, count in steps:
         whole = 0.0 if structure == "ends of runs" else seconds / count * WHOLE / CORES / 3600

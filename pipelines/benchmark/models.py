@@ -21,6 +21,7 @@ ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MOST_FOLDS = 10
 WHITENING = 0.8
 COMPONENTS = 6
+MOST = 2.0  # times what networks say, to be added
 REPEATS = 4  # choices of training configurations for a point of the learning curve
 
 
@@ -147,12 +148,12 @@ def _varying(x: xr.DataArray) -> xr.DataArray:
 class Network:
     """What ridge regression leaves of all targets and lags at once, by equivariant networks on three structures.
 
-    They also learn from ends of runs, if there are any, with the weight that these have in the ridge regression.
+    They learn from whole configurations only: ends of runs, with the little that each may count, made epochs several
+    times as long and no better, and the regression has learned from them.
 
-    Each network holds some configurations and their ends out, in turn, and their predictions for these configurations
-    tell how much of what the networks say is to be added to the ridge regression. What it leaves of the others is told
-    by ridge regressions that have seen those configurations: scores of them are a little too good, and none for a final
-    test.
+    Each network holds some configurations out, in turn, and their predictions for these configurations tell how much of
+    what the networks say is to be added to the ridge regression. What it leaves of the others is told by ridge
+    regressions that have seen those configurations: scores of them are a little too good, and none for a final test.
     """
 
     name = "network"
@@ -162,29 +163,20 @@ class Network:
         self.base, self.parameters = base, parameters
         self.seconds = 0.0
 
-    def fit(self, study: Study, tasks: list[Task], folder: Path, ends: Ends | None = None) -> Network:
+    def fit(self, study: Study, tasks: list[Task], folder: Path) -> Network:
         """Learn from all configurations; a training that was interrupted goes on."""
         self.tasks = tasks
         started = cpu_seconds()
         linear = self.base.unseen(study)
         y = _rests(study, tasks, linear)
-        inputs, groups = study.structures(linear), np.arange(study.n_configurations)
-        weights = np.ones(study.n_configurations)
-        if ends is not None:
-            of_ends = self.base.unseen_ends(ends)
-            inputs = xr.concat(
-                [inputs, ends.structures(of_ends)], "frame", data_vars="minimal", coords="minimal", compat="equals"
-            )
-            y, groups = np.concatenate([y, _rests(ends, tasks, of_ends)]), np.concatenate([groups, ends.of])
-            weights = np.concatenate([weights, np.full(ends.n_configurations, self.base.weight)])
+        inputs = study.structures(linear)
         digest = hashlib.sha256(json.dumps([self.parameters, tasks]).encode() + y.tobytes()).hexdigest()
         checkpoint = folder / "checkpoints" / f"network_{digest[:12]}.pt"
         self.model = EquivariantNetwork(**self.parameters)
         with Spending(folder / "network.json", "network", digest, started) as spent:
-            self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell, groups=groups, sample_weight=weights)
+            self.model.fit(inputs, y, checkpoint=checkpoint, callback=_tell)
         self.seconds = spent.seconds
-        found = self.model.predict_held_out(inputs).isel(frame=slice(study.n_configurations))
-        held_out = self._of_tasks(found, study)
+        held_out = self._of_tasks(self.model.predict_held_out(inputs), study)
         self.shares = {task: _share(held_out[task], study.targets[task] - linear[task]) for task in tasks}
         self._unseen = {task: linear[task] + self.shares[task] * held_out[task] for task in tasks}
         save_model(self.model, folder / "network.npz")
@@ -208,11 +200,10 @@ class Network:
 
 
 def _rests(study: Study, tasks: list[Task], linear: dict[Task, np.ndarray]) -> np.ndarray:
-    """What predictions leave of the targets (configuration, particle, task); NaN where nothing is known."""
+    """What predictions leave of the targets (configuration, particle, task); NaN for other species."""
     y = np.full((study.n_configurations, len(study.species), len(tasks)), np.nan)
     for k, task in enumerate(tasks):
-        if task in study.targets:
-            y[:, study.is_center, k] = study.targets[task] - linear[task]
+        y[:, study.is_center, k] = study.targets[task] - linear[task]
     return y
 
 
@@ -222,11 +213,11 @@ def _spread(rests: np.ndarray) -> float:
 
 
 def _share(said: np.ndarray, left: np.ndarray) -> float:
-    """Least squares of what is left on what is said within configurations, from 0 to 1; 1 where nothing is known."""
+    """Least squares of what is left on what is said within configurations, from 0 to 2; 1 where nothing is known."""
     known = np.isfinite(said).all(axis=1)
     said, left = (values[known] - values[known].mean(axis=1, keepdims=True) for values in (said, left))
     square = float((said**2).sum())
-    return float(np.clip((said * left).sum() / square, 0.0, 1.0)) if square > 0 else float(not known.any())
+    return float(np.clip((said * left).sum() / square, 0.0, MOST)) if square > 0 else float(not known.any())
 
 
 def _tell(repeat: int, epoch: int, losses: dict[str, float]) -> None:
