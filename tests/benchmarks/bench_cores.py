@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ def threads(n: int):
 
 
 @contextmanager
-def workers(n: int):
-    """Worker processes of one thread, each bound to a core."""
+def workers(n: int, profile: str = ""):
+    """Worker processes of one thread, each bound to a core: of this machine, or of a cluster of its own."""
     with (
         tempfile.TemporaryDirectory() as scratch,
-        gd.cluster.connect(bench_scaling._profile(scratch, "4GiB"), workers=n) as client,
+        gd.cluster.connect(profile or bench_scaling._profile(scratch, "4GiB"), workers=n) as client,
     ):
         client.wait_for_workers(n)
         client.run(bench_scaling._bound)
@@ -124,7 +125,9 @@ def seconds(job: Callable[[], Any], place: Callable[[int], AbstractContextManage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=0.01 if TINY else 1.0, help="factor to all sizes")
-    scale = parser.parse_args().scale
+    parser.add_argument("--profile", help="profile of a cluster, whose workers describe and reduce as well")
+    given = parser.parse_args()
+    scale = given.scale
     with tempfile.TemporaryDirectory() as name:
         jobs = Jobs(Path(name), scale)
         cases: list[tuple[str, Callable[[], Any], Callable[[int], AbstractContextManager[Any]]]] = [
@@ -138,6 +141,12 @@ def main() -> None:
             ("autoencoder, ten repeats", jobs.autoencoder, of_torch),
             ("convolutional network", jobs.convolution, of_torch),
         ]
+        if given.profile:
+            of_cluster = partial(workers, profile=given.profile)
+            cases += [
+                ("describe, cluster", jobs.describe, of_cluster),
+                ("reduce, cluster", jobs.reduce, of_cluster),
+            ]
         for what, job, place in cases:
             if TINY and place is workers:
                 continue  # each starts four clusters
