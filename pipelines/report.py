@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 WITHIN = 2.0  # errors that a number may be off and still agree
-KEPT_BYTES = 3_000_000  # of the copy of a report that is kept beside the pipelines
+KEPT_BYTES = 4_000_000  # of the copy of a report that is kept beside the pipelines
+LARGE_TABLE = 100_000  # bytes: such a table is what a picture of many particles was drawn from
 
 
 @dataclass(frozen=True)
@@ -267,8 +268,9 @@ class Report:
 def keep(folder: Path, target: Path, most: int = KEPT_BYTES) -> list[str]:
     """Copy a written report with its figures and numbers to `target`, small enough to be kept with the sources.
 
-    Pictures get a palette of 256 colours. Where all together is larger than `most` bytes, the largest tables are left
-    out, then the largest pictures; their names are returned and listed in the copy's ``left_out.txt``.
+    Pictures get a palette of 256 colours. Where all together is larger than `most` bytes, large tables are left out,
+    then pictures, then other tables, the largest of each first; their names are returned and listed in the copy's
+    ``left_out.txt``.
     """
     from io import BytesIO
 
@@ -283,12 +285,18 @@ def keep(folder: Path, target: Path, most: int = KEPT_BYTES) -> list[str]:
         elif file.suffix in (".csv", ".md", ".html"):
             files[file.name] = file.read_bytes()
     left: list[str] = []
-    for suffix in (".csv", ".png"):
-        for name in sorted((n for n in files if n.endswith(suffix)), key=lambda n: -len(files[n])):
-            if sum(map(len, files.values())) <= most:
-                break
-            left.append(name)
-            del files[name]
+
+    def reluctance(name: str) -> int:
+        if name.endswith(".png"):
+            return 1
+        return 0 if len(files[name]) > LARGE_TABLE else 2
+
+    parts = [name for name in files if name.endswith((".csv", ".png"))]
+    for name in sorted(parts, key=lambda name: (reluctance(name), -len(files[name]))):
+        if sum(map(len, files.values())) <= most:
+            break
+        left.append(name)
+        del files[name]
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name, content in files.items():

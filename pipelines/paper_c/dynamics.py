@@ -85,6 +85,33 @@ def correlation(values: np.ndarray, start: xr.Dataset, width: float = 0.25) -> x
     return spatial_correlation(field(values), start, width=width)["correlation"].isel(frame=0).load()
 
 
+def correlation_of_runs(motions: Sequence[Motion], delta: float, runs: int) -> xr.DataArray:
+    """C_Delta(r) of so many runs at one delta, from the spread of those there are, at the lowest temperature.
+
+    A run's propensity is what all runs share plus its own noise, which is alike in neighbours, too: of the mean of n
+    runs the covariance of particles at a distance r is shared(r) + single(r) / n, both estimated without bias. A run
+    alone has no spread, and gives its own C_Delta.
+    """
+    motion = most_mobile(motions, delta)
+    assert motion is not None
+    total = motion.displacement.sizes["replica"]
+    bare = np.array([motion.at([delta], slice(k, k + 1))["propensity"].values[0] for k in range(total)])
+    mean = bare.mean(axis=0)
+    covariance, variance = _moments(mean, motion.start)
+    if total == 1:
+        return covariance / variance
+    noise = [_moments(values - mean, motion.start) for values in bare]
+    share = (1.0 / runs - 1.0 / total) / (total - 1)
+    covariance = covariance + share * sum(one for one, _ in noise)
+    return covariance / (variance + share * sum(own for _, own in noise))
+
+
+def _moments(values: np.ndarray, start: xr.Dataset) -> tuple[xr.DataArray, float]:
+    """Covariance of particles at a distance r, and variance."""
+    variance = float(np.nanvar(values))
+    return correlation(values, start) * variance, variance
+
+
 def length(curve: xr.DataArray) -> float:
     """Where C_Delta has fallen to 1/e (Sec. IV B)."""
     return float(correlation_length(curve))

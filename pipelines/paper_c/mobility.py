@@ -27,7 +27,8 @@ class Mobility:
     glass: Scored
     motions: list[Motion]
     bare: dict[float, np.ndarray]  # propensity by delta
-    own: dict[float, float]  # xi_Delta by delta
+    own: dict[float, float]  # xi_Delta by delta, as the paper's runs would have it
+    alone: dict[float, float]  # the same of the runs that there are
     fixed: float  # the one that serves for all deltas
     coarse: Scan
     plain: Scan
@@ -49,27 +50,35 @@ class Mobility:
 
 
 def measure(study: Study, glass: Scored, motions: list[Motion]) -> tuple[Mobility | None, dict[float, Any]]:
-    """Lengths of the propensity from C_Delta = 1/e, and of the indicators from their largest R; C_Delta by delta."""
+    """Lengths of the propensity from C_Delta = 1/e, and of the indicators from their largest R; C_Delta by delta.
+
+    Noise of few runs lets C_Delta fall at once, and would have the propensity smoothed over too little. So lengths are
+    those of the paper's number of runs, from the spread of ours.
+    """
     bare = dynamics.fields_at(motions)
     if not bare:
         return None, {}
-    curves = {delta: dynamics.correlation(values, glass.trajectory) for delta, values in bare.items()}
+    curves = {delta: dynamics.correlation_of_runs(motions, delta, RUNS[-1]) for delta in bare}
     longest = study.sample.longest_length
     own = {delta: min(dynamics.length(curve), longest) for delta, curve in curves.items()}
+    alone = {delta: dynamics.length(dynamics.correlation(x, glass.trajectory)) for delta, x in bare.items()}
     fixed = own.get(dynamics.CENTRE, max(own.values()))
     lengths = np.arange(0.0, longest + 1e-9, 1.0)
     assert study.system is not None
     targets = {d: smooth(dynamics.field(x), glass.trajectory, own[d])[0] for d, x in bare.items()}
     coarse = dynamics.scan(glass, targets, study.system.slow, lengths)
-    plain = dynamics.scan(glass, bare, study.system.slow, lengths)
-    return Mobility(study, glass, motions, bare, own, fixed, coarse, plain), curves
+    of_bare = dynamics.scan(glass, bare, study.system.slow, lengths)
+    return Mobility(study, glass, motions, bare, own, alone, fixed, coarse, of_bare), curves
 
 
 def write(found: Sequence[tuple[Mobility, dict[float, Any]]], report: Report) -> None:
     """Figs. 1-5, 7, S3-S8, Tables 3-5 and S1."""
     mobile = [mobility for mobility, _ in found]
     panels = {m.study.title: {rf"$\delta={delta:g}$": curve for delta, curve in curves.items()} for m, curves in found}
-    path = report.figure("fig03_propensity_correlations", "Fig. 3: C_Delta(r) at several delta; dotted: 1/e.")
+    path = report.figure(
+        "fig03_propensity_correlations",
+        f"Fig. 3: C_Delta(r) at several delta, as {RUNS[-1]} runs have it; dotted: 1/e.",
+    )
     figures.decays(panels, path, float(np.exp(-1)), r"$C_\Delta(r)$")
     _lengths(mobile, report)
     for number, m in enumerate(mobile, start=1):
@@ -101,31 +110,21 @@ def _lengths(mobile: Sequence[Mobility], report: Report) -> None:
         for delta, expected in zip(DELTAS, published.lengths):
             ours = m.own.get(delta, float("nan"))
             why = m.study.faster if delta in m.own else _unreached(m, delta)
-            rows.append([m.study.title, f"xi_Delta(delta = {delta:g})", f"{expected:g}", f"{ours:.2f}"])
+            alone = m.alone.get(delta, float("nan"))
+            rows.append([m.study.title, f"xi_Delta(delta = {delta:g})", f"{expected:g}", f"{ours:.2f}", f"{alone:.2f}"])
             report.compare(
-                Comparison("Table 3", m.study.title, f"xi_Delta, delta = {delta:g}", expected, ours, None, 0.5, why, 2,
-                           shown=_longer_with_runs(m, delta, expected))
-            )  # fmt: skip
+                Comparison("Table 3", m.study.title, f"xi_Delta, delta = {delta:g}", expected, ours, None, 0.5, why, 2)
+            )
         longest = f"; lengths were tried up to {m.study.sample.longest_length:.1f}, what the box allows"
-        rows.append([m.study.title, "xi of indicators", f"{published.structure_length:g}", f"{m.coarse.longest:.2f}"])
+        rows.append(
+            [m.study.title, "xi of indicators", f"{published.structure_length:g}", f"{m.coarse.longest:.2f}", ""]
+        )
         report.compare(
             Comparison("Table 3", m.study.title, "xi of the indicators", published.structure_length, m.coarse.longest,
                        None, 0.5, m.study.faster + longest, 1)
         )  # fmt: skip
-    _table("Table 3", "table3", ["system", "length", "published", "ours"], rows, report)
-
-
-def _longer_with_runs(m: Mobility, delta: float, expected: float) -> str:
-    """Whether more runs lead to the published length: noise is in C_Delta(0) alone, and makes the rest fall sooner."""
-    motion = dynamics.most_mobile(m.motions, delta)
-    total = 0 if motion is None else motion.displacement.sizes["replica"]
-    few = 3 * total // 10
-    if motion is None or few < 1:
-        return ""
-    bare = motion.at([delta], slice(0, few))["propensity"].values[0]
-    length = dynamics.length(dynamics.correlation(bare, m.glass.trajectory))
-    nearer = explains(length, m.own[delta], expected)
-    return f"{few} of the {total} runs give {length:.2f}, all {m.own[delta]:.2f}: it grows with them" if nearer else ""
+    head = ["system", "length", "published", f"ours, as {RUNS[-1]} runs have it", "of our runs alone"]
+    _table("Table 3", "table3", head, rows, report)
 
 
 def _of_more_runs(m: Mobility, r: float, delta: float, own: float, expected: float) -> tuple[str, str]:
@@ -218,15 +217,13 @@ def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
             expected, at = m.system.published.propensity[name]
             curves = [found.sel(indicator=name) for found in panels[title].values()]
             points = [
-                (r, delta, k)
-                for k, c in enumerate(curves)
+                (float(r), float(delta))
+                for c in curves
                 for r, delta in zip(np.nan_to_num(c["r"].values, nan=-1.0), c["delta"].values)
             ]
-            best, delta, k = max(points)
-            best, delta = float(best), float(delta)
+            best, delta = max(points)
             noise, shown = _of_more_runs(m, best, delta, m.fixed, expected)
-            grid = np.sort(curves[k]["delta"].values)  # half of the way to the next lags is what delta* is known to
-            apart = float(np.diff(grid)[max(np.searchsorted(grid, delta) - 1, 0)]) / 2
+            peak, said = _peak(m, dict(zip(panels[title], curves)))
             sign = _sign(curves)
             reach = max(motion.reached for motion in m.motions)
             why = f"{sign}; {noise}; one glass; delta up to {reach:.2g}; {m.study.faster}"
@@ -248,20 +245,68 @@ def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
                     title,
                     f"delta* of {name}",
                     at,
-                    delta,
-                    apart,
+                    peak.delta,
+                    0.5 * (peak.high - peak.low),
                     0.0005,
-                    f"the lags are {2 * apart:.2g} apart there, and end at {reach:.2f}",
+                    said,
                     2,
                 ),
             )
-            rows.append([title, name, f"{expected:g}", f"{best:.3f}", f"{at:g}", f"{delta:.2f}"])
+            rows.append([title, name, f"{expected:g}", f"{best:.3f}", f"{at:g}", f"{peak.delta:.2f}"])
     path = report.figure("fig05_gamma", "Fig. 5: R of the Grad-CAM score with the propensity against delta.")
     figures.evolution(panels, signs, path, names=("Gamma",))
     path = report.figure("fig07_indicators", "Fig. 7: R of all three indicators with the propensity, all temperatures.")
     figures.evolution(panels, signs, path)
     head = ["system", "indicator", "C_max published", "C_max", "delta* published", "delta*"]
     _table("Table 5", "table5", head, rows, report)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The largest R of a curve over delta, and from where to where R is the same within its error.
+
+    `open` says that this is so at the end of the curve: then the largest R may be anywhere behind it.
+    """
+
+    r: float
+    delta: float
+    low: float
+    high: float
+    open: bool
+
+    @classmethod
+    def of(cls, delta: np.ndarray, r: np.ndarray, error: float) -> Peak:
+        """Of a curve; the range goes half of the way to the next points.
+
+        >>> delta = np.array([0.2, 0.4, 0.8, 1.6])
+        >>> Peak.of(delta, np.array([0.5, 0.8, 0.78, 0.6]), 0.05)
+        Peak(r=0.8, delta=0.4, low=0.30000000000000004, high=1.2000000000000002, open=False)
+        >>> Peak.of(delta, np.array([0.5, 0.6, 0.8, 0.78]), 0.05).open
+        True
+        """
+        order = np.argsort(delta)
+        delta, r = delta[order], np.nan_to_num(r[order], nan=-1.0)
+        between = np.concatenate([delta[:1], 0.5 * (delta[1:] + delta[:-1]), delta[-1:]])
+        k = int(np.argmax(r))
+        alike = np.flatnonzero(r >= r[k] - error)
+        low, high = float(between[alike[0]]), float(between[alike[-1] + 1])
+        return cls(float(r[k]), float(delta[k]), low, high, bool(alike[-1] == len(r) - 1))
+
+
+def _peak(m: Mobility, curves: dict[float, Any]) -> tuple[Peak, str]:
+    """Where R is largest: at the lowest temperature at which it falls again; else where runs go furthest."""
+    found = {}
+    for temperature, curve in curves.items():
+        r, delta = curve["r"].values, curve["delta"].values
+        error = _error(m, float(np.nanmax(r)) if np.isfinite(r).any() else 0.0, min(m.fixed, m.coarse.longest))
+        found[temperature] = Peak.of(delta, r, error)
+    closed = {temperature: peak for temperature, peak in found.items() if not peak.open}
+    furthest = max(found, key=lambda temperature: float(curves[temperature]["delta"].max()))
+    at = min(closed) if closed else furthest
+    peak = found[at]
+    ends = ", where the runs end" if peak.open else ""
+    alike = f"from {peak.low:.2f} to {peak.high:.2f}{ends}"
+    return peak, f"at T = {at:g} R is within its error of its largest, {peak.r:.3f}, {alike}"
 
 
 def _sign(curves: Sequence[Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Point:
     spearman: float
     spearman_error: float
     configurations: int
+    runs: int  # that are independent of each other
 
 
 def write(studies: Sequence[Study], folder: Path, report: Report, done: Any) -> None:
@@ -83,7 +84,7 @@ def _judged(comparison: Comparison, study: Study, points: Sequence[Point]) -> Co
     ):
         return comparison
     # one liquid that was held is one sample, which decides nothing
-    own = [p for p in points if p.label == label and p.length == study.pair_length and p.hold < holding.HELD]
+    own = [p for p in points if p.label == label and p.length == study.pair_length and p.runs > 1]
     values = [(p.spearman if rank else p.pearson, p.spearman_error if rank else p.error, p) for p in own]
     if not values:
         return comparison
@@ -102,7 +103,14 @@ def _judged(comparison: Comparison, study: Study, points: Sequence[Point]) -> Co
 def _kept(study: Study, file: Path, folder: Path) -> list[Point]:
     assert study.system is not None
     lengths = (0.0, study.pair_length)
-    described = [hashlib.sha256(file.read_bytes()).hexdigest(), FACTORS, lengths, digest(gd.describe, gd.TongTanaka)]
+    columns = [field.name for field in fields(Point)]
+    described = [
+        hashlib.sha256(file.read_bytes()).hexdigest(),
+        FACTORS,
+        lengths,
+        columns,
+        digest(gd.describe, gd.TongTanaka),
+    ]
     name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:12]
     path = folder / study.sample.name / f"theta-{name}.json"
     if (known := read_json(path)) is not None:
@@ -118,7 +126,7 @@ def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Poi
     additive = 0.5 * (study.system.sizes["A"] + study.system.sizes["B"])
     readings = {f"x{k}": structure.Reading(mixed=additive * factor) for k, factor in enumerate(FACTORS)}
     found: dict[tuple[str, str, float], list[tuple[float, float]]] = {}
-    rate, hold, alike, parts = _parts(study, file)
+    rate, hold, runs, alike, parts = _parts(study, file)
     for label, trajectory in parts:
         chosen = {name: reading.theta(study.sample) for name, reading in readings.items()}
         described = gd.describe(trajectory, {"voronoi": gd.VoronoiCell(), **chosen}).load()
@@ -134,19 +142,19 @@ def _measure(study: Study, file: Path, lengths: Sequence[float]) -> Iterator[Poi
         mean, spread, n = values.mean(axis=0), values.std(axis=0, ddof=1), len(values)
         error = spread / np.sqrt(n / alike)
         mixed = round(float(readings[name].mixed or additive), 4)
-        yield Point(rate, hold, label, mixed, length, mean[0], error[0], spread[0], mean[1], error[1], n)
+        yield Point(rate, hold, label, mixed, length, mean[0], error[0], spread[0], mean[1], error[1], n, runs)
 
 
-def _parts(study: Study, file: Path) -> tuple[float, float, int, Iterable[tuple[str, xr.Dataset]]]:
-    """Rate, time at T_L, how many configurations count as one, and the configurations by class."""
+def _parts(study: Study, file: Path) -> tuple[float, float, int, int, Iterable[tuple[str, xr.Dataset]]]:
+    """Rate, time at T_L, runs, how many configurations count as one, and the configurations by class."""
     assert study.system is not None
     if file == holding.file_of(study.system):
         held = holding.read(file)
         late = np.flatnonzero(held.time >= holding.SETTLED)
         glasses = np.flatnonzero(held.time[held.begun] >= holding.SETTLED)
         parts = [("liquid", held.liquid.isel(frame=late)), ("glass", held.glass.isel(frame=glasses))]
-        return held.rate, float(held.time[-1]), holding.INDEPENDENT, parts
+        return held.rate, float(held.time[-1]), 1, holding.INDEPENDENT, parts
     sizes, runs = archive.sizes_of(file), archive.trajectories(file)
     classes = (("liquid", 0), ("glass", 1))
     both = ((label, run.isel(frame=slice(first, None, 2))) for run in runs for label, first in classes)
-    return float(sizes["rate"]), float(sizes["hold"]), 1, both
+    return float(sizes["rate"]), float(sizes["hold"]), int(sizes["runs"]), 1, both

@@ -379,6 +379,37 @@ def test_more_runs(study):
     assert dynamics.ensembles(some, 1.0, 1.0)[1]["e30, e30"] < table["e30, e30"] - 0.1
     alone = dynamics.Motion(0.5, motion.start, motion.displacement.isel(replica=[0]))
     assert np.isnan(dynamics.Noise.of(alone, 1.0, 1.0).ceiling(1))
+    # and C_Delta, which is theirs for as many runs as there are
+    own, more, less = (dynamics.correlation_of_runs([one], 1.0, n) for one, n in ((motion, 40), (some, 40), (some, 10)))
+    np.testing.assert_allclose(own, dynamics.correlation(motion.at([1.0])["propensity"].values[0], motion.start))
+    near = slice(3, 8)  # before it there are few pairs
+    assert np.abs((more - own).values[near]).max() < 0.6 * np.abs((less - own).values[near]).max()
+    of_one = dynamics.correlation_of_runs([alone], 1.0, 40)
+    np.testing.assert_allclose(of_one, dynamics.correlation(alone.at([1.0])["propensity"].values[0], alone.start))
+
+
+def test_the_length_of_alike_noise():
+    """Noise that neighbours share, beside a field that reaches further: C_Delta of many runs is the field's."""
+    rng = np.random.default_rng(3)
+    spots = np.stack(np.meshgrid(*[np.arange(24.0)] * 2), axis=-1).reshape(1, -1, 2) + 0.5
+    start = gd.from_arrays(spots, species=["A"] * 576, box=[24.0, 24.0])
+
+    def waves(largest, n):
+        q = 2 * np.pi * rng.integers(-largest, largest + 1, size=(n, 2)) / 24
+        return np.cos(spots[0] @ q.T + rng.uniform(0, 2 * np.pi, n)).sum(axis=1) / np.sqrt(0.5 * n)
+
+    field = 3.0 + 0.3 * waves(2, 12)
+    size = np.array([[field + waves(6, 60)] for _ in range(12)])
+    moved = xr.DataArray(
+        np.stack([size, 0 * size], axis=-1), dims=("replica", "lag", "particle", "space"), coords={"lag": [1.0]}
+    )
+    motion = dynamics.Motion(0.5, start, moved)
+    delta = motion.reached
+    found = [dynamics.length(dynamics.correlation_of_runs([motion], delta, n)) for n in (1, 12, 10**6)]
+    true = dynamics.length(dynamics.correlation(field, start))
+    assert found[0] < found[1] < found[2]
+    assert found[2] == pytest.approx(true, rel=0.25)
+    assert found[0] < 0.6 * true
 
 
 @pytest.mark.slow

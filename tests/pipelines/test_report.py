@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import report
 from report import Comparison, Report, Stopwatch, draw_published, keep
 
 from glassdask import plotting
@@ -67,14 +68,18 @@ def test_contents_lead_to_what_they_name(written):
     assert "| seeds | 0-3 |" in text
 
 
-def test_a_copy_is_small(written, tmp_path):
+def test_a_copy_is_small(written, tmp_path, monkeypatch):
     made = {file.name: file.stat().st_size for file in written.folder.iterdir()}
     assert keep(written.folder, tmp_path / "kept") == []
     kept = {file.name: file.stat().st_size for file in (tmp_path / "kept").iterdir()}
     assert kept.keys() == made.keys()
     assert kept["fig1_noise.png"] < 0.7 * made["fig1_noise.png"]
-    # the largest table goes first, and the copy says so
+    # pictures go before small tables, large tables before pictures, and the copy says so
     most = sum(kept.values()) - 1000
+    assert keep(written.folder, tmp_path / "kept", most) == [
+        max((name for name in kept if name.endswith(".png")), key=kept.get)
+    ]
+    monkeypatch.setattr(report, "LARGE_TABLE", kept["fig1_noise.csv"] - 1)
     assert keep(written.folder, tmp_path / "kept", most) == ["fig1_noise.csv"]
     assert "fig1_noise.csv" in (tmp_path / "kept" / "left_out.txt").read_text()
     assert (tmp_path / "kept" / "fig2_line.csv").exists()
