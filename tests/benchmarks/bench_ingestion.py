@@ -70,17 +70,18 @@ def parse_xyz(path):
         yield found.position
 
 
-def ingest(path):
+def ingest(path, store=None):
     import dask
 
     from glassdask.io import ingest
 
     with dask.config.set(scheduler="synchronous"):
-        yield np.array(ingest(path, f"{path}.zarr", overwrite=True).n_frames)
+        yield np.array(ingest(path, store or f"{path}.zarr", overwrite=True).n_frames)
 
 
 def ingest_many(path):
-    yield from ingest(str(Path(path).parent / "many" / "*") if "large" in path else path)
+    folder = Path(path).parent
+    yield from ingest(str(folder / "many" / "*"), folder / "many.zarr") if "large" in path else ingest(path)
 
 
 def ovito(path):
