@@ -384,7 +384,7 @@ class _Grid:
         n_cells, widths, placed = np.full(3, 2), configuration.widths, position
         if configuration.borders is not None:
             low, extent = configuration._occupied
-            extent[:d] = np.maximum(extent[:d] * (1 + FACE), width / widths)
+            extent = np.append(np.maximum(extent[:d] * (1 + FACE), width / widths), extent[d:])
             widths, placed = widths * extent[:d], position - low @ box
         # in two dimensions: one layer that does not meet its own images
         n_cells[:d] = np.minimum(np.maximum(np.floor(widths / width), 1), max(n, 1))

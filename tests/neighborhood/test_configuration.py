@@ -241,6 +241,17 @@ def test_a_search_goes_on_in_the_cells_of_the_one_before(box, is_open, plain, mo
     np.testing.assert_allclose(found.vector[:, one], expected.vector[:, other], atol=1e-12)
 
 
+def test_searches_do_not_change_what_is_known_of_a_cluster():
+    """How far its particles extend decides where cells are cut first, so faces would depend on earlier searches."""
+    position = 0.2 * np.random.default_rng(3).random((30, 3)) + 0.4
+    borders = Borders((False, False, False), nothing_beyond=True)
+    cluster = Configuration(position, np.zeros(30), np.eye(3), ("A",), borders=borders)
+    before = cluster.useful_radius
+    for radius in (3.0, 0.1):
+        cluster.neighbors(np.arange(30), np.array([[radius]]))
+    assert cluster.useful_radius == before
+
+
 def test_positions_nowhere_are_refused():
     position = np.array([[0.5, 0.5, 0.5], [1e17, 0.5, 0.5]])
     with pytest.raises(PositionError, match=r"^frame 7, particle 1: position .* boxes away"):
