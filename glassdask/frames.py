@@ -10,7 +10,7 @@ What they give of particles is put back in its place, NaN for the absent ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -228,7 +228,6 @@ def sum_frames(
     *values: xr.DataArray,
     items: int | None = None,
     microseconds: float = 4.0,
-    block: int | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Sum of ``function(configuration, items, *values)`` over all frames and items, by the current dask scheduler.
 
@@ -242,8 +241,6 @@ def sum_frames(
         Number of items of a frame that may be split over tasks; by default the particles.
     microseconds : float, default 4.0
         What an item takes, roughly.
-    block : int, optional
-        Most items of a task, of all its frames together; by default as many as `task_shape` gives.
 
     Raises
     ------
@@ -261,14 +258,47 @@ def sum_frames(
     sizes = (trajectory.sizes["frame"], trajectory.sizes["particle"] if items is None else items)
     # nothing but the length of a task cuts other items than particles
     whole = None if items is None else max(1, int(1e6 * task_seconds() / microseconds))
-    shape = task_shape(*sizes, microseconds, whole=whole) if block is None else shape_of_rows(*sizes, block)
+    shape = task_shape(*sizes, microseconds, whole=whole)
+    return merge_blocks(_sums(function, trajectory, values, shape, sizes, of_particles=items is None), _add)
+
+
+def sums_by_frame(
+    function: Callable[..., tuple[np.ndarray, ...]], trajectory: xr.Dataset, *values: xr.DataArray, block: int
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """What `sum_frames` gives, of one frame after the other: for what is no sum over its particles, but made of such.
+
+    `block` are the most particles of a task.
+
+    Examples
+    --------
+    >>> import glassdask as gd
+    >>> gas = gd.from_arrays(np.random.default_rng(0).random((2, 40, 3)), species=["A"] * 40, box=[1.0] * 3)
+    >>> [int(n) for (n,) in sums_by_frame(lambda configuration, particles: (len(particles),), gas, block=15)]
+    [40, 40]
+    """
+    validate(trajectory)
+    sizes = (trajectory.sizes["frame"], trajectory.sizes["particle"])
+    _, rows = shape_of_rows(*sizes, block)
+    sums = _sums(function, trajectory, values, (1, rows), sizes, of_particles=True)
+    for frame in range(sizes[0]):
+        yield merge_blocks(sums.blocks[frame], _add)
+
+
+def _sums(
+    function: Callable[..., Any],
+    trajectory: xr.Dataset,
+    values: Sequence[xr.DataArray],
+    shape: tuple[int, int],
+    sizes: tuple[int, int],
+    of_particles: bool,
+) -> da.Array:
+    """The sums of each task, as blocks (frame, item)."""
     arrays = [_checked(array, trajectory) for array in values]
-    add = partial(_sum, of_particles=items is None, parts=_tasks_of_a_frame(sizes, shape))
-    leaves = _tasks(
+    add = partial(_sum, of_particles=of_particles, parts=_tasks_of_a_frame(sizes, shape))
+    return _tasks(
         add, function, trajectory, arrays, shape, sizes, ("frame", "item"),
         dtype=object, meta=np.empty((0, 0), object),
     )  # fmt: skip
-    return merge_blocks(leaves, _add)
 
 
 def one_by_one(trajectory: xr.Dataset) -> Callable[[int], tuple[Configuration, np.ndarray | None]]:

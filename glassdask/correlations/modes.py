@@ -13,7 +13,7 @@ import xarray as xr
 from glassdask.correlations.waves import add_waves, transform_microseconds
 from glassdask.declarations import Count, Positive, converted
 from glassdask.errors import BoxError, ParameterError, SchemaError, SpeciesError
-from glassdask.frames import LEAST_TASKS, SHORTEST_TASK, sum_frames
+from glassdask.frames import LEAST_TASKS, SHORTEST_TASK, sum_frames, sums_by_frame
 from glassdask.graphs import task_seconds
 from glassdask.neighborhood.borders import Borders, borders_of
 from glassdask.neighborhood.boxes import ball, mean_spacing, volumes
@@ -221,10 +221,8 @@ def _modes_in_parts(
     """Sums of what `_modes_of_frame` gives, of frames that are cut: rho(k) of each is a sum over its particles."""
     total: tuple[np.ndarray, ...] | None = None
     box, borders = np.asarray(trajectory["box"].values), borders_of(trajectory)
-    for frame in range(trajectory.sizes["frame"]):
-        alone = [array.isel(frame=[frame]) if "frame" in array.dims else array for array in values]
-        work = partial(_density, **given)
-        density, number = sum_frames(work, trajectory.isel(frame=[frame]), *alone, block=part)
+    sums = sums_by_frame(partial(_density, **given), trajectory, *values, block=part)
+    for frame, (density, number) in enumerate(sums):
         cell, _ = _repeating(box[frame if len(box) > 1 else 0], borders)
         found = _products(density, int(number), cell, **given)
         total = found if total is None else tuple(one + more for one, more in zip(total, found))

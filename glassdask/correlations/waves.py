@@ -40,7 +40,7 @@ def add_waves(
     numbers = [int(number) for number in np.diff(starts) if number]
     cost = sum(transform_microseconds(number, orders) for number in numbers)
     if cost < SUMMED * sum(numbers) * len(modes):
-        for s in range(len(density)):
+        for s in np.flatnonzero(np.diff(starts)):  # FINUFFT takes no empty arrays
             part = slice(starts[s], starts[s + 1])
             _transformed(fraction[:, part], weight[part], modes, orders, density[s])
     else:

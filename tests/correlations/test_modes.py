@@ -13,7 +13,7 @@ from glassdask.correlations import modes as modes_of
 from glassdask.correlations import waves
 from glassdask.correlations.modes import first_peak_wavenumber, structure_factor, wave_vectors
 from glassdask.correlations.radial import radial_distribution
-from glassdask.errors import ParameterError, SchemaError, SpeciesError
+from glassdask.errors import ParameterError, PositionError, SchemaError, SpeciesError
 from glassdask.kernels import correlations as kernels
 from tests.correlations.test_radial import BCC, FCC, crystal
 
@@ -185,9 +185,12 @@ def test_frames_that_are_cut_give_the_same_numbers(weighted, transformed, monkey
     """Boxes that change, particles that are absent, an open border; each task has few of the particles of a frame."""
     if transformed:
         pytest.importorskip("finufft", reason="needs the extra 'transforms'")
-    cost = (lambda number, _: 0.1 * number) if transformed else (lambda *_: np.inf)
+    cost = (lambda number, _: 0.001 * number) if transformed else (lambda *_: np.inf)
     for module in (waves, modes_of):
         monkeypatch.setattr(module, "transform_microseconds", cost)
+    transforms = []
+    transform = waves._transformed
+    monkeypatch.setattr(waves, "_transformed", lambda *a: transforms.append(a) or transform(*a))
     rng = np.random.default_rng(8)
     box = np.stack([np.eye(3) * 7, SKEWED])
     x = rng.random((2, 150, 3)) @ box
@@ -203,13 +206,32 @@ def test_frames_that_are_cut_give_the_same_numbers(weighted, transformed, monkey
     monkeypatch.setattr(modes_of, "add_waves", lambda *a: numbers.append(int(a[2][-1])) or add(*a))
     in_parts = modes_of._modes_in_parts
     monkeypatch.setattr(modes_of, "_modes_in_parts", lambda *a, **k: cuts.append(a[2]) or in_parts(*a, **k))
-    with dask.config.set({"glassdask.task.seconds": 1e-5, "scheduler": "threads"}):
+    transforms.clear()
+    with dask.config.set({"glassdask.task.seconds": 1e-7, "scheduler": "threads"}):
         found = structure_factor(liquid, **given)
-    assert cuts[0] < 150
+    # of most tasks all particles are of one species
+    assert cuts[0] < 30
+    assert bool(transforms) == transformed
     # so what a task needs does not grow with the frame, and every particle is in one of them
     assert max(numbers) <= cuts[0]
     assert sum(numbers) == 150 + 140
     xr.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seconds", [100.0, 1e-7])
+def test_errors_are_those_of_the_whole_trajectory_when_frames_are_cut(seconds, liquid):
+    n_frames, n_particles = liquid.sizes["frame"], liquid.sizes["particle"]
+    with dask.config.set({"glassdask.task.seconds": seconds}):
+        for other in (1, n_frames + 1):
+            values = xr.DataArray(np.ones((other, n_particles)), dims=("frame", "particle"))
+            with pytest.raises(SchemaError, match=f"'frame': {other}, .* the trajectory {n_frames} frames"):
+                structure_factor(liquid, k_max=8.0, n_bins=20, values=values)
+        lost = liquid["position"].values.copy()
+        lost[1, 3] = np.nan
+        bad = liquid.assign(position=(liquid["position"].dims, da.from_array(lost, chunks=(1, -1, -1))))
+        bad = bad.assign(box=(("frame", *liquid["box"].dims[1:]), np.repeat(liquid["box"].values[:1], n_frames, 0)))
+        with pytest.raises(PositionError, match=r"^frame 1, particle 3: "):
+            structure_factor(bad, k_max=8.0, n_bins=20)
 
 
 def test_below_the_smallest_wave_vector_is_nan(liquid):
