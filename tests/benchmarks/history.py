@@ -21,7 +21,7 @@ GROUND, LINE, BEHIND = "#f6f6f4", "#1f5fa8", "#c0392b"
 STYLE = (
     ".history{display:flex;flex-wrap:wrap;gap:1.4em}.history figure{margin:0;width:250px}"
     ".history-title{font-size:1.3em;margin:1.6em 0 .6em}"
-    ".history figcaption{font-size:13px;line-height:1.35;text-align:left;color:inherit}"
+    ".history figure figcaption{font-size:13px;line-height:1.35;text-align:left;color:inherit!important}"
     f".history svg{{background:{GROUND};display:block}}"
     ".history-tables td,.history-tables th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;font-size:13px}"
 )
