@@ -74,7 +74,8 @@ class Rows:
         for chunk in rng.permutation(self.n_chunks):
             rows = self.load(int(chunk))
             training = self.split(int(chunk), len(rows))[0]
-            yield rows, torch.from_numpy(rng.permutation(training)).to(self.device)
+            if len(training):  # torch makes a batch of no rows at all
+                yield rows, torch.from_numpy(rng.permutation(training)).to(self.device)
 
     def everything(self) -> Iterator[Any]:
         """All rows, in pieces."""

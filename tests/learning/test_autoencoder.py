@@ -105,6 +105,15 @@ def test_streaming_equals_keeping_in_memory(monkeypatch):
     assert (streamed.n_samples_, streamed.n_undefined_) == (588, 12)
 
 
+def test_chunks_without_a_row_to_learn_from_are_passed_over():
+    """A step of a batch of no rows would be one of the optimiser's momentum, and its loss NaN."""
+    x = planted(600)
+    x[200:400] = np.nan
+    model = Autoencoder(**(SHORT | {"epochs": 3})).fit(da.from_array(x, chunks=(200, 6)))
+    assert model.n_samples_ == 400
+    assert np.isfinite(model.training_loss_).all()
+
+
 def test_lazy_transform_and_nan(fitted):
     x, model = fitted
     x = x.copy()
