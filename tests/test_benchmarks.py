@@ -63,7 +63,7 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
         machine = {"processor": "a core", "python": "3"}
         return {
             "glassdask": f"0+{time}",
-            "committed": None if time == "2026-02" else f"{time}-03",
+            "committed": None if time == "2026-02-03" else time,
             "time": time,
             "machine": machine,
             "versions": {"numpy": "2 <x>"},
@@ -71,7 +71,7 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
             "rows": [row, alone],
         }
 
-    kept = {"b": table("2026-02", 8.0), "a": table("2026-03", 9.0), "c": table("2026-04", 1.0, True)}
+    kept = {"b": table("2026-02-03", 8.0), "a": table("2026-03-03", 9.0), "c": table("2026-04-03", 1.0, True)}
     for name, content in kept.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     history.main([str(tmp_path), "-o", str(tmp_path / "page.html")])
@@ -83,12 +83,18 @@ def test_kept_tables_are_plotted_over_commits(tmp_path, capsys):
     assert page.count("fill='#c0392b'") == 0  # both are ahead
     # the newest table first: when, which code, where and beside what
     assert page.index(
-        "<td>2026-03</td><td>0+2026-03, 2026-03-03</td><td>a core, Python 3</td><td>numpy 2 &lt;x&gt;</td>"
-    ) < page.index("<td>2026-02</td>")
-    assert page.index("0+2026-02: 8.00") < page.index("0+2026-03: 9.00")
+        "<td>2026-03-03</td><td>0+2026-03-03, 2026-03-03</td><td>a core, Python 3</td><td>numpy 2 &lt;x&gt;</td>"
+    ) < page.index("<td>2026-02-03</td>")
+    assert page.index("0+2026-02-03: 8.00") < page.index("0+2026-03-03: 9.00")
     with pytest.raises(SystemExit):
         history.main([str(tmp_path / "nothing")])
     assert "write one with python -m tests.benchmarks --json" in capsys.readouterr().err
+
+
+def test_tables_lie_in_the_order_of_the_commits_in_whatever_zone_these_were_made(tmp_path):
+    for name, committed in {"b": "2026-03-01T01:30:00+02:00", "a": "2026-03-01T00:00:00+00:00"}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": name, "tiny": False, "committed": committed}))
+    assert [table["name"] for table in history.kept(tmp_path)] == ["b", "a"]
 
 
 @pytest.mark.parametrize(

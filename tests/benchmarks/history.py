@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import html
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def kept(folder: Path) -> list[dict[str, Any]]:
     """The tables of a folder, in the order of their commits; tiny ones mean nothing."""
     tables = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
     return sorted(
-        (table for table in tables if not table["tiny"]), key=lambda table: table["committed"] or table["time"]
+        (table for table in tables if not table["tiny"]),
+        key=lambda table: datetime.fromisoformat(table["committed"] or table["time"]),
     )
 
 
