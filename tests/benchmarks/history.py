@@ -22,7 +22,7 @@ GROUND, LINE, BEHIND = "#f6f6f4", "#1f5fa8", "#c0392b"
 STYLE = (
     ".history{display:flex;flex-wrap:wrap;gap:1.4em}.history figure{margin:0;width:250px}"
     ".history-title{font-size:1.3em;margin:1.6em 0 .6em}"
-    ".history figure figcaption{font-size:13px;line-height:1.35;text-align:left;color:inherit!important}"
+    ".history figure figcaption{font-size:13px;line-height:1.35;text-align:left;color:var(--pst-color-text-base,#222)}"
     f".history svg{{background:{GROUND};display:block}}"
     ".history-tables td,.history-tables th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;font-size:13px}"
 )
@@ -75,7 +75,7 @@ def body(tables: list[dict[str, Any]]) -> str:
         groups.setdefault(owner, []).append(figure(work, rows, versions))
     plots = "".join(
         f"<h2 class='history-title'>{html.escape(owner)}</h2><div class='history'>{''.join(figures)}</div>"
-        for owner, figures in groups.items()
+        for owner, figures in sorted(groups.items(), key=lambda group: group[0] == OLD)
     )
     return f"<style>{STYLE}</style>{_listed(tables)}{plots}"
 
