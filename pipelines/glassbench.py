@@ -6,7 +6,7 @@ from ``--train`` alone and are scored on ``--test``: ridge regression on smoothe
 products of their components and on the ways to it from those before, and equivariant networks of messages
 (`glassdask.learning.EquivariantNetwork`) that see the initial, inherent and cage positions at once and learn, of all
 targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen.
-Penalties, epochs, and how much of what the networks say is believed, are chosen within the training configurations.
+Penalties, and how much of what the networks say is believed, are chosen within the training configurations.
 
 Equilibrium is the same backwards in time: the ends of some runs of each training configuration are configurations as
 well, of whose propensity one run is known, and the ridge regression learns from them with less weight (`--backwards`).
@@ -55,7 +55,8 @@ RUNS, MOST_ENDS = 8, 100  # read backwards, of each configuration and of all
 HELD_OUT = 0.2  # of the training configurations, at most, by each network
 NETWORKS, FEW = 10, 20  # networks for so few configurations; more of these need fewer
 NETWORK = {
-    "rounds": 3, "dropout": 0.2, "l2": 1.0, "learning_rate": 5e-3, "patience": 20, "whitening": WHITENING, "epochs": 30,
+    "rounds": 3, "dropout": 0.2, "l2": 1.0, "learning_rate": 5e-3, "epochs": 30, "whitening": WHITENING,
+    "patience": None,  # one configuration or two cannot tell which epoch is the best
 }  # fmt: skip
 
 

@@ -54,9 +54,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     SciPost Phys. 16, 136 (2024).
 
     Several networks are trained that differ in their beginnings and in which configurations are held out, side by side
-    on as many cores as torch has threads; each is kept as it was when it predicted those best, and their mean is the
-    prediction. What is held out goes round, so that with enough networks `predict_held_out` has one of every
-    configuration by networks that have not learned from it.
+    on as many cores as torch has threads; each is kept as it was when it predicted those best (see `patience`), and
+    their mean is the prediction. What is held out goes round, so that with enough networks `predict_held_out` has one
+    of every configuration by networks that have not learned from it.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
     dropout : float
     epochs : int
         How often all configurations are learned from.
-    patience : int
-        A network ends when it has not become better in so many epochs.
+    patience : int or None
+        A network ends when it has not become better in so many epochs. None: each is kept as it is after the last
+        epoch, and what is held out tells how well it predicts, without a choice by few configurations.
     learning_rate, l2 : float
         Of Adam with decoupled weight decay; the rate falls to zero along half a cosine.
     validation_fraction : float
@@ -155,7 +156,7 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         hidden: Count = 64,
         dropout: Share = 0.1,
         epochs: Count = 30,
-        patience: Count = 8,
+        patience: Count | None = 8,
         learning_rate: Positive = 3e-3,
         l2: NotNegative = 1e-2,
         validation_fraction: Share = 0.1,
@@ -286,8 +287,9 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         """The same for the configurations of `fit`, in their order, each by those networks only that have not learned
         from it.
 
-        NaN where every network has. The weights of a network are those of the epoch in which it predicted what it has
-        held out best, so that scores of these predictions are a little too good, and none for a final test.
+        NaN where every network has. With `patience` the weights of a network are those of the epoch in which it
+        predicted what it has held out best, so that scores of these predictions are a little too good, and none for a
+        final test.
         """
         self.check_fitted()
         if X.sizes["frame"] != self.n_configurations_:

@@ -189,6 +189,7 @@ class _Training:
         """Train one network of several, or go on with it."""
         model, data = self.model, self.data
         held_out, learned = np.flatnonzero(model.held_out_[repeat]), np.flatnonzero(~model.held_out_[repeat])
+        choosing = len(held_out) > 0 and model.patience is not None  # the epoch
         # fused: one pass over all weights, not several over each of a hundred small arrays
         optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=model.l2, fused=True)
         running, history = self.state["running"][repeat], list(self.state["history"][repeat])
@@ -198,10 +199,10 @@ class _Training:
             network.load_state_dict(running["network"])
             optimizer.load_state_dict(running["optimizer"])
             best, best_loss, best_epoch = running["best"], running["best_loss"], running["best_epoch"]
-        elif len(held_out):  # a network that learns nothing of use stays as it begins: it predicts the mean
+        elif choosing:  # a network that learns nothing of use stays as it begins: it predicts the mean
             best, best_loss = _copy(network), _evaluate(network, data, held_out)
         for epoch in range(len(history), model.epochs):
-            if len(held_out) and epoch - best_epoch > model.patience:
+            if choosing and epoch - best_epoch > model.patience:
                 break
             # every epoch has random numbers of its own: training that goes on is the same as one that never stopped
             network.generator.manual_seed(_seed(model, repeat, epoch))
@@ -222,7 +223,7 @@ class _Training:
                 used.append(data.weights[frame])
             row = [float(np.average(losses, weights=used)), _evaluate(network, data, held_out)]
             history.append(row)
-            if not len(held_out) or row[1] < best_loss:
+            if not choosing or row[1] < best_loss:
                 best = _copy(network)
                 best_loss, best_epoch = row[1], epoch
             kept = {"best": best, "best_loss": best_loss, "best_epoch": best_epoch}

@@ -335,6 +335,32 @@ def test_noisy_configurations_help_by_their_number():
     assert missed[1] < 0.5 * missed[0]
 
 
+def test_last_epoch_is_kept_where_none_is_chosen(tmp_path):
+    """Of a held-out configuration with the opposite law, which would choose the beginning; and so when it goes on."""
+    frames = liquid(3)
+    held_out = np.random.default_rng(0).permutation(3)[0]
+    y = near(frames)[0].sum(axis=2)
+    y[held_out] *= -1
+    settings = SMALL | {"n_repeats": 1, "epochs": 4, "learning_rate": 0.02, "patience": None}
+
+    class Stopped(Exception):
+        pass
+
+    def stop(repeat, epoch, losses):
+        if epoch == 2:
+            raise Stopped
+
+    model = EquivariantNetwork(**settings).fit(frames, y)
+    assert model.best_epochs_.tolist() == [3]
+    assert np.isfinite(model.validation_loss_).all()
+    assert np.ptp(model.predict(frames).values[held_out]) > 0
+    with pytest.raises(Stopped):
+        EquivariantNetwork(**settings).fit(frames, y, checkpoint=tmp_path / "c.pt", callback=stop)
+    again = EquivariantNetwork(**settings).fit(frames, y, checkpoint=tmp_path / "c.pt")
+    for one, other in zip(model.weights_, again.weights_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_learns_nothing_of_use_predicts_the_mean():
     """The law of the held-out configuration is the opposite of that of the others."""
     frames = liquid(3)
