@@ -161,13 +161,15 @@ def find_neighbors(centers, position, species, lists, cutoff2, offsets, neighbor
 
 
 @kernel
-def find_further(box, repeats, span, centers, position, species, lists, cutoff2, offsets, neighbor, vector):
-    """What `find_neighbors` gives, of cutoffs of up to `span` (3,) cells: for few centres, whose search is repeated.
+def find_further(
+    box, repeats, origin, inverse, reach, centers, position, species, lists, cutoff2, offsets, neighbor, vector
+):
+    """What `find_neighbors` gives, of cutoffs of up to `reach` (3,) cells: for few centres, whose search is repeated.
 
-    Cells beyond the box are those of the other side, moved by `box` (3, 3) along the axes that it `repeats` (3,). The
-    neighbours come in another order.
+    A place is that many cells from the `origin` (3,) as `inverse` (3, 3) makes of it. Cells beyond the box are those of
+    the other side, moved by `box` (3, 3) along the axes that it `repeats` (3,). The neighbours come in another order.
     """
-    cell, n_cells, starts, xyz, index, kind = lists
+    _, n_cells, starts, xyz, index, kind = lists
     pad_y = n_cells[1] + 2
     pad_z = n_cells[2] + 2
     offsets[0] = 0
@@ -175,18 +177,22 @@ def find_further(box, repeats, span, centers, position, species, lists, cutoff2,
     for c in range(centers.shape[0]):
         i = centers[c]
         within = cutoff2[species[i]]
-        ix = cell[i] // (pad_z * pad_y) - 1
-        iy = (cell[i] // pad_z) % pad_y - 1
-        iz = cell[i] % pad_z - 1
-        for x in range(ix - span[0], ix + span[0] + 1):
+        xi = position[i, 0] - origin[0]
+        yi = position[i, 1] - origin[1]
+        zi = position[i, 2] - origin[2]
+        # where it lies in its own cell decides which others are in reach: fewer than half of those beside each other
+        at_x = xi * inverse[0, 0] + yi * inverse[1, 0] + zi * inverse[2, 0]
+        at_y = xi * inverse[0, 1] + yi * inverse[1, 1] + zi * inverse[2, 1]
+        at_z = xi * inverse[0, 2] + yi * inverse[1, 2] + zi * inverse[2, 2]
+        for x in range(int(np.floor(at_x - reach[0])), int(np.floor(at_x + reach[0])) + 1):
             sx = x // n_cells[0]
             if sx != 0 and not repeats[0]:
                 continue
-            for y in range(iy - span[1], iy + span[1] + 1):
+            for y in range(int(np.floor(at_y - reach[1])), int(np.floor(at_y + reach[1])) + 1):
                 sy = y // n_cells[1]
                 if sy != 0 and not repeats[1]:
                     continue
-                for z in range(iz - span[2], iz + span[2] + 1):
+                for z in range(int(np.floor(at_z - reach[2])), int(np.floor(at_z + reach[2])) + 1):
                     sz = z // n_cells[2]
                     if sz != 0 and not repeats[2]:
                         continue

@@ -381,11 +381,11 @@ class _Grid:
         n, d = len(position), configuration.dimension
         # not many more cells than particles: a dilute system gains nothing from empty ones
         width = max(radius, 0.125 ** (1.0 / d) * configuration.spacing)
-        n_cells, widths, placed = np.full(3, 2), configuration.widths, position
+        n_cells, widths, origin = np.full(3, 2), configuration.widths, np.zeros(3)
         if configuration.borders is not None:
             low, extent = configuration._occupied
             extent = np.append(np.maximum(extent[:d] * (1 + FACE), width / widths), extent[d:])
-            widths, placed = widths * extent[:d], position - low @ box
+            widths, origin = widths * extent[:d], low @ box
         # in two dimensions: one layer that does not meet its own images
         n_cells[:d] = np.minimum(np.maximum(np.floor(widths / width), 1), max(n, 1))
         if configuration.borders is not None:
@@ -399,21 +399,23 @@ class _Grid:
             box, inverse, n_cells = box * stretch[:, None], inverse / stretch, n_cells + is_open
         cell = np.empty(n, np.int64)
         counts = np.zeros(int(np.prod(n_cells + 2)), np.int64)
-        total = cells.count_particles(placed, inverse, n_cells, cell, counts)
+        total = cells.count_particles(position - origin if origin.any() else position, inverse, n_cells, cell, counts)
         starts = np.concatenate([[0], np.cumsum(counts)])
         self.lists = cells.CellLists(
             cell, n_cells, starts, np.zeros((3, total + LANES)), np.empty(total, np.int32), np.empty(total, CODE)
         )
         cells.sort_particles(position, configuration.species, box, self.lists)
         self.longest_run = int((starts[3:] - starts[:-3]).max())
-        self._box, self._repeats, self._widths = box, np.ones(3, bool), np.full(3, np.inf)
-        self._widths[:d] = 1.0 / np.linalg.norm(inverse, axis=0)[:d] / n_cells[:d]
-        if configuration.borders is not None:
-            self._repeats = ~configuration.borders.open
+        self._box, self._origin, self._per_cell = box, origin, inverse * n_cells
+        self._repeats = np.ones(3, bool) if configuration.borders is None else ~configuration.borders.open
+        self._cells_per_length = np.linalg.norm(self._per_cell, axis=0)
+        self._cells_per_length[d:] = 0.0
 
-    def around(self, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Box, axes that repeat and cells in every direction (3,) of a search beyond the next cells."""
-        return self._box, self._repeats, np.ceil(radius / self._widths).astype(np.int64)
+    def around(self, radius: float) -> tuple[np.ndarray, ...]:
+        """What `find_further` needs for a search to `radius`: box, axes that repeat, origin, inverse and reach."""
+        # particles on a face may be in the cell beside that in which they are by a hair
+        reach = radius * self._cells_per_length + 4.0 * ROUNDING * self.lists.n_cells
+        return self._box, self._repeats, self._origin, self._per_cell, reach
 
     def room(self) -> tuple[np.ndarray, np.ndarray]:
         """Work space for the squared distances of a run of slots, and for the places in it that are near."""
