@@ -1,8 +1,9 @@
-"""What a second core brings: ``python -m tests.benchmarks.bench_cores``, some six minutes of two free cores.
+"""What a second core brings: ``python -m tests.benchmarks.bench_cores [WORK ...]``, five minutes of two free cores.
 
 Each job runs by one and by two threads or workers, in turn, and what is printed is the ratio of the medians of the
 seconds of the clock, so that anything else that runs makes it worse. Workers are started before, and are processes of
-one thread; ``threads`` are those of the calling process. The last line is what the memory itself allows.
+one thread; ``threads`` are those of the calling process. The last line is what the memory itself allows. WORKs are
+words of the lines to run, such as ``describe`` or ``autoencoder``; without any all are run.
 ``--scale 0.02`` makes the jobs fifty times smaller, to see that everything works.
 """
 
@@ -31,6 +32,7 @@ from glassdask import learning
 from tests.benchmarks import bench_scaling
 
 REPEATS = 1 if TINY else 3
+COPIES = "copies of memory, threads"
 
 
 @contextmanager
@@ -79,7 +81,7 @@ class Jobs:
 
     def __init__(self, folder: Path, scale: float):
         self.scale, self.folder = scale, folder
-        self.run = bench_scaling.make_store(folder, max(20, round(6000 * scale)))
+        self.run = bench_scaling.make_store(folder, max(20, round(1500 * scale)))
         self.files = bench_scaling.write_dumps(folder, max(20, round(800 * scale)), 8)
         self.walkers = bench_scaling.walkers(folder, max(20, round(300 * scale)), max(1000, round(20_000 * scale)))
         bench_scaling.describe(self.run)
@@ -124,6 +126,7 @@ def seconds(job: Callable[[], Any], place: Callable[[int], AbstractContextManage
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("works", nargs="*", metavar="WORK", help="words of the lines to run; default all")
     parser.add_argument("--scale", type=float, default=0.01 if TINY else 1.0, help="factor to all sizes")
     parser.add_argument("--profile", help="profile of a cluster, whose workers describe and reduce as well")
     given = parser.parse_args()
@@ -147,16 +150,25 @@ def main() -> None:
                 ("describe, cluster", jobs.describe, of_cluster),
                 ("reduce, cluster", jobs.reduce, of_cluster),
             ]
+        lines = [*(what for what, _, _ in cases), COPIES]
+        if unknown := [work for work in given.works if not any(work in line for line in lines)]:
+            parser.error(f"no line has the words {', '.join(unknown)}: expected words of {'; '.join(lines)}")
         for what, job, place in cases:
-            if TINY and place is workers:
-                continue  # each starts four clusters
+            if (TINY and place is workers) or not _wanted(what, given.works):
+                continue  # tiny: each of these starts four clusters
             show(what, seconds(job, place))
-    copies = {n: [] for n in (1, 2)}
+    if not _wanted(COPIES, given.works):
+        return
+    copies: dict[int, list[float]] = {n: [] for n in (1, 2)}
     for _, n in itertools.product(range(REPEATS), (1, 2)):
         begun = time.perf_counter()
         copied(n, scale)
         copies[n].append(time.perf_counter() - begun)
-    show("copies of memory, threads", copies)
+    show(COPIES, copies)
+
+
+def _wanted(what: str, works: list[str]) -> bool:
+    return not works or any(work in what for work in works)
 
 
 def show(what: str, taken: dict[int, list[float]]) -> None:
