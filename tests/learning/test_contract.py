@@ -180,7 +180,7 @@ WRONG = ("false", None, -1, 1.5, np.nan, [], {}, ["x"])
 TAKEN = {  # which of these are right
     "n_components": [None], "unit": [None, 1.5], "n_folds": [None], "n_features": [None], "alpha": [1.5], "C": [1.5],
     "threshold": [1.5], "tol": [1.5], "l2": [1.5], "learning_rate": [1.5], "cutoff": [1.5], "shell": [1.5],
-    "reg_covar": [1.5], "variation": [1.5],
+    "reg_covar": [1.5], "variation": [1.5], "patience": [None],
 }  # fmt: skip
 
 
