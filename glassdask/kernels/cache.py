@@ -218,7 +218,7 @@ class Kept(FunctionCache):
 
 def remember(dispatcher: Any) -> Any:
     """Let a compiled function be kept, where there is a place for it."""
-    if FOLDER is not None:
+    if FOLDER is not None and hasattr(dispatcher, "py_func"):  # which NUMBA_DISABLE_JIT leaves plain functions
         with suppress(RuntimeError):  # numba's word for "no source"
             dispatcher._cache = Kept(dispatcher.py_func)
     return dispatcher

@@ -260,3 +260,12 @@ def test_what_is_stored_runs_without_all_that_numba_compiles_from():
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) > 3
+
+
+def test_kernels_run_as_plain_python_where_numba_is_told_not_to_compile():
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", BOND_ORDER], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    liquid = gd.from_arrays(np.random.default_rng(1).random((1, 60, 3)) * 4, species=["A"] * 60, box=[4.0, 4.0, 4.0])
+    values = gd.describe(liquid, [gd.BondOrder(cutoffs=1.5, l_max=4)])["bo"].compute(scheduler="synchronous")
+    assert float.fromhex(done.stdout.split()[-1]) == pytest.approx(float(values.sum()), rel=1e-12)
