@@ -2,7 +2,7 @@
 
 Each job runs by one and by two threads or workers, in turn, and what is printed is the ratio of the medians of the
 seconds of the clock, so that anything else that runs makes it worse. Workers are started before, and are processes of
-one thread; ``threads`` are those of the calling process. The last line is what the memory itself allows. WORKs are
+one thread; ``threads`` are those of the calling process. ``copies`` tells what the memory itself allows. WORKs are
 words of the lines to run, such as ``describe`` or ``autoencoder``; without any all are run.
 ``--scale 0.02`` makes the jobs fifty times smaller, to see that everything works.
 """
@@ -32,7 +32,6 @@ from glassdask import learning
 from tests.benchmarks import bench_scaling
 
 REPEATS = 1 if TINY else 3
-COPIES = "copies of memory, threads"
 
 
 @contextmanager
@@ -65,22 +64,11 @@ def of_torch(n: int):
         torch.set_num_threads(before)
 
 
-def copied(n: int, scale: float) -> None:
-    """Memory read and written by NumPy, which leaves the interpreter free."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    size = max(1000, round(2e7 * scale))
-    source = [np.zeros(size) for _ in range(2)]
-    target = [np.zeros(size) for _ in range(2)]
-    with ThreadPoolExecutor(n) as pool:
-        list(pool.map(lambda k: [np.copyto(target[k % 2], source[k % 2]) for _ in range(5)], range(4)))
-
-
 class Jobs:
     """The jobs, in a folder of their own."""
 
     def __init__(self, folder: Path, scale: float):
-        self.scale, self.folder = scale, folder
+        self.folder = folder
         self.run = bench_scaling.make_store(folder, max(20, round(1500 * scale)))
         self.files = bench_scaling.write_dumps(folder, max(20, round(800 * scale)), 8)
         self.walkers = bench_scaling.walkers(folder, max(20, round(300 * scale)), max(1000, round(20_000 * scale)))
@@ -89,6 +77,7 @@ class Jobs:
         self.rows = rng.normal(size=(max(400, round(60_000 * scale)), 24)).astype(np.float32)
         self.labels = np.repeat([0, 1], max(4, round(60 * scale)))
         self.images = rng.normal(size=(len(self.labels), 1, 64, 64)).astype(np.float32)
+        self.memory = [[np.zeros(max(1000, round(2e7 * scale))) for _ in range(2)] for _ in range(2)]
 
     def ingest(self) -> None:
         gd.ingest(self.files, self.folder / "ingested.zarr", species_names={1: "A", 2: "B"})
@@ -111,6 +100,29 @@ class Jobs:
     def convolution(self) -> None:
         learning.ConvolutionalClassifier(epochs=2, learning_rate=1e-4, device="cpu").fit(self.images, self.labels)
 
+    def copies(self) -> None:
+        """Memory read and written by NumPy, which leaves the interpreter free."""
+
+        def copied(k: int) -> None:
+            for _ in range(5):
+                np.copyto(*self.memory[k % 2])
+
+        dask.compute([dask.delayed(copied, pure=False)(k) for k in range(4)])
+
+
+CASES: tuple[tuple[str, str, Callable[..., AbstractContextManager[Any]]], ...] = (
+    ("ingest, workers", "ingest", workers),
+    ("describe, threads", "describe", threads),
+    ("describe, workers", "describe", workers),
+    ("reduce, threads", "reduce", threads),
+    ("reduce, workers", "reduce", workers),
+    ("S_4, threads", "dynamics", threads),
+    ("S_4, workers", "dynamics", workers),
+    ("autoencoder, ten repeats", "autoencoder", of_torch),
+    ("convolutional network", "convolution", of_torch),
+    ("copies of memory, threads", "copies", threads),
+)
+
 
 def seconds(job: Callable[[], Any], place: Callable[[int], AbstractContextManager[Any]]) -> dict[int, list[float]]:
     """Of one and of two, in turn; what is compiled or loaded first is not counted."""
@@ -130,45 +142,20 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.01 if TINY else 1.0, help="factor to all sizes")
     parser.add_argument("--profile", help="profile of a cluster, whose workers describe and reduce as well")
     given = parser.parse_args()
-    scale = given.scale
+    cases = [*CASES]
+    if given.profile:
+        of_cluster = partial(workers, profile=given.profile)
+        cases += [("describe, cluster", "describe", of_cluster), ("reduce, cluster", "reduce", of_cluster)]
+    lines = [what for what, _, _ in cases]
+    if unknown := [work for work in given.works if not any(work in line for line in lines)]:
+        parser.error(f"no line has the words {', '.join(unknown)}: expected words of {'; '.join(lines)}")
     with tempfile.TemporaryDirectory() as name:
-        jobs = Jobs(Path(name), scale)
-        cases: list[tuple[str, Callable[[], Any], Callable[[int], AbstractContextManager[Any]]]] = [
-            ("ingest, workers", jobs.ingest, workers),
-            ("describe, threads", jobs.describe, threads),
-            ("describe, workers", jobs.describe, workers),
-            ("reduce, threads", jobs.reduce, threads),
-            ("reduce, workers", jobs.reduce, workers),
-            ("S_4, threads", jobs.dynamics, threads),
-            ("S_4, workers", jobs.dynamics, workers),
-            ("autoencoder, ten repeats", jobs.autoencoder, of_torch),
-            ("convolutional network", jobs.convolution, of_torch),
-        ]
-        if given.profile:
-            of_cluster = partial(workers, profile=given.profile)
-            cases += [
-                ("describe, cluster", jobs.describe, of_cluster),
-                ("reduce, cluster", jobs.reduce, of_cluster),
-            ]
-        lines = [*(what for what, _, _ in cases), COPIES]
-        if unknown := [work for work in given.works if not any(work in line for line in lines)]:
-            parser.error(f"no line has the words {', '.join(unknown)}: expected words of {'; '.join(lines)}")
+        jobs = Jobs(Path(name), given.scale)
         for what, job, place in cases:
-            if (TINY and place is workers) or not _wanted(what, given.works):
-                continue  # tiny: each of these starts four clusters
-            show(what, seconds(job, place))
-    if not _wanted(COPIES, given.works):
-        return
-    copies: dict[int, list[float]] = {n: [] for n in (1, 2)}
-    for _, n in itertools.product(range(REPEATS), (1, 2)):
-        begun = time.perf_counter()
-        copied(n, scale)
-        copies[n].append(time.perf_counter() - begun)
-    show(COPIES, copies)
-
-
-def _wanted(what: str, works: list[str]) -> bool:
-    return not works or any(work in what for work in works)
+            if TINY and place is workers:
+                continue  # each starts four clusters
+            if not given.works or any(work in what for work in given.works):
+                show(what, seconds(getattr(jobs, job), place))
 
 
 def show(what: str, taken: dict[int, list[float]]) -> None:
