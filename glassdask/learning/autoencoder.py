@@ -118,7 +118,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         ``callback(epoch, training loss, validation loss)``, with one loss a repeat, is called after each epoch;
         training ends early where it returns True.
         """
-        from glassdask.learning.training import Networks, Rows, device_of
+        from glassdask.learning.training import SMALL, Networks, Rows, device_of, side_by_side
 
         self.check_parameters()
         X, names = as_matrix(X)
@@ -137,7 +137,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
         device = device_of(self.device)
         data = Rows(self, X, device)
-        with Networks(self, moments.n_features, self.l2 / unit**2, device) as networks:
+        with side_by_side(self.n_repeats, device, alone=moments.n_features <= SMALL) as threads:
+            networks = Networks(self, moments.n_features, self.l2 / unit**2, device, *threads)
             self._train(data, networks, unit**2, callback)
             error = np.sum([networks.squared_error(rows) for rows in data.everything()], axis=0)
         self.repeats_explained_variance_ratio_ = 1.0 - error * unit**2 / total

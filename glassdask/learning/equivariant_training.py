@@ -9,7 +9,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import nn
 from glassdask.errors import ParameterError
 from glassdask.learning.checkpoints import load_checkpoint, save_checkpoint
 from glassdask.learning.equivariant_network import Network, Sample, sample_of, summed
-from glassdask.learning.training import device_of
+from glassdask.learning.training import device_of, side_by_side
 from glassdask.neighborhood.borders import borders_of
 from glassdask.neighborhood.configuration import Configuration
 
@@ -151,19 +151,14 @@ def train(
         left = {repeat: _network(model, repeat, device) for repeat in range(n) if state["networks"][repeat] is None}
     training = _Training(model, data, state, file, key, callback)
     # each network by itself takes little from a second thread; what each gets does not depend on how many are left
-    threads = torch.get_num_threads()
-    together = min(n, threads) if device.type == "cpu" else 1
-    try:
-        with ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(threads // together,)) as pool:
-            jobs = [pool.submit(training.train, repeat, network) for repeat, network in left.items()]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-            finally:
-                training.stopped.set()
-                pool.shutdown(cancel_futures=True)
-    finally:
-        torch.set_num_threads(threads)
+    # each network by itself takes little from a second thread; what each gets does not depend on how many are left
+    with side_by_side(n, device) as (pool, _):
+        jobs = [pool.submit(training.train, repeat, network) for repeat, network in left.items()]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        finally:
+            training.stopped.set()
     history = np.full((n, model.epochs, 2), np.nan)
     for repeat, rows in enumerate(state["history"]):
         history[repeat, : len(rows)] = rows

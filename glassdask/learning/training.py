@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -27,6 +28,23 @@ def device_of(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ParameterError(f"device '{name}' cannot be used ({str(error).splitlines()[0]}): use 'auto'") from None
+
+
+@contextmanager
+def side_by_side(n: int, device: torch.device, alone: bool = False) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads for `n` networks at once, and how many: they share those of torch, or have one each where `alone`.
+
+    On a GPU there is one, which has all of the processor's. What waits is given up where the block ends.
+    """
+    threads = torch.get_num_threads()
+    together = min(n, threads) if device.type == "cpu" else 1
+    each = 1 if alone else threads // together
+    pool = ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(each,))
+    try:
+        yield pool, together
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 class Rows:
@@ -90,10 +108,8 @@ class Networks:
     many lie side by side in one product of matrices changes its last digit, and no more than that.
     """
 
-    def __init__(self, model: Any, n_features: int, l2: float, device: Any):
-        self.threads = torch.get_num_threads()
-        together = min(model.n_repeats, self.threads) if device.type == "cpu" else 1
-        each = 1 if n_features <= SMALL else self.threads // together
+    def __init__(self, model: Any, n_features: int, l2: float, device: Any, pool: ThreadPoolExecutor, together: int):
+        self.pool = pool
         generator = torch.Generator().manual_seed(model.seed)
         start = []
         for n_in, n_out in pairwise([n_features, 5 * n_features, model.n_components, 5 * n_features, n_features]):
@@ -101,14 +117,6 @@ class Networks:
             start.append((torch.rand(model.n_repeats, n_in, n_out, generator=generator) * 2 - 1) * limit)
         shares = zip(*(layer.tensor_split(together) for layer in start))
         self.groups = [_Group(model, list(share), l2, device) for share in shares]
-        self.pool = ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(each,))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self.threads)
 
     def _all(self, of_group: Callable[[_Group], Any]) -> np.ndarray:
         """What the groups give, by repeat."""

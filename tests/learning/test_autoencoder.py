@@ -64,7 +64,9 @@ def test_loss_is_mean_square_and_penalty(fitted):
 def test_architecture_and_glorot(fitted):
     _, model = fitted
     assert [w.shape for w in model.weights_] == [(6, 30), (30,), (30, 2), (2,), (2, 30), (30,), (30, 6), (6,)]
-    with training.Networks(Autoencoder(n_repeats=200), 8, 0.0, training.device_of("cpu")) as network:
+    cpu = training.device_of("cpu")
+    with training.side_by_side(200, cpu) as threads:
+        network = training.Networks(Autoencoder(n_repeats=200), 8, 0.0, cpu, *threads)
         start = np.concatenate([group.w[0].detach().numpy() for group in network.groups])
     assert start.shape == (200, 8, 40)
     assert np.abs(start).max() <= np.sqrt(6 / 48)
