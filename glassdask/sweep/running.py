@@ -351,7 +351,7 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
     if client is None:
         while plan.ready:
             task = plan.next()
-            plan.ended(task, perform(task))
+            plan.ended(task, _persistent(task))
             yield plan.done
         return
     from distributed import as_completed
@@ -387,6 +387,15 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
             yield plan.done
     finally:
         client.cancel(list(running))
+
+
+def _persistent(task: Task) -> str:
+    """`perform`, again if somebody else interrupts it: what kill -9 has ended may write for seconds to a slow disk."""
+    for _ in range(ATTEMPTS - 1):
+        status = perform(task)
+        if status != records.INTERRUPTED:
+            return status
+    return perform(task)
 
 
 def _arrives(futures: Any, seconds: float) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections import Counter
 
@@ -17,7 +18,7 @@ import pytest
 import glassdask as gd
 from glassdask.errors import BusyStoreError, ParameterError, SimulationKilledError, StoreError
 from glassdask.graphs import within_task
-from glassdask.store import verify
+from glassdask.store import locks, verify
 from glassdask.sweep import measures, read_sweep, run_sweep, running, status
 from glassdask.sweep.stages import OWN
 from tests.sweep.liquids import FILE, STAGES, save_liquid, save_sweep, stored
@@ -471,8 +472,8 @@ def test_states_are_ended_one_after_the_other(tmp_path, monkeypatch):
     assert max(open_at_once) <= 2, order  # as many as there are workers
 
 
-@pytest.mark.cluster
-def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("with_client", [False, pytest.param(True, marks=pytest.mark.cluster)])
+def test_interrupted_units_are_tried_again(tmp_path, monkeypatch, with_client):
     """What a dying process of an earlier run still writes, or a cancelled job killed, is no failure of the state."""
     file = save_sweep(tmp_path, temperatures=(0.5,))
     attempts, real = Counter(), OWN["describe"].run
@@ -486,14 +487,39 @@ def test_interrupted_units_are_tried_again(tmp_path, monkeypatch):
         real(state, settings, overwrite)
 
     monkeypatch.setattr(OWN["describe"], "run", describe)
-    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
-    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
-        table = run_sweep(file, client, stages=["describe"])
+    if with_client:
+        settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
+        with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+            table = run_sweep(file, client, stages=["describe"])
+    else:
+        table = run_sweep(file, stages=["describe"])
     assert set(attempts.values()) == {3}
     assert record(tmp_path, FIRST, "describe")["status"] == "complete"
     other = table.drop(FIRST).iloc[0]
     assert (other["describe"], other["reduce"]) == ("partial", "absent")
     assert other["describe_error"] == "SimulationKilledError: ended with signal SIGTERM"
+
+
+def test_what_a_dying_process_writes_is_waited_for(tmp_path, monkeypatch):
+    """A lock that is given back later than one attempt waits for leaves nothing undone, also without workers."""
+    file = save_sweep(tmp_path, temperatures=(0.5,))
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    begun = tmp_path / "sweep.zarr/.sweep/units" / FIRST / "describe.json"
+    held = threading.Event()
+
+    def die_slowly():
+        end = time.monotonic() + 30.0
+        with locks.locked(tmp_path / "data/gas/T=0.5/0.zarr/descriptors/bo"):
+            held.set()
+            while not (begun.exists() and "interrupted" in begun.read_text()) and time.monotonic() < end:
+                time.sleep(0.001)
+
+    dying = threading.Thread(target=die_slowly)
+    dying.start()
+    held.wait()
+    table = run_sweep(file, stages=["describe"])
+    dying.join()
+    assert (table["describe"] == "complete").all(), table["describe_error"].tolist()
 
 
 class Deadly(distributed.WorkerPlugin):

@@ -217,17 +217,19 @@ def test_killed_simulation_is_no_failure(tmp_path):
     file.write_text(f"{protocol}[[runs]]{polymer}".replace("[1.0, 0.8]", "[1.0]"))
     scratch = tmp_path / "runs.zarr" / label / ".simulation"
 
+    ended = threading.Event()
+
     def kill():
-        while not list(scratch.glob("checkpoint-*")):
-            time.sleep(0.01)
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if str(scratch) in (process / "cmdline").read_text():
-                    os.kill(int(process.name), signal.SIGTERM)
+        while not ended.wait(0.01):
+            for process in Path("/proc").glob("[0-9]*") if list(scratch.glob("checkpoint-*")) else ():
+                with suppress(OSError):
+                    if str(scratch) in (process / "cmdline").read_text():
+                        os.kill(int(process.name), signal.SIGTERM)
 
     killer = threading.Thread(daemon=True, target=kill)
     killer.start()
-    table = run_sweep(file)
+    table = run_sweep(file)  # it tries three times
+    ended.set()
     killer.join()
     assert table.loc[label, "simulate"] == "partial"
     assert "SIGTERM" in table.loc[label, "simulate_error"]
