@@ -283,6 +283,15 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self.check_fitted()
         return self._predict(X, np.ones((X.sizes["frame"], self.n_repeats), dtype=bool))
 
+    def predict_each(self, X: xr.Dataset) -> xr.DataArray:
+        """The same by every network by itself, (frame, particle, repeat[, target]), of which `predict` is the mean.
+
+        They differ in how they began and in what they have not learned from: by how much tells what there is in their
+        predictions that their number averages out.
+        """
+        self.check_fitted()
+        return self._predict(X, np.ones((X.sizes["frame"], self.n_repeats), dtype=bool), each=True)
+
     def predict_held_out(self, X: xr.Dataset) -> xr.DataArray:
         """The same for the configurations of `fit`, in their order, each by those networks only that have not learned
         from it.
@@ -299,8 +308,8 @@ class EquivariantNetwork(RegressorMixin, Estimator):
             )
         return self._predict(X, self.held_out_.T)
 
-    def _predict(self, X: xr.Dataset, used: np.ndarray) -> xr.DataArray:
-        """Means over the networks that are used (frame, repeat)."""
+    def _predict(self, X: xr.Dataset, used: np.ndarray, each: bool = False) -> xr.DataArray:
+        """Means over the networks that are used (frame, repeat), NaN where none is; or those of `each`."""
         from glassdask.learning.equivariant_training import predict
 
         validate(X)
@@ -314,12 +323,14 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self._check_inputs(X)
         order = [self.species_.index(name) for name in names]
         given = [X[name] for name in (*([SCALARS] if self.n_scalars_ else []), *self.places_)]
-        dims = {"particle": X.sizes["particle"], "target": self.n_targets_}
+        dims = {"particle": X.sizes["particle"]} | ({"repeat": self.n_repeats} if each else {})
 
         def work(configuration: Any, used: np.ndarray, *values: np.ndarray) -> np.ndarray:
-            return predict(self, configuration, np.array(order)[configuration.species], used, *values)
+            found = predict(self, configuration, np.array(order)[configuration.species], used, *values)
+            return found if each else found[:, used].sum(axis=1) / (used.sum() or np.nan)
 
-        networks = xr.DataArray(used, dims=("frame", "repeat"))
+        networks = xr.DataArray(used, dims=("frame", "network"))
+        dims["target"] = self.n_targets_
         found = map_frames(work, X, networks, *given, dims=dims, microseconds=300.0)
         return found.isel(target=0) if self.n_targets_ == 1 else found
 

@@ -151,7 +151,6 @@ def train(
         left = {repeat: _network(model, repeat, device) for repeat in range(n) if state["networks"][repeat] is None}
     training = _Training(model, data, state, file, key, callback)
     # each network by itself takes little from a second thread; what each gets does not depend on how many are left
-    # each network by itself takes little from a second thread; what each gets does not depend on how many are left
     with side_by_side(n, device) as (pool, _):
         jobs = [pool.submit(training.train, repeat, network) for repeat, network in left.items()]
         try:
@@ -257,20 +256,17 @@ def _evaluate(network: Network, data: Samples, frames: np.ndarray) -> float:
 def predict(
     model: Any, configuration: Configuration, codes: np.ndarray, used: np.ndarray, *given: np.ndarray
 ) -> np.ndarray:
-    """Targets (N, target) of a configuration: the mean over the networks that are used; NaN where none is."""
-    if not used.any():
-        return np.full((len(codes), model.n_targets_), np.nan)
+    """Targets (N, network, target) of a configuration by every network; NaN by those that are not used."""
     names = [*(["scalars"] if model.n_scalars_ else []), *model.places_]
     device = device_of(model.device)
+    found = np.full((len(codes), len(used), model.n_targets_), np.nan)
     with one_thread(), torch.no_grad():
         sample = sample_of(model, configuration, codes, dict(zip(names, given)), device, keep=True)
-        total = np.zeros((len(codes), model.n_targets_))
         network = Network(model).to(device).eval()
         for repeat in np.flatnonzero(used).tolist():
             layers = zip(network.state_dict(), model.weights_, strict=True)
             network.load_state_dict({name: torch.from_numpy(layer[repeat]) for name, layer in layers})
-            total += network(sample).double().cpu().numpy()
-    found: np.ndarray = total / used.sum()
+            found[:, repeat] = network(sample).double().cpu().numpy()
     for k, name in enumerate(model.species_):
         mine = codes == k
         if name not in model.centers_:

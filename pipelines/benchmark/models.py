@@ -178,6 +178,8 @@ class Network:
         self.seconds = spent.seconds
         held_out = self._of_tasks(self.model.predict_held_out(inputs), study)
         self.shares = {task: _share(held_out[task], study.targets[task] - linear[task]) for task in tasks}
+        hold = self.model.held_out_.sum(axis=0)
+        self.alone = float(hold[hold > 0].mean()) if hold.any() else float(self.model.n_repeats)
         self._unseen = {task: linear[task] + self.shares[task] * held_out[task] for task in tasks}
         save_model(self.model, folder / "network.npz")
         for (target, lag), share in self.shares.items():
@@ -187,8 +189,14 @@ class Network:
     def predict(self, study: Study) -> dict[Task, np.ndarray]:
         """Predictions (configuration, centre)."""
         linear = self.base.predict(study)
-        left = self._of_tasks(self.model.predict(study.structures(linear)), study)
-        return {task: linear[task] + self.shares[task] * left[task] for task in self.tasks}
+        each = self.model.predict_each(study.structures(linear)).transpose("repeat", ...)
+        said = [self._of_tasks(one, study) for one in each.load()]
+        found = {}
+        for task in self.tasks:
+            of_networks = np.array([one[task] for one in said])
+            share = min(MOST, self.shares[task] * _steadier(of_networks, self.alone))
+            found[task] = linear[task] + share * of_networks.mean(axis=0)
+        return found
 
     def unseen(self, study: Study) -> dict[Task, np.ndarray]:
         """Predictions for the configurations that were learned from, by networks without them; NaN where none is."""
@@ -218,6 +226,21 @@ def _share(said: np.ndarray, left: np.ndarray) -> float:
     said, left = (values[known] - values[known].mean(axis=1, keepdims=True) for values in (said, left))
     square = float((said**2).sum())
     return float(np.clip((said * left).sum() / square, 0.0, MOST)) if square > 0 else float(not known.any())
+
+
+def _steadier(said: np.ndarray, few: float) -> float:
+    """By how much more of the mean of all networks should be added than of the mean of a few.
+
+    Least squares are the covariance with what is left, which is the same for both, over the variance of what is said
+    (network, configuration, centre) within configurations. The latter is what networks say alike and, divided by their
+    number, what each says by chance. No target enters.
+    """
+    n = len(said)
+    if n == 1:
+        return 1.0
+    single, mean = (_spread(values) for values in (said.reshape(-1, said.shape[-1]), said.mean(axis=0)))
+    chance = max(single - mean, 0.0) / (1.0 - 1.0 / n)
+    return (single - chance + chance / few) / mean if mean > 0 else 1.0
 
 
 def _tell(repeat: int, epoch: int, losses: dict[str, float]) -> None:

@@ -285,6 +285,10 @@ def test_held_out_configurations_are_predicted_by_networks_without_them():
     np.testing.assert_array_equal(alone.predict_held_out(frames).values[k], found[k])
     np.testing.assert_array_equal(alone.predict(frames).values[k], found[k])
     assert np.abs(model.predict(frames).values[k] - found[k]).max() > 1e-6
+    each = model.predict_each(frames)
+    assert each.dims == ("frame", "particle", "repeat")
+    np.testing.assert_array_equal(each.values[k, :, model.held_out_[:, k]][0], found[k])
+    np.testing.assert_allclose(each.mean("repeat"), model.predict(frames), rtol=1e-12, atol=1e-12)
     alike = frames[["position", "species", "box"]]
     for others in (alike.isel(frame=[0]), alike.isel(frame=[0, 1, 2, 3, 0])):  # fewer, and more
         with pytest.raises(ParameterError, match="expected all 4 that were given to fit"):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from benchmark import backwards, published, scores, sources, spending
-from benchmark.models import Linear, _share
+from benchmark.models import Linear, _share, _steadier
 
 import glassdask as gd
 from glassdask import reporting
@@ -348,6 +348,22 @@ def test_share_of_what_networks_say():
         assert _share(said, left) == pytest.approx(expected)
     assert _share(said[3:], said[:1]) == 1.0  # no network has held it out
     assert _share(0.0 * said[:3], said[:3]) == 0.0
+
+
+def test_more_is_added_of_what_many_networks_say():
+    """Planted: what they say alike, and by chance each; least squares of the mean follow from those of one or two."""
+    rng = np.random.default_rng(2)
+    alike = rng.normal(size=(4, 20000))
+    said = (
+        alike + 0.8 * rng.normal(size=(10, 4, 20000)) + rng.normal(size=(1, 4, 1))
+    )  # means of configurations do not count
+    left = 0.5 * alike + rng.normal(size=alike.shape)
+    for few in (1, 2):
+        from_few = _share(said[:few].mean(axis=0), left) * _steadier(said, few)
+        assert from_few == pytest.approx(_share(said.mean(axis=0), left), abs=0.01)
+        assert from_few == pytest.approx(0.5 / (1 + 0.64 / 10), abs=0.02)
+    assert _steadier(said[:1], 1) == 1.0
+    assert _steadier(0.0 * said, 1) == 1.0
 
 
 def test_scores_by_hand():
