@@ -14,9 +14,9 @@ import xarray as xr
 from glassdask.code import digest
 from glassdask.declarations import flags, shown
 from glassdask.descriptors.codes import CLASSES, ESTIMATORS
-from glassdask.descriptors.features import center_species, one_descriptor, project
-from glassdask.descriptors.reduce import check_alike, check_numbers, matrices, moments_of
-from glassdask.errors import ParameterError, SchemaError
+from glassdask.descriptors.features import center_species, check_alike, one_descriptor, project
+from glassdask.descriptors.reduce import check_numbers, matrices, moments_of
+from glassdask.errors import ParameterError
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated
 
@@ -128,10 +128,8 @@ class _Classes:
         told = json.loads(found.attrs.get("reduction", "{}"))
         if told.get("estimator") not in CLASSES or "class_mean" not in found:
             raise ParameterError("model: the dataset is none of classify: give one, or an estimator to be fitted")
-        check_alike(features, found["class_mean"].expand_dims("frame"), "features")
+        check_alike(features, found["class_mean"].expand_dims("frame"), "features", "what was classified")
         means = np.asarray(found["class_mean"].values).reshape(found.sizes["class"], -1)
-        if means.shape[1] != np.prod(features.shape[2:], dtype=int):
-            raise SchemaError(f"features have the shape {features.shape[2:]}, the classes {found['class_mean'].shape}")
         directions = None
         if "mean" in found:
             n = means.shape[1]

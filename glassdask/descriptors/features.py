@@ -72,6 +72,12 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     DataArray (frame, particle, component), lazy where `features` is; components are counted from 1 as in the papers.
     NaN where the features are.
 
+    Raises
+    ------
+    SchemaError, ParameterError
+        The features are others than those that the model was made of, or in another order, as far as both are named;
+        or the model has no ``transform``.
+
     Examples
     --------
     >>> import glassdask as gd
@@ -84,9 +90,13 @@ def project(features: xr.DataArray, model: Any) -> xr.DataArray:
     features = one_descriptor(features)
     data, columns = _flat_features(features)
     if isinstance(model, xr.Dataset):
-        model = _Reduction(model, columns)
+        model = _Reduction(model, features)
     if not hasattr(model, "transform"):
         raise ParameterError(f"model: {type(model).__name__} has no transform: give a fitted model, such as PCA")
+    if getattr(model, "feature_names_in_", None) is not None and hasattr(model, "check_features"):
+        from glassdask.learning.arrays import feature_names
+
+        model.check_features(columns, feature_names(features))
     width = model.transform(np.zeros((1, columns))).shape[1]
 
     def transform(block: np.ndarray) -> np.ndarray:
@@ -125,18 +135,71 @@ def one_descriptor(features: Any) -> xr.DataArray:
     return features
 
 
+def check_alike(found: xr.DataArray, expected: xr.DataArray, what: str, than: str = "the first features") -> None:
+    """Raise `SchemaError` unless two features (frame, particle, features...) have the same columns in the same order.
+
+    Columns are told from each other by the coordinates of their dimensions. Those of one descriptor may be called
+    otherwise where it was described beside others (``l_wide`` for ``l``), and without coordinates only sizes tell.
+
+    Examples
+    --------
+    >>> q = xr.DataArray(np.zeros((1, 5, 2)), dims=("frame", "particle", "l"), coords={"l": [4, 6]})
+    >>> check_alike(q.isel(l=[1, 0]), q, "other")
+    Traceback (most recent call last):
+    glassdask.errors.SchemaError: other: its l differs from that of the first features (6 instead of 4): ...
+    """
+    ours, theirs = found.dims[2:], expected.dims[2:]
+    if ours != theirs and set(ours) == set(theirs):
+        raise SchemaError(
+            f"{what}: has the dimensions {', '.join(map(str, ours))} in another order than {than}: say "
+            f".transpose({', '.join(map(repr, map(str, (*found.dims[:2], *theirs))))})"
+        )
+    same = len(ours) == len(theirs)
+    for dim, other in zip(ours, theirs):
+        if not same:
+            break
+        where = _difference(_coordinates(found, dim), _coordinates(expected, other))
+        if where or found.sizes[dim] != expected.sizes[other]:
+            raise SchemaError(
+                f"{what}: its {dim} differs from that of {than}{where}: give the same descriptor with the same "
+                "parameters, and its columns in the same order"
+            )
+    if not same:
+        raise SchemaError(f"{what}: has the dimensions {ours}, {than} {theirs}: give the same descriptor")
+
+
+def _coordinates(features: xr.DataArray, dim: Any) -> dict[str, np.ndarray]:
+    """The coordinates along a dimension; the one of the same name without a name."""
+    found = {name: c.values for name, c in features.coords.items() if c.dims == (dim,)}
+    return {"" if name == dim else str(name): values for name, values in sorted(found.items(), key=lambda item: str(item[0]))}
+
+
+def _difference(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> str:
+    """The first labels that differ, in words, or nothing."""
+    shared = [(found[name], expected[name]) for name in found if name in expected]
+    if not shared and len(found) == len(expected):  # renamed one by one
+        shared = list(zip(found.values(), expected.values()))
+    for ours, theirs in shared:
+        if ours.shape == theirs.shape and not np.array_equal(ours, theirs):
+            first = next(k for k, (a, b) in enumerate(zip(ours, theirs)) if a != b)
+            return f" ({ours[first]} instead of {theirs[first]})"
+    return ""
+
+
 class _Reduction:
     """What `reduce` has found, as a model: its directions are applied to other features."""
 
-    def __init__(self, reduced: xr.Dataset, columns: int):
+    def __init__(self, reduced: xr.Dataset, features: xr.DataArray):
         if not {"direction", "mean"} <= set(reduced):
             raise ParameterError(
                 f"model: a dataset of {', '.join(map(str, reduced))}: give one of reduce, or a fitted PCA"
             )
         self.mean = np.asarray(reduced["mean"].values).ravel()
         self.directions = np.asarray(reduced["direction"].values).reshape(-1, self.mean.size)
+        columns = int(np.prod(features.shape[2:], dtype=int))
         if columns != self.mean.size:
             raise SchemaError(f"{columns} features, the reduction was made of {self.mean.size}: describe them likewise")
+        check_alike(features, reduced["direction"].expand_dims("frame"), "the features", "what was reduced")
         if "scale" in reduced:
             self.directions = self.directions / np.asarray(reduced["scale"].values).ravel()
         elif json.loads(reduced.attrs.get("reduction", "{}")).get("scale"):

@@ -13,7 +13,7 @@ import xarray as xr
 
 from glassdask.code import digest
 from glassdask.declarations import flags
-from glassdask.descriptors.features import center_species, feature_matrix, one_descriptor, project
+from glassdask.descriptors.features import check_alike, center_species, feature_matrix, one_descriptor, project
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated
@@ -167,22 +167,6 @@ def check_numbers(attrs: Mapping[str, Any], name: str) -> None:
             f"{name}: has classes ({listed}), whose numbers are names and have no mean: take "
             "descriptors of numbers, and compare these with the classes"
         )
-
-
-def check_alike(features: xr.DataArray, other: xr.DataArray, what: str) -> None:
-    """Raise `SchemaError` unless two features have the same columns."""
-    for dim in {*features.dims[2:], *other.dims[2:]}:
-        ours, theirs = (each.sizes.get(dim) for each in (features, other))
-        same = ours == theirs and (
-            dim not in features.coords
-            or dim not in other.coords
-            or bool((features[dim].values == other[dim].values).all())
-        )
-        if not same:
-            raise SchemaError(
-                f"{what}: its {dim} differs from that of the first features: give the same descriptor with the same "
-                "parameters"
-            )
 
 
 def moments_of(features: xr.DataArray) -> Any:

@@ -80,7 +80,7 @@ def test_what_is_no_model():
     found = gd.classify(features)
     with pytest.raises(ParameterError, match="n_components, scale and together are known"):
         gd.classify(features, found, n_components=2)
-    with pytest.raises(SchemaError, match="differs from that of the first features"):
+    with pytest.raises(SchemaError, match="features: its l differs from that of what was classified"):
         gd.classify(features[..., :4], found)
 
 
