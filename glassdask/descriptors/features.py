@@ -171,7 +171,10 @@ def check_alike(found: xr.DataArray, expected: xr.DataArray, what: str, than: st
 def _coordinates(features: xr.DataArray, dim: Any) -> dict[str, np.ndarray]:
     """The coordinates along a dimension; the one of the same name without a name."""
     found = {name: c.values for name, c in features.coords.items() if c.dims == (dim,)}
-    return {"" if name == dim else str(name): values for name, values in sorted(found.items(), key=lambda item: str(item[0]))}
+    return {
+        "" if name == dim else str(name): values
+        for name, values in sorted(found.items(), key=lambda item: str(item[0]))
+    }
 
 
 def _difference(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> str:

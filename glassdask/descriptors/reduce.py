@@ -13,7 +13,7 @@ import xarray as xr
 
 from glassdask.code import digest
 from glassdask.declarations import flags
-from glassdask.descriptors.features import check_alike, center_species, feature_matrix, one_descriptor, project
+from glassdask.descriptors.features import center_species, check_alike, feature_matrix, one_descriptor, project
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated

@@ -12,6 +12,7 @@ from typing import Any
 from glassdask.errors import FormatError, install
 
 BLOCK = 1 << 20
+MARK = b"\xef\xbb\xbf"  # with which editors of Windows begin text
 PIECE = 1 << 12  # of compressed bytes at a time: a file of zeros, a thousandth of its size, fills no memory
 HEAD = 1 << 12
 # Text that grows to more than this, and to more than so many times the file, is no trajectory but made to fill a disk.
@@ -28,12 +29,12 @@ def compression(path: str) -> str | None:
 
 
 def head(path: str) -> bytes:
-    """The first bytes of a file, decompressed; fewer, or none, where the stream is damaged."""
+    """The first bytes of a file, decompressed, without `MARK`; fewer, or none, where the stream is damaged."""
     with open(path, "rb") as raw:
         data = raw.read(HEAD)
         kind = _kind(data)
         if kind is None:
-            return data
+            return data.removeprefix(MARK)
         raw.seek(0)
         new = _decompressor(kind)
         data = b""
@@ -42,7 +43,7 @@ def head(path: str) -> bytes:
                 data += text
                 if len(data) >= HEAD:
                     break
-        return data[:HEAD]
+        return data[:HEAD].removeprefix(MARK)
 
 
 def blocks(path: str, offset: int = 0, digest: Any = None, size: int | None = None) -> Generator[bytes, None, None]:

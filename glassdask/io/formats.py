@@ -290,6 +290,11 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
         raise FormatError(f"{path}: {error}") from None
     if not begin and not os.path.getsize(path):
         raise FormatError(f"{path}: the file is empty: write it again or leave it out")
+    if re.match(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]", begin):
+        raise FormatError(
+            f"{path}: is text in UTF-16, as the > of PowerShell writes it: convert it to UTF-8, such as with iconv -f "
+            "UTF-16 -t UTF-8 FILE > NEW"
+        )
     found = [known for known in names if FORMATS[known].recognises(path, begin)]
     for known in (*(known for known in found if known in named), *found, *named):
         return known

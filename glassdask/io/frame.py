@@ -26,8 +26,8 @@ class Frame:
     `glassdask.io.frames` had to wrap, and `span` is what it found of positions that are not `told`.
 
     `kept` are further columns (particle,) or (particle, component) that were asked for, `unread` the names of those
-    that nobody asked for. `species_column` is where the species are from, and `notes` are lines about what a reader had
-    to understand.
+    that nobody asked for, `more` what frame 0 of the file has not. `species_column` is where the species are from, and
+    `notes` are lines about what a reader had to understand.
     """
 
     position: np.ndarray
@@ -49,6 +49,7 @@ class Frame:
     span: np.ndarray | None = None
     kept: dict[str, np.ndarray] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    more: frozenset[str] = frozenset()
     species_column: str | None = None
     notes: tuple[str, ...] = ()
 

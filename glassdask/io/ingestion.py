@@ -138,7 +138,8 @@ def ingest(
     Notes
     -----
     The variables of the first file (or of the store) are kept: a later file must have them too, and others that it has
-    are left out. Only the ``origin`` of the box is kept where any file has it, and is zero in the others.
+    are left out and told; likewise the frames of a file. Only the ``origin`` of the box is kept where any file has it,
+    and is zero in the others.
 
     What is not read of the files' columns is told in the notes. ``keep=["q", "c_stress[1]"]`` makes variables of them,
     ``keep="all"`` of all that hold numbers: (frame, particle), or (particle,) where all frames have the same values.
@@ -297,7 +298,7 @@ def _create(
         write_region(group, "id", (slice(None),), ids)
     blocks = frame_blocks(0, n_frames, size)
     try:
-        count, span, same = _write(group, stretches, blocks, 0, progress)
+        count, span, same, more = _write(group, stretches, blocks, 0, progress)
         _check_unchanged(stretches)
     except StoreError:
         raise
@@ -315,7 +316,7 @@ def _create(
     kept.make_constant(group, same)
     finish(group)
     tasks.forget(group)
-    notes = (*left_out(indexes, variables, first.path), *(() if roster is None else roster.notes))
+    notes = (*left_out(indexes, variables, first.path, more), *(() if roster is None else roster.notes))
     return Ingestion(str(group), n_frames, n_frames, n_particles, count, tuple(skipped), notes)
 
 
@@ -367,7 +368,8 @@ def _append(
     types = {name: kept.stored_as(group, name) for name in variables if name in ("diameter", *columns)}
     reference = Reference(str(group), names, shape[2], variables, ids, span is None, roster, periodic, constant, types)
     unmatched = by_line(indexes, ids=ids is not None)
-    notes = [*left_out(indexes, variables, str(group)), *unmatched[len(by_line(indexes)) :]]
+    notes = unmatched[len(by_line(indexes)) :]
+    read = indexes
     indexes = [alike(index, reference) for index in indexes]
     finer = [index.path for index in indexes if not index.single]
     if finer and array_info(group, "position").dtype == np.float32:
@@ -376,7 +378,6 @@ def _append(
             "into another store"
         )
     stretches, lines = arranged(indexes)
-    lines += notes
     stretches, repeated = following(stretches, group, old, compare=not begun)
     key, code = key_of(_entries(stretches), settings), _code(indexes)
     pending = {} if stage is None else attributes(stage)["pending"]
@@ -388,6 +389,7 @@ def _append(
             f"{group}: an append of {', '.join(pending['files'])} was interrupted: run it again, or {back}"
         )
     if not stretches:
+        lines += [*left_out(read, variables, str(group)), *notes]
         return Ingestion(str(group), shape[0], 0, shape[1], 0, tuple(skipped), (*lines, *repeated))
     n_new = sum(stretch.n_frames for stretch in stretches)
     blocks = frame_blocks(old, old + n_new, array_info(group, "position").unit[0])
@@ -408,12 +410,13 @@ def _append(
     stage = appending.begin(group, old + n_new, pending=pending)
     if begun:
         remove_torn(stage)
-    count, *_ = _write(stage, stretches, blocks, old, progress)
+    count, _, _, more = _write(stage, stretches, blocks, old, progress)
     try:
         _check_unchanged(stretches)
     except FormatError:  # nothing of what was written can be used
         appending.take_back(group)
         raise
+    lines += [*left_out(read, variables, str(group), more), *notes]
     known_of = {name: pending.get(name) for name in ("span", "matched_by")}
     set_attributes(stage / "position", wrapped=pending["wrapped"] + count, **known_of)
     sources = [*known.get("sources", []), *_entries(stretches)]
@@ -423,7 +426,7 @@ def _append(
 
 def _write(
     group: Path, stretches: list[Stretch], blocks: list[tasks.Block], first: int, progress: Progress | None
-) -> tuple[int, np.ndarray | None, list[str]]:
+) -> tuple[int, np.ndarray | None, list[str], set[str]]:
     """Write the blocks that are missing; returns what `tasks.found` tells of all of them."""
     variables = ("position", "box", *stretches[0].index.written)
     missing = [block for block in blocks if not tasks.stored(group, block, variables)]

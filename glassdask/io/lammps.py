@@ -248,12 +248,8 @@ def _vectors(found: list[str]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _integer(line: str, what: str) -> int:
-    value = (text.numbers_of(line.split()) or [0.5])[0]
-    if line.isdigit():
-        return int(line)
-    if value != int(value):
-        raise FormatError(f"{what} is '{line[:60]}', expected an integer: the file is damaged")
-    return int(value)
+    value = text.whole((text.numbers_of(line.split()) or [0.5])[0], what, line)
+    return int(line) if line.isdigit() else value
 
 
 def _numbers(line: str, counts: tuple[int, ...], what: str) -> list[float]:

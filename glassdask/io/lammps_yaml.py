@@ -51,11 +51,11 @@ def read_header(lines: text.Lines) -> Header | None:
     while line != "data:":
         key, _, value = line.partition(":")
         if key == "timestep":
-            header.step = int(_numbers(value, 1, key)[0])
+            header.step = text.whole(_numbers(value, 1, key)[0], key)
         elif key == "time":
             header.time = _numbers(value, 1, key)[0]
         elif key == "natoms":
-            header.n_particles = int(_numbers(value, 1, key)[0])
+            header.n_particles = text.whole(_numbers(value, 1, key)[0], key)
         elif key == "boundary":
             flags = _words(f"- {value.strip()}", key)
             header.periodic = tuple(flag == "p" for flag in flags[::2])

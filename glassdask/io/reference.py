@@ -108,10 +108,14 @@ def of_files(notes: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def left_out(indexes: list[SourceIndex], variables: tuple[str, ...], where: str) -> list[str]:
-    """Lines about what only some of the files have, and the store therefore has not."""
+def left_out(indexes: list[SourceIndex], variables: tuple[str, ...], where: str, more: Iterable[str] = ()) -> list[str]:
+    """Lines about what only some of the files have, and the store therefore has not; `more` is that of some frames."""
     lost = [(index.path, " ".join(name for name in index.variables if name not in variables)) for index in indexes]
-    return of_files((path, f"{names}, which {where} has not: not kept") for path, names in lost if names)
+    lines = of_files((path, f"{names}, which {where} has not: not kept") for path, names in lost if names)
+    told = {*variables, *(name for index in indexes for name in (*index.variables, *index.unread))}
+    if later := " ".join(sorted({*more} - told)):
+        lines.append(f"{later}, which the first frame has not and later ones have: not kept")
+    return lines
 
 
 def by_line(indexes: list[SourceIndex], *, ids: bool = True) -> list[str]:

@@ -117,9 +117,10 @@ def checked_settings(
 
 
 def _time_of_step(dt: Any) -> float | None:
+    dt = dt.item() if isinstance(dt, np.generic) else dt
     if dt is None:
         return None
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt <= LARGEST:
+    if isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 < dt <= LARGEST:
         raise ParameterError(f"dt is {shown(dt)}, expected a positive number, the time of one step, such as 0.005")
     return float(dt)
 

@@ -23,7 +23,7 @@ from glassdask.texts import unknown_values
 from glassdask.wrapping import add_images, enclosing, span, wrap
 
 OPTIONAL = ("origin", "image", "velocity", "energy", "diameter", "time", "step")
-
+TOLD = (*OPTIONAL[1:], "id")  # what a frame either has or has not; an origin that is not given is zero
 
 UNKNOWN_MARK = (-1, -1, -1)
 
@@ -39,8 +39,8 @@ class SourceIndex:
     file has positions in single precision. `clock` are the steps of all frames, or else their times, as `clock_name`
     says; `unfinished` is true where the file ends within a frame that is not counted. With a `roster`, frames may have
     other particles than frame 0. `mark` is what `files.mark` said of the file when it was scanned. `kept` describes the
-    columns that become variables, diameters among them; `unread` are the names of those that do not, and `notes` lines
-    about what had to be understood.
+    columns that become variables, diameters among them; `unread` are the names of those that do not, `found` what frame
+    0 has, of `TOLD` and of columns that are not read, and `notes` lines about what had to be understood.
     """
 
     path: str
@@ -66,6 +66,7 @@ class SourceIndex:
     single: bool = False
     kept: Kept = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    found: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
     renamed: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
@@ -223,7 +224,7 @@ def scan(
     if survey.moved and first.origin is None:
         first.origin = np.zeros(index.n_space)
     names = [name for name in (*OPTIONAL, *first.kept) if first.get(name) is not None and name not in left_out]
-    index = replace(index, variables=tuple(names))
+    index = replace(index, variables=tuple(names), found=_found(first))
     for clock_name, clock in (("step", survey.steps), ("time", survey.times)):
         if clock is not None and ordered:
             if not np.isfinite(clock).all():
@@ -284,6 +285,9 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
         raise OtherParticlesError(
             f"{where}: {len(frame.position)} particles, {index.n_particles} in frame 0: {TOGETHER}"
         )
+    if index.found is not None and (frame.id is not None) != ("id" in index.found):
+        has, not_so = ("ids", "has none") if frame.id is not None else ("no ids", "has them")
+        raise FormatError(f"{where}: {has}, and frame 0 {not_so}: write all frames with ids, or split the file")
     frame = sorted_by_id(_flat(frame, index, where), where)
     frame = _with_species(frame, index, where, alone)
     if index.id is not None and not alone and (frame.id is None or not np.array_equal(frame.id, index.id)):
@@ -299,6 +303,8 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     missing = [name for name in index.variables if frame.get(name) is None]
     if missing:
         raise FormatError(f"{where}: no {', '.join(missing)}, which frame 0 has: all frames must have the same columns")
+    if index.found is not None:
+        frame.more = _found(frame) - index.found
     fit_columns(frame, index.kept, index.variables, where)
     for name in ("velocity", "energy"):
         values = getattr(frame, name)
@@ -324,6 +330,11 @@ def prepare(frame: Frame, index: SourceIndex, number: int, *, alone: bool = Fals
     frame.box, frame.position = box[0], position[0]
     frame.wrapped = int(shift.any(axis=-1).sum()) if shift.any() else 0
     return frame if index.roster is None or alone else index.roster.seated(frame, where)
+
+
+def _found(frame: Frame) -> frozenset[str]:
+    """What a frame has besides its positions, and what of it is not read."""
+    return frozenset(frame.unread).union(name for name in TOLD if getattr(frame, name) is not None)
 
 
 def _with_species(frame: Frame, index: SourceIndex, where: str, alone: bool) -> Frame:

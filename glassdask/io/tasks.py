@@ -61,11 +61,15 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt(Declaration):
-    """What is noted of a block that was written: how many particles were wrapped in it, the span, marks of columns."""
+    """What is noted of a block that was written: how many particles were wrapped in it, the span, marks of columns.
+
+    And what some of its frames have `more` than the first ones of their files, which is not kept.
+    """
 
     wrapped: int
     span: tuple[tuple[float, ...], tuple[float, ...]] | None
     marks: Mapping[str, str | None] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,15 +193,19 @@ def stored(group: Path, block: Block, variables: tuple[str, ...]) -> bool:
     return _note(group, block) is not None and all(chunk_exists(group, name, region) for name in variables)
 
 
-def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None, list[str]]:
-    """Particles that were wrapped in all blocks, their `joined` span, and the columns that are equal in all frames."""
+def found(group: Path, blocks: list[Block]) -> tuple[int, np.ndarray | None, list[str], set[str]]:
+    """Particles that were wrapped in all blocks, their `joined` span, and the columns that are equal in all frames.
+
+    And what later frames of a file have and its first one has not.
+    """
     notes = [_note(group, block) for block in blocks]
     missing = [block for block, note in zip(blocks, notes) if note is None]
     if missing:
         raise StoreError(f"{_receipt(group, missing[0])}: is damaged: run the same command again to continue")
     known = [note for note in notes if note is not None]
     spans = (note.span and np.array(note.span) for note in known)
-    return sum(note.wrapped for note in known), joined(spans), kept.constant(dict(note.marks) for note in known)
+    more = {name for note in known for name in note.more}
+    return sum(note.wrapped for note in known), joined(spans), kept.constant(dict(note.marks) for note in known), more
 
 
 def _note(group: Path, block: Block) -> Receipt | None:
@@ -266,6 +274,7 @@ def _write_block(
     start, stop = block
     arrays: dict[str, np.ndarray] = {}
     loose: set[str] = set()
+    more: set[str] = set()
     n_wrapped, bounds = 0, None
     for number, frame, variables in stream:
         if number < start:  # of a block that an earlier run has written
@@ -278,6 +287,7 @@ def _write_block(
                 arrays[name] = np.empty((stop - start, *value.shape), dtype=dtype)
             arrays[name][number - start] = value
         n_wrapped += frame.wrapped
+        more |= frame.more
         bounds = joined((bounds, frame.span))
         if number == stop - 1:
             break
@@ -286,5 +296,6 @@ def _write_block(
     for name, values in arrays.items():
         write_region(group, name, (slice(start, stop),), values, key=key)
     marks = {name: kept.mark(arrays[name]) for name in sorted(loose)}
-    note = Receipt(wrapped=n_wrapped, span=None if bounds is None else bounds.tolist(), marks=marks)
+    edges = None if bounds is None else bounds.tolist()
+    note = Receipt(wrapped=n_wrapped, span=edges, marks=marks, more=tuple(sorted(more)))
     put(_receipt(group, block), json.dumps(dataclasses.asdict(note)), sync=False)

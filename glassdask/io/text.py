@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError
-from glassdask.io.compression import PROGRAMS, blocks, compression
+from glassdask.io.compression import MARK, PROGRAMS, blocks, compression
 from glassdask.io.frame import Frame, Survey
 from glassdask.kernels import parsing
 from glassdask.schema import CODE
@@ -99,6 +99,9 @@ class Lines:
 
         Columns of the same name are together a vector. Text ("s") is given as codes, with the words in `words`.
         """
+        read = [column for column in columns if column[2]]
+        if twice := next((column[0] for k, column in enumerate(read) if column in read[:k]), None):
+            raise FormatError(f"the column {twice} is there twice: write it once")
         names: dict[str, list[str]] = {}
         kinds = np.array([("", *"fis").index(kind) for _, _, kind, _ in columns], dtype=np.int8)
         places = np.zeros(len(columns), dtype=np.int8)
@@ -176,6 +179,7 @@ class Lines:
             self._end = rest.rfind(b"\n") + 1
             if self._end:
                 self._data = rest
+                self._next = len(MARK) if self._base == 0 and rest.startswith(MARK) else 0
                 return True
             if len(rest) > LONGEST_LINE:
                 raise FormatError(f"no line end in {LONGEST_LINE >> 20} MiB: this is not a text file")
@@ -223,6 +227,14 @@ def numbers_of(words: Sequence[str]) -> list[float]:
     """Words as numbers, or nothing where one of them is none."""
     values = [_float(word) for word in words]
     return [] if None in values else [value for value in values if value is not None]
+
+
+def whole(value: float, what: str, said: str | None = None) -> int:
+    """A number as the integer that it must be, such as a step."""
+    if not np.isfinite(value) or value != int(value) or abs(value) >= 1 << 63:
+        found = value if said is None else repr(said[:60])
+        raise FormatError(f"{what} is {found}, expected an integer of 64 bits: repair the file")
+    return int(value)
 
 
 def survey_one(path: str) -> Survey:

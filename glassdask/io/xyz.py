@@ -115,7 +115,7 @@ def read_header(lines: text.Lines) -> Header | None:
         header.periodic = tuple(word.upper() in ("T", "1", "TRUE") for word in words)
     for key in ("step", "timestep", "timestepindex"):
         if key in pairs:
-            header.step = int(_floats(pairs[key], key, (1,))[0])
+            header.step = text.whole(_floats(pairs[key], key, (1,))[0], key)
     _read_time(pairs, header)
     n_space = 3 if header.box is None else len(header.box)
     if "properties" in pairs:

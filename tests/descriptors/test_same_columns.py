@@ -56,7 +56,7 @@ def test_other_columns_are_refused(liquid, kind):
         lambda: gd.classify(other, classes),
         lambda: gd.classify(features, together=[other]),
     ):
-        with pytest.raises(SchemaError, match="in another order than|differs from that of"):
+        with pytest.raises(SchemaError, match=r"in another order than|differs from that of"):
             use()
 
 

@@ -296,7 +296,7 @@ def test_words_that_are_no_numbers(tmp_path, word):
 def test_a_header_that_claims_more_atoms_than_any_memory_has(tmp_path):
     for claimed in (10**18, 10**40):
         path = write(tmp_path / "run", dump(sample(1)).replace("ATOMS\n20\n", f"ATOMS\n{claimed}\n"))
-        with pytest.raises(errors.FormatError, match="truncated in its first frame"):
+        with pytest.raises(errors.FormatError, match=r"truncated in its first frame|expected an integer of 64 bits"):
             gio.scan(path)
 
 
