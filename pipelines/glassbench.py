@@ -5,7 +5,8 @@ into stores, and inherent structures and cage states are made of them (see `prop
 from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure, on
 products of their components and on the ways to it from those before, and equivariant networks of messages
 (`glassdask.learning.EquivariantNetwork`) that see the initial, inherent and cage positions at once and learn, of all
-targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen.
+targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen; at
+lags where another structure tells clearly more, as the initial one at short lags, the regression on that.
 Penalties, and how much of what the networks say is believed, are chosen within the training configurations.
 
 Equilibrium is the same backwards in time: the ends of some runs of each training configuration are configurations as
@@ -39,7 +40,7 @@ from typing import Any
 import numpy as np
 from benchmark import figures, scores, transfer
 from benchmark.backwards import Ends
-from benchmark.models import WHITENING, Linear, Network
+from benchmark.models import WHITENING, Chosen, Linear, Network
 from benchmark.sources import Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES, given
 
@@ -138,7 +139,7 @@ def run(
     folder: Path,
 ) -> None:
     """Everything: from files to scores and figures."""
-    # what the network corrects is the ridge regression on the cage state
+    # what the network corrects is the ridge regression on the cage state, where no other one is clearly better
     wanted = [name for name in STRUCTURES if name in structures or (name == "cage" and "network" in kinds)]
     needed = list(STRUCTURES) if "network" in kinds else wanted
     # all that may be wrong with the files is found before the long work
@@ -167,7 +168,7 @@ def run(
     models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:
-        base = next(model for model in linear if model.structure == "cage")
+        base = Chosen(linear, train, tasks)
         repeats = network.get("n_repeats", NETWORKS if train.n_configurations <= FEW else NETWORKS // 2)
         held_out = min(1 / repeats, HELD_OUT) if repeats > 0 else 0.0
         parameters = NETWORK | {"n_repeats": repeats, "validation_fraction": held_out} | network

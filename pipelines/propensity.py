@@ -5,7 +5,8 @@ of each: the inherent structure (minimum of the energy) and the cage state (Alke
 positions while no particle can leave its cage; nothing of the later motion enters). Around every particle of the chosen
 species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
 2021). So are the ways between the structures: how far every particle is from the middle of its cage. All enter as
-deviations from the mean of their configuration. What distinguishes configurations as a whole are
+deviations from the mean of their configuration. Of the initial structure there are also forces and stiffnesses, with
+which every particle sets off (see `first_steps`). What distinguishes configurations as a whole are
 the mean energies of their initial and inherent structures: a handful of configurations cannot fix more than that.
 
 A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
@@ -39,6 +40,8 @@ from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
+from glassdask.neighborhood.configuration import Configuration
+from glassdask.simulation import forces, hessian
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.runs import inherent_structures, minimised
 from glassdask.store import write_dataset
@@ -47,6 +50,7 @@ STRUCTURES = {"initial": "position", "inherent": "inherent_position", "cage": "c
 CAGE = "cage"
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MEAN = "mean energy,"  # columns that are the same for all particles of a configuration
+FIRST_STEPS = ("force", "force, squared", "stiffness", "stiffness along the force", "change of the force")
 MOST_FOLDS = 10
 REPEATS = 4  # choices of training configurations for a point of the learning curve
 RADII = ", ".join(f"{0.8 + 0.15 * k:.2f}" for k in range(10))
@@ -245,6 +249,10 @@ def features(trajectory: xr.Dataset, structure: str, settings: dict[str, Any]) -
     for (first, second), apart in ways(trajectory, structure, is_center).items():
         columns += [power - power.mean(axis=1, keepdims=True) for power in (apart[..., None], apart[..., None] ** 2)]
         names += [f"way, {first} to {second}{square}" for square in ("", ", squared")]
+    if structure == "initial":
+        begin = first_steps(trajectory, settings["model"]).values[:, is_center]
+        columns.append(begin - begin.mean(axis=1, keepdims=True))
+        names += list(FIRST_STEPS)
     others = ("initial", "inherent")
     for other, energy in zip(others, energies(trajectory, others, settings).mean("particle").values.T):
         columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
@@ -261,6 +269,26 @@ def ways(trajectory: xr.Dataset, structure: str, is_center: np.ndarray) -> dict[
         way = gd.displacement_between(trajectory, STRUCTURES[first], STRUCTURES[second])
         found[first, second] = np.linalg.norm(way.values[:, is_center], axis=-1)
     return found
+
+
+def first_steps(trajectory: xr.Dataset, model: str) -> xr.DataArray:
+    """What decides how far particles get at first, (frame, particle, column): the columns are `FIRST_STEPS`.
+
+    Before they meet others, r(t) - r(0) = v t + F t^2 / 2 - H v t^3 / 6 - H F t^4 / 24 + ..., with the forces F, their
+    Hessian H and velocities v that have nothing to do with the structure, all masses being 1.
+    """
+
+    def of_frame(configuration: Configuration) -> np.ndarray:
+        d = configuration.dimension
+        pulled, matrix = forces(model, configuration)[:, :d], hessian(model, configuration)
+        turned = (matrix @ pulled.ravel()).reshape(pulled.shape)
+        strength = np.linalg.norm(pulled, axis=1)
+        along = (pulled * turned).sum(axis=1) / np.where(strength > 0, strength, 1.0)
+        stiffness = matrix.diagonal().reshape(-1, d).sum(axis=1)
+        return np.stack([strength, strength**2, stiffness, along, np.linalg.norm(turned, axis=1)], axis=1)
+
+    dims = {"particle": trajectory.sizes["particle"], "column": len(FIRST_STEPS)}
+    return gd.map_frames(of_frame, trajectory, dims=dims, microseconds=20.0)
 
 
 def targets(trajectory: xr.Dataset, settings: dict[str, Any]) -> xr.DataArray | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from benchmark import backwards, published, scores, sources, spending
-from benchmark.models import Linear, _share, _steadier
+from benchmark.models import Chosen, Linear, _share, _steadier
 
 import glassdask as gd
 from glassdask import reporting
@@ -364,6 +364,31 @@ def test_more_is_added_of_what_many_networks_say():
         assert from_few == pytest.approx(0.5 / (1 + 0.64 / 10), abs=0.02)
     assert _steadier(said[:1], 1) == 1.0
     assert _steadier(0.0 * said, 1) == 1.0
+
+
+def test_another_structure_is_taken_where_it_is_clearly_better():
+    """The last one elsewhere: also where another one is better by less than chance."""
+    rng = np.random.default_rng(4)
+    actual = rng.normal(size=(5, 400))
+    study = SimpleNamespace(targets={("propensity", lag): actual for lag in (0.1, 10.0, 1000.0)})
+
+    class Model:
+        def __init__(self, noise):
+            tasks = zip(study.targets, noise)
+            self.found = {task: actual + size * rng.normal(size=actual.shape) for task, size in tasks}
+
+        def unseen(self, study):
+            return self.found
+
+        predict = unseen
+
+    first, second, last = Model([0.5, 2.0, 2.0]), Model([1.0, 2.0, 1.0]), Model([3.0, 2.0, 0.5])
+    chosen = Chosen([first, second, last], study, list(study.targets))
+    assert [chosen.of[task] for task in study.targets] == [first, last, last]
+    for found in (chosen.predict(study), chosen.unseen(study)):
+        assert list(found) == list(study.targets)
+        for task, values in found.items():
+            np.testing.assert_array_equal(values, chosen.of[task].found[task])
 
 
 def test_scores_by_hand():
