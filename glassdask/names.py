@@ -21,6 +21,8 @@ def names_given(species: Any) -> np.ndarray:
         if isinstance(error, SchemaError):
             raise
         raise SpeciesError(f"species is no array of names ({error}): give one for each particle") from None
+    if names.dtype.kind == "T":  # NumPy's text of any length, as that of pandas
+        names = names.astype(object)
     if names.dtype.kind not in "USOiuf":  # True and False are answers, not names
         raise SpeciesError(f"species has dtype {names.dtype}, expected names: give text such as 'A'")
     # NumPy makes text of what a list has besides text

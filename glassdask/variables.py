@@ -356,12 +356,10 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     Examples
     --------
     >>> import xarray as xr
-    >>> found = annotated(xr.Dataset({"tau": ("species", [1.5])}, coords={"species": ["A"]}), tau={"level": 0.4})
-    >>> found["tau"].attrs
-    {'level': 0.4, 'units': 'time', 'long_name': 'relaxation time'}
-    >>> annotated(xr.Dataset({"tua": 1.5}))
+    >>> turned = xr.DataArray(np.zeros((2, 1, 3)), dims=("particle", "frame", "space"))
+    >>> numbers("position", turned)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    glassdask.errors.SchemaError: 'tua' is declared nowhere: add it to glassdask.variables
+    glassdask.errors.SchemaError: position has the dimensions ('particle', 'frame', 'space'), expected ...
     """
     import xarray as xr
 
@@ -408,10 +406,29 @@ def _count_masked(value: Any) -> int:
     return int(np.ma.count_masked(value)) if np.ma.is_masked(value) else 0
 
 
+def _check_order(name: str, value: Any) -> None:
+    """Raise `SchemaError` where labels say that an array has its dimensions, or components, in another order."""
+    known = ("frame", *(dim for dim in VARIABLES[name].dims if dim != "frame")) if name in VARIABLES else ()
+    dims = tuple(getattr(value, "dims", ()))
+    wanted = tuple(dim for dim in known if dim in dims)
+    if dims != wanted and len(dims) == len(wanted):
+        raise SchemaError(f"{name} has the dimensions {dims}, expected {wanted}: say .transpose{wanted}")
+    columns = [str(column) for column in getattr(value, "columns", ())]
+    if columns != sorted(columns) and sorted(columns) in (["x", "y"], ["x", "y", "z"]):
+        raise SchemaError(f"the columns of {name} are {' '.join(columns)}: say [{sorted(columns)}]")
+
+
 def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
-    """The array as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b")."""
+    """The array in memory, as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b").
+
+    >>> import xarray as xr
+    >>> numbers("position", xr.DataArray(np.zeros((2, 1, 3)), dims=("particle", "frame", "space")))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    glassdask.errors.SchemaError: position has the dimensions ('particle', 'frame', 'space'), expected ...
+    """
+    _check_order(name, value)
     try:
-        array = unmasked(name, value)
+        array = np.asarray(unmasked(name, value))
     except ValueError as error:
         if isinstance(error, SchemaError):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,7 @@ def plot(
     if is_sweep(store):
         drawn, table = drawing.draw_sweep(store, what, lambda text: console.print(text, markup=False))
     else:
+        _check_described(store, what)
         drawn, table = drawing.draw(store, what, color=color, frame=frame, normal=normal, between=ends)
     plotting.save(drawn, output, table)
     for used in [] if is_sweep(store) else _used(store, what, color):
@@ -99,9 +101,23 @@ def _list(store: Path, as_json: bool) -> None:
         table.add_row(escape(name), escape(meaning))
     out.print(table)
     if known:
-        out.print(f"\nglassdask plot {store} {next(iter(known))} -o picture.png", soft_wrap=True, markup=False)
+        out.print(
+            f"\nglassdask plot {shlex.quote(str(store))} {next(iter(known))} -o picture.png",
+            soft_wrap=True,
+            markup=False,
+        )
     else:
         out.print(f"{store}: nothing to draw yet", soft_wrap=True, markup=False)
+
+
+def _check_described(store: Path, what: str) -> None:
+    """Raise `ParameterError` where a descriptor is to be drawn that nobody has described yet, nor something like it."""
+    from glassdask.descriptors.registry import DESCRIPTORS, kind_of
+
+    kind = kind_of(what)
+    if kind in DESCRIPTORS and not any(what in name.split("/") for name in _known(store)):
+        path = shlex.quote(str(store))
+        raise ParameterError(f"{store}: no '{what}' is stored: describe it first, glassdask describe {path} {kind}")
 
 
 def _ends(text: str | None) -> tuple[float, float] | None:

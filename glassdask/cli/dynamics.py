@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -126,7 +127,8 @@ def structure(
         store_structure(str(store), overwrite)
     k = gd.correlations.first_peak_wavenumber(gd.open_reduction(store, "structure").load())
     Console().print(
-        f"{store}: reductions/structure, S(k) is largest at k = {k:.4g}; glassdask plot {store} g -o g.png",
+        f"{store}: reductions/structure, S(k) is largest at k = {k:.4g}; "
+        f"glassdask plot {shlex.quote(str(store))} g -o g.png",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
 

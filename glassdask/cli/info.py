@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from glassdask.cli.advice import printable
+from glassdask.cli.advice import printable, shell
 from glassdask.cli.options import Json, Store, is_sweep
 
 app = typer.Typer()
@@ -135,7 +135,8 @@ def _derived(store: Any) -> dict[str, dict[str, tuple[list[str], str, bool]]]:
             attrs = attributes(group)
             parameters = attrs.get("parameters") or {}
             state = "" if attrs.get("status") == COMPLETE else "not complete: run the same command again"
-            state = state or out_of_date(group) or ("made by other code" if outdated(kind, attrs) else "")
+            state = state or shell(out_of_date(group) or "")
+            state = state or ("made by other code: --overwrite computes it anew" if outdated(kind, attrs) else "")
             known = parameters if isinstance(parameters, dict) else {}
             of = [f"of {', '.join(known['centers'])}"] if known.get("centers") else []
             of += [f"at {', '.join(known['structures'])}"] if known.get("structures") else []
@@ -151,11 +152,14 @@ def _next(store: Any, lines: dict[str, str], derived: dict[str, Any]) -> list[st
     path = shlex.quote(str(store))
     described, reduced = ({n: g for n, g in derived[word].items() if not g[1]} for word in ("described", "reduced"))
     several = [name for name, (_, _, features) in described.items() if features]
+    again = {word: {n for n, g in derived[word].items() if "--overwrite" in g[1]} for word in derived}
     if not described:
-        flat = "in 2 dimensions" in lines["particles"]
-        commands = [f"glassdask describe {path} {'hexatic' if flat else 'sbo'}", "glassdask descriptors"]
+        first = "hexatic" if "in 2 dimensions" in lines["particles"] else "sbo"
+        first += " --overwrite" if first in again["described"] else ""
+        commands = [f"glassdask describe {path} {first}", "glassdask descriptors"]
     elif several and not reduced.keys() & several:
-        commands = [f"glassdask reduce {path} {shlex.quote(several[0])}"]
+        more = " --overwrite" if several[0] in again["reduced"] else ""
+        commands = [f"glassdask reduce {path} {shlex.quote(several[0])}{more}"]
     else:
         first = next((name for name in several if name in reduced), next(iter(described)))
         commands = [f"glassdask plot {path} {shlex.quote(first)} -o {shlex.quote(f'{first}.png')}"]
@@ -222,6 +226,7 @@ def _sweep(store: Path, as_json: bool) -> None:
         out.print(f"  {stage:10} {done[stage]} of {len(table)} complete", markup=False)
     whole = all(count == len(table) for count in done.values())
     path = min(table["path"].iloc[0], os.path.relpath(table["path"].iloc[0]), key=len)
-    commands = [f"glassdask plot {store}", f"glassdask info {path}"] if whole else [f"glassdask sweep status {store}"]
+    place, one = shlex.quote(str(store)), shlex.quote(path)
+    commands = [f"glassdask plot {place}", f"glassdask info {one}"] if whole else [f"glassdask sweep status {place}"]
     for number, command in enumerate(commands):
         out.print(f"  {'' if number else 'next':10} {command}", soft_wrap=True, markup=False)

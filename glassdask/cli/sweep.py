@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,7 @@ class _Sweep(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """See `TyperGroup`."""
         if args[0].endswith((".toml", ".zarr")):
-            raise ParameterError(f"what of {args[0]}? glassdask sweep run {args[0]}, or status, or retry")
+            raise ParameterError(f"what of {args[0]}? glassdask sweep run {shlex.quote(args[0])}, or status, or retry")
         return super().resolve_command(ctx, args)
 
 
@@ -279,10 +280,11 @@ def _summary(table: pd.DataFrame, stages: list[str], out: Console) -> bool:
     ]
     for line in errors[:MOST_ERRORS]:
         out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+    path = shlex.quote(str(table.attrs["store"]))
     if len(errors) > MOST_ERRORS:
-        out.print(f"... and {len(errors) - MOST_ERRORS} more: glassdask sweep status {table.attrs['store']} --json")
+        out.print(f"... and {len(errors) - MOST_ERRORS} more: glassdask sweep status {path} --json")
     if (table[list(stages)] == "failed").any(axis=None):
-        again = f"glassdask sweep retry {table.attrs['store']}"
+        again = f"glassdask sweep retry {path}"
         out.print(f"mend what is wrong, then: {again}, or run the TOML file again if it is that", soft_wrap=True)
     return bool((table[list(stages)] == "complete").all(axis=None))
 
@@ -301,4 +303,4 @@ def new(
     if file.exists() and not overwrite:
         raise ParameterError(f"{file}: exists: choose another name, or replace it with --overwrite")
     files.put(file, template(file.name))
-    print(f"{file}: edit it, then glassdask sweep run {file} --dry-run")
+    print(f"{file}: edit it, then glassdask sweep run {shlex.quote(str(file))} --dry-run")

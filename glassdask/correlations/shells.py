@@ -18,6 +18,7 @@ from glassdask.errors import ParameterError, SpeciesError
 from glassdask.schema import check_kind, species_names, validate
 from glassdask.texts import unknown_values
 
+ADVICE = ": average over more frames, or "
 # All lengths in mean spacings. Width of the Gaussian that smooths g before its turning points, and its slope before
 # its shoulders, are looked for; the slope is noisier. Half-width of the fits that refine what was found.
 SMOOTHING = 0.03
@@ -142,7 +143,15 @@ def first_peaks(source: xr.Dataset) -> dict[str, float]:
     1.0
     """
     distribution = _distribution(source)
-    return {str(name): first_shell(distribution, name, name).peak for name in distribution["species_a"].values}
+    names = [str(name) for name in distribution["species_a"].values]
+    try:
+        return {name: first_shell(distribution, name, name).peak for name in names}
+    except ParameterError as error:
+        found = str(error).partition(ADVICE)[0]
+        table = ", ".join(f"{name}=..." for name in names)
+        raise ParameterError(
+            f"{found}{ADVICE}give the diameters, diameters={{{table}}}, or diameters=none for the usual Voronoi cells"
+        ) from None
 
 
 def _distribution(source: xr.Dataset) -> xr.Dataset:
@@ -301,8 +310,8 @@ class _Curve:
     def unclear(self, what: str) -> ParameterError:
         a, b = self.species
         return ParameterError(
-            f"g_{a}{b} (from {int(self.pairs.sum())} pairs) {what}: average over more frames, or give the cutoff of "
-            f"{pair_text(a, b)}, {unknown_values('cutoffs', [pair_text(a, b)])}"
+            f"g_{a}{b} (from {int(self.pairs.sum())} pairs) {what}{ADVICE}give the cutoff of {pair_text(a, b)}, "
+            f"{unknown_values('cutoffs', [pair_text(a, b)])}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +218,19 @@ def _chosen(what: str, known: dict[str, str], store: Any) -> str:
     group = checked_path(store) / "reductions" / what.partition("/")[0]
     if is_group(group) and attributes(group).get("status") != COMPLETE:
         raise StoreError(f"{group}: not written completely: run the same command again to continue")
-    measured = "structure STORE" if what in OF_STRUCTURE else f"dynamics STORE {what}" if what in QUANTITIES else ""
-    advice = f": measure it first, glassdask {measured.replace('STORE', str(store))}" if measured else near(what, known)
     raise ParameterError(
-        f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}{advice}"
+        f"{store}: no reduction, variable or descriptor '{what}': expected one of {', '.join(known)}"
+        f"{_how_to_get(what, shlex.quote(str(store))) or near(what, known)}"
     )
+
+
+def _how_to_get(what: str, path: str) -> str:
+    """The command after which there is something to draw, or nothing."""
+    if what in OF_STRUCTURE:
+        return f": measure it first, glassdask structure {path}"
+    if what in QUANTITIES:
+        return f": measure it first, glassdask dynamics {path} {what}"
+    return ""
 
 
 def _groups(root: Path, kind: str) -> list[tuple[str, str, dict[str, Any]]]:

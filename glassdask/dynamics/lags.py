@@ -108,6 +108,14 @@ def _times(trajectory: xr.Dataset) -> np.ndarray:
     steps = np.diff(time)
     if len(time) < 2:
         raise SchemaError(f"{len(time)} frame: expected at least two, between which particles move")
+    if (same := np.diff(np.sort(time)) == 0).any():
+        twice = np.sort(time)[1:][same][0]
+        first, second = np.flatnonzero(time == twice)[:2]
+        raise SchemaError(
+            f"frames {first} and {second} have the same time {twice:g}: keep one of them, as "
+            "trajectory.isel(frame=np.sort(np.unique(trajectory['time'], return_index=True)[1])) does, or give "
+            "independent runs times of their own trajectories"
+        )
     if not (steps > 0).all() or not np.isfinite(time).all():
         raise SchemaError(
             f"{len(time)} frames with times from {time[0]:g} to {time[-1]:g}: expected times that increase from frame "

@@ -279,6 +279,8 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     named = [known for known in names if name.endswith(FORMATS[known].suffixes)]
     if os.path.isdir(path) and any(FORMATS[known].folders for known in named):
         return next(known for known in named if FORMATS[known].folders)
+    if os.path.isfile(os.path.join(path, "zarr.json")):
+        raise FormatError(f"{path}: is a store already: use it as it is, or write it as a file with glassdask export")
     if os.path.isdir(path):
         example = shlex.quote(os.path.join(glob.escape(path), "*"))
         raise FormatError(f"{path}: is a folder: name the files in it, such as {example}")

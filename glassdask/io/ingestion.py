@@ -25,7 +25,7 @@ from glassdask.io.order import Stretch, arranged, following
 from glassdask.io.reference import Reference, alike, by_line, common_variables, left_out, stored_roster
 from glassdask.io.roster import Census, OtherParticlesError, Roster
 from glassdask.io.scanning import resolved, scanned, understood
-from glassdask.io.settings import differing, key_of, told
+from glassdask.io.settings import differing, key_of, told, unheeded
 from glassdask.io.sources import OPTIONAL, SourceIndex, check_unchanged
 from glassdask.schema import UNKNOWN, kept_variables
 from glassdask.store import appending
@@ -378,6 +378,7 @@ def _append(
             "into another store"
         )
     stretches, lines = arranged(indexes)
+    lines += unheeded(known, skipped, settings)
     stretches, repeated = following(stretches, group, old, compare=not begun)
     key, code = key_of(_entries(stretches), settings), _code(indexes)
     pending = {} if stage is None else attributes(stage)["pending"]
@@ -456,7 +457,7 @@ def _begun(group: Path, known: Any, key: str, code: str, overwrite: bool, files:
     complete = known["status"] == COMPLETE
     same, by_us = known.get("key") == key, known.get("code", code) == code
     if same and not complete and not by_us and not overwrite:
-        raise StoreError(f"{group}: {OTHER_READER}: overwrite it")
+        raise StoreError(f"{group}: {OTHER_READER}: say `overwrite=True`")
     if same and (by_us or complete) and not (complete and overwrite):
         if complete and not any(missing_chunks(info) for info in arrays(group)):
             return False

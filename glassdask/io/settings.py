@@ -62,6 +62,18 @@ def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], se
     return line + (f", with {options}" if options else "")
 
 
+def unheeded(known: Mapping[str, Any], files: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
+    """Lines about options that files which a store has already are not read with.
+
+    >>> unheeded({"parameters": {"box": [4, 4]}}, ["a.dump"], {"box": [4, 4], "dt": 0.002})
+    ['a.dump: was read before, with dt not given, now 0.002: `overwrite=True` reads anew']
+    """
+    before, now = known.get("parameters") or {}, told(settings)
+    names = [name for name in now if before.get(name) != now[name]]
+    options = ", ".join(f"{name} {before.get(name, 'not given')}, now {now[name]}" for name in names)
+    return [f"{file}: was read before, with {options}: `overwrite=True` reads anew" for file in files if options]
+
+
 LARGEST = sys.float_info.max
 Name = Annotated[str, Where(bool, "a name such as 'A'")]
 

@@ -12,6 +12,7 @@ group says that it has all frames. A commit that was interrupted is carried on b
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def begin(group_path: str | os.PathLike[str], n_frames: int, **attrs: Any) -> Pa
     if end != n_frames or n_frames < old:
         raise StoreError(
             f"{group}: {n_frames} frames asked for, it has {old} and an append to {end} was begun: run the command "
-            f"that began it again, or take it back with glassdask repair {group}"
+            f"that began it again, or take it back with glassdask repair {shlex.quote(str(group))}"
         )
     if stage is None:
         take_back(group)

@@ -115,7 +115,7 @@ def create_array(
     if (found.shape, found.dims, found.dtype, found.unit) != expected:
         raise StoreError(
             f"{path}: exists with shape {found.shape}, chunks {found.unit}, {found.dtype}, expected {tuple(shape)}, "
-            f"{unit}, {kind}: overwrite it or choose another name"
+            f"{unit}, {kind}: replace it with `overwrite=True`, or choose another name"
         )
     return found
 

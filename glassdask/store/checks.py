@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,7 +154,7 @@ def _lost(owner: Path, group: Path) -> Iterator[str]:
         place = owner / name
         if not place.is_relative_to(group) or (place.parent.is_dir() and not os.access(place.parent, os.X_OK)):
             continue  # what may not be entered is told of itself
-        again = f"run the command that wrote it again, or glassdask repair {owner}"
+        again = f"run the command that wrote it again, or glassdask repair {shlex.quote(str(owner))}"
         if not place.is_dir():
             yield f"{place}: is missing, though it was complete: {again}"
         elif not _has_status(place):

@@ -18,10 +18,10 @@ def out_of_date(group: Path) -> str | None:
     # groups of before do not tell their place
     root = group.parents[len(name.parts) - 1] if name.parts else _trajectory_above(group)
     if attributes(root).get("status") == COMPLETE and attrs["input"] != content_hash(root):
-        return "was computed before the trajectory was changed: compute it again with overwrite"
+        return "was computed before the trajectory was changed: compute it again with `overwrite=True`"
     for other, key in attrs.get("made_from", {}).items():
         if is_group(root / other) and (version_of(root / other) != key or out_of_date(root / other)):
-            return f"was computed before {other} was changed: compute it again with overwrite"
+            return f"was computed before {other} was changed: compute it again with `overwrite=True`"
     return None
 
 

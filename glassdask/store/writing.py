@@ -394,7 +394,7 @@ def _begin(
         other_code = alike and bool(attrs.get("code")) and found.get("code") != attrs["code"]
         made = f"glassdask {found.get('glassdask_version')}, {found.get('created')}"
         what = f"results of other code ({made})" if other_code else "data of other input, parameters or code"
-        raise StoreError(f"{group}: holds {state}{what}: overwrite it or choose another name")
+        raise StoreError(f"{group}: holds {state}{what}: replace it with `overwrite=True`, or choose another name")
     source = dataset.attrs.get("store")
     if source is not None and Path(source).resolve() == group.resolve():
         raise StoreError(f"{group}: cannot be overwritten with what is read from it: choose another path")

@@ -158,7 +158,7 @@ def test_what_describe_did_not_make_is_refused(path, opened, make):
 def test_other_parameters_are_refused_or_replace(path, opened):
     first, second = (gd.describe(opened, {"bo": gd.BondOrder(cutoffs=c, l_max=4)}) for c in (1.5, 1.6))
     gd.save_descriptors(first, path)
-    with pytest.raises(StoreError, match="overwrite it or choose another name"):
+    with pytest.raises(StoreError, match="replace it with `overwrite=True`"):
         gd.save_descriptors(second, path)
     np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], first["bo"].astype(np.float32))
     gd.save_descriptors(second, path, overwrite=True)
@@ -179,7 +179,7 @@ def test_numbers_are_stored_in_the_precision_that_is_asked_for(path, opened):
     gd.save_descriptors(features, path)
     assert {values.dtype for values in gd.open_descriptors(path).data_vars.values()} == {np.dtype(np.float32)}
     gd.save_descriptors(features, path, dtype="float32")  # the same
-    with pytest.raises(StoreError, match="other input, parameters or code: overwrite it"):
+    with pytest.raises(StoreError, match="other input, parameters or code: replace it"):
         gd.save_descriptors(features, path, dtype="float64")
     gd.save_descriptors(features, path, dtype="float64", overwrite=True)
     np.testing.assert_array_equal(gd.open_descriptors(path)["bo"], features["bo"])
@@ -246,12 +246,14 @@ def test_a_reduction_is_out_of_date_with_its_descriptor(path, opened):
     before = reduced_from(features)
     gd.save_reduction(before, path, "bo")
     describe(gd.describe(opened, {"bo": gd.BondOrder(cutoffs=1.6, l_max=4)}), overwrite=True)
-    with pytest.raises(StoreError, match="computed before descriptors/bo was changed: compute it again with overwrite"):
+    with pytest.raises(
+        StoreError, match="computed before descriptors/bo was changed: compute it again with `overwrite=True`"
+    ):
         gd.open_reduction(path, "bo")
     with pytest.raises(StoreError, match="descriptors/bo was changed since it was opened"):
         gd.save_reduction(before, path, "bo", overwrite=True)
     again = reduced_from(gd.open_descriptors(path))
-    with pytest.raises(StoreError, match="overwrite it or choose another name"):
+    with pytest.raises(StoreError, match="replace it with `overwrite=True`"):
         gd.save_reduction(again, path, "bo")
     gd.save_reduction(again, path, "bo", overwrite=True)
     np.testing.assert_array_equal(gd.open_reduction(path, "bo")["projection"], again["projection"])

@@ -194,7 +194,7 @@ def test_nothing_stale_is_drawn(monkeypatch, capsys, tmp_path):
         with pytest.raises(StoreError, match="was computed before descriptors/bo was changed"):
             drawing.draw(store, what)
     code, _, error = run(monkeypatch, capsys, "plot", store, "bo", "-o", tmp_path / "b")
-    assert (code, "compute it again with overwrite" in error) == (1, True)
+    assert (code, "compute it again with --overwrite" in error) == (1, True)
     assert not (tmp_path / "b.png").exists()
 
 

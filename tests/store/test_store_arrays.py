@@ -107,7 +107,9 @@ def test_arrays_of_another_layout_are_not_replaced(group):
         ((7, 5, 3), (1, 3, 3), float),
         ((7, 5, 3), (2, 3, 3), "f4"),
     ]:
-        with pytest.raises(errors.StoreError, match=r"x: exists with shape \(7, 5, 3\).*overwrite it or choose"):
+        with pytest.raises(
+            errors.StoreError, match=r"x: exists with shape \(7, 5, 3\).*replace it with `overwrite=True`, or choose"
+        ):
             store.create_array(group, "x", shape, chunks, dtype, ("frame", "particle", "space"))
     with pytest.raises(errors.StoreError, match="dtype complex128 cannot be stored"):
         store.create_array(group, "z", (7,), (2,), complex, ("frame",))
@@ -211,7 +213,7 @@ def test_appended_frames_follow_the_old_ones(tmp_path, request, layout_name, sta
     assert store.content_hash(path) != before
     assert store.verify(path) == []
     assert not list(path.glob(".append*"))
-    with pytest.raises(errors.StoreError, match="overwrite it or choose"):
+    with pytest.raises(errors.StoreError, match="replace it with `overwrite=True`, or choose"):
         store.save_trajectory(trajectory.isel(frame=slice(start)), path)
 
 

@@ -151,7 +151,7 @@ def test_a_changed_kernel_recomputes_what_depends_on_it(tmp_path):
     edited, count = re.subn(r"\b2\.0 \* ", "3.0 * ", helper.read_text())
     assert count > 0
     helper.write_text(edited)
-    assert re.search(r"descriptors/bo: holds results of other code .*overwrite it", said("again")[0])
+    assert re.search(r"descriptors/bo: holds results of other code .*replace it with", said("again")[0])
     other = tmp_path / "run.zarr/descriptors/coordination"
     times = {file: file.stat().st_mtime_ns for file in other.rglob("*") if file.is_file()}
     sums, stale = said("--overwrite")

@@ -116,7 +116,7 @@ def test_only_missing_blocks_are_computed(run, tmp_path, lost):
 
 def test_other_parameters_or_input_are_refused(run, tmp_path):
     describe(run)
-    with pytest.raises(errors.StoreError, match=r"descriptors/both: holds data of other .*: overwrite it or choose"):
+    with pytest.raises(errors.StoreError, match=r"descriptors/both: holds data of other .*: replace it with"):
         describe(run, parameters={"power": 3})
     assert_described(run)
     describe(run, tmp_path / "log", parameters={"power": 3}, overwrite=True)
@@ -138,7 +138,7 @@ def test_other_frames_with_the_same_parameters_are_refused(tmp_path, small_chunk
     save = partial(store.write_dataset, path=path, group="reductions/double", parameters={"by": 2})
     save(double.isel(frame=slice(2, 4)))
     for frames in (slice(4, 6), slice(2, 5), slice(None)):
-        with pytest.raises(errors.StoreError, match="overwrite it or choose another name"):
+        with pytest.raises(errors.StoreError, match="replace it with `overwrite=True`"):
             save(double.isel(frame=frames))
     save(double.isel(frame=slice(2, 4)))
     assert store.open_reduction(path, "double").sizes["frame"] == 2
@@ -146,7 +146,7 @@ def test_other_frames_with_the_same_parameters_are_refused(tmp_path, small_chunk
 
 def test_another_trajectory_is_refused_and_overwrites_on_demand(run):
     describe(run)
-    with pytest.raises(errors.StoreError, match="overwrite it or choose another name"):
+    with pytest.raises(errors.StoreError, match="replace it with `overwrite=True`"):
         store.save_trajectory(make_trajectory(seed=1), run)
     with pytest.raises(errors.StoreError, match="cannot be overwritten with what is read from it"):
         store.save_trajectory(store.open_trajectory(run).isel(frame=slice(3)), run, overwrite=True)
@@ -352,7 +352,7 @@ def test_interrupted_and_begun_anew_in_other_blocks(run):
     other = derived(store.open_trajectory(run))
     for name in ("one", "two"):
         other[name].data = other[name].data.rechunk({1: 10})
-    with pytest.raises(errors.StoreError, match=r"chunks \(2, 30, 3\).*expected .*\(2, 10, 3\).*: overwrite it"):
+    with pytest.raises(errors.StoreError, match=r"chunks \(2, 30, 3\).*expected .*\(2, 10, 3\).*: replace it"):
         store.write_dataset(other, run, "descriptors/both", parameters={"power": 2})
     store.write_dataset(other, run, "descriptors/both", parameters={"power": 2}, overwrite=True)
     np.testing.assert_array_equal(store.open_descriptors(run)["one"], values)
