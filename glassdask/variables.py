@@ -356,10 +356,12 @@ def annotated(data: Data, **details: dict[str, Any]) -> Data:
     Examples
     --------
     >>> import xarray as xr
-    >>> turned = xr.DataArray(np.zeros((2, 1, 3)), dims=("particle", "frame", "space"))
-    >>> numbers("position", turned)  # doctest: +ELLIPSIS
+    >>> found = annotated(xr.Dataset({"tau": ("species", [1.5])}, coords={"species": ["A"]}), tau={"level": 0.4})
+    >>> found["tau"].attrs
+    {'level': 0.4, 'units': 'time', 'long_name': 'relaxation time'}
+    >>> annotated(xr.Dataset({"tua": 1.5}))
     Traceback (most recent call last):
-    glassdask.errors.SchemaError: position has the dimensions ('particle', 'frame', 'space'), expected ...
+    glassdask.errors.SchemaError: 'tua' is declared nowhere: add it to glassdask.variables
     """
     import xarray as xr
 
@@ -422,7 +424,8 @@ def numbers(name: str, value: Any, kind: str = "f") -> np.ndarray:
     """The array in memory, as floats ("f"), as integers that fit 64 bits ("i"), or as what must be true or false ("b").
 
     >>> import xarray as xr
-    >>> numbers("position", xr.DataArray(np.zeros((2, 1, 3)), dims=("particle", "frame", "space")))  # doctest: +ELLIPSIS
+    >>> turned = xr.DataArray(np.zeros((2, 1, 3)), dims=("particle", "frame", "space"))
+    >>> numbers("position", turned)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     glassdask.errors.SchemaError: position has the dimensions ('particle', 'frame', 'space'), expected ...
     """
