@@ -46,6 +46,7 @@ TOKENS = re.compile(r""""(?:[^"\\\\]|\\\\.)*"|'[^']*'|[\[\]{},=]|[^\s\[\]{},='"]
 # Numbers that TOML does not take: without a digit on one side of the point.
 # advice in errors: `name=value`, as one says it in Python; shell and files have words of their own for it
 ADVICE = re.compile(r"`([a-z_]+)=([^`]+)`")
+UTF8 = "utf-8-sig"  # with or without the mark with which editors of Windows begin a file
 NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -101,7 +102,7 @@ def parse_yaml(text: str) -> Any:
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a TOML file, or `ParameterError` that names the file."""
     try:
-        return parse_toml(Path(path).read_text(encoding="utf-8"))
+        return parse_toml(Path(path).read_text(encoding=UTF8))
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror}): check the path") from None
     except ValueError as error:

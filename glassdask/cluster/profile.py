@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from glassdask.declarations import Count, Declaration, Read, Where, Whole, converted, hints, joined, make, shown
 from glassdask.errors import GlassdaskError, MissingPackageError, ParameterError, install
-from glassdask.texts import parse_toml, parse_yaml
+from glassdask.texts import UTF8, parse_toml, parse_yaml
 
 # Batch systems by the names that a profile may use, and the classes of dask-jobqueue that speak to them.
 BATCH_SYSTEMS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster"}
@@ -298,7 +298,7 @@ def read_profile(target: str | os.PathLike[str]) -> Profile:
 def _parsed(file: Path) -> Any:
     is_yaml = file.suffix in (".yaml", ".yml")
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding=UTF8)
         return parse_yaml(text) if is_yaml else parse_toml(text)
     except (OSError, ValueError) as error:
         raise ParameterError(f"not a {'YAML' if is_yaml else 'TOML'} profile ({error})") from None

@@ -36,10 +36,10 @@ class Frames:
         version = np.lib.format.read_magic(self._stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, self.dtype = header(self._stream)
-        if self.dtype.hasobject or (fortran and len(shape) > 1):
-            raise FormatError(
-                f"array '{name}' has {'Fortran order' if fortran else 'Python objects'}: save it in C order"
-            )
+        if self.dtype.hasobject:
+            raise FormatError(f"array '{name}' has Python objects: save numbers, {name}.astype(float)")
+        if fortran and len(shape) > 1:
+            raise FormatError(f"array '{name}' has Fortran order: save numpy.ascontiguousarray({name})")
         if len(shape) not in (rank - 1, rank):
             raise FormatError(f"array '{name}' has shape {shape}, expected {rank} dimensions (the first is frame)")
         self.shape = shape if len(shape) == rank else (1, *shape)
@@ -97,7 +97,12 @@ def read(
             small = {
                 role: arrays[name] for role, name in names.items() if role in ("box", "origin", "time", "step", "id")
             }
-            species = names_given(arrays[names["species"]])
+            name = names["species"]
+            try:
+                species = arrays[name]
+            except ValueError:
+                raise FormatError(f"array '{name}' has Python objects: save text, {name}.astype(str)") from None
+            species = names_given(species)
         for role in small.keys() & {"time", "step"}:
             small[role] = _clock(role, small[role])
             if small[role].size != n_frames:

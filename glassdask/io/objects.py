@@ -6,6 +6,7 @@ object, in its units. Cells become rows whatever they are there: freud and OVITO
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ import xarray as xr
 from dask.utils import SerializableLock
 
 from glassdask import schema
+from glassdask.declarations import shown
 from glassdask.errors import BoxError, FormatError, ParameterError, SchemaError
 from glassdask.names import names_given
 from glassdask.wrapping import looks_wrapped, span
@@ -70,10 +72,14 @@ def from_ase(images: Any, *, keep: Iterable[str] = (), box: Any = None) -> xr.Da
     (['Si', 'O'], [4.0, 4.0, 4.0])
     """
     single = hasattr(images, "get_positions")
+    if isinstance(images, (str, os.PathLike)):
+        raise SchemaError(f"images: found the name of a file, {shown(images)}: read it with ase.io.read, or ingest it")
     if not single and not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
         images = list(images) if isinstance(images, Iterable) else images
         if not isinstance(images, list):
             raise SchemaError(f"images: expected ASE's Atoms or a list of them, found {type(images).__name__}")
+    if not single and len(images) and not hasattr(images[0], "get_positions"):
+        raise SchemaError(f"images: expected ASE's Atoms, found {shown(images[0])} among them")
     frames = [images] if single else images
     on_disk = hasattr(images, "backend") or hasattr(images, "_readers")  # ase.io.Trajectory of one file or several
     return _trajectory(Source("image", len(frames), partial(_ase, frames, _names(keep)), on_disk, box))

@@ -21,7 +21,7 @@ from glassdask.sweep.stage import Stage
 from glassdask.sweep.stages import STAGES, ordered
 from glassdask.sweep.state import Settings, State, Unit, naming
 from glassdask.sweep.trajectories import Found, found_states
-from glassdask.texts import parse_toml
+from glassdask.texts import UTF8, parse_toml
 
 NO_REPLICAS = "lags: means nothing without replicas: say how many, or leave it out"
 # Where trajectories come from: their settings are those of the runs, the other stages have tables of their own.
@@ -127,7 +127,7 @@ def read_sweep(source: str | os.PathLike[str]) -> Sweep:
         kept = records.read_description(path)
         return _checked(Path(kept.folder) / kept.file, kept.toml, checked_path(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=UTF8)
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror}): check the path") from None
     except ValueError as error:
@@ -146,6 +146,8 @@ def _checked(path: Path, text: str, store: Path | None) -> Sweep:
 
 
 def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) -> Sweep:
+    if isinstance(content.get("runs"), dict):
+        raise ParameterError("runs: a table [runs], expected a list of them: write [[runs]]")
     tables = [name for name in STAGES if name not in WITHOUT_TABLE]
     known = [*SweepFile.__dataclass_fields__, *tables]
     for name in content:

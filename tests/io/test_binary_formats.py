@@ -72,8 +72,9 @@ def test_archive_species_must_be_constant(tmp_path):
 def test_archive_errors(tmp_path):
     run = sample()
     for more, message in (
-        ({"position": run.position.T.copy().T}, "Fortran order"),
-        ({"position": np.full((2, 3, 3), None)}, "Python objects"),
+        ({"position": run.position.T.copy().T}, "Fortran order: save numpy.ascontiguousarray"),
+        ({"position": np.full((2, 3, 3), None)}, "Python objects: save numbers, position"),
+        ({"species": np.array(list(run.species), dtype=object)}, r"Python objects: save text, species\.astype\(str\)"),
         ({"position": np.zeros(run.position.shape, bool)}, "position has dtype bool, expected real numbers"),
         ({"position": np.zeros(3)}, "expected 3 dimensions"),
         ({"velocity": run.velocity[:3]}, "'velocity' has shape"),

@@ -68,6 +68,12 @@ def test_ase_species_ids_open_axes_and_files(tmp_path):
         np.testing.assert_array_equal(lazy["position"].values, run.position)
 
 
+def test_names_of_files_are_no_objects():
+    for given in ("a.traj", ["a.traj", "b.traj"]):
+        with pytest.raises(errors.SchemaError, match=r"images: .*'a\.traj'"):
+            gd.from_ase(given)
+
+
 def test_objects_that_do_not_fit_are_refused_in_one_line():
     run = sample()
     images = [atoms_of(run, k) for k in range(2)]

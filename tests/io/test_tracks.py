@@ -96,3 +96,14 @@ def test_advice_on_names_works_as_typed(write: object, role: str) -> None:
     assert set(columns) == {role}
     gd.ingest("a.npz", "x.zarr", format=format_, columns=columns, box=None if format_ is None else [4, 4])
     assert gd.open_trajectory("x.zarr").sizes["frame"] == 1
+
+
+@pytest.mark.parametrize("column", ["time", "step"])
+def test_rows_of_one_frame_with_other_times_are_told(column: str) -> None:
+    """Rows in any order; where all of a frame agree there is nothing to tell."""
+    rows = ["1,0,1.5,2,40", "0,0,1,2,{}", "1,1,3,4,40", "0,1,3,4,20"]
+    same = "\n".join([f"{HEAD},{column}", *rows]).format(20)
+    assert not any("differs" in note for note in ingested(same).notes)
+    done = ingested("\n".join([f"{HEAD},{column}", *rows]).format(10), "o.csv", overwrite=True)
+    assert f"o.csv: {column} differs between rows of one frame: that of its first row is taken" in done.notes
+    assert gd.open_trajectory("x.zarr")[column].values.tolist() == [10, 40]

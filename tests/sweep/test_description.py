@@ -69,6 +69,12 @@ def file(tmp_path):
     return path
 
 
+def test_the_mark_of_editors_is_no_word(file):
+    states = list(read_sweep(file))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert list(read_sweep(file)) == states
+
+
 def test_simulated_states(file):
     sweep = read_sweep(file)
     assert sweep.stages == ("simulate", "describe", "reduce", "correlate")

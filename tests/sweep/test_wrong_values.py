@@ -228,6 +228,7 @@ def test_what_does_not_go_together(file, protocol, message):
         ("a = 1\na = 2", "cannot be read as TOML"),
         ("[[describe]]\n", "describe: expected a table of descriptors, structures, centers, cutoffs"),
         ("runs = 3", "runs: expected"),
+        ("[runs]\nmodel = 'gas'", r"runs: a table \[runs\], expected a list of them: write \[\[runs\]\]"),
         ("[[runs]]\nmodel = 'gas'", r"runs\[0\].temperatures: is missing: give them, or the trajectories"),
         ("[[runs]]\ntemperatures = [1.0]\ncenters = 'A'", r"runs\[0\].centers: means nothing without \[describe\]"),
     ],
