@@ -101,9 +101,13 @@ def validate(dataset: xr.Dataset) -> xr.Dataset:
         found = dataset[name]
         per_frame = "frame" in variable.also and found.dims == ("frame", *variable.dims)
         if found.dims != variable.dims and not per_frame:
-            raise SchemaError(f"'{name}' has dimensions {found.dims}, expected {variable.dims}: transpose or rename")
+            remedy = "transpose or rename"
+            if ("frame", *found.dims) == variable.dims:
+                remedy = "choose one frame with .isel(frame=[0]), not with .isel(frame=0)"
+            raise SchemaError(f"'{name}' has dimensions {found.dims}, expected {variable.dims}: {remedy}")
         if found.dtype.kind != variable.kind and not (variable.kind == "i" and found.dtype.kind == "u"):
-            raise SchemaError(f"'{name}' has dtype {found.dtype}, expected kind '{variable.kind}': convert it")
+            remedy = "convert it" if variable.kind != "U" else f"say .assign({name}=trajectory['{name}'].astype(str))"
+            raise SchemaError(f"'{name}' has dtype {found.dtype}, expected kind '{variable.kind}': {remedy}")
     n_space = dataset.sizes["space"]
     if n_space not in (2, 3) or dataset.sizes["axis"] != n_space:
         raise SchemaError(f"space has size {n_space} and axis {dataset.sizes['axis']}: both must be 2 or both 3")

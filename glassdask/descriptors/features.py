@@ -214,15 +214,22 @@ class _Reduction:
         return projections
 
 
-def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
+def check_dimensions(features: xr.DataArray) -> None:
+    """Raise `SchemaError` unless the features are (frame, particle, features...)."""
     check_kind(features, xr.DataArray, "the features", "give one variable of describe, such as features['bo']")
-    if features.dims[:2] != ("frame", "particle"):
-        remedy = "transpose them"
-        if features.dims[:1] == ("particle",):
-            remedy = "of what is the same in all frames say .expand_dims(frame=trajectory.sizes['frame'])"
-        raise SchemaError(
-            f"features have dimensions {features.dims}, expected (frame, particle, features...): {remedy}"
+    if features.dims[:2] == ("frame", "particle"):
+        return
+    remedy = "transpose them"
+    if "frame" not in features.dims:
+        remedy = (
+            "choose one frame with .isel(frame=[0]), or of what is the same in all frames say "
+            ".expand_dims(frame=trajectory.sizes['frame'])"
         )
+    raise SchemaError(f"features have dimensions {features.dims}, expected (frame, particle, features...): {remedy}")
+
+
+def _flat_features(features: xr.DataArray) -> tuple[Any, int]:
+    check_dimensions(features)
     data = features.data
     columns = int(np.prod(data.shape[2:], dtype=int))
     if isinstance(data, da.Array):

@@ -13,7 +13,14 @@ import xarray as xr
 
 from glassdask.code import digest
 from glassdask.declarations import flags
-from glassdask.descriptors.features import center_species, check_alike, feature_matrix, one_descriptor, project
+from glassdask.descriptors.features import (
+    center_species,
+    check_alike,
+    check_dimensions,
+    feature_matrix,
+    one_descriptor,
+    project,
+)
 from glassdask.errors import ParameterError, SchemaError
 from glassdask.store.identity import condition, fingerprint
 from glassdask.variables import annotated
@@ -178,6 +185,7 @@ def moments_of(features: xr.DataArray) -> Any:
 
 def matrices(features: xr.DataArray) -> Iterator[Any]:
     """The `feature_matrix` of some thousand chunks after the other."""
+    check_dimensions(features)
     chunks = features.chunks or ((features.sizes["frame"],),)
     edges = np.cumsum([0, *chunks[0]])
     others = math.prod(len(sizes) for sizes in chunks[1:])

@@ -87,3 +87,23 @@ def test_a_fitted_model_with_names(liquid):
     assert gd.project(features, model).shape == (2, 80, 2)
     with pytest.raises(ParameterError, match="feature 0 is 'l=3', but the model was fitted on 'l=1': reorder or refit"):
         gd.project(features.isel(l=[2, 0, 1]), model)
+
+
+def test_one_frame_and_names_as_objects(liquid):
+    """What isel(frame=0) leaves is refused with the way that works, as are names that a file of NetCDF gives back."""
+    features = gd.describe(liquid, gd.BondOrder(l_max=3, cutoffs=1.5))["bo"]
+    for use in (gd.reduce, gd.classify, gd.feature_matrix):
+        with pytest.raises(SchemaError, match=r"choose one frame with \.isel\(frame=\[0\]\)"):
+            use(features.isel(frame=0))
+        with pytest.raises(SchemaError, match=r"expected \(frame, particle, features\.\.\.\): transpose them"):
+            use(features.transpose("particle", "frame", "l"))
+    assert gd.feature_matrix(features.isel(frame=[0])).shape == (80, 3)
+    with pytest.raises(SchemaError, match=r"choose one frame with \.isel\(frame=\[0\]\), not"):
+        gd.describe(liquid.isel(frame=0), gd.BondOrder(cutoffs=1.5))
+    trajectory = liquid.assign(species=liquid["species"].astype(object))
+    with pytest.raises(SchemaError, match=r"dtype object, .*: say \.assign\(species=") as caught:
+        gd.describe(trajectory, gd.BondOrder(l_max=3, cutoffs=1.5))
+    advised = str(caught.value).rpartition("say ")[2]
+    mended = eval(f"trajectory{advised}", {"trajectory": trajectory})
+    again = gd.describe(mended, gd.BondOrder(l_max=3, cutoffs=1.5))["bo"]
+    np.testing.assert_array_equal(again.values, features.values)
