@@ -9,6 +9,7 @@ import pytest
 
 import glassdask as gd
 from glassdask.errors import FormatError, SchemaError
+from glassdask.store import verify
 from tests.test_cli import ARGS, run
 
 
@@ -129,3 +130,41 @@ def test_arrays_of_any_make(tmp_path):
         gd.from_arrays(table, species=names, box=[5.0] * 3)
     found = gd.from_arrays(table[["x", "y", "z"]], species=names, box=[5.0] * 3)
     np.testing.assert_array_equal(found["position"][0], expected["position"][0])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_stores_of_xarray_are_told_and_left_alone(monkeypatch, capsys, tmp_path, zarr_format):
+    import xarray as xr
+
+    other = tmp_path / "other.zarr"
+    liquid().to_zarr(other, zarr_format=zarr_format)
+    before = {file: file.read_bytes() for file in sorted(other.rglob("*")) if file.is_file()}
+    for words in (("info",), ("describe", "bo:cutoffs=1.4"), ("verify",), ("repair",), ("ingest", "-o", "x.zarr")):
+        code, _, error = run(monkeypatch, capsys, words[0], other, *words[1:])
+        assert code == 1, words
+        assert f"{other}: is a Zarr store that glassdask has not written: open it with xarray.open_zarr" in error
+        assert "\n" not in error.strip()
+    assert {file: file.read_bytes() for file in sorted(other.rglob("*")) if file.is_file()} == before
+    gd.save_trajectory(xr.open_zarr(other), tmp_path / "ours.zarr")
+    assert verify(tmp_path / "ours.zarr") == []
+    np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "ours.zarr")["position"], liquid()["position"])
+
+
+@pytest.mark.parametrize("frames", ["::0", "1:x", "a"])
+def test_frames_that_are_none(monkeypatch, capsys, tmp_path, store, frames):
+    code, _, error = run(monkeypatch, capsys, "export", store, "-o", tmp_path / "x.extxyz", "--frames", frames)
+    assert (code, "\n" in error.strip(), "frames" in error) == (1, False, True)
+    assert not (tmp_path / "x.extxyz").exists()
+
+
+def test_images_that_are_not_kept_are_not_said_to_be_read(tmp_path):
+    file = tmp_path / "a.extxyz"
+    head = 'Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3:q:R:1'
+    for far, kept in (("1", False), ("7", True)):
+        file.write_text(f"1\n{head}\nA 1 1 1 9\n1\n{head}\nA {far} 1 1 9\n")
+        (note,) = gd.ingest(file, tmp_path / "x.zarr", overwrite=True).notes[-1:]
+        assert (note, "image" in gd.open_trajectory(tmp_path / "x.zarr")) == (
+            "read: position species; not kept: q",
+            kept,
+        )

@@ -30,10 +30,13 @@ def info(
     """Show what a store or a sweep holds: particles, box, times, what is described, and what to do next."""
     from glassdask.store import checks
     from glassdask.store.groups import COMPLETE, attributes
+    from glassdask.store.layout import checked_path
+    from glassdask.store.others import refuse_others
 
     if is_sweep(store):
         _sweep(Path(str(store)), as_json)
         return
+    refuse_others(checked_path(store), store)
     attrs = attributes(store)
     trajectory = attrs.get("status") == COMPLETE and "input" not in attrs
     physics = _physics(store) if trajectory else {}

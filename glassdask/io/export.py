@@ -172,8 +172,10 @@ def _chosen(frames: Any, n_frames: int) -> Any:
     if isinstance(frames, slice):
         try:
             count = len(range(*frames.indices(n_frames)))
-        except TypeError:
-            raise ParameterError(f"frames: {frames} is not of integers: give a slice such as slice(0, 10)") from None
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"frames: {frames} needs integers, and a step that is not 0: give a slice such as slice(0, 10)"
+            ) from None
         if count == 0:
             raise ParameterError(f"frames: {frames} chooses none of the {n_frames} frames: choose some")
         return frames

@@ -16,6 +16,7 @@ from glassdask.errors import FormatError
 from glassdask.files import unreadable
 from glassdask.io.compression import SUFFIXES, head
 from glassdask.plugins import Catalog
+from glassdask.store.others import refuse_others
 from glassdask.variables import TRAJECTORY
 
 
@@ -279,6 +280,8 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     named = [known for known in names if name.endswith(FORMATS[known].suffixes)]
     if os.path.isdir(path) and any(FORMATS[known].folders for known in named):
         return next(known for known in named if FORMATS[known].folders)
+    if os.path.isdir(path):
+        refuse_others(Path(path), path)
     if os.path.isfile(os.path.join(path, "zarr.json")):
         raise FormatError(f"{path}: is a store already: use it as it is, or write it as a file with glassdask export")
     if os.path.isdir(path):

@@ -13,6 +13,7 @@ from glassdask.io.ingestion import ingest
 from glassdask.store.checks import RECORDS, verify
 from glassdask.store.groups import attributes
 from glassdask.store.layout import checked_path
+from glassdask.store.others import refuse_others
 from glassdask.store.restoring import restore
 
 
@@ -58,6 +59,7 @@ def repair(path: str | os.PathLike[str]) -> Repaired:
     >>> folder.cleanup()
     """
     group = checked_path(path)
+    refuse_others(group, path)
     ours = (group / RECORDS).is_dir() or next(group.rglob("zarr.json"), None) is not None
     if not ours or (group / "c").exists():
         raise StoreError(f"{path}: is not a store or a group of one: check the path")

@@ -113,6 +113,8 @@ def understood(indexes: list[SourceIndex]) -> list[str]:
     lines = of_files((index.path, note) for index in indexes for note in index.notes)
     unread = dict.fromkeys(name for index in indexes for name in index.unread)
     read = common_variables(indexes) if indexes else ()
+    if indexes and not indexes[0].told:  # images are found by wrapping, where the frames need them
+        read = tuple(name for name in read if name != "image")
     if unread:
-        lines.append(f"read: position species {' '.join(read)}; not kept: {' '.join(unread)}")
+        lines.append(f"read: {' '.join(['position', 'species', *read])}; not kept: {' '.join(unread)}")
     return lines

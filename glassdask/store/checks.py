@@ -21,6 +21,7 @@ from glassdask.store.encoding import decode_names
 from glassdask.store.groups import COMPLETE, attributes, children, is_group
 from glassdask.store.metadata import REPAIR, is_sealed, read_metadata, read_record
 from glassdask.store.origins import out_of_date
+from glassdask.store.others import refuse_others
 
 RECORDS = ".sweep"  # where a sweep keeps its records in the store of its states
 DESCRIPTION, GATHERED, UNITS = "sweep.json", "records.json", "units"
@@ -54,6 +55,7 @@ def verify(path: str | os.PathLike[str], *, progress: Any = None) -> list[str]:
         )
     if not group.is_dir() or (group / "c").exists():
         raise StoreError(f"{path}: is not a store or a group of one: check the path")
+    refuse_others(group, path)
     problems: list[str] = []
     work = list(_walk(group, problems))
     problems = list(dict.fromkeys(problems))  # several groups may find the same wrong with what they are made from

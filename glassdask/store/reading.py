@@ -20,6 +20,7 @@ from glassdask.store.encoding import decode_names, decode_text
 from glassdask.store.groups import COMPLETE, attributes, children, content_hash, is_group
 from glassdask.store.metadata import SEAL
 from glassdask.store.origins import out_of_date, version_of
+from glassdask.store.others import refuse_others
 from glassdask.store.stored import IndexedArray, Source, StoredArray
 from glassdask.variables import TRAJECTORY
 
@@ -149,6 +150,7 @@ def open_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     group = layout.checked_path(path)
     if not (group / "zarr.json").exists() and not group.exists():
         raise StoreError(f"{path}: does not exist: check the path, or ingest a trajectory first")
+    refuse_others(group, path)
     return _open_trajectory(group, StoredArray.of)
 
 
