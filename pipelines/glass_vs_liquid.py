@@ -136,13 +136,13 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
                 )
                 continue
             part, frame = sources.Part(kept[0], (0,), ("glass",), "test"), 0
-            images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
             motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in kept[1].items()]
             report.notes.append(
                 f"{study.title}: the propensity is that of "
                 + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in kept[1].items())
                 + " that come with the pipeline, from the first glass of the slowest cooling there."
             )
+        images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
         glass = structure.indicators(study.sample, study.pictures, study.model, part, "glass", np.array([frame]))
         if study.model.predict(images.of_part(part, study.pictures)[[frame]].compute())[0] != "glass":
             report.notes.append(f"{study.title}: the network takes the glass of Figs. 1-5 and 7 for a liquid.")
@@ -181,7 +181,8 @@ def analyse(studies: list[Study], report: Report, done) -> None:
     done("images")
     for study in studies:
         place = report.folder / study.sample.name
-        study.model = images.train(study.sample, study.sizes.network, place, study.pictures, telling(study))
+        sizes = study.sizes
+        study.model = images.chosen(study.sample, sizes.network, place, study.pictures, sizes.seeds, telling(study))
     done("networks")
     sections.classification(studies, report)
     for study in studies:
@@ -216,10 +217,17 @@ def settings(study: Study) -> dict[str, str]:
         f"{study.title}: cooling": f"{sizes.runs} runs of {sizes.cycles} cycles at a rate of {sizes.rate:g} after "
         f"{sizes.hold:g} at T_L, seeds 1 to {sizes.runs}; the first {kept} come with the pipeline",
         f"{study.title}: network": ", ".join(f"{name} {value}" for name, value in sizes.network.items())
-        + f", seeds 0 to {sizes.seeds - 1}; grid spacing {sizes.spacing:g}",
+        + f"; grid spacing {sizes.spacing:g}; {of_seeds(sizes.seeds)}",
         f"{study.title}: propensity": f"{sizes.replicas} runs at each temperature"
         + "".join(f", T = {T:g} to t = {t:g}" for T, t in zip(sizes.temperatures, sizes.longest)),
     }
+
+
+def of_seeds(seeds: int) -> str:
+    """Which network is taken."""
+    if seeds == 1:
+        return "seed 0"
+    return f"of seeds 0 to {seeds - 1} the one with the lowest cross entropy of the validation"
 
 
 def telling(study: Study):

@@ -97,7 +97,7 @@ def decide(studies: Sequence[Any], report: Report) -> None:
         sizes, system = study.sizes, study.system
         sample = f"{sizes.runs} x {sizes.cycles} of each class at {sizes.rate:g}"
         comparison = replace(comparison, sample=sample)
-        if comparison.agrees is False and not comparison.shown and not comparison.core_hours:
+        if comparison.verdict in ("differs", "undecided") and not comparison.core_hours:
             name = "KAM" if system.name == "kam_2d" else "ABM"
             larger = _larger(name, sizes)
             hours = {"Fig. S9": energy_hours(system, larger)}
