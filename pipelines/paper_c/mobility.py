@@ -254,7 +254,7 @@ def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
                     0.0005,
                     said,
                     2,
-                    telling=math.inf if meant else 0.0,
+                    telling=0.5 * at if meant else 0.0,
                 ),
             )
             rows.append([title, name, f"{expected:g}", f"{best:.3f}", f"{at:g}", f"{peak.delta:.2f}"])
