@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.errors import FormatError, SchemaError
+from glassdask.errors import FormatError, SchemaError, StoreError
 from glassdask.store import verify
 from tests.test_cli import ARGS, run
 
@@ -168,3 +168,15 @@ def test_images_that_are_not_kept_are_not_said_to_be_read(tmp_path):
             "read: position species; not kept: q",
             kept,
         )
+
+
+def test_names_of_results_are_one_part(monkeypatch, capsys, store):
+    """What lies deeper is neither listed nor drawn."""
+    assert run(monkeypatch, capsys, "describe", store, "bo:cutoffs=1.4", *ARGS)[0] == 0
+    for words in (("reduce", "bo", "--name", "a/b"), ("classify", "bo", "--name", "a/b"), ("dynamics", "a/b=msd")):
+        code, _, error = run(monkeypatch, capsys, words[0], store, *words[1:], *ARGS)
+        assert (code, "'a/b' cannot name one part of a store: leave out the '/', as in a_b" in error) == (1, True)
+    reduced = gd.reduce(gd.open_descriptors(store, ["bo"])["bo"], n_components=1)
+    with pytest.raises(StoreError, match="leave out the '/', as in a_b"):
+        gd.save_reduction(reduced, store, "a/b")
+    assert not (store / "reductions").exists()

@@ -199,7 +199,7 @@ def reduce(
     from glassdask.cluster import connect
     from glassdask.learning.directions import check_method
     from glassdask.learning.incremental import needed
-    from glassdask.store.layout import checked_name
+    from glassdask.store.layout import checked_part
 
     check_links(store)
     here = ":" in descriptor
@@ -226,7 +226,7 @@ def reduce(
             raise ParameterError(
                 f"--components {components}: {descriptor} has {math.prod(features.shape[2:])} features"
             )
-    checked_name(name or stored_as)
+    checked_part(name or stored_as)
     check_method(method)
     if method == "incremental":
         needed()

@@ -60,10 +60,10 @@ def classify(
     import glassdask as gd
     from glassdask.cluster import connect
     from glassdask.descriptors.classify import METHODS
-    from glassdask.store.layout import checked_name
+    from glassdask.store.layout import checked_part
 
     check_links(store)
-    called = checked_name(name or f"{descriptor}_classes")
+    called = checked_part(name or f"{descriptor}_classes")
     features = gd.open_descriptors(store, [descriptor])[descriptor]
     if components is not None and components > math.prod(features.shape[2:]):
         raise ParameterError(f"--components {components}: {descriptor} has {math.prod(features.shape[2:])} features")

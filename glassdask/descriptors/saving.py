@@ -19,7 +19,7 @@ from glassdask.schema import check_kind
 from glassdask.store import write_dataset, write_datasets
 from glassdask.store.groups import is_group
 from glassdask.store.identity import CHANGED, fingerprint, is_descriptor_at, is_stored_at, untouched
-from glassdask.store.layout import checked_name, checked_path
+from glassdask.store.layout import checked_part, checked_path
 from glassdask.store.origins import version_of
 
 Precision = Literal["float32", "float64"]
@@ -130,7 +130,7 @@ def save_reduction(
     flags(overwrite=overwrite)
     check_links(checked_path(path))
     check_kind(reduced, xr.Dataset, "the reduction", "give what reduce or classify returned")
-    checked_name(name)
+    checked_part(name)
     origin = json.loads(reduced.attrs.get("origin", "{}"))
     if not origin:
         raise StoreError(f"{path}: '{name}' is no result of reduce (no attribute 'origin'): {OWN}")

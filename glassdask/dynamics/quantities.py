@@ -31,7 +31,7 @@ from glassdask.errors import ParameterError, SchemaError, near
 from glassdask.neighborhood.boxes import mean_spacing
 from glassdask.simulation.models import MODELS
 from glassdask.store.derived import derive
-from glassdask.store.layout import checked_name
+from glassdask.store.layout import checked_part
 
 QUANTITIES: dict[str, Callable[..., xr.Dataset]] = {
     "msd": averages.mean_square_displacement,
@@ -139,7 +139,7 @@ def named(asked: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[str
     for kind, given in asked:
         parameters = {key: value for key, value in given.items() if key != "name"}
         check_quantity(kind, parameters)
-        name = checked_name(given.get("name", kind))
+        name = checked_part(given.get("name", kind))
         if name in found:
             raise ParameterError(f"{name} is asked for twice: give one another name, such as {kind}:name='{name}_2'")
         found[name] = (kind, parameters)

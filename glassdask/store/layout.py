@@ -50,6 +50,21 @@ def checked_name(name: str) -> str:
     return str(name)
 
 
+def checked_part(name: str) -> str:
+    """A name of a descriptor or reduction, which is one part of a store, or `StoreError`.
+
+    >>> checked_part("sbo/pca")
+    Traceback (most recent call last):
+    glassdask.errors.StoreError: 'sbo/pca' cannot name one part of a store: leave out the '/', as in sbo_pca
+    """
+    found = checked_name(name)
+    if "/" in found:
+        raise StoreError(
+            f"{found!r} cannot name one part of a store: leave out the '/', as in {found.replace('/', '_')}"
+        )
+    return found
+
+
 def trajectory_layout(
     n_frames: int, n_particles: int, n_space: int, itemsize: int = 8
 ) -> tuple[tuple[int, int], tuple[int, int] | None]:
