@@ -180,3 +180,9 @@ def test_names_of_results_are_one_part(monkeypatch, capsys, store):
     with pytest.raises(StoreError, match="leave out the '/', as in a_b"):
         gd.save_reduction(reduced, store, "a/b")
     assert not (store / "reductions").exists()
+
+
+def test_no_species_is_not_all_of_them(monkeypatch, capsys, store):
+    """As where a variable of the shell is empty."""
+    code, _, error = run(monkeypatch, capsys, "describe", store, "bo:cutoffs=1.4", "--centers", "", *ARGS)
+    assert (code, "expected some of the species A, B" in error) == (1, True)

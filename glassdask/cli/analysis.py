@@ -346,7 +346,7 @@ def _unlike(kept: Any, given: Any) -> bool:
 
 
 def _species_of(centers: str | None) -> list[str] | None:
-    return centers.split(",") if centers else None
+    return None if centers is None else centers.split(",")
 
 
 def _cutoffs(texts: list[str] | None, trajectory: Any) -> dict[tuple[str, str], float]:
