@@ -149,6 +149,9 @@ def _fitting(name: str, values: xr.DataArray, trajectory: xr.Dataset) -> xr.Data
         raise SchemaError(f"column {name!r} has dtype {values.dtype}, expected numbers or true and false: convert it")
     if "particle" not in values.dims:
         raise SchemaError(f"column {name!r} has dimensions {values.dims}: expected particle, and perhaps frame")
+    if clock := {"time", "step"} & {*values.dims}:
+        (dim, *_) = clock
+        raise SchemaError(f"column {name!r} has the dimension {dim} for frame: say .swap_dims({dim}='frame')")
     for dim in ("frame", "particle"):
         if dim in values.dims and values.sizes[dim] != trajectory.sizes[dim]:
             raise SchemaError(

@@ -368,3 +368,17 @@ def test_columns_that_are_not_numbers_everywhere_are_told(tmp_path):
     )
     whole = liquid["position"].isel(space=0).rename("x0").drop_vars("space")
     assert not any("NaN" in note for note in gd.export(liquid, tmp_path / "w.extxyz", columns=whole).notes)
+
+
+def test_values_along_time_are_no_columns_of_particles(tmp_path):
+    """One of each frame would be written, each beside all frames."""
+    rng = np.random.default_rng(0)
+    pair = gd.from_arrays(rng.random((3, 2, 2)), species=["A", "B"], box=[1.0, 1.0], time=[0.0, 1.0, 2.0])
+    values = xr.DataArray(rng.random((3, 2)), dims=("frame", "particle"), coords={"time": ("frame", [0.0, 1.0, 2.0])})
+    along = values.swap_dims(frame="time")
+    with pytest.raises(SchemaError, match=r"'q' has the dimension time for frame: say \.swap_dims\(time='frame'\)"):
+        gd.export(pair, tmp_path / "a.extxyz", columns={"q": along})
+    assert not (tmp_path / "a.extxyz").exists()
+    gd.export(pair, tmp_path / "a.extxyz", columns={"q": along.swap_dims(time="frame")})
+    gd.ingest(tmp_path / "a.extxyz", tmp_path / "a.zarr", keep="q")
+    np.testing.assert_array_equal(gd.open_trajectory(tmp_path / "a.zarr")["q"], values)
