@@ -154,9 +154,9 @@ class Chosen:
         self.of: dict[Task, Linear] = {}
         for task in tasks:
             r = np.array([within(found[task], study.targets[task]) for found in unseen])
-            better = (r - r[-1]).mean(axis=1), (r - r[-1]).std(axis=1, ddof=1) / np.sqrt(r.shape[1])
-            clear = better[0] > CLEAR * better[1]
-            self.of[task] = models[int(np.argmax(np.where(clear, r.mean(axis=1), -np.inf))) if clear.any() else -1]
+            gain, error = (r - r[-1]).mean(axis=1), (r - r[-1]).std(axis=1, ddof=1) / np.sqrt(r.shape[1])
+            clear = np.flatnonzero(gain > CLEAR * error)
+            self.of[task] = models[clear[gain[clear].argmax()] if clear.size else -1]
 
     def predict(self, study: Study) -> dict[Task, np.ndarray]:
         """Predictions (configuration, centre)."""
