@@ -277,7 +277,8 @@ def readings(panels: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]], path
                     table[name].append(cell)
         ax.set(xlim=(-1.05, 1.05), ylim=(len(names) - 0.5, -0.5), xlabel=r"$C_{\Gamma,\Upsilon}$", title=title)
         ax.set_yticks(range(len(names)), names if k == 0 else [""] * len(names), fontsize=7)
-    axes[0][0].legend(fontsize=7, loc="center")
+    # below the names, where no point is
+    drawn.legend(*axes[0][0].get_legend_handles_labels(), fontsize=7, loc="lower left", frameon=False)
     plotting.save(drawn, path, table)
 
 

@@ -861,7 +861,7 @@ def test_what_other_code_was_reading_is_not_continued(tmp_path, monkeypatch):
     monkeypatch.setattr("glassdask.io.ingestion.digest", lambda *modules: "another")
     assert gio.ingest(first, store).n_new == 0
     set_attributes(store, status="writing")
-    with pytest.raises(errors.StoreError, match=r"other code .* was interrupted while it read these files: overwrite"):
+    with pytest.raises(errors.StoreError, match=r"other code .* was interrupted while it .*: say `overwrite=True`"):
         gio.ingest(first, store)
     assert gio.ingest(first, store, overwrite=True).n_new > 0
     appending.begin(store, 6, pending={"key": "k", "code": "older", "files": []})
