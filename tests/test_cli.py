@@ -95,7 +95,7 @@ def test_from_file_to_figure(monkeypatch, capsys, tmp_path, archive):
     kept = gd.store.info(store)["descriptors"]["sbo"]["code"]
     gd.store.set_attributes(store / "descriptors/sbo", code="0" * 64)
     (told,) = [line for line in run(monkeypatch, capsys, "info", store)[1].splitlines() if "other code" in line]
-    assert told.endswith("sbo (of B; made by other code)")
+    assert told.endswith("sbo (of B; made by other code: --overwrite computes it anew)")
     picture = ("-o", tmp_path / "sbo.png")
     of_particles = ("plot", store, "particles", "--color", "sbo_4", *picture)
     for command in (("reduce", store, "sbo", "--overwrite", *ARGS), ("plot", store, "sbo", *picture), of_particles):
@@ -204,7 +204,8 @@ def test_errors_of_parameter_files_name_the_path(monkeypatch, capsys, tmp_path, 
         (("reduce", "STORE", "soap", *ARGS), "no descriptor"),
         (("reduce", "STORE", "soap:r_cut=-1", *ARGS), "soap.r_cut"),
         (("reduce", "STORE", "sbo", "--centers", "B", *ARGS), "--centers and --cutoff are of what is computed"),
-        (("plot", "STORE", "soap", "-o", "x.png"), "no reduction"),
+        (("plot", "STORE", "soap", "-o", "x.png"), "no 'soap' is stored: describe it first, glassdask describe"),
+        (("plot", "STORE", "soup", "-o", "x.png"), "no reduction"),
         (("info", "nowhere.zarr"), "does not exist: check the path"),
         (("verify", "nowhere.zarr"), "nowhere.zarr"),
         (("ingest", "nowhere.npz", "-o", "x.zarr", *ARGS), "nowhere.npz"),

@@ -144,7 +144,7 @@ def check_alike(found: xr.DataArray, expected: xr.DataArray, what: str, than: st
     Examples
     --------
     >>> q = xr.DataArray(np.zeros((1, 5, 2)), dims=("frame", "particle", "l"), coords={"l": [4, 6]})
-    >>> check_alike(q.isel(l=[1, 0]), q, "other")
+    >>> check_alike(q.isel(l=[1, 0]), q, "other")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     glassdask.errors.SchemaError: other: its l differs from that of the first features (6 instead of 4): ...
     """

@@ -95,7 +95,7 @@ def test_after_an_append_the_old_ones_are_refused(run):
         store.write_region(stage, name, (slice(7, 8),), trajectory[name].values[:1])
     assert store.open_descriptors(run).sizes["frame"] == 7
     appending.commit(run)
-    with pytest.raises(errors.StoreError, match=r"was computed before the trajectory was changed: .* overwrite"):
+    with pytest.raises(errors.StoreError, match=r"was computed before the trajectory was changed: .*`overwrite=True`"):
         store.open_descriptors(run)
 
 
