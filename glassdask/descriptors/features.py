@@ -154,18 +154,15 @@ def check_alike(found: xr.DataArray, expected: xr.DataArray, what: str, than: st
             f"{what}: has the dimensions {', '.join(map(str, ours))} in another order than {than}: say "
             f".transpose({', '.join(map(repr, map(str, (*found.dims[:2], *theirs))))})"
         )
-    same = len(ours) == len(theirs)
+    if len(ours) != len(theirs):
+        raise SchemaError(f"{what}: has the dimensions {ours}, {than} {theirs}: give the same descriptor")
     for dim, other in zip(ours, theirs):
-        if not same:
-            break
         where = _difference(_coordinates(found, dim), _coordinates(expected, other))
         if where or found.sizes[dim] != expected.sizes[other]:
             raise SchemaError(
                 f"{what}: its {dim} differs from that of {than}{where}: give the same descriptor with the same "
                 "parameters, and its columns in the same order"
             )
-    if not same:
-        raise SchemaError(f"{what}: has the dimensions {ours}, {than} {theirs}: give the same descriptor")
 
 
 def _coordinates(features: xr.DataArray, dim: Any) -> dict[str, np.ndarray]:

@@ -282,9 +282,10 @@ def find_format(path: str | os.PathLike[str], format: str | None = None) -> str:
         return next(known for known in named if FORMATS[known].folders)
     if os.path.isdir(path):
         refuse_others(Path(path), path)
-    if os.path.isfile(os.path.join(path, "zarr.json")):
-        raise FormatError(f"{path}: is a store already: use it as it is, or write it as a file with glassdask export")
-    if os.path.isdir(path):
+        if os.path.isfile(os.path.join(path, "zarr.json")):
+            raise FormatError(
+                f"{path}: is a store already: use it as it is, or write it as a file with glassdask export"
+            )
         example = shlex.quote(os.path.join(glob.escape(path), "*"))
         raise FormatError(f"{path}: is a folder: name the files in it, such as {example}")
     try:

@@ -45,8 +45,7 @@ def differing(known: Mapping[str, Any], sources: Iterable[Mapping[str, Any]], se
     'the same files with dt 0.005, now 0.002'
     """
     before, now = known.get("parameters", {}), told(settings)
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    options = ", ".join(f"{name} {before.get(name, 'not given')}, now {now.get(name, 'not given')}" for name in names)
+    options = _changes(before, now, {**before, **now})
     old, new = ([(s.get("sha256"), str(s.get("name"))) for s in some] for some in (known.get("sources", []), sources))
     if [digest for digest, _ in old] == [digest for digest, _ in new]:
         return f"the same files with {options or 'another topology or format'}"
@@ -69,9 +68,17 @@ def unheeded(known: Mapping[str, Any], files: Iterable[str], settings: Mapping[s
     ['a.dump: was read before, with dt not given, now 0.002: `overwrite=True` reads anew']
     """
     before, now = known.get("parameters") or {}, told(settings)
-    names = [name for name in now if before.get(name) != now[name]]
-    options = ", ".join(f"{name} {before.get(name, 'not given')}, now {now[name]}" for name in names)
+    options = _changes(before, now, now)
     return [f"{file}: was read before, with {options}: `overwrite=True` reads anew" for file in files if options]
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Those of some options that differ, in words."""
+    return ", ".join(
+        f"{name} {before.get(name, 'not given')}, now {now.get(name, 'not given')}"
+        for name in names
+        if before.get(name) != now.get(name)
+    )
 
 
 LARGEST = sys.float_info.max

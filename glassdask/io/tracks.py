@@ -83,9 +83,10 @@ def read(
         notes.append("no column says what the species are: all particles are of the species 1")
     steps = _of_frames(table, roles.get("step", roles["frame"]), numbers, path)
     times = _of_frames(table, roles["time"], numbers, path) if "time" in roles else None
-    for role in ("step", "time"):
-        name = roles.get(role)
-        if name and (_numbers(table, name, path)[order] != _spread(table, name, numbers, path)).any():
+    for name, first in ((roles.get("step"), steps), (roles.get("time"), times)):
+        if name is None or first is None:
+            continue
+        if (_numbers(table, name, path)[order] != np.repeat(first, np.diff(edges))).any():
             notes.append(f"{name} differs between rows of one frame: that of its first row is taken")
     used = {*roles.values(), *(name for names in vectors.values() for name in names)}
     numeric = [str(name) for name in table if table[name].dtype.kind in "fiub"]
@@ -222,11 +223,6 @@ def _of_frames(table: Any, name: str, numbers: np.ndarray, path: str) -> np.ndar
     """The value of a column at the first row of each frame."""
     _, first = np.unique(numbers, return_index=True)
     return _numbers(table, name, path)[first]
-
-
-def _spread(table: Any, name: str, numbers: np.ndarray, path: str) -> np.ndarray:
-    """What `_of_frames` gives, for all rows in the order of their frames."""
-    return np.repeat(_of_frames(table, name, numbers, path), np.unique(numbers, return_counts=True)[1])
 
 
 def _tracks(table: Any, name: str, path: str) -> tuple[np.ndarray, int]:

@@ -323,14 +323,14 @@ class EquivariantNetwork(RegressorMixin, Estimator):
         self._check_inputs(X)
         order = [self.species_.index(name) for name in names]
         given = [X[name] for name in (*([SCALARS] if self.n_scalars_ else []), *self.places_)]
-        dims = {"particle": X.sizes["particle"]} | ({"repeat": self.n_repeats} if each else {})
+        repeat = {"repeat": self.n_repeats} if each else {}
+        dims = {"particle": X.sizes["particle"], **repeat, "target": self.n_targets_}
 
         def work(configuration: Any, used: np.ndarray, *values: np.ndarray) -> np.ndarray:
             found = predict(self, configuration, np.array(order)[configuration.species], used, *values)
             return found if each else found[:, used].sum(axis=1) / (used.sum() or np.nan)
 
         networks = xr.DataArray(used, dims=("frame", "network"))
-        dims["target"] = self.n_targets_
         found = map_frames(work, X, networks, *given, dims=dims, microseconds=300.0)
         return found.isel(target=0) if self.n_targets_ == 1 else found
 

@@ -260,6 +260,8 @@ def predict(
     names = [*(["scalars"] if model.n_scalars_ else []), *model.places_]
     device = device_of(model.device)
     found = np.full((len(codes), len(used), model.n_targets_), np.nan)
+    if not used.any():
+        return found
     with one_thread(), torch.no_grad():
         sample = sample_of(model, configuration, codes, dict(zip(names, given)), device, keep=True)
         network = Network(model).to(device).eval()

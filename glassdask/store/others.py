@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from glassdask.errors import StoreError
+from glassdask.files import read_json
 from glassdask.store.ledger import FOLDER
 
 
@@ -48,7 +48,7 @@ def of_others(group: Path) -> bool:
 def _content(folder: Path) -> dict[str, Any]:
     """The metadata as they are, whoever has written them; nothing where they cannot be read."""
     try:
-        found = json.loads((folder / "zarr.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = read_json(folder / "zarr.json") or {}
+    except StoreError:
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("attributes", {}), dict) else {}
+    return found if isinstance(found.get("attributes", {}), dict) else {}

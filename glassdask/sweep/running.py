@@ -391,11 +391,11 @@ def _run(plan: _Plan, client: Any) -> Iterator[int]:
 
 def _persistent(task: Task) -> str:
     """`perform`, again if somebody else interrupts it: what kill -9 has ended may write for seconds to a slow disk."""
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(ATTEMPTS):
         status = perform(task)
         if status != records.INTERRUPTED:
-            return status
-    return perform(task)
+            break
+    return status
 
 
 def _arrives(futures: Any, seconds: float) -> bool:

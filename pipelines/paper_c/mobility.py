@@ -228,7 +228,7 @@ def _evolution(mobile: Sequence[Mobility], report: Report) -> None:
             sign = _sign(curves)
             reach = max(motion.reached for motion in m.motions)
             why = f"{sign}; {noise}; one glass; delta up to {reach:.2g}; {m.study.faster}"
-            meant = m.study.able or name != "Gamma"
+            meant = m.study.meant(name)
             why += f"; {NETWORK}" if name == "Gamma" else ""
             why += "" if meant else f"; {BLIND}"
             report.compare(
@@ -340,7 +340,7 @@ def _optima(mobile: Sequence[Mobility], report: Report) -> None:
                              *(f"{x:g}" for x in ours[1:])])  # fmt: skip
                 own = m.own.get(ours[1], 0.0) if kind == "coarse-grained" else 0.0
                 noise, shown = _of_more_runs(m, ours[0], ours[1], own, expected[0])
-                meant = m.study.able or name != "Gamma"
+                meant = m.study.meant(name)
                 report.compare(
                     Comparison("Table S1", m.study.title, f"largest R of {name}, {kind} Delta", expected[0], ours[0],
                                _error(m, ours[0], min(own, ours[2])), 0.0005,

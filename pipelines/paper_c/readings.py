@@ -77,7 +77,7 @@ def variants(system: System, sizes: sources.Sizes) -> list[Variant]:
     quick = Variant("stride 2, standardised, augmented, large steps", "what is quickest to recognise few images", few)
     own, other = (literal, quick) if sizes.literal is None else (quick, literal)
     long = {**few, "epochs": 4 * int(few["epochs"])}
-    changed = [
+    changes: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         ("moved and mirrored", "images are moved and mirrored at random", {"augment": True}, {}),
         ("standardised", "mean and deviation of the training images are taken out", {"standardize": True}, {}),
         ("all images scaled alike", "by the extremes of all of them", {}, {"scaled": "all"}),
@@ -87,12 +87,13 @@ def variants(system: System, sizes: sources.Sizes) -> list[Variant]:
         ("smaller kernels", "3 points in place of 5", {"kernel_sizes": (3, 3, 3)}, {}),
         ("grid spacing 0.5", "finer images", {}, {"spacing": 0.5}),
     ]
+    augmented, *changed = [Variant(name, what, {**paper, **change}, shown) for name, what, change, shown in changes]
     return [
         replace(own, readings=ways(system), seeds=range(sizes.seeds)),
         other,
-        *(Variant(name, what, {**paper, **change}, pictures) for name, what, change, pictures in changed[:1]),
+        augmented,
         Variant("augmented, large steps, four times as long", "and learned by heart", long),
-        *(Variant(name, what, {**paper, **change}, pictures) for name, what, change, pictures in changed[1:]),
+        *changed,
     ]
 
 
@@ -225,9 +226,8 @@ def _judged(comparison: Comparison, study: Study, rows: Sequence[Row]) -> Compar
         f"{found.value:+.2f} ({found.nearest})"
     )
     published = float(comparison.published)
-    meant = study.able or "Gamma" not in comparison.quantity
     within = found.low - spread <= published <= found.high + spread
-    if meant and within and explains(comparison.ours, found.value, published):
+    if study.meant(comparison.quantity) and within and explains(comparison.ours, found.value, published):
         return replace(comparison, shown=between)
     return replace(comparison, why=f"{between}; {comparison.why}")
 

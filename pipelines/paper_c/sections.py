@@ -50,6 +50,10 @@ class Study:
         """How the network sees configurations."""
         return images.Pictures(self.sizes.spacing)
 
+    def meant(self, quantity: str) -> bool:
+        """Whether a quantity says something: where the network hardly tells the classes, none with Gamma does."""
+        return self.able or "Gamma" not in quantity
+
     @property
     def faster(self) -> str:
         """Why numbers that depend on the preparation differ."""
@@ -236,8 +240,8 @@ def _pair_rows(study: Study, label: str, values: dict[str, np.ndarray], report: 
             continue
         mean, deviation, rank, _ = study.system.published.pairs[label][k]
         gamma = "Gamma" in (a, b)
-        why = study.faster + (f"; {NETWORK}" if gamma else "") + ("" if study.able or not gamma else f"; {BLIND}")
-        telling = math.inf if not gamma else VAGUE if study.able else 0.0
+        why = study.faster + (f"; {NETWORK}" if gamma else "") + ("" if study.meant(name) else f"; {BLIND}")
+        telling = 0.0 if not study.meant(name) else VAGUE if gamma else math.inf
         for quantity, ours, error, expected in (
             (name, p.mean(), spread[0] / np.sqrt(n), mean),
             (f"{name}, Spearman", s.mean(), spread[1] / np.sqrt(n), rank),
