@@ -76,6 +76,7 @@ RESULTS = {
     "cage_positions": lambda t: dynamics.cage_positions(
         t.isel(frame=[0]).assign(box=2 * t["box"][[0]]), gd.simulation.MODELS["kob_andersen"], 0.4, sweeps=5, burn_in=2
     ),
+    "motion_from_rest": lambda t: dynamics.motion_from_rest(lattice(), KOB_ANDERSEN_SMALL, [0.01]),
     "trajectory": lambda t: t,
     "reduce": lambda t: gd.reduce(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),
     "moments": lambda t: common._moments(gd.describe(t, [gd.BondOrder(cutoffs=CUTOFFS)])["bo"]),

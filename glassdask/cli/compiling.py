@@ -133,6 +133,7 @@ def _works() -> Iterator[Callable[[], Any]]:
     first = liquid(3, 1)
     yield partial(dynamics.propensity, dynamics.replica_displacements(np.zeros((1, 3)), np.ones((2, 1, 3))))
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
+    yield now(*(dynamics.motion_from_rest(first, model, [0.01]) for model in ("kob_andersen", "kob_andersen_smooth")))
     yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
     fcc = np.argwhere(np.indices((4, 4, 4)).sum(axis=0) % 2 == 0)  # more than three faces meet in a corner
     yield now(gd.describe(gd.from_arrays([fcc], species=["A"] * 32, box=[4.0] * 3), [gd.VoronoiCell()]))

@@ -22,6 +22,7 @@ from glassdask.dynamics.rattling import debye_waller
 from glassdask.dynamics.rearrangements import d2min, d2min_fields, nonaffine_motion, replica_d2min
 from glassdask.dynamics.relaxation import crossover_temperature, relaxation_time
 from glassdask.dynamics.replicas import at_delta, cage_relative, propensity, replica_displacements
+from glassdask.dynamics.resting import motion_from_rest
 from glassdask.dynamics.scattering import intermediate_scattering
 from glassdask.dynamics.spatial_motion import displacement_correlation
 from glassdask.dynamics.spectra import dynamic_structure_factor, velocity_spectrum
@@ -56,6 +57,7 @@ __all__ = [
     "isoconfigurational_susceptibility",
     "mean_square_displacement",
     "mobile_clusters",
+    "motion_from_rest",
     "non_gaussian_parameter",
     "nonaffine_motion",
     "overlap",

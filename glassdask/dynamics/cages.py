@@ -76,20 +76,12 @@ def cage_positions(
     >>> cages["position"].shape, cages["cage_size"].dims
     ((1, 343, 3), ('frame', 'particle'))
     """
-    validate(trajectory)
+    liquid = pair_liquid(trajectory, model, "cage_positions")
     if not (temperature > 0 and radius > 0 and sweeps > 0 and burn_in >= 0):
         raise ParameterError(
             f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"
         )
-    borders = borders_of(trajectory)
-    if borders is not None and not borders.nothing_beyond:
-        refuse_open(trajectory, "cage_positions", "say beyond='nothing' where nothing is beyond its faces")
     dimension = trajectory.sizes["space"]
-    liquid = read_model(model, "cage_positions.model")
-    if not isinstance(liquid, PairModel) or liquid.chains is not None:
-        raise ParameterError(f"model {liquid.name}: expected particles that interact in pairs, without bonds")
-    if liquid.dimension != dimension:
-        raise ParameterError(f"{liquid.name} is {liquid.dimension}-dimensional, the trajectory {dimension}-dimensional")
     # a particle that meets its own images would have to move them, too
     check_radius(trajectory, float(liquid.cutoffs(species_names(trajectory)).max()) + 2.0 * radius)
     frames = xr.DataArray(np.arange(trajectory.sizes["frame"]), dims="frame")
@@ -104,6 +96,21 @@ def cage_positions(
     position = packed.isel(column=slice(0, dimension)).rename(column="space")
     size = packed.isel(column=dimension)
     return annotated(xr.Dataset({"position": position, "cage_size": size}, coords={"space": trajectory["space"]}))
+
+
+def pair_liquid(trajectory: xr.Dataset, model: PairModel | str, what: str) -> PairModel:
+    """The model of particles that are moved here, in pairs and without bonds, if it is one of such a trajectory."""
+    validate(trajectory)
+    borders = borders_of(trajectory)
+    if borders is not None and not borders.nothing_beyond:
+        refuse_open(trajectory, what, "say beyond='nothing' where nothing is beyond its faces")
+    dimension = trajectory.sizes["space"]
+    liquid = read_model(model, f"{what}.model")
+    if not isinstance(liquid, PairModel) or liquid.chains is not None:
+        raise ParameterError(f"model {liquid.name}: expected particles that interact in pairs, without bonds")
+    if liquid.dimension != dimension:
+        raise ParameterError(f"{liquid.name} is {liquid.dimension}-dimensional, the trajectory {dimension}-dimensional")
+    return liquid
 
 
 def _cage(
