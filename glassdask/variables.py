@@ -147,6 +147,7 @@ VARIABLES = {
     "replica_displacement": _v("(frame) replica [lag] particle space", "f", "length", "displacement of each replica"),
     "cage_relative": _v("particle space ...", "f", "length", "displacement relative to the cage"),
     "propensity": _v("particle (power) (lag) (delta) ...", "f", None, "mean of |dr|^power over the replicas"),
+    "place_in_file": _v("frame particle", "i", "", "number of each particle in its file, from 0"),
     "bond_breaking": _v("frame particle lag", "f", "", "bond-breaking propensity"),
     "initial_position": _v("frame particle space", "f", "length", "positions before the others were made of them"),
     "inherent_position": _v("frame particle space", "f", "length", "positions in the minimum of the energy"),

@@ -113,7 +113,7 @@ def train(files: list[str], structures: list[str], settings: dict[str, Any], fol
     n_frames, n_centers = y.shape
     groups = np.repeat(np.arange(n_frames), n_centers)
     scores: dict[str, list[Any]] = {"structure": [], "pooled_r": [], "mean_r": [], "error": [], "features": []}
-    per_configuration: dict[str, Any] = {"configuration": [Path(file).name for file in files]}
+    per_configuration: dict[str, Any] = {"configuration": configurations(trajectory)}
     curves: dict[str, Any] = {"configurations": np.arange(2, n_frames)}
     for structure in structures:
         x = features(trajectory, structure, settings)
@@ -168,10 +168,14 @@ def predict(files: list[str], structures: list[str], folder: Path, overwrite: bo
     trajectory = prepare(files, structures, settings, folder / "predict", overwrite)
     y = targets(trajectory, settings)
     particles = np.flatnonzero(trajectory["species"].values == settings["centers"])
-    names = [Path(file).name for file in files]
+    names = configurations(trajectory)
+    # where types are in another order in each file, the store has sorted the particles
+    places = np.broadcast_to(
+        trajectory.get("place_in_file", trajectory["particle"]), (len(names), trajectory.sizes["particle"])
+    )
     table: dict[str, Any] = {
         "configuration": np.repeat(names, len(particles)),
-        "particle": np.tile(particles, len(files)),
+        "particle": places[:, particles].ravel(),
     }
     if y is not None:
         table["measured"] = y.values.ravel()
@@ -179,13 +183,23 @@ def predict(files: list[str], structures: list[str], folder: Path, overwrite: bo
         x = features(trajectory, structure, settings)
         table[structure] = np.asarray(load_model(folder / f"model_{structure}.npz").predict(x))
         if y is not None:
-            by_file = table[structure].reshape(len(files), -1)
-            single = [float(pearson(p, m)) for p, m in zip(by_file, y.values)]
+            by_frame = table[structure].reshape(len(names), -1)
+            single = [float(pearson(p, m)) for p, m in zip(by_frame, y.values)]
             print(f"{structure:9s} pooled R {float(pearson(table[structure], table['measured'])):.3f}, "
                   f"in a configuration {np.mean(single):.3f} ({', '.join(f'{r:.3f}' for r in single)})")  # fmt: skip
     plotting.write_table(folder / "predictions.csv", table)
     np.savez_compressed(folder / "predictions.npz", **table)
     print(f"predictions of {table['particle'].size} particles: {folder / 'predictions.csv'}")
+
+
+def configurations(trajectory: xr.Dataset) -> list[str]:
+    """The file of each configuration, the first of those of its lags; with its folder where names are alike."""
+    files: dict[int, str] = {}
+    for number, source in enumerate(trajectory.attrs["sources"]):
+        files.setdefault(source.get("frame", number), source["name"])
+    paths = [files[frame] for frame in range(trajectory.sizes["frame"])]
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else paths
 
 
 def prepare(
@@ -194,6 +208,11 @@ def prepare(
     """The configurations with their inherent and, if wanted, cage positions; what is there is not computed again."""
     ingested = gd.ingest(files, folder / "initial.zarr", **given(density=settings["density"]), overwrite=overwrite)
     print(*ingested.notes, sep="\n")
+    trajectory = gd.open_trajectory(folder / "initial.zarr")
+    kinds = sorted(set(trajectory["species"].values.tolist()))
+    if settings["centers"] not in kinds:
+        raise ParameterError(f"{files[0]}: no species {settings['centers']}, only {', '.join(kinds)}: give --centers")
+    targets(trajectory, settings)  # what is not there is found before the long work
     return make_structures(structures, settings, folder, overwrite)
 
 
@@ -295,8 +314,11 @@ def targets(trajectory: xr.Dataset, settings: dict[str, Any]) -> xr.DataArray | 
     """Propensity (frame, centre) at the chosen lag; None where the files have none."""
     if "propensity" not in trajectory:
         return None
+    lag, n_lags = settings["lag"], trajectory.sizes["lag"]
+    if not -n_lags <= lag < n_lags:
+        raise ParameterError(f"--lag {lag}: the files have {n_lags} lags: give 0 to {n_lags - 1}, or -1 for the last")
     is_center = trajectory["species"].values == settings["centers"]
-    return trajectory["propensity"].isel(lag=settings["lag"], particle=is_center).load()
+    return trajectory["propensity"].isel(lag=lag, particle=is_center).load()
 
 
 def draw_unseen(x, y, groups, labels, parts, model, path: Path) -> None:

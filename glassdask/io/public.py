@@ -3,14 +3,15 @@
 Three layouts are known, found out by their content; a configuration is one file, or a file for each lag:
 
 - BOTAN (H. Shiba et al., J. Chem. Phys. 158, 084503 (2023)), ``.npz``: `types`, `initial_positions` (N, d) and
-  `positions` (replica, N, d), where runs with fresh velocities have each particle later, not wrapped.
+  `positions` (replica, N, d), where runs with fresh velocities have each particle later, not wrapped, at one lag.
 - GlassBench (G. Jung et al., Nat. Rev. Phys. (2025)), ``.npz``: as BOTAN, or `types`, `initial_positions`, `md_prop`
   (lag, N) and optionally `bb_prop` (lag, N); optionally `box`, `initial_positions_inherent`, `initial_positions_cage`.
 - DeepMind (V. Bapst et al., Nat. Phys. 16, 448 (2020)), pickles: `positions`, `types`, `box`, `time`,
   `trajectory_target_positions` (replica, N, d).
 
 Frames are the configurations; files with the same initial positions are lags of one. Types become A, B, ... from the
-lowest on. Where their order differs between configurations, particles are sorted by type. In the store are, as far as
+lowest on. Where their order differs between configurations, particles are sorted by type, and ``place_in_file`` (frame,
+particle) says where each was, counted from 0. In the store are, as far as
 the files have them, ``replica_displacement`` (frame, replica, lag, particle, space), which
 `glassdask.dynamics.propensity` takes; ``propensity`` (frame, particle, lag), the mean over the replicas of the distance
 between r(t) and r(0), or what is published;
@@ -91,14 +92,24 @@ def gather(paths: Iterable[str], **options: Any) -> tuple[xr.Dataset, list[str]]
         with told(str(head.path)):
             for values in head.places():
                 wrap(values[None], cell[None])
+    numbers = {identity: k for k, identity in enumerate(configurations)}
+    for file in files:
+        _refuse_wrapped(file, np.diag(box[numbers[file.identity]]))
     trajectory = schema.from_arrays(
         np.stack([head.position[mine] for head, mine in zip(heads, order)]),
         species=names,
         box=box,
-        attrs={"sources": [{"name": str(f.path), "sha256": f.sha256, "format": "public"} for f in files]},
+        attrs={
+            "sources": [
+                {"name": str(file.path), "sha256": file.sha256, "format": "public", "frame": numbers[file.identity]}
+                for file in files
+            ]
+        },
     )
     trajectory["position"].attrs["matched_by"] = "nothing"  # from configuration to configuration
     variables: dict[str, Any] = {}
+    if not any(isinstance(mine, slice) for mine in order):
+        variables["place_in_file"] = (("frame", "particle"), np.stack(order))
     n_particles, n_space = heads[0].position.shape
     for name in ("propensity", "bond_breaking"):
         if all(name in file.known for file in files):
@@ -136,6 +147,7 @@ class _File:
     types: np.ndarray  # (N,)
     box: np.ndarray | None  # (d,)
     n_replicas: int
+    later: np.ndarray | None  # (3, d): lowest and highest ends of all runs, and the longest way to one
     time: float | None
     labels: tuple[Any, ...] = ()
     known: dict[str, np.ndarray] = field(default_factory=dict)  # (N, lag) or (N, d)
@@ -165,9 +177,14 @@ def _survey(path: Path) -> _File:
             raise FormatError(f"{path}: box has shape {given.shape}, expected edge lengths ({position.shape[1]},)")
         box = np.broadcast_to(given, position.shape[1:])
     time = float(arrays["time"]) if isinstance(arrays.get("time"), (int, float)) else None
-    known = {
-        name: arrays[key].T for name, key in (("propensity", "md_prop"), ("bond_breaking", "bb_prop")) if key in arrays
-    }
+    known = {}
+    for name, key in (("propensity", "md_prop"), ("bond_breaking", "bb_prop")):
+        if key in arrays:
+            known[name] = np.asarray(arrays[key]).T
+            if known[name].ndim != 2 or len(known[name]) != len(position):
+                raise FormatError(
+                    f"{path}: '{key}' has shape {np.shape(arrays[key])}, expected (lags, {len(position)})"
+                )
     moved = _moved(path, arrays, position, is_archive)
     if moved is not None and "propensity" not in known:
         with np.errstate(over="ignore"):
@@ -181,16 +198,39 @@ def _survey(path: Path) -> _File:
         known[name] = _numbers(path, name, values)
         if np.isinf(known[name]).any():
             raise FormatError(f"{path}: {name} is infinite at {int(np.isinf(known[name]).sum())} places: repair it")
-    if len({known[name].shape[1] for name in ("propensity", "bond_breaking") if name in known}) > 1:
+    counts = {known[name].shape[1] for name in ("propensity", "bond_breaking") if name in known}
+    if len(counts) > 1:
         raise FormatError(f"{path}: md_prop and bb_prop are of different lags: leave out the one that is incomplete")
+    if moved is not None and counts != {1}:
+        raise FormatError(
+            f"{path}: md_prop is of {max(counts)} lags, '{LATER[0 if is_archive else 1]}' of one, and of which is not "
+            "told: leave out one of the two, or write a file for each lag"
+        )
     count = known["propensity"].shape[1] if "propensity" in known else 0
     number = re.search(r"_tc(\d+)", path.name)
     labels = tuple(range(count)) if count != 1 else (int(number[1]) if number and time is None else time or 0,)
     identity = hashlib.sha256(position.tobytes() + types.astype(np.int64).tobytes()).hexdigest()
     n_replicas = 0 if moved is None else len(moved)
-    return _File(
-        path, hashlib.sha256(content).hexdigest(), identity, position, types, box, n_replicas, time, labels, known
-    )
+    later = None
+    if moved is not None:
+        ends = (moved + position).reshape(-1, position.shape[1])
+        later = np.array([ends.min(axis=0), ends.max(axis=0), np.abs(moved).max(axis=(0, 1))])
+    sha256 = hashlib.sha256(content).hexdigest()
+    return _File(path, sha256, identity, position, types, box, n_replicas, later, time, labels, known)
+
+
+def _refuse_wrapped(file: _File, edges: np.ndarray) -> None:
+    """Raise `FormatError` where runs end within the box, all of them, and some of them half of it away."""
+    if file.later is None:
+        return
+    lowest, highest, way = file.later
+    inside = highest - lowest <= edges * (1 + 1e-6)
+    if (inside & (way > edges / 2)).any():
+        raise FormatError(
+            f"{file.path}: all runs end within one box of edges {', '.join(f'{edge:.6g}' for edge in edges)}, and some "
+            f"particles up to {way.max():.3g} from where they began, as if they had been wrapped: write positions "
+            "that are not, or md_prop in place of them"
+        )
 
 
 def _species(heads: list[_File], names: Any, lines: list[str]) -> tuple[np.ndarray, list[Any]]:
@@ -233,18 +273,36 @@ def _lags(files: list[_File], given: Any, lines: list[str]) -> tuple[list[Any], 
     if files[0].time is not None and given is None:
         return labels, np.array(labels, dtype=np.float64)
     if given is not None:
-        times = schema.numbers("lags", given).astype(np.float64)
-        if times.shape != (len(labels),):
-            raise ParameterError(
-                f"lags has shape {times.shape}, but the files have {len(labels)} lags: give one for each"
-            )
-        return labels, times
+        return labels, times_of_lags(given, len(labels))
     if labels:
         lines.append(
             f"the files do not tell their lags, {', '.join(map(str, labels))}: they are numbered from 0, or give their "
             "times with `lags=[...]`"
         )
     return labels, np.arange(len(labels), dtype=np.float64)
+
+
+def times_of_lags(given: Any, count: int) -> np.ndarray:
+    """The times that were given for so many lags, one for each.
+
+    Raises
+    ------
+    ParameterError
+        They are not as many, or not numbers from 0 that differ from each other.
+
+    Examples
+    --------
+    >>> times_of_lags([0.1, 10], 2).tolist()
+    [0.1, 10.0]
+    """
+    times = schema.numbers("lags", given).astype(np.float64)
+    if times.shape != (count,):
+        raise ParameterError(f"lags has shape {times.shape}, but the files have {count} lags: give one for each")
+    if not (np.isfinite(times) & (times >= 0)).all() or len(set(times.tolist())) < count:
+        raise ParameterError(
+            f"lags are {', '.join(f'{time:g}' for time in times)}: give times that are not negative and all different"
+        )
+    return times
 
 
 def _box(head: _File, density: float, given: Any, lines: list[str]) -> np.ndarray:
@@ -320,9 +378,21 @@ def _content(path: Path) -> tuple[bytes, dict[str, Any], bool]:
         return content, load_arrays(content, str(path)), False
     try:
         with np.load(BytesIO(content), allow_pickle=False) as file:
-            return content, {name: file[name] for name in file.files}, True
+            return content, {name: _array(path, file, name) for name in file.files}, True
+    except FormatError:
+        raise
     except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise FormatError(f"{path}: not a readable NumPy archive ({brief(error)}): copy it again") from None
+
+
+def _array(path: Path, file: Any, name: str) -> np.ndarray:
+    try:
+        values: np.ndarray = file[name]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise FormatError(f"{path}: array '{name}' has Python objects: save numbers, {name}.astype(...)") from None
+    return values
 
 
 def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:

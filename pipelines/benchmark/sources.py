@@ -17,6 +17,7 @@ from benchmark.spending import Spending
 from glassdask.dynamics import replica_bonds
 from glassdask.errors import ParameterError
 from glassdask.fields.shell_averages import average_shells
+from glassdask.io.public import times_of_lags
 from glassdask.simulation.models import MODELS
 
 TARGETS = ("propensity", "bond_breaking")
@@ -118,9 +119,7 @@ class Study:
         """Times: those given, else those published for as many lags, else numbers."""
         numbers = self.trajectory["lag"].values if "lag" in self.trajectory.coords else np.zeros(1)
         if self.settings.lags is not None:
-            if len(self.settings.lags) != len(numbers):
-                raise ParameterError(f"--lags has {len(self.settings.lags)} times, the files {len(numbers)} lags")
-            return np.array(self.settings.lags)
+            return times_of_lags(self.settings.lags, len(numbers))
         known = published.times(self.model, self.temperature)
         if known is None:
             return numbers
@@ -140,7 +139,14 @@ class Study:
         for name, values in known.items():
             values = values.transpose("frame", "particle", "lag").isel(particle=self.is_center).values
             for number, lag in enumerate(self.lags.tolist()):
-                if np.isfinite(values[..., number]).all():
+                told = np.isfinite(values[..., number])
+                if (told.any(axis=1) & ~told.all(axis=1)).any():
+                    raise ParameterError(
+                        f"{self.files[0]} and the others: at lag {lag:g} {name} is NaN for "
+                        f"{int((~told).sum())} of {told.size} particles of {self.settings.centers}: repair "
+                        "it, or make it NaN for all of a configuration to leave out the lag"
+                    )
+                if told.all():
                     found[name, lag] = values[..., number]
         if not found:
             raise ParameterError(

@@ -81,6 +81,9 @@ def test_glassbench(tmp_path, start, rng):
     np.testing.assert_array_equal(ingested(paths, lags=times)[0]["lag"], times)
     with pytest.raises(ParameterError, match=r"lags has shape \(3,\), but the files have 10 lags"):
         ingested(paths, lags=[1.0, 2.0, 3.0])
+    for wrong in ([1.0] * 10, [-1.0, *range(9)], [np.nan, *range(9)]):
+        with pytest.raises(ParameterError, match="give times that are not negative and all different"):
+            ingested(paths, lags=wrong)
     for name, shift in (("inherent_position", 0.01), ("cage_position", 0.02)):
         moved = known[name].values - trajectory["position"].values
         np.testing.assert_allclose(moved - LENGTH * np.round(moved / LENGTH), shift, atol=1e-12)
@@ -188,13 +191,17 @@ def test_what_does_not_fit_is_refused(tmp_path, start):
     np.savez(tmp_path / "other.npz", types=[0] * N, initial_positions=start[0] + 1, positions=start[:, :5])
     np.savez(tmp_path / "short.npz", types=TYPES, initial_positions=start[0], positions=start[:, :5])
     np.savez(tmp_path / "letters.npz", types=TYPES.astype(str), initial_positions=start[0])
-    np.savez(tmp_path / "one.npz", types=TYPES, initial_positions=start[0] + 1, positions=start)
+    np.savez(tmp_path / "one.npz", types=TYPES, initial_positions=start[0] + 1, positions=start[[0, 0]])
     np.savez(tmp_path / "fewer.npz", types=TYPES, initial_positions=start[0])
+    np.savez(tmp_path / "flat.npz", types=TYPES, initial_positions=start[0], md_prop=np.ones(N))
+    np.savez(tmp_path / "objects.npz", types=TYPES.astype(object), initial_positions=start[0])
     for files, error, message in (
         ([*paths, tmp_path / "short.npz"], FormatError, "'positions' has shape"),
         ([*paths, tmp_path / "letters.npz"], FormatError, "types are <U"),
         ([*paths, tmp_path / "one.npz"], FormatError, "1 to 2 replicas in a file"),
         ([*paths, tmp_path / "fewer.npz"], FormatError, "not all files tell as many lags"),
+        ([*paths, tmp_path / "flat.npz"], FormatError, r"'md_prop' has shape \(30,\), expected \(lags, 30\)"),
+        ([*paths, tmp_path / "objects.npz"], FormatError, "array 'types' has Python objects: save numbers"),
     ):
         with pytest.raises(error, match=message) as caught:
             ingested(files)
@@ -252,12 +259,37 @@ def test_lags_in_files_of_their_own(tmp_path, rng):
             else:
                 assert np.isnan(moved).all()
                 assert np.isnan(found["propensity"].values[frame, :, k]).all()
+    np.testing.assert_array_equal(
+        found["place_in_file"], [np.argsort(types, kind="stable") for types, _, _ in reversed(runs)]
+    )
+    assert [source["frame"] for source in found.attrs["sources"]] == [0, 1, 1, 1]  # configuration 1, then 0
     assert "types are in another order in each configuration: particles are sorted by type" in lines
     assert "2 of 6 lags are not there for their configuration: NaN" in lines
     assert "5, 10, 40: they are numbered from 0" in " ".join(lines)
     named, _ = ingested(paths, species_names={1: "big", 2: "mid", 3: "small"}, lags=[0.1, 1.0, 10.0])
     assert set(named["species"].values) == {"big", "mid", "small"}
     assert named["lag"].values.tolist() == [0.1, 1.0, 10.0]
+
+
+def test_runs_of_one_lag_beside_published_means_of_several(tmp_path, start, rng):
+    """Whose lag the runs are of is not told: they are not taken for those of every lag."""
+    far = {"types": TYPES, "initial_positions": start[0], "positions": start[:1] + 5.0 * rng.normal(size=(4, N, 3))}
+    np.savez(tmp_path / "a.npz", **far, md_prop=rng.random((3, N)))
+    with pytest.raises(FormatError, match=r"a\.npz: md_prop is of 3 lags, 'positions' of one"):
+        ingested(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", **far, md_prop=rng.random((1, N)))
+    assert ingested(tmp_path / "b.npz")[0].sizes["lag"] == 1
+
+
+def test_wrapped_ends_are_not_taken_for_long_ways(tmp_path, start, rng):
+    """A step over a face of the box would look like one through all of it."""
+    ends = start[:1, None] + 0.3 * rng.normal(size=(1, 4, N, 3))
+    trajectory, _ = ingested(botan(tmp_path, start[:1], ends))
+    assert trajectory["propensity"].values.max() < 2.0
+    with pytest.raises(FormatError, match="as if they had been wrapped"):
+        ingested(botan(tmp_path, start[:1], ends % LENGTH))
+    with pytest.raises(FormatError, match="as if they had been wrapped"):
+        ingested(botan(tmp_path, start[:1] - LENGTH / 2, (ends % LENGTH) - LENGTH / 2))
 
 
 def test_into_a_store_twice(tmp_path, start, rng):

@@ -228,6 +228,16 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
             np.savez(path, types=known["types"], initial_positions=known["initial_positions"])
     assert run(monkeypatch, "--train", *bare, "--test", files[3], *where, "--overwrite") == 1
     assert "have a propensity" in capsys.readouterr().err
+    means = [tmp_path / f"meansT0.44_{k}.npz" for k in range(4)]
+    for path, file in zip(means, files):
+        with np.load(file) as known:
+            one_unknown = np.where(np.arange(2 * N).reshape(2, N) == 5, np.nan, 1.0)
+            np.savez(path, types=known["types"], initial_positions=known["initial_positions"], md_prop=one_unknown)
+    command = ["--train", *means[:3], "--test", means[3], *where, "--overwrite"]
+    assert run(monkeypatch, *command) == 1
+    assert "at lag 0 propensity is NaN for 3 of 720 particles of A" in capsys.readouterr().err
+    assert run(monkeypatch, *command, "--lags", "1", "1") == 1
+    assert "lags are 1, 1: give times that are not negative and all different" in capsys.readouterr().err
     for count in (7, -1):
         command = ["--train", *files[:3], "--test", files[3], *where, "--overwrite", "--backwards", count]
         assert run(monkeypatch, *command) == 1

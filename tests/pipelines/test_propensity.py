@@ -126,6 +126,35 @@ def test_shuffled_targets_cannot_be_predicted(tmp_path, run_here):
         assert abs(float(next(csv.DictReader(file))["mean_r"])) < 0.15
 
 
+def test_tables_name_the_file_and_the_place_in_it(tmp_path, run_here):
+    """Of files of equal names, one for each lag, whose types are in another order in each configuration."""
+    far = {}
+    for k in range(5):
+        rng = np.random.default_rng(k)
+        start, way = disturbed(rng)
+        order = rng.permutation(len(start))
+        for lag in (5, 7):
+            ends = start + np.array([1.0, -1.0])[:, None, None] * (lag * way)[:, None] * np.array([0.6, 0.0, 0.8])
+            path = tmp_path / str(k) / f"run_tc{lag:02d}.npz"
+            path.parent.mkdir(exist_ok=True)
+            np.savez(path, types=TYPES[order], initial_positions=start[order], positions=ends[:, order])
+        far[str(tmp_path / str(k) / "run_tc05.npz")] = 7 * way[order]
+    files = [tmp_path / str(k) / f"run_tc{lag:02d}.npz" for k in range(5) for lag in (5, 7)]
+    where = ("--structure", "initial", "--output", tmp_path / "results")
+    code, _, err = run_here("propensity", "--train", *files[:6], *where, *SMALL)
+    assert code == 0, err
+    with open(tmp_path / "results" / "scores_by_configuration.csv") as file:
+        found = list(csv.DictReader(file))
+    assert [row["configuration"] for row in found] == list(far)[:3]
+    assert all(float(row["initial"]) > 0.9 for row in found)
+    code, _, err = run_here("propensity", "--predict", *files[8:], *files[6:8], *where)
+    assert code == 0, err
+    with open(tmp_path / "results" / "predictions.csv") as file:
+        for row in csv.DictReader(file):
+            expected = far[row["configuration"]][int(row["particle"])]
+            assert float(row["measured"]) == pytest.approx(expected, rel=1e-9)
+
+
 def test_what_is_missing_is_said(tmp_path, run_here):
     code, _, err = run_here("propensity", "--output", tmp_path)
     assert code == 2
@@ -133,3 +162,11 @@ def test_what_is_missing_is_said(tmp_path, run_here):
     code, _, err = run_here("propensity", "--predict", "a.npz", "--output", tmp_path)
     assert code == 1
     assert "holds no trained model" in err
+    where = ("--train", *write(tmp_path, 3), "--output", tmp_path)
+    for wrong, message in (
+        (("--lag", 1), "--lag 1: the files have 1 lags: give 0 to 0, or -1 for the last"),
+        (("--centers", "C"), "no species C, only A, B: give --centers"),
+    ):
+        code, _, err = run_here("propensity", *where, *wrong)
+        assert code == 1
+        assert message in err
