@@ -3,7 +3,8 @@
 Methods. Configurations with known propensity (BOTAN, GlassBench or DeepMind files, in two or three dimensions) are read
 into stores, and inherent structures and cage states are made of them (see `propensity.py`). Two kinds of models learn
 from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure, on
-products of their components and on the ways to it from those before, and equivariant networks of messages
+products of their components, on the ways to it from those before and, where a lag is below a thousand, on how far
+particles get that begin at rest (`glassdask.dynamics.motion_from_rest`); and equivariant networks of messages
 (`glassdask.learning.EquivariantNetwork`) that see the initial, inherent and cage positions at once and learn, of all
 targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen; at
 lags where another structure tells clearly more, as the initial one at short lags, the regression on that.
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ import numpy as np
 from benchmark import figures, scores, transfer
 from benchmark.backwards import Ends
 from benchmark.models import WHITENING, Chosen, Linear, Network
-from benchmark.sources import Settings, Study, Task, refuse_overlap
+from benchmark.sources import FORGOTTEN, REST, Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES, given
 
 import glassdask as gd
@@ -90,6 +92,14 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=4, help="averages over shells, one after the other")
     parser.add_argument("--shell", type=float, default=2.1, help="radius of a shell")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument(
+        "--rest",
+        nargs="*",
+        type=float,
+        metavar="T",
+        help=f"times of the motion that begins at rest; default: {REST[0]:g} to {REST[-1]:g} where a lag is below "
+        f"{FORGOTTEN:g}, else none",
+    )
     parser.add_argument("--epochs", type=int, help=f"of each network; default: {NETWORK['epochs']}")
     parser.add_argument(
         "--repeats",
@@ -113,8 +123,8 @@ def main() -> None:
             parser.error(f"{what} is missing: {install(package)}")
     settings = Settings(
         chosen.centers, chosen.model, chosen.temperature, chosen.density, tuple(chosen.descriptor), chosen.shell,
-        chosen.generations, chosen.sweeps, None if chosen.lags is None else tuple(chosen.lags), chosen.bonds,
-        chosen.overwrite,
+        chosen.generations, chosen.sweeps, None if chosen.lags is None else tuple(chosen.lags),
+        None if chosen.rest is None else tuple(chosen.rest), chosen.bonds, chosen.overwrite,
     )  # fmt: skip
     network = {"seed": chosen.seed} | given(n_repeats=chosen.repeats, epochs=chosen.epochs)
     try:
@@ -143,7 +153,9 @@ def run(
     wanted = [name for name in STRUCTURES if name in structures or (name == "cage" and "network" in kinds)]
     needed = list(STRUCTURES) if "network" in kinds else wanted
     # all that may be wrong with the files is found before the long work
-    train, test = Study(train_files, settings, folder / "train"), Study(test_files, settings, folder / "test")
+    train = Study(train_files, settings, folder / "train")
+    settings = replace(settings, rest=train.linear["rest"])  # of the same columns everywhere
+    test = Study(test_files, settings, folder / "test")
     if train.n_configurations < LEAST:
         raise ParameterError(
             f"--train has {train.n_configurations} configurations, at least {LEAST} are needed: give more files"

@@ -5,9 +5,10 @@ of each: the inherent structure (minimum of the energy) and the cage state (Alke
 positions while no particle can leave its cage; nothing of the later motion enters). Around every particle of the chosen
 species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
 2021). So are the ways between the structures: how far every particle is from the middle of its cage. All enter as
-deviations from the mean of their configuration. Of the initial structure there are also forces and stiffnesses, with
-which every particle sets off (see `first_steps`). What distinguishes configurations as a whole are
-the mean energies of their initial and inherent structures: a handful of configurations cannot fix more than that.
+deviations from the mean of their configuration. With ``--rest`` there is also how far every particle gets that begins
+at rest in the initial structure (`glassdask.dynamics.motion_from_rest`), which tells of short times. What distinguishes
+configurations as a whole are the mean energies of their initial and inherent structures: a handful of configurations
+cannot fix more than that.
 
 A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
 cross-validation within the training configurations.
@@ -22,7 +23,7 @@ propensity (PNG, CSV), and the model fitted to all configurations (no pickle), w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ from glassdask import code, plotting
 from glassdask.declarations import plain
 from glassdask.descriptors.registry import make, parse
 from glassdask.dynamics.cages import cage_positions
+from glassdask.dynamics.resting import motion_from_rest
 from glassdask.errors import GlassdaskError, ParameterError
 from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
-from glassdask.neighborhood.configuration import Configuration
-from glassdask.simulation import forces, hessian
+from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.runs import inherent_structures, minimised
 from glassdask.store import write_dataset
@@ -50,7 +51,7 @@ STRUCTURES = {"initial": "position", "inherent": "inherent_position", "cage": "c
 CAGE = "cage"
 ALPHAS = tuple(10.0 ** (0.5 * k) for k in range(13))
 MEAN = "mean energy,"  # columns that are the same for all particles of a configuration
-FIRST_STEPS = ("force", "force, squared", "stiffness", "stiffness along the force", "change of the force")
+REST = "from_rest"  # columns of each lag: displacement, its mean, and the root of the size of the cage
 MOST_FOLDS = 10
 REPEATS = 4  # choices of training configurations for a point of the learning curve
 RADII = ", ".join(f"{0.8 + 0.15 * k:.2f}" for k in range(10))
@@ -84,13 +85,15 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.44)
     parser.add_argument("--density", type=float, help="for files without a box; default: 1.2")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
+    parser.add_argument("--rest", nargs="+", type=float, default=[], metavar="T",
+                        help="times of the motion that begins at rest; default: none")  # fmt: skip
     parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
     parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
     if not chosen.train and not chosen.predict:
         parser.error("nothing to do: give --train FILE ..., --predict FILE ..., or both")
-    kept = ("descriptor", "centers", "generations", "shell", "model", "temperature", "density", "sweeps", "lag")
+    kept = ("descriptor", "centers", "generations", "shell", "model", "temperature", "density", "sweeps", "rest", "lag")
     settings = {name: getattr(chosen, name) for name in kept}
     try:
         with gd.cluster.connect(chosen.cluster):
@@ -242,7 +245,25 @@ def make_structures(structures: list[str], settings: dict[str, Any], folder: Pat
             )  # fmt: skip
         cage = gd.open_reduction(inherent, CAGE)
         joined = joined.assign(cage_position=cage["position"], cage_size=cage["cage_size"])
+    if settings.get("rest"):
+        joined = joined.assign({REST: from_rest(initial, model, settings["rest"], overwrite)})
     return joined
+
+
+def from_rest(initial: Path, model: Model, lags: Sequence[float], overwrite: bool) -> xr.DataArray:
+    """How far particles get that begin at rest, (frame, particle, column); it is stored with the initial structures."""
+    motion = motion_from_rest(gd.open_trajectory(initial), model, lags)
+    parameters = {"lags": [*lags], "model": plain(model)}
+    with gd.progress(f"{initial.parent.name}: motion from rest") as tell:
+        write_dataset(
+            motion, initial, f"reductions/{REST}", parameters=parameters, code=code.digest(motion_from_rest),
+            overwrite=overwrite, on_block=tell,
+        )  # fmt: skip
+    known = gd.open_reduction(initial, REST)
+    paths = known[["displacement_from_rest", "mean_displacement_from_rest"]]
+    far = (paths**2).sum("space").assign(size=known["cage_size_from_rest"].clip(min=0.0)) ** 0.5
+    columns = xr.concat([far[name] for name in far], "measure").transpose("frame", "particle", "measure", "lag")
+    return columns.drop_vars("lag").stack(column=("measure", "lag"), create_index=False)
 
 
 def energies(trajectory: xr.Dataset, structures: Iterable[str], settings: dict[str, Any]) -> xr.DataArray:
@@ -268,10 +289,10 @@ def features(trajectory: xr.Dataset, structure: str, settings: dict[str, Any]) -
     for (first, second), apart in ways(trajectory, structure, is_center).items():
         columns += [power - power.mean(axis=1, keepdims=True) for power in (apart[..., None], apart[..., None] ** 2)]
         names += [f"way, {first} to {second}{square}" for square in ("", ", squared")]
-    if structure == "initial":
-        begin = first_steps(trajectory, settings["model"]).values[:, is_center]
-        columns.append(begin - begin.mean(axis=1, keepdims=True))
-        names += list(FIRST_STEPS)
+    if REST in trajectory:
+        begin = trajectory[REST].values[:, is_center]
+        columns += [power - power.mean(axis=1, keepdims=True) for power in (begin, begin**2)]
+        names += [f"from rest {number}{square}" for square in ("", ", squared") for number in range(begin.shape[-1])]
     others = ("initial", "inherent")
     for other, energy in zip(others, energies(trajectory, others, settings).mean("particle").values.T):
         columns.append(np.broadcast_to(energy[:, None, None], (*columns[0].shape[:2], 1)))
@@ -288,26 +309,6 @@ def ways(trajectory: xr.Dataset, structure: str, is_center: np.ndarray) -> dict[
         way = gd.displacement_between(trajectory, STRUCTURES[first], STRUCTURES[second])
         found[first, second] = np.linalg.norm(way.values[:, is_center], axis=-1)
     return found
-
-
-def first_steps(trajectory: xr.Dataset, model: str) -> xr.DataArray:
-    """What decides how far particles get at first, (frame, particle, column): the columns are `FIRST_STEPS`.
-
-    Before they meet others, r(t) - r(0) = v t + F t^2 / 2 - H v t^3 / 6 - H F t^4 / 24 + ..., with the forces F, their
-    Hessian H and velocities v that have nothing to do with the structure, all masses being 1.
-    """
-
-    def of_frame(configuration: Configuration) -> np.ndarray:
-        d = configuration.dimension
-        pulled, matrix = forces(model, configuration)[:, :d], hessian(model, configuration)
-        turned = (matrix @ pulled.ravel()).reshape(pulled.shape)
-        strength = np.linalg.norm(pulled, axis=1)
-        along = (pulled * turned).sum(axis=1) / np.where(strength > 0, strength, 1.0)
-        stiffness = matrix.diagonal().reshape(-1, d).sum(axis=1)
-        return np.stack([strength, strength**2, stiffness, along, np.linalg.norm(turned, axis=1)], axis=1)
-
-    dims = {"particle": trajectory.sizes["particle"], "column": len(FIRST_STEPS)}
-    return gd.map_frames(of_frame, trajectory, dims=dims, microseconds=20.0)
 
 
 def targets(trajectory: xr.Dataset, settings: dict[str, Any]) -> xr.DataArray | None:

@@ -19,7 +19,7 @@ from glassdask.variables import annotated
 
 STEP_MICROSECONDS = 0.4  # what a step takes, roughly
 # Pairs are listed up to FAR beyond their cutoffs, and of these, more often, up to NEAR; in a step nobody may go STRIDE.
-FAR, NEAR, STRIDE = 1.6, 0.3, 0.05
+FAR, NEAR, STRIDE = 1.6, 0.3, 0.1
 
 
 def motion_from_rest(

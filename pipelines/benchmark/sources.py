@@ -25,6 +25,8 @@ MODEL_OF = {(3, 2): "kob_andersen", (2, 3): "kob_andersen_ternary_2d"}  # by dim
 BOND = 1.35  # two particles are bonded up to this times their sigma, and until they are BROKEN times farther
 BROKEN = 1.7 / 1.35
 ALIKE = 1e-4  # distances of one configuration, written in single precision
+# times of the motion from rest, and the lag from which on it tells nothing that cages do not (pipelines/README.md)
+REST, FORGOTTEN = (0.1, 0.25, 0.5, 1.25, 2.5, 5.0, 14.0, 40.0), 1000.0
 Task = tuple[str, float]  # a target at a lag
 
 
@@ -33,7 +35,7 @@ class Settings:
     """What is the same for training and test.
 
     `lags` are the times, if they are given; `model` and `temperature` are found out where they are None. `density` is
-    for files without a box.
+    for files without a box. `rest` are the times of the motion from rest; None: those that tell of the lags.
     """
 
     centers: str = "A"
@@ -45,6 +47,7 @@ class Settings:
     generations: int = 4
     sweeps: int = 10_000
     lags: tuple[float, ...] | None = None
+    rest: tuple[float, ...] | None = None
     bonds: bool = False
     overwrite: bool = False
 
@@ -94,6 +97,7 @@ class Study:
         }  # fmt: skip
         print(*ingested.notes, sep="\n", flush=True)
         self.trajectory = trajectory
+        self.linear["rest"] = self._rest()
         self._features: dict[str, xr.DataArray] = {}
         self.is_center = self.species == settings.centers
 
@@ -117,17 +121,29 @@ class Study:
     @cached_property
     def lags(self) -> np.ndarray:
         """Times: those given, else those published for as many lags, else numbers."""
-        numbers = self.trajectory["lag"].values if "lag" in self.trajectory.coords else np.zeros(1)
+        return self._numbers if self._times is None else self._times
+
+    @property
+    def _numbers(self) -> np.ndarray:
+        return self.trajectory["lag"].values if "lag" in self.trajectory.coords else np.zeros(1)
+
+    @cached_property
+    def _times(self) -> np.ndarray | None:
+        n = len(self._numbers)
         if self.settings.lags is not None:
-            return times_of_lags(self.settings.lags, len(numbers))
+            return times_of_lags(self.settings.lags, n)
         known = published.times(self.model, self.temperature)
-        if known is None:
-            return numbers
-        if len(known) == len(numbers):
+        if known is None or len(known) == n:
             return known
         labels = {int(match[1]) for file in self.files if (match := re.search(r"_tc(\d+)", Path(file).name))}
         told = [published.time_of(self.model, self.temperature, label) for label in sorted(labels)]
-        return np.array(told) if len(told) == len(numbers) and None not in told else numbers
+        return np.array(told) if len(told) == n and None not in told else None
+
+    def _rest(self) -> tuple[float, ...]:
+        """Times of the motion from rest, if they are not given."""
+        if self.settings.rest is not None or self._times is None:
+            return self.settings.rest or ()
+        return tuple(t for t in REST if t <= self._times.max()) if self._times.min() <= FORGOTTEN else ()
 
     @cached_property
     def targets(self) -> dict[Task, np.ndarray]:
@@ -197,16 +213,17 @@ class Study:
     def structures(self, predicted: dict[Task, np.ndarray]) -> xr.Dataset:
         """The cage positions, with what the networks are told of each particle beside them.
 
-        These are the initial and the inherent positions; the energies in all three, and the size of the cage; how far
-        the centres are between them, and what is predicted for the centres (configuration, centre), which are 0 for
-        other particles.
+        These are the initial and the inherent positions; the energies in all three, the size of the cage, and the
+        motion from rest; how far the centres are between them, and what is predicted for the centres (configuration,
+        centre), which are 0 for other particles.
         """
         known = self.trajectory
         told = [*linear.ways(known, "cage", self.is_center).values(), *predicted.values()]
         of_centers = np.zeros((known.sizes["frame"], known.sizes["particle"], len(told)))
         of_centers[:, self.is_center] = np.stack(told, axis=-1)
         energies = linear.energies(known, linear.STRUCTURES, self.linear).values
-        scalars = np.concatenate([energies, known["cage_size"].values[..., None], of_centers], axis=-1)
+        rest = [known[linear.REST].values] if linear.REST in known else []
+        scalars = np.concatenate([energies, known["cage_size"].values[..., None], *rest, of_centers], axis=-1)
         inputs = known[["species", "box", "inherent_position"]]
         return inputs.assign(
             position=known["cage_position"], initial_position=known["position"],

