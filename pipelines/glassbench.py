@@ -57,6 +57,12 @@ WHOLE, CORES = 400, 8  # configurations of the published benchmark, and the core
 RUNS, MOST_ENDS = 8, 100  # read backwards, of each configuration and of all
 HELD_OUT = 0.2  # of the training configurations, at most, by each network
 NETWORKS, FEW = 10, 20  # networks for so few configurations; more of these need fewer
+# all that a run leaves beside the stores, the checkpoints and the notes of what was spent
+RESULTS = (
+    "scores.csv", "scores_by_configuration.csv", "differences.csv", "cross_validation.csv", "ceiling.csv", "leak.csv",
+    "costs.csv", "transfer.*", "learning_curve.*", "chi_4_*.*", "r_against_lag_*.*", "predicted_*.*",
+    "ridge_*.npz", "components_*.npz", "network.npz",
+)  # fmt: skip
 NETWORK = {
     "rounds": 3, "dropout": 0.2, "l2": 1.0, "learning_rate": 5e-3, "epochs": 30, "whitening": WHITENING,
     "patience": None,  # one configuration or two cannot tell which epoch is the best
@@ -177,6 +183,7 @@ def run(
         ends.prepare(needed)
     elif backwards:
         print("no run is read backwards: --test has no propensity at the longest lag of --train", flush=True)
+    clear(folder)
     models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:
@@ -204,6 +211,13 @@ def run(
         figures.transfer([row for row in rows if row["target"] == tasks[0][0]], folder / "transfer")
     costs(models, train, ends, folder)
     print(f"scores: {folder / 'scores.csv'}")
+
+
+def clear(folder: Path) -> None:
+    """Remove the results of an earlier run: with other arguments some would stay, and be taken for new ones."""
+    for pattern in RESULTS:
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 Predictions = dict[tuple[str, str], dict[Task, np.ndarray]]

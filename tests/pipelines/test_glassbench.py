@@ -401,6 +401,18 @@ def test_another_structure_is_taken_where_it_is_clearly_better():
             np.testing.assert_array_equal(values, chosen.of[task].found[task])
 
 
+def test_no_result_of_an_earlier_run_stays(tmp_path):
+    import glassbench
+
+    old = ("differences.csv", "ceiling.csv", "transfer.png", "chi_4_bond_breaking.csv", "ridge_cage_propensity_1.npz")
+    other = ("mine.csv", "notes.txt", "network.json")
+    for name in (*old, *other):
+        (tmp_path / name).write_text("of an earlier run")
+    (tmp_path / "train").mkdir()
+    glassbench.clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*other, "train"))
+
+
 def test_scores_by_hand():
     rng = np.random.default_rng(0)
     actual = rng.normal(size=(4, 500))
