@@ -164,11 +164,26 @@ def _fitting(name: str, values: xr.DataArray, trajectory: xr.Dataset) -> xr.Data
 
 def _scalars(name: str, values: xr.DataArray) -> Iterable[tuple[str, xr.DataArray]]:
     """The column, or one for each feature, labelled by its coordinates."""
-    dims = [dim for dim in values.dims if dim not in ("frame", "particle")]
-    labels = [_labels(values, dim) for dim in dims]
-    for index in itertools.product(*[range(values.sizes[dim]) for dim in dims]):
-        cut = values.isel(dict(zip(dims, index)), drop=True)
-        yield "_".join([name, *[label[k] for label, k in zip(labels, index)]]), cut
+    dims = _feature_dims(values)
+    indices = itertools.product(*[range(values.sizes[dim]) for dim in dims])
+    for label, index in zip(labels_of(name, values), indices):
+        yield label, values.isel(dict(zip(dims, index)), drop=True)
+
+
+def labels_of(name: str, values: xr.DataArray) -> list[str]:
+    """The names of the columns of a variable: its own, or one for each feature.
+
+    Examples
+    --------
+    >>> labels_of("way", xr.DataArray([[0.0, 1.0]], dims=("particle", "space"), coords={"space": ["x", "y"]}))
+    ['way_x', 'way_y']
+    """
+    labels = itertools.product(*[_labels(values, dim) for dim in _feature_dims(values)])
+    return ["_".join([name, *parts]) for parts in labels]
+
+
+def _feature_dims(values: xr.DataArray) -> list[Hashable]:
+    return [dim for dim in values.dims if dim not in ("frame", "particle")]
 
 
 def _labels(values: xr.DataArray, dim: Hashable) -> list[str]:

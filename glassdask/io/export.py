@@ -15,7 +15,7 @@ import xarray as xr
 from glassdask.declarations import flags, shown
 from glassdask.errors import ParameterError, StoreError
 from glassdask.files import check_links, one_line, replacing
-from glassdask.io.columns import columns_of
+from glassdask.io.columns import columns_of, labels_of
 from glassdask.io.writers.formats import Writer, writer_of
 from glassdask.io.writers.sheet import OWN, Sheet
 from glassdask.io.writers.text import compressing
@@ -237,7 +237,11 @@ def _notes(sheet: Sheet, columns: Iterable[str], name: str, writer: Writer) -> I
         named = [key for key, missing in sheet.undefined.items() if missing == count]
         some = named[0] if len(named) == 1 else f"each of {named[0]} to {named[-1]}"
         yield f"{count} numbers of {some} are NaN: particles that are no centers, or have no value"
-    left = [key for key in kept_variables(sheet.trajectory) if key not in columns]
+    left: list[str] = []
+    for key in kept_variables(sheet.trajectory):
+        labels = labels_of(key, sheet.trajectory[key])
+        absent = [label for label in labels if label not in columns]
+        left += [key] if absent == labels else absent
     if left:
         yield f"not written, as not asked for: {', '.join(left)}"
     yield from writer.remarks(sheet)

@@ -234,6 +234,13 @@ def test_names_of_a_store_mean_its_variables_descriptors_and_reductions(tmp_path
     with pytest.raises(ParameterError, match=r"column 'ob': .*found .*radius, bo, reductions/bo"):
         gd.export(store, tmp_path / "y.csv", columns="ob")
     assert any("not written, as not asked for: radius" in note for note in gd.export(store, tmp_path / "y.csv").notes)
+    # a variable with features is asked for with all of its columns, or with some
+    way = xr.DataArray(np.zeros((N, 2)), dims=("particle", "part"), coords={"part": ["x", "y"]})
+    charged = opened.drop_vars("radius").assign(way=way)
+    for columns, missing in (("way", ""), ("way_y", "way_x"), ((), "way")):
+        notes = gd.export(charged, tmp_path / "v.csv", columns=columns, overwrite=True).notes
+        told = [note.rpartition(": ")[2] for note in notes if "not asked for" in note]
+        assert told == ([missing] if missing else [])
     result = CliRunner().invoke(
         app, ["export", str(store), "-o", str(tmp_path / "z.lammpstrj.gz"), "--with", "bo", "--with", "reductions/bo",
               "--frames", "0:2", "-q"],
