@@ -23,7 +23,7 @@ propensity (PNG, CSV), and the model fitted to all configurations (no pickle), w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,6 @@ from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
 from glassdask.learning.validation import pooled_r
-from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import MODELS
 from glassdask.simulation.runs import inherent_structures, minimised
 from glassdask.store import write_dataset
@@ -228,6 +227,8 @@ def make_structures(structures: list[str], settings: dict[str, Any], folder: Pat
     """The same of configurations that are in the folder's ``initial.zarr``; cage states lie with inherent ones."""
     initial, inherent = folder / "initial.zarr", folder / "inherent.zarr"
     model, n = MODELS[settings["model"]], gd.open_trajectory(initial).sizes["frame"]
+    lags = settings.get("rest")
+    motion = motion_from_rest(gd.open_trajectory(initial), model, lags) if lags else None
     with gd.progress(f"{folder.name}: inherent structures", look=lambda: (minimised(str(inherent)), n)) as tell:
         inherent_structures(model, str(initial), str(inherent), overwrite=overwrite).compute()
         tell(n, n)
@@ -245,21 +246,19 @@ def make_structures(structures: list[str], settings: dict[str, Any], folder: Pat
             )  # fmt: skip
         cage = gd.open_reduction(inherent, CAGE)
         joined = joined.assign(cage_position=cage["position"], cage_size=cage["cage_size"])
-    if settings.get("rest"):
-        joined = joined.assign({REST: from_rest(initial, model, settings["rest"], overwrite)})
+    if motion is not None:
+        parameters = {"lags": [*lags], "model": plain(model)}
+        with gd.progress(f"{folder.name}: motion from rest") as tell:
+            write_dataset(
+                motion, initial, f"reductions/{REST}", parameters=parameters, code=code.digest(motion_from_rest),
+                overwrite=overwrite, on_block=tell,
+            )  # fmt: skip
+        joined = joined.assign({REST: from_rest(gd.open_reduction(initial, REST))})
     return joined
 
 
-def from_rest(initial: Path, model: Model, lags: Sequence[float], overwrite: bool) -> xr.DataArray:
-    """How far particles get that begin at rest, (frame, particle, column); it is stored with the initial structures."""
-    motion = motion_from_rest(gd.open_trajectory(initial), model, lags)
-    parameters = {"lags": [*lags], "model": plain(model)}
-    with gd.progress(f"{initial.parent.name}: motion from rest") as tell:
-        write_dataset(
-            motion, initial, f"reductions/{REST}", parameters=parameters, code=code.digest(motion_from_rest),
-            overwrite=overwrite, on_block=tell,
-        )  # fmt: skip
-    known = gd.open_reduction(initial, REST)
+def from_rest(known: xr.Dataset) -> xr.DataArray:
+    """How far particles get that begin at rest (frame, particle, column), and how large their cages are."""
     paths = known[["displacement_from_rest", "mean_displacement_from_rest"]]
     far = (paths**2).sum("space").assign(size=known["cage_size_from_rest"].clip(min=0.0)) ** 0.5
     columns = xr.concat([far[name] for name in far], "measure").transpose("frame", "particle", "measure", "lag")
