@@ -42,12 +42,14 @@ from paper_c import archive, holding, images, mobility, needs, ordering, reading
 from paper_c.dynamics import Motion
 from paper_c.published import COOLING_RATE, SYSTEMS
 from paper_c.sections import Study
+from refusing import told
 from report import Report, Stopwatch, keep
 
 import glassdask as gd
 from glassdask.errors import install
 
 
+@told
 def main() -> None:
     """Run the analysis."""
     parser = argparse.ArgumentParser(description="Paper C: what a neural network finds in glasses.")

@@ -63,6 +63,16 @@ def labels(model: str, temperature: float, lags: list[float]) -> list[int]:
     return known if len(set(known)) == len(lags) else [UNPUBLISHED + number for number in range(len(lags))]
 
 
+def temperature_word(temperature: float) -> str:
+    """A temperature in the name of a file, with two digits as the benchmark has it, or all that it has.
+
+    >>> temperature_word(0.5), temperature_word(0.4449)
+    ('0.50', '0.4449')
+    """
+    word = f"{temperature:.2f}"
+    return word if float(word) == temperature else f"{temperature:.10g}"
+
+
 def write(row: pd.Series, folder: Path) -> list[Path]:
     """The files of one configuration, one for each lag."""
     place = f"{row['path']}/isoconfigurational"
@@ -73,7 +83,8 @@ def write(row: pd.Series, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, label in enumerate(labels(row["model"], row["temperature"], runs["lag"].values.tolist())):
-        name = f"{row['model']}_N{len(position)}T{row['temperature']:.2f}_{row['seed'] or 1}_tc{label:02d}.npz"
+        state = f"{row['model']}_N{len(position)}T{temperature_word(row['temperature'])}_{row['seed'] or 1}"
+        name = f"{state}_tc{label:02d}.npz"
         np.savez_compressed(
             folder / name, types=np.searchsorted(species, start["species"].values) + 1, initial_positions=position,
             positions=position + runs["replica_displacement"].isel(lag=number).values, box=np.diag(box),

@@ -30,10 +30,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
+from refusing import told
 from rich.progress import track
 
 import glassdask as gd
 from glassdask import plotting
+from glassdask.errors import ParameterError
 from glassdask.store import info
 from glassdask.sweep import status
 
@@ -70,6 +72,7 @@ class State:
         return float(self.susceptibility["lag"][self.peak])
 
 
+@told
 def main() -> None:
     """Measure all states, write the tables and the figure."""
     parser = argparse.ArgumentParser(description="chi_4, S_4 and xi_4 of the states of sweeps over temperatures.")
@@ -121,6 +124,11 @@ def measured(path: str, temperature: float, k: float, a: float) -> State:
     """All of one temperature; the displacements are summed once for F_s, Q and their fluctuations."""
     trajectory = gd.open_trajectory(path)
     susceptibility = gd.dynamics.dynamic_susceptibility(trajectory, a=a, k=k)
+    if not np.isfinite(susceptibility["chi4_total_error"]).any():
+        raise ParameterError(
+            f"{path}: {trajectory.sizes['frame']} frames are too few origins for an error of chi_4 at any lag: give a "
+            "longer run, or leave out the state"
+        )
     relaxation = gd.dynamics.relaxation_time(susceptibility)
     lag = float(susceptibility["lag"][highest(susceptibility)])
     ensemble, energy, mean = simulated(path, trajectory)
@@ -173,8 +181,14 @@ def peaks(state: State) -> tuple[float, float, float, float]:
 
 def read(file: Path) -> list[dict[str, Any]]:
     """The rows of a table, each with its source."""
-    with open(file, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{file}: cannot be read ({error}): give a heterogeneity.csv") from None
+    if any(not row.get("quantity") for row in rows):
+        raise ParameterError(f"{file}: no column `quantity`, which says what each row is of: give a heterogeneity.csv")
+    return rows
 
 
 def table(states: list[State], canonical: list[xr.Dataset] | None, model: str, a: float) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ import xarray as xr
 from paper_a import figures
 from paper_a.published import KOB_ANDERSEN, MIXTURES, WAHNSTROM, Mixture
 from paper_a.structure import oriented
+from refusing import told
 
 import glassdask as gd
 from glassdask import plotting
@@ -41,6 +42,7 @@ QUICK = {mixture.name: mixture for mixture in (WAHNSTROM, KOB_ANDERSEN)}
 SHIPPED = {name: mixture for name, mixture in MIXTURES.items() if mixture.configurations is not None}
 
 
+@told
 def main() -> None:
     """Run the analysis for the chosen mixtures."""
     parser = argparse.ArgumentParser(description="Paper A on configurations of model liquids.")

@@ -28,6 +28,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from refusing import told
 from report import Report, Stopwatch, keep
 
 import glassdask as gd
@@ -36,6 +37,7 @@ from glassdask.errors import install
 PROFILES = ("small", "day", "paper")
 
 
+@told
 def main() -> None:
     """Run the study for the chosen systems and activations."""
     from paper_b.published import ACTIVATIONS, SYSTEMS

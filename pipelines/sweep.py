@@ -26,6 +26,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from refusing import told
 from rich.progress import Progress, track
 
 import glassdask as gd
@@ -58,6 +59,7 @@ class State:
     motion: dict[str, xr.DataArray]
 
 
+@told
 def main() -> None:
     """Run a sweep, or what is left of it, and draw what is stored."""
     parser = argparse.ArgumentParser(description="Run a sweep and draw what it has measured.")

@@ -40,6 +40,17 @@ def test_lags_that_are_not_published_have_numbers_of_their_own():
         assert not any(published.time_of(model, temperature, label) for label in found)
 
 
+def test_temperatures_that_differ_have_files_of_their_own():
+    """Else the files of 0.444 would be written over those of 0.44, which have the same two digits."""
+    from benchmark.sources import temperature_of
+    from glassbench_sets import temperature_word
+
+    words = {t: temperature_word(t) for t in (0.44, 0.444, 0.4449, 1.0, 1.25)}
+    assert words == {0.44: "0.44", 0.444: "0.444", 0.4449: "0.4449", 1.0: "1.00", 1.25: "1.25"}
+    for temperature, word in words.items():
+        assert temperature_of([f"kob_andersen_N300T{word}_1_tc01.npz"], None) == temperature
+
+
 @pytest.mark.slow
 def test_files_are_those_of_the_benchmark(tmp_path, monkeypatch, capsys):
     pytest.importorskip("lammps")

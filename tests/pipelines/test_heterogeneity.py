@@ -151,6 +151,21 @@ def test_two_models_are_refused(tmp_path, monkeypatch):
         run(monkeypatch, tmp_path / "sweep.zarr", "--output", tmp_path / "out")
 
 
+def test_what_cannot_be_measured_is_said_in_a_line(tmp_path, monkeypatch):
+    save_walks(tmp_path / "one" / "T=1.0.zarr", 1, 1, frames=3)
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    run_sweep(read_sweep(tmp_path / "sweep.toml"))
+    (tmp_path / "other.csv").write_text("model,r\nridge,0.5\n")
+    for arguments, message in (
+        ([tmp_path / "one"], "no sweep was run here"),
+        ([tmp_path / "sweep.zarr"], "T=1.0.zarr: 3 frames are too few origins for an error of chi_4 at any lag"),
+        (["--earlier", tmp_path / "none.csv"], "none.csv: cannot be read"),
+        (["--earlier", tmp_path / "other.csv"], "other.csv: no column `quantity`"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run(monkeypatch, *arguments, "--output", tmp_path / "out")
+
+
 def test_the_sweep_that_comes_with_it_can_be_read():
     sweep = read_sweep(ROOT / "pipelines/data/heterogeneity.toml")
     assert [state.temperature for state in sweep.states] == [0.5, 0.55, 0.65, 0.8, 1.0]
