@@ -56,11 +56,12 @@ def temperature_of(files: list[str], given: float | None) -> float:
     """The temperature in the names of the files, as in ``N4096T0.44``, unless it is given."""
     if given is not None:
         return given
-    found = {match[1] for file in files if (match := re.search(r"T(\d+\.\d+)", Path(file).name))}
+    found = {float(match[1]): match[1] for file in files if (match := re.search(r"T(\d+\.\d+)", Path(file).name))}
     if len(found) != 1:
-        said = f"tell the temperatures {', '.join(sorted(found))}" if found else "tell no temperature, as in T0.44"
+        words = ", ".join(found[temperature] for temperature in sorted(found))
+        said = f"tell the temperatures {words}" if found else "tell no temperature, as in T0.44"
         raise ParameterError(f"the names of {files[0]} and the others {said}: give --temperature, one for all")
-    return float(found.pop())
+    return next(iter(found))
 
 
 class Study:
@@ -239,6 +240,11 @@ def refuse_overlap(train: Study, test: Study) -> None:
     """Raise `ParameterError` where something is both learned from and scored on, or the two do not belong together."""
     refuse_seen(train, test, "--test")
     refuse_other_models(train, test, "--test")
+    if train.temperature != test.temperature:
+        raise ParameterError(
+            f"--train is at T = {train.temperature:g}, --test at {test.temperature:g}, by the names of the files: give "
+            "those of another temperature to --transfer, or tell the one of all with --temperature"
+        )
     if not set(train.targets) & set(test.targets):
         raise ParameterError(
             f"--train has the targets and lags {sorted(train.targets)}, --test {sorted(test.targets)}: none in common; "

@@ -247,6 +247,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     with pytest.raises(ParameterError, match=r"tell the temperatures 0\.44, 0\.50"):
         sources.temperature_of(["aT0.44.npz", "aT0.50.npz"], None)
     assert sources.temperature_of(["aT0.44.npz"], 0.3) == 0.3
+    assert sources.temperature_of(["aT0.5.npz", "bT0.50.npz"], None) == 0.5
+    (warmer,) = write(tmp_path, 1, first=9, temperature="0.50")
+    assert run(monkeypatch, "--train", *files[:3], "--test", warmer, *where, "--overwrite", "--lags", "1") == 1
+    assert "--train is at T = 0.44, --test at 0.5, by the names of the files" in capsys.readouterr().err
 
 
 def burn(seconds):
