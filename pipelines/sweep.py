@@ -31,6 +31,8 @@ from rich.progress import Progress, track
 
 import glassdask as gd
 from glassdask import plotting
+from glassdask.drawing.sweeps import times_of
+from glassdask.dynamics.in_time import error_in_time
 from glassdask.sweep import read_sweep, run_sweep, status
 
 SHOWN_COMPONENTS = 2
@@ -116,7 +118,7 @@ def state_of(row: pd.Series, quantities: list[str]) -> State:
         tau_error=float(relaxation.get("tau_total_error", np.nan)),
         energy=float(structure.get("energy", missing).mean()),
         inherent_energy=float(inherent.mean()),
-        inherent_error=float(inherent.std() / np.sqrt(len(inherent))),
+        inherent_error=error_in_time(inherent, times_of(row["path"])) if "inherent_energy" in structure else np.nan,
         evr=evr,
         distribution=structure["g_total"],
         scattering=relaxation.get("fs_total"),

@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 
 from glassdask import plotting
 from glassdask.dynamics import stokes_einstein
+from glassdask.dynamics.in_time import error_in_time
 from glassdask.errors import GlassdaskError, ParameterError, near
 from glassdask.plotting.curves import SYMBOLS
 from glassdask.plotting.style import as_written
-from glassdask.store import open_reduction
+from glassdask.store import open_reduction, open_trajectory
 from glassdask.store.arrays import arrays
 from glassdask.store.groups import children, is_group
 from glassdask.sweep import read_sweep
@@ -270,8 +271,14 @@ def _mean(point: Point, group: str, name: str, missing: list[str]) -> tuple[floa
         if found is not None and f"{name}_error" in found:
             own = float(found[f"{name}_error"])
         elif np.size(value) > 1:
-            own = float(np.nanstd(value) / np.sqrt(np.size(value)))
+            own = error_in_time(value, times_of(state.path))
     return _of_seeds(np.array(values), own)
+
+
+def times_of(path: str) -> np.ndarray | None:
+    """The times of the frames of a store, None where it tells none."""
+    trajectory = open_trajectory(path)
+    return trajectory["time"].values if "time" in trajectory else None
 
 
 def _of_seeds(values: np.ndarray, own: float) -> tuple[float, float]:
