@@ -6,9 +6,9 @@ positions while no particle can leave its cage; nothing of the later motion ente
 species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
 2021). So are the ways between the structures: how far every particle is from the middle of its cage. All enter as
 deviations from the mean of their configuration. With ``--rest`` there is also how far every particle gets that begins
-at rest in the initial structure (`glassdask.dynamics.motion_from_rest`), which tells of short times. What distinguishes
-configurations as a whole are the mean energies of their initial and inherent structures: a handful of configurations
-cannot fix more than that.
+at rest in the initial structure (`glassdask.dynamics.motion_from_rest`), which tells of short times, of particles and of
+configurations. What else distinguishes configurations as a whole are the mean energies of their initial and inherent
+structures: a handful of configurations cannot fix more than that.
 
 A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
 cross-validation within the training configurations.
@@ -289,8 +289,9 @@ def features(trajectory: xr.Dataset, structure: str, settings: dict[str, Any]) -
         columns += [power - power.mean(axis=1, keepdims=True) for power in (apart[..., None], apart[..., None] ** 2)]
         names += [f"way, {first} to {second}{square}" for square in ("", ", squared")]
     if REST in trajectory:
+        # as they are: what they tell of particles they tell of configurations, whose energies few would have to teach
         begin = trajectory[REST].values[:, is_center]
-        columns += [power - power.mean(axis=1, keepdims=True) for power in (begin, begin**2)]
+        columns += [begin, begin**2]
         names += [f"from rest {number}{square}" for square in ("", ", squared") for number in range(begin.shape[-1])]
     others = ("initial", "inherent")
     for other, energy in zip(others, energies(trajectory, others, settings).mean("particle").values.T):
