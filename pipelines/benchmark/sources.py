@@ -238,6 +238,8 @@ class Study:
 
 def refuse_overlap(train: Study, test: Study) -> None:
     """Raise `ParameterError` where something is both learned from and scored on, or the two do not belong together."""
+    for study, option in ((train, "--train"), (test, "--test")):
+        refuse_twice(study, option)
     refuse_seen(train, test, "--test")
     refuse_other_models(train, test, "--test")
     if train.temperature != test.temperature:
@@ -250,6 +252,17 @@ def refuse_overlap(train: Study, test: Study) -> None:
             f"--train has the targets and lags {sorted(train.targets)}, --test {sorted(test.targets)}: none in common; "
             "if they are the same, give --lags"
         )
+
+
+def refuse_twice(study: Study, option: str) -> None:
+    """Raise `ParameterError` where two configurations of an option are one: what is held out would have been seen."""
+    found = fingerprints(study.trajectory)
+    for number in range(1, len(found)):
+        alike = np.flatnonzero(np.abs(found[:number] - found[number]).max(axis=1) < ALIKE)
+        if alike.size:
+            raise ParameterError(
+                f"configurations {alike[0]} and {number} of {option}, counted from 0, are the same one: give it once"
+            )
 
 
 def refuse_seen(train: Study, other: Study, option: str) -> None:

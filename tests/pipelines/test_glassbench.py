@@ -551,4 +551,7 @@ def test_configurations_that_are_seen_in_another_form():
     for position in others.values():
         with pytest.raises(ParameterError, match="a configuration of --test is among those of --train"):
             sources.refuse_seen(study(places), study(position), "--test")
+        with pytest.raises(ParameterError, match=r"configurations [012] and 3 of --train, .* are the same one"):
+            sources.refuse_twice(study(np.concatenate([places, position])), "--train")
+    sources.refuse_twice(study(places), "--train")
     sources.refuse_seen(study(places), study(rng.random((2, 200, 3)) * 6.0), "--test")
