@@ -3,7 +3,7 @@
 Methods. Configurations with known propensity (BOTAN, GlassBench or DeepMind files, in two or three dimensions) are read
 into stores, and inherent structures and cage states are made of them (see `propensity.py`). Two kinds of models learn
 from ``--train`` alone and are scored on ``--test``: ridge regression on smoothed descriptors of each structure, on
-products of their components, on the ways to it from those before and, where a lag is below a thousand, on how far
+products of their components, on the ways to it from those before and, where a lag is below tau_alpha, on how far
 particles get that begin at rest (`glassdask.dynamics.motion_from_rest`); and equivariant networks of messages
 (`glassdask.learning.EquivariantNetwork`) that see the initial, inherent and cage positions at once and learn, of all
 targets and lags together, what the ridge regression on the cage state leaves of configurations that it has not seen; at
@@ -42,8 +42,8 @@ from typing import Any
 import numpy as np
 from benchmark import figures, scores, transfer
 from benchmark.backwards import Ends
-from benchmark.models import WHITENING, Chosen, Linear, Network
-from benchmark.sources import FORGOTTEN, REST, Settings, Study, Task, refuse_overlap
+from benchmark.models import WHITENING, Chosen, FromRest, Linear, Model, Network
+from benchmark.sources import REST, Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES, given
 
 import glassdask as gd
@@ -104,7 +104,7 @@ def main() -> None:
         type=float,
         metavar="T",
         help=f"times of the motion that begins at rest; default: {REST[0]:g} to {REST[-1]:g} where a lag is below "
-        f"{FORGOTTEN:g}, else none",
+        "tau_alpha, else none",
     )
     parser.add_argument("--epochs", type=int, help=f"of each network; default: {NETWORK['epochs']}")
     parser.add_argument(
@@ -200,7 +200,7 @@ def run(
     elif backwards:
         print("no run is read backwards: --test has no propensity at the longest lag of --train", flush=True)
     clear(folder)
-    models: list[Linear | Network] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
+    models: list[Model] = [Linear(structure).fit(train, tasks, folder, ends) for structure in wanted]
     linear = [model for model in models if isinstance(model, Linear)]
     if "network" in kinds:
         base = Chosen(linear, train, tasks)
@@ -208,6 +208,8 @@ def run(
         held_out = min(1 / repeats, HELD_OUT) if repeats > 0 else 0.0
         parameters = NETWORK | {"n_repeats": repeats, "validation_fraction": held_out} | network
         models.append(Network(base, parameters).fit(train, tasks, folder))
+    if train.linear["rest"]:
+        models.append(FromRest(train, tasks))
     cross_validate(models, train, tasks, folder)
     predictions = {(model.name, model.structure): model.predict(test) for model in models}
     compared = predictions if baseline is None else predictions | {
@@ -242,7 +244,7 @@ def clear(folder: Path) -> None:
 Predictions = dict[tuple[str, str], dict[Task, np.ndarray]]
 
 
-def cross_validate(models: list[Linear | Network], train: Study, tasks: list[Task], folder: Path) -> None:
+def cross_validate(models: list[Model], train: Study, tasks: list[Task], folder: Path) -> None:
     """R of all models on each training configuration, learned from others: by it models are chosen."""
     rows = []
     for model in models:
@@ -314,7 +316,7 @@ def ceilings(test: Study, tasks: list[Task], folder: Path) -> dict[Task, float]:
 
 
 def susceptibilities(
-    models: list[Linear | Network],
+    models: list[Model],
     predictions: Predictions,
     train: Study,
     test: Study,
@@ -346,7 +348,7 @@ def susceptibilities(
         figures.susceptibility(rows, folder / f"chi_4_{target}")
 
 
-def costs(models: list[Linear | Network], train: Study, ends: Ends | None, folder: Path) -> None:
+def costs(models: list[Model], train: Study, ends: Ends | None, folder: Path) -> None:
     """Seconds of CPU of preparation and learning, and what the whole benchmark takes, were every step that long.
 
     Of that many configurations no runs are read backwards.

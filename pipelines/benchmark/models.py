@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from propensity import MEAN
+from propensity import MEAN, REST
 
 from benchmark.backwards import Ends
 from benchmark.scores import within
@@ -174,6 +174,29 @@ class Chosen:
         return {task: found[model][task] for task, model in self.of.items()}
 
 
+class FromRest:
+    """How far particles are on average that begin at rest, which nothing is learned for.
+
+    The average is up to the last of the times of the motion that is not beyond the lag, or else to the first one.
+    """
+
+    name = "motion from rest"
+    structure = "initial"
+    seconds = 0.0
+
+    def __init__(self, study: Study, tasks: list[Task]):
+        times = np.array(study.linear["rest"])
+        # of each time there are the displacement, its mean and the size of the cage
+        self.column = {task: len(times) + max(int((times <= task[1]).sum()) - 1, 0) for task in tasks}
+
+    def predict(self, study: Study) -> dict[Task, np.ndarray]:
+        """The means (configuration, centre)."""
+        far = study.trajectory[REST].values[:, study.is_center]
+        return {task: far[..., column] for task, column in self.column.items()}
+
+    unseen = predict
+
+
 def _varying(x: xr.DataArray) -> xr.DataArray:
     """The columns that are not the same for all particles of a configuration."""
     return x[:, [k for k, name in enumerate(x["feature"].values) if not name.startswith(MEAN)]]
@@ -239,6 +262,9 @@ class Network:
     def _of_tasks(self, found: Any, study: Study) -> dict[Task, np.ndarray]:
         values = found.values.reshape(*found.shape[:2], -1)[:, study.is_center]
         return {task: values[..., k] for k, task in enumerate(self.tasks)}
+
+
+Model = Linear | Network | FromRest
 
 
 def _rests(study: Study, tasks: list[Task], linear: dict[Task, np.ndarray]) -> np.ndarray:

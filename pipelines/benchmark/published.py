@@ -37,6 +37,18 @@ def times(model: str, temperature: float) -> np.ndarray | None:
     return None if table is None else np.array([row[0] for row in table["rows"]])
 
 
+def relaxation_time(model: str, temperature: float) -> float | None:
+    """The published lag that is about tau_alpha: the seventh in three dimensions, the last but one in two.
+
+    Examples
+    --------
+    >>> relaxation_time("kob_andersen", 0.44), relaxation_time("kob_andersen_ternary_2d", 0.30)
+    (4120.0, 1781.79)
+    """
+    known = times(model, temperature)
+    return None if known is None else float(known[{"KA": 6, "KA2D": -2}[SYSTEMS[model]]])
+
+
 def time_of(model: str, temperature: float, label: int) -> float | None:
     """The lag that the name of a file tells, as in ``_tc07``; None where nothing is published."""
     known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))

@@ -25,8 +25,7 @@ MODEL_OF = {(3, 2): "kob_andersen", (2, 3): "kob_andersen_ternary_2d"}  # by dim
 BOND = 1.35  # two particles are bonded up to this times their sigma, and until they are BROKEN times farther
 BROKEN = 1.7 / 1.35
 ALIKE = 1e-4  # distances of one configuration, written in single precision
-# times of the motion from rest, and the lag from which on it tells nothing that cages do not (pipelines/README.md)
-REST, FORGOTTEN = (0.1, 0.25, 0.5, 1.25, 2.5, 5.0, 14.0, 40.0), 1000.0
+REST = (0.1, 0.25, 0.5, 1.25, 2.5, 5.0, 14.0, 40.0)  # times of the motion from rest
 Task = tuple[str, float]  # a target at a lag
 
 
@@ -141,10 +140,13 @@ class Study:
         return np.array(told) if len(told) == n and None not in told else None
 
     def _rest(self) -> tuple[float, ...]:
-        """Times of the motion from rest, if they are not given."""
+        """Times of the motion from rest, if they are not given; from tau_alpha on it tells no more than cages do."""
         if self.settings.rest is not None or self._times is None:
             return self.settings.rest or ()
-        return tuple(t for t in REST if t <= self._times.max()) if self._times.min() <= FORGOTTEN else ()
+        tau = published.relaxation_time(self.model, self.temperature)
+        if tau is not None and self._times.min() >= tau:
+            return ()
+        return tuple(t for t in REST if t <= self._times.max())
 
     @cached_property
     def targets(self) -> dict[Task, np.ndarray]:

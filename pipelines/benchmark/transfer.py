@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmark import published, scores
-from benchmark.models import Linear, Network
+from benchmark.models import Model
 from benchmark.sources import Settings, Study, Task, refuse_other_models, refuse_seen, temperature_of
-
-TAU_ALPHA = 6  # number of the lag of the published table, in Kob and Andersen's mixture at every temperature
 
 
 def studies(files: list[str], settings: Settings, train: Study, folder: Path) -> list[Study]:
@@ -48,7 +46,7 @@ def same_tasks(train: Study, other: Study, tasks: list[Task]) -> dict[Task, Task
     return {task: theirs for task, theirs in pairs.items() if theirs in other.targets}
 
 
-def table(models: list[Linear | Network], train: Study, other: Study, tasks: list[Task]) -> list[dict[str, Any]]:
+def table(models: list[Model], train: Study, other: Study, tasks: list[Task]) -> list[dict[str, Any]]:
     """Scores of all models at another temperature, and what is published of the same transfer."""
     pairs = same_tasks(train, other, tasks)
     rows = []
@@ -61,11 +59,11 @@ def table(models: list[Linear | Network], train: Study, other: Study, tasks: lis
                 "model": model.name, "structure": model.structure, **where, "lag": lag, "target": target, **row,
             })  # fmt: skip
     known = published.transfer(train.model, train.temperature, other.temperature)
-    times = published.times(other.model, other.temperature)
-    if times is not None:
+    tau = published.relaxation_time(other.model, other.temperature)
+    if tau is not None:
         unknown = {"mean_r": np.nan, "error": np.nan, "n_configurations": 0}
         rows += [
-            {"model": name, "structure": "published", **where, "lag": float(times[TAU_ALPHA]), "target": "propensity",
+            {"model": name, "structure": "published", **where, "lag": tau, "target": "propensity",
              "pooled_r": r, **unknown}
             for name, r in known.items()
         ]  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from benchmark import backwards, published, scores, sources, spending
-from benchmark.models import Chosen, Linear, _share, _steadier
+from benchmark.models import REST, Chosen, FromRest, Linear, _share, _steadier
 
 import glassdask as gd
 from glassdask import reporting
@@ -189,7 +189,10 @@ def test_layouts_of_the_archive(tmp_path, monkeypatch, capsys, layout, files_eac
     assert {row["target"] for row in found} == targets
     times = sorted({float(row["lag"]) for row in found})
     assert [times[0], times[-1]] == lags
-    assert all(float(row["mean_r"]) > 0.9 for row in found)
+    learned, rest = ([row for row in found if (row["model"] == "ridge") == is_ridge] for is_ridge in (True, False))
+    assert all(float(row["mean_r"]) > 0.9 for row in learned)
+    assert {row["model"] for row in rest} == {"motion from rest"}  # as there are lags below tau_alpha
+    assert len(rest) == len(learned)
     assert {row["n_configurations"] for row in found} == {"1"}
     assert all(row["error"] == "nan" for row in found)
 
@@ -457,6 +460,18 @@ def test_ceiling_is_the_correlation_with_the_truth():
     assert rho == pytest.approx(np.corrcoef(mean.ravel(), truth.ravel())[0, 1], abs=4e-3)
     assert 0 < uncertainty < 0.01
     assert scores.ceiling(truth, 0 * truth)[0] == 1.0
+
+
+def test_motion_from_rest_of_the_last_time_before_the_lag():
+    columns = np.arange(6.0)[None, None] + np.zeros((2, 5, 1))  # of two times: ways, their means, sizes of cages
+    is_center = np.array([True, True, False, True, False])
+    study = SimpleNamespace(
+        linear={"rest": (0.1, 2.0)}, trajectory={REST: xr.DataArray(columns)}, is_center=is_center
+    )  # fmt: skip
+    tasks = [("propensity", lag) for lag in (0.01, 0.1, 1.9, 2.0, 500.0)]
+    found = FromRest(study, tasks).predict(study)
+    assert [float(found[task][0, 0]) for task in tasks] == [2.0, 2.0, 2.0, 3.0, 3.0]
+    assert found[tasks[0]].shape == (2, 3)
 
 
 def test_susceptibility_of_independent_particles_is_their_variance():
