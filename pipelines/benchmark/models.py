@@ -177,7 +177,7 @@ class Chosen:
 class FromRest:
     """How far particles are on average that begin at rest, which nothing is learned for.
 
-    The average is up to the last of the times of the motion that is not beyond the lag, or else to the first one.
+    The average is up to the time of the motion whose ratio to the lag is nearest to one.
     """
 
     name = "motion from rest"
@@ -186,8 +186,9 @@ class FromRest:
 
     def __init__(self, study: Study, tasks: list[Task]):
         times = np.array(study.linear["rest"])
-        # of each time there are the displacement, its mean and the size of the cage
-        self.column = {task: len(times) + max(int((times <= task[1]).sum()) - 1, 0) for task in tasks}
+        nearest = {task: int(np.abs(np.log(times / task[1])).argmin()) for task in tasks}
+        # after the displacements at all times their means
+        self.column = {task: len(times) + number for task, number in nearest.items()}
 
     def predict(self, study: Study) -> dict[Task, np.ndarray]:
         """The means (configuration, centre)."""

@@ -462,13 +462,13 @@ def test_ceiling_is_the_correlation_with_the_truth():
     assert scores.ceiling(truth, 0 * truth)[0] == 1.0
 
 
-def test_motion_from_rest_of_the_last_time_before_the_lag():
+def test_motion_from_rest_at_the_time_nearest_to_the_lag():
     columns = np.arange(6.0)[None, None] + np.zeros((2, 5, 1))  # of two times: ways, their means, sizes of cages
     is_center = np.array([True, True, False, True, False])
     study = SimpleNamespace(
         linear={"rest": (0.1, 2.0)}, trajectory={REST: xr.DataArray(columns)}, is_center=is_center
     )  # fmt: skip
-    tasks = [("propensity", lag) for lag in (0.01, 0.1, 1.9, 2.0, 500.0)]
+    tasks = [("propensity", lag) for lag in (0.01, 0.4, 0.5, 2.0, 500.0)]
     found = FromRest(study, tasks).predict(study)
     assert [float(found[task][0, 0]) for task in tasks] == [2.0, 2.0, 2.0, 3.0, 3.0]
     assert found[tasks[0]].shape == (2, 3)
