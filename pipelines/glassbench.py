@@ -258,12 +258,14 @@ def cross_validate(models: list[Model], train: Study, tasks: list[Task], folder:
 
 
 def score(predictions: Predictions, test: Study, tasks: list[Task], folder: Path) -> list[dict[str, Any]]:
-    """R of every model at every target and lag, and paired differences of the models; the rows of ``scores.csv``."""
+    """R of every model at every target and lag that it knows, and paired differences; the rows of ``scores.csv``."""
     rows, single, differences = [], [], []
     for target, lag in tasks:
         actual = test.targets[target, lag]
         of_models = {}
         for (name, structure), found in predictions.items():
+            if (target, lag) not in found:
+                continue
             row = scores.rows_of(found[target, lag], actual)
             rows.append({"model": name, "structure": structure, "lag": lag, "target": target, **row})
             of_models[name, structure] = scores.within(found[target, lag], actual)

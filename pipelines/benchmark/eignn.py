@@ -34,6 +34,11 @@ DEGREES = (0, 1, 2)
 PARTS = {0: slice(0, 1), 1: slice(1, 4), 2: slice(4, 9)}
 EPSILON, SIGMA = {"AA": 1.0, "AB": 1.5, "BB": 0.5}, {"AA": 1.0, "AB": 0.8, "BB": 0.88}
 TINY = 1e-5  # in normalisations
+# what comes of files that hold something else
+UNREADABLE = (
+    AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError,
+    pickle.UnpicklingError,
+)  # fmt: skip
 
 
 class Eignn:
@@ -55,13 +60,14 @@ class Eignn:
             outputs = len(self.state["out.lins.1.weight"])
         except FileNotFoundError:
             raise ParameterError(f"{file}: not found: get t044_EIGNN_cage.pt of github.com/xjiang-hnu/EIGNN") from None
-        except (KeyError, IndexError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise ParameterError(
-                f"{file}: is no checkpoint of EIGNN ({type(error).__name__}): give t044_EIGNN_cage.pt of "
-                "github.com/xjiang-hnu/EIGNN"
-            ) from None
+        except UNREADABLE as error:
+            raise _refusal(file, error) from None
         if outputs != LAGS * len(SPECIES) or len(self.coupling) != 15:
             raise ParameterError(f"{file}: is another network than that for {LAGS} lags of {len(SPECIES)} species")
+        try:  # weights that are missing or of another shape are told before the long work
+            self.standardised(*3 * [np.eye(2, 3)], np.array([0, 1]), np.full(3, 6.0))
+        except UNREADABLE as error:
+            raise _refusal(file, error) from None
 
     def check(self, study: Study, tasks: list[Task]) -> None:
         """Raise `ParameterError` where something is asked for that it has not learned."""
@@ -72,11 +78,15 @@ class Eignn:
             )
         known = published.times(MODEL, TEMPERATURE)
         assert known is not None
-        wrong = [f"{target} at {lag:g}" for target, lag in tasks if target != "propensity" or lag not in known]
-        if wrong:
+        lags = [lag for target, lag in tasks if target == "propensity"]
+        if not lags:
+            raise ParameterError("--eignn knows the propensity only, of which the files tell nothing: leave it out")
+        if wrong := [f"{lag:g}" for lag in lags if lag not in known]:
             raise ParameterError(
-                f"--eignn does not know {', '.join(wrong)}: leave it out, or give --lags, in its times"
+                f"--eignn does not know the propensity at {', '.join(wrong)}: leave it out, or give --lags, in its times"
             )
+        if others := {target for target, _ in tasks} - {"propensity"}:
+            print(f"eignn is scored on the propensity, it does not know {', '.join(sorted(others))}", flush=True)
         numbers = {int(match[1]) for file in study.files if (match := re.search(r"_(\d+)(_tc\d+)?\.", Path(file).name))}
         if seen := sorted(number for number in numbers if number <= LEARNED):
             print(
@@ -180,6 +190,13 @@ class Eignn:
         parts = [factor[l] * carried[:, PARTS[l]] for l in DEGREES]
         parts[0] = parts[0] - factor[0] * self.state[f"{name}.running_mean"] + self.state[f"{name}.bias"]
         return torch.cat(parts, dim=1)
+
+
+def _refusal(file: Path, error: Exception) -> ParameterError:
+    return ParameterError(
+        f"{file}: is no checkpoint of EIGNN ({type(error).__name__}): give t044_EIGNN_cage.pt of "
+        "github.com/xjiang-hnu/EIGNN"
+    )
 
 
 def _float(values: np.ndarray) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,11 +96,27 @@ def test_lags_and_species_are_those_of_the_benchmark(checkpoint, reference, caps
     )  # fmt: skip
     for wrong, tasks, told in (
         (Given(reference, temperature=0.5), [("propensity", 4120.0)], "the files are kob_andersen at T = 0.5"),
-        (study, [("bond_breaking", 4120.0)], "does not know bond_breaking at 4120"),
-        (study, [("propensity", 7.0)], "does not know propensity at 7:"),
+        (study, [("bond_breaking", 4120.0)], "knows the propensity only"),
+        (study, [("propensity", 7.0)], "does not know the propensity at 7:"),
     ):
         with pytest.raises(ParameterError, match=told):
             network.check(wrong, tasks)
+    # files of the archive have bond breaking beside the propensity
+    network.check(study, [("propensity", 4120.0), ("bond_breaking", 4120.0)])
+    assert "it does not know bond_breaking" in capsys.readouterr().out
+
+
+def test_a_model_that_does_not_know_all_targets_is_scored_on_those_that_it_knows(tmp_path):
+    import glassbench
+
+    rng = np.random.default_rng(2)
+    tasks = [("propensity", 4120.0), ("bond_breaking", 4120.0)]
+    actual = {task: rng.normal(size=(3, 50)) for task in tasks}
+    predictions = {("ridge", "cage"): actual, ("eignn", "all"): {tasks[0]: actual[tasks[0]]}}
+    rows = glassbench.score(predictions, SimpleNamespace(targets=actual), tasks, tmp_path)
+    assert [(row["model"], row["target"]) for row in rows] == [
+        ("ridge", "propensity"), ("eignn", "propensity"), ("ridge", "bond_breaking"),
+    ]  # fmt: skip
 
 
 def test_what_is_no_checkpoint(tmp_path, checkpoint):
@@ -113,6 +130,11 @@ def test_what_is_no_checkpoint(tmp_path, checkpoint):
     (tmp_path / "text.pt").write_text("nothing")
     torch.save({"net": {"a": torch.zeros(2)}}, tmp_path / "else.pt")
     torch.save({"weights": {}}, tmp_path / "more.pt")
-    for name in ("text.pt", "else.pt", "more.pt", "."):
+    torch.save([1.0], tmp_path / "list.pt")
+    torch.save({"net": [1.0]}, tmp_path / "layers.pt")
+    less = torch.load(checkpoint, weights_only=True)
+    del less["net"]["lin_embedding.weight"]
+    torch.save(less, tmp_path / "less.pt")
+    for name in ("text.pt", "else.pt", "more.pt", "list.pt", "layers.pt", "less.pt", "."):
         with pytest.raises(ParameterError, match="is no checkpoint of EIGNN"):
             Eignn(tmp_path / name)
