@@ -58,8 +58,8 @@ def motion_from_rest(
     Raises
     ------
     ParameterError, BoxError, SimulationError
-        When the model does not fit or the lags do not increase; the box has open borders; when it is computed, where
-        particles begin so near to each other that their energy is not finite.
+        When the model does not fit or the lags do not increase; the box has open borders, unless nothing is beyond
+        them; when it is computed, where particles are so near to each other that one goes 0.1 in a step.
 
     Examples
     --------

@@ -148,11 +148,15 @@ def prune(offsets, index, place, species, reach2, near_offsets, near_index):
 
 @kernel
 def farthest2(place, since):
-    """The largest squared distance of a particle from where it was, `since` (3, N)."""
+    """The largest squared distance of a particle from where it was, `since` (3, N); NaN where one is."""
     largest = 0.0
     for i in range(since.shape[1]):
         x, y, z = place[0, i] - since[0, i], place[1, i] - since[1, i], place[2, i] - since[2, i]
-        largest = max(largest, x * x + y * y + z * z)
+        r2 = x * x + y * y + z * z
+        if not r2 <= largest:  # `max` leaves out NaN
+            largest = r2
+            if r2 != r2:
+                break
     return largest
 
 

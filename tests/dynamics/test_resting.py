@@ -206,3 +206,6 @@ def test_wrong_parameters():
     overlapping = gd.from_arrays([[[1.0, 1, 1], [1.2, 1, 1]]], species=["A", "A"], box=[9.0] * 3)
     with pytest.raises(SimulationError, match=r"frame 0: a particle of kob_andersen goes .* in one step"):
         motion_from_rest(overlapping, KOB_ANDERSEN, [0.1]).compute()
+    same = gd.from_arrays([[[1.0, 1, 1], [1.0, 1, 1]]], species=["A", "A"], box=[9.0] * 3)
+    with pytest.raises(SimulationError, match=r"goes nan in one step, at a time of 0.005"):
+        motion_from_rest(same, KOB_ANDERSEN, [0.5]).compute()
