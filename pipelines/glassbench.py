@@ -45,6 +45,7 @@ from benchmark.backwards import Ends
 from benchmark.models import WHITENING, Chosen, FromRest, Linear, Model, Network
 from benchmark.sources import REST, Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES, given
+from refusing import line
 
 import glassdask as gd
 from glassdask import plotting
@@ -149,7 +150,7 @@ def main() -> None:
                 chosen.backwards, chosen.eignn, chosen.output,
             )  # fmt: skip
     except GlassdaskError as error:
-        parser.exit(1, f"{error}\n")
+        parser.exit(1, f"{line(error)}\n")
 
 
 def run(

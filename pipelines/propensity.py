@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from refusing import line
 
 import glassdask as gd
 from glassdask import code, plotting
@@ -101,7 +102,7 @@ def main() -> None:
             if chosen.predict:
                 predict(chosen.predict, chosen.structure, chosen.output, chosen.overwrite)
     except GlassdaskError as error:
-        parser.exit(1, f"{error}\n")
+        parser.exit(1, f"{line(error)}\n")
 
 
 def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> None:

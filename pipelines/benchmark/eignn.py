@@ -83,7 +83,7 @@ class Eignn:
             raise ParameterError("--eignn knows the propensity only, of which the files tell nothing: leave it out")
         if wrong := [f"{lag:g}" for lag in lags if lag not in known]:
             raise ParameterError(
-                f"--eignn does not know the propensity at {', '.join(wrong)}: leave it out, or give --lags, in its times"
+                f"--eignn does not know the propensity at {', '.join(wrong)}: leave it out, or give --lags in its times"
             )
         if others := {target for target, _ in tasks} - {"propensity"}:
             print(f"eignn is scored on the propensity, it does not know {', '.join(sorted(others))}", flush=True)

@@ -58,6 +58,12 @@ def test_what_begins_at_rest_is_known_at_short_lags(tmp_path, run_here):
             scores[len(rest)] = float(next(csv.DictReader(file))["pooled_r"])
     assert scores[0] < 0.8
     assert scores[4] > 0.95
+    # other times in the same folder: what replaces them is told as it is typed
+    code, _, err = run_here(
+        "propensity", "--train", *files, "--structure", "initial", "--output", output, *SMALL, "--rest", "0.1", "0.3"
+    )  # fmt: skip
+    assert code == 1
+    assert "from_rest: holds data of other input, parameters or code: replace it with --overwrite, or" in err
 
 
 @pytest.mark.slow
