@@ -19,7 +19,7 @@ def toml(message: str) -> str:
     >>> toml("also `species_names={'3': ...}`; `dt=0.005`, or `overwrite=True`")
     'also species = {3 = "..."}; dt = 0.005, or --overwrite'
     >>> toml("give `box=[4.0, 4.0]`, or the cutoff of B-B, `cutoffs={'B-B': ...}`")
-    'give options.box = [4.0, 4.0], or the cutoff of B-B, cutoffs = {B-B = ...}'
+    'give options.box = [4.0, 4.0], or the cutoff of B-B, cutoffs = {B-B = ...} in [[runs]]'
     """
     return ADVICE.sub(lambda found: _key(found[1], found[2]), message)
 
@@ -31,7 +31,9 @@ def _key(name: str, text: str) -> str:
         return f"{OWN.get(name, f'options.{name}')} = {text}"
     if name == "overwrite":
         return "--overwrite"
-    return f"{OWN.get(name, f'options.{name}')} = {_text(value, quoted=name != 'cutoffs')}"
+    if name == "cutoffs":  # descriptors have a key of this name, of all pairs
+        return f"cutoffs = {_text(value, quoted=False)} in [[runs]]"
+    return f"{OWN.get(name, f'options.{name}')} = {_text(value)}"
 
 
 def _text(value: Any, quoted: bool = True) -> str:

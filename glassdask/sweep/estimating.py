@@ -22,6 +22,7 @@ from glassdask.simulation.protocols import Dynamics, RandomStart, Simulation, Sw
 from glassdask.store import open_trajectory, save_trajectory
 from glassdask.store.arrays import arrays
 from glassdask.sweep import progress, records
+from glassdask.sweep.advice import toml
 from glassdask.sweep.description import INGEST, SIMULATE, Sweep
 from glassdask.sweep.ingesting import Sources
 from glassdask.sweep.protocol import Recipe
@@ -213,7 +214,7 @@ def _measure(state: State, settings: Settings, folder: Path) -> _Pieces:
                         raise StoreError(f"it needs {missing[0]}")
                     stage_named(stage).run(_without_ensemble(place, own), own, False)
                 except GlassdaskError as error:
-                    problems[stage] = " ".join(str(error).split())
+                    problems[stage] = toml(" ".join(str(error).split()))
                     continue
                 if name != "warm":
                     x.setdefault(stage, []).append(rows)

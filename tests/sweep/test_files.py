@@ -12,6 +12,7 @@ import pytest
 import glassdask as gd
 from glassdask.errors import ParameterError, StoreError
 from glassdask.sweep import read_sweep, run_sweep, status
+from glassdask.sweep.estimating import estimate
 from tests.sweep.test_sweep_cli import invoke
 
 TEMPERATURES = ("0.4500", "0.5000", "0.5500", "0.6000", "1.0000")
@@ -185,7 +186,10 @@ def test_failures_are_told_in_the_words_of_the_file(dumps):
     assert 'name all, also species = {2 = "..."}' in errors.iloc[0]
     file.write_text(FILE.replace("cutoffs = 1.3", ""))
     table = run_sweep(file, stages=["ingest", "describe"])
-    assert "or give the cutoff of A-A, cutoffs = {A-A = ...}" in table["describe_error"].iloc[0]
+    assert "or give the cutoff of A-A, cutoffs = {A-A = ...} in [[runs]]" in table["describe_error"].iloc[0]
+    # a sweep that is only estimated says the same
+    (note,) = [note for note in estimate(read_sweep(file)).notes if note.startswith("describe")]
+    assert "cutoffs = {A-A = ...} in [[runs]]" in note
 
 
 def test_a_new_sweep_runs_as_it_is_written(tmp_path):
