@@ -127,7 +127,23 @@ def first_minima(source: xr.Dataset, overrides: Mapping[Any, float] | None = Non
         raise SpeciesError(f"overrides name {', '.join(unknown)}: known species are {', '.join(names)}")
     distribution = _distribution(source)
     pairs = list(itertools.combinations_with_replacement(names, 2))
-    return {pair: given[pair] if pair in given else first_shell(distribution, *pair).minimum for pair in pairs}
+    try:
+        return {pair: given[pair] if pair in given else first_shell(distribution, *pair).minimum for pair in pairs}
+    except ParameterError as error:  # what commands and files call cutoffs
+        raise ParameterError(str(error).replace("`cutoffs=", "`overrides=")) from None
+
+
+def typical_minima(trajectory: xr.Dataset, frames: int) -> dict[tuple[str, str], float]:
+    """The `first_minima` of about so many frames, for a quantity that takes `cutoffs`, of all pairs, in their place."""
+    try:
+        return first_minima(trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // frames))))
+    except ParameterError as error:
+        found, advice, _ = str(error).partition(ADVICE)
+        if not advice:
+            raise
+        names = itertools.combinations_with_replacement(species_names(trajectory), 2)
+        table = ",".join(f"{pair_text(*pair)}=..." for pair in names)
+        raise ParameterError(f"{found}{advice}give all cutoffs, cutoffs={{{table}}}") from None
 
 
 def first_peaks(source: xr.Dataset) -> dict[str, float]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.shells import first_minima
+from glassdask.correlations.shells import typical_minima
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.averages import by_species
 from glassdask.dynamics.origins import ORIGINS, Origins
@@ -94,9 +94,7 @@ def bond_breaking(
     found_origins = Origins.of(trajectory, lags, origins)
     names = species_names(trajectory)
     if cutoffs is None:
-        cutoffs = first_minima(
-            trajectory.isel(frame=slice(0, None, max(1, trajectory.sizes["frame"] // CUTOFF_FRAMES)))
-        )
+        cutoffs = typical_minima(trajectory, CUTOFF_FRAMES)
     matrix = Cutoff(cutoffs).matrix(names)
     check_radius(trajectory, factor * float(matrix.max()))
     work = partial(_of_pair, matrix=matrix, factor=factor)

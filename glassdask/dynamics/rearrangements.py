@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glassdask.correlations.shells import first_minima
+from glassdask.correlations.shells import typical_minima
 from glassdask.dynamics.averages import by_species
 from glassdask.dynamics.origins import Origins
 from glassdask.dynamics.paths import check_matched
@@ -249,8 +249,7 @@ def nonaffine_motion(
 def _of_lags(trajectory: xr.Dataset, origins: Origins, cutoffs: Cutoffs | None) -> list[xr.DataArray]:
     """D2min (frame, particle) of the pairs of frames of each lag, lazily."""
     if cutoffs is None:
-        step = max(1, trajectory.sizes["frame"] // CUTOFF_FRAMES)
-        cutoffs = first_minima(trajectory.isel(frame=slice(0, None, step)))
+        cutoffs = typical_minima(trajectory, CUTOFF_FRAMES)
     still = trajectory[[name for name in SEEN if name in trajectory]].drop_vars("time", errors="ignore")
     pairs = np.split(origins.pairs, origins.first[1:])
     fields = [d2min(still.isel(frame=part[:, 0]), still.isel(frame=part[:, 1]), cutoffs)["d2min"] for part in pairs]

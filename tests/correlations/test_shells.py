@@ -8,7 +8,14 @@ import xarray as xr
 
 import glassdask as gd
 from glassdask.correlations.radial import radial_distribution
-from glassdask.correlations.shells import FirstShell, first_minima, first_peaks, first_shell, first_shells
+from glassdask.correlations.shells import (
+    FirstShell,
+    first_minima,
+    first_peaks,
+    first_shell,
+    first_shells,
+    typical_minima,
+)
 from glassdask.errors import ParameterError, SpeciesError
 from tests.conftest import DATA
 
@@ -89,6 +96,11 @@ def test_the_trap_with_too_few_pairs_is_an_error_not_a_wrong_cutoff(shipped):
     one = trajectory.isel(frame=[0])
     with pytest.raises(ParameterError, match=r"g_BB .* begins at 0\.8.*first clear peak is at 1\.[34].* more frames"):
         first_minima(one)
+    # what is advised is an argument that there is; quantities take cutoffs, of all pairs
+    with pytest.raises(ParameterError, match=r"give the cutoff of B-B, `overrides={'B-B': \.\.\.}`"):
+        first_minima(one)
+    with pytest.raises(ParameterError, match=r"give all cutoffs, cutoffs={A-A=\.\.\.,A-B=\.\.\.,B-B=\.\.\.}"):
+        typical_minima(one, 20)
     found = first_minima(one, overrides={("B", "B"): 1.075})
     assert found["B", "B"] == 1.075
     assert found["A", "A"] == pytest.approx(1.425, abs=0.03)
