@@ -51,7 +51,7 @@ def motion_from_rest(
         - ``mean_displacement_from_rest`` (frame, particle, lag, space): its mean over all steps up to t
         - ``cage_size_from_rest`` (frame, particle, lag): the mean of \|r - <r>\|^2 over these steps
 
-        A frame of 4096 particles of the Kob-Andersen mixture takes a second for a time of seven, and 20 kB of memory
+        A frame of 4096 particles of the Kob-Andersen mixture takes a second for a time of three, and 22 kB of memory
         for each particle. Paths diverge exponentially: after some ten collisions the last bit of the positions decides
         where a particle is, but hardly where it is on average.
 

@@ -97,7 +97,8 @@ def _read_again(group: Path, restored: list[str], lost: list[str]) -> None:
     except (GlassdaskError, TypeError) as error:
         lost.append(f"{group}: what is missing could not be read again: {error}")
         return
-    mine = [line for line in lost if line.startswith(f"{group}/")]
+    # a result that is gone with its folder is not in the files
+    mine = [line for line in lost if line.startswith(f"{group}/") and Path(line.partition(": ")[0]).exists()]
     if attributes(group).get("content") == content:
         lost[:] = [line for line in lost if line not in mine]
         restored += [f"{line.partition(': ')[0]}: read again from its file" for line in mine]

@@ -150,6 +150,17 @@ def test_a_missing_group_is_forgotten_once_it_was_told(run):
     assert str(gd.repair(run)).endswith("nothing was to be done")
 
 
+def test_a_missing_group_is_not_read_again_with_the_frames(run):
+    """The files bring chunks back, and no result that was computed of them."""
+    shutil.rmtree(run / "descriptors/half")
+    sorted((run / "position/c").rglob("*/0/0"))[1].write_bytes(b"nonsense")
+    found = gd.repair(run)
+    (line,) = found.lost
+    assert line == f'{run}/descriptors/half: all of it ({{"by": 2}})'
+    assert not any("half" in line for line in found.restored)
+    assert any("read again from its file" in line for line in found.restored)
+
+
 def without_checksums(path):
     """Make a store what those who knew no checksums have written."""
     shutil.rmtree(path / ".glassdask")
