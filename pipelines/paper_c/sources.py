@@ -105,8 +105,8 @@ HOUR = {
         network={**FEW, "epochs": 120}, literal=literal(448, 30), readings=2, energies=(1, 600),
     ),
     "ABM": Sizes(
-        **_HOUR, runs=24, hold=60.0, held_out=(0.17, 0.25), descent=0.5, rate=0.05,
-        network={**FEW, "epochs": 120}, literal=literal(112, 30), readings=2, energies=(0, 0),
+        **_HOUR, runs=48, hold=60.0, held_out=(0.17, 0.25), descent=0.5, rate=0.05,
+        network={**FEW, "epochs": 120}, literal=literal(224, 30), readings=2, energies=(0, 0),
     ),
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
