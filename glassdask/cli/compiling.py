@@ -16,7 +16,7 @@ import typer
 from glassdask.cli.options import Quiet, progress_bar
 
 app = typer.Typer()
-WORKS = 120  # how many `_works` are, for the progress bar
+WORKS = 121  # how many `_works` are, for the progress bar
 # Of our descriptors, those parameters that they need and that are not measured.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ace": {"r_cut": 2.0, "degree": 4}, "acsf": {"r_cut": 1.5, "radial": [[1.0, 1.0]], "angular": [[1.0, 2, 1.0]]},
@@ -133,10 +133,11 @@ def _works() -> Iterator[Callable[[], Any]]:
     first = liquid(3, 1)
     yield partial(dynamics.propensity, dynamics.replica_displacements(np.zeros((1, 3)), np.ones((2, 1, 3))))
     yield now(dynamics.cage_positions(first, "kob_andersen", 0.5, sweeps=2, burn_in=1))
-    yield now(*(dynamics.motion_from_rest(first, model, [0.01]) for model in ("kob_andersen", "kob_andersen_smooth")))
     yield now(gd.describe(liquid(3, 1, ("Si", "O")), [registry.make("local_energy", {"model": "silica"})]))
     fcc = np.argwhere(np.indices((4, 4, 4)).sum(axis=0) % 2 == 0)  # more than three faces meet in a corner
     yield now(gd.describe(gd.from_arrays([fcc], species=["A"] * 32, box=[4.0] * 3), [gd.VoronoiCell()]))
+    apart = gd.from_arrays([1.2 * fcc], species=["A"] * 32, box=[4.8] * 3)  # near each other they fly away
+    yield now(*(dynamics.motion_from_rest(apart, model, [0.01]) for model in ("kob_andersen", "kob_andersen_smooth")))
     dimer = gd.from_arrays([[[1.0, 1.0], [2.1, 1.0]]], species=["A", "A"], box=[9.0, 9.0])
     yield partial(gd.simulation.hessian, "kam_2d", dimer)
     yield partial(gd.simulation.lowest_modes, "kam_2d", dimer, 1)
