@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.44)
     parser.add_argument("--density", type=float, help="for files without a box; default: 1.2")
     parser.add_argument("--sweeps", type=int, default=10_000, help="Monte Carlo sweeps for the cage state")
-    parser.add_argument("--rest", nargs="+", type=float, default=[], metavar="T",
+    parser.add_argument("--rest", nargs="*", type=float, default=[], metavar="T",
                         help="times of the motion that begins at rest; default: none")  # fmt: skip
     parser.add_argument("--lag", type=int, default=-1, help="which lag of the propensity, where files have several")
     parser.add_argument("--overwrite", action="store_true", help="replace what other runs have left in the folder")

@@ -141,8 +141,11 @@ class Study:
 
     def _rest(self) -> tuple[float, ...]:
         """Times of the motion from rest, if they are not given; from tau_alpha on it tells no more than cages do."""
-        if self.settings.rest is not None or self._times is None:
-            return self.settings.rest or ()
+        if self.settings.rest is not None:
+            return self.settings.rest
+        if self._times is None:
+            print(f"{self.files[0]}: the times of its lags are not known: no motion from rest; give --lags", flush=True)
+            return ()
         tau = published.relaxation_time(self.model, self.temperature)
         if tau is not None and self._times.min() >= tau:
             return ()
