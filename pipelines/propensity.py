@@ -227,14 +227,13 @@ def given(**options: Any) -> dict[str, Any]:
 def make_structures(structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> xr.Dataset:
     """The same of configurations that are in the folder's ``initial.zarr``; cage states lie with inherent ones."""
     initial, inherent = folder / "initial.zarr", folder / "inherent.zarr"
-    model, n = MODELS[settings["model"]], gd.open_trajectory(initial).sizes["frame"]
-    lags = settings.get("rest")
-    motion = motion_from_rest(gd.open_trajectory(initial), model, lags) if lags else None
+    start, model, lags = gd.open_trajectory(initial), MODELS[settings["model"]], settings.get("rest")
+    motion, n = motion_from_rest(start, model, lags) if lags else None, start.sizes["frame"]
     with gd.progress(f"{folder.name}: inherent structures", look=lambda: (minimised(str(inherent)), n)) as tell:
         inherent_structures(model, str(initial), str(inherent), overwrite=overwrite).compute()
         tell(n, n)
     quiet = gd.open_trajectory(inherent)
-    joined = gd.open_trajectory(initial).assign(inherent_position=quiet["position"])
+    joined = start.assign(inherent_position=quiet["position"])
     if "cage" in structures:
         parameters = {"temperature": settings["temperature"], "sweeps": settings["sweeps"]}
         cages = cage_positions(quiet, model, **parameters)

@@ -14,6 +14,7 @@ from glassdask.errors import ParameterError, SimulationError
 from glassdask.frames import map_frames
 from glassdask.kernels import motion as kernels
 from glassdask.neighborhood.configuration import Configuration
+from glassdask.simulation.mechanics import masses
 from glassdask.simulation.models import PairModel
 from glassdask.variables import annotated
 
@@ -101,7 +102,7 @@ def _paths(configuration: Configuration, *, model: PairModel, steps: tuple[int, 
     names, species, d = configuration.names, configuration.species, configuration.dimension
     n = len(species)
     table, cutoffs = model.table(names, inner_only=True), model.cutoffs(names)
-    impulse = 0.5 * step / np.array([model.masses[model.species.index(name)] for name in names])[species]
+    impulse = 0.5 * step / masses(model, configuration)
     far2, near2 = (0.5 * (FAR - NEAR) - STRIDE) ** 2, (0.5 * NEAR) ** 2
     motion, force, sums, pruned, listed = np.zeros((2, 3, n)), np.empty((3, n)), np.zeros((4, n)), *np.empty((2, 3, n))
     out, done, pairs = np.empty((n, len(steps), 2 * d + 1)), 0, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from glassdask.kernels import kernel
-from glassdask.kernels.pairs import BITS, EXPONENT, HIGH, HIGH_ROW, LOW, SUBDIVISIONS
+from glassdask.kernels.pairs import piece
 
 
 @kernel
@@ -25,14 +25,11 @@ def splined_pull(u, r2):
         x = r - u[0, 1]
         return -(u[0, 4] + x * (2.0 * u[0, 5] + x * (3.0 * u[0, 6] + x * 4.0 * u[0, 7]))) / r
     t = r2 * u[0, 2]
-    key, first, pieces, row, sign = t, EXPONENT - LOW, LOW * SUBDIVISIONS, 2, -2.0
-    if t >= 0.5:
-        key, first, pieces, row, sign = 1.0 - t, EXPONENT - HIGH, HIGH * SUBDIVISIONS, HIGH_ROW + 1, 2.0
-    number = int(np.float64(key).view(np.int64) >> BITS) - first * SUBDIVISIONS
-    p = u[row + max(-1, min(number, pieces - 1))]
+    row, key = piece(t)
+    p = u[row]
     x = key - p[0]
     slope = p[2] + x * (2.0 * p[3] + x * (3.0 * p[4] + x * (4.0 * p[5] + x * (5.0 * p[6] + x * 6.0 * p[7]))))
-    return sign * u[0, 2] * slope
+    return (2.0 if t >= 0.5 else -2.0) * u[0, 2] * slope
 
 
 @kernel

@@ -33,15 +33,21 @@ HIGH_ROW = 2 + LOW * SUBDIVISIONS  # of the piece at the cutoff
 
 
 @kernel
-def splined(u, r2):
-    """The inner part of one pair at a squared distance; `u` (1 + PIECES, 8)."""
-    t = r2 * u[0, 2]
+def piece(t):
+    """The row of a splined table that holds t, and what it is a polynomial of: t, or 1 - t from 1/2 on."""
     key, first, pieces, row = t, EXPONENT - LOW, LOW * SUBDIVISIONS, 2
     if t >= 0.5:
         key, first, pieces, row = 1.0 - t, EXPONENT - HIGH, HIGH * SUBDIVISIONS, HIGH_ROW + 1
     # the bits of a double number its octave and, within that, the piece
     number = int(np.float64(key).view(np.int64) >> BITS) - first * SUBDIVISIONS
-    p = u[row + max(-1, min(number, pieces - 1))]
+    return row + max(-1, min(number, pieces - 1)), key
+
+
+@kernel
+def splined(u, r2):
+    """The inner part of one pair at a squared distance; `u` (1 + PIECES, 8)."""
+    row, key = piece(r2 * u[0, 2])
+    p = u[row]
     x = key - p[0]
     return p[1] + x * (p[2] + x * (p[3] + x * (p[4] + x * (p[5] + x * (p[6] + x * p[7])))))
 
