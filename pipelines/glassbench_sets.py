@@ -17,20 +17,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from benchmark import published
+from refusing import told
 
 import glassdask as gd
-from glassdask.errors import GlassdaskError
+from glassdask.errors import ParameterError
 from glassdask.simulation.models import MODELS
 from glassdask.sweep import read_sweep, run_sweep, status
 
 UNPUBLISHED = 101  # number of the first lag where not all of them are published times
 
 
+@told
 def main() -> None:
     """Run a sweep, or what is left of it, and write the files."""
     parser = argparse.ArgumentParser(description="Make benchmark sets: configurations with isoconfigurational runs.")
@@ -39,18 +43,35 @@ def main() -> None:
     parser.add_argument("--cluster", default="local", help="local, threads, tcp://HOST:PORT or a TOML profile")
     parser.add_argument("--no-run", action="store_true", help="only write what is there, such as of a cluster")
     chosen = parser.parse_args()
-    try:
-        sweep = read_sweep(chosen.sweep)
-        if chosen.no_run:
-            table = status(sweep.store)
-        else:
-            with gd.cluster.connect(chosen.cluster) as client:
-                table = run_sweep(sweep, client)
-        written = [write(row, chosen.output) for _, row in table.iterrows() if row["simulate"] == "complete"]
-    except GlassdaskError as error:
-        parser.exit(1, f"{error}\n")
+    sweep = read_sweep(chosen.sweep)
+    refuse_same_names(sweep.states)
+    if chosen.no_run:
+        table = status(sweep.store)
+    else:
+        with gd.cluster.connect(chosen.cluster) as client:
+            table = run_sweep(sweep, client)
+    written = [write(row, chosen.output) for _, row in table.iterrows() if row["simulate"] == "complete"]
     print(f"{len(written)} of {len(table)} configurations: {chosen.output}")
     sys.exit(0 if len(written) == len(table) or chosen.no_run else 1)
+
+
+def name_of(state: Any) -> tuple[str, str, int]:
+    """Model, temperature and seed in the names of the files of a state; 1 is one that has no seed."""
+    seed = 1 if pd.isna(state.seed) else int(state.seed)
+    return state.model, published.temperature_word(state.temperature), seed
+
+
+def refuse_same_names(states: Iterable[Any]) -> None:
+    """`ParameterError` where files of two states would have one name: it does not tell the density."""
+    seen: dict[tuple[str, str, int], str] = {}
+    for state in states:
+        model, temperature, seed = name = name_of(state)
+        if name in seen:
+            raise ParameterError(
+                f"{seen[name]} and {state.label} would have files of one name, {model}_N...T{temperature}_{seed}: give "
+                "them sweeps of their own, and other folders by --output"
+            )
+        seen[name] = state.label
 
 
 def labels(model: str, temperature: float, lags: list[float]) -> list[int]:
@@ -63,16 +84,6 @@ def labels(model: str, temperature: float, lags: list[float]) -> list[int]:
     return known if len(set(known)) == len(lags) else [UNPUBLISHED + number for number in range(len(lags))]
 
 
-def temperature_word(temperature: float) -> str:
-    """A temperature in the name of a file, with two digits as the benchmark has it, or all that it has.
-
-    >>> temperature_word(0.5), temperature_word(0.4449)
-    ('0.50', '0.4449')
-    """
-    word = f"{temperature:.2f}"
-    return word if float(word) == temperature else f"{temperature:.10g}"
-
-
 def write(row: pd.Series, folder: Path) -> list[Path]:
     """The files of one configuration, one for each lag."""
     place = f"{row['path']}/isoconfigurational"
@@ -81,10 +92,10 @@ def write(row: pd.Series, folder: Path) -> list[Path]:
     species = np.array(MODELS[row["model"]].species)
     position, box = start["position"].values, gd.open_trajectory(place)["box"].values[0]
     folder.mkdir(parents=True, exist_ok=True)
+    model, temperature, seed = name_of(row)
     files = []
     for number, label in enumerate(labels(row["model"], row["temperature"], runs["lag"].values.tolist())):
-        state = f"{row['model']}_N{len(position)}T{temperature_word(row['temperature'])}_{row['seed'] or 1}"
-        name = f"{state}_tc{label:02d}.npz"
+        name = f"{model}_N{len(position)}T{temperature}_{seed}_tc{label:02d}.npz"
         np.savez_compressed(
             folder / name, types=np.searchsorted(species, start["species"].values) + 1, initial_positions=position,
             positions=position + runs["replica_displacement"].isel(lag=number).values, box=np.diag(box),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from glassdask.sweep.protocol import Protocol, Simulated, simulated_states
 from glassdask.sweep.replicas import REPLICAS
 from glassdask.sweep.stage import Stage
 from glassdask.sweep.stages import STAGES, ordered
-from glassdask.sweep.state import Settings, State, Unit, naming
+from glassdask.sweep.state import Settings, State, Unit, naming, twice
 from glassdask.sweep.trajectories import Found, found_states
 from glassdask.texts import UTF8, parse_toml
 
@@ -175,10 +174,11 @@ def _read(path: Path, content: dict[str, Any], text: str, store: Path | None) ->
             with naming(where):
                 states.append(_planned(state, chosen, stages, shared))
             settings[state.label] = chosen
+    seen: dict[str, State] = {}
+    for state in states:
+        if seen.setdefault(state.label, state) is not state:
+            raise ParameterError(f"runs: {twice(seen[state.label], state)}")
     states = _joined(states, settings, stages)
-    repeated = [label for label, count in Counter(state.label for state in states).items() if count > 1]
-    if repeated:
-        raise ParameterError(f"runs: {min(repeated)} is asked for twice: leave one out")
     if not states:
         raise ParameterError("runs: no [[runs]] with temperatures or trajectories: add one")
     if not any(state.units for state in states):

@@ -15,7 +15,7 @@ from glassdask.errors import ParameterError
 from glassdask.store.groups import COMPLETE, attributes, is_group
 from glassdask.sweep.replicas import REPLICAS, Ensemble, beginning_of, remove_ensemble
 from glassdask.sweep.stage import Stage
-from glassdask.sweep.state import Settings, State, naming
+from glassdask.sweep.state import Settings, State, naming, twice
 from glassdask.sweep.trajectories import PLACEHOLDERS, matching, read_patterns, state_of
 
 
@@ -121,15 +121,19 @@ def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[
     found: dict[str, tuple[State, list[str]]] = {}
     for _, path, known, where in _matches(run.files, "files", folder, told, place):
         state = state_of(path, known, where)
-        found.setdefault(state.label, (replace(state, path=str(root / state.label)), []))[1].append(path)
+        first, paths = found.setdefault(state.label, (replace(state, path=str(root / state.label)), []))
+        _refuse_other(first, state, where)
+        paths.append(path)
     replicas: dict[str, dict[str, list[str]]] = {}
     for number, path, known, where in _matches(run.replicas or (), REPLICAS, folder, told, place):
         if "replica" not in known:
             raise ParameterError(f"{where}: does not tell the replicas apart: put {{replica}} into the pattern")
         which = f"{number}/{known.pop('replica')}"
-        label = state_of(path, known, where).label
+        state = state_of(path, known, where)
+        label = state.label
         if label not in found:
             raise ParameterError(f"{where}: {path} is of {label}, of which there are no files: give these in files")
+        _refuse_other(found[label][0], state, where)
         replicas.setdefault(label, {}).setdefault(which, []).append(path)
     for state, paths in found.values():
         with naming(f"{place}.files"):
@@ -143,6 +147,12 @@ def dumped_states(run: Dumps, root: Path, folder: Path, place: str) -> Iterator[
             named = tuple(tuple(os.path.relpath(path, folder) for path in each) for each in runs)
             made[REPLICAS] = Ensemble(paths=tuple(runs), names=named, settings=settings)
         yield state, made
+
+
+def _refuse_other(first: State, second: State, where: str) -> None:
+    """Raise where two files have one label and are not of one state."""
+    if (first.temperature, first.density) != (second.temperature, second.density):
+        raise ParameterError(f"{where}: {twice(first, second)}")
 
 
 def _matches(

@@ -101,6 +101,22 @@ def label_of(model: str, temperature: float, density: float | None, seed: int | 
     return checked_name("/".join(levels))
 
 
+def twice(first: State, second: State) -> ParameterError:
+    """The error of two states that have one label, and with it one folder.
+
+    >>> one, other = (State(label="gas/T=1.0000", path="", model="gas", temperature=t) for t in (1.0, 1.00001))
+    >>> str(twice(one, other))[:63]
+    'gas/T=1.0000 is asked for twice, with temperatures 1.0 and 1.00'
+    """
+    known = [(name, getattr(first, name), getattr(second, name)) for name in ("temperature", "density")]
+    apart = [f"{name}s {one} and {other}" for name, one, other in known if one != other]
+    told = "have four decimals" if apart else "tell model, density, temperature and seed alone"
+    return ParameterError(
+        f"{first.label} is asked for twice{', with ' if apart else ''}{', '.join(apart)}: leave one out, or give it a "
+        f"file and store of its own, as labels {told}"
+    )
+
+
 @contextmanager
 def naming(where: str) -> Iterator[None]:
     """Say where in a sweep's file a mistake is that is found inside, in one line."""

@@ -24,6 +24,16 @@ CEILINGS = {"propensity": "MD", "bond_breaking": "BB"}
 SYSTEMS = {"kob_andersen": "KA", "kob_andersen_ternary_2d": "KA2D"}
 
 
+def temperature_word(temperature: float) -> str:
+    """A temperature in a name, with two digits as the benchmark has it, or all that it has: 0.444 is none of its.
+
+    >>> temperature_word(0.5), temperature_word(0.4449)
+    ('0.50', '0.4449')
+    """
+    word = f"{temperature:.2f}"
+    return word if float(word) == temperature else f"{temperature:.10g}"
+
+
 @cache
 def tables() -> dict[str, dict[str, Any]]:
     """Everything that is published, by its path in the archive."""
@@ -33,7 +43,7 @@ def tables() -> dict[str, dict[str, Any]]:
 def times(model: str, temperature: float) -> np.ndarray | None:
     """The lags of a system at a temperature, if it is one of the benchmark's."""
     system = SYSTEMS.get(model)
-    table = tables().get(f"GlassBench/{system}_results/times_{temperature:.2f}.dat")
+    table = tables().get(f"GlassBench/{system}_results/times_{temperature_word(temperature)}.dat")
     return None if table is None else np.array([row[0] for row in table["rows"]])
 
 
@@ -51,7 +61,7 @@ def relaxation_time(model: str, temperature: float) -> float | None:
 
 def time_of(model: str, temperature: float, label: int) -> float | None:
     """The lag that the name of a file tells, as in ``_tc07``; None where nothing is published."""
-    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))
+    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), temperature_word(temperature)))
     if known is None or step is None or label % step or not 1 <= label // step <= len(known):
         return None
     return float(known[label // step - 1])
@@ -65,14 +75,14 @@ def label_of(model: str, temperature: float, lag: float) -> int | None:
     >>> label_of("kob_andersen", 0.5, 0.11)  # 0.108 in steps of 0.005
     1
     """
-    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), f"{temperature:.2f}"))
+    known, step = times(model, temperature), LABELS.get((SYSTEMS.get(model, ""), temperature_word(temperature)))
     at = np.flatnonzero(np.isclose(known, lag, rtol=1e-2, atol=0.5 * STEP)) if known is not None else []
     return step * (int(at[0]) + 1) if step is not None and len(at) else None
 
 
 def curves(model: str, temperature: float, target: str) -> dict[str, np.ndarray]:
     """Pooled R of the published models against ``t``, of the particles of type A; empty where nothing is published."""
-    path = CURVES.get((SYSTEMS.get(model, ""), f"{temperature:.2f}", target))
+    path = CURVES.get((SYSTEMS.get(model, ""), temperature_word(temperature), target))
     if path is None:
         return {}
     table = tables()[path]
@@ -89,7 +99,7 @@ def transfer(model: str, trained_at: float, temperature: float) -> dict[str, flo
     True
     """
     rows = tables()["GlassBench/KA_results/FIG5.dat"] if SYSTEMS.get(model) == "KA" else {"header": [], "rows": []}
-    end = f"{trained_at:.2f}"
+    end = temperature_word(trained_at)
     return {
         name.removesuffix(end): float(r)
         for row in rows["rows"] if abs(1 / row[0] - temperature) < 1e-3
@@ -99,7 +109,7 @@ def transfer(model: str, trained_at: float, temperature: float) -> dict[str, flo
 
 def ceiling(model: str, temperature: float, target: str) -> tuple[np.ndarray, np.ndarray]:
     """Times and rho_max, the R that the finite number of runs leaves to a perfect model."""
-    name = f"GlassBench/{SYSTEMS.get(model)}_results/rhomax_T{temperature:.2f}_{CEILINGS[target]}.dat"
+    name = f"GlassBench/{SYSTEMS.get(model)}_results/rhomax_T{temperature_word(temperature)}_{CEILINGS[target]}.dat"
     rows = [row for row in tables().get(name, {"rows": []})["rows"] if len(row) > 1]
     t, rho = np.array(rows, dtype=np.float64).reshape(-1, 2).T if rows else np.empty((2, 0))
     return t, rho

@@ -24,7 +24,7 @@ def studies(files: list[str], settings: Settings, train: Study, folder: Path) ->
     found = []
     for temperature, mine in sorted(of.items()):
         own = replace(settings, temperature=temperature, lags=None, rest=train.linear["rest"])
-        found.append(Study(mine, own, folder / f"transfer_T{temperature:.2f}"))
+        found.append(Study(mine, own, folder / f"transfer_T{published.temperature_word(temperature)}"))
         refuse_seen(train, found[-1], "--transfer")
         refuse_other_models(train, found[-1], "--transfer")
     return found

@@ -42,13 +42,41 @@ def test_lags_that_are_not_published_have_numbers_of_their_own():
 
 def test_temperatures_that_differ_have_files_of_their_own():
     """Else the files of 0.444 would be written over those of 0.44, which have the same two digits."""
+    from benchmark.published import temperature_word
     from benchmark.sources import temperature_of
-    from glassbench_sets import temperature_word
 
     words = {t: temperature_word(t) for t in (0.44, 0.444, 0.4449, 1.0, 1.25)}
     assert words == {0.44: "0.44", 0.444: "0.444", 0.4449: "0.4449", 1.0: "1.00", 1.25: "1.25"}
     for temperature, word in words.items():
         assert temperature_of([f"kob_andersen_N300T{word}_1_tc01.npz"], None) == temperature
+
+
+def test_what_is_published_at_a_temperature_is_not_that_of_its_neighbours():
+    """0.44 has published lags, for which those of files of 0.444 were taken."""
+    from benchmark import published
+
+    for found in (published.times, published.relaxation_time):
+        assert found("kob_andersen", 0.44) is not None
+        assert found("kob_andersen", 0.444) is None
+    assert published.time_of("kob_andersen", 0.444, 7) is None
+    assert not published.curves("kob_andersen", 0.444, "propensity")
+
+
+def test_states_whose_files_would_have_one_name():
+    """Seed 0 was called 1, as is a state without a seed, and names do not tell the density."""
+    from glassbench_sets import name_of, refuse_same_names
+
+    from glassdask.sweep.state import State, label_of
+
+    def state(seed, density=None):
+        known = {"model": "kob_andersen", "temperature": 0.5, "density": density, "seed": seed}
+        return State(label=label_of(**known), path="", **known)
+
+    assert [name_of(state(seed))[2] for seed in (None, 0, 1)] == [1, 0, 1]
+    refuse_same_names([state(0), state(1)])
+    for same in ([state(None), state(1)], [state(1, 1.2), state(1, 1.3)]):
+        with pytest.raises(gd.errors.ParameterError, match=r"files of one name, kob_andersen_N...T0.50_1: give them"):
+            refuse_same_names(same)
 
 
 @pytest.mark.slow

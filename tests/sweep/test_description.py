@@ -161,7 +161,12 @@ def test_cold_and_long_first(file):
         (('"polymer"', '"glycerol"'), ParameterError, r"runs\[1\].model: no model 'glycerol'"),
         (('"polymer"', '"copper_zirconium"'), ParameterError, "potential: is missing"),
         (('"polymer"', '"copper_zirconium"\npotential = "x"'), ParameterError, "potential: .*no such potential file"),
-        (("[1.0]\npressure", "[1.0, 1.00001]\npressure"), ParameterError, "asked for twice"),
+        (
+            ("[1.0]\npressure", "[1.0, 1.00001]\npressure"),
+            ParameterError,
+            "runs: polymer/.*T=1.0000.* is asked for twice, with temperatures 1.0 and 1.00001: leave one out, or give "
+            "it a file and store of its own, as labels have four decimals",
+        ),
         (("[[runs]]", "[[runs]"), ParameterError, "cannot be read as TOML"),
         (("[describe]", '[describe]\nstructures = "inherent"'), ParameterError, "polymer: set inherent = true"),
         (
@@ -266,7 +271,7 @@ def test_trajectories(tmp_path):
         (("{model}", "gas"), "does not tell the model"),
         (("{seed}", "{model}"), "model"),
         (("data/{model}", "data/{model}liquid"), "no store matches"),
-        (("{seed}.zarr", "*.zarr"), "asked for twice"),
+        (("{seed}.zarr", "*.zarr"), "asked for twice: .*labels tell model, density, temperature and seed alone"),
         (("T={temperature}", "{temperature}"), "not a number"),
         (("[describe.descriptors.bo]", "[describes]"), "unknown"),
         (("[[runs]]", "[[runs]]\ntemperatures = [1.0]"), r"runs\[0\].temperatures: unknown"),

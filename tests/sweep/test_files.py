@@ -177,6 +177,18 @@ def test_slips_are_told_before_anything_is_read(dumps, old, new, message):
     assert "\n" not in str(told.value)
 
 
+def test_files_of_temperatures_with_the_same_decimals(dumps):
+    """They were taken for one run of the first temperature."""
+    (dumps / "T0.4500").rename(dumps / "T0.500003")
+    twice = r"T=0.5000 is asked for twice, with temperatures 0.5 and 0.500003: leave one out, or give it a file and"
+    with pytest.raises(ParameterError, match=rf"runs\[0\]\.files\[0\]: mixture/{twice}"):
+        read_sweep(dumps / "sweep.toml")
+    (dumps / "T0.500003").rename(dumps / "iso0.500003")
+    (dumps / "sweep.toml").write_text(FILE.replace("dt =", 'replicas = "iso{temperature}/dump.{replica}.gz"\ndt ='))
+    with pytest.raises(ParameterError, match=rf"runs\[0\]\.replicas\[0\]: mixture/{twice}"):
+        read_sweep(dumps / "sweep.toml")
+
+
 def test_failures_are_told_in_the_words_of_the_file(dumps):
     """Not in those of Python or the shell: what is said can be typed as it is."""
     file = dumps / "sweep.toml"
