@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from glassdask.descriptors.base import Descriptor, Plan
-from glassdask.errors import ParameterError
 from glassdask.kernels import pairs as kernels
 from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.simulation.models import AnyModel, PairModel
+from glassdask.simulation.polydisperse import PolydisperseModel
+from glassdask.simulation.species import refuse_others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,7 @@ class LocalEnergy(Descriptor):
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         model = self.model
-        if model.dimension != dimension:
-            raise ParameterError(
-                f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
-            )
+        refuse_others(model, names, dimension)
         attrs = {"long_name": f"potential energy, {model.name}", "units": "energy"}
         cutoffs = model.cutoffs(names) if isinstance(model, PairModel) else np.full((len(names),) * 2, model.reach)
         if isinstance(model, PairModel) and model.chains is None:
@@ -57,7 +55,8 @@ class LocalEnergy(Descriptor):
             if known is not None:
                 out[~known] = np.nan
 
-        return Plan(search=None, compute=of_block, attrs=attrs)
+        sized = isinstance(model, PolydisperseModel)
+        return Plan(search=None, compute=of_block, attrs=attrs, needs_diameters=sized)
 
 
 class _OfPairs:

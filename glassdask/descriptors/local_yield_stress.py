@@ -15,6 +15,7 @@ from glassdask.neighborhood.configuration import Configuration, Neighbors
 from glassdask.simulation.models import AnyModel, PairModel
 from glassdask.simulation.polydisperse import PolydisperseModel
 from glassdask.simulation.potentials import spline
+from glassdask.simulation.species import refuse_others
 
 MOST_DIRECTIONS = 1000
 ROAMING = 0.5  # that a free particle may go against the strain before an event
@@ -114,10 +115,7 @@ class LocalYieldStress(Descriptor):
     def plan(self, names: tuple[str, ...], dimension: int) -> Plan:
         """See `Descriptor.plan`."""
         model = self.model
-        if model.dimension != dimension:
-            raise ParameterError(
-                f"{model.name} is {model.dimension}-dimensional, the trajectory {dimension}-dimensional"
-            )
+        refuse_others(model, names, dimension)
         attrs = {"long_name": f"residual strength of the surroundings, {model.name}", "units": "energy/length^d"}
         search = np.full((len(names),) * 2, self.outer)
         free = model.density * (np.pi * self.radius**2 if dimension == 2 else 4.0 / 3.0 * np.pi * self.radius**3)

@@ -15,6 +15,7 @@ from glassdask.neighborhood.boxes import check_radius
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import species_names, validate
 from glassdask.simulation.models import PairModel, read_model
+from glassdask.simulation.species import refuse_others
 from glassdask.variables import annotated
 from glassdask.wrapping import wrap
 
@@ -104,12 +105,10 @@ def pair_liquid(trajectory: xr.Dataset, model: PairModel | str, what: str) -> Pa
     borders = borders_of(trajectory)
     if borders is not None and not borders.nothing_beyond:
         refuse_open(trajectory, what, "say beyond='nothing' where nothing is beyond its faces")
-    dimension = trajectory.sizes["space"]
     liquid = read_model(model, f"{what}.model")
     if not isinstance(liquid, PairModel) or liquid.chains is not None:
         raise ParameterError(f"model {liquid.name}: expected particles that interact in pairs, without bonds")
-    if liquid.dimension != dimension:
-        raise ParameterError(f"{liquid.name} is {liquid.dimension}-dimensional, the trajectory {dimension}-dimensional")
+    refuse_others(liquid, species_names(trajectory), trajectory.sizes["space"])
     return liquid
 
 

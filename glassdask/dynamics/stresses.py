@@ -12,7 +12,7 @@ from glassdask.declarations import Positive, converted, flags
 from glassdask.dynamics.lags import even_step
 from glassdask.dynamics.origins import Origins
 from glassdask.dynamics.velocities import check_velocities
-from glassdask.errors import ParameterError, SchemaError, SpeciesError
+from glassdask.errors import ParameterError, SchemaError
 from glassdask.frames import map_frames
 from glassdask.graphs import compute
 from glassdask.neighborhood.borders import refuse_open
@@ -22,6 +22,7 @@ from glassdask.simulation.interactions import interactions
 from glassdask.simulation.mechanics import masses
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import PairModel, read_model
+from glassdask.simulation.species import masses_of, refuse_others
 from glassdask.variables import annotated
 
 # What a particle takes, in microseconds, roughly.
@@ -220,7 +221,7 @@ def _measured(trajectory: xr.Dataset, model: Model | str | None, temperature: fl
         assert model is not None
         check_velocities(trajectory)
         liquid, names = _pair_model(model, trajectory), species_names(trajectory)
-        heavy = np.array([liquid.masses[liquid.species.index(name)] for name in names])[species_codes(trajectory)]
+        heavy = masses_of(liquid, names)[species_codes(trajectory)]
         n, d = trajectory.sizes["particle"], trajectory.sizes["space"]
         if n < 2:
             raise ParameterError("the velocity of one particle tells no temperature: give temperature")
@@ -245,13 +246,7 @@ def _pair_model(model: Model | str, trajectory: xr.Dataset) -> PairModel:
             f"{found.name} is no model of pairs: give the stress of each frame, as LAMMPS tells it, as the variable "
             "'stress_tensor' (frame, space_a, space_b)"
         )
-    if found.dimension != trajectory.sizes["space"]:
-        raise ParameterError(
-            f"{found.name} is {found.dimension}-dimensional, the trajectory {trajectory.sizes['space']}-dimensional"
-        )
-    for name in species_names(trajectory):
-        if name not in found.species:
-            raise SpeciesError(f"{found.name}: no species {name!r}, it has {', '.join(found.species)}: rename it")
+    refuse_others(found, species_names(trajectory), trajectory.sizes["space"])
     return found
 
 

@@ -20,6 +20,7 @@ from glassdask.simulation.models import PairModel, read_model
 from glassdask.simulation.pair_lists import half_list, slope_and_curvature
 from glassdask.simulation.polydisperse import PolydisperseModel
 from glassdask.simulation.potentials import Array
+from glassdask.simulation.species import refuse_others
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,7 @@ def interactions(model: Model | str, configuration: xr.Dataset | Configuration, 
     found, liquid = configuration_of(configuration, what), read_model(model, f"{what}.model")
     if not isinstance(liquid, PairModel | PolydisperseModel):
         raise ParameterError(f"{what}: {liquid.name}: expected particles that interact in pairs (PairModel)")
-    if liquid.dimension != found.dimension:
-        raise ParameterError(
-            f"{what}: {liquid.name} is {liquid.dimension}-dimensional, the configuration {found.dimension}-dimensional"
-        )
+    refuse_others(liquid, found.names, found.dimension)
     if isinstance(liquid, PolydisperseModel):
         return _of_sizes(liquid, found)
     cutoffs = liquid.cutoffs(found.names)

@@ -12,6 +12,7 @@ from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.interactions import Interactions, configuration_of, interactions
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
+from glassdask.simulation.species import masses_of
 
 
 def hessian(model: Model | str, configuration: xr.Dataset | Configuration, *, mass_weighted: bool = False) -> bsr_array:
@@ -155,6 +156,4 @@ def of_stress(pairs: Interactions) -> np.ndarray:
 
 def masses(model: Model | str, configuration: Configuration) -> np.ndarray:
     """Mass of each particle, (N,)."""
-    liquid = read_model(model, "model")
-    by_name = dict(zip(liquid.species, liquid.masses))
-    return np.array([by_name[name] for name in configuration.names])[configuration.species]
+    return masses_of(read_model(model, "model"), configuration.names)[configuration.species]

@@ -12,6 +12,7 @@ from glassdask.neighborhood.nearest import Cutoff
 from glassdask.simulation.interactions import configuration_of
 from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import read_model
+from glassdask.simulation.species import masses_of
 from glassdask.variables import annotated
 
 
@@ -169,10 +170,9 @@ def harmonic_debye_waller(modes: xr.Dataset, model: Model | str, temperature: fl
     """
     temperature = converted(temperature, Positive, "temperature")
     liquid = read_model(model, "harmonic_debye_waller.model")
-    by_name = dict(zip(liquid.species, liquid.masses))
     if "species" not in modes:
         raise SchemaError("harmonic_debye_waller: the modes have no species (particle): take those of lowest_modes")
-    mass = xr.DataArray([by_name[str(name)] for name in modes["species"].values], dims="particle")
+    mass = xr.DataArray(masses_of(liquid, modes["species"].values.tolist()), dims="particle")
     return annotated((temperature * vibrality(modes) / mass).rename("debye_waller"))
 
 

@@ -21,9 +21,10 @@ import xarray as xr
 from dask.delayed import Delayed
 
 from glassdask.declarations import flags, plain
-from glassdask.errors import StoreError
+from glassdask.errors import GlassdaskError, ParameterError, StoreError
 from glassdask.graphs import compute, task_bytes, within_task
 from glassdask.neighborhood.borders import refuse_open
+from glassdask.schema import species_names
 from glassdask.simulation import engine
 from glassdask.simulation.checkpoints import CHECKPOINT
 from glassdask.simulation.mixture import Model
@@ -38,6 +39,7 @@ from glassdask.simulation.recorders import (
     read_sums,
     store_thermo,
 )
+from glassdask.simulation.species import refuse_others
 from glassdask.simulation.worker import DONE, Job
 from glassdask.variables import annotated
 
@@ -77,18 +79,22 @@ def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, afte
         LAMMPS reports an error, or was killed.
     StoreError
         Another simulation is stored there.
+    SpeciesError, ParameterError, BoxError
+        The start has particles of another model, or no such frame, or its box does not repeat: at once, where it is
+        there.
     """
     flags(overwrite=overwrite)
+    if isinstance(simulation.start, StoredStart) and after is None and _is_there(simulation.start.path):
+        _start(simulation.model, simulation.start)
     return dask.delayed(_simulate, pure=True)(simulation, str(path), overwrite, after)
 
 
 def _simulate(simulation: Simulation, path: str, overwrite: bool, after: Any) -> str:
-    from glassdask.store import content_hash, open_trajectory
+    from glassdask.store import content_hash
 
     start = simulation.start
     if isinstance(start, StoredStart):
-        stored = open_trajectory(start.path)
-        refuse_open(stored, f"{start.path}: a simulation", "drop_vars('periodic') where it does repeat")
+        stored = _start(simulation.model, start)
         n_particles, frame = stored.sizes["particle"], start.frame % stored.sizes["frame"]
         with within_task():
             moving = "velocity" in stored and bool(compute(stored["velocity"][frame].any())[0])
@@ -128,6 +134,8 @@ def inherent_structures(
     """
     flags(overwrite=overwrite)
     liquid = read_model(model, "inherent_structures.model")
+    if after is None and _is_there(source):
+        _start(liquid, StoredStart(path=str(source)))
     ranges = _ranges(source) if after is None else []
     if len(ranges) < 2:
         return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
@@ -139,9 +147,8 @@ def inherent_structures(
 def _ranges(source: str) -> list[range]:
     """Frames of a store that are minimised by one process each, shared out evenly; none of what is still to come."""
     from glassdask.store import open_trajectory
-    from glassdask.store.groups import COMPLETE, attributes, is_group
 
-    if not is_group(source) or attributes(source).get("status") != COMPLETE:
+    if not _is_there(source):
         return []
     sizes = open_trajectory(source).sizes
     n, most = sizes["frame"], max(1, MINIMISED_TOGETHER // sizes["particle"])
@@ -149,10 +156,31 @@ def _ranges(source: str) -> list[range]:
     return [range(first, stop) for first, stop in pairwise(edges)]
 
 
-def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
+def _is_there(path: str) -> bool:
+    """Whether a store is complete, which tasks that are made now may still have to make."""
+    from glassdask.store.groups import COMPLETE, attributes, is_group
+
+    return is_group(path) and attributes(path).get("status") == COMPLETE
+
+
+def _start(model: Model, start: StoredStart) -> xr.Dataset:
+    """The trajectory that has the start, if a simulation of the model can begin there."""
     from glassdask.store import open_trajectory
 
-    sizes = open_trajectory(source).sizes
+    stored = open_trajectory(start.path)
+    refuse_open(stored, f"{start.path}: a simulation", "drop_vars('periodic') where it does repeat")
+    try:
+        refuse_others(model, species_names(stored), stored.sizes["space"])
+    except GlassdaskError as error:
+        raise type(error)(f"{start.path}: {error}") from None
+    n = stored.sizes["frame"]
+    if not -n <= start.frame < n:
+        raise ParameterError(f"{start.path}: no frame {start.frame}: expected one from {-n} to {n - 1}")
+    return stored
+
+
+def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
+    sizes = _start(model, StoredStart(path=source)).sizes
     identity, attrs = _minimising(model, source)
     operations, n_particles = _minimisations(source, range(sizes["frame"])), sizes["particle"]
     return _run(model, model.timestep, operations, sizes["frame"], n_particles, path, identity, attrs, overwrite)
@@ -329,6 +357,8 @@ def isoconfigurational(
         To be computed by any scheduler.
     """
     flags(overwrite=overwrite)
+    if after is None and _is_there(ensemble.start.path):
+        _start(ensemble.model, ensemble.start)
     batches = range(0, ensemble.replicas, ensemble.batch)
     begun = dask.delayed(_prepare, pure=True)(ensemble, str(path), overwrite, after)
     done = [dask.delayed(_run_batch, pure=True)(ensemble, str(path), first, begun) for first in batches]
@@ -337,11 +367,10 @@ def isoconfigurational(
 
 def _prepare(ensemble: Isoconfigurational, path: str, overwrite: bool, after: Any) -> str:
     """Store the start, unless the ensemble is done; the key of the ensemble."""
-    from glassdask.store import content_hash, open_trajectory, save_trajectory
+    from glassdask.store import content_hash, save_trajectory
 
     start = ensemble.start
-    stored = open_trajectory(start.path)
-    refuse_open(stored, f"{start.path}: a simulation", "drop_vars('periodic') where it does repeat")
+    stored = _start(ensemble.model, start)
     content = content_hash(start.path)
     known = dataclasses.replace(ensemble, start=StoredStart(path="", frame=start.frame % stored.sizes["frame"]))
     key = engine.key(known, content, _checkpoint(stored.sizes["particle"]), recorder=MeansRecorder)

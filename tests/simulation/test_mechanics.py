@@ -313,7 +313,7 @@ def test_refusals():
         SchemaError, match=r"hessian: found 2 frames, expected one: give trajectory.isel\(frame=\[0\]\)"
     ):
         hessian(KOB_ANDERSEN, two)
-    with pytest.raises(ParameterError, match="kam_2d is 2-dimensional, the configuration 3-dimensional"):
+    with pytest.raises(ParameterError, match="kam_2d is 2-dimensional, the trajectory 3-dimensional"):
         hessian("kam_2d", trajectory)
     with pytest.raises(BoxError, match="open borders hide neighbours"):
         forces(KOB_ANDERSEN, trajectory.assign(periodic=("axis", [True, True, False])))

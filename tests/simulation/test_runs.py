@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 import xarray as xr
 
 from glassdask.dynamics import d2min, propensity, unwrapped
-from glassdask.errors import SimulationError, SimulationKilledError, StoreError
+from glassdask.errors import GlassdaskError, SimulationError, SimulationKilledError, StoreError
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.schema import from_arrays
 from glassdask.simulation import engine, models, runs
@@ -398,11 +399,16 @@ def test_unstable(model, timestep, words, tmp_path):
 
 
 def test_wrong_model(liquid, tmp_path):
-    run = Simulation(
-        model=models.SILICA, start=StoredStart(path=liquid[0]), stages=(Dynamics(time=1.0, temperature=1.0),)
-    )
-    with pytest.raises(SimulationError, match="species A, B are not in the model"):
-        compute(simulate(run, str(tmp_path / "run.zarr")))
+    """Where the start is made before, it is known only then what it has."""
+    start, stage = StoredStart(path=liquid[0]), Dynamics(time=1.0, temperature=1.0)
+    flat = dataclasses.replace(models.KAM_2D, species=("A", "X"))
+    for model, words in (
+        (models.POLYMER, "polymer is 3-dimensional, the trajectory 2-dimensional"),
+        (flat, "no species 'B', it has A, X"),
+    ):
+        run = Simulation(model=model, start=start, stages=(stage,))
+        with pytest.raises(GlassdaskError, match=words):
+            compute(simulate(run, str(tmp_path / "run.zarr"), after=liquid[0]))
 
 
 def long_run():
