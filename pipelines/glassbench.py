@@ -35,6 +35,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,11 @@ from benchmark.backwards import Ends
 from benchmark.models import WHITENING, Chosen, FromRest, Linear, Model, Network
 from benchmark.sources import REST, Settings, Study, Task, refuse_overlap
 from propensity import DESCRIPTORS, STRUCTURES, given
-from refusing import line
+from refusing import line, told
 
 import glassdask as gd
 from glassdask import plotting
-from glassdask.errors import GlassdaskError, ParameterError, install
+from glassdask.errors import ParameterError, install
 from glassdask.simulation.models import MODELS
 
 KINDS = ("ridge", "network")
@@ -70,6 +71,7 @@ NETWORK = {
 }  # fmt: skip
 
 
+@partial(told, words=line)
 def main() -> None:
     """Train on some configurations, score on others."""
     parser = argparse.ArgumentParser(description="GlassBench: propensities predicted from structure, on public data.")
@@ -143,14 +145,11 @@ def main() -> None:
         None if chosen.rest is None else tuple(chosen.rest), chosen.bonds, chosen.overwrite,
     )  # fmt: skip
     network = {"seed": chosen.seed} | given(n_repeats=chosen.repeats, epochs=chosen.epochs)
-    try:
-        with gd.cluster.connect(chosen.cluster):
-            run(
-                chosen.train, chosen.test, chosen.transfer, chosen.models, chosen.structure, settings, network,
-                chosen.backwards, chosen.eignn, chosen.output,
-            )  # fmt: skip
-    except GlassdaskError as error:
-        parser.exit(1, f"{line(error)}\n")
+    with gd.cluster.connect(chosen.cluster):
+        run(
+            chosen.train, chosen.test, chosen.transfer, chosen.models, chosen.structure, settings, network,
+            chosen.backwards, chosen.eignn, chosen.output,
+        )  # fmt: skip
 
 
 def run(

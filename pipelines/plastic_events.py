@@ -29,11 +29,11 @@ import dask
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from refusing import told
 from simulating import run
 
 import glassdask as gd
 from glassdask import plotting, simulation
-from glassdask.errors import GlassdaskError
 
 MODEL = "kam_2d"
 LOWEST = 10  # modes of which particles take part
@@ -45,6 +45,7 @@ EXTREME = 0.05  # part of the particles of a species that counts as soft, and as
 NEAREST = 2.5  # whose motion relative to a particle is its D2min
 
 
+@told
 def main() -> None:
     """Quench, shear, describe and rank."""
     parser = argparse.ArgumentParser(description="Rank indicators by how well they foretell plastic events.")
@@ -61,13 +62,10 @@ def main() -> None:
         parser.error("--glasses: expected at least 2, for errors")
     chosen.output.mkdir(parents=True, exist_ok=True)
     places = [chosen.output / f"glass-{number:03d}" for number in range(chosen.glasses)]
-    try:
-        with gd.cluster.connect(chosen.cluster) as client:
-            made = [simulated(place, number, chosen) for number, place in enumerate(places)]
-            run({"glasses under shear": made}, client, print)
-            rows = foretold(places, chosen.radius)
-    except GlassdaskError as error:
-        parser.exit(1, f"{error}\n")
+    with gd.cluster.connect(chosen.cluster) as client:
+        made = [simulated(place, number, chosen) for number, place in enumerate(places)]
+        run({"glasses under shear": made}, client, print)
+        rows = foretold(places, chosen.radius)
     if not rows:
         parser.error(f"no glass has rearranged up to a strain of {chosen.strain:g}: raise --strain")
     plotting.write_table(chosen.output / "plastic_events.csv", {key: [row[key] for row in rows] for key in rows[0]})

@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from refusing import line
+from refusing import line, told
 
 import glassdask as gd
 from glassdask import code, plotting
@@ -38,7 +39,7 @@ from glassdask.declarations import plain
 from glassdask.descriptors.registry import make, parse
 from glassdask.dynamics.cages import cage_positions
 from glassdask.dynamics.resting import motion_from_rest
-from glassdask.errors import GlassdaskError, ParameterError
+from glassdask.errors import ParameterError
 from glassdask.fields.shell_averages import average_shells
 from glassdask.files import read_json, write_json
 from glassdask.learning import RidgeCV, cross_validate, grouped_moments, load_model, pearson, save_model
@@ -68,6 +69,7 @@ PUBLISHED = {
 }
 
 
+@partial(told, words=line)
 def main() -> None:
     """Train, predict, or both."""
     parser = argparse.ArgumentParser(description="Propensity from local structure by ridge regression, on public data.")
@@ -95,14 +97,11 @@ def main() -> None:
         parser.error("nothing to do: give --train FILE ..., --predict FILE ..., or both")
     kept = ("descriptor", "centers", "generations", "shell", "model", "temperature", "density", "sweeps", "rest", "lag")
     settings = {name: getattr(chosen, name) for name in kept}
-    try:
-        with gd.cluster.connect(chosen.cluster):
-            if chosen.train:
-                train(chosen.train, chosen.structure, settings, chosen.output, chosen.overwrite)
-            if chosen.predict:
-                predict(chosen.predict, chosen.structure, chosen.output, chosen.overwrite)
-    except GlassdaskError as error:
-        parser.exit(1, f"{line(error)}\n")
+    with gd.cluster.connect(chosen.cluster):
+        if chosen.train:
+            train(chosen.train, chosen.structure, settings, chosen.output, chosen.overwrite)
+        if chosen.predict:
+            predict(chosen.predict, chosen.structure, chosen.output, chosen.overwrite)
 
 
 def train(files: list[str], structures: list[str], settings: dict[str, Any], folder: Path, overwrite: bool) -> None:

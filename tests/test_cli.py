@@ -378,3 +378,14 @@ def test_garbage_is_looked_for_after_the_start():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["True", "True"]
+
+
+def test_interrupted_before_a_command_begins(tmp_path):
+    """Among the first imports, which take seconds on a busy machine."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-m", "glassdask", "info", "x.zarr"],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "glassdask: interrupted; the same command goes on from here\n")

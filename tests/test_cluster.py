@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -372,6 +373,35 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, indent):
     assert [k for k, line in enumerate(lines) if "Error" in line][-1] == len(lines) - 1
     assert lines[-1].startswith("glassdask.errors.ClusterError: ")
     assert lines[-1].endswith('put the lines that connect below `if __name__ == "__main__":`')
+
+
+@pytest.mark.cluster
+def test_workers_that_still_import_do_not_hear_ctrl_c(tmp_path):
+    """Python runs the imports of a script in its workers first: they printed where they were."""
+    script, mark = tmp_path / "script.py", tmp_path / "importing"
+    script.write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from glassdask.cluster import connect\n"
+        'if __name__ != "__main__":\n'
+        f"    Path({str(mark)!r}).touch()\n"
+        "    time.sleep(5.0)\n"
+        'if __name__ == "__main__":\n'
+        "    try:\n"
+        '        with connect("local", workers=1):\n'
+        "            time.sleep(60.0)\n"
+        "    except KeyboardInterrupt:\n"
+        '        sys.exit("interrupted")\n'
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = subprocess.Popen(
+        [sys.executable, str(script)], env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not mark.exists() and command.poll() is None:
+        time.sleep(0.1)
+    os.killpg(command.pid, signal.SIGINT)
+    assert command.communicate()[1] == "interrupted\n"
+    assert command.returncode == 1
 
 
 def test_job_scripts_lie_where_nobody_else_can_write():

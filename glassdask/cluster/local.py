@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import stat
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,8 @@ from glassdask.cluster.tls import security
 from glassdask.cluster.watching import LOOK_SECONDS, STOPPED_SECONDS
 from glassdask.errors import ClusterError
 
-# Ctrl-C at a prompt reaches workers as well, each of which would print where it was; they end with the cluster. Most of
-# what they need they import with their first task
-DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from glassdask.starting import rest; rest()"
+# most of what workers need they import with their first task
+RESTING = "from glassdask.starting import rest; rest()"
 
 # names, to the processes that a local cluster starts, a file that tells that one of them came here itself
 STARTING = "GLASSDASK_STARTING"
@@ -117,6 +118,26 @@ def _ending_stopped() -> Iterator[None]:
         looker.join()
 
 
+@contextmanager
+def _deaf() -> Iterator[list[int]]:
+    """Let the threads that are made here, and the processes that these start, now or later, not hear Ctrl-C.
+
+    At a prompt it reaches workers as well, each of which would print where it was, be it among its first imports; they
+    end with the cluster. This process only notes it, in the list that is yielded: what is half made cannot be closed.
+    """
+    heard: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    resource_tracker.ensure_running()  # Python would let the thread that starts it hear again
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if main else None
+    try:
+        yield heard
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 # How long a worker that died may take to be back before it is given up for good: nobody starts another one, and the
 # work would wait for ever. On a machine that is short of cores, starting takes long.
 LOCAL_PATIENCE = "300s"
@@ -159,7 +180,7 @@ def local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]
     waiting = {"distributed.deploy.lost-worker-timeout": LOCAL_PATIENCE}
     folder = private_folder()
     with _named_semaphores(), dask.config.set({**waiting, **low_overhead(), "temporary-directory": folder}):
-        with _start_guarded(), _ending_stopped():
+        with _start_guarded(), _ending_stopped(), _deaf() as heard:
             cluster = LocalCluster(
                 n_workers=n,
                 threads_per_worker=1,
@@ -167,9 +188,11 @@ def local_cluster(profile: Profile | None, workers: int | None) -> Iterator[Any]
                 dashboard_address="127.0.0.1:0",
                 worker_dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
-                preload=[DEAF],
+                preload=[RESTING],
                 security=security(profile or LOCAL),
                 **{"local_directory": folder, **options},
             )
         with cluster:
+            if heard:
+                raise KeyboardInterrupt
             yield cluster
