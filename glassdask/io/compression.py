@@ -34,7 +34,7 @@ def head(path: str) -> bytes:
         data = raw.read(HEAD)
         kind = _kind(data)
         if kind is None:
-            return data.removeprefix(MARK)
+            return ended(data.removeprefix(MARK))
         raw.seek(0)
         new = _decompressor(kind)
         data = b""
@@ -43,7 +43,17 @@ def head(path: str) -> bytes:
                 data += text
                 if len(data) >= HEAD:
                     break
-        return data[:HEAD].removeprefix(MARK)
+        return ended(data[:HEAD].removeprefix(MARK))
+
+
+def ended(text: bytes) -> bytes:
+    r"""Text with ``\n`` at the ends of lines that ``\r`` alone ends, as old Macs wrote them; others are as they are.
+
+    >>> ended(b"2\r\rA 0 0 0\r"), ended(b"2\r\n\r\n")
+    (b'2\n\nA 0 0 0\n', b'2\r\n\r\n')
+    """
+    old = b"\r" in text and b"\n" not in text and b"\0" not in text
+    return text.replace(b"\r", b"\n") if old else text
 
 
 def blocks(path: str, offset: int = 0, digest: Any = None, size: int | None = None) -> Generator[bytes, None, None]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glassdask.errors import FormatError
-from glassdask.io.compression import MARK, PROGRAMS, blocks, compression
+from glassdask.io.compression import MARK, PROGRAMS, blocks, compression, ended
 from glassdask.io.frame import Frame, Survey
 from glassdask.kernels import parsing
 from glassdask.schema import CODE
@@ -175,7 +175,7 @@ class Lines:
         rest = self._data[self._end :]
         self._base, self._next = self._base + self._end, 0
         while block := next(self._blocks, b""):
-            rest += block
+            rest += ended(block)
             self._end = rest.rfind(b"\n") + 1
             if self._end:
                 self._data = rest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from glassdask import errors
 from tests.io.sample_files import dump, extxyz, sample, write
 from tests.io.test_lammps_dump import read, same
 
+LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'
 CUBE = 4.0 * np.eye(3)
 ATOMS = "1 1 1 1 1\n2 2 2 2 1.5\n3 1 3 3 2.5\n4 2 0.5 3.5 0.5\n"
 POSITION = [[1, 1, 1], [2, 2, 1.5], [3, 3, 2.5], [0.5, 3.5, 0.5]]
@@ -28,6 +31,8 @@ DUMPS = {
     "blank lines": (frame() + "\n" + frame("100") + "\n\n", [0, 100], None),
     "blanks among atoms": (frame(atoms=ATOMS.replace("\n", "\n \n\n")) + frame("5"), [0, 5], None),
     "Windows": (frame().replace("\n", "\r\n"), [0], None),
+    "old Mac": (frame().replace("\n", "\r"), [0], None),
+    "old Mac, two frames": ((frame() + frame("5")).replace("\n", "\r"), [0, 5], None),
     "no line end": (frame().rstrip(), [0], "the last line has no line end"),
     "no line end at the second": ((frame() + frame("7")).rstrip(), [0, 7], "the last line has no line end"),
     "empty first": (EMPTY + frame("100"), [100], "1 frame without particles left out"),
@@ -54,8 +59,8 @@ DUMPS = {
 
 @pytest.mark.parametrize("name", DUMPS)
 def test_dumps(tmp_path, name):
-    text, steps, note = DUMPS[name]
-    (tmp_path / "run").write_bytes(text.encode())
+    content, steps, note = DUMPS[name]
+    (tmp_path / "run").write_bytes(content.encode())
     index = gio.scan(tmp_path / "run")
     found = list(gio.frames(index))
     assert note is None or any(note in line for line in index.notes), index.notes
@@ -68,6 +73,45 @@ def test_dumps(tmp_path, name):
         np.testing.assert_array_equal(one.position, POSITION)
         np.testing.assert_array_equal(one.box, CUBE)
         assert [one.species[code] for code in one.codes] == ["1", "2", "1", "2"]
+
+
+DATA = "by hand\n\n2 atoms\n2 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 1 1 1\n2 2 2 2 2\n"
+GRO = (
+    "\n2\n    1SOL      A    1   0.100   0.100   0.100\n    1SOL      B    2   0.200   0.200   0.200\n   0.4 0.4 0.4\n"
+)
+CFG = (
+    "Number of particles = 2\nA = 1.0 Angstrom\n"
+    + "".join(f"H0({i},{j}) = {4.0 * (i == j)} A\n" for i in (1, 2, 3) for j in (1, 2, 3))
+    + ".NO_VELOCITY.\nentry_count = 3\n1.0\nA\n0.25 0.25 0.25\n2.0\nB\n0.5 0.5 0.5\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.data", DATA), ("a.gro", GRO), ("a.cfg", CFG), ("a", f"2\n{LATTICE}\nA 1 1 1\nB 2 2 2\n")],
+)
+def test_line_ends_of_old_macs(tmp_path, name, content):
+    """``\\r`` alone: such files were called truncated, or of no known format."""
+    if name.endswith("gro"):
+        pytest.importorskip("mdtraj")
+    path = tmp_path / name
+    path.write_bytes(content.replace("\n", "\r").encode())
+    (found,) = gio.frames(gio.scan(path))
+    np.testing.assert_allclose(found.position, [[1, 1, 1], [2, 2, 2]], rtol=1e-6)
+
+
+def test_line_ends_of_old_macs_in_blocks(tmp_path, monkeypatch):
+    """Lines that are cut anywhere, of frames that are entered by a seek, plain and compressed."""
+    monkeypatch.setattr("glassdask.io.text.BLOCK", 100)
+    content = "".join(frame(str(step), atoms=ATOMS.replace("2.5", f"2.{step}")) for step in range(9))
+    for number, whole in enumerate((content, content.rstrip())):
+        unix, mac, packed = (tmp_path / f"{name}{number}" for name in ("unix", "mac", "mac.gz"))
+        unix.write_text(whole)
+        mac.write_bytes(whole.replace("\n", "\r").encode())
+        packed.write_bytes(gzip.compress(mac.read_bytes()))
+        expected = np.stack([one.position for one in gio.frames(gio.scan(unix))])
+        for path in (mac, packed):
+            np.testing.assert_array_equal(np.stack([one.position for one in gio.frames(gio.scan(path))]), expected)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +134,6 @@ def xyz(comment: str, atoms: str = "A 1 1 1\nB 2 2 2\n") -> str:
     return f"2\n{comment}\n{atoms}"
 
 
-LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'
 XYZ = {
     "brackets": (xyz("Lattice=[[4,0,0],[0,4,0],[0,0,4]] Properties=species:S:1:pos:R:3"), None),
     "brackets with blanks": (xyz("Lattice=[[4, 0, 0], [0, 4, 0], [0, 0, 4]] pbc=[T, T, T]"), None),
