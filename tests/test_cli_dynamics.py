@@ -14,8 +14,9 @@ import glassdask as gd
 from glassdask import dynamics
 from glassdask.descriptors.registry import parse
 from glassdask.dynamics import fluctuations, quantities
-from glassdask.errors import ParameterError
+from glassdask.errors import ParameterError, StoreError
 from glassdask.plotting import curves
+from glassdask.store.derived import derive
 from tests.dynamics.test_fluctuations import as_trajectory
 from tests.test_cli import ARGS, run
 
@@ -110,6 +111,10 @@ def test_every_quantity_has_what_it_needs(store):
         ("f:k=7,8", "such as f:k=[7,8]"),
         ("fs:name='../x'", "cannot name a part of a store"),
         ("strings:trajectory='x'", "unknown parameter 'trajectory'"),
+        ("fs:origins=true", "fs.origins: expected int, found True"),
+        ("fs:origins=10.5", "fs.origins: expected int, found 10.5"),
+        ("fs:k='7'", "fs.k: expected float, found '7'"),
+        ("fs:remove_drift=1", "fs.remove_drift: expected bool, found 1"),
     ],
 )
 def test_slips(monkeypatch, capsys, store, text, message):
@@ -214,3 +219,16 @@ def test_of_tracks_those_that_stay_are_followed(monkeypatch, capsys, tmp_path):
     found = gd.open_reduction("t.zarr", "msd")["msd_total"].load()
     moved = np.delete(path, 4, axis=1)
     np.testing.assert_allclose(found[-1], ((moved[5] - moved[0]) ** 2).sum(axis=-1).mean(), rtol=1e-5)
+
+
+def test_true_is_not_one_where_results_are_stored(store):
+    """Python says that they are equal; 7 and 7.0 are the same number."""
+    made = xr.Dataset({"msd": ("lag", [1.0])}, coords={"lag": [1.0]})
+
+    def derived(**parameters):
+        return derive(store, "typed", lambda: made, quantities.code_of("msd"), parameters)
+
+    assert derived(origins=1, k=7)
+    assert not derived(origins=1, k=7.0)
+    with pytest.raises(StoreError, match="data of other input, parameters or code"):
+        derived(origins=True, k=7)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import xarray as xr
 
 from glassdask.correlations.modes import first_peak_wavenumber, structure_factor
+from glassdask.declarations import converted
 from glassdask.dynamics import (
     averages,
     bonds,
@@ -61,18 +63,29 @@ DISTANCE = {"strings": 0.6, "clusters": 1.4}
 # A hop is at least as long as this, squared; and how many intervals between frames are looked at for one.
 HOP = 0.45
 HOP_INTERVALS = 20
+# Types of parameters that are one number or word.
+SCALARS = {bool, int, float, str, NoneType}
 # Frames from which the peak of S(k) is found.
 STRUCTURE_FRAMES = 20
 
 
 def check_quantity(name: str, parameters: Mapping[str, Any]) -> None:
-    """Raise `ParameterError` where a quantity or one of its parameters is unknown."""
+    """Raise `ParameterError` where a quantity or one of its parameters is unknown, or not of its type.
+
+    >>> check_quantity("fs", {"k": 7, "origins": True})
+    Traceback (most recent call last):
+    glassdask.errors.ParameterError: fs.origins: expected int, found True
+    """
     if name not in QUANTITIES:
         raise ParameterError(f"unknown quantity {name!r}: known are {', '.join(QUANTITIES)}{near(name, QUANTITIES)}")
     known = list(inspect.signature(QUANTITIES[name]).parameters)[1:]
     for key in parameters:
         if key not in known:
             raise ParameterError(f"{name}: unknown parameter {key!r}: known are {', '.join(known)}{near(key, known)}")
+    hints = get_type_hints(QUANTITIES[name])
+    for key, value in parameters.items():
+        if {*(get_args(hints[key]) or [hints[key]])} <= SCALARS:  # of others the function itself knows more
+            converted(value, hints[key], f"{name}.{key}")
 
 
 def completed(name: str, parameters: Mapping[str, Any], trajectory: xr.Dataset) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import plain
+from glassdask.declarations import alike, plain
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import COMPLETE, attributes, content_hash, is_group
 from glassdask.store.writing import write_dataset
@@ -48,7 +48,7 @@ def derive(
     }  # fmt: skip
     if is_group(group):
         found = attributes(group)
-        same = all(found.get(key) == value for key, value in wanted.items()) and found["status"] == COMPLETE
+        same = all(alike(found.get(key), value) for key, value in wanted.items()) and found["status"] == COMPLETE
         if same and not any(missing_chunks(info) for info in arrays(group)):
             return False
     write_dataset(
