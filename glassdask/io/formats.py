@@ -77,8 +77,14 @@ def _hdf5(*groups: str, zipped: str = "") -> Callable[[str, bytes], bool]:
     return recognised
 
 
+# a title, which may be empty, a number, and columns of fixed widths
+GRO = rb"[^\n]*\n[ \t]*\d+[ \t]*\r?\n[ \d]{5}[^\n]{10}[ \d]{5}([ \t]*-?\d+\.\d+){3}"
+
+
 def _mdtraj(path: str, begin: bytes) -> bool:
-    """DCD of either byte order, XTC and TRR, and HDF5 as mdtraj writes it."""
+    """DCD of either byte order, XTC and TRR, HDF5 as mdtraj writes it, and GRO where the suffix says so."""
+    if path.endswith(".gro") and re.match(GRO, begin):
+        return True
     binary = re.match(rb"T\0\0\0CORD|\0\0\0TCORD|\0\0\x07[\xcb\xc9]", begin)
     return binary is not None or _hdf5("coordinates")(path, begin)
 

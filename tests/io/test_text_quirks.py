@@ -77,13 +77,22 @@ def test_dumps(tmp_path, name):
 
 DATA = "by hand\n\n2 atoms\n2 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 1 1 1\n2 2 2 2 2\n"
 GRO = (
-    "\n2\n    1SOL      A    1   0.100   0.100   0.100\n    1SOL      B    2   0.200   0.200   0.200\n   0.4 0.4 0.4\n"
+    "\n2\n    1SOL      A    1   1.000   1.000   1.000\n    1SOL      B    2   2.000   2.000   2.000\n   4.0 4.0 4.0\n"
 )
 CFG = (
     "Number of particles = 2\nA = 1.0 Angstrom\n"
     + "".join(f"H0({i},{j}) = {4.0 * (i == j)} A\n" for i in (1, 2, 3) for j in (1, 2, 3))
     + ".NO_VELOCITY.\nentry_count = 3\n1.0\nA\n0.25 0.25 0.25\n2.0\nB\n0.5 0.5 0.5\n"
 )
+
+
+@pytest.mark.parametrize("title", ["", "2", "by hand, t= 0.0"])
+def test_gro_with_any_title(tmp_path, title):
+    """Without a title it looks like XYZ."""
+    pytest.importorskip("mdtraj")
+    (tmp_path / "a.gro").write_text(title + GRO)
+    (found,) = gio.frames(gio.scan(tmp_path / "a.gro"))
+    np.testing.assert_allclose(found.position, [[1, 1, 1], [2, 2, 2]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
