@@ -10,12 +10,13 @@ import xarray as xr
 
 from glassdask.declarations import Positive, converted
 from glassdask.dynamics.cages import pair_liquid
-from glassdask.errors import ParameterError, SimulationError
+from glassdask.errors import SimulationError
 from glassdask.frames import map_frames
 from glassdask.kernels import motion as kernels
 from glassdask.neighborhood.configuration import Configuration
 from glassdask.simulation.mechanics import masses
 from glassdask.simulation.models import PairModel
+from glassdask.simulation.protocols import Isoconfigurational, StoredStart
 from glassdask.variables import annotated
 
 STEP_MICROSECONDS = 0.4  # what a step takes, roughly
@@ -75,11 +76,11 @@ def motion_from_rest(
     liquid = pair_liquid(trajectory, model, "motion_from_rest")
     step = liquid.timestep if timestep is None else converted(timestep, Positive, "motion_from_rest.timestep")
     wanted = converted(np.ravel(lags).tolist(), tuple[Positive, ...], "motion_from_rest.lags")
-    steps = np.array([round(lag / step) for lag in wanted])
-    if not (len(steps) and steps[0] > 0 and (np.diff(steps) > 0).all()):
-        raise ParameterError(
-            f"motion_from_rest.lags: expected times that increase by a timestep of {step:g} or more, found {[*wanted]}"
-        )
+    # as those of an ensemble that begins with velocities, with which this is compared
+    begun = Isoconfigurational(
+        model=liquid, start=StoredStart(path=""), temperature=1.0, lags=wanted, timestep=step, replicas=1
+    )
+    steps = np.array(begun.steps)
     d, n = trajectory.sizes["space"], trajectory.sizes["particle"]
     work = partial(_paths, model=liquid, steps=tuple(steps.tolist()), step=step)
     microseconds = STEP_MICROSECONDS * int(steps[-1])
