@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from glassdask.declarations import Count, Positive, Whole, converted
 from glassdask.errors import ParameterError
 from glassdask.frames import map_frames
 from glassdask.kernels import cages as kernels
@@ -78,10 +79,11 @@ def cage_positions(
     ((1, 343, 3), ('frame', 'particle'))
     """
     liquid = pair_liquid(trajectory, model, "cage_positions")
-    if not (temperature > 0 and radius > 0 and sweeps > 0 and burn_in >= 0):
-        raise ParameterError(
-            f"temperature {temperature}, radius {radius}, {sweeps} sweeps, burn_in {burn_in}: must be positive"
-        )
+    temperature = converted(temperature, Positive, "cage_positions.temperature")
+    radius = converted(radius, Positive, "cage_positions.radius")
+    sweeps = converted(sweeps, Count, "cage_positions.sweeps")
+    burn_in = converted(burn_in, Whole, "cage_positions.burn_in")
+    seed = converted(seed, Whole, "cage_positions.seed")
     dimension = trajectory.sizes["space"]
     # a particle that meets its own images would have to move them, too
     check_radius(trajectory, float(liquid.cutoffs(species_names(trajectory)).max()) + 2.0 * radius)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def frame_pairs(
     SchemaError
         When the trajectory has no times, or they do not increase.
     ParameterError
-        When a lag does not occur, or the numbers are not positive.
+        When a lag does not occur, two are of the same frames, or the numbers are not positive.
     """
     origins = converted(origins, Count, "origins")
     time = _times(trajectory)
@@ -50,6 +51,13 @@ def frame_pairs(
             f"no two frames are {missing[0]:g} apart: the times go from {time[0]:g} to {time[-1]:g}, the shortest "
             f"interval is {steps.min():g}: give differences of times"
         )
+    order = np.argsort(wanted)
+    for one, other in itertools.pairwise(order):
+        if np.array_equal(pairs[one], pairs[other]):
+            raise ParameterError(
+                f"lags: {wanted[one]:.10g} and {wanted[other]:.10g} are of the same frames: leave one out, as "
+                "np.unique does of equal ones"
+            )
     return wanted, [_spread(found, origins) for found in pairs]
 
 

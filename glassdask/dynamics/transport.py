@@ -72,6 +72,10 @@ def diffusion_coefficient(
     exponent = converted(exponent, Exponent, "exponent")
     correlations = correlations.sortby("lag")
     lag = np.asarray(correlations["lag"].values, dtype=np.float64)
+    if (twice := np.flatnonzero(np.diff(lag) == 0)).size:
+        raise ParameterError(
+            f"the lag {lag[twice[0]]:g} is there twice: leave one out, correlations.drop_duplicates('lag')"
+        )
     variables: dict[str, Any] = {}
     for end in ("", "_total"):
         if f"msd{end}" not in correlations:

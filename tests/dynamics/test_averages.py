@@ -280,6 +280,9 @@ class TestLags:
             frame_pairs(t, [1.0, 5.0], 10)
         with pytest.raises(ParameterError, match="positive"):
             frame_pairs(t, [-1.0], 10)
+        for twice in ([2.0, 4.0, 2.0], [2.0, 2.0001]):  # else there is a curve with two values at one time
+            with pytest.raises(ParameterError, match=r"lags: 2 and 2(\.0001)? are of the same frames: leave one out"):
+                frame_pairs(t, twice, 10)
 
     def test_rounded_times(self):
         # times as float32 kept them

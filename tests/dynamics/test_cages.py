@@ -146,9 +146,19 @@ def test_two_dimensions_and_reproducibility():
 
 
 def test_wrong_parameters(crystal):
-    for wrong in ({"temperature": 0.0}, {"radius": -1.0}, {"sweeps": 0}):
-        with pytest.raises(ParameterError, match="must be positive"):
-            cage_positions(crystal, KOB_ANDERSEN, **{"temperature": 1.0, **wrong})
+    for name, wrong, words in (
+        ("temperature", 0.0, "a positive finite number"),
+        ("temperature", "1", "float"),
+        ("temperature", True, "float"),
+        ("temperature", np.inf, "a positive finite number"),
+        ("radius", -1.0, "a positive finite number"),
+        ("sweeps", 0, "a whole number of at least 1"),
+        ("sweeps", 2.5, "int"),
+        ("burn_in", -1, "a whole number of at least 0"),
+        ("seed", 1.5, "int"),
+    ):
+        with pytest.raises(ParameterError, match=rf"^cage_positions\.{name}: expected {words}, found"):
+            cage_positions(crystal, KOB_ANDERSEN, **{"temperature": 1.0, name: wrong})
     with pytest.raises(ParameterError, match="polymer: expected particles that interact in pairs, without bonds"):
         cage_positions(crystal, POLYMER, 1.0)
     with pytest.raises(ParameterError, match=r"^cage_positions.model: model 'ka' is not known"):

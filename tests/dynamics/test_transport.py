@@ -173,6 +173,9 @@ def test_two_workers(two_workers):
                 xr.testing.assert_identical(function(), there)
 
 
+TWICE = xr.Dataset({"msd_total": ("lag", [0.06, 0.06])}, {"lag": [1.0, 1.0]}, {"dimension": 3})
+
+
 def test_bad_input():
     t, *_ = skewed(3)
     velocities = with_velocities(3)[0]
@@ -186,6 +189,8 @@ def test_bad_input():
         (lambda: dynamics.displacement_correlation(t, 1.0, width=-1), ParameterError, "displacement_correlation.width"),
         (lambda: dynamics.displacement_correlation(t.drop_vars("time"), 1.0), SchemaError, "no variable 'time'"),
         (lambda: dynamics.diffusion_coefficient(xr.Dataset()), SchemaError, "no variable 'msd'"),
+        # a line through one time has any slope
+        (lambda: dynamics.diffusion_coefficient(TWICE), ParameterError, r"the lag 1 is there twice: leave one out"),
         (lambda: dynamics.stokes_einstein([1.0], [1.0]), ParameterError, "two states or more"),
         (lambda: dynamics.stokes_einstein([1.0, np.nan], [1.0, 2.0]), ParameterError, "leave out states"),
     ):
