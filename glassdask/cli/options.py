@@ -104,12 +104,19 @@ def is_sweep(store: Path) -> bool:
 
 
 def key_values(texts: list[str] | None, what: str, example: str) -> list[tuple[str, str]]:
-    """KEY=VALUE arguments of an option, cut at the first equals sign."""
-    pairs = []
+    """KEY=VALUE arguments of an option, cut at the first equals sign; none is there twice with another value.
+
+    >>> key_values(["1=A", "2=B", "1=C"], "--species", "1=A")
+    Traceback (most recent call last):
+    glassdask.errors.ParameterError: --species 1: found both A and C: give one
+    """
+    pairs: list[tuple[str, str]] = []
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not (key and equals and value):
             raise ParameterError(f"{what} {text}: expected KEY=VALUE, such as {example}")
+        if other := next((known for name, known in pairs if name == key and known != value), None):
+            raise ParameterError(f"{what} {key}: found both {other} and {value}: give one")
         pairs.append((key, value))
     return pairs
 

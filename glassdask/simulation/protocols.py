@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where, Whole
+from glassdask.declarations import Count, Declaration, Finite, NotNegative, Positive, Where, Whole, converted
 from glassdask.errors import ParameterError
 from glassdask.simulation.models import AnyModel
 from glassdask.simulation.operations import Integrate, Load, Operation, Relax, Scatter, Strain
@@ -113,8 +113,9 @@ def quench(high: float, low: float, rate: float, **settings: Any) -> Dynamics:
     >>> quench(2.0, 0.5, 0.01).time
     150.0
     """
-    if not rate > 0:
-        raise ParameterError(f"rate {rate}: expected a positive number, temperature per time")
+    high, low, rate = (
+        converted(value, Positive, f"quench.{name}") for name, value in (("high", high), ("low", low), ("rate", rate))
+    )
     return Dynamics(time=abs(high - low) / rate, temperature=(high, low), **settings)
 
 
@@ -423,7 +424,15 @@ def logarithmic_times(first: float, last: float, number: int, timestep: float) -
     >>> logarithmic_times(0.01, 1.0, 5, 0.01)
     (0.01, 0.03, 0.1, 0.32, 1.0)
     """
-    if not 0 < timestep <= first < last or number < 2:
-        raise ParameterError(f"{number} times from {first} to {last}: expected timestep {timestep} <= first < last")
+    first, last, timestep = (
+        converted(value, Positive, f"logarithmic_times.{name}")
+        for name, value in (("first", first), ("last", last), ("timestep", timestep))
+    )
+    number = converted(number, Count, "logarithmic_times.number")
+    if not timestep <= first < last <= MOST_STEPS * timestep or number < 2:
+        raise ParameterError(
+            f"{number} times from {first} to {last}: expected two or more, timestep {timestep} <= first < last, and up "
+            f"to {MOST_STEPS:.0e} timesteps"
+        )
     steps = np.unique(np.round(np.geomspace(first / timestep, last / timestep, number)).astype(int))
     return tuple(round(float(step) * timestep, 12) for step in steps)

@@ -95,6 +95,12 @@ def test_logarithmic_times():
     assert (np.diff(times) > 0).all()
     with pytest.raises(ParameterError, match="timestep"):
         logarithmic_times(0.001, 50.0, 21, 0.005)
+    with pytest.raises(ParameterError, match=r"logarithmic_times.last: expected a positive finite number, found inf"):
+        logarithmic_times(0.005, np.inf, 21, 0.005)
+    with pytest.raises(ParameterError, match=r"up to 1e\+12 timesteps"):
+        logarithmic_times(0.005, 1e300, 21, 0.005)
+    with pytest.raises(ParameterError, match=r"quench.high: expected float, found '2'"):
+        quench("2", 0.5, 0.1)
 
 
 def test_velocities():
