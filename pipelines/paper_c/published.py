@@ -23,7 +23,8 @@ class Published:
 
     `accuracy` (glass, liquid) is Table 2; `lengths` xi_Delta at delta = 0.3, 1 and 3 (Table 3); `propensity` C_max and
     delta* of the three indicators (Table 5); `optima` those of Table S1 with and without coarse-graining of Delta;
-    `pairs` Table S2 by class; `transition` T* and `domain` the distance at which C_Gamma is zero (Sec. IV G).
+    `pairs` Table S2 by class; `transition` T* and `domain` the distances
+    between which C_Gamma becomes zero (Sec. IV G).
     """
 
     accuracy: tuple[float, float]
@@ -37,7 +38,7 @@ class Published:
     pairs: Mapping[str, tuple[Spread, Spread, Spread]]
     transition: float
     onset: float
-    domain: str = "3.0-4.0"
+    domain: tuple[float, float] = (3.0, 4.0)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ from paper_c.structure import Reading
 
 PAIR_NAMES = [f"C({a}, {b})" for a, b in PAIRS]
 PLAIN = {"augment": False, "standardize": False, "decay": 1.0}  # what the paper does not do
+FAST = "standardised, moved and mirrored, in large steps: so few images are recognised"
+KERNELS = [{name: few[name] for name in ("kernel_sizes", "strides")} for few in (sources.FEW, sources.NEAR)]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,15 @@ def ways(system: System) -> dict[str, Reading]:
 def variants(system: System, sizes: sources.Sizes) -> list[Variant]:
     """All of them, the profile's own first."""
     paper = {**PLAIN, **(sizes.literal or sizes.network)}
-    few = {**paper, **sources.FEW} if sizes.literal is None else sizes.network
+    own = {**paper, **sources.FEW} if sizes.literal is None else dict(sizes.network)
     epochs, rate = int(paper["epochs"]), float(paper["learning_rate"])
     literal = Variant("as the paper", "images in [0, 1], no strides, a constant rate", paper)
-    quick = Variant("stride 2, standardised, augmented, large steps", "what is quickest to recognise few images", few)
-    own, other = (literal, quick) if sizes.literal is None else (quick, literal)
-    long = {**few, "epochs": 4 * int(few["epochs"])}
+    quick = [
+        Variant(f"kernels of {', '.join(map(str, network['kernel_sizes']))} points", FAST, network)
+        for network in (own, *({**own, **kernels} for kernels in KERNELS if not kernels.items() <= own.items()))
+    ]
+    first, *others = [literal, *quick] if sizes.literal is None else [*quick, literal]
+    long = {**own, "epochs": 4 * int(own["epochs"])}
     changes: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         ("moved and mirrored", "images are moved and mirrored at random", {"augment": True}, {}),
         ("standardised", "mean and deviation of the training images are taken out", {"standardize": True}, {}),
@@ -89,8 +94,8 @@ def variants(system: System, sizes: sources.Sizes) -> list[Variant]:
     ]
     augmented, *changed = [Variant(name, what, {**paper, **change}, shown) for name, what, change, shown in changes]
     return [
-        replace(own, readings=ways(system), seeds=range(sizes.seeds)),
-        other,
+        replace(first, readings=ways(system), seeds=range(sizes.seeds)),
+        *others,
         augmented,
         Variant("augmented, large steps, four times as long", "and learned by heart", long),
         *changed,
@@ -109,7 +114,7 @@ class Row:
     accuracy: Mapping[str, float]
     pairs: Mapping[str, Sequence[tuple[float, float]]]
     tested: Mapping[str, int]
-    domain: float  # distance at which C_Gamma of the glass is zero
+    domain: float  # distance at which C_Gamma of the glass is zero within its spread
     loss: float
 
     @property
@@ -164,7 +169,7 @@ def write(studies: Sequence[Study], folder: Path, report: Report, done: Any) -> 
         pairs = study.system.published.pairs
         published = {f"C({a}, {b}), {c}": pairs[c][k][0] for c in pairs for k, (a, b) in enumerate(PAIRS)}
         accuracy = dict(zip(("accuracy, glass", "accuracy, liquid"), study.system.published.accuracy))
-        domain = {"C_Gamma = 0 at": study.system.published.domain}
+        domain = {"C_Gamma = 0 at": "{:g}-{:g}".format(*study.system.published.domain)}
         head = {"system": study.title, "reading": "PUBLISHED", **accuracy, **published, **domain}
         table += [head, *[row.cells() for row in rows]]
         panels[study.title] = (rows, pairs)

@@ -10,10 +10,11 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 
 pytest.importorskip("torch")
 
-from paper_c import images, needs, readings, sections, sources
+from paper_c import images, needs, readings, sections, sources, structure
 from paper_c.published import KAM, SYSTEMS
 from report import Report
 
@@ -101,9 +102,11 @@ def test_a_step_that_is_too_small_shows_nothing():
 def test_the_paper_beside_another_training():
     """Where a profile's network is another one, the paper's is the next, without what the paper does not do."""
     sizes = replace(sources.HOUR["KAM"], network=sources.FEW | {"epochs": 9}, literal=sources.literal(12, 30), seeds=3)
-    own, literal, *_ = readings.variants(KAM, sizes)
+    own, near, literal, *_ = readings.variants(KAM, sizes)
     assert own.network == sources.FEW | {"epochs": 9}
     assert list(own.seeds) == [0, 1, 2]
+    assert near.network == sources.NEAR | {"epochs": 9}
+    assert (own.name, near.name) == ("kernels of 5, 6, 5 points", "kernels of 3, 3, 3 points")
     model = images.ConvolutionalClassifier(**{**sizes.network, **literal.network})
     assert (literal.name, model.augment, model.standardize, model.decay) == ("as the paper", False, False, 1.0)
     assert model.strides == (1, 1, 1)
@@ -111,3 +114,12 @@ def test_the_paper_beside_another_training():
         for name, some in profile.items():
             for variant in readings.variants(SYSTEMS[name], some):
                 images.ConvolutionalClassifier(**{**some.network, **variant.network}).check_parameters()
+
+
+def test_the_size_of_a_domain_is_where_zero_is_within_the_spread():
+    """C(r) = 1 - r / 5 with a spread of 0.2 over configurations: 4; of one configuration, where it is zero itself."""
+    r = np.arange(0.25, 8.0, 0.5)
+    mean = xr.DataArray(1.0 - r / 5.0, dims="r", coords={"r": r})
+    curves = xr.concat([mean - 0.2, mean + 0.2], "frame")
+    assert structure.domain(curves) == pytest.approx(4.0)
+    assert structure.domain(curves.isel(frame=[0]) + 0.2) == pytest.approx(5.0)
