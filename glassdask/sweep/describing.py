@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassdask.declarations import TAG, Declaration, PairValues, Read, converted, parts
 from glassdask.errors import GlassdaskError, ParameterError, StoreError
+from glassdask.simulation.species import refuse_others
 from glassdask.store.groups import is_group
 from glassdask.sweep.stage import Stage
-from glassdask.sweep.state import Settings, State
+from glassdask.sweep.state import Settings, State, naming
 
 if TYPE_CHECKING:
     from glassdask.descriptors.base import Plan
@@ -103,6 +104,10 @@ class Describe(Stage):
             if unknown:
                 known = ", ".join(model.species)
                 raise ParameterError(f"{what} of {', '.join(unknown)}: the species of {model.name} are {known}")
+        for name, values in table.descriptors.items():
+            if "model" in values:
+                with naming(f"descriptors.{name}"):
+                    refuse_others(values["model"], model.species, model.dimension)
 
     def groups(self, state: State, settings: Settings) -> list[str]:
         """A group for each descriptor."""

@@ -178,6 +178,22 @@ def test_cold_and_long_first(file):
         (('type = "bo"', 'descriptor = "bo"'), ParameterError, "first.descriptor: is called type now: rename it"),
         (("l_max = 4", "l_max = 400"), ParameterError, "descriptors.first.*400"),
         (("l_max = 4", "l_min = 4\nl_most = 6"), ParameterError, "descriptors.first.l_most: unknown"),
+        (
+            (
+                "[describe.descriptors.first]",
+                '[describe.descriptors.local_energy]\nmodel = "silica"\n[describe.descriptors.first]',
+            ),
+            ParameterError,
+            r"runs\[0\]: descriptors.local_energy: silica is 3-dimensional, the trajectory 2-dimensional",
+        ),
+        (
+            (
+                "[describe.descriptors.first]",
+                '[describe.descriptors.local_energy]\nmodel = "kam_2d"\n[describe.descriptors.first]',
+            ),
+            ParameterError,
+            r"runs\[1\]: descriptors.local_energy: kam_2d is 2-dimensional, the trajectory 3-dimensional",
+        ),
         (("A-A = 1.4", "AA = 1.4"), ParameterError, "describe.cutoffs: expected two species"),
         (("[reduce]", '[reduce]\ndescriptors = ["second"]'), ParameterError, "second.*first"),
         (
