@@ -50,7 +50,10 @@ def run(monkeypatch, *arguments):
     try:
         glassbench.main()
     except SystemExit as end:
-        return end.code
+        if not isinstance(end.code, str):
+            return end.code
+        print(end.code, file=sys.stderr)  # as the interpreter does
+        return 1
     return None
 
 

@@ -45,12 +45,7 @@ def test_two_glasses(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == printed
 
 
-def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, capsys):
-    words = ["--output", str(tmp_path), "--cluster", "threads", "--strain", "2"]
-    monkeypatch.setattr(sys, "argv", [PIPELINE.name, *words])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(PIPELINE), run_name="__main__")
-    assert end.value.code == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "Shear.strain: expected more than 0, at most 0.5, found 2.0" in said
+def test_what_cannot_be_is_one_line(tmp_path, run_here):
+    code, _, said = run_here("plastic_events", "--output", tmp_path, "--cluster", "threads", "--strain", 2)
+    assert code == 1
+    assert said == "Shear.strain: expected more than 0, at most 0.5, found 2.0"
