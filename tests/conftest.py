@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,11 @@ from glassdask import frames
 # thousands of tests, and all that they import, stay: to look for garbage among them again and again takes a sixth of
 # the time. (gc.freeze would hide them from Hypothesis, which asks for referrers.)
 gc.set_threshold(100_000, 20, 100)
+
+# what Python makes of our modules is kept, whatever the shell says: hundreds of processes of tests import them, and to
+# make it takes a fifth of a start
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 DATA = Path(__file__).parent / "data"
 SHIPPED = Path(__file__).parents[1] / "pipelines" / "data"

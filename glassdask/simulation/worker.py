@@ -25,7 +25,6 @@ from glassdask.simulation.mixture import Model
 from glassdask.simulation.models import TABLE
 from glassdask.simulation.operations import Operation, Recorder, State, Strain
 from glassdask.simulation.polydisperse import PolydisperseModel
-from glassdask.simulation.sample import Sample
 
 JOB, ERROR, DONE, DAMAGED = "job.pickle", "error.txt", "done", "damaged.txt"
 
@@ -57,7 +56,11 @@ def work(folder: Path) -> None:
     while state.operation < len(job.operations):
         operation = job.operations[state.operation]
         try:
-            made: Any = Sample if isinstance(job.model, PolydisperseModel) else Instance
+            made: Any = Instance
+            if isinstance(job.model, PolydisperseModel):
+                from glassdask.simulation.sample import Sample  # with SciPy's minimisers, which LAMMPS does without
+
+                made = Sample
             instance = made(job.model, job.timestep, folder)
             if not operation.fresh:
                 assert restart is not None

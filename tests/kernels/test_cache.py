@@ -16,19 +16,23 @@ import pytest
 
 import glassdask
 import glassdask as gd
-from glassdask.kernels import cache
+from glassdask.kernels import cache, pairs
 
 PACKAGE = Path(glassdask.__file__).parent
-PROGRAM = """
+# What this program compiles is small, and so is what it imports
+LITTLE = """
+import numpy as np
+from glassdask.kernels import cache, pairs
+print(cache.FOLDER, float(sum(sum(pairs.piece(t)) for t in (0.3, np.float32(0.3), 1, np.int32(1)))).hex())
+"""
+BOND_ORDER = """
 import numpy as np, glassdask as gd
 from glassdask.kernels import cache
 rng = np.random.default_rng(1)
 liquid = gd.from_arrays(rng.random((1, 60, 3)) * 4, species=["A"] * 60, box=[4.0, 4.0, 4.0])
-values = gd.describe(liquid, [DESCRIPTOR])["NAME"].compute(scheduler="synchronous")
+values = gd.describe(liquid, [gd.BondOrder(cutoffs=1.5, l_max=4)])["bo"].compute(scheduler="synchronous")
 print(cache.FOLDER, float(values.sum()).hex())
 """
-BOND_ORDER = PROGRAM.replace("DESCRIPTOR", "gd.BondOrder(cutoffs=1.5, l_max=4)").replace("NAME", "bo")
-COORDINATION = PROGRAM.replace("DESCRIPTOR", "gd.Coordination(cutoffs=1.5)").replace("NAME", "coordination")
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def run(checkout: Path, program: str = COORDINATION, **env: str) -> tuple[str, float]:
+def run(checkout: Path, program: str = LITTLE, **env: str) -> tuple[str, float]:
     """The folder of the cache and the sum that a new process of this checkout finds."""
     usual = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run(
@@ -57,7 +61,6 @@ def run(checkout: Path, program: str = COORDINATION, **env: str) -> tuple[str, f
 def test_an_edited_helper_gives_other_numbers(checkout):
     # harmonics.py is inlined into the kernels of other modules, whose files stay as they are
     folder, before = run(checkout, BOND_ORDER)
-    assert run(checkout, BOND_ORDER) == (folder, before)
     helper = checkout / "glassdask/kernels/harmonics.py"
     source = helper.read_text()
     edited, count = re.subn(r"\b2\.0 \* ", "3.0 * ", source)
@@ -70,14 +73,12 @@ def test_an_edited_helper_gives_other_numbers(checkout):
     assert run(checkout, BOND_ORDER) == (folder, before)
 
 
-@pytest.mark.slow
 def test_the_place_that_the_user_names(checkout, tmp_path):
     folder, _ = run(checkout, NUMBA_CACHE_DIR=str(tmp_path / "mine"))
     assert Path(folder).parent == tmp_path / "mine"
     assert list(Path(folder).glob("*.nbc"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("where", ["home", "nowhere"])
 def test_without_a_place_in_the_package(checkout, tmp_path, where):
     # a file stands where the folder would be: not even root can write there
@@ -85,13 +86,12 @@ def test_without_a_place_in_the_package(checkout, tmp_path, where):
     home = tmp_path / "home"
     if where == "nowhere":
         home.write_text("")
-    _, usual = run(PACKAGE.parent)
+    usual = sum(sum(pairs.piece(t)) for t in (0.3, np.float32(0.3), 1, np.int32(1)))
     folder, value = run(checkout, HOME=str(home), PYTHONDONTWRITEBYTECODE="1")
     assert value == usual
     assert folder.startswith("None" if where == "nowhere" else str(home / ".cache/glassdask"))
 
 
-@pytest.mark.slow
 def test_a_damaged_cache_and_a_full_disk_stop_nothing(checkout):
     folder, value = run(checkout)
     files = list(Path(folder).iterdir())
@@ -99,7 +99,7 @@ def test_a_damaged_cache_and_a_full_disk_stop_nothing(checkout):
     for k, file in enumerate(files):
         file.write_bytes(file.read_bytes()[: k % 7])
     assert run(checkout) == (folder, value)
-    full = COORDINATION.replace("from glassdask.kernels import cache", FULL)
+    full = LITTLE.replace("from glassdask.kernels import cache, pairs", FULL)
     shutil.rmtree(folder)
     assert run(checkout, full) == (folder, value)
     assert not list(Path(folder).glob("*.nbc"))
@@ -130,7 +130,7 @@ def test_a_file_of_another_kernel_is_not_run(tmp_path, monkeypatch):
     assert [bool(kernel.stats.cache_hits) for kernel in third.values()] == [True, True]
 
 
-FULL = """from glassdask.kernels import cache
+FULL = """from glassdask.kernels import cache, pairs
 from numba.core.caching import IndexDataCacheFile
 def save(*arguments):
     raise OSError(28, "no space left on device")
@@ -198,7 +198,6 @@ def test_an_edited_helper_of_another_package_counts(tmp_path, plug_in, helpers):
     call = CALL.replace("PLUG_IN", plug_in)
     folder, value = run(tmp_path, call, **settings)
     assert value == 42.0
-    assert run(tmp_path, call, **settings) == (folder, 42.0)
     kept = {file.name: file.stat().st_mtime_ns for file in Path(folder).glob("*doubled*.nbc")}
     assert bool(kept) == ("." in helpers)  # what a module that stands alone may use is not known
     helper.write_text(HELPER.replace("2.0", "3.0"))

@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 from benchmark import backwards, published, scores, sources, spending
 from benchmark.models import REST, Chosen, FromRest, Linear, _share, _steadier
+from matplotlib.figure import Figure
 
 import glassdask as gd
 from glassdask import reporting
@@ -130,6 +131,7 @@ def test_planted_law_end_to_end(tmp_path, monkeypatch, capsys):
     assert "s of CPU to learn from 4 configurations" in said
     # once more: nothing is trained again, and the scores are the same
     before = (output / "scores.csv").read_text()
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)  # they are the same, and take long
     assert run(monkeypatch, *command) is None
     assert (output / "scores.csv").read_text() == before
     assert "epoch" not in capsys.readouterr().out
