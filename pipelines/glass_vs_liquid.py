@@ -138,11 +138,11 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
                 )
                 continue
             part, frame = sources.Part(kept[0], (0,), ("glass",), "test"), 0
-            motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in kept[1].items()]
+            motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in kept[2].items()]
             report.notes.append(
                 f"{study.title}: the propensity is that of "
-                + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in kept[1].items())
-                + " that come with the pipeline, from the first glass of the slowest cooling there."
+                + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in kept[2].items())
+                + f" that come with the pipeline, from one glass that was cooled at a rate of {kept[1]:g}."
             )
         images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
         glass = structure.indicators(study.sample, study.pictures, study.model, part, "glass", np.array([frame]))

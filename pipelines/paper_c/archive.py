@@ -98,14 +98,15 @@ def pack_motion(
     return file
 
 
-def motions(system: System, folder: Path) -> tuple[Path, dict[float, xr.DataArray]] | None:
-    """Kept runs from one glass: its store, and the displacements by temperature; None if there are none."""
+def motions(system: System, folder: Path) -> tuple[Path, float, dict[float, xr.DataArray]] | None:
+    """Kept runs from one glass: its store, the rate it was cooled at, displacements by temperature; None if none are."""
     store = folder / system.name / "kept-glass.zarr"
     moved: dict[float, xr.DataArray] = {}
+    rate = np.nan
     for file in sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz")):
         with np.load(file) as data:
             if not moved:
-                first = data["fraction"]
+                first, rate = data["fraction"], float(data["rate"])
                 position = configurations.positions(first, data["box"])
                 gd.save_trajectory(gd.from_arrays(position, species=data["species"], box=data["box"]), store)
             elif not np.array_equal(first, data["fraction"]):
@@ -115,7 +116,7 @@ def motions(system: System, folder: Path) -> tuple[Path, dict[float, xr.DataArra
                 dims=("replica", "lag", "particle", "space"),
                 coords={"lag": data["lag"]},
             )
-    return (store, moved) if moved else None
+    return (store, rate, moved) if moved else None
 
 
 def sizes_of(file: Path) -> dict[str, Any]:
