@@ -104,8 +104,8 @@ _HOUR: dict[str, Any] = {
 }  # fmt: skip
 HOUR = {
     "KAM": Sizes(
-        **_HOUR, runs=96, hold=10.0, held_out=(0.17, 0.25), descent=0.8, rate=0.02,
-        network={**NEAR, "epochs": 120}, literal=literal(448, 30), readings=3, energies=(1, 600),
+        **_HOUR, runs=156, hold=10.0, held_out=(0.12, 0.2), descent=0.8, rate=0.02,
+        network={**NEAR, "epochs": 90}, literal=literal(848, 16), readings=3, energies=(1, 600),
     ),
     "ABM": Sizes(
         **_HOUR, runs=48, hold=60.0, held_out=(0.17, 0.25), descent=0.5, rate=0.05,
