@@ -99,7 +99,7 @@ def pack_motion(
 
 
 def motions(system: System, folder: Path) -> tuple[Path, float, dict[float, xr.DataArray]] | None:
-    """Kept runs from one glass: its store, the rate it was cooled at, displacements by temperature; None if none are."""
+    """Kept runs from one glass: its store, the rate of its cooling, displacements by temperature; None if none are."""
     store = folder / system.name / "kept-glass.zarr"
     moved: dict[float, xr.DataArray] = {}
     rate = np.nan
