@@ -220,9 +220,19 @@ def settings(study: Study) -> dict[str, str]:
         f"{sizes.hold:g} at T_L, seeds 1 to {sizes.runs}; the first {kept} come with the pipeline",
         f"{study.title}: network": ", ".join(f"{name} {value}" for name, value in sizes.network.items())
         + f"; grid spacing {sizes.spacing:g}; {of_seeds(sizes.seeds)}",
-        f"{study.title}: propensity": f"{sizes.replicas} runs at each temperature"
-        + "".join(f", T = {T:g} to t = {t:g}" for T, t in zip(sizes.temperatures, sizes.longest)),
+        f"{study.title}: propensity": of_ensembles(study),
     }
+
+
+def of_ensembles(study: Study) -> str:
+    """Which runs from one glass there are: the profile's, or where it has none those that come with the pipeline."""
+    sizes = study.sizes
+    if sizes.temperatures:
+        until = "".join(f", T = {T:g} to t = {t:g}" for T, t in zip(sizes.temperatures, sizes.longest))
+        return f"{sizes.replicas} runs at each temperature{until}"
+    assert study.system is not None
+    kept = [f"{runs} at T = {T:g}" for T, runs in archive.ensembles(study.system).items()]
+    return f"runs that come with the pipeline: {', '.join(kept) or 'none'}"
 
 
 def of_seeds(seeds: int) -> str:

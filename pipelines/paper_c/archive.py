@@ -98,6 +98,15 @@ def pack_motion(
     return file
 
 
+def ensembles(system: System) -> dict[float, int]:
+    """Number of kept runs from one glass by temperature."""
+    found: dict[float, int] = {}
+    for file in sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz")):
+        with np.load(file) as data:
+            found[float(data["temperature"])] = len(data["displacement"])
+    return found
+
+
 def motions(system: System, folder: Path) -> tuple[Path, float, dict[float, xr.DataArray]] | None:
     """Kept runs from one glass: its store, the rate of its cooling, displacements by temperature; None if none are."""
     store = folder / system.name / "kept-glass.zarr"

@@ -9,6 +9,7 @@ from typing import Any
 
 from report import Report
 
+from paper_c import archive
 from paper_c.published import ENSEMBLES, PAIRS, System
 from paper_c.sources import DAY, MELT, PAPER, Sizes
 
@@ -35,6 +36,11 @@ def replicas(measured: float, of: int, ceiling: float) -> int:
     one = measured / (of - (of - 1) * measured)
     wanted = ceiling**2
     return ceil(wanted * (1.0 - one) / (one * (1.0 - wanted)))
+
+
+def replicas_of(system: System, sizes: Sizes) -> int:
+    """Runs from one glass: the profile's own, or where it has none those that come with the pipeline."""
+    return sizes.replicas or min(archive.ensembles(system).values(), default=0)
 
 
 def cooling_hours(system: System, sizes: Sizes) -> float:
@@ -79,7 +85,7 @@ def describe(studies: Sequence[Any], report: Report) -> None:
         largest = max(r for r, _ in system.published.propensity.values())
         few = replicas(ENSEMBLES["cg e30, cg e30"], 30, largest)
         need = f"{few} runs: with fewer, noise keeps R below {largest:g} (Table 4)"
-        rows.append([study.title, "largest R with Delta", need, str(sizes.replicas)])
+        rows.append([study.title, "largest R with Delta", need, str(replicas_of(system, sizes))])
         paper = PAPER["KAM" if system.name == "kam_2d" else "ABM"]
         for what, hours in (("cooling", cooling_hours), ("propensity", propensity_hours), ("Fig. S9", energy_hours)):
             need = f"{hours(system, paper):.3g} core-hours at the paper's size"
