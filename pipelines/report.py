@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 WITHIN = 2.0  # errors that a number may be off and still agree
-KEPT_BYTES = 4_000_000  # of the copy of a report that is kept beside the pipelines
+KEPT_BYTES = 5_000_000  # of the copy of a report that is kept beside the pipelines: all pictures of two systems
 LARGE_TABLE = 100_000  # bytes: such a table is what a picture of many particles was drawn from
 
 
@@ -268,16 +268,20 @@ class Report:
 def keep(folder: Path, target: Path, most: int = KEPT_BYTES) -> list[str]:
     """Copy a written report with its figures and numbers to `target`, small enough to be kept with the sources.
 
-    Pictures get a palette of 256 colours. Where all together is larger than `most` bytes, large tables are left out,
-    then pictures, then other tables, the largest of each first; their names are returned and listed in the copy's
-    ``left_out.txt``.
+    Figures of earlier reports in the folder, which this one does not show, stay there. Pictures get a palette of 256
+    colours. Where all together is larger than `most` bytes, large tables are left out, then pictures, then other
+    tables, the largest of each first; their names are returned and listed in the copy's ``left_out.txt``.
     """
     from io import BytesIO
 
     from PIL import Image
 
     files: dict[str, bytes] = {}
+    shown = (folder / "report.md").read_text(encoding="utf-8")
+    earlier = {file.stem for file in folder.glob("*.png") if f"({file.name})" not in shown}
     for file in sorted(folder.iterdir()):
+        if file.stem in earlier:
+            continue
         if file.suffix == ".png":
             small = BytesIO()
             Image.open(file).convert("RGB").quantize(256).save(small, "PNG", optimize=True)
