@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 WITHIN = 2.0  # errors that a number may be off and still agree
-KEPT_BYTES = 5_000_000  # of the copy of a report that is kept beside the pipelines: all pictures of two systems
+KEPT_BYTES = 5_500_000  # of the copy of a report that is kept beside the pipelines: all pictures of two systems
 LARGE_TABLE = 100_000  # bytes: such a table is what a picture of many particles was drawn from
 
 
