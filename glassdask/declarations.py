@@ -449,19 +449,6 @@ def plain(value: Any) -> Any:
     raise ParameterError(f"{shown(value)} of type {type(value).__name__} cannot be written: use numbers, text or lists")
 
 
-def alike(one: Any, other: Any) -> bool:
-    """Whether two `plain` values say the same: true is not 1; but 7 is 7.0, as the same number may be typed.
-
-    >>> alike({"k": [7, "a"]}, {"k": [7.0, "a"]}), alike({"origins": 1}, {"origins": True}), alike([0], [False])
-    (True, False, False)
-    """
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(alike(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
-
-
 def grammar(cls: Any) -> list[tuple[str, str, str]]:
     """Name, kind and default of each field of a declaration in the words of files, for people; "" is no default.
 

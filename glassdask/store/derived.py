@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import xarray as xr
 
 from glassdask.code import digest
-from glassdask.declarations import alike, plain
+from glassdask.declarations import plain
 from glassdask.store.arrays import arrays, missing_chunks
 from glassdask.store.groups import COMPLETE, attributes, content_hash, is_group
 from glassdask.store.writing import write_dataset
@@ -56,3 +56,16 @@ def derive(
         made_from=made_from, overwrite=overwrite,
     )  # fmt: skip
     return True
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two `plain` values say the same: true is not 1; but 7 is 7.0, as the same number may be typed.
+
+    >>> alike({"k": [7, "a"]}, {"k": [7.0, "a"]}), alike({"origins": 1}, {"origins": True}), alike([0], [False])
+    (True, False, False)
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(alike(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
