@@ -137,12 +137,13 @@ def reproduce(names: list[str], profile: dict[str, sources.Sizes], report: Repor
                     f"{study.title}: no propensity comes with the pipeline, so nothing is said about it."
                 )
                 continue
-            part, frame = sources.Part(kept[0], (0,), ("glass",), "test"), 0
-            motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in kept[2].items()]
+            store, rate, moves = kept
+            part, frame = sources.Part(store, (0,), ("glass",), "test"), 0
+            motions = [Motion.of(T, part.trajectory.load(), moved) for T, moved in moves.items()]
             report.notes.append(
                 f"{study.title}: the propensity is that of "
-                + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in kept[2].items())
-                + f" that come with the pipeline, from one glass that was cooled at a rate of {kept[1]:g}."
+                + " and ".join(f"{moved.sizes['replica']} runs at T = {T:g}" for T, moved in moves.items())
+                + f" that come with the pipeline, from one glass that was cooled at a rate of {rate:g}."
             )
         images.make(replace(study.sample, parts=(part,)), study.sizes.network, study.pictures)
         glass = structure.indicators(study.sample, study.pictures, study.model, part, "glass", np.array([frame]))

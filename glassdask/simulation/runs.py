@@ -84,8 +84,8 @@ def simulate(simulation: Simulation, path: str, *, overwrite: bool = False, afte
         there.
     """
     flags(overwrite=overwrite)
-    if isinstance(simulation.start, StoredStart) and after is None and _is_there(simulation.start.path):
-        _start(simulation.model, simulation.start)
+    if isinstance(simulation.start, StoredStart) and after is None:
+        _refuse_start(simulation.model, simulation.start)
     return dask.delayed(_simulate, pure=True)(simulation, str(path), overwrite, after)
 
 
@@ -134,8 +134,8 @@ def inherent_structures(
     """
     flags(overwrite=overwrite)
     liquid = read_model(model, "inherent_structures.model")
-    if after is None and _is_there(source):
-        _start(liquid, StoredStart(path=str(source)))
+    if after is None:
+        _refuse_start(liquid, StoredStart(path=str(source)))
     ranges = _ranges(source) if after is None else []
     if len(ranges) < 2:
         return dask.delayed(_inherent_structures, pure=True)(liquid, str(source), str(path), overwrite, after)
@@ -177,6 +177,12 @@ def _start(model: Model, start: StoredStart) -> xr.Dataset:
     if not -n <= start.frame < n:
         raise ParameterError(f"{start.path}: no frame {start.frame}: expected one from {-n} to {n - 1}")
     return stored
+
+
+def _refuse_start(model: Model, start: StoredStart) -> None:
+    """Raise before any task is run where a simulation of the model cannot begin at a start that is there."""
+    if _is_there(start.path):
+        _start(model, start)
 
 
 def _inherent_structures(model: Model, source: str, path: str, overwrite: bool, after: Any) -> str:
@@ -357,8 +363,8 @@ def isoconfigurational(
         To be computed by any scheduler.
     """
     flags(overwrite=overwrite)
-    if after is None and _is_there(ensemble.start.path):
-        _start(ensemble.model, ensemble.start)
+    if after is None:
+        _refuse_start(ensemble.model, ensemble.start)
     batches = range(0, ensemble.replicas, ensemble.batch)
     begun = dask.delayed(_prepare, pure=True)(ensemble, str(path), overwrite, after)
     done = [dask.delayed(_run_batch, pure=True)(ensemble, str(path), first, begun) for first in batches]

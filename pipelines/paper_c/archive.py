@@ -98,10 +98,15 @@ def pack_motion(
     return file
 
 
+def _motion_files(system: System) -> list[Path]:
+    """The kept runs from one glass, a file for each temperature."""
+    return sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz"))
+
+
 def ensembles(system: System) -> dict[float, int]:
     """Number of kept runs from one glass by temperature."""
     found: dict[float, int] = {}
-    for file in sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz")):
+    for file in _motion_files(system):
         with np.load(file) as data:
             found[float(data["temperature"])] = len(data["displacement"])
     return found
@@ -112,7 +117,7 @@ def motions(system: System, folder: Path) -> tuple[Path, float, dict[float, xr.D
     store = folder / system.name / "kept-glass.zarr"
     moved: dict[float, xr.DataArray] = {}
     rate = np.nan
-    for file in sorted(FOLDER.glob(f"propensity_{system.name}_T*.npz")):
+    for file in _motion_files(system):
         with np.load(file) as data:
             if not moved:
                 first, rate = data["fraction"], float(data["rate"])

@@ -23,8 +23,8 @@ class Published:
 
     `accuracy` (glass, liquid) is Table 2; `lengths` xi_Delta at delta = 0.3, 1 and 3 (Table 3); `propensity` C_max and
     delta* of the three indicators (Table 5); `optima` those of Table S1 with and without coarse-graining of Delta;
-    `pairs` Table S2 by class; `transition` T* and `domain` the distances
-    between which C_Gamma becomes zero (Sec. IV G).
+    `pairs` Table S2 by class; `transition` T* and `domain` the distances between which C_Gamma
+    becomes zero (Sec. IV G).
     """
 
     accuracy: tuple[float, float]
